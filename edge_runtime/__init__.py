@@ -1,0 +1,41 @@
+"""Breast-imaging classifiers on devices: one picture in, one reasoned decision out, without TensorFlow.
+
+    from edge_runtime import Predictor
+
+    with Predictor.load("idc-patch") as predictor:
+        prediction = predictor.predict("patch.png")
+        print(prediction.verdict.decision, prediction.verdict.score)
+
+Decision support for trained people; not a medical device.
+"""
+
+from edge_runtime.backends import Runtime
+from edge_runtime.decision import Decision, Reason, Verdict
+from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, UsageError
+from edge_runtime.manifest import Precision
+from edge_runtime.prediction import Failure, Prediction, Timing
+from edge_runtime.predictor import DEFAULT_MODEL, Predictor
+from edge_runtime.spec import ColourOrder, ModelSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "BackendError",
+    "BundleError",
+    "ColourOrder",
+    "Decision",
+    "EdgeError",
+    "Failure",
+    "ImageError",
+    "ModelSpec",
+    "Precision",
+    "Prediction",
+    "Predictor",
+    "Reason",
+    "Runtime",
+    "Timing",
+    "UsageError",
+    "Verdict",
+    "__version__",
+]

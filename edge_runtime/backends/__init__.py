@@ -1,0 +1,102 @@
+"""One interpreter behind one small face: float32 tensors in, float32 logits out, int8 hidden inside."""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.errors import InterpreterMissingError
+from edge_runtime.manifest import Format
+
+
+class Runtime(enum.Enum):
+    """The interpreters; ``AUTO`` takes the first of the others that is installed and fits the model."""
+
+    AUTO = "auto"
+    LITERT = "litert"
+    TFLITE = "tflite"
+    ONNXRUNTIME = "onnxruntime"
+
+
+MODULE = {
+    Runtime.LITERT: "ai_edge_litert",
+    Runtime.TFLITE: "tflite_runtime",
+    Runtime.ONNXRUNTIME: "onnxruntime",
+}
+REMEDY = {
+    Runtime.LITERT: "pip install ai-edge-litert",
+    Runtime.TFLITE: 'pip install tflite-runtime "numpy<2" "opencv-python-headless<4.12"',
+    Runtime.ONNXRUNTIME: "pip install onnxruntime",
+}
+FORMAT = {
+    Runtime.LITERT: Format.TFLITE,
+    Runtime.TFLITE: Format.TFLITE,
+    Runtime.ONNXRUNTIME: Format.ONNX,
+}
+
+
+class Backend(Protocol):
+    """An opened model. Calls from several threads take turns."""
+
+    runtime: Runtime
+
+    def run(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the logits, float32 N×outputs, of prepared pictures, float32 N×H×W×C.
+
+        Pictures are run one by one, so that an answer never depends on its neighbours.
+
+        Raises:
+            BackendError: the tensors do not have the model's input shape.
+        """
+
+    def close(self) -> None:
+        """Release the interpreter; ``run`` fails afterwards."""
+
+
+def installed(runtime: Runtime) -> bool:
+    """Tell whether the runtime's package can be found, without importing it."""
+    return importlib.util.find_spec(MODULE[runtime]) is not None
+
+
+def choose(wanted: Runtime, formats: frozenset[Format]) -> Runtime:
+    """Return the runtime to use for a model that exists in ``formats``.
+
+    Raises:
+        InterpreterMissingError: it is not installed, or it cannot read any of the formats; the message
+            holds the pip command that mends it.
+    """
+    able = [runtime for runtime in FORMAT if FORMAT[runtime] in formats]
+    if wanted is Runtime.AUTO:
+        for runtime in able:
+            if installed(runtime):
+                return runtime
+        remedies = " or: ".join(REMEDY[runtime] for runtime in able)
+        raise InterpreterMissingError(f"Found no interpreter for this model. Install one with: {remedies}")
+    if wanted not in able:
+        kinds = ", ".join(sorted(f.value for f in formats))
+        raise InterpreterMissingError(
+            f"{wanted.value} reads {FORMAT[wanted].value} files, this model has {kinds}. "
+            f"Use --backend {able[0].value}, or export the model to {FORMAT[wanted].value} too."
+        )
+    if not installed(wanted):
+        raise InterpreterMissingError(f"{wanted.value} is not installed here. Install it with: {REMEDY[wanted]}")
+    return wanted
+
+
+def open_model(model: bytes, runtime: Runtime, *, threads: int = 1) -> Backend:
+    """Open a model file's bytes on a runtime that :func:`choose` returned.
+
+    Raises:
+        InterpreterBrokenError: the package does not start here, or refuses the model.
+    """
+    if runtime is Runtime.ONNXRUNTIME:
+        from edge_runtime.backends.ort import OnnxRuntimeBackend  # here: only what is used is imported
+
+        return OnnxRuntimeBackend(model, threads)
+    from edge_runtime.backends.litert import LiteRtBackend
+
+    return LiteRtBackend(model, runtime, threads)

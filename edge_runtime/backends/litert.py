@@ -1,0 +1,93 @@
+"""TFLite models on ai-edge-litert, or on tflite-runtime where that is what the board has."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import REMEDY, Runtime
+from edge_runtime.errors import BackendError, InterpreterBrokenError
+
+
+class LiteRtBackend:
+    """One opened TFLite interpreter; both packages have the same interface."""
+
+    def __init__(self, model: bytes, runtime: Runtime, threads: int) -> None:
+        """Open ``model``.
+
+        Raises:
+            InterpreterBrokenError: the package does not start here, or refuses the model.
+        """
+        self.runtime = runtime
+        self._lock = threading.Lock()
+        interpreter_class = _interpreter_class(runtime)
+        try:
+            self._interpreter = interpreter_class(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            raise InterpreterBrokenError(
+                f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
+                "Update the interpreter, or use --backend onnxruntime."
+            ) from None
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self._shape = tuple(int(side) for side in self._input["shape"][1:])
+
+    def run(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See :class:`edge_runtime.backends.Backend`."""
+        if tensors.shape[1:] != self._shape:
+            raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
+        with self._lock:
+            if self._interpreter is None:
+                raise BackendError("this model was closed; load it again.")
+            return np.stack([self._run_one(tensor) for tensor in tensors])
+
+    def _run_one(self, tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input["index"], _quantise(tensor[np.newaxis], self._input))
+        self._interpreter.invoke()
+        return _dequantise(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+
+    def close(self) -> None:
+        """Release the interpreter and its memory."""
+        with self._lock:
+            self._interpreter = None
+
+
+def _quantise(values: npt.NDArray[np.float32], detail: dict[str, Any]) -> npt.NDArray[Any]:
+    """Return ``round(x / scale) + zero point`` (ties to even, as ONNX QuantizeLinear), saturated to int8."""
+    if detail["dtype"] is np.float32:
+        return values
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(detail["dtype"])
+    steps = np.rint(values / np.float32(scale)) + zero_point
+    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=detail["dtype"])
+
+
+def _dequantise(values: npt.NDArray[Any], detail: dict[str, Any]) -> npt.NDArray[np.float32]:
+    if detail["dtype"] is np.float32:
+        return values
+    scale, zero_point = detail["quantization"]
+    return np.asarray((values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))
+
+
+def _interpreter_class(runtime: Runtime) -> Any:
+    """Import the interpreter, refusing a tflite-runtime that would fail half-way with a bare SystemError."""
+    if runtime is Runtime.TFLITE and int(np.__version__.split(".")[0]) >= 2:
+        raise InterpreterBrokenError(
+            f"tflite-runtime was built for numpy 1 and cannot run with numpy {np.__version__}. "
+            f"Install a matching set with: {REMEDY[runtime]} "
+            "or use its maintained successor: pip install ai-edge-litert"
+        )
+    try:
+        if runtime is Runtime.LITERT:
+            from ai_edge_litert.interpreter import Interpreter
+        else:
+            from tflite_runtime.interpreter import Interpreter
+    except ImportError as error:
+        raise InterpreterBrokenError(
+            f"{runtime.value} is installed but does not import: {error}. Reinstall it with: {REMEDY[runtime]}"
+        ) from None
+    return Interpreter

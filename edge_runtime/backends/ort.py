@@ -1,0 +1,68 @@
+"""ONNX models on onnxruntime."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import REMEDY, Runtime
+from edge_runtime.errors import BackendError, InterpreterBrokenError
+
+
+class OnnxRuntimeBackend:
+    """One opened onnxruntime session on the CPU; int8 models take and give float32 (QDQ)."""
+
+    runtime = Runtime.ONNXRUNTIME
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        """Open ``model``.
+
+        Raises:
+            InterpreterBrokenError: the package does not import here, or refuses the model.
+        """
+        self._lock = threading.Lock()
+        self._session = _open(model, threads)
+        entry = self._session.get_inputs()[0]
+        self._input, self._shape = entry.name, tuple(entry.shape[1:])
+
+    def run(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See :class:`edge_runtime.backends.Backend`."""
+        if tensors.shape[1:] != self._shape:
+            raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
+        with self._lock:
+            if self._session is None:
+                raise BackendError("this model was closed; load it again.")
+            rows = [self._session.run(None, {self._input: tensor[np.newaxis]})[0][0] for tensor in tensors]
+        return np.stack(rows).astype(np.float32, copy=False)
+
+    def close(self) -> None:
+        """Release the session and its memory."""
+        with self._lock:
+            self._session = None
+
+
+def _open(model: bytes, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InterpreterBrokenError(
+            f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Results depend on the level, so it is part of the contract; ALL is what parity was measured with.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # Waiting threads would otherwise spin and take the cores from whoever shares the board.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no public base class
+        raise InterpreterBrokenError(
+            f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
+            "Update it, or use --backend litert."
+        ) from None

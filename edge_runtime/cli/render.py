@@ -1,0 +1,144 @@
+"""Answers as text: for people, as JSON lines, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import enum
+import io
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+from edge_runtime.decision import Reason
+from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.spec import ModelSpec
+
+NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
+
+_WHY = {
+    Reason.ABOVE_CUTOFF: "the score reaches the cut-off",
+    Reason.BELOW_CUTOFF: "the score stays below the cut-off",
+    Reason.LOW_CONFIDENCE: "no label reaches the confidence floor; a person should look",
+    Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
+}
+_COLUMNS = (
+    *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
+    *("contract", "backend", "precision", "error_code", "error_message"),
+)
+
+
+class Style(enum.Enum):
+    """How answers are shown."""
+
+    CARD = "card"  # a block for a single picture
+    TABLE = "table"  # a line a picture
+    JSON = "json"
+    CSV = "csv"
+
+
+class Renderer(Protocol):
+    """Turns answers into lines; ``head`` and ``foot`` may be empty."""
+
+    def head(self, spec: ModelSpec) -> str: ...
+    def line(self, answer: Prediction | Failure) -> str: ...
+    def foot(self) -> str: ...
+
+
+class JsonLines:
+    """One object a line (docs/json.md)."""
+
+    def head(self, spec: ModelSpec) -> str:
+        return ""
+
+    def line(self, answer: Prediction | Failure) -> str:
+        return json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False)
+
+    def foot(self) -> str:
+        return ""
+
+
+class Csv:
+    """RFC 4180 with a header line; a failed picture fills the two error columns."""
+
+    def head(self, spec: ModelSpec) -> str:
+        return _csv_row(_COLUMNS)
+
+    def line(self, answer: Prediction | Failure) -> str:
+        fields = answer.to_dict()
+        if isinstance(answer, Failure):
+            fields |= {"error_code": answer.error.code, "error_message": answer.error.message}
+        return _csv_row([fields.get(name, "") for name in _COLUMNS])
+
+    def foot(self) -> str:
+        return ""
+
+
+def _csv_row(values: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+class Card:
+    """A block that a person reads from top to bottom."""
+
+    def head(self, spec: ModelSpec) -> str:
+        return ""
+
+    def line(self, answer: Prediction | Failure) -> str:
+        if isinstance(answer, Failure):
+            return _failed(answer)
+        verdict = answer.verdict
+        scores = ", ".join(f"{label} {score:.4f}" for label, score in verdict.scores.items())
+        return "\n".join(
+            [
+                f"image     {answer.image}",
+                f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
+                f"label     {verdict.label}   ({scores})",
+                f"score     {verdict.score:.4f}   cut-off {answer.cutoff:.4f}",
+                f"          confidence {verdict.confidence:.4f}, floor {answer.confidence_floor:.4f}",
+                f"decision  {verdict.decision.value}",
+                f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",
+            ]
+        )
+
+    def foot(self) -> str:
+        return NOTICE
+
+
+class Table:
+    """A line a picture, under one head."""
+
+    def head(self, spec: ModelSpec) -> str:
+        policy = spec.policy
+        return (
+            f"model {spec.name} {spec.version}: {spec.summary}\n"
+            f"cut-off {policy.cutoff:.4f}, confidence floor {policy.confidence_floor:.4f}\n"
+            f"{'decision':9} {'score':>6}  {'label':12} {'reason':16} image"
+        )
+
+    def line(self, answer: Prediction | Failure) -> str:
+        if isinstance(answer, Failure):
+            return _failed(answer)
+        v = answer.verdict
+        return f"{v.decision.value:9} {v.score:6.4f}  {v.label:12} {v.reason.value:16} {answer.image}"
+
+    def foot(self) -> str:
+        return NOTICE
+
+
+def _failed(failure: Failure) -> str:
+    return f"FAILED    {failure.image}\n          [{failure.error.code}] {failure.error.message}"
+
+
+def renderer(style: Style) -> Renderer:
+    """Return the renderer of a style."""
+    return _RENDERERS[style]
+
+
+_RENDERERS: dict[Style, Renderer] = {
+    Style.CARD: Card(),
+    Style.TABLE: Table(),
+    Style.JSON: JsonLines(),
+    Style.CSV: Csv(),
+}

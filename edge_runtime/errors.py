@@ -1,0 +1,119 @@
+"""Every error that this package raises on purpose.
+
+    EdgeError                           exit 1
+    ├── ImageError                      exit 1   one picture cannot be answered; the batch goes on
+    │   ├── ImageNotFoundError
+    │   ├── ImageUnreadableError                 empty, truncated, damaged, or no image at all
+    │   ├── ImageUnsupportedError                readable, but not what the model was made for
+    │   └── ImageSizeError                       too small to mean anything, or too large to decode
+    ├── UsageError                      exit 2   an argument cannot be used
+    ├── BundleError                     exit 3   the model cannot be trusted
+    │   ├── BundleNotFoundError
+    │   ├── ManifestError                        bundle.json or an embedded spec is not understood
+    │   └── IntegrityError                       a file is not the one that the manifest names
+    └── BackendError                    exit 4   no interpreter can run the model here
+        ├── InterpreterMissingError
+        └── InterpreterBrokenError
+
+Each message says what was found, what was expected, where, and what to do. ``code`` is stable and
+meant for programs; the message is meant for people and may change.
+"""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """Root of the tree. ``code`` names the fault for programs, ``exit_code`` is the command's."""
+
+    exit_code = 1
+    default_code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+
+    def __reduce__(self) -> tuple[type[EdgeError], tuple[str], dict[str, str]]:
+        """Keep ``code`` when an error crosses a process boundary."""
+        return type(self), (self.message,), {"code": self.code}
+
+
+class ImageError(EdgeError):
+    """One picture cannot be answered."""
+
+    default_code = "image"
+
+
+class ImageNotFoundError(ImageError):
+    """The path leads to no file."""
+
+    default_code = "image_not_found"
+
+
+class ImageUnreadableError(ImageError):
+    """The bytes are empty, truncated, damaged, or not an image."""
+
+    default_code = "image_unreadable"
+
+
+class ImageUnsupportedError(ImageError):
+    """The image is sound, but decoding it would not give the pixels that the model was made for."""
+
+    default_code = "image_unsupported"
+
+
+class ImageSizeError(ImageError):
+    """The image is too small to mean anything, or declares more pixels than will be decoded."""
+
+    default_code = "image_size"
+
+
+class UsageError(EdgeError):
+    """An argument cannot be used."""
+
+    exit_code = 2
+    default_code = "usage"
+
+
+class BundleError(EdgeError):
+    """The model cannot be trusted."""
+
+    exit_code = 3
+    default_code = "bundle"
+
+
+class BundleNotFoundError(BundleError):
+    """No bundle stands at the path, and none of that name ships."""
+
+    default_code = "bundle_not_found"
+
+
+class ManifestError(BundleError):
+    """A manifest or an embedded spec is malformed, or from a newer schema."""
+
+    default_code = "manifest"
+
+
+class IntegrityError(BundleError):
+    """A file's SHA-256 is not the one that the manifest names, or the file is missing."""
+
+    default_code = "integrity"
+
+
+class BackendError(EdgeError):
+    """No interpreter can run the model here."""
+
+    exit_code = 4
+    default_code = "backend"
+
+
+class InterpreterMissingError(BackendError):
+    """The interpreter's package is not installed."""
+
+    default_code = "interpreter_missing"
+
+
+class InterpreterBrokenError(BackendError):
+    """The interpreter's package is installed, but it does not start or refuses the model."""
+
+    default_code = "interpreter_broken"

@@ -1,0 +1,67 @@
+"""Header inspection: what a file declares, and whether its structure is whole, before it is decoded.
+
+Decoders are lenient: they fill the missing half of a truncated picture with grey and drop alpha, inks
+and orientation without a word. The inspectors here read the structure alone, in pure Python, so that
+such files are refused by name. The format is told by the first bytes, never by a file's extension.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from edge_runtime.errors import ImageUnreadableError
+from edge_runtime.formats import bmp, jpeg, png, pnm, tiff, webp
+from edge_runtime.formats.foreign import refuse_foreign
+from edge_runtime.formats.header import MAX_PIXELS, Format, Header, truncated
+
+__all__ = ["MAX_PIXELS", "Format", "Header", "inspect"]
+
+Inspector = Callable[[bytes, str], Header]
+
+_INSPECTORS: tuple[tuple[bytes, Format, Inspector], ...] = (
+    (b"\x89PNG\r\n\x1a\n", Format.PNG, png.inspect),
+    (b"\xff\xd8\xff", Format.JPEG, jpeg.inspect),
+    (b"II*\0", Format.TIFF, tiff.inspect),
+    (b"MM\0*", Format.TIFF, tiff.inspect),
+    (b"BM", Format.BMP, bmp.inspect),
+    (b"P5", Format.PNM, pnm.inspect),
+    (b"P6", Format.PNM, pnm.inspect),
+    (b"RIFF", Format.WEBP, webp.inspect),
+)
+
+
+def inspect(data: bytes, name: str) -> Header:
+    """Recognise the format of a whole file by its first bytes and check its structure.
+
+    Args:
+        data: the whole file.
+        name: what error messages call it.
+
+    Returns:
+        What the file declares about its pixels.
+
+    Raises:
+        ImageUnreadableError: ``image_empty``, ``image_truncated``, ``image_damaged``, or
+            ``image_format`` when the bytes are no picture at all.
+        ImageUnsupportedError: ``image_format`` for a format or variant that is not taken,
+            ``image_depth`` for numbers that are no unsigned integers.
+    """
+    if not data:
+        raise ImageUnreadableError(
+            f"{name}: found no bytes, expected a picture. Copy or export the file again.", code="image_empty"
+        )
+    refuse_foreign(data, name)
+    for magic, kind, inspector in _INSPECTORS:
+        if data.startswith(magic):
+            try:
+                return inspector(data, name)
+            except struct.error:
+                raise truncated(name, kind, f"{len(data)} bytes end inside a header") from None
+        if len(data) < len(magic) and magic.startswith(data):
+            raise truncated(name, kind, f"{len(data)} bytes end inside the signature")
+    raise ImageUnreadableError(
+        f"{name}: found no picture (it begins with {data[:8]!r}), expected PNG, JPEG, TIFF, BMP, PNM or WebP "
+        "by content. Check that the right file was chosen.",
+        code="image_format",
+    )

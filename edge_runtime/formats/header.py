@@ -1,0 +1,78 @@
+"""What an inspector reports about a file, and the three ways in which a file can fail inspection."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from edge_runtime.errors import ImageUnreadableError, ImageUnsupportedError
+
+MAX_PIXELS = 64_000_000
+"""Most pixels that are decoded: about three times the largest mammograms (some 24 million) and above the
+usual medium-format cameras (51 million), yet 192 MB as 8-bit colour, which a device with 1 GB can hold."""
+
+
+class Format(enum.Enum):
+    """The formats that are taken; the value is the name for messages."""
+
+    PNG = "PNG"
+    JPEG = "JPEG"
+    BMP = "BMP"
+    PNM = "PNM"
+    TIFF = "TIFF"
+    WEBP = "WebP"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file declares about its pixels before anything is decoded.
+
+    Attributes:
+        width_px: columns as stored, before any orientation; at least 1.
+        height_px: rows as stored; at least 1.
+        channels: 1 for grey or a palette index, 3 for colour, 4 for CMYK; alpha is not counted.
+        bit_depth: bits a channel as stored, 1..64.
+        palette: the values are indices into a table of colours.
+        alpha: there is transparency, be it a channel, a transparent colour or a table.
+        cmyk: the values are amounts of ink.
+        orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
+        frames: pictures in the file: pages, animation frames, concatenated images.
+    """
+
+    format: Format
+    width_px: int
+    height_px: int
+    channels: int
+    bit_depth: int
+    palette: bool = False
+    alpha: bool = False
+    cmyk: bool = False
+    orientation: int = 1
+    frames: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width_px * self.height_px
+
+
+def truncated(name: str, kind: Format, where: str) -> ImageUnreadableError:
+    """The file ends too early."""
+    return ImageUnreadableError(
+        f"{name}: found a {kind.value} file that ends too early ({where}), expected a whole one. "
+        "Copy or export it again.",
+        code="image_truncated",
+    )
+
+
+def damaged(name: str, kind: Format, found: str) -> ImageUnreadableError:
+    """The file contradicts itself or its checksums."""
+    return ImageUnreadableError(
+        f"{name}: found a damaged {kind.value} file ({found}), expected a sound one. Copy or export it again.",
+        code="image_damaged",
+    )
+
+
+def not_taken(name: str, found: str, remedy: str, code: str = "image_format") -> ImageUnsupportedError:
+    """The file is sound, but of a format or a variant of one that is not taken."""
+    return ImageUnsupportedError(f"{name}: found {found}, expected {remedy}.", code=code)

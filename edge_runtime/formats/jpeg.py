@@ -1,0 +1,114 @@
+"""JPEG (ITU-T T.81): every marker is walked up to an end-of-image marker that is really there.
+
+JPEG has no checksum. Damage inside a scan shows only when the decoder stumbles over it, which
+:mod:`edge_runtime.formats.decoding` listens for; a flipped bit that leads to valid codes stays unseen.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge_runtime.formats.directory import exif_orientation
+from edge_runtime.formats.header import Format, Header, damaged, not_taken, truncated
+
+_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
+_OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
+
+# Inside a scan, FF 00 is a stuffed FF and FF D0..D7 are restarts; any other FF xx ends the scan.
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
+
+
+@dataclass
+class _Findings:
+    """What the walk has met so far."""
+
+    frame: bytes = b""
+    orientation: int = 1
+    scans: int = 0
+    multi_picture: bool = False
+    end: int = 0
+
+
+def inspect(data: bytes, name: str) -> Header:
+    """Walk all markers; see :func:`edge_runtime.formats.inspect`."""
+    found = _Findings()
+    for marker, payload, end in _walk(data, name):
+        found.end = end
+        _note(found, marker, payload, name)
+    if not found.frame or not found.scans:
+        raise damaged(name, Format.JPEG, "it has no frame header or no scan")
+    return _header(found, data, name)
+
+
+def _walk(data: bytes, name: str) -> Iterator[tuple[int, bytes, int]]:
+    """Yield marker, payload and end offset of each segment up to EOI, scans skipped."""
+    at, marker = 2, 0
+    while marker != _EOI:
+        match = _MARKER.search(data, at) if marker == _SOS else _MARKER.match(data, _past_fill(data, at))
+        if match is None:
+            if at + 2 <= len(data) and marker != _SOS:
+                raise damaged(name, Format.JPEG, f"no marker stands at byte {at}")
+            raise truncated(name, Format.JPEG, f"{len(data)} bytes without an end-of-image marker")
+        marker, at = match[1][0], match.end()
+        if marker == _EOI:
+            yield marker, b"", at
+            return
+        (length,) = struct.unpack_from(">H", data, at)
+        if length < 2:
+            raise damaged(name, Format.JPEG, f"the segment at byte {at} has length {length}")
+        if at + length > len(data):
+            raise truncated(name, Format.JPEG, f"the segment at byte {at} needs {length} bytes")
+        yield marker, data[at + 2 : at + length], at + length
+        at += length
+
+
+def _past_fill(data: bytes, at: int) -> int:
+    """Skip the FF bytes that may pad a marker (T.81, B.1.1.2)."""
+    while data[at : at + 2] == b"\xff\xff":
+        at += 1
+    return at
+
+
+def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
+    if marker in _OTHER_FRAMES:
+        variant = f"a JPEG of frame type {marker - 0xC0} (lossless, hierarchical or arithmetic coding)"
+        raise not_taken(name, variant, "baseline or progressive JPEG; save it as PNG")
+    if marker in _HUFFMAN_FRAMES:
+        if found.frame:
+            raise damaged(name, Format.JPEG, "it has two frame headers")
+        found.frame = payload
+    elif marker == _SOS:
+        if not found.frame:
+            raise damaged(name, Format.JPEG, "a scan precedes the frame header")
+        found.scans += 1
+    elif marker == _APP1 and payload.startswith(b"Exif\0\0"):
+        try:
+            found.orientation = exif_orientation(payload)
+        except ValueError as error:
+            raise damaged(name, Format.JPEG, str(error)) from None
+    elif marker == _APP2 and payload.startswith(b"MPF\0"):
+        found.multi_picture = True
+
+
+def _header(found: _Findings, data: bytes, name: str) -> Header:
+    depth, height, width, components = struct.unpack_from(">BHHB", found.frame)
+    if not (width and height) or components not in (1, 3, 4) or len(found.frame) != 6 + 3 * components:
+        declared = f"{width}x{height}, {components} components"
+        raise damaged(name, Format.JPEG, f"its frame header declares {declared}")
+    # In a multi-picture file (CIPA DC-007) the first picture is the photograph and the others are its
+    # previews and gain maps; without that mark, a second picture is one of a sequence.
+    another = data.startswith(b"\xff\xd8\xff", found.end) and not found.multi_picture
+    return Header(
+        Format.JPEG,
+        width,
+        height,
+        channels=components,
+        bit_depth=depth,
+        cmyk=components == 4,
+        orientation=found.orientation,
+        frames=2 if another else 1,
+    )

@@ -1,0 +1,133 @@
+"""Classic TIFF 6.0 in strips, uncompressed or Deflate. Strips must be whole and inside the file.
+
+LZW, PackBits, CCITT and JPEG inside TIFF have no checksum, and decoders leave the rest of a damaged
+strip black without an error, so they are refused. A Deflate strip carries one, which is verified here.
+Tiles are refused because OpenCV 4.11 and 5.0 decode those of 16 bits but not those of 8.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from math import ceil
+
+from edge_runtime.formats.directory import Directory, byte_order, read_directory
+from edge_runtime.formats.header import MAX_PIXELS, Format, Header, damaged, not_taken, truncated
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
+_STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANES = 273, 274, 277, 278, 279, 284
+_PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT = 317, 324, 338, 339
+_WANTED = frozenset(
+    {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES}
+    | {_ROWS_PER_STRIP, _STRIP_BYTES, _PLANES, _PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT}
+)
+_UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
+_BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 1, 2, 3, 5
+_COLOURS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}  # samples that are no extra ones
+_PIECE_BYTES = 1 << 20
+
+
+def inspect(data: bytes, name: str) -> Header:
+    """Read the first directory and check its strips; see :func:`edge_runtime.formats.inspect`."""
+    try:
+        (offset,) = struct.unpack_from(f"{byte_order(data)}I", data, 4)
+        page = read_directory(data, offset, _WANTED)
+        frames = _count_pages(data, offset)
+    except ValueError as error:
+        raise damaged(name, Format.TIFF, str(error)) from None
+    header = _header(page, frames, name)
+    _refuse_variants(page, name)
+    # A declared size beyond the limit is refused by the caller; inflating it first would take long.
+    if header.pixels <= MAX_PIXELS:
+        _check_strips(data, page, header, name)
+    return header
+
+
+def _count_pages(data: bytes, offset: int) -> int:
+    seen: set[int] = set()
+    while offset:
+        if offset in seen:
+            raise ValueError("its directories form a loop")
+        seen.add(offset)
+        offset = read_directory(data, offset, frozenset()).next_offset
+    return len(seen)
+
+
+def _header(page: Directory, frames: int, name: str) -> Header:
+    width, height, samples = page.first(_WIDTH, 0), page.first(_HEIGHT, 0), page.first(_SAMPLES, 1)
+    bits, photometric = page.tags.get(_BITS, (1,)), page.first(_PHOTOMETRIC, -1)
+    if photometric not in _COLOURS:
+        found = f"a TIFF file of photometric interpretation {photometric}"
+        raise not_taken(name, found, "black-is-zero grey or RGB (0 is inverted grey); save it as PNG")
+    uniform = len(set(bits)) == 1 and 0 < bits[0] <= 64
+    if not (width and height and uniform) or samples < _COLOURS[photometric]:
+        declared = f"{width}x{height}, {samples} samples of {bits[:4]} bits"
+        raise damaged(name, Format.TIFF, f"it declares {declared}")
+    return Header(
+        Format.TIFF,
+        width,
+        height,
+        channels=_COLOURS[photometric],
+        bit_depth=bits[0],
+        palette=photometric == _PALETTE,
+        alpha=samples > _COLOURS[photometric] or _EXTRA in page.tags,
+        cmyk=photometric == _CMYK,
+        orientation=page.first(_ORIENTATION, 1),
+        frames=frames,
+    )
+
+
+def _refuse_variants(page: Directory, name: str) -> None:
+    """Refuse what decoders render in their own ways, or cannot tell to be damaged."""
+    if set(page.tags.get(_SAMPLE_FORMAT, (1,))) != {1}:
+        found = "a TIFF file of signed or floating-point numbers"
+        expected = "unsigned 8 or 16 bits; export it with the window its readers use"
+        raise not_taken(name, found, expected, "image_depth")
+    compression = page.first(_COMPRESSION, _UNCOMPRESSED)
+    if compression not in (_UNCOMPRESSED, *_DEFLATE):
+        found = f"a TIFF file of compression {compression}, in which damage goes unnoticed"
+        raise not_taken(name, found, "no compression or Deflate; save it so, or as PNG")
+    if _TILE_OFFSETS in page.tags:
+        raise not_taken(name, "a TIFF file in tiles", "strips; save the region to classify as PNG")
+    if page.first(_SAMPLES, 1) > 1 and page.first(_PLANES, 1) != 1:
+        raise not_taken(name, "a TIFF file with separate colour planes", "interleaved ones; save it as PNG")
+    if page.first(_FILL_ORDER, 1) != 1 or page.first(_PREDICTOR, 1) not in (1, 2):
+        found = "a TIFF file with reversed bits or a floating-point predictor"
+        raise not_taken(name, found, "a plain one; save it as PNG")
+
+
+def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> None:
+    """Each strip must lie inside the file and hold the bytes of its rows."""
+    offsets, counts = page.tags.get(_STRIP_OFFSETS, ()), page.tags.get(_STRIP_BYTES, ())
+    sizes = _decoded_bytes(page, header)
+    if not len(offsets) == len(counts) == len(sizes):
+        raise damaged(name, Format.TIFF, f"found {len(offsets)} strips, expected {len(sizes)}")
+    deflated = page.first(_COMPRESSION, _UNCOMPRESSED) in _DEFLATE
+    for offset, count, size in zip(offsets, counts, sizes, strict=True):
+        if offset + count > len(data):
+            raise truncated(name, Format.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
+        if not deflated and count < size:
+            raise damaged(name, Format.TIFF, f"a strip has {count} bytes of {size}")
+        if deflated and not _inflates_to(data[offset : offset + count], size):
+            raise damaged(name, Format.TIFF, f"the strip at byte {offset} does not inflate to {size} bytes")
+
+
+def _decoded_bytes(page: Directory, header: Header) -> list[int]:
+    """The bytes of each strip once decoded; the last one may have fewer rows."""
+    row_bytes = ceil(header.width_px * header.bit_depth * page.first(_SAMPLES, 1) / 8)
+    rows = max(1, page.first(_ROWS_PER_STRIP, header.height_px))
+    return [row_bytes * min(rows, header.height_px - top) for top in range(0, header.height_px, rows)]
+
+
+def _inflates_to(block: bytes, size: int) -> bool:
+    """Inflate in pieces of constant memory; zlib verifies the Adler-32 at the end."""
+    stream, length = zlib.decompressobj(), 0
+    try:
+        while not stream.eof and length <= size:
+            piece = stream.decompress(block, _PIECE_BYTES)
+            if not piece and not stream.eof:
+                return False
+            length, block = length + len(piece), stream.unconsumed_tail
+    except zlib.error:
+        return False
+    return stream.eof and length == size

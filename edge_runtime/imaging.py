@@ -1,0 +1,158 @@
+"""From a file, bytes or an array to a :class:`Picture`, or to an error that says why not.
+
+Nothing here changes a value: no conversion of colours, depth, orientation or size. What cannot be
+handed on as it is stored is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.errors import (
+    ImageError,
+    ImageNotFoundError,
+    ImageSizeError,
+    ImageUnreadableError,
+    ImageUnsupportedError,
+)
+from edge_runtime.formats import MAX_PIXELS, inspect
+from edge_runtime.formats.acceptance import check, check_size
+from edge_runtime.formats.decoding import Pixels, decode
+from edge_runtime.spec import ColourOrder
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read"]
+
+MAX_BYTES = MAX_PIXELS * 6 + 1_000_000
+"""Largest file: MAX_PIXELS of uncompressed 16-bit colour, and a megabyte of headers and profiles."""
+
+Source = str | os.PathLike[str] | bytes | npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels as stored, never altered.
+
+    Attributes:
+        name: what error messages call it.
+        pixels: uint8 (0..255) or uint16 (0..65535), C-contiguous; H×W for grey, H×W×3 for colour.
+        order: GREY for H×W; the order of the last axis for H×W×3. Decoded files are GREY or BGR.
+    """
+
+    name: str
+    pixels: Pixels
+    order: ColourOrder
+
+
+def read(
+    source: Source, *, order: ColourOrder = ColourOrder.RGB, min_side_px: int = 1, name: str | None = None
+) -> Picture:
+    """Read one picture.
+
+    Args:
+        source: a path, the bytes of a whole file, or an array of uint8 or uint16 (H×W, H×W×1, H×W×3).
+        order: channel order of an *array* with three channels; files know their own.
+        min_side_px: pictures with a shorter side are refused.
+        name: what error messages call it; by default the path.
+
+    Returns:
+        The picture; grey stays grey and 16 bits stay 16 bits. An array may share memory with ``source``.
+
+    Raises:
+        ImageNotFoundError: ``image_not_found``, ``image_is_directory`` or ``image_not_regular``.
+        ImageUnreadableError: ``image_permission``, ``image_empty``, ``image_truncated``,
+            ``image_damaged`` or ``image_format``.
+        ImageUnsupportedError: ``image_format``, ``image_depth``, ``image_alpha``, ``image_palette``,
+            ``image_cmyk``, ``image_orientation``, ``image_frames`` or ``image_array``.
+        ImageSizeError: ``image_too_large`` or ``image_too_small``.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, order, min_side_px, name or "array")
+    if isinstance(source, bytes):
+        return _from_bytes(source, min_side_px, name or "bytes")
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        return _from_bytes(_load(path, name or path), min_side_px, name or path)
+    raise _array_error(name or "source", f"a {type(source).__name__}", "Pass a path, bytes or np.asarray(it)")
+
+
+def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:
+    if len(data) > MAX_BYTES:
+        raise _too_many_bytes(name, len(data))
+    header = inspect(data, name)
+    check(header, min_side_px, name)
+    pixels = decode(data, header, name)  # the very bytes that were inspected
+    return Picture(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR)
+
+
+def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, name: str) -> Picture:
+    found = f"{array.dtype} of shape {array.shape}"
+    if array.dtype.kind != "u" or array.dtype.itemsize > 2:
+        raise _array_error(name, found, "Scale it to 0..255 and convert it with astype(np.uint8)")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
+        raise _array_error(name, found, "Pass one picture at a time, without alpha, channels last")
+    if 0 in array.shape or hasattr(array, "mask"):
+        raise _array_error(name, found + " without pixels or with a mask", "Pass every pixel of the picture")
+    colour = array.ndim == 3 and array.shape[2] == 3
+    if colour and order is ColourOrder.GREY:
+        raise _array_error(name, found + " called grey", "Pass order=RGB or BGR, whichever it is")
+    check_size(array.shape[1], array.shape[0], min_side_px, name)
+    pixels = array if colour else array.reshape(array.shape[:2])
+    native = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("="))
+    return Picture(name, native, order if colour else ColourOrder.GREY)
+
+
+def _array_error(name: str, found: str, remedy: str) -> ImageUnsupportedError:
+    expected = "a uint8 or uint16 array of shape HxW, HxWx1 or HxWx3"
+    return ImageUnsupportedError(f"{name}: found {found}, expected {expected}. {remedy}.", code="image_array")
+
+
+def _too_many_bytes(name: str, size: int) -> ImageSizeError:
+    return ImageSizeError(
+        f"{name}: found {size} bytes, expected at most {MAX_BYTES}. Export the region to classify as PNG.",
+        code="image_too_large",
+    )
+
+
+def _load(path: str, name: str) -> bytes:
+    """Read a regular file; the kind is asked first because opening a FIFO would wait for a writer."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageNotFoundError(
+                f"{name}: found a directory, expected a picture file. Name the files in it.",
+                code="image_is_directory",
+            )
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageNotFoundError(
+                f"{name}: found a device, pipe or socket, expected a regular file. Save the picture to a file.",
+                code="image_not_regular",
+            )
+        if status.st_size > MAX_BYTES:
+            raise _too_many_bytes(name, status.st_size)
+        with open(path, "rb") as file:
+            data = file.read(status.st_size + 1)
+    except (OSError, ValueError) as error:
+        raise _load_error(error, name) from None
+    if len(data) != status.st_size:
+        raise ImageUnreadableError(
+            f"{name}: found {len(data)} bytes, expected {status.st_size}: the file changed meanwhile. "
+            "Wait until it is written.",
+            code="image_truncated",
+        )
+    return data
+
+
+def _load_error(error: OSError | ValueError, name: str) -> ImageError:
+    if isinstance(error, PermissionError):
+        return ImageUnreadableError(
+            f"{name}: found a file that may not be read, expected a readable one. Change its permissions.",
+            code="image_permission",
+        )
+    reason = getattr(error, "strerror", None) or str(error)
+    return ImageNotFoundError(f"{name}: found no file there ({reason}), expected a picture. Check the path.")

@@ -1,0 +1,146 @@
+"""What ``bundle.json`` holds: the chosen spec, and everything that machines measured about the model."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from edge_runtime.spec import ModelSpec
+
+SCHEMA = 1
+"""Bundles with a higher number come from a newer release and are refused."""
+
+
+class Role(enum.Enum):
+    """What a file in a bundle is for."""
+
+    MODEL = "model"
+    CARD = "card"
+
+
+class Format(enum.Enum):
+    """A model file's format."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+class Precision(enum.Enum):
+    """The arithmetic inside a model file."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of a bundle; ``format`` and ``precision`` are set for models alone."""
+
+    name: str
+    role: Role
+    sha256: str
+    size_bytes: int
+    format: Format | None = None
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95 % interval (bootstrap over groups), where one was taken."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures on one part of a split.
+
+    Attributes:
+        part: ``validation``, ``test``, or ``all``.
+        subject: what was measured: ``keras``, a file's name, or ``baseline`` (six colour numbers).
+        positives: pictures of the positive labels.
+        confusion: rows are the truth, columns the label with the highest score, in the spec's order.
+    """
+
+    part: str
+    subject: str
+    images: int
+    groups: int
+    positives: int
+    figures: tuple[Figure, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def figure(self, name: str) -> Figure:
+        """Return the figure called ``name`` (KeyError if it was not measured)."""
+        for figure in self.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Where a model comes from."""
+
+    recipe: str
+    dataset: str
+    citation: str
+    licence: str
+    research_only: bool
+    split: str
+    images: dict[str, int]
+    groups: dict[str, int]
+    epochs: int
+    versions: dict[str, str]
+    claims: tuple[Figure, ...]
+    caveat: str
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One exported file against the Keras model, from file bytes to score, on one runtime.
+
+    Attributes:
+        logit_max, logit_mean: |Δ logit|.
+        score_max, score_mean: |Δ positive score|, 0..1.
+        flips: decisions that differ, before the guard band.
+        flips_guarded: decisions that differ after it.
+        reruns: pictures that the guard band hands to the float32 file.
+    """
+
+    file: str
+    runtime: str
+    images: int
+    logit_max: float
+    logit_mean: float
+    score_max: float
+    score_mean: float
+    flips: int
+    flips_guarded: int
+    reruns: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of ``bundle.json``.
+
+    Attributes:
+        contract: the spec's preprocessing contract, repeated so that other programs can compare it.
+        guard_band: distance (in score, 0..1) from a threshold within which the float32 file decides.
+        parity_source: which pictures parity and guard band were measured on.
+        toolchain: versions of everything that made the files.
+    """
+
+    schema: int
+    spec: ModelSpec
+    contract: str
+    files: tuple[FileEntry, ...]
+    guard_band: float
+    parity_source: str
+    parity: tuple[Parity, ...]
+    training: TrainingRecord | None
+    evaluations: tuple[Evaluation, ...]
+    toolchain: dict[str, str]

@@ -1,0 +1,82 @@
+"""What a picture's answer holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime.decision import Verdict
+from edge_runtime.errors import EdgeError
+
+SCHEMA = "edge-predict/1"
+"""Version of the JSON form; a number is added when a key changes its meaning or goes."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds, wall clock."""
+
+    decode: float
+    prepare: float
+    run: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One picture's answer and everything that is needed to reproduce it.
+
+    Attributes:
+        image: the path as it was given, or a name for bytes and arrays.
+        cutoff, confidence_floor: the thresholds that were applied, 0..1.
+        contract: SHA-256 of the preprocessing steps.
+        backend: the interpreter that ran.
+        precision: of the file that decided: ``int8`` or ``float32``.
+    """
+
+    image: str
+    model: str
+    version: str
+    verdict: Verdict
+    cutoff: float
+    confidence_floor: float
+    contract: str
+    backend: str
+    precision: str
+    ms: Timing
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form (docs/json.md)."""
+        verdict = self.verdict
+        return {
+            "schema": SCHEMA,
+            "image": self.image,
+            "model": self.model,
+            "version": self.version,
+            "label": verdict.label,
+            "scores": dict(verdict.scores),
+            "score": verdict.score,
+            "confidence": verdict.confidence,
+            "cutoff": self.cutoff,
+            "confidence_floor": self.confidence_floor,
+            "decision": verdict.decision.value,
+            "reason": verdict.reason.value,
+            "contract": self.contract,
+            "backend": self.backend,
+            "precision": self.precision,
+            "ms": {"decode": self.ms.decode, "prepare": self.ms.prepare, "run": self.ms.run},
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that got no answer, and why."""
+
+    image: str
+    error: EdgeError
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form (docs/json.md)."""
+        return {
+            "schema": SCHEMA,
+            "image": self.image,
+            "error": {"code": self.error.code, "message": self.error.message},
+        }

@@ -1,0 +1,143 @@
+"""Frozen dataclasses to JSON and back: the one door between typed values and text.
+
+Reading is strict: a missing key, an unknown key, a wrong type or an unknown variant is refused with
+the path of the value inside the document. Fields may be ``str``, ``int``, ``float``, ``bool``, an
+``Enum``, another record, ``X | None``, ``tuple[X, ...]``, ``dict[str, X]``, or a union of records
+told apart by their ``KIND``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import types
+import typing
+from typing import Any, TypeVar
+
+from edge_runtime.errors import ManifestError
+
+Record = TypeVar("Record")
+_NONE = type(None)
+
+
+def to_dict(record: Any) -> Any:
+    """Return ``record`` as plain JSON values; enums become their values, tuples become lists."""
+    if dataclasses.is_dataclass(record):
+        kind = {"kind": record.KIND} if hasattr(record, "KIND") else {}
+        return kind | {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    if isinstance(record, enum.Enum):
+        return record.value
+    if isinstance(record, tuple | list):
+        return [to_dict(item) for item in record]
+    if isinstance(record, dict):
+        return {key: to_dict(value) for key, value in record.items()}
+    return record
+
+
+def canonical_json(record: Any) -> str:
+    """Return the one text form of ``record``: sorted keys, no spaces, ASCII, shortest floats."""
+    return json.dumps(to_dict(record), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def from_dict(kind: type[Record], value: Any, where: str = "document") -> Record:
+    """Build a ``kind`` from plain JSON values.
+
+    Raises:
+        ManifestError: a key is unknown or missing, or a value has the wrong type; ``where`` and the
+            path below it say which.
+    """
+    return typing.cast("Record", _read(kind, value, where))
+
+
+def from_json(kind: type[Record], text: str | bytes, where: str) -> Record:
+    """Parse ``text`` and build a ``kind``; ``where`` names the file in errors."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{where}: expected JSON, found text that does not parse: {error}.") from None
+    return from_dict(kind, value, where)
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _read_union(typing.get_args(kind), value, where)
+    if origin is tuple:
+        _expect(isinstance(value, list), "a list", value, where)
+        item = typing.get_args(kind)[0]
+        return tuple(_read(item, entry, f"{where}[{i}]") for i, entry in enumerate(value))
+    if origin is dict:
+        _expect(isinstance(value, dict), "an object", value, where)
+        return {k: _read(typing.get_args(kind)[1], v, f"{where}.{k}") for k, v in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return _read_record(kind, value, where)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return _read_enum(kind, value, where)
+    return _read_plain(kind, value, where)
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    if _NONE in kinds:
+        if value is None:
+            return None
+        kinds = tuple(k for k in kinds if k is not _NONE)
+    if len(kinds) == 1:
+        return _read(kinds[0], value, where)
+    variants = {k.KIND: k for k in kinds}
+    found = value.get("kind") if isinstance(value, dict) else value
+    if not isinstance(found, str) or found not in variants:
+        raise ManifestError(
+            f"{where}: found kind {found!r}, expected one of {', '.join(sorted(variants))}. "
+            "A newer release of edge-predict may know it."
+        )
+    return _read_record(variants[found], value, where)
+
+
+def _read_record(kind: Any, value: Any, where: str) -> Any:
+    _expect(isinstance(value, dict), "an object", value, where)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    known = set(fields) | ({"kind"} if hasattr(kind, "KIND") else set())
+    unknown = sorted(set(value) - known)
+    if unknown:
+        raise ManifestError(
+            f"{where}: unknown key {unknown[0]!r}; expected {', '.join(sorted(known))}. "
+            "Correct the key, or update edge-predict if a newer release wrote this."
+        )
+    missing = sorted(name for name, f in fields.items() if name not in value and _required(f))
+    if missing:
+        raise ManifestError(f"{where}: key {missing[0]!r} is missing; add it.")
+    hints = typing.get_type_hints(kind)
+    read = {name: _read(hints[name], value[name], f"{where}.{name}") for name in fields if name in value}
+    try:
+        return kind(**read)
+    except ValueError as error:
+        raise ManifestError(f"{where}: {error}") from None
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _read_enum(kind: type[enum.Enum], value: Any, where: str) -> enum.Enum:
+    for member in kind:
+        if type(member.value) is type(value) and member.value == value:
+            return member
+    choices = ", ".join(str(member.value) for member in kind)
+    raise ManifestError(f"{where}: found {value!r}, expected one of {choices}.")
+
+
+def _read_plain(kind: Any, value: Any, where: str) -> Any:
+    if kind is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        _expect(number and math.isfinite(value), "a finite number", value, where)
+        return float(value)
+    _expect(type(value) is kind, {str: "a string", int: "a whole number", bool: "true or false"}[kind], value, where)
+    return value
+
+
+def _expect(holds: bool, expected: str, value: Any, where: str) -> None:
+    if not holds:
+        shown = repr(value)
+        raise ManifestError(f"{where}: found {shown[:60]}, expected {expected}.")

@@ -1,0 +1,59 @@
+"""Run one conversion in a process of its own: its memory goes back, and its chatter stays out of ours."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from export.errors import ConversionError
+
+_LOG_LINES = 12
+
+
+def in_own_process(job: Callable[..., None], *args: Any) -> None:
+    """Call ``job(*args)`` in a fresh interpreter and wait.
+
+    Everything the job has to say it leaves in files.
+
+    Raises:
+        ConversionError: the job raised or its process died; the message ends with what it last printed.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        process = context.Process(target=_run, args=(job, args, str(log), sender))
+        process.start()
+        sender.close()
+        try:
+            failure = receiver.recv()
+        except EOFError:
+            failure = "the process died"
+        process.join()
+        if failure is not None:
+            said = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
+            raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{said}".rstrip())
+
+
+def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Connection) -> None:
+    """Send both standard streams, the C++ libraries' too, to ``log``; report None or the error."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    try:
+        job(*args)
+    except Exception as error:  # the parent decides; nothing is lost, the traceback is in the log
+        traceback.print_exc()
+        sys.stderr.flush()
+        sender.send(f"{type(error).__name__}: {str(error)[:500]}")
+    else:
+        sender.send(None)

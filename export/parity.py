@@ -1,0 +1,125 @@
+"""Every exported file against the Keras model, from the same tensors to logits, scores and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import FORMAT, Runtime, open_model
+from edge_runtime.decision import Decision, decisions, margins, positive_scores
+from edge_runtime.manifest import FileEntry, Parity, Precision
+from edge_runtime.spec import ModelSpec
+from export.errors import ParityError
+
+Logits = npt.NDArray[np.float32]
+
+RUNTIMES = {FORMAT[runtime]: runtime for runtime in (Runtime.LITERT, Runtime.ONNXRUNTIME)}
+"""The runtime on which each format is checked at export."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One file's logits (float32 N×outputs) for the parity pictures."""
+
+    entry: FileEntry
+    runtime: Runtime
+    logits: Logits
+
+
+def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> Answers:
+    """Run a model file of ``folder`` on prepared pictures."""
+    if entry.format is None:
+        raise TypeError(f"{entry.name} is no model file")
+    runtime = RUNTIMES[entry.format]
+    backend = open_model((folder / entry.name).read_bytes(), runtime)
+    try:
+        return Answers(entry, runtime, backend.run(tensors))
+    finally:
+        backend.close()
+
+
+def check(found: Answers, reference: Logits, spec: ModelSpec) -> None:
+    """Compare one file with the Keras model.
+
+    Raises:
+        ParityError: another shape, values that are not finite, or a difference over the spec's tolerance.
+    """
+    name, logits = f"{found.entry.name} on {found.runtime.value}", found.logits
+    if logits.shape != reference.shape:
+        raise ParityError(f"{name}: logits of shape {logits.shape}, the Keras model gives {reference.shape}.")
+    if not np.isfinite(logits).all():
+        raise ParityError(f"{name}: {int((~np.isfinite(logits)).sum())} of {logits.size} logits are not finite.")
+    limit = spec.tolerance
+    if found.entry.precision is Precision.FLOAT32:
+        difference = np.abs(logits - reference) / np.maximum(1.0, np.abs(reference))
+        _refuse_over(name, logits.shape, "relative |Δ logit|", float(difference.max()), limit.float32_logit_max)
+        return
+    scores = np.abs(positive_scores(logits, spec) - positive_scores(reference, spec))
+    _refuse_over(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
+    rate = 1000.0 * _flips(decisions(logits, spec), decisions(reference, spec)) / len(logits)
+    _refuse_over(name, logits.shape, "flipped decisions per 1000", rate, limit.int8_flips_per_1000)
+
+
+def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
+    if not found <= limit:
+        raise ParityError(
+            f"{name}: {what} is {found:.6g}, tolerance {limit:.6g}, over logits of shape {shape}. "
+            "Nothing was written. More or better calibration pictures help an int8 file; a float32 file "
+            "that differs points at a conversion fault."
+        )
+
+
+def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float:
+    """Return the smallest band in which every decision lies that int8 and float32 disagree on.
+
+    Args:
+        pairs: (int8, float32) logits of the same pictures, one pair a format.
+
+    Returns:
+        Distance in score, 0..1, to the nearest threshold; 0 if they never disagree.
+    """
+    widest = 0.0
+    for int8, float32 in pairs:
+        differ = [a is not b for a, b in zip(decisions(int8, spec), decisions(float32, spec), strict=True)]
+        if any(differ):
+            widest = max(widest, float(margins(int8, spec)[np.array(differ)].max()))
+    return round(widest + 5e-7, 6) if widest else 0.0
+
+
+def measure(found: Answers, float32: Logits, reference: Logits, spec: ModelSpec, band: float) -> Parity:
+    """Return the manifest's row for one file.
+
+    Args:
+        float32: logits of the float32 file in the same format, which decides inside the guard band.
+    """
+    delta = np.abs(found.logits.astype(np.float64) - reference)
+    score = np.abs(positive_scores(found.logits, spec) - positive_scores(reference, spec))
+    rerun = np.zeros(len(score), dtype=bool)
+    if found.entry.precision is Precision.INT8 and band > 0:
+        rerun = margins(found.logits, spec) <= band
+    guarded = np.where(rerun[:, np.newaxis], float32, found.logits)
+    truth = decisions(reference, spec)
+    return Parity(
+        file=found.entry.name,
+        runtime=found.runtime.value,
+        images=len(score),
+        logit_max=_short(delta.max()),
+        logit_mean=_short(delta.mean()),
+        score_max=_short(score.max()),
+        score_mean=_short(score.mean()),
+        flips=_flips(decisions(found.logits, spec), truth),
+        flips_guarded=_flips(decisions(guarded, spec), truth),
+        reruns=int(rerun.sum()),
+    )
+
+
+def _flips(ours: list[Decision], theirs: list[Decision]) -> int:
+    return sum(a is not b for a, b in zip(ours, theirs, strict=True))
+
+
+def _short(value: np.floating) -> float:
+    return float(f"{float(value):.4g}")

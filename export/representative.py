@@ -1,0 +1,106 @@
+"""The pictures that int8 ranges are measured on, through the spec's own steps, in a pinned order.
+
+A calibration folder holds either pictures, or ``samples.csv`` with lines ``name,sha256`` that name files
+of a published data set, which then lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.cli.predict import PICTURE_SUFFIXES
+from edge_runtime.errors import ImageError
+from edge_runtime.imaging import read
+from edge_runtime.preprocessing import prepare
+from edge_runtime.spec import ModelSpec
+from export.errors import CalibrationError
+
+FEWEST = 32
+"""Fewer pictures leave the tails of the activations unseen; converters would accept a single one."""
+
+LIST = "samples.csv"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Prepared pictures, float32 N×H×W×C, and one line that says which they are."""
+
+    tensors: npt.NDArray[np.float32]
+    source: str
+
+
+def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Pictures:
+    """Read and prepare the calibration pictures of ``folder``.
+
+    Args:
+        data: where the published data set lies, if the folder holds a ``samples.csv``.
+
+    Raises:
+        CalibrationError: too few pictures, or any that is missing, altered or refused by the runtime.
+    """
+    listed = folder / LIST
+    if listed.is_file():
+        if data is None:
+            raise CalibrationError(f"{listed} names files of a published data set; say where it lies with --data DIR.")
+        blobs = _listed(listed, data)
+        source = f"{listed.parent.name}/{LIST}"
+    elif folder.is_dir():
+        blobs = _in_folder(folder)
+        source = f"pictures in {folder.name}"
+    else:
+        raise CalibrationError(f"{folder}: found no folder, expected pictures or {LIST}.")
+    if len(blobs) < FEWEST:
+        raise CalibrationError(
+            f"{folder}: found {len(blobs)} pictures, expected {FEWEST} or more. Add pictures that the model "
+            "will meet, from training patients alone."
+        )
+    return Pictures(prepare_all(blobs, spec), f"{len(blobs)} of {source}")
+
+
+def prepare_all(blobs: Iterable[tuple[str, bytes]], spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """Prepare encoded pictures (name, bytes) to float32 N×H×W×C.
+
+    Raises:
+        CalibrationError: the runtime refuses one; it is named.
+    """
+    try:
+        return np.stack(
+            [prepare(read(blob, min_side_px=spec.min_side_px, name=name), spec.steps) for name, blob in blobs]
+        )
+    except ImageError as error:
+        raise CalibrationError(f"calibration picture refused: {error.message} Remove or replace it.") from None
+
+
+def _listed(listed: Path, data: Path) -> list[tuple[str, bytes]]:
+    """Read the named files and compare their SHA-256."""
+    with listed.open(encoding="utf-8", newline="") as lines:
+        rows = [(row.get("name") or "", row.get("sha256") or "") for row in csv.DictReader(lines)]
+    found = []
+    for name, sha256 in rows:
+        path = _below(data, name)
+        blob = path.read_bytes()
+        if hashlib.sha256(blob).hexdigest() != sha256:
+            raise CalibrationError(f"{path}: not the file that {listed} names (SHA-256 differs). Unpack it again.")
+        found.append((name, blob))
+    return found
+
+
+def _below(data: Path, name: str) -> Path:
+    """Find ``name`` in the published folder, or in the folder that holds it."""
+    candidates = [data / name, *(child / name for child in sorted(data.glob("*")) if child.is_dir())]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise CalibrationError(f"{data}: found no {name}, which the calibration list names. Is this the right data set?")
+
+
+def _in_folder(folder: Path) -> list[tuple[str, bytes]]:
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    return [(path.name, path.read_bytes()) for path in paths]

@@ -1,0 +1,182 @@
+"""Figures on held-out patients, each with a 95 % interval by bootstrap over patients.
+
+Patients are drawn with replacement and all their pictures come along, so that the interval speaks of
+new patients, not of new patches of the same ones (cluster bootstrap, Field & Welsh 2007, JRSS-B 69:369).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from edge_runtime.decision import Decision, decisions, positive_scores, scores_of
+from edge_runtime.manifest import Evaluation, Figure
+from edge_runtime.spec import ModelSpec
+from training.tensors import Tensors
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+RESAMPLES = 2000
+CONFIDENCES = (0.80, 0.95, 0.99, 0.999, 0.9999)
+"""The confidences at which system 4 publishes its coverage table."""
+
+BASELINE_CUTOFF = 0.5
+GAIN = "balanced accuracy over baseline"
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """Return ``model`` cut at its layer ``logits``."""
+    return keras.Model(model.inputs, model.get_layer("logits").output)
+
+
+def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
+    """Measure a network from its logits (N×outputs), pictures in the order of ``tensors``."""
+    truth = _positive(tensors.labels, spec)
+    score = positive_scores(logits, spec)
+    scores = scores_of(logits, spec.head)
+    answered = np.array([d is not Decision.REFER for d in decisions(logits, spec)])
+    figures = [
+        *_figures(truth, score, spec.policy.cutoff, tensors.groups),
+        *_coverage(truth, score >= spec.policy.cutoff, scores.max(axis=1), tensors.groups),
+        *_answered(truth, score >= spec.policy.cutoff, answered, tensors.groups),
+    ]
+    table = confusion_matrix(tensors.labels, scores.argmax(axis=1), labels=range(len(spec.labels)))
+    return _evaluation(part, "keras", tensors, truth, figures, table)
+
+
+def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
+    """Measure the baseline from :func:`baseline_scores`, pictures in the order of ``tensors``."""
+    truth = _positive(tensors.labels, spec)
+    table = confusion_matrix(truth, score >= BASELINE_CUTOFF, labels=[False, True])
+    return _evaluation(part, "baseline", tensors, truth, _figures(truth, score, BASELINE_CUTOFF, tensors.groups), table)
+
+
+def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Floats:
+    """Return scores (float64 N, 0..1) of a logistic regression on six colour numbers.
+
+    What a network must beat to have learned more than colour. Classes are weighted to balance.
+    """
+    regression = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+    regression.fit(train.colour, _positive(train.labels, spec))
+    return np.asarray(regression.predict_proba(held_out.colour)[:, 1], dtype=np.float64)
+
+
+def gain_over_baseline(logits: npt.ArrayLike, baseline: Floats, tensors: Tensors, spec: ModelSpec) -> Figure:
+    """Return the network's balanced accuracy less the baseline's, paired: both on the same draws of patients."""
+    truth = _positive(tensors.labels, spec)
+    ours, theirs = positive_scores(logits, spec) >= spec.policy.cutoff, baseline >= BASELINE_CUTOFF
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        first, second = rates(truth[rows], ours[rows]), rates(truth[rows], theirs[rows])
+        return {GAIN: first["balanced accuracy"] - second["balanced accuracy"]}
+
+    return bootstrap(measure, tensors.groups)[0]
+
+
+def _evaluation(
+    part: str, subject: str, tensors: Tensors, truth: Bools, figures: list[Figure], table: npt.NDArray[np.int64]
+) -> Evaluation:
+    return Evaluation(
+        part=part,
+        subject=subject,
+        images=len(truth),
+        groups=len(set(tensors.groups)),
+        positives=int(truth.sum()),
+        figures=tuple(figures),
+        confusion=tuple(tuple(int(n) for n in row) for row in table),
+    )
+
+
+def _positive(labels: npt.NDArray[np.int64], spec: ModelSpec) -> Bools:
+    return np.array([label in spec.positive for label in spec.labels])[labels]
+
+
+def rates(truth: Bools, called: Bools) -> dict[str, float]:
+    """Return accuracy, balanced accuracy, precision, recall, specificity and F1; nan where undefined."""
+    tp, fp = float((truth & called).sum()), float((~truth & called).sum())
+    fn, tn = float((truth & ~called).sum()), float((~truth & ~called).sum())
+    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    return {
+        "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
+        "balanced accuracy": (recall + specificity) / 2,
+        "precision": _ratio(tp, tp + fp),
+        "recall": recall,
+        "specificity": specificity,
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _figures(truth: Bools, score: Floats, cutoff: float, groups: npt.NDArray[np.str_]) -> list[Figure]:
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        both = truth[rows].any() and not truth[rows].all()
+        auroc = float(roc_auc_score(truth[rows], score[rows])) if both else float("nan")
+        return rates(truth[rows], score[rows] >= cutoff) | {"auroc": auroc}
+
+    return bootstrap(measure, groups)
+
+
+def _coverage(truth: Bools, called: Bools, confidence: Floats, groups: npt.NDArray[np.str_]) -> list[Figure]:
+    """The coverage table: how much is answered at a confidence, and how well."""
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for floor in CONFIDENCES:
+            kept = rows[confidence[rows] >= floor]
+            found[f"coverage at confidence {floor:g}"] = len(kept) / len(rows)
+            measured = rates(truth[kept], called[kept])
+            for name in ("accuracy", "balanced accuracy", "precision", "recall"):
+                found[f"{name} at confidence {floor:g}"] = measured[name]
+        return found
+
+    return bootstrap(measure, groups)
+
+
+def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[np.str_]) -> list[Figure]:
+    """Share answered under the spec's policy, and the error among those."""
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        kept = rows[answered[rows]]
+        wrong = float((truth[kept] != called[kept]).sum())
+        return {"answered": len(kept) / len(rows), "error among answered": _ratio(wrong, len(kept))}
+
+    return bootstrap(measure, groups)
+
+
+def bootstrap(
+    measure: Callable[[npt.NDArray[np.intp]], Mapping[str, float]], groups: npt.NDArray[np.str_], seed: int = 0
+) -> list[Figure]:
+    """Measure on all rows, and on ``RESAMPLES`` draws of whole groups for the 2.5 and 97.5 percentiles.
+
+    Args:
+        measure: rows → name → value; nan where a draw leaves a value undefined.
+
+    Returns:
+        One figure a name that is defined on all rows.
+    """
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    whole = measure(np.arange(len(groups)))
+    draws = []
+    for _ in range(RESAMPLES):
+        drawn = rng.integers(0, len(members), len(members))
+        draws.append(measure(np.concatenate([members[i] for i in drawn])))
+    figures = []
+    for name, value in whole.items():
+        spread = np.array([draw[name] for draw in draws])
+        spread = spread[np.isfinite(spread)]
+        if np.isfinite(value):
+            low, high = np.percentile(spread, [2.5, 97.5])
+            figures.append(Figure(name, round(value, 4), round(float(low), 4), round(float(high), 4)))
+    return figures

@@ -1,0 +1,114 @@
+"""Fit a recipe: split, read, balance, train, measure, write the artifact."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import keras
+
+from edge_runtime.manifest import Evaluation, Figure, TrainingRecord
+from training.artifact import Artifact, Measured, create
+from training.datasets import Dataset
+from training.evaluation import logits_model
+from training.measure import compare
+from training.progress import FitProgress
+from training.recipe import Recipe, TrainingPlan
+from training.splits import Part, Split, select, split_by_group
+from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
+
+
+def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None) -> Artifact:
+    """Train ``recipe`` on the published layout below ``data`` and write an artifact to ``out``.
+
+    Args:
+        epochs: fewer epochs than the recipe's plan, for a trial.
+
+    Raises:
+        DatasetError: the data are not what the layout promises.
+        ArtifactError: ``out`` already holds files.
+    """
+    dataset = recipe.source.load(data)
+    split = split_by_group(dataset.samples, recipe.split)
+    artifact = create(out)
+    artifact.write_choices(recipe.spec, split)
+    parts = {part: _read(recipe, dataset, split, part) for part in Part}
+    model = _train(recipe, parts, epochs or recipe.plan.epochs, artifact.history_path)
+    model.save(artifact.model_path)
+    network = logits_model(model)
+    evaluations: list[Evaluation] = []
+    for part in (Part.VALIDATION, Part.TEST):
+        logits = network.predict(parts[part].images, verbose=0)
+        evaluations += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value)
+    record = _record(recipe, parts, artifact.epochs())
+    artifact.write_measured(Measured(record, tuple(evaluations)))
+    return artifact
+
+
+def _read(recipe: Recipe, dataset: Dataset, split: Split, part: Part) -> Tensors:
+    return load_tensors(select(dataset.samples, split, part), recipe.spec, label=part.value)
+
+
+def _train(recipe: Recipe, parts: dict[Part, Tensors], epochs: int, history: Path) -> keras.Model:
+    """Fit the network and return it with the weights of its best epoch; one line an epoch goes to ``history``."""
+    plan = recipe.plan
+    keras.utils.set_random_seed(plan.seed)
+    train, validation = _balanced(parts[Part.TRAIN], plan), parts[Part.VALIDATION]
+    validation = _balanced(validation.take(capped_index(validation.groups, plan.validation_cap, plan.seed)), plan)
+    model = recipe.network()
+    model.compile(optimizer=keras.optimizers.Adam(plan.learning_rate), loss=plan.loss, metrics=["accuracy"])
+    model.fit(
+        train.images,
+        targets(train.labels, recipe.spec),
+        validation_data=(validation.images, targets(validation.labels, recipe.spec)),
+        epochs=epochs,
+        batch_size=plan.batch,
+        callbacks=[
+            keras.callbacks.EarlyStopping("val_loss", patience=plan.stop_patience, restore_best_weights=True),
+            keras.callbacks.ReduceLROnPlateau(
+                "val_loss", factor=plan.plateau_factor, patience=plan.plateau_patience, min_lr=plan.plateau_min
+            ),
+            keras.callbacks.CSVLogger(str(history)),
+            FitProgress(epochs, -(-len(train.labels) // plan.batch)),
+        ],
+        verbose=0,
+    )
+    model.compile()  # drops the optimiser's state: twice the weights' size, and nothing reads it again
+    return model
+
+
+def _balanced(tensors: Tensors, plan: TrainingPlan) -> Tensors:
+    return tensors.take(balanced_index(tensors.labels, plan.seed)) if plan.balance else tensors
+
+
+def _record(recipe: Recipe, parts: dict[Part, Tensors], epochs: int) -> TrainingRecord:
+    packages = ("keras", keras.backend.backend(), "numpy", "opencv-python-headless")
+    return TrainingRecord(
+        recipe=recipe.spec.name,
+        dataset=recipe.source.title,
+        citation=recipe.source.citation,
+        licence=recipe.source.licence,
+        research_only=recipe.source.research_only,
+        split=(
+            f"by patient, stratified, seed {recipe.split.seed}; "
+            f"{recipe.split.validation:.0%} validation, {recipe.split.test:.0%} test"
+        ),
+        images={part.value: len(tensors.labels) for part, tensors in parts.items()}
+        | {"refused": sum(len(tensors.refused) for tensors in parts.values())},
+        groups={part.value: len(set(tensors.groups)) for part, tensors in parts.items()},
+        epochs=epochs,
+        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
+        claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
+        caveat=recipe.caveat,
+    )
+
+
+def version(package: str) -> str:
+    """Return an installed distribution's version; tensorflow-cpu stands for tensorflow."""
+    for name in (package, f"{package}-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "not installed"

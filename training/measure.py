@@ -1,0 +1,71 @@
+"""Measure a fitted artifact again, from its files alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy.typing as npt
+
+from edge_runtime.manifest import Evaluation
+from edge_runtime.records import to_dict
+from edge_runtime.spec import ModelSpec
+from training.artifact import Artifact
+from training.errors import ArtifactError
+from training.evaluation import (
+    baseline_scores,
+    evaluate_baseline,
+    evaluate_scores,
+    gain_over_baseline,
+    logits_model,
+)
+from training.recipes import find_recipe
+from training.splits import Part, select
+from training.tensors import Tensors, load_tensors
+
+
+def load_model(artifact: Artifact) -> keras.Model:
+    """Open ``model.keras``.
+
+    Raises:
+        ArtifactError: it is missing or Keras cannot read it.
+    """
+    try:
+        return keras.models.load_model(artifact.model_path, compile=False)
+    except (ValueError, OSError) as error:
+        raise ArtifactError(f"{artifact.model_path}: expected a Keras 3 model, found: {error}") from None
+
+
+def measure_artifact(folder: Path, data: Path, part: str) -> tuple[Evaluation, ...]:
+    """Evaluate the network, and the colour baseline where training patients are in ``data``.
+
+    Args:
+        part: ``validation``, ``test``, or ``all`` for every patient in ``data``.
+    """
+    artifact = Artifact(folder)
+    spec, split = artifact.spec(), artifact.split()
+    dataset = find_recipe(spec.name).source.load(data)
+    wanted = dataset.samples if part == "all" else select(dataset.samples, split, Part(part))
+    tensors = load_tensors(wanted, spec, label=part)
+    logits = logits_model(load_model(artifact)).predict(tensors.images, verbose=0)
+    seen = [sample for sample in dataset.samples if split.get(sample.group) is Part.TRAIN]
+    if part == "all" or not seen:
+        return (evaluate_scores(logits, tensors, spec, part),)
+    return compare(logits, load_tensors(seen, spec, label="train"), tensors, spec, part)
+
+
+def compare(
+    logits: npt.ArrayLike, train: Tensors, held_out: Tensors, spec: ModelSpec, part: str
+) -> tuple[Evaluation, Evaluation]:
+    """Evaluate the network beside the baseline, with the paired difference among the network's figures."""
+    network = evaluate_scores(logits, held_out, spec, part)
+    score = baseline_scores(train, held_out, spec)
+    gain = gain_over_baseline(logits, score, held_out, spec)
+    return replace(network, figures=(*network.figures, gain)), evaluate_baseline(score, held_out, spec, part)
+
+
+def to_json(evaluations: tuple[Evaluation, ...]) -> str:
+    """Return the evaluations as one JSON document."""
+    return json.dumps(to_dict(evaluations), indent=2)

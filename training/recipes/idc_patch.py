@@ -1,0 +1,112 @@
+"""System 4: invasive ductal carcinoma in H&E patches of 50×50 px, as its program is coded.
+
+Three blocks of three 3×3 convolutions, each ReLU → BatchNorm; Dense 256; two *independent* sigmoids,
+fitted by binary cross-entropy on one-hot labels and read by argmax; confidence is the larger output,
+and patches under a confidence of .80 are not used. One departure: patches at a slide's edge are
+stretched with LINEAR_EXACT where the program uses LINEAR, whose bits differ between processors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.spec import (
+    LAPLACIAN_SHARPEN_3X3,
+    Border,
+    Colour,
+    ColourOrder,
+    DecisionPolicy,
+    Head,
+    Interpolation,
+    ModelSpec,
+    PixelType,
+    Resize,
+    Scale,
+    Sharpen,
+)
+from training.datasets import idc
+from training.recipe import Claim, DataSource, Recipe, TrainingPlan
+from training.splits import SplitPlan
+
+if TYPE_CHECKING:
+    import keras
+
+IDC_STEPS = (
+    Colour(ColourOrder.BGR),
+    Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8),
+    Sharpen(LAPLACIAN_SHARPEN_3X3, PixelType.UINT8, Border.REFLECT_101),
+    Scale(divisor=255.0, offset=0.0),
+)
+
+SPEC = ModelSpec(
+    name="idc-patch",
+    version="1.0.0",
+    summary="H&E breast tissue patch, 50×50 px as published: is invasive ductal carcinoma in it?",
+    steps=IDC_STEPS,
+    labels=idc.LABELS,
+    positive=("malignant",),
+    head=Head.INDEPENDENT_SIGMOIDS,
+    policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.80),
+)
+
+SOURCE = DataSource(
+    title="IDC breast histopathology patches (IDC_regular_ps50_idx5)",
+    citation="Janowczyk & Madabhushi 2016, J Pathol Inform 7:29; Cruz-Roa et al. 2014, Proc SPIE 9041:904103",
+    licence="public (Kaggle: CC0)",
+    research_only=False,
+    load=idc.load,
+)
+
+
+def network() -> keras.Model:
+    """Build the published network: 1,664,898 parameters, input 50×50×3, two sigmoid outputs."""
+    import keras  # here, so that listing recipes does not start a training framework
+    from keras import layers
+
+    inputs = keras.Input((50, 50, 3), name="image")
+    x = inputs
+    for filters, dropout in ((32, 0.25), (64, 0.3), (128, 0.3)):
+        for _ in range(3):
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer="he_uniform")(x)
+            x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(2)(x)
+        x = layers.Dropout(dropout)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(256, activation="relu", kernel_initializer="he_uniform")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Dropout(0.3)(x)
+    logits = layers.Dense(2, name="logits")(x)
+    return keras.Model(inputs, layers.Activation("sigmoid", name="scores")(logits), name="idc_patch")
+
+
+IDC_PATCH = Recipe(
+    spec=SPEC,
+    source=SOURCE,
+    network=network,
+    plan=TrainingPlan(
+        epochs=60,
+        batch=64,
+        learning_rate=1e-3,
+        loss="binary_crossentropy",
+        balance=True,
+        validation_cap=28,
+        stop_patience=10,
+        plateau_factor=0.5,
+        plateau_patience=3,
+        plateau_min=1e-5,
+        seed=20161,
+    ),
+    split=SplitPlan(validation=0.15, test=0.25, seed=20161),
+    claims=(
+        Claim("accuracy", 0.8890),
+        Claim("precision", 0.8790),
+        Claim("recall", 0.9021),
+        Claim("coverage at confidence 0.80", 0.8003),
+        Claim("accuracy at confidence 0.80", 0.9438),
+    ),
+    caveat=(
+        "The published figures come from a random split of patches, balanced beforehand: patches of one "
+        "patient, with the same stain and scanner, stand on both sides. Here no patient does, and the "
+        "held-out patches keep their natural mix."
+    ),
+)

@@ -1,0 +1,72 @@
+"""A tiny network on synthetic H&E phantoms: everything can be trained, exported and tested without data.
+
+Same contract, labels and head as ``idc-patch``, so that the whole way is walked; it says nothing about
+tissue. Convolution → BatchNorm → ReLU, the order that int8 folds without loss.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from training.datasets import idc
+from training.recipe import DataSource, Recipe, TrainingPlan
+from training.recipes.idc_patch import IDC_STEPS
+from training.splits import SplitPlan
+
+if TYPE_CHECKING:
+    import keras
+
+SPEC = ModelSpec(
+    name="phantom-patch",
+    version="1.0.0",
+    summary="Synthetic H&E phantom, 50×50 px: crowded, large, irregular nuclei? For tests and demonstrations alone.",
+    steps=IDC_STEPS,
+    labels=idc.LABELS,
+    positive=("malignant",),
+    head=Head.INDEPENDENT_SIGMOIDS,
+    policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.80),
+)
+
+
+def network() -> keras.Model:
+    """Build four strided convolutions and a global average: about 8,000 parameters, two sigmoid outputs."""
+    import keras  # here, so that listing recipes does not start a training framework
+    from keras import layers
+
+    inputs = keras.Input((50, 50, 3), name="image")
+    x = inputs
+    for filters in (8, 16, 24):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.ReLU()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    logits = layers.Dense(2, name="logits")(x)
+    return keras.Model(inputs, layers.Activation("sigmoid", name="scores")(logits), name="phantom_patch")
+
+
+PHANTOM_PATCH = Recipe(
+    spec=SPEC,
+    source=DataSource(
+        title="synthetic H&E phantoms made by this project",
+        citation="training/datasets/phantoms.py (stain vectors: Ruifrok & Johnston 2001)",
+        licence="Apache-2.0, as this project",
+        research_only=False,
+        load=idc.load,
+    ),
+    network=network,
+    plan=TrainingPlan(
+        epochs=30,
+        batch=32,
+        learning_rate=3e-3,
+        loss="binary_crossentropy",
+        balance=True,
+        validation_cap=28,
+        stop_patience=10,
+        plateau_factor=0.5,
+        plateau_patience=3,
+        plateau_min=1e-5,
+        seed=1,
+    ),
+    split=SplitPlan(validation=0.2, test=0.2, seed=1),
+)

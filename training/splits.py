@@ -1,0 +1,114 @@
+"""Splits that keep every patient on one side, stratified and seeded."""
+
+from __future__ import annotations
+
+import csv
+import enum
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.datasets import Sample
+from training.errors import ArtifactError, DatasetError
+
+
+class Part(enum.Enum):
+    """What a patient's pictures may be used for."""
+
+    TRAIN = "train"  # fitting and int8 calibration
+    VALIDATION = "validation"  # every choice: stopping, cut-offs, guard band
+    TEST = "test"  # read once, for the figures that are reported
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Shares of patients for validation and test; the rest trains."""
+
+    validation: float
+    test: float
+    seed: int
+
+
+Split = Mapping[str, Part]
+"""Group (patient) → part."""
+
+
+def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
+    """Deal groups to the three parts, each with about the same mix of malignancy and of patch counts.
+
+    Groups are sorted by stratum (many or few pictures, then share of the positive label) and dealt in
+    runs, so that neighbours in the order land in different parts; the seed shuffles equals and runs.
+
+    Raises:
+        DatasetError: fewer than three groups, or a part that would be empty.
+    """
+    labels: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        labels[sample.group].append(sample.label)
+    rng = np.random.default_rng(plan.seed)
+    typical = float(np.median([len(found) for found in labels.values()])) if labels else 0.0
+    order = sorted(
+        (len(found) > 3 * typical, float(np.mean(np.asarray(found) > 0)), rng.random(), group)
+        for group, found in sorted(labels.items())
+    )
+    quota = {Part.VALIDATION: plan.validation, Part.TEST: plan.test, Part.TRAIN: 1 - plan.validation - plan.test}
+    dealt = _deal(len(order), quota, rng)
+    split = {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
+    empty = [part.value for part in Part if part not in split.values()]
+    if empty:
+        raise DatasetError(f"found {len(split)} patients, too few to fill {', '.join(empty)}; add patients.")
+    return split
+
+
+def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> list[Part]:
+    """Return ``count`` parts in which every run has close to the quota (largest deficit is served next)."""
+    parts = list(quota)
+    served = dict.fromkeys(parts, 0.0)
+    jitter = rng.random(len(parts)) * 0.5  # where in its cycle each part begins
+    dealt = []
+    for turn in range(1, count + 1):
+        deficit = [quota[part] * turn - served[part] + jitter[i] for i, part in enumerate(parts)]
+        part = parts[int(np.argmax(deficit))]
+        served[part] += 1
+        dealt.append(part)
+    return dealt
+
+
+def select(samples: Iterable[Sample], split: Split, part: Part) -> tuple[Sample, ...]:
+    """Return the samples of one part, in their given order.
+
+    Raises:
+        DatasetError: a sample's group is not in the split.
+    """
+    samples = tuple(samples)
+    unknown = sorted({sample.group for sample in samples} - set(split))
+    if unknown:
+        raise DatasetError(
+            f"{len(unknown)} patients are not in this model's split, the first {unknown[0]}. "
+            "They were added after training: fit again, or evaluate with --part all to use every patient."
+        )
+    return tuple(sample for sample in samples if split[sample.group] is part)
+
+
+def write_split(path: Path, split: Split) -> None:
+    """Write ``group,part`` lines, sorted by group."""
+    lines = [f"{group},{part.value}" for group, part in sorted(split.items())]
+    path.write_text("\n".join(["group,part", *lines]) + "\n", encoding="utf-8")
+
+
+def read_split(path: Path) -> dict[str, Part]:
+    """Read what :func:`write_split` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, or a line names no part.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing; a training artifact keeps its split there. Fit the recipe again.")
+    with path.open(encoding="utf-8", newline="") as lines:
+        try:
+            return {row["group"]: Part(row["part"]) for row in csv.DictReader(lines)}
+        except (KeyError, ValueError) as error:
+            raise ArtifactError(f"{path}: expected lines 'group,part', found {error}.") from None
