@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from edge_runtime.embedded import read_embedded
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
@@ -20,6 +20,7 @@ from edge_runtime.records import from_dict, to_dict
 
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
+Content = TypeVar("Content")
 _MODEL_SUFFIXES = {".tflite": Format.TFLITE, ".onnx": Format.ONNX}
 
 
@@ -40,7 +41,7 @@ class Bundle:
         """
         try:
             data = self.read_file(entry.name)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except OSError as error:
             raise IntegrityError(
                 f"{self.where}: {entry.name} cannot be read ({error}). Install the bundle again."
             ) from None
@@ -93,20 +94,28 @@ def find(model: str | Path) -> Bundle:
     path = Path(model)
     if str(model) in shipped():
         path = SHIPPED / str(model)
+    if not _exists(path):
+        raise BundleNotFoundError(
+            f"Found no model {str(model)[:200]!r}: no such path, and the models that ship are "
+            f"{', '.join(shipped()) or 'none'}. See: edge-bundle list"
+        )
     if path.is_dir():
         return _open_folder(path)
     if path.is_file() and path.suffix == ".zip":
         return _open_zip(path)
     if path.is_file() and path.suffix in _MODEL_SUFFIXES:
         return _open_single(path, _MODEL_SUFFIXES[path.suffix])
-    if path.exists():
-        raise BundleNotFoundError(
-            f"{path}: found a file that is no model, expected a bundle folder, a bundle .zip, a .tflite or an .onnx."
-        )
     raise BundleNotFoundError(
-        f"Found no model {str(model)!r}: no such path, and the models that ship are "
-        f"{', '.join(shipped()) or 'none'}. See: edge-bundle list"
+        f"{path}: found a file that is no model, expected a bundle folder, a bundle .zip, a .tflite or an .onnx."
     )
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether anything stands at ``path``; a name that no file can have is nothing."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def shipped() -> tuple[str, ...]:
@@ -123,15 +132,22 @@ def _open_folder(folder: Path) -> Bundle:
 
 
 def _open_zip(path: Path) -> Bundle:
+    import zipfile  # here: bundles are folders on most devices, and every import is felt by the cold command
+
+    def read_archive(read: Callable[[zipfile.ZipFile], Content]) -> Content:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return read(archive)
+        except Exception as error:  # zipfile hands on whatever its decompressors raise; all are a bad disk's to us
+            raise OSError(str(error)) from None
+
     def read_member(name: str) -> bytes:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
+        return read_archive(lambda archive: archive.read(name))
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = frozenset(archive.namelist())
+        names = read_archive(lambda archive: frozenset(archive.namelist()))
         data = read_member(MANIFEST)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except OSError as error:
         raise ManifestError(f"{path}: found no {MANIFEST} in a sound zip ({error}). Copy the file again.") from None
     return Bundle(str(path), _manifest(data, f"{path}/{MANIFEST}"), read_member, names)
 
@@ -165,9 +181,19 @@ def _manifest(data: bytes, where: str) -> Manifest:
             "The manifest was altered: install the bundle again."
         )
     for entry in manifest.files:
-        if Path(entry.name).name != entry.name or entry.name in ("", ".", "..", MANIFEST) or "\\" in entry.name:
-            raise ManifestError(f"{where}: file name {entry.name!r} leaves the bundle; expected a plain name.")
+        _check_entry(entry, where)
+    if not any(entry.role is Role.MODEL for entry in manifest.files):
+        raise ManifestError(f"{where}: names no model file. Install the bundle again.")
     return manifest
+
+
+def _check_entry(entry: FileEntry, where: str) -> None:
+    """Refuse a name that is no plain file name everywhere, and a model that nothing could choose."""
+    plain = Path(entry.name).name == entry.name and not set(entry.name) & set("/\\:\0")
+    if not plain or entry.name in ("", ".", "..", MANIFEST):
+        raise ManifestError(f"{where}: file name {entry.name!r} leaves the bundle; expected a plain name.")
+    if entry.role is Role.MODEL and (entry.format is None or entry.precision is None):
+        raise ManifestError(f"{where}: the model {entry.name} lacks its format or precision; give it both.")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -81,7 +81,8 @@ def positive_scores(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
     z = np.asarray(logits, dtype=np.float64)
     positive = np.array([label in spec.positive for label in spec.labels])
     if spec.head is not Head.INDEPENDENT_SIGMOIDS:
-        return np.asarray(scores_of(z, spec.head)[:, positive].sum(axis=1))
+        # rounding may lift the sum of several labels a few units in the last place over 1
+        return np.asarray(np.minimum(scores_of(z, spec.head)[:, positive].sum(axis=1), 1.0))
     # a/(a+b) in the logarithm: both sigmoids may underflow, their ratio does not
     log_score = -np.logaddexp(0.0, -z)
     return _sigmoid(log_score[:, positive].max(axis=1) - log_score[:, ~positive].max(axis=1))

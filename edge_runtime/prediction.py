@@ -8,7 +8,7 @@ from edge_runtime.decision import Verdict
 from edge_runtime.errors import EdgeError
 
 SCHEMA = "edge-predict/1"
-"""Version of the JSON form; a number is added when a key changes its meaning or goes."""
+"""Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
 from edge_runtime.bundle import Bundle, find
 from edge_runtime.decision import decide, margins
-from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.errors import BackendError, ImageError, UsageError
 from edge_runtime.imaging import Picture, Source, read
 from edge_runtime.manifest import Format, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
@@ -75,6 +75,7 @@ class Predictor:
 
         Raises:
             ImageError: the picture is not what the model was made for; nothing was guessed.
+            BackendError: the network answered with no number, or the predictor was closed.
         """
         start = perf_counter()
         picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
@@ -92,10 +93,10 @@ class Predictor:
         decoded = perf_counter()
         tensor = prepare(picture, self.spec.steps)[np.newaxis]
         prepared = perf_counter()
-        logits = self._backend.run(tensor)
+        logits = _finite(self._backend.run(tensor))
         rerun = self._near_threshold(logits)
         if rerun:
-            logits = self._exact_backend().run(tensor)
+            logits = _finite(self._exact_backend().run(tensor))
         ran = perf_counter()
         return Prediction(
             image=picture.name,
@@ -157,11 +158,19 @@ def _other(precision: Precision) -> Precision:
     return Precision.FLOAT32 if precision is Precision.INT8 else Precision.INT8
 
 
+def _finite(logits: np.ndarray) -> np.ndarray:
+    """Pass logits on; a network that overflows or lost its weights must not look like a NEGATIVE."""
+    if not np.isfinite(logits).all():
+        raise BackendError("the network answered with no number (NaN or infinity). Export the model again.")
+    return logits
+
+
 def _ms(start: float, end: float) -> float:
     return round((end - start) * 1000.0, 3)
 
 
 def _name(image: Source) -> str:
-    if isinstance(image, bytes):
-        return "<bytes>"
-    return "<array>" if isinstance(image, np.ndarray) else os.fspath(image)
+    """Return what :func:`edge_runtime.imaging.read` calls it; also what is no picture at all has a name."""
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    return "array" if isinstance(image, np.ndarray) else "bytes" if isinstance(image, bytes) else "source"

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
+import reprlib
 import types
 import typing
 from typing import Any, TypeVar
@@ -20,6 +22,8 @@ from edge_runtime.errors import ManifestError
 
 Record = TypeVar("Record")
 _NONE = type(None)
+_SHORT = reprlib.Repr()  # repr() itself fails on values nested as deep as the parser lets through
+_SHORT.maxstring = 60
 
 
 def to_dict(record: Any) -> Any:
@@ -89,7 +93,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     found = value.get("kind") if isinstance(value, dict) else value
     if not isinstance(found, str) or found not in variants:
         raise ManifestError(
-            f"{where}: found kind {found!r}, expected one of {', '.join(sorted(variants))}. "
+            f"{where}: found kind {_SHORT.repr(found)}, expected one of {', '.join(sorted(variants))}. "
             "A newer release of edge-predict may know it."
         )
     return _read_record(variants[found], value, where)
@@ -108,12 +112,18 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     missing = sorted(name for name, f in fields.items() if name not in value and _required(f))
     if missing:
         raise ManifestError(f"{where}: key {missing[0]!r} is missing; add it.")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     read = {name: _read(hints[name], value[name], f"{where}.{name}") for name in fields if name in value}
     try:
         return kind(**read)
     except ValueError as error:
         raise ManifestError(f"{where}: {error}") from None
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return a record's field types; evaluating them is slow, and a manifest holds a hundred figures."""
+    return typing.get_type_hints(kind)
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -125,19 +135,26 @@ def _read_enum(kind: type[enum.Enum], value: Any, where: str) -> enum.Enum:
         if type(member.value) is type(value) and member.value == value:
             return member
     choices = ", ".join(str(member.value) for member in kind)
-    raise ManifestError(f"{where}: found {value!r}, expected one of {choices}.")
+    raise ManifestError(f"{where}: found {_SHORT.repr(value)}, expected one of {choices}.")
 
 
 def _read_plain(kind: Any, value: Any, where: str) -> Any:
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        _expect(number and math.isfinite(value), "a finite number", value, where)
+        _expect(number and _finite(value), "a finite number", value, where)
         return float(value)
     _expect(type(value) is kind, {str: "a string", int: "a whole number", bool: "true or false"}[kind], value, where)
     return value
 
 
+def _finite(number: float) -> bool:
+    """Tell whether it is a float64; a JSON whole number may have more digits than fit."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 def _expect(holds: bool, expected: str, value: Any, where: str) -> None:
     if not holds:
-        shown = repr(value)
-        raise ManifestError(f"{where}: found {shown[:60]}, expected {expected}.")
+        raise ManifestError(f"{where}: found {_SHORT.repr(value)[:60]}, expected {expected}.")

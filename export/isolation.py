@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import sys
@@ -49,6 +50,9 @@ def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Conn
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # a crash flushes nothing, and its last line is what we want
     try:
         job(*args)
     except Exception as error:  # the parent decides; nothing is lost, the traceback is in the log

@@ -6,7 +6,6 @@ All work happens in a hidden folder beside ``out``. Whatever fails leaves nothin
 from __future__ import annotations
 
 import platform
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -79,7 +78,6 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path) 
         reference = _convert(artifact, spec, pictures, held_out, work)
         manifest = _prove(artifact, spec, pictures, held_out, reference, work)
         find(work.bundle).verify()
-        shutil.copymode(out.parent, work.bundle)
         work.bundle.rename(out)
     return manifest
 

@@ -102,5 +102,5 @@ def _below(data: Path, name: str) -> Path:
 
 
 def _in_folder(folder: Path) -> list[tuple[str, bytes]]:
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
     return [(path.name, path.read_bytes()) for path in paths]

@@ -16,7 +16,7 @@ from training.measure import compare
 from training.progress import FitProgress
 from training.recipe import Recipe, TrainingPlan
 from training.splits import Part, Split, select, split_by_group
-from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
+from training.tensors import Tensors, balanced_index, load_tensors, targets
 
 
 def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None) -> Artifact:
@@ -32,8 +32,8 @@ def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None) -> 
     dataset = recipe.source.load(data)
     split = split_by_group(dataset.samples, recipe.split)
     artifact = create(out)
-    artifact.write_choices(recipe.spec, split)
     parts = {part: _read(recipe, dataset, split, part) for part in Part}
+    artifact.write_choices(recipe.spec, split)  # after reading: pictures that fail leave an empty folder, usable again
     model = _train(recipe, parts, epochs or recipe.plan.epochs, artifact.history_path)
     model.save(artifact.model_path)
     network = logits_model(model)
@@ -54,8 +54,7 @@ def _train(recipe: Recipe, parts: dict[Part, Tensors], epochs: int, history: Pat
     """Fit the network and return it with the weights of its best epoch; one line an epoch goes to ``history``."""
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
-    train, validation = _balanced(parts[Part.TRAIN], plan), parts[Part.VALIDATION]
-    validation = _balanced(validation.take(capped_index(validation.groups, plan.validation_cap, plan.seed)), plan)
+    train, validation = (_balanced(parts[part], plan) for part in (Part.TRAIN, Part.VALIDATION))
     model = recipe.network()
     model.compile(optimizer=keras.optimizers.Adam(plan.learning_rate), loss=plan.loss, metrics=["accuracy"])
     model.fit(

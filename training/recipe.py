@@ -37,8 +37,6 @@ class TrainingPlan:
 
     Attributes:
         balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
-        validation_cap: most pictures of one patient in the validation loss, so that no single slide decides
-            when fitting stops; the validation figures are measured on all of them.
         stop_patience: epochs without a better validation loss before fitting ends; the best weights stay.
         plateau_factor, plateau_patience, plateau_min: ReduceLROnPlateau on the validation loss.
     """
@@ -48,7 +46,6 @@ class TrainingPlan:
     learning_rate: float
     loss: str
     balance: bool
-    validation_cap: int
     stop_patience: int
     plateau_factor: float
     plateau_patience: int

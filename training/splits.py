@@ -36,27 +36,34 @@ Split = Mapping[str, Part]
 """Group (patient) → part."""
 
 
-def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
-    """Deal groups to the three parts, each with about the same mix of malignancy and of patch counts.
+LARGE = 3.0
+"""A group with more than so many times the median number of pictures trains: held out, it alone would decide
+the figures (five of the 223 IDC patients hold 45 % of the patches)."""
 
-    Groups are sorted by stratum (many or few pictures, then share of the positive label) and dealt in
-    runs, so that neighbours in the order land in different parts; the seed shuffles equals and runs.
+
+def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
+    """Deal groups to the three parts, each with about the same mix of malignancy.
+
+    Groups are sorted by their share of positive pictures and dealt in runs, so that neighbours in the order
+    land in different parts; the seed shuffles equals and runs. Very large groups train (:data:`LARGE`).
 
     Raises:
-        DatasetError: fewer than three groups, or a part that would be empty.
+        DatasetError: a part would be empty.
     """
     labels: dict[str, list[int]] = defaultdict(list)
     for sample in samples:
         labels[sample.group].append(sample.label)
     rng = np.random.default_rng(plan.seed)
-    typical = float(np.median([len(found) for found in labels.values()])) if labels else 0.0
+    most = LARGE * float(np.median([len(found) for found in labels.values()])) if labels else 0.0
+    split = {group: Part.TRAIN for group, found in labels.items() if len(found) > most}
     order = sorted(
-        (len(found) > 3 * typical, float(np.mean(np.asarray(found) > 0)), rng.random(), group)
+        (float(np.mean(np.asarray(found) > 0)), rng.random(), group)
         for group, found in sorted(labels.items())
+        if group not in split
     )
     quota = {Part.VALIDATION: plan.validation, Part.TEST: plan.test, Part.TRAIN: 1 - plan.validation - plan.test}
     dealt = _deal(len(order), quota, rng)
-    split = {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
+    split |= {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
     empty = [part.value for part in Part if part not in split.values()]
     if empty:
         raise DatasetError(f"found {len(split)} patients, too few to fill {', '.join(empty)}; add patients.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.native_output import listen
+
+_GREETING = re.compile(rb"^INFO: ")
 
 
 class LiteRtBackend:
@@ -25,8 +29,7 @@ class LiteRtBackend:
         self._lock = threading.Lock()
         interpreter_class = _interpreter_class(runtime)
         try:
-            self._interpreter = interpreter_class(model_content=model, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._interpreter, _ = listen(lambda: _start(interpreter_class, model, threads), _GREETING)
         except (ValueError, RuntimeError, SystemError, TypeError) as error:
             raise InterpreterBrokenError(
                 f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
@@ -54,6 +57,12 @@ class LiteRtBackend:
         """Release the interpreter and its memory."""
         with self._lock:
             self._interpreter = None
+
+
+def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:
+    interpreter = interpreter_class(model_content=model, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def _quantise(values: npt.NDArray[np.float32], detail: dict[str, Any]) -> npt.NDArray[Any]:

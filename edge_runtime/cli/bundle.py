@@ -9,11 +9,18 @@ import click
 from edge_runtime import __version__
 from edge_runtime.bundle import Bundle, find, shipped
 from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.output import say
 from edge_runtime.manifest import Evaluation, Manifest
 from edge_runtime.records import to_dict
 
+_EXIT_CODES = """\b
+Exit status:
+  0    shown, or every file is whole
+  2    the command line cannot be used
+  3    the model cannot be trusted: missing, altered, or from a newer release"""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-bundle")
 def main() -> None:
     """Look at the models that edge-predict runs."""
@@ -25,7 +32,7 @@ def list_bundles() -> None:
     with stops_command():
         for name in shipped():
             spec = find(name).manifest.spec
-            click.echo(f"{spec.name} {spec.version}  {spec.summary}")
+            say(f"{spec.name} {spec.version}  {spec.summary}")
 
 
 @main.command()
@@ -35,7 +42,7 @@ def info(bundle: str, as_json: bool) -> None:
     """Show what a model is, what it was trained on and what was measured."""
     with stops_command():
         manifest = find(bundle).manifest
-        click.echo(json.dumps(to_dict(manifest), indent=2, ensure_ascii=False) if as_json else _describe(manifest))
+        say(json.dumps(to_dict(manifest), indent=2) if as_json else _describe(manifest))
 
 
 @main.command()
@@ -45,7 +52,7 @@ def verify(bundle: str) -> None:
     with stops_command():
         found: Bundle = find(bundle)
         count = found.verify()
-        click.echo(f"{found.where}: {count} files are the ones that bundle.json names.")
+        say(f"{found.where}: {count} files are the ones that bundle.json names.")
 
 
 def _describe(manifest: Manifest) -> str:

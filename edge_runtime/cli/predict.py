@@ -12,6 +12,7 @@ import click
 from edge_runtime import __version__
 from edge_runtime.backends import Runtime
 from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, stops_command
+from edge_runtime.cli.output import say
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.errors import ImageNotFoundError
 from edge_runtime.manifest import Precision
@@ -83,16 +84,24 @@ def _pictures(images: Iterable[str]) -> Iterator[str | Failure]:
 def _report(predictor: Predictor, paths: list[str | Failure], style: Style) -> int:
     """Print every answer as soon as it is there; return how many pictures failed."""
     render = renderer(style)
-    _print(render.head(predictor.spec))
+    if head := render.head(predictor.spec):
+        say(head)
     failed = 0
-    quiet = sys.stdout.isatty() or not sys.stderr.isatty() or len(paths) < 2
-    with click.progressbar(length=len(paths), label="answering", file=sys.stderr, hidden=quiet) as bar:
-        for answer in _answers(predictor, paths):
-            failed += isinstance(answer, Failure)
-            _print(render.line(answer))
-            bar.update(1)
-    _print(render.foot())
+    for answer in _progress(_answers(predictor, paths), len(paths)):
+        failed += isinstance(answer, Failure)
+        say(render.line(answer))
+    if foot := render.foot():
+        say(foot)
     return failed
+
+
+def _progress(answers: Iterator[Prediction | Failure], count: int) -> Iterator[Prediction | Failure]:
+    """Pass answers on, with a bar where someone waits and the answers themselves go elsewhere."""
+    if count < 2 or sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from answers
+        return
+    with click.progressbar(answers, length=count, label="answering", file=sys.stderr) as bar:
+        yield from bar
 
 
 def _answers(predictor: Predictor, paths: list[str | Failure]) -> Iterator[Prediction | Failure]:
@@ -101,12 +110,6 @@ def _answers(predictor: Predictor, paths: list[str | Failure]) -> Iterator[Predi
             yield path
         else:
             yield from predictor.predict_all([path])
-
-
-def _print(text: str) -> None:
-    if text:
-        click.echo(text)
-        sys.stdout.flush()
 
 
 if __name__ == "__main__":

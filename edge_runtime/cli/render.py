@@ -51,7 +51,7 @@ class JsonLines:
         return ""
 
     def line(self, answer: Prediction | Failure) -> str:
-        return json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False)
+        return json.dumps(answer.to_dict(), allow_nan=False)  # in ASCII, which every terminal and path survives
 
     def foot(self) -> str:
         return ""

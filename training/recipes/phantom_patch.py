@@ -61,7 +61,6 @@ PHANTOM_PATCH = Recipe(
         learning_rate=3e-3,
         loss="binary_crossentropy",
         balance=True,
-        validation_cap=28,
         stop_patience=10,
         plateau_factor=0.5,
         plateau_patience=3,

@@ -1,0 +1,74 @@
+"""Every check, by name: ``nox -l`` lists them, ``nox`` runs those that need no further interpreter.
+
+lint, types and tests run in the environment that nox itself is in (the extra ``dev``). A device session
+builds the wheel, installs it into an empty environment with one interpreter, and runs ``tests/device``
+there: TensorFlow is not importable in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "device"]
+nox.options.error_on_missing_interpreters = False
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+INTERPRETERS = {
+    "litert": "",
+    "onnxruntime": "[onnx]",
+    "tflite": "[tflite]",
+}
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Format, style, docstrings, banned imports."""
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Strict mypy over the three packages."""
+    session.run("mypy")
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """All tests; those that need the published images skip with a reason where these are absent."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+@nox.parametrize("interpreter", list(INTERPRETERS))
+def device(session: nox.Session, interpreter: str) -> None:
+    """The wheel in an empty environment of this Python, without TensorFlow."""
+    _device(session, interpreter)
+
+
+@nox.session(venv_backend="venv", python=["3.10", "3.11", "3.12", "3.13"])
+@nox.parametrize("interpreter", list(INTERPRETERS))
+def boards(session: nox.Session, interpreter: str) -> None:
+    """The same on every Python that devices have; missing ones are skipped."""
+    _device(session, interpreter)
+
+
+def _device(session: nox.Session, interpreter: str) -> None:
+    python = session.python if isinstance(session.python, str) else HERE
+    if interpreter == "tflite" and python not in ("3.10", "3.11"):
+        session.skip("tflite-runtime has no wheel for this Python")
+    wheels = Path(session.create_tmp()) / "wheels"
+    session.run("python", "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), ".")
+    wheel = max(wheels.glob("edge_predict-*.whl"), key=lambda path: path.stat().st_mtime)
+    session.install(f"{wheel}{INTERPRETERS[interpreter]}", "pytest")
+    environment = {**os.environ, "EDGE_PREDICT_DEVICE": interpreter}
+    # From another folder, so that the installed wheel is tested and not the checkout.
+    tests_here = [str(Path("tests", "device").resolve())]
+    session.chdir(session.create_tmp())
+    session.run("edge-bundle", "verify", "idc-patch")
+    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull]
+    session.run("python", "-m", "pytest", *options, *tests_here, env=environment)

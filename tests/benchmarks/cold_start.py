@@ -1,0 +1,79 @@
+"""How long the cold command takes, beside a minimal script with the same imports, in one run.
+
+    python tests/benchmarks/cold_start.py IMAGE [--model NAME|PATH] [--runs 21]
+
+A is ``edge-predict IMAGE`` as a new process. B is a new process that imports numpy, cv2 and the LiteRT
+interpreter, decodes IMAGE, resizes, sharpens, scales, and invokes the same int8 file once: what nobody can
+do without. A and B take turns; the figures are medians of wall time and the largest peak memory. Ratios
+carry over to other machines better than milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from edge_runtime.bundle import find
+from edge_runtime.manifest import Format, Precision
+from edge_runtime.predictor import DEFAULT_MODEL
+
+MINIMAL = """
+import sys
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+image = cv2.resize(cv2.imread(sys.argv[1]), (50, 50), interpolation=cv2.INTER_LINEAR_EXACT)
+sharp = cv2.filter2D(image, -1, np.float32([[-1, -1, -1], [-1, 9, -1], [-1, -1, -1]]))
+model = Interpreter(model_path=sys.argv[2], num_threads=1)
+model.allocate_tensors()
+into, out = model.get_input_details()[0], model.get_output_details()[0]
+scale, zero = into["quantization"]
+tensor = np.clip(np.rint(sharp.astype(np.float32) / 255 / scale) + zero, -128, 127).astype(np.int8)
+model.set_tensor(into["index"], tensor[None])
+model.invoke()
+print(model.get_tensor(out["index"]))
+"""
+
+
+def run(command: list[str]) -> tuple[float, float]:
+    """Return wall seconds and peak memory in MB of one process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{command[:3]} ended with status {process.returncode}; run it by hand to see why.")
+    return wall, usage.ru_maxrss / 1024  # Linux counts in KiB
+
+
+def main() -> None:
+    """Print both medians, their ratio and peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("image")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--runs", type=int, default=21)
+    chosen = parser.parse_args()
+    bundle = find(chosen.model)
+    entry = bundle.model(Format.TFLITE, Precision.INT8)
+    if entry is None:
+        raise SystemExit(f"{bundle.where}: holds no int8 TFLite file to compare with.")
+    command = [str(Path(sys.executable).with_name("edge-predict")), chosen.image, "--model", chosen.model]
+    minimal = [sys.executable, "-c", MINIMAL, chosen.image, str(Path(bundle.where) / entry.name)]
+    pairs = [(run(command), run(minimal)) for _ in range(chosen.runs + 1)][1:]  # the first pair warms the disk
+    ours, theirs = ([pair[i][0] for pair in pairs] for i in (0, 1))
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    memory = [max(pair[i][1] for pair in pairs) for i in (0, 1)]
+    print(f"edge-predict   {statistics.median(ours) * 1000:6.0f} ms   peak {memory[0]:5.1f} MB")
+    print(f"minimal script {statistics.median(theirs) * 1000:6.0f} ms   peak {memory[1]:5.1f} MB")
+    print(f"ratio          {ratio:6.2f}      (median of {len(pairs)} pairs, taken in turns)")
+
+
+if __name__ == "__main__":
+    main()

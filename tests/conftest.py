@@ -1,0 +1,89 @@
+"""What many tests share: phantoms, a network fitted on them, its bundle, and the published images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT.parent / "shared"
+CALIBRATION_PICTURES = 96
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="session")
+def phantom_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 20 made-up patients of 16 patches each, in the published IDC layout."""
+    from training.datasets.phantoms import PhantomSet, write
+
+    root = tmp_path_factory.mktemp("phantoms")
+    write(PhantomSet(patients=20, patches_per_patient=16, seed=0), root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def phantom_artifact(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training artifact of recipe phantom-patch after a dozen epochs."""
+    from training.fit import fit
+    from training.recipes import find_recipe
+
+    out = tmp_path_factory.mktemp("artifact") / "phantom-patch"
+    return fit(find_recipe("phantom-patch"), phantom_data, out, epochs=12).folder
+
+
+@pytest.fixture(scope="session")
+def phantom_bundle(phantom_data: Path, phantom_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported bundle; read only. Tests that alter one take ``bundle_copy``."""
+    from export.pipeline import export
+    from training.artifact import Artifact
+    from training.calibration import write_samples
+
+    folder = tmp_path_factory.mktemp("bundle")
+    write_samples(phantom_artifact, phantom_data, folder / "samples" / "samples.csv", CALIBRATION_PICTURES)
+    export(Artifact(phantom_artifact), folder / "samples", phantom_data, folder / "phantom-patch")
+    return folder / "phantom-patch"
+
+
+@pytest.fixture
+def bundle_copy(phantom_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle that a test may damage."""
+    return shutil.copytree(phantom_bundle, tmp_path / "copy" / phantom_bundle.name)
+
+
+@pytest.fixture
+def edited_bundle(bundle_copy: Path) -> Callable[[Change], Path]:
+    """Return a function that changes ``bundle.json`` as plain JSON and gives the bundle's folder."""
+
+    def edit(change: Change) -> Path:
+        path = bundle_copy / "bundle.json"
+        value = json.loads(path.read_text(encoding="utf-8"))
+        change(value)
+        path.write_text(json.dumps(value), encoding="utf-8")
+        return bundle_copy
+
+    return edit
+
+
+@pytest.fixture(scope="session")
+def phantom_patches(phantom_data: Path) -> list[Path]:
+    """All phantom pictures, in order of their names."""
+    return sorted(phantom_data.rglob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def shared_idc(request: pytest.FixtureRequest) -> Path:
+    """The folder of published IDC patches, unpacked once into pytest's cache."""
+    unpack = PUBLISHED / "bin" / "unpack-data"
+    if not unpack.is_file():
+        pytest.skip("the published images are not beside this checkout (../shared/bin/unpack-data)")
+    root = request.config.cache.mkdir("published")
+    subprocess.run([sys.executable, str(unpack), str(root), "idc"], check=True, capture_output=True, timeout=600)
+    return root / "idc"

@@ -1,0 +1,92 @@
+"""On the device, without TensorFlow: same tensors, logits and decisions as the full TensorFlow model.
+
+Golden answers: tests/golden/idc-patch.json, written by tests/golden/regenerate.py. float32 logits may
+differ by 1e-4 relative (other processors add in another order). int8 logits may differ by the rounding
+that parity at export measured, which the manifest holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime import Precision, Predictor, Runtime
+from edge_runtime.backends import installed
+from edge_runtime.bundle import find
+from edge_runtime.imaging import read
+from edge_runtime.preprocessing import prepare
+
+ROOT = Path(__file__).parents[2]
+PHANTOMS = ROOT / "calibration_data" / "phantom-patch"
+GOLDEN = json.loads((ROOT / "tests" / "golden" / "idc-patch.json").read_text())
+RUNTIMES = [runtime for runtime in Runtime if runtime is not Runtime.AUTO and installed(runtime)]
+
+
+def usable(runtime: Runtime) -> bool:
+    """tflite-runtime cannot run under numpy 2; that refusal has a test of its own."""
+    return runtime is not Runtime.TFLITE or np.__version__.startswith("1.")
+
+
+@pytest.fixture(params=[r for r in RUNTIMES if usable(r)], ids=lambda r: r.value)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return request.param
+
+
+@pytest.mark.skipif(not os.environ.get("EDGE_PREDICT_DEVICE"), reason="not a device environment")
+def test_tensorflow_is_absent() -> None:
+    for name in ("tensorflow", "keras", "PIL", "sklearn"):
+        assert importlib.util.find_spec(name) is None, f"{name} is installed here"
+    assert RUNTIMES, "no interpreter is installed here"
+
+
+def test_tensors_have_the_same_sha256_as_where_the_model_was_made() -> None:
+    spec = find("idc-patch").manifest.spec
+    assert spec.contract == GOLDEN["contract"]
+    for entry in GOLDEN["entries"]:
+        tensor = prepare(read(PHANTOMS / entry["image"]), spec.steps)
+        assert hashlib.sha256(tensor.tobytes()).hexdigest() == entry["tensor_sha256"], entry["image"]
+
+
+def test_float32_logits_are_tensorflows(runtime: Runtime) -> None:
+    with Predictor.load("idc-patch", backend=runtime, precision=Precision.FLOAT32) as predictor:
+        worst = max(np.abs(delta).max() for delta in _differences(predictor))
+    assert worst <= 1e-4, f"worst relative |Δ logit| {worst}"
+
+
+def test_int8_logits_stay_within_what_export_measured(runtime: Runtime) -> None:
+    manifest = find("idc-patch").manifest
+    limit = max(row.logit_max for row in manifest.parity if ".int8." in row.file)
+    with Predictor.load("idc-patch", backend=runtime) as predictor:
+        worst = max(np.abs(delta).max() for delta in _differences(predictor, relative=False))
+    assert worst <= limit, f"worst |Δ logit| {worst}, export measured up to {limit}"
+
+
+def test_decisions_are_tensorflows(runtime: Runtime) -> None:
+    with Predictor.load("idc-patch", backend=runtime) as predictor:
+        ours = [predictor.predict(PHANTOMS / e["image"]).verdict.decision.value for e in GOLDEN["entries"]]
+    assert ours == [e["decision"] for e in GOLDEN["entries"]]
+
+
+@pytest.mark.skipif(
+    not installed(Runtime.TFLITE) or usable(Runtime.TFLITE), reason="needs tflite-runtime under numpy 2"
+)
+def test_tflite_runtime_under_numpy_2_is_refused_by_name() -> None:
+    with pytest.raises(Exception, match="numpy") as caught:
+        Predictor.load("idc-patch", backend=Runtime.TFLITE)
+    assert type(caught.value).__name__ == "InterpreterBrokenError"
+
+
+def _differences(predictor: Predictor, *, relative: bool = True) -> list[np.ndarray]:
+    found = []
+    for entry in GOLDEN["entries"]:
+        tensor = prepare(read(PHANTOMS / entry["image"]), predictor.spec.steps)
+        logits = predictor._backend.run(tensor[np.newaxis])[0]
+        reference = np.array(entry["logits"])
+        found.append((logits - reference) / (np.maximum(1, np.abs(reference)) if relative else 1))
+    return found

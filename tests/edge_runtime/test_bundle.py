@@ -1,0 +1,207 @@
+"""A bundle is used whole, unaltered and understood, or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_runtime import bundle
+from edge_runtime.bundle import MANIFEST, find
+from edge_runtime.errors import BundleError, BundleNotFoundError, IntegrityError, ManifestError
+from edge_runtime.manifest import SCHEMA, Format, Precision, Role
+
+Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
+FILES = 5  # four models and the card
+
+
+def zipped(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    return path
+
+
+def everything_read(path: Path) -> None:
+    """Open and verify; BundleErrors pass, any other exception is a fault of the reader."""
+    try:
+        find(path).verify()
+    except BundleError as error:
+        assert error.exit_code == 3
+        assert error.message.startswith(str(path))
+
+
+def test_a_sound_bundle_verifies(phantom_bundle: Path) -> None:
+    assert find(phantom_bundle).verify() == find(str(phantom_bundle)).verify() == FILES
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_same_folder_zipped_is_the_same_bundle(compression: int, bundle_copy: Path) -> None:
+    packed = find(zipped(bundle_copy, compression))
+    assert packed.manifest == find(bundle_copy).manifest
+    assert packed.verify() == FILES
+    for entry in packed.manifest.files:
+        assert packed.content(entry) == (bundle_copy / entry.name).read_bytes()
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("precision", Precision)
+def test_a_single_model_file_is_a_bundle_of_its_own(form: Format, precision: Precision, phantom_bundle: Path) -> None:
+    path = phantom_bundle / f"model.{precision.value}.{form.value}"
+    single = find(path)
+    assert single.manifest.spec == find(phantom_bundle).manifest.spec
+    assert single.formats() == {form}
+    entry = single.model(form, precision)
+    assert entry is not None
+    assert single.content(entry) == path.read_bytes()
+    assert single.verify() == 1
+
+
+def test_one_flipped_bit_in_any_file_is_found(bundle_copy: Path) -> None:
+    for entry in find(bundle_copy).manifest.files:
+        path = bundle_copy / entry.name
+        sound = path.read_bytes()
+        for place in (0, 4, len(sound) // 3, len(sound) // 2, len(sound) - 1):
+            for bit in (0x01, 0x80):
+                damaged = bytearray(sound)
+                damaged[place] ^= bit
+                path.write_bytes(damaged)
+                with pytest.raises(IntegrityError, match=f"{entry.name} has SHA-256 .* altered or damaged"):
+                    find(bundle_copy).verify()
+        path.write_bytes(sound)
+    assert find(bundle_copy).verify() == FILES
+
+
+def test_a_longer_or_shorter_file_is_found(bundle_copy: Path) -> None:
+    path = bundle_copy / "model.int8.onnx"
+    sound = path.read_bytes()
+    for other in (sound + b"\0", sound[:-1], b""):
+        path.write_bytes(other)
+        with pytest.raises(IntegrityError, match=r"model\.int8\.onnx has SHA-256"):
+            find(bundle_copy).verify()
+
+
+def test_a_missing_file_is_named(bundle_copy: Path) -> None:
+    (bundle_copy / "model.float32.onnx").unlink()
+    with pytest.raises(IntegrityError, match=r"model\.float32\.onnx cannot be read .* Install the bundle again"):
+        find(bundle_copy).verify()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sub/notes.txt", ".hidden"])
+def test_an_extra_file_is_named(name: str, bundle_copy: Path) -> None:
+    (bundle_copy / name).parent.mkdir(exist_ok=True)
+    (bundle_copy / name).write_text("x")
+    for path in (bundle_copy, zipped(bundle_copy) if "/" not in name else bundle_copy):
+        with pytest.raises(IntegrityError, match=f"found {name}, which bundle.json does not name"):
+            find(path).verify()
+
+
+def test_a_model_file_with_another_spec_is_found(edited_bundle: Edit) -> None:
+    folder = edited_bundle(lambda m: m["spec"]["policy"].update(cutoff=0.25))
+    with pytest.raises(ManifestError, match=r"the spec inside model\.\w+\.\w+ is not the one in bundle\.json"):
+        find(folder).verify()
+
+
+# What is changed in bundle.json, and what the message must say.
+ALTERED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "newer schema": (lambda m: m.update(schema=SCHEMA + 1), r"found schema 2, .* up to 1\. Update edge-predict: pip"),
+    "newer schema with new keys": (lambda m: m.update(schema=9, tiles={}), r"found schema 9"),
+    "schema as text": (lambda m: m.update(schema="1"), r"\.schema: found '1', expected a whole number"),
+    "unknown key": (lambda m: m.update(tiles={}), r"unknown key 'tiles'"),
+    "unknown key of a step": (lambda m: m["spec"]["steps"][0].update(x=1), r"spec\.steps\[0\]: unknown key 'x'"),
+    "unknown step": (lambda m: m["spec"]["steps"][0].update(kind="blur"), r"spec\.steps\[0\]: found kind 'blur'"),
+    "no key": (lambda m: m.pop("guard_band"), r"key 'guard_band' is missing"),
+    "other steps": (lambda m: m["spec"]["steps"].pop(2), r"contract f1b1.* is not the SHA-256 of the spec's steps"),
+    "other contract": (lambda m: m.update(contract="0" * 64), r"contract 0000.* is not the SHA-256"),
+    "no model": (lambda m: m.update(files=m["files"][-1:]), r"names no model file"),
+    "no file": (lambda m: m.update(files=[]), r"names no model file"),
+    "model without precision": (lambda m: m["files"][0].update(precision=None), r"lacks its format or precision"),
+}
+
+
+@pytest.mark.parametrize("case", ALTERED)
+def test_a_manifest_that_is_not_understood_is_refused(case: str, edited_bundle: Edit) -> None:
+    change, words = ALTERED[case]
+    with pytest.raises(ManifestError, match=words) as caught:
+        find(edited_bundle(change))
+    assert MANIFEST in caught.value.message
+
+
+ESCAPES = ["../x", "/etc/hostname", "a/b", "a\\b", "..\\x", "C:\\x", "..", ".", "", MANIFEST, "a\0b", "a/"]
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_a_file_name_cannot_leave_the_bundle(name: str, edited_bundle: Edit) -> None:
+    folder = edited_bundle(lambda m: m["files"][0].update(name=name))
+    with pytest.raises(ManifestError, match="expected a plain name") as caught:
+        find(folder)
+    assert repr(name) in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "[" * 100_000, "\xff"])
+def test_a_manifest_that_is_no_object_is_refused(text: str, bundle_copy: Path) -> None:
+    (bundle_copy / MANIFEST).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ManifestError, match=r"bundle\.json: "):
+        find(bundle_copy)
+
+
+def test_an_unknown_name_lists_the_models_that_ship(
+    phantom_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("second-model", "first-model"):
+        shutil.copytree(phantom_bundle, tmp_path / "bundles" / name)
+    monkeypatch.setattr(bundle, "SHIPPED", tmp_path / "bundles")
+    monkeypatch.chdir(tmp_path)
+    assert bundle.shipped() == ("first-model", "second-model")
+    assert find("first-model").verify() == FILES
+    with pytest.raises(BundleNotFoundError, match=r"no model 'third'.*ship are first-model, second-model.*edge-bundle"):
+        find("third")
+
+
+@pytest.mark.parametrize("name", ["nothing", "no/such/folder", "x" * 300, "x/" * 3000, "a\0b"])
+def test_a_path_to_nothing_is_not_found(name: str) -> None:
+    with pytest.raises(BundleNotFoundError, match="no such path"):
+        find(name)
+
+
+def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.h5").write_bytes(b"x")
+    with pytest.raises(BundleNotFoundError, match=r"expected a bundle folder, a bundle \.zip, a \.tflite or an \.onnx"):
+        find(tmp_path / "model.h5")
+    with pytest.raises(BundleNotFoundError, match=r"found no bundle\.json"):
+        find(tmp_path)
+    for data in (b"", b"x" * 99, b"PK\x05\x06" + bytes(18)):
+        (tmp_path / "model.zip").write_bytes(data)
+        with pytest.raises(ManifestError, match=r"found no bundle\.json in a sound zip"):
+            find(tmp_path / "model.zip")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_zip_damaged_anywhere_is_never_another_error(compression: int, bundle_copy: Path) -> None:
+    path = zipped(bundle_copy, compression)
+    sound = path.read_bytes()
+    central = sound.index(b"PK\x01\x02")
+    for place in (*range(0, central, 211), *range(40), *range(central, len(sound), 3)):
+        damaged = bytearray(sound)
+        damaged[place] ^= 0x01 if place % 2 else 0x80
+        path.write_bytes(damaged)
+        everything_read(path)
+    for size in range(0, len(sound), 997):
+        path.write_bytes(sound[:size])
+        everything_read(path)
+
+
+def test_what_is_written_reads_back_equal(bundle_copy: Path) -> None:
+    manifest = find(bundle_copy).manifest
+    bundle.write_manifest(bundle_copy, manifest)
+    assert find(bundle_copy).manifest == manifest
+    entries = [(entry.name, entry.role, entry.format, entry.precision) for entry in manifest.files]
+    assert bundle.describe_files(bundle_copy, entries) == manifest.files
+    assert manifest.files[-1].role is Role.CARD
+    assert json.loads((bundle_copy / MANIFEST).read_text(encoding="utf-8"))["schema"] == SCHEMA

@@ -1,0 +1,187 @@
+"""What a spec refuses, and the hash that stands for its steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from edge_runtime.spec import (
+    LAPLACIAN_SHARPEN_3X3,
+    Border,
+    Colour,
+    ColourOrder,
+    DecisionPolicy,
+    Head,
+    Interpolation,
+    MinMax,
+    ModelSpec,
+    PixelType,
+    Resize,
+    Scale,
+    Sharpen,
+    Step,
+    Window,
+)
+
+COLOUR = Colour(ColourOrder.BGR)
+RESIZE = Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8)
+SHARPEN = Sharpen(LAPLACIAN_SHARPEN_3X3, PixelType.UINT8, Border.REFLECT_101)
+SCALE = Scale(255.0, 0.0)
+IDC = (COLOUR, RESIZE, SHARPEN, SCALE)
+IDC_CONTRACT = "f1b130c119d33029e998afec410d0a4b9c86880667523704e1e6f3a089d52c5d"
+"""Stored in every bundle of the IDC system: a change makes them all unreadable."""
+
+FLAT = tuple(tuple(value / 9 for value in row) for row in LAPLACIAN_SHARPEN_3X3)
+
+
+def spec(**changes: Any) -> ModelSpec:
+    return dataclasses.replace(
+        ModelSpec(
+            name="idc-patch",
+            version="1.0.0",
+            summary="",
+            steps=IDC,
+            labels=("benign", "malignant"),
+            positive=("malignant",),
+            head=Head.INDEPENDENT_SIGMOIDS,
+            policy=DecisionPolicy(0.5, 0.8),
+        ),
+        **changes,
+    )
+
+
+OTHER_STEPS: dict[str, tuple[Step, ...]] = {
+    "RGB for BGR": (Colour(ColourOrder.RGB), RESIZE, SHARPEN, SCALE),
+    "grey for BGR": (Colour(ColourOrder.GREY), RESIZE, SHARPEN, SCALE),
+    "linear": (COLOUR, dataclasses.replace(RESIZE, interpolation=Interpolation.LINEAR), SHARPEN, SCALE),
+    "nearest": (COLOUR, dataclasses.replace(RESIZE, interpolation=Interpolation.NEAREST), SHARPEN, SCALE),
+    "area": (COLOUR, dataclasses.replace(RESIZE, interpolation=Interpolation.AREA), SHARPEN, SCALE),
+    "51 wide": (COLOUR, dataclasses.replace(RESIZE, width_px=51), SHARPEN, SCALE),
+    "51 high": (COLOUR, dataclasses.replace(RESIZE, height_px=51), SHARPEN, SCALE),
+    "float sharpening": (COLOUR, RESIZE, dataclasses.replace(SHARPEN, result=PixelType.FLOAT32), SCALE),
+    "replicated border": (COLOUR, RESIZE, dataclasses.replace(SHARPEN, border=Border.REPLICATE), SCALE),
+    "zero border": (COLOUR, RESIZE, dataclasses.replace(SHARPEN, border=Border.ZERO), SCALE),
+    "other kernel": (COLOUR, RESIZE, dataclasses.replace(SHARPEN, kernel=FLAT), SCALE),
+    "no sharpening": (COLOUR, RESIZE, SCALE),
+    "no scale": (COLOUR, RESIZE, SHARPEN),
+    "scale by 256": (COLOUR, RESIZE, SHARPEN, Scale(256.0, 0.0)),
+    "scale to -1..1": (COLOUR, RESIZE, SHARPEN, Scale(127.5, -1.0)),
+    "min-max for scale": (COLOUR, RESIZE, SHARPEN, MinMax(0.0, 1.0)),
+    "colour after resize": (RESIZE, COLOUR, SHARPEN, SCALE),
+    "sharpened before resize": (COLOUR, SHARPEN, RESIZE, SCALE),
+    "a window first": (Window(0, 255), *IDC),
+}
+
+
+def test_the_idc_contract_is_pinned() -> None:
+    assert spec().contract == IDC_CONTRACT
+
+
+def test_the_contract_can_be_computed_without_this_package() -> None:
+    kernel = [[-1.0, -1.0, -1.0], [-1.0, 9.0, -1.0], [-1.0, -1.0, -1.0]]
+    steps = [
+        {"kind": "colour", "order": "bgr"},
+        {"kind": "resize", "width_px": 50, "height_px": 50, "interpolation": "linear_exact", "result": "uint8"},
+        {"kind": "sharpen", "kernel": kernel, "result": "uint8", "border": "reflect_101"},
+        {"kind": "scale", "divisor": 255.0, "offset": 0.0},
+    ]
+    text = json.dumps(steps, sort_keys=True, separators=(",", ":"))
+    assert hashlib.sha256(text.encode()).hexdigest() == IDC_CONTRACT
+
+
+def test_every_other_preprocessing_has_another_contract() -> None:
+    contracts = {case: spec(steps=steps).contract for case, steps in OTHER_STEPS.items()} | {"idc": IDC_CONTRACT}
+    seen: dict[str, str] = {}
+    for case, contract in contracts.items():
+        assert contract not in seen, f"{case!r} and {seen[contract]!r} share the contract {contract}"
+        seen[contract] = case
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "another"},
+        {"version": "2.0.0"},
+        {"summary": "other words"},
+        {"labels": ("b", "m"), "positive": ("m",)},
+        {"head": Head.SOFTMAX},
+        {"policy": DecisionPolicy(0.1, 0.0)},
+        {"min_side_px": 20},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_does_not_touch_pixels_leaves_the_contract(changes: dict[str, Any]) -> None:
+    assert spec(**changes).contract == IDC_CONTRACT
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "name in capitals": ({"name": "IDC"}, "lower-case words joined by hyphens"),
+    "name with a path": ({"name": "../idc"}, "lower-case words joined by hyphens"),
+    "name ending in a hyphen": ({"name": "idc-"}, "lower-case words joined by hyphens"),
+    "name with a line end": ({"name": "idc\n"}, "lower-case words joined by hyphens"),
+    "no name": ({"name": ""}, "lower-case words joined by hyphens"),
+    "version of two numbers": ({"version": "1.0"}, "MAJOR.MINOR.PATCH"),
+    "version with a letter": ({"version": "1.0.0rc1"}, "MAJOR.MINOR.PATCH"),
+    "one label": ({"labels": ("malignant",)}, "two or more different names"),
+    "equal labels": ({"labels": ("malignant", "malignant")}, "two or more different names"),
+    "no positive": ({"positive": ()}, "some, not all, of the labels"),
+    "all positive": ({"positive": ("benign", "malignant")}, "some, not all, of the labels"),
+    "unknown positive": ({"positive": ("tumour",)}, "some, not all, of the labels"),
+    "sigmoid of three labels": ({"labels": ("a", "b", "malignant"), "head": Head.SIGMOID}, "expected two labels"),
+    "sigmoid with the first positive": ({"positive": ("benign",), "head": Head.SIGMOID}, "the second of them positive"),
+    "no steps": ({"steps": ()}, "expected a resize"),
+    "no resize": ({"steps": (COLOUR, SHARPEN, SCALE)}, "expected a resize"),
+    "no colour": ({"steps": (RESIZE, SHARPEN, SCALE)}, "expected a colour step"),
+    "window later": ({"steps": (COLOUR, Window(0, 9), RESIZE)}, "window step must come first"),
+    "colour after scale": ({"steps": (RESIZE, SCALE, COLOUR)}, "colour on uint8 comes after a float32 step"),
+    "uint8 resize after scale": ({"steps": (COLOUR, SCALE, RESIZE)}, "resize on uint8 comes after a float32 step"),
+    "uint8 sharpening after min-max": (
+        {"steps": (COLOUR, RESIZE, MinMax(0.0, 255.0), SHARPEN)},
+        "sharpen on uint8 comes after a float32 step",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_spec_that_cannot_be_meant_is_refused(case: str) -> None:
+    changes, words = REFUSED[case]
+    with pytest.raises(ValueError, match=words):
+        spec(**changes)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
+@pytest.mark.parametrize("name", ["cutoff", "confidence_floor"])
+def test_a_threshold_outside_0_to_1_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"found {name} .* expected 0..1"):
+        dataclasses.replace(DecisionPolicy(0.5, 0.8), **{name: value})
+
+
+def test_a_step_that_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(ValueError, match="linear_exact works on uint8 alone"):
+        Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.FLOAT32)
+    for side in (0, 4097):
+        with pytest.raises(ValueError, match=r"expected sides of 1\.\.4096 px"):
+            Resize(side, 50, Interpolation.AREA, PixelType.UINT8)
+    for kernel in ((), ((1.0, 1.0), (1.0, 1.0)), ((1.0, 1.0, 1.0),), ((1.0,) * 3, (1.0,) * 3, (1.0,) * 2)):
+        with pytest.raises(ValueError, match="square kernel of odd side"):
+            Sharpen(kernel, PixelType.UINT8, Border.ZERO)
+    for low, high in ((5, 5), (9, 5), (-1, 5), (0, 65536)):
+        with pytest.raises(ValueError, match="expected 0 <= low < high <= 65535"):
+            Window(low, high)
+    with pytest.raises(ValueError, match="divisor 0"):
+        Scale(0.0, 0.0)
+
+
+def test_a_spec_tells_the_shape_of_its_network() -> None:
+    grey = spec(steps=(Colour(ColourOrder.GREY), dataclasses.replace(RESIZE, width_px=64), SCALE), head=Head.SIGMOID)
+    assert (spec().size_px, spec().channels, spec().outputs) == ((50, 50), 3, 2)
+    assert (grey.size_px, grey.channels, grey.outputs) == ((64, 50), 1, 1)
+
+
+def test_a_spec_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec().name = "other"  # type: ignore[misc]

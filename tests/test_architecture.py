@@ -1,0 +1,208 @@
+"""Three storeys, one way: export → training → edge_runtime; and the wheel holds the lowest alone."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import edge_runtime
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "PIL", "sklearn", "scipy", "tqdm", "jax", "torch", "matplotlib"}
+INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "onnxruntime"}
+DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | INTERPRETERS
+PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"]
+
+
+def imported(path: Path) -> dict[str, int]:
+    """Top-level modules that a file imports anywhere, with the line."""
+    found: dict[str, int] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [node.module or ""]
+        for name in names:
+            found.setdefault(name.split(".")[0], node.lineno)
+    return found
+
+
+def offences(package: str, allowed: set[str] | None = None, banned: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files, f"no file in {package}"
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files
+        for name, line in imported(path).items()
+        if name in banned or (allowed is not None and name not in allowed | sys.stdlib_module_names)
+    ]
+
+
+def test_the_device_imports_numpy_opencv_click_and_one_interpreter_alone() -> None:
+    assert not offences("edge_runtime", allowed=DEVICE, banned=HEAVY | {"training", "export"})
+
+
+def test_training_never_imports_export() -> None:
+    assert not offences("training", banned={"export"})
+
+
+def test_no_storey_imports_tests() -> None:
+    assert not [
+        line for package in ("edge_runtime", "training", "export") for line in offences(package, None, {"tests"})
+    ]
+
+
+def test_an_interpreter_is_imported_inside_functions_alone() -> None:
+    found = []
+    for path in sorted((ROOT / "edge_runtime").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                found += [f"{path.name}: {name}" for name in names if name.split(".")[0] in INTERPRETERS]
+    assert not found
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh process holds after ``code``."""
+    script = f"import json, sys\n{code}\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
+    found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
+    assert {"numpy", "cv2", "click"} <= found
+    assert not found & (HEAVY | INTERPRETERS | {"training", "export"})
+
+
+@pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
+def test_opening_a_model_imports_its_interpreter_and_no_other(
+    backend: str, module: str, phantom_bundle: Path, phantom_patches: list[Path]
+) -> None:
+    found = modules_after(
+        "from edge_runtime import Predictor, Runtime\n"
+        f"with Predictor.load({str(phantom_bundle)!r}, backend=Runtime({backend!r})) as predictor:\n"
+        f"    predictor.predict({str(phantom_patches[0])!r})"
+    )
+    assert found & INTERPRETERS == {module}
+    assert not found & (HEAVY | {"training", "export"})
+
+
+def test_listing_recipes_starts_no_framework() -> None:
+    assert not modules_after("import training.cli, export.cli") & {"tensorflow", "keras", "tf2onnx", "onnx", "sklearn"}
+
+
+def test_all_is_exactly_what_is_public() -> None:
+    public = {
+        name
+        for name, value in vars(edge_runtime).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert public | {"__version__"} == set(edge_runtime.__all__)
+    assert len(edge_runtime.__all__) == len(set(edge_runtime.__all__))
+
+
+def test_everything_public_is_documented() -> None:
+    bare = [
+        name
+        for name in edge_runtime.__all__
+        if isinstance(value := getattr(edge_runtime, name), type) and not (value.__dict__.get("__doc__") or "").strip()
+    ]
+    assert not bare, f"without a docstring: {bare}"
+    assert edge_runtime.__doc__
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    files = [path for package in ("edge_runtime", "training", "export") for path in (ROOT / package).rglob("*.py")]
+    bare = [str(p.relative_to(ROOT)) for p in files if not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))]
+    assert not bare, f"without a docstring: {bare}"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build from a copy, so that nothing is left in the checkout; offline if hatchling is here."""
+    copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
+    for package in ("edge_runtime", "training", "export"):
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PACKAGE_FILES:
+        shutil.copy(ROOT / name, copy / name)
+    here = [] if importlib.util.find_spec("hatchling") is None else ["--no-isolation"]
+    command = [sys.executable, "-m", "build", "--wheel", *here, "--outdir", str(out), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_runtime_alone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"edge_runtime", f"edge_predict-{edge_runtime.__version__}.dist-info"}
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "edge_runtime").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if name.startswith("edge_runtime/")} == here
+    assert "edge_runtime/py.typed" in names
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+
+def test_the_wheel_holds_every_file_of_the_models_that_ship(wheel: Path) -> None:
+    bundles = edge_runtime_bundles()
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for name, files in bundles.items():
+        missing = [file for file in files if f"edge_runtime/bundles/{name}/{file}" not in names]
+        assert not missing, f"{name} lacks {missing}"
+
+
+def edge_runtime_bundles() -> dict[str, list[str]]:
+    bundle = importlib.import_module("edge_runtime.bundle")
+    found = {name: bundle.find(name) for name in bundle.shipped()}
+    if not found:
+        pytest.skip("no model ships in this checkout")
+    return {name: ["bundle.json", *(e.name for e in opened.manifest.files)] for name, opened in found.items()}
+
+
+def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(name).decode("utf-8"))
+        entry_points = archive.read(name.replace("METADATA", "entry_points.txt")).decode("utf-8")
+    needed = metadata.get_all("Requires-Dist", [])
+    assert {line.replace(" ", "") for line in needed if "extra" not in line} == {
+        "click>=8.1",
+        "numpy<2,>=1.24;platform_machine=='armv7l'",
+        "numpy>=1.24;platform_machine!='armv7l'",
+        "opencv-python-headless<4.12,>=4.8;platform_machine=='armv7l'",
+        "opencv-python-headless>=4.8;platform_machine!='armv7l'",
+        "ai-edge-litert>=2.0;platform_machine!='armv7l'",
+        "tflite-runtime>=2.14;platform_machine=='armv7l'",
+    }
+    extras = {line.replace(" ", "") for line in needed if "extra" in line and "'dev'" not in line}
+    assert extras == {
+        "onnxruntime>=1.20;extra=='onnx'",
+        "tflite-runtime>=2.14;extra=='tflite'",
+        "numpy<2;extra=='tflite'",
+        "opencv-python-headless<4.12;extra=='tflite'",
+    }
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert "edge-predict = edge_runtime.cli.predict:main" in entry_points
+    assert "edge-bundle = edge_runtime.cli.bundle:main" in entry_points
