@@ -6,6 +6,7 @@ Sections after Mitchell et al. 2019, Model Cards for Model Reporting (FAT* 2019)
 from __future__ import annotations
 
 from edge_runtime.manifest import Evaluation, Figure, Manifest, TrainingRecord
+from edge_runtime.records import canonical_json
 from training.evaluation import GAIN
 
 _MAIN = ("balanced accuracy", "auroc", "accuracy", "precision", "recall", "specificity", "f1")
@@ -31,7 +32,7 @@ def model_card(manifest: Manifest) -> str:
 
 def _intended(manifest: Manifest) -> str:
     spec = manifest.spec
-    steps = "\n".join(f"{i}. `{step}`" for i, step in enumerate(spec.steps, start=1))
+    steps = "\n".join(f"{i}. `{canonical_json(step)}`" for i, step in enumerate(spec.steps, start=1))
     return (
         f"## Intended use\n\nLabels: {', '.join(spec.labels)}; positive: {', '.join(spec.positive)}. "
         f"POSITIVE from a score of {spec.policy.cutoff:g}; REFER when no label reaches a confidence of "

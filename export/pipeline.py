@@ -19,7 +19,7 @@ from edge_runtime import __version__
 from edge_runtime.bundle import describe_files, find, write_manifest
 from edge_runtime.manifest import SCHEMA, FileEntry, Format, Manifest, Precision, Role
 from edge_runtime.spec import ModelSpec
-from export import keras_model, parity, to_onnx, to_tflite
+from export import equalise, keras_model, parity, to_onnx, to_tflite
 from export.card import model_card
 from export.errors import ExportError
 from export.isolation import in_own_process
@@ -68,6 +68,7 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path) 
     if out.exists():
         raise ExportError(f"{out}: already there and not overwritten; give another --out or remove it.")
     spec = artifact.spec()
+    artifact.measured()  # an artifact without its figures fails here, not after all conversions
     pictures = load_calibration(calibration, data, spec)
     held_out = _parity_pictures(artifact, data, spec) if data is not None else pictures
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -100,13 +101,15 @@ def _convert(
     model = str(artifact.model_path)
     ranges, judged = work.save("calibration", pictures.tensors), work.save("parity", held_out.tensors)
     files = {key: str(work.bundle / name) for key, name in _NAMES.items()}
-    onnx_float32 = files[Format.ONNX, Precision.FLOAT32]
+    equalised, equalised_onnx = (str(work.scratch / f"equalised.{kind}") for kind in ("keras", "onnx"))
     reference = work.scratch / "logits.npy"
     jobs: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
         ("tflite float32", to_tflite.write_float32, (model, files[Format.TFLITE, Precision.FLOAT32])),
-        ("tflite int8", to_tflite.write_int8, (model, ranges, files[Format.TFLITE, Precision.INT8])),
-        ("onnx float32", to_onnx.write_float32, (model, onnx_float32)),
-        ("onnx int8", to_onnx.write_int8, (onnx_float32, ranges, files[Format.ONNX, Precision.INT8])),
+        ("onnx float32", to_onnx.write_float32, (model, files[Format.ONNX, Precision.FLOAT32])),
+        ("equalise", equalise.write_equalised, (model, ranges, equalised)),
+        ("tflite int8", to_tflite.write_int8, (equalised, ranges, files[Format.TFLITE, Precision.INT8])),
+        ("onnx equalised", to_onnx.write_float32, (equalised, equalised_onnx)),
+        ("onnx int8", to_onnx.write_int8, (equalised_onnx, ranges, files[Format.ONNX, Precision.INT8])),
         ("keras logits", keras_model.write_logits, (model, judged, str(reference))),
     )
     for label, job, args in (bar := tqdm(jobs, unit="step", disable=None, leave=False)):

@@ -91,4 +91,8 @@ def _rename(graph: onnx.GraphProto) -> None:
         for side in value.type.tensor_type.shape.dim:
             if side.dim_param:
                 side.dim_param = BATCH
+    for values in (graph.initializer, graph.value_info):  # tf2onnx lists them in the order of a set
+        ordered = sorted(values, key=lambda value: (len(value.name), value.name))
+        del values[:]
+        values.extend(ordered)
     graph.name = "network"

@@ -10,6 +10,7 @@ import click
 
 from edge_runtime.errors import EdgeError
 from edge_runtime.manifest import Evaluation
+from training.artifact import Artifact
 from training.datasets.phantoms import PhantomSet
 from training.datasets.phantoms import write as write_phantoms
 from training.errors import TrainingError
@@ -68,16 +69,23 @@ def fit(recipe: str, data: Path, out: Path, epochs: int | None) -> None:
     show_default=True,
     help="Which patients; 'all' takes every patient in DATA, for data that the model never saw.",
 )
+@click.option("--out", type=_FOLDER, help="Folder for metrics.json and report.html with curves and tables.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(artifact: Path, data: Path, part: str, as_json: bool) -> None:
+def evaluate(artifact: Path, data: Path, part: str, out: Path | None, as_json: bool) -> None:
     """Measure ARTIFACT on held-out patients, beside the baseline of six colour numbers."""
     from training.measure import measure_artifact, to_json
 
-    evaluations = measure_artifact(artifact, data, part)
+    opened = Artifact(artifact)
+    measurement = measure_artifact(opened, data, part)
+    if out is not None:
+        from training.page import write_page
+
+        write_page(out, opened, measurement, f"python -m training evaluate {artifact} --data {data} --part {part}")
+        click.echo(f"report: {out / 'report.html'}", err=True)
     if as_json:
-        click.echo(to_json(evaluations))
+        click.echo(to_json(measurement.evaluations))
         return
-    for evaluation in evaluations:
+    for evaluation in measurement.evaluations:
         click.echo(_table(evaluation))
 
 
@@ -103,6 +111,26 @@ def samples(artifact: Path, data: Path, out: Path, count: int) -> None:
 
     written = write_samples(artifact, data, out, count)
     click.echo(f"{written} training pictures named in {out}")
+
+
+@main.command()
+@click.argument("dataset", type=click.Choice(["busi", "idc", "mendeley", "mias"]))
+@click.option("--data", type=_FOLDER, required=True, help="Folder that holds the published layout.")
+@click.option("--split", type=_FOLDER, help="CSV group,part or name,part; exit status 1 if copies straddle it.")
+@click.option("--out", type=_FOLDER, help="Folder for pairs.png, the worst pairs side by side; keep it private.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def audit(dataset: str, data: Path, split: Path | None, out: Path | None, as_json: bool) -> None:
+    """Find copies, contradictory labels and leaks in a published DATASET."""
+    from training.audit import audit as run_audit
+    from training.audit import to_json
+    from training.audit_picture import table, worst, write_sheet
+
+    report, pairs = run_audit(dataset, data, split)
+    click.echo(to_json(report) if as_json else table(report))
+    if out is not None:
+        write_sheet(worst(pairs), report.labels, out / "pairs.png")
+    if report.leaks:
+        sys.exit(1)
 
 
 def _table(evaluation: Evaluation) -> str:

@@ -10,13 +10,14 @@ import keras
 
 from edge_runtime.manifest import Evaluation, Figure, TrainingRecord
 from training.artifact import Artifact, Measured, create
+from training.batches import Batches
 from training.datasets import Dataset
 from training.evaluation import logits_model
 from training.measure import compare
 from training.progress import FitProgress
 from training.recipe import Recipe, TrainingPlan
 from training.splits import Part, Split, select, split_by_group
-from training.tensors import Tensors, balanced_index, load_tensors, targets
+from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
 
 
 def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None) -> Artifact:
@@ -54,22 +55,27 @@ def _train(recipe: Recipe, parts: dict[Part, Tensors], epochs: int, history: Pat
     """Fit the network and return it with the weights of its best epoch; one line an epoch goes to ``history``."""
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
-    train, validation = (_balanced(parts[part], plan) for part in (Part.TRAIN, Part.VALIDATION))
+    train, validation = (_fitted_on(parts[part], plan) for part in (Part.TRAIN, Part.VALIDATION))
+    batches = Batches(
+        train.images,
+        targets(train.labels, recipe.spec),
+        batch=plan.batch,
+        seed=plan.seed,
+        augmentation=recipe.augmentation,
+    )
     model = recipe.network()
     model.compile(optimizer=keras.optimizers.Adam(plan.learning_rate), loss=plan.loss, metrics=["accuracy"])
     model.fit(
-        train.images,
-        targets(train.labels, recipe.spec),
+        batches,
         validation_data=(validation.images, targets(validation.labels, recipe.spec)),
         epochs=epochs,
-        batch_size=plan.batch,
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=plan.stop_patience, restore_best_weights=True),
             keras.callbacks.ReduceLROnPlateau(
                 "val_loss", factor=plan.plateau_factor, patience=plan.plateau_patience, min_lr=plan.plateau_min
             ),
             keras.callbacks.CSVLogger(str(history)),
-            FitProgress(epochs, -(-len(train.labels) // plan.batch)),
+            FitProgress(epochs, len(batches)),
         ],
         verbose=0,
     )
@@ -77,8 +83,10 @@ def _train(recipe: Recipe, parts: dict[Part, Tensors], epochs: int, history: Pat
     return model
 
 
-def _balanced(tensors: Tensors, plan: TrainingPlan) -> Tensors:
-    return tensors.take(balanced_index(tensors.labels, plan.seed)) if plan.balance else tensors
+def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:
+    """Return what the loss sees: at most so many pictures a patient, then the labels balanced."""
+    capped = tensors.take(capped_index(tensors.groups, plan.patient_cap, plan.seed))
+    return capped.take(balanced_index(capped.labels, plan.seed)) if plan.balance else capped
 
 
 def _record(recipe: Recipe, parts: dict[Part, Tensors], epochs: int) -> TrainingRecord:

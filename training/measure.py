@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -13,6 +13,7 @@ from edge_runtime.manifest import Evaluation
 from edge_runtime.records import to_dict
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
+from training.classwise import Outcome
 from training.errors import ArtifactError
 from training.evaluation import (
     baseline_scores,
@@ -38,22 +39,32 @@ def load_model(artifact: Artifact) -> keras.Model:
         raise ArtifactError(f"{artifact.model_path}: expected a Keras 3 model, found: {error}") from None
 
 
-def measure_artifact(folder: Path, data: Path, part: str) -> tuple[Evaluation, ...]:
+@dataclass(frozen=True)
+class Measurement:
+    """Figures of one part, and the answers that they were computed from."""
+
+    part: str
+    evaluations: tuple[Evaluation, ...]
+    outcome: Outcome
+
+
+def measure_artifact(artifact: Artifact, data: Path, part: str) -> Measurement:
     """Evaluate the network, and the colour baseline where training patients are in ``data``.
 
     Args:
         part: ``validation``, ``test``, or ``all`` for every patient in ``data``.
     """
-    artifact = Artifact(folder)
     spec, split = artifact.spec(), artifact.split()
     dataset = find_recipe(spec.name).source.load(data)
     wanted = dataset.samples if part == "all" else select(dataset.samples, split, Part(part))
     tensors = load_tensors(wanted, spec, label=part)
     logits = logits_model(load_model(artifact)).predict(tensors.images, verbose=0)
+    outcome = Outcome.of(logits, tensors.labels, tensors.groups, spec)
     seen = [sample for sample in dataset.samples if split.get(sample.group) is Part.TRAIN]
     if part == "all" or not seen:
-        return (evaluate_scores(logits, tensors, spec, part),)
-    return compare(logits, load_tensors(seen, spec, label="train"), tensors, spec, part)
+        return Measurement(part, (evaluate_scores(logits, tensors, spec, part),), outcome)
+    train = load_tensors(seen, spec, label="train")
+    return Measurement(part, compare(logits, train, tensors, spec, part), outcome)
 
 
 def compare(

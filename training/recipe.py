@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.spec import ModelSpec
+from training.augmentation import Augmentation
 from training.datasets import Dataset
 from training.splits import SplitPlan
 
@@ -37,6 +38,8 @@ class TrainingPlan:
 
     Attributes:
         balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
+        patient_cap: most pictures of one patient that are fitted on, drawn at random, so that no single
+            slide outweighs the other patients; figures are measured on all pictures.
         stop_patience: epochs without a better validation loss before fitting ends; the best weights stay.
         plateau_factor, plateau_patience, plateau_min: ReduceLROnPlateau on the validation loss.
     """
@@ -46,6 +49,7 @@ class TrainingPlan:
     learning_rate: float
     loss: str
     balance: bool
+    patient_cap: int
     stop_patience: int
     plateau_factor: float
     plateau_patience: int
@@ -67,6 +71,7 @@ class Recipe:
 
     Attributes:
         network: builds the Keras model; its layer named ``logits`` gives what is exported.
+        augmentation: drawn for training pictures alone.
         caveat: why the claim does not hold as it stands, for the model card.
     """
 
@@ -75,5 +80,6 @@ class Recipe:
     network: Callable[[], keras.Model]
     plan: TrainingPlan
     split: SplitPlan
+    augmentation: Augmentation | None = None
     claims: tuple[Claim, ...] = ()
     caveat: str = ""

@@ -92,3 +92,11 @@ def balanced_index(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.i
     rows = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     size = min(len(found) for found in rows)
     return np.sort(np.concatenate([rng.choice(found, size, replace=False) for found in rows])).astype(np.int64)
+
+
+def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return sorted row numbers with at most ``most`` rows of each group, drawn at random."""
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    kept = [rng.choice(found, min(most, len(found)), replace=False) for found in rows]
+    return np.sort(np.concatenate(kept)).astype(np.int64)

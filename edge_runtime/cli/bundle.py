@@ -11,7 +11,7 @@ from edge_runtime.bundle import Bundle, find, shipped
 from edge_runtime.cli.faults import stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.manifest import Evaluation, Manifest
-from edge_runtime.records import to_dict
+from edge_runtime.records import canonical_json, to_dict
 
 _EXIT_CODES = """\b
 Exit status:
@@ -63,7 +63,7 @@ def _describe(manifest: Manifest) -> str:
         f"policy       cut-off {spec.policy.cutoff:g}, confidence floor {spec.policy.confidence_floor:g}, "
         f"guard band {manifest.guard_band:.4f}",
         f"contract     {manifest.contract}",
-        "steps        " + "\n             ".join(str(step) for step in spec.steps),
+        "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
         "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),
     ]
     if manifest.training is not None:

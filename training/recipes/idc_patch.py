@@ -2,8 +2,12 @@
 
 Three blocks of three 3×3 convolutions, each ReLU → BatchNorm; Dense 256; two *independent* sigmoids,
 fitted by binary cross-entropy on one-hot labels and read by argmax; confidence is the larger output,
-and patches under a confidence of .80 are not used. One departure: patches at a slide's edge are
-stretched with LINEAR_EXACT where the program uses LINEAR, whose bits differ between processors.
+and patches under a confidence of .80 are not used.
+
+Three departures. Patches at a slide's edge are stretched with LINEAR_EXACT where the program uses LINEAR,
+whose bits differ between processors. Training patches are flipped and turned by quarters: the program had
+thirty times as many patches to fit its 1.7 million parameters on. And no patient gives more than 56 of them:
+five of the patients here hold 45 % of the patches.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from edge_runtime.spec import (
     Scale,
     Sharpen,
 )
+from training.augmentation import Augmentation
 from training.datasets import idc
 from training.recipe import Claim, DataSource, Recipe, TrainingPlan
 from training.splits import SplitPlan
@@ -89,6 +94,7 @@ IDC_PATCH = Recipe(
         learning_rate=1e-3,
         loss="binary_crossentropy",
         balance=True,
+        patient_cap=56,
         stop_patience=10,
         plateau_factor=0.5,
         plateau_patience=3,
@@ -96,6 +102,7 @@ IDC_PATCH = Recipe(
         seed=20161,
     ),
     split=SplitPlan(validation=0.15, test=0.25, seed=20161),
+    augmentation=Augmentation(flips=True, quarter_turns=True),
     claims=(
         Claim("accuracy", 0.8890),
         Claim("precision", 0.8790),
@@ -106,6 +113,8 @@ IDC_PATCH = Recipe(
     caveat=(
         "The published figures come from a random split of patches, balanced beforehand: patches of one "
         "patient, with the same stain and scanner, stand on both sides. Here no patient does, and the "
-        "held-out patches keep their natural mix."
+        "held-out patches keep their natural mix. Departures: far fewer patches to train on (a sample of the "
+        "published set), therefore flips and quarter turns and at most 56 patches of a patient; patches at a "
+        "slide's edge are stretched with LINEAR_EXACT; the five patients with the most patches all train."
     ),
 )

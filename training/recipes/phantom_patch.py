@@ -61,6 +61,7 @@ PHANTOM_PATCH = Recipe(
         learning_rate=3e-3,
         loss="binary_crossentropy",
         balance=True,
+        patient_cap=56,
         stop_patience=10,
         plateau_factor=0.5,
         plateau_patience=3,

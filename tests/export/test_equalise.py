@@ -1,0 +1,94 @@
+"""The rewriting changes nothing in float32 and helps int8 where BatchNorm follows ReLU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network shaped like system 4, with channels of very different ranges."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((12, 12, 3), name="image")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    x = layers.BatchNormalization()(x)
+    x = layers.Dropout(0.2)(layers.MaxPooling2D(2)(x))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    x = layers.Flatten()(layers.BatchNormalization()(x))
+    x = layers.BatchNormalization()(layers.Dense(16, activation="relu")(x))
+    model = keras.Model(inputs, layers.Activation("sigmoid")(layers.Dense(2, name="logits")(x)))
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            size = layer.gamma.shape[0]
+            spread = np.exp(RNG.uniform(-3, 3, size))
+            layer.set_weights([spread, RNG.normal(size=size), RNG.normal(size=size) * 0.1, RNG.uniform(0.5, 2, size)])
+    path = tmp_path_factory.mktemp("equalise") / "model.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tensors") / "tensors.npy"
+    np.save(path, RNG.random((64, 12, 12, 3), dtype=np.float32))
+    return path
+
+
+def test_float32_logits_stay(model_path: Path, tensors: Path, tmp_path: Path) -> None:
+
+    from export.equalise import write_equalised
+    from export.keras_model import load_to_logits
+
+    out = tmp_path / "equalised.keras"
+    write_equalised(str(model_path), str(tensors), str(out))
+    before, after = load_to_logits(str(model_path)), load_to_logits(str(out))
+    images = np.load(tensors)
+    first, second = before.predict(images, verbose=0), after.predict(images, verbose=0)
+    worst = np.abs(first - second).max() / np.abs(first).max()
+    assert worst < 1e-5, f"worst relative |Δ logit| {worst}"
+
+    kinds = [type(layer).__name__ for layer in after.layers]
+    assert kinds.count("DepthwiseConv2D") == 2
+    assert kinds.count("BatchNormalization") == 1  # after the dense layer, with factors of one
+
+
+def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path, tmp_path: Path) -> None:
+    from edge_runtime.backends import Runtime, open_model
+    from export import to_tflite
+    from export.equalise import write_equalised
+    from export.isolation import in_own_process
+    from export.keras_model import load_to_logits
+
+    equalised = tmp_path / "equalised.keras"
+    write_equalised(str(model_path), str(tensors), str(equalised))
+    images = np.load(tensors)
+    reference = load_to_logits(str(model_path)).predict(images, verbose=0)
+    errors = []
+    for source in (model_path, equalised):
+        in_own_process(to_tflite.write_int8, str(source), str(tensors), str(tmp_path / "int8.tflite"))
+        backend = open_model((tmp_path / "int8.tflite").read_bytes(), Runtime.LITERT)
+        errors.append(float(np.abs(backend.run(images) - reference).mean()))
+    plain, better = errors
+    assert better < 0.5 * plain, f"mean |Δ logit| {better} equalised, {plain} plain"
+
+
+def test_a_network_without_such_chains_is_left_alone(phantom_artifact: Path, tmp_path: Path) -> None:
+    from export.equalise import write_equalised
+    from export.keras_model import load_to_logits
+
+    model = phantom_artifact / "model.keras"
+    write_equalised(str(model), str(tmp_path / "absent.npy"), str(tmp_path / "same.keras"))
+    for ours, theirs in zip(
+        load_to_logits(str(tmp_path / "same.keras")).get_weights(),
+        load_to_logits(str(model)).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)

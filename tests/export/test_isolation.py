@@ -1,0 +1,88 @@
+"""A conversion in a process of its own: results in files, failures as errors with what was last printed."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from export.errors import ConversionError
+from export.isolation import in_own_process
+
+
+@pytest.fixture(autouse=True)
+def _buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own default for streams that are no terminal, whatever this shell says."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
+def write(text: str, out: str) -> None:
+    """A job that works, and chatters."""
+    print("chatter on stdout")
+    print("chatter on stderr", file=sys.stderr)
+    os.write(1, b"chatter of a C++ library\n")
+    Path(out).write_text(f"{text} from process {os.getpid()}", encoding="utf-8")
+
+
+def fail(lines: int) -> None:
+    for i in range(lines):
+        print(f"line {i}")
+    raise ValueError("no kernel for Erf")
+
+
+def crash(how: str) -> None:
+    """Die as a C++ library does: no exception, no flushing of Python's buffers."""
+    print("converting dense_7")
+    if how == "exit":
+        os._exit(3)
+    if how == "abort":
+        os.abort()
+    os.kill(os.getpid(), signal.SIGKILL)  # what the kernel does when memory runs out
+
+
+def leave() -> None:
+    print("bye")
+    sys.exit("the library gave up")
+
+
+def test_the_result_stays_in_the_file_and_the_chatter_stays_out_of_ours(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    in_own_process(write, "hello", str(tmp_path / "out"))
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert text.startswith("hello from process ")
+    assert text != f"hello from process {os.getpid()}"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_exception_becomes_an_error_that_ends_with_the_last_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConversionError) as caught:
+        in_own_process(fail, 40)
+    first, *said = str(caught.value).splitlines()
+    assert first.endswith("test_isolation.fail failed: ValueError: no kernel for Erf")
+    assert said[-1] == "ValueError: no kernel for Erf"
+    assert any("raise ValueError" in line for line in said), said
+    assert len(said) <= 12
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("how", ["exit", "abort", "kill"])
+def test_a_crash_is_an_error_that_ends_with_the_last_lines(how: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConversionError) as caught:
+        in_own_process(crash, how)
+    assert "test_isolation.crash failed: the process died" in str(caught.value)
+    assert "converting dense_7" in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_job_that_calls_exit_is_an_error_too() -> None:
+    with pytest.raises(ConversionError, match="leave failed: the process died"):
+        in_own_process(leave)
+
+
+def test_a_failed_job_leaves_no_process_behind() -> None:
+    with pytest.raises(ConversionError):
+        in_own_process(crash, "exit")
+    assert multiprocessing.active_children() == []

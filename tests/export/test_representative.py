@@ -1,0 +1,141 @@
+"""Calibration pictures: whole, unaltered, enough, in a pinned order, through the spec's own steps; or an error."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_runtime.imaging import read
+from edge_runtime.preprocessing import prepare
+from export.errors import CalibrationError
+from export.representative import FEWEST, load_calibration
+from training.recipes.phantom_patch import SPEC
+
+Folders = tuple[Path, Path, list[str]]
+
+
+def _png(seed: int, width: int = 50, height: int = 50) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Folders:
+    """A list of forty pictures in an order that is not the alphabet's, the data set it names, and the names."""
+    data, folder = tmp_path / "data", tmp_path / "calibration"
+    names = [f"{10 + i * 7 % 40}/0/{i}.png" for i in range(40)]
+    folder.mkdir()
+    rows = []
+    for i, name in enumerate(names):
+        path = data / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_png(i))
+        rows.append((name, hashlib.sha256(path.read_bytes()).hexdigest()))
+    _write_list(folder, rows)
+    return folder, data, names
+
+
+def _write_list(folder: Path, rows: list[tuple[str, str]]) -> None:
+    with (folder / "samples.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows([("name", "sha256"), *rows])
+
+
+def _folder(tmp_path: Path, count: int) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(count):
+        (folder / f"{(i * 7) % count:03}.png").write_bytes(_png(i))
+    return folder
+
+
+def _prepared(path: Path) -> np.ndarray:
+    return prepare(read(path, min_side_px=SPEC.min_side_px), SPEC.steps)
+
+
+def test_listed_pictures_come_in_the_lists_order_through_the_specs_steps(listed: Folders) -> None:
+    folder, data, names = listed
+    found = load_calibration(folder, data, SPEC)
+    assert found.tensors.dtype == np.float32
+    np.testing.assert_array_equal(found.tensors, np.stack([_prepared(data / name) for name in names]))
+    assert found.source == "40 of calibration/samples.csv"
+
+
+def test_the_data_may_also_be_the_folder_that_holds_the_published_one(listed: Folders) -> None:
+    folder, data, _ = listed
+    inner, outer = load_calibration(folder, data, SPEC), load_calibration(folder, data.parent, SPEC)
+    np.testing.assert_array_equal(inner.tensors, outer.tensors)
+
+
+def test_pictures_in_a_folder_come_in_order_of_their_paths(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, FEWEST)
+    (folder / "README.md").write_text("where these come from")
+    (folder / "a folder.png").mkdir()
+    found = load_calibration(folder, None, SPEC)
+    oracle = [_prepared(folder / f"{i:03}.png") for i in range(FEWEST)]
+    np.testing.assert_array_equal(found.tensors, np.stack(oracle))
+    assert found.source == f"{FEWEST} of pictures in pictures"
+
+
+def test_an_altered_picture_is_refused_and_named(listed: Folders) -> None:
+    folder, data, names = listed
+    (data / names[17]).write_bytes(_png(999))
+    with pytest.raises(CalibrationError) as caught:
+        load_calibration(folder, data, SPEC)
+    for part in (str(data / names[17]), "SHA-256 differs", "samples.csv", "Unpack it again"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_picture_is_refused_and_named(listed: Folders) -> None:
+    folder, data, names = listed
+    (data / names[17]).unlink()
+    with pytest.raises(CalibrationError, match=rf"found no {names[17]}, .* Is this the right data set\?"):
+        load_calibration(folder, data, SPEC)
+
+
+def test_a_list_without_the_data_set_asks_for_it(listed: Folders) -> None:
+    with pytest.raises(CalibrationError, match=r"names files of a published data set; say where .* --data DIR"):
+        load_calibration(listed[0], None, SPEC)
+
+
+@pytest.mark.parametrize("text", ["name\n10/0/0.png\n", "file,hash\n10/0/0.png,00\n", "name,sha256\n,\n"])
+def test_a_list_with_other_columns_is_refused(listed: Folders, text: str) -> None:
+    folder, data, _ = listed
+    (folder / "samples.csv").write_text(text)
+    with pytest.raises(CalibrationError):
+        load_calibration(folder, data, SPEC)
+
+
+@pytest.mark.parametrize("count", [0, 1, FEWEST - 1])
+def test_too_few_pictures_are_refused_with_how_many_are_needed(tmp_path: Path, count: int) -> None:
+    message = rf"found {count} pictures, expected {FEWEST} or more\. Add pictures .* from training patients alone"
+    with pytest.raises(CalibrationError, match=message):
+        load_calibration(_folder(tmp_path, count), None, SPEC)
+
+
+def test_too_short_a_list_is_refused_too(listed: Folders) -> None:
+    folder, data, names = listed
+    _write_list(folder, [(n, hashlib.sha256((data / n).read_bytes()).hexdigest()) for n in names[:5]])
+    with pytest.raises(CalibrationError, match="found 5 pictures, expected 32 or more"):
+        load_calibration(folder, data, SPEC)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"found no folder, expected pictures or samples\.csv"):
+        load_calibration(tmp_path / "nowhere", None, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"no picture at all", "bad.png"), (_png(0)[:200], "bad.png"), (_png(0, width=3), "bad.png: found")],
+    ids=["no picture", "truncated", "strip of 3 px"],
+)
+def test_a_picture_that_the_device_would_refuse_is_named_and_not_skipped(
+    tmp_path: Path, data: bytes, says: str
+) -> None:
+    folder = _folder(tmp_path, FEWEST)
+    (folder / "bad.png").write_bytes(data)
+    with pytest.raises(CalibrationError, match=rf"calibration picture refused: .*{says}.* Remove or replace it\."):
+        load_calibration(folder, None, SPEC)

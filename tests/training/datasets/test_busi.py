@@ -1,0 +1,125 @@
+"""BUSI: pictures apart from masks, faults named, near-same pictures in one group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.datasets import busi
+from training.errors import DatasetError
+
+
+def _write(folder: Path, name: str, seed: int = 0) -> None:
+    """Write smooth noise under ``name``; equal seeds are equal pictures."""
+    noise = np.random.default_rng(seed).normal(0, 1, (150, 170))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.clip(128 + 250 * smooth, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / busi.FOLDER
+    for seed, name in enumerate(("benign (1)", "benign (12)", "malignant (3)", "normal (7)")):
+        place = f"{name.split()[0]}/{name}"
+        _write(folder, f"{place}.png", seed)
+        _write(folder, f"{place}_mask.png", 99)
+    return tmp_path
+
+
+def test_pictures_are_samples_in_order_of_their_names_and_masks_are_not(root: Path) -> None:
+    dataset = busi.load(root)
+    assert [s.name for s in dataset.samples] == [
+        "benign/benign (1).png",
+        "benign/benign (12).png",
+        "malignant/malignant (3).png",
+        "normal/normal (7).png",
+    ]
+    assert [s.label for s in dataset.samples] == [0, 0, 1, 2]
+    assert dataset.labels == ("benign", "malignant", "normal")
+
+
+def test_the_published_folder_itself_is_found_too(root: Path) -> None:
+    assert busi.load(root / busi.FOLDER).samples == busi.load(root).samples
+
+
+def test_masks_of_a_picture_are_in_order_and_no_other_picture_s(root: Path) -> None:
+    folder = root / busi.FOLDER
+    for extra in ("_mask_10", "_mask_2", "_mask_1"):
+        _write(folder, f"benign/benign (1){extra}.png")
+    first, second = busi.load(root).samples[:2]
+    assert [path.name for path in busi.masks_of(first)] == [f"benign (1)_mask{n}.png" for n in ("", "_1", "_2", "_10")]
+    assert [path.name for path in busi.masks_of(second)] == ["benign (12)_mask.png"]
+
+
+def test_the_same_scan_under_two_labels_is_one_group(root: Path) -> None:
+    _write(root / busi.FOLDER, "malignant/malignant (9).png", seed=1)
+    _write(root / busi.FOLDER, "malignant/malignant (9)_mask.png", seed=99)
+    groups = {s.name: s.group for s in busi.load(root).samples}
+    assert groups["malignant/malignant (9).png"] == groups["benign/benign (12).png"] == "benign/benign (12).png"
+    assert len(set(groups.values())) == 4
+
+
+def test_a_truncated_picture_is_a_group_of_its_own_and_left_to_reading(root: Path) -> None:
+    path = root / busi.FOLDER / "normal" / "normal (7).png"
+    path.write_bytes(path.read_bytes()[:200])
+    assert busi.load(root).samples[-1].group == "normal/normal (7).png"
+
+
+def test_other_files_are_passed_over_and_counted(root: Path) -> None:
+    (root / busi.FOLDER / "benign" / "Thumbs.db").write_bytes(b"x")
+    dataset = busi.load(root)
+    assert dataset.passed_over == ("benign/Thumbs.db",)
+    assert "1 files passed over" in dataset.summary()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("benign/benign (5).png", r"benign/benign \(5\)\.png: the picture has no mask"),
+        ("benign/benign (5)_mask.png", r"benign/benign \(5\)\.png: the picture is missing"),
+        ("benign/benign (5)_mask_1.png", r"benign/benign \(5\)\.png: the picture is missing"),
+        ("benign/malignant (5).png", r"benign/malignant \(5\)\.png: expected benign/benign"),
+        ("benign/benign 5.png", r"benign/benign 5\.png: expected"),
+        ("benign/more/benign (5).png", r"benign/more/benign \(5\)\.png: expected"),
+    ],
+)
+def test_each_fault_is_named(root: Path, name: str, told: str) -> None:
+    _write(root / busi.FOLDER, name)
+    with pytest.raises(DatasetError, match=told):
+        busi.load(root)
+
+
+def test_all_faults_are_counted_and_five_named(root: Path) -> None:
+    for number in range(20, 27):
+        _write(root / busi.FOLDER, f"normal/normal ({number}).png")
+    with pytest.raises(DatasetError, match=r"7 files do not fit") as caught:
+        busi.load(root)
+    assert str(caught.value).count("has no mask") == 5
+
+
+def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no such folder.*Download"):
+        busi.load(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=r"no folder named benign"):
+        busi.load(tmp_path)
+    (tmp_path / "benign").mkdir()
+    with pytest.raises(DatasetError, match=r"found no picture"):
+        busi.load(tmp_path)
+
+
+@pytest.mark.shared
+def test_the_published_pictures(published: Callable[[str], Path]) -> None:
+    dataset = busi.load(published("busi"))
+    assert Counter(s.label for s in dataset.samples) == {0: 323, 1: 167, 2: 87}
+    assert sum(len(busi.masks_of(s)) for s in dataset.samples) == 590
+    # 105 clusters over 232 pictures, and 345 pictures alone: found with SAME_SCAN and looked at pair by pair.
+    sizes = Counter(Counter(s.group for s in dataset.samples).values())
+    assert sum(n for size, n in sizes.items() if size > 1) == 105
+    assert sizes[1] == 345

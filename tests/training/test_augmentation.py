@@ -1,0 +1,61 @@
+"""Flips and quarter turns move values, change none, and may follow the preprocessing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_runtime.imaging import Picture
+from edge_runtime.preprocessing import prepare
+from edge_runtime.spec import ColourOrder
+from training.augmentation import Augmentation
+from training.recipes.idc_patch import IDC_STEPS
+
+RNG = np.random.default_rng(11)
+BOTH = Augmentation(flips=True, quarter_turns=True)
+
+
+def test_all_eight_symmetries_of_the_square_come_up_about_equally() -> None:
+    image = np.arange(27, dtype=np.float32).reshape(3, 3, 3)
+    rng = np.random.default_rng(0)
+    seen = [BOTH.apply(image, rng).tobytes() for _ in range(1600)]
+    counts = sorted(seen.count(kind) for kind in set(seen))
+    assert len(counts) == 8
+    assert counts[0] > 140, counts
+
+
+def test_turning_the_tensor_equals_preparing_the_turned_picture() -> None:
+    pixels = RNG.integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    tensor = prepare(Picture("noise", pixels, ColourOrder.BGR), IDC_STEPS)
+    for turns in range(4):
+        for flip in (False, True):
+            turned = np.rot90(pixels[:, ::-1] if flip else pixels, turns)
+            ours = np.rot90(tensor[:, ::-1] if flip else tensor, turns)
+            theirs = prepare(Picture("turned", np.ascontiguousarray(turned), ColourOrder.BGR), IDC_STEPS)
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_nothing_switched_on_changes_nothing() -> None:
+    image = RNG.random((4, 4, 3), dtype=np.float32)
+    np.testing.assert_array_equal(Augmentation(flips=False, quarter_turns=False).apply(image, RNG), image)
+
+
+def test_batches_cover_every_picture_once_an_epoch_and_repeat_with_the_seed() -> None:
+    from training.batches import Batches
+
+    images = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
+    labels = np.arange(10, dtype=np.float32)[:, np.newaxis]
+
+    def epochs(seed: int) -> list[list[float]]:
+        batches = Batches(images, labels, batch=4, seed=seed, augmentation=BOTH)
+        found = []
+        for _ in range(2):
+            rows = [batches[i] for i in range(len(batches))]
+            assert all(np.array_equal(x.ravel(), y.ravel()) for x, y in rows)
+            found.append(np.concatenate([y.ravel() for _, y in rows]).tolist())
+            batches.on_epoch_end()
+        return found
+
+    first, second = epochs(1)
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert epochs(1) == [first, second] != epochs(2)

@@ -1,0 +1,144 @@
+"""No patient stands on two sides, the three sides are alike, and the split is a function of data and seed alone."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.datasets import Sample
+from training.errors import ArtifactError, DatasetError
+from training.recipes.idc_patch import IDC_PATCH
+from training.splits import LARGE, Part, SplitPlan, read_split, select, split_by_group, write_split
+
+PLAN = SplitPlan(validation=0.15, test=0.25, seed=7)
+COHORTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=12, max_size=60)
+
+
+def _samples(cohort: list[tuple[int, int]]) -> list[Sample]:
+    """One patient an entry (benign, malignant patches); a patient without any gets one benign patch."""
+    samples = []
+    for patient, (benign, malignant) in enumerate(cohort):
+        for i, label in enumerate([0] * (benign + (benign + malignant == 0)) + [1] * malignant):
+            name = f"{patient}/{label}/{i}.png"
+            samples.append(Sample(name, Path(name), label, str(10000 + patient)))
+    return samples
+
+
+def _cohort(patients: int, seed: int) -> list[tuple[int, int]]:
+    rng = np.random.default_rng(seed)
+    shares = np.clip(rng.beta(0.7, 1.5, patients), 0, 1)
+    sizes = rng.integers(10, 60, patients)
+    malignant = np.rint(sizes * shares).astype(int)
+    return list(zip((sizes - malignant).tolist(), malignant.tolist(), strict=True))
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(COHORTS, st.integers(0, 2**31))
+def test_every_patient_is_on_exactly_one_side_and_none_is_lost(cohort: list[tuple[int, int]], seed: int) -> None:
+    samples = _samples(cohort)
+    split = split_by_group(samples, SplitPlan(0.15, 0.25, seed))
+    parts = {part: {s.group for s in select(samples, split, part)} for part in Part}
+    assert sum(len(groups) for groups in parts.values()) == len(set.union(*parts.values())) == len(cohort)
+    assert sum(len(select(samples, split, part)) for part in Part) == len(samples)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(COHORTS, st.integers(0, 2**31))
+def test_each_side_is_within_one_patient_of_its_share_of_the_usual_patients(
+    cohort: list[tuple[int, int]], seed: int
+) -> None:
+    sizes = [max(1, benign + malignant) for benign, malignant in cohort]
+    usual = {str(10000 + i) for i, size in enumerate(sizes) if size <= LARGE * np.median(sizes)}
+    split = split_by_group(_samples(cohort), SplitPlan(0.15, 0.25, seed))
+    found = Counter(part for group, part in split.items() if group in usual)
+    wanted = {Part.VALIDATION: 0.15, Part.TEST: 0.25, Part.TRAIN: 0.60}
+    worst = max(abs(found[part] - share * len(usual)) for part, share in wanted.items())
+    assert worst <= 1.0, f"{worst:.2f} patients off: {found} of {len(usual)}"
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(COHORTS, st.randoms(use_true_random=False))
+def test_the_order_of_the_samples_does_not_matter(cohort: list[tuple[int, int]], random: object) -> None:
+    samples = _samples(cohort)
+    shuffled = list(samples)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert split_by_group(shuffled, PLAN) == split_by_group(samples, PLAN)
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+    samples = _samples(_cohort(60, seed=3))
+    splits = [split_by_group(samples, SplitPlan(0.15, 0.25, seed)) for seed in (0, 0, 1, 2)]
+    assert splits[0] == splits[1]
+    assert len({tuple(sorted((g, p.value) for g, p in split.items())) for split in splits}) == 3
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_sides_hold_the_same_mix_of_malignancy(seed: int) -> None:
+    """Patients' mean malignant share differs by far less than between random sides of this size (sd about .07)."""
+    samples = _samples(_cohort(160, seed))
+    split = split_by_group(samples, SplitPlan(0.15, 0.25, seed))
+    labels: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        labels[sample.group].append(sample.label)
+    shares = {
+        part: float(np.mean([np.mean(found) for group, found in labels.items() if split[group] is part]))
+        for part in Part
+    }
+    assert max(shares.values()) - min(shares.values()) < 0.06, shares
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_patients_with_very_many_patches_train_and_the_line_is_at_three_times_the_median(seed: int) -> None:
+    """Held out, one of them alone would decide the figures."""
+    cohort = [(20, 10)] * 40 + [(60, 30)] * 20 + [(60, 31)] * 10
+    split = split_by_group(_samples(cohort), SplitPlan(0.15, 0.25, seed))
+    at_the_line = {split[str(10000 + patient)] for patient in range(40, 60)}
+    above = {split[str(10000 + patient)] for patient in range(60, 70)}
+    assert at_the_line - {Part.TRAIN}, "none of twenty patients at three times the median is held out"
+    assert above == {Part.TRAIN}
+
+
+def test_the_published_recipes_shares_are_what_its_split_gives() -> None:
+    found = Counter(split_by_group(_samples(_cohort(279, seed=5)), IDC_PATCH.split).values())
+    for part, share in ((Part.VALIDATION, 0.15), (Part.TEST, 0.25)):
+        assert abs(found[part] / 279 - share) < 0.01, found
+
+
+@pytest.mark.parametrize("patients", [0, 1, 2])
+def test_too_few_patients_to_fill_three_sides_are_refused(patients: int) -> None:
+    with pytest.raises(DatasetError, match=f"found {patients} patients, too few to fill .*add patients"):
+        split_by_group(_samples([(3, 3)] * patients), PLAN)
+
+
+def test_select_keeps_the_order_and_refuses_patients_that_the_split_does_not_know() -> None:
+    samples = _samples([(2, 1)] * 3)
+    split = {"10000": Part.TRAIN, "10001": Part.TEST, "10002": Part.TRAIN}
+    chosen = select(reversed(samples), split, Part.TRAIN)
+    assert [s.name for s in chosen] == [s.name for s in reversed(samples) if s.group != "10001"]
+    with pytest.raises(DatasetError, match=r"1 patients are not in this model's split, the first 10002\..*--part all"):
+        select(samples, {"10000": Part.TRAIN, "10001": Part.TEST}, Part.TRAIN)
+
+
+def test_a_split_is_read_back_as_it_was_written_sorted_by_patient(tmp_path: Path) -> None:
+    split = {"9036": Part.TEST, "10253": Part.TRAIN, "8867": Part.VALIDATION}
+    write_split(tmp_path / "split.csv", split)
+    assert (tmp_path / "split.csv").read_text() == "group,part\n10253,train\n8867,validation\n9036,test\n"
+    assert read_split(tmp_path / "split.csv") == split
+
+
+@pytest.mark.parametrize(
+    "text", ["group,part\n1,rehearsal\n", "patient,part\n1,train\n", "group\n1\n", "group,part\n1\n"]
+)
+def test_a_split_file_that_says_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match="expected lines 'group,part', found"):
+        read_split(path)
+
+
+def test_a_missing_split_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"missing; .* Fit the recipe again"):
+        read_split(tmp_path / "split.csv")

@@ -1,0 +1,128 @@
+"""Tensors come from the device's own reading and steps; refused pictures are named; rows are drawn as promised."""
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import training.tensors
+from edge_runtime.imaging import read
+from edge_runtime.preprocessing import prepare
+from edge_runtime.spec import Colour, ColourOrder, DecisionPolicy, Head, Interpolation, ModelSpec, PixelType, Resize
+from training.datasets import Sample, idc
+from training.errors import DatasetError
+from training.recipes.idc_patch import SPEC
+from training.tensors import balanced_index, colour_numbers, load_tensors, targets
+
+LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=80).map(np.array)
+
+
+def _spec(head: Head, labels: tuple[str, ...]) -> ModelSpec:
+    steps = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.NEAREST, PixelType.UINT8))
+    return ModelSpec("a", "1.0.0", "a", steps, labels, labels[1:], head, DecisionPolicy(0.5, 0.5))
+
+
+def _picture(path: Path, width: int, height: int, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+@settings(derandomize=True, max_examples=80, deadline=None)
+@given(LABELS, st.integers(0, 2**31))
+def test_balanced_rows_are_sorted_distinct_and_hold_each_label_as_often_as_the_rarest(
+    labels: np.ndarray, seed: int
+) -> None:
+    rows = balanced_index(labels, seed)
+    assert (np.diff(rows) > 0).all()
+    rarest = min(Counter(labels.tolist()).values())
+    assert Counter(labels[rows].tolist()) == dict.fromkeys(set(labels.tolist()), rarest)
+    np.testing.assert_array_equal(rows, balanced_index(labels, seed))
+
+
+def test_which_rows_are_dropped_depends_on_the_seed() -> None:
+    labels = np.repeat([0, 1], [50, 10])
+    assert balanced_index(labels, 1).tolist() != balanced_index(labels, 2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("head", "labels", "expected"),
+    [
+        (Head.INDEPENDENT_SIGMOIDS, ("no", "yes"), [[0, 1], [1, 0], [0, 1]]),
+        (Head.SOFTMAX, ("a", "b", "c"), [[0, 1, 0], [1, 0, 0], [0, 1, 0]]),
+        (Head.SIGMOID, ("no", "yes"), [[1], [0], [1]]),
+    ],
+)
+def test_targets_have_the_shape_of_the_heads_outputs(
+    head: Head, labels: tuple[str, ...], expected: list[list[int]]
+) -> None:
+    spec = _spec(head, labels)
+    found = targets(np.array([1, 0, 1]), spec)
+    assert found.dtype == np.float32
+    assert found.shape[1] == spec.outputs
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_colour_numbers_are_numpys_mean_and_deviation_of_red_green_blue() -> None:
+    bgr = np.random.default_rng(1).integers(0, 256, (17, 23, 3), dtype=np.uint8)
+    red, green, blue = (bgr[..., i].astype(float) for i in (2, 1, 0))
+    oracle = [red.mean(), green.mean(), blue.mean(), red.std(), green.std(), blue.std()]
+    np.testing.assert_allclose(colour_numbers(bgr), oracle, rtol=1e-12)
+
+
+def test_a_grey_picture_counts_as_three_equal_channels() -> None:
+    grey = np.random.default_rng(1).integers(0, 256, (17, 23), dtype=np.uint8)
+    np.testing.assert_allclose(colour_numbers(grey), [grey.mean()] * 3 + [grey.std()] * 3, rtol=1e-12)
+
+
+def test_every_tensor_is_the_devices_reading_and_steps_of_its_own_file(phantom_data: Path) -> None:
+    samples = idc.load(phantom_data).samples[::9]
+    found = load_tensors(samples, SPEC, label="some")
+    assert found.images.dtype == np.float32
+    assert found.images.shape == (len(samples), 50, 50, 3)
+    for i, sample in enumerate(samples):
+        picture = read(sample.path, min_side_px=SPEC.min_side_px)
+        np.testing.assert_array_equal(found.images[i], prepare(picture, SPEC.steps), err_msg=sample.name)
+        np.testing.assert_array_equal(found.colour[i], colour_numbers(picture.pixels), err_msg=sample.name)
+    assert found.samples == samples
+    assert found.labels.tolist() == [s.label for s in samples]
+    assert found.groups.tolist() == [s.group for s in samples]
+    assert found.refused == ()
+
+
+def test_no_other_function_touches_a_pixel(phantom_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the device's function returns is what the network is fitted on, to the bit."""
+    constant = np.full((50, 50, 3), 0.125, np.float32)
+    monkeypatch.setattr(training.tensors, "prepare", lambda picture, steps: constant)
+    found = load_tensors(idc.load(phantom_data).samples[:4], SPEC, label="some")
+    assert (found.images == 0.125).all()
+
+
+def test_refused_pictures_are_named_with_their_code_and_have_no_row(tmp_path: Path) -> None:
+    names = ["1/0/whole.png", "1/0/strip.png", "1/0/damaged.png", "2/1/absent.png", "2/1/edge.png"]
+    _picture(tmp_path / names[0], 50, 50)
+    _picture(tmp_path / names[1], 50, 1)  # the published set holds such strips, from the rim of a slide
+    _picture(tmp_path / names[4], 50, 33)
+    whole = (tmp_path / names[0]).read_bytes()
+    (tmp_path / names[2]).write_bytes(whole[: len(whole) // 2])
+    samples = [Sample(name, tmp_path / name, int(name[2]), name[0]) for name in names]
+    found = load_tensors(samples, SPEC, label="train")
+    assert [s.name for s in found.samples] == [names[0], names[4]]
+    assert (found.labels.tolist(), found.groups.tolist()) == ([0, 1], ["1", "2"])
+    assert len(found.images) == len(found.colour) == 2
+    assert found.refused == (
+        f"{names[1]}: image_too_small",
+        f"{names[2]}: image_truncated",
+        f"{names[3]}: image_not_found",
+    )
+
+
+def test_nothing_but_refused_pictures_is_an_error_that_names_the_first(tmp_path: Path) -> None:
+    samples = [Sample(f"{i}.png", _picture(tmp_path / f"{i}.png", 50, 1), 0, "1") for i in range(3)]
+    with pytest.raises(DatasetError, match=r"train: none of 3 pictures can be read; the first: .*0\.png: image_too_sm"):
+        load_tensors(samples, SPEC, label="train")

@@ -1,0 +1,169 @@
+"""The confidence floor above which the error is guaranteed to stay small, from validation patients.
+
+A picture is answered when its confidence reaches the floor; *error* is the error among answered pictures
+(selective classification with guaranteed risk: Geifman & El-Yaniv 2017, NeurIPS).
+
+Many floors are tried, so the best-looking one is too good. They are therefore tested in an order fixed
+beforehand, from the most confident downwards, until the first that fails (fixed sequence testing with
+several starts: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, section 2.3). Where a descent
+starts depends on the confidences alone, never on the answers.
+
+Pictures of one patient fail together, so that a thousand of them are worth far fewer. The exact binomial
+bound (Clopper & Pearson 1934) is taken at the *effective* number of pictures instead of their number (Korn &
+Graubard 1998, Survey Methodology 24:193). A bootstrap over patients would not do: where no answered picture
+is wrong, each of its draws says that none ever will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta, t
+
+from training.errors import DatasetError
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+FLOORS = (
+    *(0.9999, 0.9995, 0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.9, 0.88, 0.85, 0.82),
+    *(0.8, 0.78, 0.75, 0.72, 0.7, 0.68, 0.65, 0.62, 0.6, 0.58, 0.55, 0.52, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.0),
+)
+"""Floors in the order of testing, fixed before any data are seen: the guarantee rests on that."""
+
+STARTS = (0.1, 0.4)
+"""Coverages at which a descent begins; each spends an equal share of delta. The first keeps high floors in
+reach, the second has pictures enough for a strict bound."""
+
+
+@dataclass(frozen=True)
+class ConfidenceFloor:
+    """A floor and what is promised above it.
+
+    Attributes:
+        floor: 0..1; 1 where no floor keeps the promise.
+        coverage: share of validation pictures answered, 0..1; 0 where no floor keeps the promise.
+        error: share of wrong answers among them; nan if nothing is answered.
+        upper: upper bound of that error for pictures of new patients, 0..1; 1 if nothing is answered.
+        effective: number of independent pictures that the answered ones are worth.
+        method: how the bound was found, one sentence for people.
+    """
+
+    floor: float
+    coverage: float
+    error: float
+    upper: float
+    effective: float
+    method: str
+
+
+def confidence_floor(
+    confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], max_error: float, delta: float = 0.05
+) -> ConfidenceFloor:
+    """Return the lowest of :data:`FLOORS` above which the error stays under ``max_error``.
+
+    With probability 1 − ``delta`` over the draw of validation patients the promise holds for new patients of
+    the same kind. It is exact for independent pictures whose error does not grow with confidence; with several
+    pictures a patient it is approximate, for the correlation is itself estimated.
+
+    Args:
+        confidence: float64 N, 0..1, of validation pictures.
+        correct: bool N.
+        groups: N patient ids.
+        max_error: tolerated error among answered pictures, between 0 and 1.
+        delta: tolerated probability that the promise is false, between 0 and 1.
+
+    Raises:
+        DatasetError: no picture.
+        ValueError: lengths differ, or a number is out of its range.
+    """
+    _check(confidence, correct, groups, max_error, delta)
+    share = delta / len(STARTS)
+    correlation = intraclass_correlation(~correct, groups)
+    best: ConfidenceFloor | None = None
+    for start in STARTS:
+        for floor in _descent(confidence, start):
+            answered = confidence >= floor
+            effective = effective_size(~correct[answered], groups[answered], correlation, share)
+            error = float((~correct[answered]).mean())
+            upper = upper_bound(error * effective, effective, share)
+            if upper > max_error:
+                break
+            if best is None or floor <= best.floor:
+                best = ConfidenceFloor(floor, float(answered.mean()), error, upper, effective, _method(groups, delta))
+    return best or ConfidenceFloor(1.0, 0.0, float("nan"), 1.0, 0.0, f"No floor reached. {_method(groups, delta)}")
+
+
+def _descent(confidence: Floats, start: float) -> Iterator[float]:
+    """Yield the floors that answer a share ``start`` of the pictures or more, from the most confident downwards."""
+    return (floor for floor in FLOORS if (confidence >= floor).mean() >= start)
+
+
+def upper_bound(errors: float, trials: float, delta: float) -> float:
+    """Return the upper 1 − ``delta`` Clopper–Pearson bound of a share, 0..1; both counts may be fractions."""
+    return 1.0 if trials <= 0 or errors >= trials else float(beta.ppf(1 - delta, errors + 1, trials - errors))
+
+
+def intraclass_correlation(wrong: Bools, groups: npt.NDArray[np.str_]) -> float:
+    """Return how alike pictures of one patient are in being wrong, 0 (not at all) to 1 (all or none).
+
+    The analysis-of-variance estimator, cut off at 0: Donner 1986, International Statistical Review 54:67.
+    """
+    _, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    count, patients = len(wrong), len(sizes)
+    if patients < 2 or count == patients:
+        return 0.0
+    means = np.bincount(index, weights=wrong) / sizes
+    between = float((sizes * (means - wrong.mean()) ** 2).sum()) / (patients - 1)
+    within = float((sizes * means * (1 - means)).sum()) / (count - patients)
+    typical = (count - float((sizes**2).sum()) / count) / (patients - 1)
+    spread = between + (typical - 1) * within
+    return max(0.0, (between - within) / spread) if spread > 0 else 0.0
+
+
+def effective_size(wrong: Bools, groups: npt.NDArray[np.str_], correlation: float, delta: float) -> float:
+    """Return how many independent pictures the answered ones are worth, at most their number.
+
+    The number is divided by the larger of two design effects, and shrunk for the few patients from which they
+    are known (ratio of squared Student quantiles, as Korn & Graubard do): the one found in these very errors
+    (linearised variance of a ratio), and 1 + (size − 1) × ``correlation`` with the size weighted by itself,
+    which still speaks when few errors or none are left (Kerry & Bland 2001, Statistics in Medicine 20:377).
+
+    Args:
+        wrong: bool N, of answered pictures.
+        correlation: of being wrong, over all validation pictures.
+    """
+    _, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    count, patients = len(wrong), len(sizes)
+    if patients < 2:
+        return 0.0
+    error = float(wrong.mean())
+    expected = 1 + (float((sizes**2).sum()) / count - 1) * correlation
+    found = 0.0
+    if 0 < error < 1:
+        residuals = np.bincount(index, weights=wrong) - error * sizes
+        variance = patients / (patients - 1) * float((residuals**2).sum()) / count**2
+        found = variance / (error * (1 - error) / count)
+    known = (t.ppf(1 - delta, count - 1) / t.ppf(1 - delta, patients - 1)) ** 2
+    return float(count * known / max(1.0, expected, found))
+
+
+def _method(groups: npt.NDArray[np.str_], delta: float) -> str:
+    return (
+        f"Clopper–Pearson bound at the effective number of pictures (design effect over {len(np.unique(groups))} "
+        f"patients), floors tested from the most confident downwards; holds with {1 - delta:.0%} over the whole search."
+    )
+
+
+def _check(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], max_error: float, delta: float) -> None:
+    if len(confidence) == 0:
+        raise DatasetError("confidence floor: found no validation picture, expected at least one; check the split.")
+    if not len(confidence) == len(correct) == len(groups):
+        raise ValueError(
+            f"{len(confidence)} confidences, {len(correct)} answers, {len(groups)} groups: expected equal."
+        )
+    if not (0 < max_error < 1 and 0 < delta < 1):
+        raise ValueError(f"max_error {max_error}, delta {delta}: expected both between 0 and 1, ends excluded.")
