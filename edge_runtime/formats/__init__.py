@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from importlib import import_module
 
 from edge_runtime.errors import ImageUnreadableError
-from edge_runtime.formats import bmp, jpeg, png, pnm, tiff, webp
 from edge_runtime.formats.foreign import refuse_foreign
 from edge_runtime.formats.header import MAX_PIXELS, Format, Header, truncated
 
@@ -19,15 +19,15 @@ __all__ = ["MAX_PIXELS", "Format", "Header", "inspect"]
 
 Inspector = Callable[[bytes, str], Header]
 
-_INSPECTORS: tuple[tuple[bytes, Format, Inspector], ...] = (
-    (b"\x89PNG\r\n\x1a\n", Format.PNG, png.inspect),
-    (b"\xff\xd8\xff", Format.JPEG, jpeg.inspect),
-    (b"II*\0", Format.TIFF, tiff.inspect),
-    (b"MM\0*", Format.TIFF, tiff.inspect),
-    (b"BM", Format.BMP, bmp.inspect),
-    (b"P5", Format.PNM, pnm.inspect),
-    (b"P6", Format.PNM, pnm.inspect),
-    (b"RIFF", Format.WEBP, webp.inspect),
+_MAGIC: tuple[tuple[bytes, Format], ...] = (
+    (b"\x89PNG\r\n\x1a\n", Format.PNG),
+    (b"\xff\xd8\xff", Format.JPEG),
+    (b"II*\0", Format.TIFF),
+    (b"MM\0*", Format.TIFF),
+    (b"BM", Format.BMP),
+    (b"P5", Format.PNM),
+    (b"P6", Format.PNM),
+    (b"RIFF", Format.WEBP),
 )
 
 
@@ -52,10 +52,10 @@ def inspect(data: bytes, name: str) -> Header:
             f"{name}: found no bytes, expected a picture. Copy or export the file again.", code="image_empty"
         )
     refuse_foreign(data, name)
-    for magic, kind, inspector in _INSPECTORS:
+    for magic, kind in _MAGIC:
         if data.startswith(magic):
             try:
-                return inspector(data, name)
+                return _inspector(kind)(data, name)
             except struct.error:
                 raise truncated(name, kind, f"{len(data)} bytes end inside a header") from None
         if len(data) < len(magic) and magic.startswith(data):
@@ -65,3 +65,9 @@ def inspect(data: bytes, name: str) -> Header:
         "by content. Check that the right file was chosen.",
         code="image_format",
     )
+
+
+def _inspector(kind: Format) -> Inspector:
+    """Import the module of one format when its first file comes: a device mostly sees one."""
+    found: Inspector = import_module(f"edge_runtime.formats.{kind.name.lower()}").inspect
+    return found

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edge_runtime
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.backends import installed
 from edge_runtime.bundle import find
@@ -43,6 +44,7 @@ def test_tensorflow_is_absent() -> None:
     for name in ("tensorflow", "keras", "PIL", "sklearn"):
         assert importlib.util.find_spec(name) is None, f"{name} is installed here"
     assert RUNTIMES, "no interpreter is installed here"
+    assert ROOT not in Path(edge_runtime.__file__).resolve().parents or "site-packages" in edge_runtime.__file__
 
 
 def test_tensors_have_the_same_sha256_as_where_the_model_was_made() -> None:
