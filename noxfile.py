@@ -1,6 +1,6 @@
 """Every check, by name: ``nox -l`` lists them, ``nox`` runs those that need no further interpreter.
 
-lint, types and tests run in the environment that nox itself is in (the extra ``dev``). A device session
+lint, types and tests run in the environment that nox itself is in (the extra ``dev``), activated or not. A device session
 builds the wheel, installs it into an empty environment with one interpreter, and runs ``tests/device``
 there: TensorFlow is not importable in it.
 """
@@ -27,20 +27,20 @@ INTERPRETERS = {
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Format, style, docstrings, banned imports."""
-    session.run("ruff", "format", "--check", ".")
-    session.run("ruff", "check", ".")
+    session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
+    session.run(sys.executable, "-m", "ruff", "check", ".")
 
 
 @nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Strict mypy over the three packages."""
-    session.run("mypy")
+    session.run(sys.executable, "-m", "mypy")
 
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """All tests; those that need the published images skip with a reason where these are absent."""
-    session.run("pytest", *session.posargs)
+    session.run(sys.executable, "-m", "pytest", *session.posargs)
 
 
 @nox.session(venv_backend="venv")
