@@ -1,8 +1,8 @@
 """Every check, by name: ``nox -l`` lists them, ``nox`` runs those that need no further interpreter.
 
-lint, types and tests run in the environment that nox itself is in (the extra ``dev``), activated or not. A device session
-builds the wheel, installs it into an empty environment with one interpreter, and runs ``tests/device``
-there: TensorFlow is not importable in it.
+lint, types and tests run in the environment that nox itself is in (the extra ``dev``), activated or not.
+A device session builds the wheel, installs it into an empty environment with one interpreter, and runs
+``tests/device`` there: TensorFlow is not importable in it.
 """
 
 from __future__ import annotations
