@@ -79,11 +79,21 @@ def phantom_patches(phantom_data: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def shared_idc(request: pytest.FixtureRequest) -> Path:
-    """The folder of published IDC patches, unpacked once into pytest's cache."""
+def published(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Return a function from a data set's name to the folder that holds its published layout."""
     unpack = PUBLISHED / "bin" / "unpack-data"
     if not unpack.is_file():
         pytest.skip("the published images are not beside this checkout (../shared/bin/unpack-data)")
     root = request.config.cache.mkdir("published")
-    subprocess.run([sys.executable, str(unpack), str(root), "idc"], check=True, capture_output=True, timeout=600)
-    return root / "idc"
+
+    def folder(name: str) -> Path:
+        subprocess.run([sys.executable, str(unpack), str(root), name], check=True, capture_output=True, timeout=600)
+        return root / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_idc(published: Callable[[str], Path]) -> Path:
+    """The published IDC patches."""
+    return published("idc")

@@ -39,8 +39,8 @@ def main() -> None:
 def list_recipes() -> None:
     """List the recipes."""
     for name, recipe in sorted(RECIPES.items()):
-        click.echo(f"{name:16} {recipe.spec.summary}")
-        click.echo(f"{'':16} data: {recipe.source.title}; {recipe.source.licence}")
+        click.echo(f"{name:36} {recipe.spec.summary}")
+        click.echo(f"{'':36} data: {recipe.source.title}; {recipe.source.licence}")
 
 
 @main.command()
@@ -48,12 +48,15 @@ def list_recipes() -> None:
 @click.option("--data", type=_FOLDER, required=True, help="Folder that holds the published layout.")
 @click.option("--out", type=_FOLDER, required=True, help="New folder for the artifact.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Fewer epochs than the recipe's, for a trial.")
-def fit(recipe: str, data: Path, out: Path, epochs: int | None) -> None:
+@click.option(
+    "--weights", metavar="imagenet|PATH", help="Pretrained backbone of a transfer recipe; without it, random weights."
+)
+def fit(recipe: str, data: Path, out: Path, epochs: int | None, weights: str | None) -> None:
     """Fit RECIPE and write model.keras, spec.json, split.csv, history.csv and metrics.json."""
     chosen = find_recipe(recipe)
     from training.fit import fit as run_fit  # here, so that the other commands start without a framework
 
-    artifact = run_fit(chosen, data, out, epochs=epochs)
+    artifact = run_fit(chosen, data, out, epochs=epochs, weights=weights)
     for evaluation in artifact.measured().evaluations:
         click.echo(_table(evaluation))
     click.echo(f"artifact: {artifact.folder}")

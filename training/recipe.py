@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,34 +33,64 @@ class DataSource:
     load: Callable[[Path], Dataset]
 
 
+class Loss(enum.Enum):
+    """What fitting minimises; the value is Keras' name."""
+
+    BINARY = "binary_crossentropy"
+    CATEGORICAL = "categorical_crossentropy"  # on one-hot labels, the same number as the sparse form
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Kingma & Ba 2015, with Keras' defaults but for the rate."""
+
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """Plain stochastic gradient descent; each gradient value is clipped to ±``clip_value``."""
+
+    learning_rate: float
+    clip_value: float
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Multiply the rate by ``factor`` when the validation loss has not improved for ``patience`` epochs."""
+
+    factor: float
+    patience: int
+    min_rate: float = 0.0
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Optimiser (Adam), loss, schedule and callbacks.
+    """Optimiser, loss, schedule and callbacks.
 
     Attributes:
-        balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
         patient_cap: most pictures of one patient that are fitted on, drawn at random, so that no single
             slide outweighs the other patients; figures are measured on all pictures.
-        stop_patience: epochs without a better validation loss before fitting ends; the best weights stay.
-        plateau_factor, plateau_patience, plateau_min: ReduceLROnPlateau on the validation loss.
+        balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
+        stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
+        keep_best: end with the weights of the best validation loss instead of the last.
     """
 
     epochs: int
     batch: int
-    learning_rate: float
-    loss: str
-    balance: bool
-    patient_cap: int
-    stop_patience: int
-    plateau_factor: float
-    plateau_patience: int
-    plateau_min: float
+    optimiser: Adam | Sgd
+    loss: Loss
     seed: int
+    balance: bool = False
+    patient_cap: int | None = None
+    stop_patience: int | None = None
+    keep_best: bool = False
+    plateau: Plateau | None = None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure that the system's authors publish, in 0..1, with what it was measured on."""
+    """A figure that the system's authors publish, in 0..1, by the name under which it is measured here."""
 
     name: str
     value: float
@@ -70,16 +101,18 @@ class Recipe:
     """One system: spec, data, network, plan, split, and what its authors claim.
 
     Attributes:
-        network: builds the Keras model; its layer named ``logits`` gives what is exported.
-        augmentation: drawn for training pictures alone.
+        network: builds the Keras model; its layer named ``logits`` gives what is exported. Its argument is
+            a path of pretrained backbone weights, ``imagenet``, or None; only ``transfer`` recipes take one.
+        augmentation: applied to training pictures alone, before the steps.
         caveat: why the claim does not hold as it stands, for the model card.
     """
 
     spec: ModelSpec
     source: DataSource
-    network: Callable[[], keras.Model]
+    network: Callable[[str | None], keras.Model]
     plan: TrainingPlan
     split: SplitPlan
+    transfer: bool = False
     augmentation: Augmentation | None = None
     claims: tuple[Claim, ...] = ()
     caveat: str = ""

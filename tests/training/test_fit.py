@@ -15,6 +15,7 @@ from training.artifact import Artifact
 from training.datasets import idc
 from training.errors import ArtifactError, DatasetError, RecipeError
 from training.fit import fit
+from training.recipe import Adam, Plateau
 from training.recipes import RECIPES, find_recipe
 from training.recipes.idc_patch import IDC_PATCH, network
 from training.splits import Part, read_split, select
@@ -66,7 +67,7 @@ def test_the_model_file_holds_no_optimiser_and_loads_with_keras_alone(fitted: Ar
     assert spare <= 2, f"{spare} numbers beside the weights; Adam would keep {2 * model.count_params()}"
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", ["idc-patch", "phantom-patch"])
 def test_a_recipes_outputs_are_the_sigmoid_of_its_layer_logits(name: str) -> None:
     keras.utils.set_random_seed(0)
     model = RECIPES[name].network()
@@ -146,8 +147,8 @@ def test_the_idc_network_is_the_published_one_layer_by_layer() -> None:
 
 def test_the_idc_recipe_trains_as_published() -> None:
     plan = IDC_PATCH.plan
-    assert (plan.loss, plan.learning_rate, plan.batch, plan.epochs) == ("binary_crossentropy", 1e-3, 64, 60)
-    assert (plan.stop_patience, plan.plateau_factor, plan.plateau_patience, plan.plateau_min) == (10, 0.5, 3, 1e-5)
+    assert (plan.loss.value, plan.optimiser, plan.batch, plan.epochs) == ("binary_crossentropy", Adam(1e-3), 64, 60)
+    assert (plan.stop_patience, plan.plateau) == (10, Plateau(factor=0.5, patience=3, min_rate=1e-5))
     assert plan.balance
     claims = {claim.name: claim.value for claim in IDC_PATCH.claims}
     assert (claims["accuracy"], claims["precision"], claims["recall"]) == (0.8890, 0.8790, 0.9021)

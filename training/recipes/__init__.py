@@ -1,13 +1,20 @@
-"""The recipes, by name: one published system or phantom a file."""
+"""The recipes, by name: one published system, or phantom, a file."""
 
 from __future__ import annotations
 
 from training.errors import RecipeError
 from training.recipe import Recipe
+from training.recipes.busi_densenet121 import BUSI_DENSENET121
+from training.recipes.density_malignancy_cnn import DENSITY_MALIGNANCY_CNN
+from training.recipes.density_malignancy_six import SIX
 from training.recipes.idc_patch import IDC_PATCH
+from training.recipes.mias_abnormality import MIAS_ABNORMALITY
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
-RECIPES: dict[str, Recipe] = {recipe.spec.name: recipe for recipe in (IDC_PATCH, PHANTOM_PATCH)}
+RECIPES: dict[str, Recipe] = {
+    recipe.spec.name: recipe
+    for recipe in (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121, PHANTOM_PATCH)
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -30,7 +30,7 @@ from edge_runtime.spec import (
 )
 from training.augmentation import Augmentation
 from training.datasets import idc
-from training.recipe import Claim, DataSource, Recipe, TrainingPlan
+from training.recipe import Adam, Claim, DataSource, Loss, Plateau, Recipe, TrainingPlan
 from training.splits import SplitPlan
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ SOURCE = DataSource(
 )
 
 
-def network() -> keras.Model:
+def network(weights: str | None = None) -> keras.Model:
     """Build the published network: 1,664,898 parameters, input 50×50×3, two sigmoid outputs."""
     import keras  # here, so that listing recipes does not start a training framework
     from keras import layers
@@ -91,15 +91,14 @@ IDC_PATCH = Recipe(
     plan=TrainingPlan(
         epochs=60,
         batch=64,
-        learning_rate=1e-3,
-        loss="binary_crossentropy",
+        optimiser=Adam(1e-3),
+        loss=Loss.BINARY,
+        seed=20161,
         balance=True,
         patient_cap=56,
         stop_patience=10,
-        plateau_factor=0.5,
-        plateau_patience=3,
-        plateau_min=1e-5,
-        seed=20161,
+        keep_best=True,
+        plateau=Plateau(factor=0.5, patience=3, min_rate=1e-5),
     ),
     split=SplitPlan(validation=0.15, test=0.25, seed=20161),
     augmentation=Augmentation(flips=True, quarter_turns=True),
