@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.cli.predict import PICTURE_SUFFIXES
 from edge_runtime.errors import ImageError
+from edge_runtime.folders import pictures_below
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
@@ -102,5 +102,4 @@ def _below(data: Path, name: str) -> Path:
 
 
 def _in_folder(folder: Path) -> list[tuple[str, bytes]]:
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
-    return [(path.name, path.read_bytes()) for path in paths]
+    return [(path.name, path.read_bytes()) for path in pictures_below(folder) if path.is_file()]

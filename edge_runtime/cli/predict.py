@@ -15,12 +15,10 @@ from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.errors import ImageNotFoundError
+from edge_runtime.folders import PICTURE_SUFFIXES, pictures_below
 from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import DEFAULT_MODEL, Predictor
-
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
-"""What is taken from a folder; a picture that is named itself is read whatever its ending."""
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +71,7 @@ def _pictures(images: Iterable[str]) -> Iterator[str | Failure]:
         if not os.path.isdir(image):
             yield image
             continue
-        found = sorted(p for p in Path(image).rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and not p.is_dir())
+        found = pictures_below(Path(image))
         yield from map(str, found)
         if not found:
             endings = " ".join(sorted(PICTURE_SUFFIXES))

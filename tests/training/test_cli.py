@@ -52,7 +52,7 @@ def test_list_starts_without_a_training_framework() -> None:
 
 def test_an_unknown_recipe_is_one_line_and_exit_1(tmp_path: Path) -> None:
     error = _one_line_error(_run("fit", "resnet", "--data", tmp_path, "--out", tmp_path / "out"))
-    assert error == "error: found recipe 'resnet', expected one of idc-patch, phantom-patch.\n"
+    assert error == f"error: found recipe 'resnet', expected one of {', '.join(sorted(RECIPES))}.\n"
 
 
 @pytest.mark.parametrize("inside", ["nothing", "no-layout", "bad-name"])

@@ -156,5 +156,5 @@ def test_the_idc_recipe_trains_as_published() -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(RecipeError, match="found recipe 'vgg', expected one of idc-patch, phantom-patch"):
+    with pytest.raises(RecipeError, match=r"found recipe 'vgg', expected one of .*idc-patch, .*phantom-patch"):
         find_recipe("vgg")
