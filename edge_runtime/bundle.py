@@ -16,7 +16,7 @@ from typing import TypeVar
 from edge_runtime.embedded import read_embedded
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
 from edge_runtime.manifest import SCHEMA, FileEntry, Format, Manifest, Precision, Role
-from edge_runtime.records import from_dict, to_dict
+from edge_runtime.records import from_dict, parse_json, to_dict
 
 MANIFEST = "bundle.json"
 SHIPPED = Path(__file__).parent / "bundles"
@@ -164,10 +164,7 @@ def _open_single(path: Path, form: Format) -> Bundle:
 
 def _manifest(data: bytes, where: str) -> Manifest:
     """Parse and check a manifest; a newer schema is named as such before its unknown keys are."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{where}: expected JSON, found text that does not parse: {error}.") from None
+    value = parse_json(data, where)
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise ManifestError(

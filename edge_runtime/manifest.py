@@ -53,6 +53,10 @@ class Figure:
     low: float | None = None
     high: float | None = None
 
+    def text(self) -> str:
+        """Return ``0.824 [0.791, 0.855]``, or the value alone where no interval was taken."""
+        return f"{self.value:.3f}" + (f" [{self.low:.3f}, {self.high:.3f}]" if self.low is not None else "")
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -57,11 +57,19 @@ def from_dict(kind: type[Record], value: Any, where: str = "document") -> Record
 
 def from_json(kind: type[Record], text: str | bytes, where: str) -> Record:
     """Parse ``text`` and build a ``kind``; ``where`` names the file in errors."""
+    return from_dict(kind, parse_json(text, where), where)
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """Return plain JSON values.
+
+    Raises:
+        ManifestError: the text does not parse; ``where`` names the file.
+    """
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: expected JSON, found text that does not parse: {error}.") from None
-    return from_dict(kind, value, where)
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:

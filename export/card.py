@@ -146,7 +146,4 @@ def _baseline(manifest: Manifest) -> Evaluation | None:
 
 
 def _interval(figure: Figure | None) -> str:
-    if figure is None:
-        return "–"
-    spread = f" [{figure.low:.3f}, {figure.high:.3f}]" if figure.low is not None else ""
-    return f"{figure.value:.3f}{spread}"
+    return "–" if figure is None else figure.text()

@@ -10,10 +10,9 @@ import numpy as np
 
 def load_to_logits(model_path: str) -> Any:
     """Load a Keras model and cut it at its layer ``logits``."""
-    import keras
+    from training.keras_model import load_model, logits_model  # here: a framework belongs into the child processes
 
-    model = keras.models.load_model(model_path, compile=False)
-    return keras.Model(model.inputs, model.get_layer("logits").output)
+    return logits_model(load_model(Path(model_path)))
 
 
 def write_logits(model_path: str, tensors_path: str, out: str) -> None:

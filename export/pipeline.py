@@ -25,10 +25,10 @@ from export.errors import ExportError
 from export.isolation import in_own_process
 from export.representative import Pictures, load_calibration
 from training.artifact import Artifact
-from training.fit import version
 from training.recipes import find_recipe
 from training.splits import Part, select
 from training.tensors import balanced_index, load_tensors
+from training.versions import version
 
 PARITY_PICTURES = 600
 """Validation pictures on which parity and guard band are measured, half of them of each label."""

@@ -17,7 +17,7 @@ from edge_runtime.decision import positive_scores, scores_of
 from edge_runtime.manifest import Figure
 from edge_runtime.spec import ModelSpec
 from training.confidence import expected_calibration_error
-from training.evaluation import bootstrap, rates
+from training.evaluation import bootstrap, positive_truth, rates
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -66,8 +66,7 @@ class Outcome:
     @property
     def truth(self) -> Bools:
         """Whether each picture's label is a positive one, bool N."""
-        positive: Bools = np.array([label in self.spec.positive for label in self.spec.labels])
-        return positive[self.labels]
+        return positive_truth(self.labels, self.spec)
 
     @property
     def positive(self) -> Floats:

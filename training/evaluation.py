@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
@@ -32,14 +31,9 @@ BASELINE_CUTOFF = 0.5
 GAIN = "balanced accuracy over baseline"
 
 
-def logits_model(model: keras.Model) -> keras.Model:
-    """Return ``model`` cut at its layer ``logits``."""
-    return keras.Model(model.inputs, model.get_layer("logits").output)
-
-
 def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
     """Measure a network from its logits (N×outputs), pictures in the order of ``tensors``."""
-    truth = _positive(tensors.labels, spec)
+    truth = positive_truth(tensors.labels, spec)
     score = positive_scores(logits, spec)
     scores = scores_of(logits, spec.head)
     answered = np.array([d is not Decision.REFER for d in decisions(logits, spec)])
@@ -54,7 +48,7 @@ def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, pa
 
 def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
     """Measure the baseline from :func:`baseline_scores`, pictures in the order of ``tensors``."""
-    truth = _positive(tensors.labels, spec)
+    truth = positive_truth(tensors.labels, spec)
     table = confusion_matrix(truth, score >= BASELINE_CUTOFF, labels=[False, True])
     return _evaluation(part, "baseline", tensors, truth, _figures(truth, score, BASELINE_CUTOFF, tensors.groups), table)
 
@@ -65,13 +59,13 @@ def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Float
     What a network must beat to have learned more than colour. Classes are weighted to balance.
     """
     regression = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
-    regression.fit(train.colour, _positive(train.labels, spec))
+    regression.fit(train.colour, positive_truth(train.labels, spec))
     return np.asarray(regression.predict_proba(held_out.colour)[:, 1], dtype=np.float64)
 
 
 def gain_over_baseline(logits: npt.ArrayLike, baseline: Floats, tensors: Tensors, spec: ModelSpec) -> Figure:
     """Return the network's balanced accuracy less the baseline's, paired: both on the same draws of patients."""
-    truth = _positive(tensors.labels, spec)
+    truth = positive_truth(tensors.labels, spec)
     ours, theirs = positive_scores(logits, spec) >= spec.policy.cutoff, baseline >= BASELINE_CUTOFF
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
@@ -95,8 +89,10 @@ def _evaluation(
     )
 
 
-def _positive(labels: npt.NDArray[np.int64], spec: ModelSpec) -> Bools:
-    return np.array([label in spec.positive for label in spec.labels])[labels]
+def positive_truth(labels: npt.NDArray[np.int64], spec: ModelSpec) -> Bools:
+    """Return whether each label (int64 N, index into the spec's) is a positive one, bool N."""
+    positive: Bools = np.array([label in spec.positive for label in spec.labels])
+    return positive[labels]
 
 
 def rates(truth: Bools, called: Bools) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import keras
@@ -13,12 +12,13 @@ from training.artifact import Artifact, Measured, create
 from training.batches import Batches
 from training.datasets import Dataset
 from training.errors import RecipeError
-from training.evaluation import logits_model
+from training.keras_model import logits_model
 from training.measure import compare
 from training.progress import FitProgress
 from training.recipe import Recipe, Sgd, TrainingPlan
 from training.splits import Part, Split, select, split_by_group
 from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
+from training.versions import version
 
 
 def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None, weights: str | None = None) -> Artifact:
@@ -129,13 +129,3 @@ def _record(recipe: Recipe, parts: dict[Part, Tensors], epochs: int) -> Training
         claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
         caveat=recipe.caveat,
     )
-
-
-def version(package: str) -> str:
-    """Return an installed distribution's version; tensorflow-cpu stands for tensorflow."""
-    for name in (package, f"{package}-cpu"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return "not installed"

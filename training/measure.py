@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy.typing as npt
 
 from edge_runtime.manifest import Evaluation
@@ -14,29 +13,16 @@ from edge_runtime.records import to_dict
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.classwise import Outcome
-from training.errors import ArtifactError
 from training.evaluation import (
     baseline_scores,
     evaluate_baseline,
     evaluate_scores,
     gain_over_baseline,
-    logits_model,
 )
+from training.keras_model import load_model, logits_model
 from training.recipes import find_recipe
 from training.splits import Part, select
 from training.tensors import Tensors, load_tensors
-
-
-def load_model(artifact: Artifact) -> keras.Model:
-    """Open ``model.keras``.
-
-    Raises:
-        ArtifactError: it is missing or Keras cannot read it.
-    """
-    try:
-        return keras.models.load_model(artifact.model_path, compile=False)
-    except (ValueError, OSError) as error:
-        raise ArtifactError(f"{artifact.model_path}: expected a Keras 3 model, found: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -58,7 +44,7 @@ def measure_artifact(artifact: Artifact, data: Path, part: str) -> Measurement:
     dataset = find_recipe(spec.name).source.load(data)
     wanted = dataset.samples if part == "all" else select(dataset.samples, split, Part(part))
     tensors = load_tensors(wanted, spec, label=part)
-    logits = logits_model(load_model(artifact)).predict(tensors.images, verbose=0)
+    logits = logits_model(load_model(artifact.model_path)).predict(tensors.images, verbose=0)
     outcome = Outcome.of(logits, tensors.labels, tensors.groups, spec)
     seen = [sample for sample in dataset.samples if split.get(sample.group) is Part.TRAIN]
     if part == "all" or not seen:

@@ -78,9 +78,7 @@ def _describe(manifest: Manifest) -> str:
 
 def _figures(evaluation: Evaluation) -> str:
     shown = [f for f in evaluation.figures if f.name in ("balanced accuracy", "auroc")]
-    figures = ", ".join(
-        f"{f.name} {f.value:.3f}" + (f" [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else "") for f in shown
-    )
+    figures = ", ".join(f"{figure.name} {figure.text()}" for figure in shown)
     return f"measured     {evaluation.subject} on {evaluation.part} ({evaluation.groups} patients): {figures}"
 
 

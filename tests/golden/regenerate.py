@@ -18,8 +18,7 @@ from edge_runtime.decision import decide
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from training.artifact import Artifact
-from training.evaluation import logits_model
-from training.measure import load_model
+from training.keras_model import load_model, logits_model
 
 COUNT = 24
 
@@ -30,7 +29,7 @@ def main() -> None:
     spec = artifact.spec()
     chosen = pictures[:: max(1, len(pictures) // COUNT)][:COUNT]
     tensors = np.stack([prepare(read(path), spec.steps) for path in chosen])
-    logits = logits_model(load_model(artifact)).predict(tensors, verbose=0)
+    logits = logits_model(load_model(artifact.model_path)).predict(tensors, verbose=0)
     entries = [
         {
             "image": path.relative_to(sys.argv[2]).as_posix(),
