@@ -1,0 +1,37 @@
+"""The commands of ``python -m training``, one a file; the only place in training that prints or exits."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from edge_runtime.errors import EdgeError
+from training.cli.audit import audit
+from training.cli.evaluate import evaluate
+from training.cli.fit import fit
+from training.cli.list_recipes import list_recipes
+from training.cli.phantoms import phantoms
+from training.cli.samples import samples
+from training.errors import TrainingError
+
+
+class _Group(click.Group):
+    """Turn this project's errors into one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TrainingError, EdgeError, FileExistsError) as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Group)
+def main() -> None:
+    """Train published breast-imaging classifiers and measure them on patients never seen."""
+
+
+for command in (list_recipes, fit, evaluate, audit, samples, phantoms):
+    main.add_command(command)

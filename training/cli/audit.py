@@ -1,0 +1,30 @@
+"""Look for leaks in a data set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from training.cli.options import FOLDER
+
+
+@click.command()
+@click.argument("dataset", type=click.Choice(["busi", "idc", "mendeley", "mias"]))
+@click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
+@click.option("--split", type=FOLDER, help="CSV group,part or name,part; exit status 1 if copies straddle it.")
+@click.option("--out", type=FOLDER, help="Folder for pairs.png, the worst pairs side by side; keep it private.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def audit(dataset: str, data: Path, split: Path | None, out: Path | None, as_json: bool) -> None:
+    """Find copies, contradictory labels and leaks in a published DATASET."""
+    from training.audit import audit as run_audit
+    from training.audit import to_json
+    from training.audit_picture import table, worst, write_sheet
+
+    report, pairs = run_audit(dataset, data, split)
+    click.echo(to_json(report) if as_json else table(report))
+    if out is not None:
+        write_sheet(worst(pairs), report.labels, out / "pairs.png")
+    if report.leaks:
+        sys.exit(1)

@@ -1,0 +1,22 @@
+"""Made-up patches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from training.cli.options import FOLDER
+from training.datasets.phantoms import PhantomSet
+from training.datasets.phantoms import write as write_phantoms
+
+
+@click.command()
+@click.option("--out", type=FOLDER, required=True, help="Folder to write the published layout into.")
+@click.option("--patients", type=click.IntRange(min=3), default=40, show_default=True)
+@click.option("--patches", type=click.IntRange(min=2), default=24, show_default=True, help="Patches a patient.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def phantoms(out: Path, patients: int, patches: int, seed: int) -> None:
+    """Make synthetic H&E patches in the IDC layout; they prove plumbing, not medicine."""
+    count = write_phantoms(PhantomSet(patients=patients, patches_per_patient=patches, seed=seed), out)
+    click.echo(f"{count} phantoms of {patients} made-up patients in {out}")

@@ -1,0 +1,22 @@
+"""Choose calibration pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from training.cli.options import FOLDER
+
+
+@click.command()
+@click.argument("artifact", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
+@click.option("--out", type=FOLDER, required=True, help="The samples.csv to write.")
+@click.option("--count", type=click.IntRange(min=16), default=256, show_default=True)
+def samples(artifact: Path, data: Path, out: Path, count: int) -> None:
+    """Choose training pictures for int8 calibration, and write their names and SHA-256."""
+    from training.calibration import write_samples
+
+    written = write_samples(artifact, data, out, count)
+    click.echo(f"{written} training pictures named in {out}")
