@@ -40,7 +40,14 @@ def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None, wei
     artifact = create(out)
     parts = {part: _read(recipe, dataset, split, part) for part in Part}
     artifact.write_choices(recipe.spec, split)  # after reading: pictures that fail leave an empty folder, usable again
-    model = _train(recipe, parts, epochs or recipe.plan.epochs, artifact.history_path, weights)
+    model = train_network(
+        recipe,
+        parts[Part.TRAIN],
+        parts[Part.VALIDATION],
+        epochs=epochs or recipe.plan.epochs,
+        history=artifact.history_path,
+        weights=weights,
+    )
     model.save(artifact.model_path)
     network = logits_model(model)
     evaluations: list[Evaluation] = []
@@ -56,11 +63,13 @@ def _read(recipe: Recipe, dataset: Dataset, split: Split, part: Part) -> Tensors
     return load_tensors(select(dataset.samples, split, part), recipe.spec, label=part.value)
 
 
-def _train(recipe: Recipe, parts: dict[Part, Tensors], epochs: int, history: Path, weights: str | None) -> keras.Model:
-    """Fit the network and return it with the weights of its best epoch; one line an epoch goes to ``history``."""
+def train_network(
+    recipe: Recipe, train: Tensors, validation: Tensors, *, epochs: int, history: Path, weights: str | None = None
+) -> keras.Model:
+    """Fit the network and return it with the weights that the plan keeps; one line an epoch goes to ``history``."""
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
-    train, validation = (_fitted_on(parts[part], plan) for part in (Part.TRAIN, Part.VALIDATION))
+    train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
     batches = Batches(
         train.images,
         targets(train.labels, recipe.spec),

@@ -104,6 +104,7 @@ class Recipe:
         network: builds the Keras model; its layer named ``logits`` gives what is exported. Its argument is
             a path of pretrained backbone weights, ``imagenet``, or None; only ``transfer`` recipes take one.
         augmentation: applied to training pictures alone, before the steps.
+        cases: a patient has many pictures and is judged from them together (:mod:`training.cases`).
         caveat: why the claim does not hold as it stands, for the model card.
     """
 
@@ -115,4 +116,5 @@ class Recipe:
     transfer: bool = False
     augmentation: Augmentation | None = None
     claims: tuple[Claim, ...] = ()
+    cases: bool = False
     caveat: str = ""

@@ -26,12 +26,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures in a fixed order (by name), and what was passed over while reading the folder."""
+    """Labelled pictures in a fixed order (by name), and what was found while reading the folder.
+
+    Attributes:
+        passed_over: files that are no pictures of the layout.
+        grouped_by: what a sample's group is, in the plural: patients, or what stands for them.
+        contradicted: names of samples that show the same thing as one of another label; never fitted on.
+        notes: sentences that whoever uses the set must know.
+    """
 
     root: Path
     labels: tuple[str, ...]
     samples: tuple[Sample, ...]
     passed_over: tuple[str, ...] = ()
+    grouped_by: str = "patients"
+    contradicted: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """Return one line: pictures, groups, and pictures by label."""
@@ -39,4 +49,4 @@ class Dataset:
         by_label = ", ".join(f"{counts[i]} {label}" for i, label in enumerate(self.labels))
         groups = len({sample.group for sample in self.samples})
         tail = f"; {len(self.passed_over)} files passed over" if self.passed_over else ""
-        return f"{len(self.samples)} pictures of {groups} patients ({by_label}){tail}"
+        return f"{len(self.samples)} pictures of {groups} {self.grouped_by} ({by_label}){tail}"

@@ -102,6 +102,7 @@ IDC_PATCH = Recipe(
     ),
     split=SplitPlan(validation=0.15, test=0.25, seed=20161),
     augmentation=Augmentation(flips=True, quarter_turns=True),
+    cases=True,
     claims=(
         Claim("accuracy", 0.8890),
         Claim("precision", 0.8790),
