@@ -67,4 +67,5 @@ PHANTOM_PATCH = Recipe(
         plateau=Plateau(factor=0.5, patience=3, min_rate=1e-5),
     ),
     split=SplitPlan(validation=0.2, test=0.2, seed=1),
+    cases=True,
 )
