@@ -1,4 +1,4 @@
-"""Logits to decision: head, positive score, cut-off, confidence floor, guard band.
+"""Logits to decision: temperature, head, positive score, cut-off, confidence floor, guard band; pictures to a case.
 
 Everything here is float64 arithmetic on a handful of numbers, so that a confidence of .9999 exists
 whatever the network's own precision is.
@@ -7,14 +7,20 @@ whatever the network's own precision is.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.errors import BackendError
+from edge_runtime.spec import CaseRule, DecisionPolicy, Head, ModelSpec
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+BEYOND = 0.01
+"""How far outside 0..1 a probability may lie: int8 rounds by half a step of 1/256, a converter's ranges by another."""
 
 
 class Decision(enum.Enum):
@@ -32,6 +38,17 @@ class Reason(enum.Enum):
     BELOW_CUTOFF = "BELOW_CUTOFF"  # it does not
     LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no label's score reaches the confidence floor
     PRECISION_RERUN = "PRECISION_RERUN"  # int8 was too close to a threshold; the float32 file decided
+
+
+class CaseReason(enum.Enum):
+    """Why a case's decision is what it is; *answered* means with the rule's confidence."""
+
+    ENOUGH_POSITIVE = "ENOUGH_POSITIVE"  # the rule's count is reached
+    TOO_FEW_POSITIVE = "TOO_FEW_POSITIVE"  # it is not, though enough were answered to reach it
+    TOO_FEW_ANSWERED = (
+        "TOO_FEW_ANSWERED"  # fewer were answered than the count, which they could not reach whatever they show
+    )
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"  # none was answered
 
 
 @dataclass(frozen=True)
@@ -53,20 +70,42 @@ class Verdict:
     reason: Reason
 
 
-def scores_of(logits: npt.ArrayLike, head: Head) -> Floats:
-    """Return the scores of each label.
+@dataclass(frozen=True)
+class CaseVerdict:
+    """What a rule makes of one patient's pictures.
+
+    Attributes:
+        pictures: how many there were.
+        answered: those called POSITIVE or NEGATIVE with the rule's confidence or more.
+        count: those of them called POSITIVE.
+    """
+
+    decision: Decision
+    reason: CaseReason
+    pictures: int
+    answered: int
+    count: int
+
+
+def scores_of(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
+    """Return the scores of each label, from logits divided by the policy's temperature.
 
     Args:
-        logits: N×outputs, any float type.
+        logits: N×outputs as the network gives them, any float type.
 
     Returns:
         float64 N×labels, each 0..1.
+
+    Raises:
+        BackendError: head probabilities, and an output is none.
     """
-    z = np.asarray(logits, dtype=np.float64)
-    if head is Head.SOFTMAX:
+    if spec.head is Head.PROBABILITIES:
+        return _probabilities(logits)
+    z = _divided(logits, spec)
+    if spec.head is Head.SOFTMAX:
         exp: Floats = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(exp / exp.sum(axis=1, keepdims=True))
-    if head is Head.SIGMOID:
+    if spec.head is Head.SIGMOID:
         return np.concatenate([_sigmoid(-z), _sigmoid(z)], axis=1)
     return _sigmoid(z)
 
@@ -74,17 +113,19 @@ def scores_of(logits: npt.ArrayLike, head: Head) -> Floats:
 def positive_scores(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
     """Return the positive score of each picture, float64 N in 0..1.
 
-    For softmax and sigmoid it is the sum of the positive labels' scores. Independent sigmoids need not
+    For softmax, sigmoid and probabilities it is the sum of the positive labels' scores. Independent sigmoids need not
     sum to one; there it is the share of the strongest positive label among it and the strongest other
     label, so that a cut-off of .5 is argmax.
+
+    Args:
+        logits: N×outputs as the network gives them, any float type.
     """
-    z = np.asarray(logits, dtype=np.float64)
     positive = np.array([label in spec.positive for label in spec.labels])
     if spec.head is not Head.INDEPENDENT_SIGMOIDS:
         # rounding may lift the sum of several labels a few units in the last place over 1
-        return np.asarray(np.minimum(scores_of(z, spec.head)[:, positive].sum(axis=1), 1.0))
+        return np.asarray(np.minimum(scores_of(logits, spec)[:, positive].sum(axis=1), 1.0))
     # a/(a+b) in the logarithm: both sigmoids may underflow, their ratio does not
-    log_score = -np.logaddexp(0.0, -z)
+    log_score = -np.logaddexp(0.0, -_divided(logits, spec))
     return _sigmoid(log_score[:, positive].max(axis=1) - log_score[:, ~positive].max(axis=1))
 
 
@@ -94,7 +135,7 @@ def margins(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
     Below the confidence floor only the floor matters: both sides of the cut-off are referred there.
     """
     score = positive_scores(logits, spec)
-    confidence = scores_of(logits, spec.head).max(axis=1)
+    confidence = scores_of(logits, spec).max(axis=1)
     to_floor = np.abs(confidence - spec.policy.confidence_floor)
     to_cutoff = np.abs(score - spec.policy.cutoff)
     return np.asarray(np.where(confidence < spec.policy.confidence_floor, to_floor, np.minimum(to_floor, to_cutoff)))
@@ -103,7 +144,7 @@ def margins(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
 def decisions(logits: npt.ArrayLike, spec: ModelSpec) -> list[Decision]:
     """Return the decision for each row of logits."""
     score = positive_scores(logits, spec)
-    confidence = scores_of(logits, spec.head).max(axis=1)
+    confidence = scores_of(logits, spec).max(axis=1)
     return [_decide(float(s), float(c), spec.policy)[0] for s, c in zip(score, confidence, strict=True)]
 
 
@@ -114,7 +155,7 @@ def decide(logits: npt.ArrayLike, spec: ModelSpec, *, rerun: bool = False) -> Ve
         rerun: the logits come from the float32 file because int8 fell into the guard band.
     """
     row = np.asarray(logits, dtype=np.float64)[np.newaxis]
-    scores = scores_of(row, spec.head)[0]
+    scores = scores_of(row, spec)[0]
     score = float(positive_scores(row, spec)[0])
     confidence = float(scores.max())
     decision, reason = _decide(score, confidence, spec.policy)
@@ -130,12 +171,72 @@ def decide(logits: npt.ArrayLike, spec: ModelSpec, *, rerun: bool = False) -> Ve
     )
 
 
+def sure(found: Sequence[Decision], confidence: npt.ArrayLike, least: float) -> tuple[Bools, Bools]:
+    """Tell which pictures a case rule counts.
+
+    Args:
+        found: N decisions; a referred picture is never counted.
+        confidence: N confidences, 0..1.
+        least: the rule's confidence, 0..1.
+
+    Returns:
+        bool N: answered with ``least`` or more; bool N: those of them called POSITIVE.
+    """
+    reached = np.asarray(confidence, dtype=np.float64) >= least
+    if reached.shape != (len(found),):
+        raise ValueError(f"{len(found)} decisions, confidences of shape {reached.shape}: expected as many.")
+    positive = np.array([decision is Decision.POSITIVE for decision in found], dtype=np.bool_)
+    negative = np.array([decision is Decision.NEGATIVE for decision in found], dtype=np.bool_)
+    return reached & (positive | negative), reached & positive
+
+
+def decide_case(found: Sequence[Decision], confidence: npt.ArrayLike, rule: CaseRule) -> CaseVerdict:
+    """Apply a rule to one patient's N pictures.
+
+    A patient of whom too few pictures were answered to reach the count, whatever they show, is referred: a
+    NEGATIVE would say nothing about them.
+
+    Args:
+        found: each picture's decision.
+        confidence: each picture's confidence, 0..1.
+    """
+    answered, positive = (int(mask.sum()) for mask in sure(found, confidence, rule.confidence))
+    decision, reason = _decide_case(answered, positive, rule)
+    return CaseVerdict(decision, reason, len(found), answered, positive)
+
+
+def _decide_case(answered: int, positive: int, rule: CaseRule) -> tuple[Decision, CaseReason]:
+    if answered == 0:
+        return Decision.REFER, CaseReason.LOW_CONFIDENCE
+    if positive >= rule.count:
+        return Decision.POSITIVE, CaseReason.ENOUGH_POSITIVE
+    if answered < rule.count:
+        return Decision.REFER, CaseReason.TOO_FEW_ANSWERED
+    return Decision.NEGATIVE, CaseReason.TOO_FEW_POSITIVE
+
+
 def _decide(score: float, confidence: float, policy: DecisionPolicy) -> tuple[Decision, Reason]:
     if confidence < policy.confidence_floor:
         return Decision.REFER, Reason.LOW_CONFIDENCE
     if score >= policy.cutoff:
         return Decision.POSITIVE, Reason.ABOVE_CUTOFF
     return Decision.NEGATIVE, Reason.BELOW_CUTOFF
+
+
+def _divided(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
+    """Return logits over temperature (Guo et al. 2017, On Calibration of Modern Neural Networks, ICML), float64."""
+    return np.asarray(np.asarray(logits, dtype=np.float64) / spec.policy.temperature)
+
+
+def _probabilities(outputs: npt.ArrayLike) -> Floats:
+    """Pass on what is 0..1, and clip what rounding put beyond it."""
+    p = np.asarray(outputs, dtype=np.float64)
+    if not ((p >= -BEYOND) & (p <= 1 + BEYOND)).all():
+        raise BackendError(
+            f"the network answered {p.min():.4g}..{p.max():.4g}, expected probabilities of 0..1. Export the model "
+            "again with the head that its outputs are made for."
+        )
+    return np.asarray(np.clip(p, 0.0, 1.0))
 
 
 def _sigmoid(z: Floats) -> Floats:

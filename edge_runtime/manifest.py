@@ -16,6 +16,7 @@ class Role(enum.Enum):
 
     MODEL = "model"
     CARD = "card"
+    GOLDEN = "golden"
 
 
 class Format(enum.Enum):
@@ -87,7 +88,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Where a model comes from."""
+    """Where a model comes from.
+
+    Attributes:
+        policy: how the thresholds of the decision were chosen; sentences for people.
+    """
 
     recipe: str
     dataset: str
@@ -101,6 +106,7 @@ class TrainingRecord:
     versions: dict[str, str]
     claims: tuple[Figure, ...]
     caveat: str
+    policy: str = "as published"
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,38 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One way of quantising that export tried, against the Keras model on pictures that calibration never saw.
+
+    Attributes:
+        how: the way, in words.
+        failure: why the converter could not do it; empty if it could.
+        score_mean: mean |Δ positive score|, 0..1.
+        flips: decisions that differ, before the guard band.
+        passed: within the spec's tolerance; the last attempt of a file is the one in the bundle.
+    """
+
+    file: str
+    how: str
+    failure: str = ""
+    size_bytes: int = 0
+    images: int = 0
+    score_mean: float = 0.0
+    flips: int = 0
+    passed: bool = False
+
+    def text(self) -> str:
+        """Return one line for people."""
+        if self.failure:
+            return f"{self.file}, {self.how}: not possible, {self.failure}"
+        verdict = "passed" if self.passed else "over the tolerance"
+        return (
+            f"{self.file}, {self.how}: {self.flips} of {self.images} decisions flip, mean |Δ score| "
+            f"{self.score_mean:.2g}, {self.size_bytes:,} bytes; {verdict}"
+        )
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The whole of ``bundle.json``.
 
@@ -135,6 +173,7 @@ class Manifest:
         contract: the spec's preprocessing contract, repeated so that other programs can compare it.
         guard_band: distance (in score, 0..1) from a threshold within which the float32 file decides.
         parity_source: which pictures parity and guard band were measured on.
+        attempts: every way of quantising that was tried, file by file, in order.
         toolchain: versions of everything that made the files.
     """
 
@@ -148,3 +187,4 @@ class Manifest:
     training: TrainingRecord | None
     evaluations: tuple[Evaluation, ...]
     toolchain: dict[str, str]
+    attempts: tuple[Attempt, ...] = ()

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bilinear import resize_bilinear
 from edge_runtime.errors import ImageUnsupportedError
 from edge_runtime.imaging import Picture
 from edge_runtime.spec import (
@@ -103,10 +104,13 @@ def _window(step: Window, pixels: Array, name: str) -> Array:
 
 @apply.register
 def _resize(step: Resize, pixels: Array, name: str) -> Array:
-    pixels = pixels.astype(_DTYPE[step.result], copy=False)
+    dtype = _DTYPE[step.result]
     if pixels.shape[:2] == (step.height_px, step.width_px):
-        return pixels
-    return cv2.resize(pixels, (step.width_px, step.height_px), interpolation=_INTERPOLATION[step.interpolation])
+        return pixels.astype(dtype, copy=False)
+    if step.interpolation is Interpolation.LINEAR and step.result is PixelType.FLOAT32:
+        return resize_bilinear(pixels, step.width_px, step.height_px)
+    size = (step.width_px, step.height_px)
+    return cv2.resize(pixels.astype(dtype, copy=False), size, interpolation=_INTERPOLATION[step.interpolation])
 
 
 @apply.register

@@ -11,6 +11,10 @@ from training.evaluation import GAIN
 
 _MAIN = ("balanced accuracy", "auroc", "accuracy", "precision", "recall", "specificity", "f1")
 _POLICY = ("answered", "error among answered")
+_ELSEWHERE = (
+    "## Origin\n\nThis model was made elsewhere. What it was fitted on, its licence, and how often it is right are its "
+    "maker's to state: nothing of that was measured here. Measured was only whether the files answer as the model does."
+)
 
 
 def model_card(manifest: Manifest) -> str:
@@ -21,7 +25,7 @@ def model_card(manifest: Manifest) -> str:
         spec.summary,
         "**Decision support for trained people. Not a medical device; not for diagnosis.**",
         _intended(manifest),
-        *([_data(manifest.training), _claims(manifest)] if manifest.training else []),
+        *([_data(manifest.training), _claims(manifest)] if manifest.training else [_ELSEWHERE]),
         *[_evaluation(evaluation) for evaluation in manifest.evaluations],
         *([_against_baseline(manifest)] if _baseline(manifest) else []),
         _parity(manifest),
@@ -131,8 +135,8 @@ def _limits(manifest: Manifest) -> str:
     return (
         "## What it cannot do\n\nIt judges one picture of the kind it was trained on and nothing else: other stains, "
         "scanners, magnifications and organs were never measured, and it does not notice them by itself. "
-        "The data hold no age, ethnicity or scanner, so no figure by subgroup exists. "
-        f"The figures above are of {manifest.spec.name} {manifest.spec.version} alone."
+        f"{'The data hold no age, ethnicity or scanner, so no' if manifest.training else 'No'} figure by subgroup "
+        f"exists. The figures above are of {manifest.spec.name} {manifest.spec.version} alone."
     )
 
 

@@ -33,6 +33,12 @@ TINY = 1e-6
 """A BatchNorm factor below this switches its channel off, and stays as it is."""
 
 
+STAYS = 1e-4
+"""Largest change of a logit, relative to the largest, up to which the rewritten network is the same one."""
+
+_COMPARED = 8
+
+
 class _Chain(NamedTuple):
     before: Any  # convolution or dense with ReLU
     norm: Any  # BatchNormalization
@@ -42,18 +48,27 @@ class _Chain(NamedTuple):
 def write_equalised(model_path: str, tensors_path: str, out: str) -> None:
     """Save the rewritten model, cut at its logits; ranges are measured on saved tensors, float32 N×H×W×C.
 
-    A model without such chains is saved as it is.
+    A model without such chains, or whose logits would not stay, is saved as it is.
     """
     import keras
 
     model = load_to_logits(model_path)
     chains = list(_chains(model))
     if chains:
+        tensors = np.load(tensors_path)
+        before = np.asarray(model(tensors[:_COMPARED], training=False))
         watched = keras.Model(model.inputs, [chain.norm.output for chain in chains])
-        for chain, values in zip(chains, watched.predict(np.load(tensors_path), verbose=0), strict=True):
+        for chain, values in zip(chains, _as_list(watched.predict(tensors, verbose=0)), strict=True):
             _rescale(chain, _ranges(values) ** TOGETHER)
         model = _with_depthwise(model, {chain.norm.name for chain in chains if len(chain.norm.output.shape) == 4})
+        after = np.asarray(model(tensors[:_COMPARED], training=False))
+        if not np.abs(after - before).max() <= STAYS * max(1.0, np.abs(before).max()):
+            model = load_to_logits(model_path)
     model.save(out)
+
+
+def _as_list(given: Any) -> list[Floats]:
+    return given if isinstance(given, list) else [given]
 
 
 def _chains(model: Any) -> Iterator[_Chain]:
@@ -68,30 +83,43 @@ def _chains(model: Any) -> Iterator[_Chain]:
         layers.Dropout,
         layers.Flatten,
     )
-    for norm in model.layers:
-        before = _only(model, norm.input) if isinstance(norm, layers.BatchNormalization) else None
+    for norm in filter(_is_plain_norm, model.operations):
+        before = _maker(model, norm.input)
         if not isinstance(before, weighted) or before.activation.__name__ != "relu" or not before.use_bias:
             continue
         after = _consumer(model, norm)
         while isinstance(after, passing):
             after = _consumer(model, after)
-        if isinstance(after, weighted) and _consumer(model, before) is norm:
+        if isinstance(after, weighted) and getattr(after, "groups", 1) == 1 and _consumer(model, before) is norm:
             yield _Chain(before, norm, after)
 
 
-def _only(model: Any, tensor: Any) -> Any:
-    return next(layer for layer in model.layers if layer.output is tensor)
+def _is_plain_norm(operation: Any) -> bool:
+    """Whether it is a BatchNorm over the last axis, with both factors, used once."""
+    from keras import layers
+
+    return (
+        isinstance(operation, layers.BatchNormalization)
+        and bool(operation.scale and operation.center)
+        and len(operation._inbound_nodes) == 1
+        and operation.axis in (-1, len(operation.output.shape) - 1)
+    )
 
 
-def _consumer(model: Any, layer: Any) -> Any:
-    """Return the one layer that takes ``layer``'s output, None if there are several or none."""
-    found = [other for other in model.layers if other is not layer and _takes(other, layer.output)]
-    return found[0] if len(found) == 1 else None
+def _maker(model: Any, tensor: Any) -> Any:
+    """Return the operation that gives ``tensor``, None if it serves in several places."""
+    maker = tensor._keras_history.operation
+    return maker if len(maker._inbound_nodes) == 1 else None
 
 
-def _takes(layer: Any, tensor: Any) -> bool:
-    inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-    return any(value is tensor for value in inputs)
+def _consumer(model: Any, operation: Any) -> Any:
+    """Return the one operation that takes ``operation``'s output, None if there are several or none."""
+    tensor = operation.output
+    nodes = [(other, node) for other in model.operations for node in other._inbound_nodes]
+    found = [other for other, node in nodes if any(value is tensor for value in node.input_tensors)]
+    if len(found) != 1 or len(found[0]._inbound_nodes) != 1 or any(value is tensor for value in model.outputs):
+        return None
+    return found[0]
 
 
 def _ranges(values: Floats) -> Floats:

@@ -1,4 +1,7 @@
-"""The Keras side: the graph that is exported, and the logits that every file is held against."""
+"""The Keras side: the network that is exported, and the logits that every file is held against.
+
+Frameworks are imported inside functions: they belong into the child processes.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,106 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.spec import ModelSpec
+from export.errors import ExportError
+from export.fitting import Network, check_end, check_shapes, complements
+from export.heads import End, cut
+from export.saved import load
+
+Floats = npt.NDArray[np.float32]
+
+AGREES = 1e-4
+"""Largest |Δ score| between the model as saved, and the network cut at its logits with the activation put back."""
+
+_COMPARED = 8
+"""Pictures on which they are compared."""
 
 
 def load_to_logits(model_path: str) -> Any:
-    """Load a Keras model and cut it at its layer ``logits``."""
-    from training.keras_model import load_model, logits_model  # here: a framework belongs into the child processes
-
-    return logits_model(load_model(Path(model_path)))
+    """Load a model (.keras, .h5, SavedModel folder) and cut it at its logits, if it has any that can be reached."""
+    return cut(load(Path(model_path)))[0]
 
 
-def write_logits(model_path: str, tensors_path: str, out: str) -> None:
-    """Save the model's logits, float32 N×outputs, for saved tensors, float32 N×H×W×C."""
-    logits = load_to_logits(model_path).predict(np.load(tensors_path), verbose=0)
-    np.save(Path(out), np.asarray(logits, dtype=np.float32))
+def write_network(
+    model_path: str, tensors_path: str, spec: ModelSpec, network_path: str, logits_path: str, refusal_path: str
+) -> None:
+    """Check a model against its spec; save it cut at its logits, and its logits.
+
+    Args:
+        tensors_path: prepared pictures, float32 N×H×W×C.
+        network_path: ends with .keras, or is a folder to write a SavedModel into.
+        logits_path: float32 N×outputs of the tensors.
+        refusal_path: is written instead of everything else if model and spec contradict each other: one sentence.
+    """
+    try:
+        network, logits = _network(Path(model_path), np.load(tensors_path), spec)
+    except ExportError as error:
+        Path(refusal_path).write_text(str(error), encoding="utf-8")
+        return
+    if Path(network_path).suffix:
+        network.save(network_path)
+    else:
+        network.export(network_path)
+    np.save(Path(logits_path), logits)
+
+
+def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats]:
+    """Return the network of ``path`` cut at its logits, as the converters want it, and its logits."""
+    model = load(path)
+    facts = _facts(path, model)
+    check_shapes(facts, spec)
+    scores = np.asarray(model(tensors[:_COMPARED], training=False))
+    network, end = cut(model)
+    _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
+    network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)
+    logits = np.asarray(network.predict(tensors, verbose=0), dtype=np.float32)
+    check_end(facts, end, spec, logits)
+    return network, logits
+
+
+def _facts(path: Path, model: Any) -> Network:
+    taken, given = model.inputs, model.outputs
+    return Network(
+        where=str(path),
+        inputs=tuple(tensor.name for tensor in taken),
+        outputs=tuple(tensor.name for tensor in given),
+        taken=tuple(taken[0].shape),
+        given=tuple(given[0].shape),
+        dtype=str(taken[0].dtype),
+    )
+
+
+def _check_cut(path: Path, end: End, logits: Floats, scores: Floats) -> None:
+    """Put the activation back in numpy and compare; a layer that is used twice was cut in both places."""
+    if end is End.SOFTMAX:
+        exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        logits = exp / exp.sum(axis=-1, keepdims=True)
+    elif end is End.SIGMOID:
+        logits = np.exp(-np.logaddexp(np.float32(0), -logits))
+    worst = float(np.abs(logits - scores).max())
+    if worst > AGREES:
+        raise ExportError(
+            f"{path}: found scores that differ by {worst:.3g} after the final {end.value} was removed, expected "
+            f"{AGREES:g} at most. Save the model again without that activation; its outputs are then taken as logits."
+        )
+
+
+def _sized(network: Any, spec: ModelSpec) -> Any:
+    """Return a network that takes one size of pictures; converters take an open size for 1."""
+    import keras
+
+    if None not in network.inputs[0].shape[1:]:
+        return network
+    width, height = spec.size_px
+    image = keras.Input((height, width, spec.channels), name="image")
+    return keras.Model(image, network(image))
+
+
+def _complemented(network: Any) -> Any:
+    """Return a network that gives 1 - p and p where ``network`` gives p."""
+    import keras
+
+    p = network.outputs[0]
+    return keras.Model(network.inputs[0], keras.layers.Concatenate()([keras.ops.subtract(1.0, p), p]))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.decision import Decision, decisions, margins, positive_scores, scores_of
-from edge_runtime.manifest import FileEntry, Parity, Precision
+from edge_runtime.manifest import Attempt, FileEntry, Format, Parity, Precision
 from edge_runtime.spec import ModelSpec
 from export.errors import ParityError
 
@@ -37,12 +37,38 @@ def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> 
     """Run a model file of ``folder`` on prepared pictures."""
     if entry.format is None:
         raise TypeError(f"{entry.name} is no model file")
-    runtime = RUNTIMES[entry.format]
-    backend = open_model((folder / entry.name).read_bytes(), runtime)
+    return Answers(entry, RUNTIMES[entry.format], logits_of(folder / entry.name, entry.format, tensors))
+
+
+def logits_of(path: Path, form: Format, tensors: npt.NDArray[np.float32]) -> Logits:
+    """Run a file on prepared pictures, float32 N×H×W×C."""
+    backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:
-        return Answers(entry, runtime, backend.run(tensors))
+        return backend.run(tensors)
     finally:
         backend.close()
+
+
+def judge(path: Path, how: str, logits: Logits, reference: Logits, spec: ModelSpec) -> Attempt:
+    """Hold an int8 file's logits against the Keras model's, and say whether they are within the spec's tolerance."""
+    if logits.shape != reference.shape or not np.isfinite(logits).all():
+        return Attempt(path.name, how, failure=f"found logits of shape {logits.shape} that are not all finite")
+    score = float(np.abs(positive_scores(logits, spec) - positive_scores(reference, spec)).mean())
+    flips = _flips(decisions(logits, spec), decisions(reference, spec))
+    return Attempt(
+        file=path.name,
+        how=how,
+        size_bytes=path.stat().st_size,
+        images=len(logits),
+        score_mean=_short(np.float64(score)),
+        flips=flips,
+        passed=score <= spec.tolerance.int8_score_mean and flips <= allowed_flips(len(logits), spec),
+    )
+
+
+def allowed_flips(images: int, spec: ModelSpec) -> int:
+    """Return how many of so many decisions may flip; one always may, since fewer say nothing of a rate."""
+    return max(1, int(images * spec.tolerance.int8_flips_per_1000 / 1000))
 
 
 def check(found: Answers, reference: Logits, spec: ModelSpec) -> None:
@@ -63,8 +89,8 @@ def check(found: Answers, reference: Logits, spec: ModelSpec) -> None:
         return
     scores = np.abs(positive_scores(logits, spec) - positive_scores(reference, spec))
     _refuse_over(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
-    rate = 1000.0 * _flips(decisions(logits, spec), decisions(reference, spec)) / len(logits)
-    _refuse_over(name, logits.shape, "flipped decisions per 1000", rate, limit.int8_flips_per_1000)
+    flips, allowed = _flips(decisions(logits, spec), decisions(reference, spec)), allowed_flips(len(logits), spec)
+    _refuse_over(name, logits.shape, "flipped decisions", flips, allowed)
 
 
 def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
@@ -98,7 +124,7 @@ def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float
 
 def _thresholded(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
     """Return what the policy compares with thresholds: positive score and confidence, N×2."""
-    return np.stack([positive_scores(logits, spec), scores_of(logits, spec.head).max(axis=1)], axis=1)
+    return np.stack([positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)], axis=1)
 
 
 def measure(found: Answers, float32: Logits, reference: Logits, spec: ModelSpec, band: float) -> Parity:

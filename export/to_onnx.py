@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+import onnx.numpy_helper
 
 from edge_runtime.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
+from export.errors import ConversionError
 from export.keras_model import load_to_logits
+from export.quantisation import PERCENTILE, Quantisation, Ranges
+
+Floats = npt.NDArray[np.float32]
 
 OPSET = 17
 INPUT, OUTPUT, BATCH = "image", "logits", "batch"
@@ -31,39 +37,86 @@ def write_float32(model_path: str, out: str) -> None:
     onnx.save(graph, out)
 
 
-def write_int8(float32_path: str, tensors_path: str, out: str) -> None:
-    """Quantise statically, MinMax ranges measured on saved tensors (float32 N×H×W×C)."""
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
+def write_prepared(float32_path: str, out: str) -> None:
+    """Fold and infer shapes, as onnxruntime's quantiser wants it."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(float32_path, out, skip_symbolic_shape=True)
+
+
+def write_quantised(
+    prepared_path: str, tensors_path: str, folder: str, error_path: str, layers_path: str, how: Quantisation, out: str
+) -> None:
+    """Quantise a prepared file: QDQ, per channel, activations uint8 and weights int8.
+
+    Args:
+        tensors_path: calibration pictures, float32 N×H×W×C.
+        folder: where measured ranges are kept, so that the next way of quantising needs no second measurement.
+        error_path: mean error of the logits, float32, for ``how.bias_corrected``.
+        layers_path: names of layers, the most hurt first, for ``how.float_layers``.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    method = CalibrationMethod.MinMax if how.ranges is Ranges.EXTREMES else CalibrationMethod.Percentile
+    model = onnx.load(prepared_path)
+    if how.bias_corrected:
+        _subtract_from_last_bias(model.graph, np.load(error_path))
+    kept: list[str] = []
+    if how.float_layers:
+        kept = [name for name, _ in json.loads(Path(layers_path).read_text())[: how.float_layers]]
+    quantize_static(
+        model,
+        out,
+        _reader(np.load(tensors_path)),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt16 if how.wide_activations else QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=kept,
+        calibrate_method=method,
+        calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
+        # percentiles otherwise keep all activations of all pictures in memory until the end
+        extra_options={"CalibPercentile": PERCENTILE} | ({} if method is CalibrationMethod.MinMax else _CHUNKS),
+    )
+    onnx.checker.check_model(onnx.load(out))
+
+
+_CHUNKS = {"CalibStridedMinMax": 1}
+
+
+def _reader(tensors: Floats) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
         def __init__(self) -> None:
-            self._tensors: Iterator[np.ndarray] = iter(np.load(tensors_path))
+            self.set_range(0, len(tensors))
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        def __len__(self) -> int:
+            return len(tensors)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self._tensors = iter(tensors[start_index:end_index])
+
+        def get_next(self) -> dict[str, Floats] | None:
             tensor = next(self._tensors, None)
             return None if tensor is None else {INPUT: tensor[np.newaxis]}
 
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = str(Path(folder) / "prepared.onnx")
-        quant_pre_process(float32_path, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            out,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-    onnx.checker.check_model(onnx.load(out))
+    return Reader()
+
+
+def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
+    """Take ``error`` out of the constant that the last node adds.
+
+    Raises:
+        ConversionError: the last node adds no constant of that length.
+    """
+    last = next(node for node in graph.node if graph.output[0].name in node.output)
+    for value in graph.initializer:
+        if value.name in last.input and last.op_type in ("Add", "Gemm", "Conv") and list(value.dims) == [len(error)]:
+            changed = (onnx.numpy_helper.to_array(value) - error).astype(np.float32)
+            value.CopyFrom(onnx.numpy_helper.from_array(changed, value.name))
+            return
+    raise ConversionError("the last node adds no bias for each logit; nothing to correct.")
 
 
 def embed(path: Path, spec: ModelSpec) -> None:

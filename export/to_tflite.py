@@ -1,18 +1,17 @@
-"""Keras → TFLite, float32 and full int8 (int8 in, int8 out), ending at the logits."""
+"""Keras → TFLite: float32, float16, and int8 in two steps, calibrate once and quantise as often as it takes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
-from edge_runtime.embedded import KEY
-from edge_runtime.records import canonical_json
-from edge_runtime.spec import ModelSpec
 from export.keras_model import load_to_logits
+from export.quantisation import Quantisation
+from export.tflite_file import join_ranges, subtract_from_last_bias
 
 
 def write_float32(model_path: str, out: str) -> None:
@@ -20,8 +19,77 @@ def write_float32(model_path: str, out: str) -> None:
     Path(out).write_bytes(_converter(model_path).convert())
 
 
-def write_int8(model_path: str, tensors_path: str, out: str) -> None:
-    """Quantise weights (per channel) and activations to int8, ranges measured on saved tensors."""
+def write_float16(model_path: str, out: str) -> None:
+    """Store weights in 16 bits; they are widened when the file is opened, and computed with in float32."""
+    import tensorflow as tf
+
+    converter = _converter(model_path)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    Path(out).write_bytes(converter.convert())
+
+
+def write_calibrated(model_path: str, tensors_path: str, out: str) -> None:
+    """Write a float file that holds the range of each activation on saved tensors, float32 N×H×W×C."""
+    converter = _representing(model_path, tensors_path)
+    converter._experimental_calibrate_only = True  # what TensorFlow's QuantizationDebugger does
+    Path(out).write_bytes(converter.convert())
+    join_ranges(Path(out), Path(out))
+
+
+def write_wide(model_path: str, tensors_path: str, out: str) -> None:
+    """Quantise weights to 8 bits and activations to 16, which the step-wise quantiser cannot."""
+    import tensorflow as tf
+
+    converter = _representing(model_path, tensors_path)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int16
+    Path(out).write_bytes(converter.convert())
+
+
+def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how: Quantisation, out: str) -> None:
+    """Quantise a calibrated file.
+
+    Args:
+        calibrated_path: from :func:`write_calibrated`, or with percentiles for ranges.
+        error_path: mean error of the logits, float32, for ``how.bias_corrected``.
+        layers_path: names of layers, the most hurt first, for ``how.float_layers``.
+    """
+    source = Path(calibrated_path)
+    if how.bias_corrected:
+        corrected = Path(out).with_suffix(".corrected")
+        subtract_from_last_bias(source, np.load(error_path), corrected)
+        source = corrected
+    kept: list[str] = []
+    if how.float_layers:
+        kept = [name for name, _ in json.loads(Path(layers_path).read_text())[: how.float_layers]]
+    Path(out).write_bytes(quantise(source, kept=kept or None))
+    if how.bias_corrected:
+        source.unlink()
+
+
+def quantise(source: Path, *, kept: list[str] | None = None, verify: bool = False) -> bytes:
+    """Return a calibrated file quantised; it takes and gives int8.
+
+    Args:
+        kept: names of layers that stay float32.
+        verify: beside each int8 layer the float32 one, and an operator NumericVerify that subtracts them.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    quantised: bytes = mlir_quantize(
+        source.read_bytes(),
+        fully_quantize=not verify,
+        input_data_type=tf.int8,
+        output_data_type=tf.int8,
+        enable_numeric_verify=verify,
+        denylisted_nodes=kept,
+    )
+    return quantised
+
+
+def _representing(model_path: str, tensors_path: str) -> Any:
     import tensorflow as tf
 
     tensors = np.load(tensors_path)
@@ -33,30 +101,10 @@ def write_int8(model_path: str, tensors_path: str, out: str) -> None:
     converter = _converter(model_path)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
-    # Only these: an operator without an int8 kernel is then an error, not a silent float island.
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    Path(out).write_bytes(converter.convert())
+    return converter
 
 
 def _converter(model_path: str) -> Any:
     import tensorflow as tf
 
     return tf.lite.TFLiteConverter.from_keras_model(load_to_logits(model_path))
-
-
-def embed(path: Path, spec: ModelSpec) -> None:
-    """Write the spec into the file's metadata, where :mod:`edge_runtime.embedded` reads it."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    model.description = f"{spec.name} {spec.version}: {spec.summary}"
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(canonical_json(spec).encode("ascii"), dtype=np.uint8)
-    entry.name, entry.buffer = KEY, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(path.stat().st_size + 4096)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(bytes(builder.Output()))

@@ -4,13 +4,14 @@ model.keras     architecture and weights, without optimiser state
 spec.json       the ModelSpec
 split.csv       group,part: which patient was used for what
 history.csv     epoch by epoch
-metrics.json    what was measured, on which part
+metrics.json    what was measured, on which part; written last: without it, the fit was interrupted
+checkpoint/     the fit after its last whole epoch, until it is finished
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edge_runtime.manifest import Evaluation, TrainingRecord
@@ -18,6 +19,7 @@ from edge_runtime.records import from_json, to_dict
 from edge_runtime.spec import ModelSpec
 from training.errors import ArtifactError
 from training.splits import Split, read_split, write_split
+from training.whole_file import why_not_written, write_whole
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,50 @@ class Artifact:
         """Read ``metrics.json``."""
         return from_json(Measured, self._text("metrics.json"), str(self.folder / "metrics.json"))
 
+    @property
+    def checkpoint_path(self) -> Path:
+        """The state of an unfinished fit."""
+        return self.folder / "checkpoint"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a fit was begun here and not finished."""
+        return (self.folder / "spec.json").is_file() and not (self.folder / "metrics.json").is_file()
+
     def write_choices(self, spec: ModelSpec, split: Split) -> None:
-        """Write what is known before fitting."""
-        _write_json(self.folder / "spec.json", spec)
-        write_split(self.folder / "split.csv", split)
+        """Write what is known before fitting; ``spec.json`` comes last and says that the fit has begun.
+
+        Raises:
+            ArtifactError: the disk takes no more.
+        """
+        try:
+            write_whole(self.folder / "split.csv", lambda part: write_split(part, split))
+            _write_json(self.folder / "spec.json", spec)
+        except OSError as error:
+            said = why_not_written(self.folder / "split.csv", error)
+            raise ArtifactError(f"{said} Free space, remove {self.folder} and fit again.") from error
+
+    def check_choices(self, spec: ModelSpec, split: Split) -> None:
+        """Refuse to continue a fit of another recipe, or of data that give another split.
+
+        Raises:
+            ArtifactError: ``spec.json`` or ``split.csv`` differ; the message names the first difference.
+        """
+        other = "Continue it with the recipe and --data that it was begun with, or give another --out."
+        found, theirs = self.spec(), self.split()
+        if found != spec:
+            names = [f.name for f in fields(spec) if getattr(found, f.name) != getattr(spec, f.name)]
+            raise ArtifactError(
+                f"{self.folder / 'spec.json'}: found recipe {found.name} {found.version}, expected {spec.name} "
+                f"{spec.version}; they differ in {', '.join(names)}. {other}"
+            )
+        if differing := sorted(group for group in {*theirs, *split} if theirs.get(group) is not split.get(group)):
+            group = differing[0]
+            was, here = (side[group].value if group in side else "absent" for side in (theirs, split))
+            raise ArtifactError(
+                f"{self.folder / 'split.csv'}: found another split than these data give: {len(differing)} of "
+                f"{len({*theirs, *split})} groups differ, the first {group}: found {was}, expected {here}. {other}"
+            )
 
     def write_measured(self, measured: Measured) -> None:
         """Write ``metrics.json``, replacing an older one whole."""
@@ -86,12 +128,33 @@ def create(folder: Path) -> Artifact:
         ArtifactError: something already stands there.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtifactError(f"{folder}: already holds files and is not overwritten; give another --out or remove it.")
+        begun = " It is an interrupted fit: --resume continues it." if Artifact(folder).interrupted else ""
+        raise ArtifactError(
+            f"{folder}: already holds files and is not overwritten; give another --out or remove it.{begun}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return Artifact(folder)
 
 
+def interrupted(folder: Path) -> Artifact:
+    """Return the artifact of an interrupted fit.
+
+    Raises:
+        ArtifactError: no fit was begun there, or it is finished.
+    """
+    artifact = Artifact(folder)
+    if (folder / "metrics.json").is_file():
+        raise ArtifactError(
+            f"{folder}: found metrics.json, so the fit is finished and there is nothing to resume. "
+            "Give another --out to fit again."
+        )
+    if not artifact.interrupted:
+        raise ArtifactError(
+            f"{folder}: nothing to resume: found no spec.json, which a fit writes when it begins. Leave --resume out."
+        )
+    return artifact
+
+
 def _write_json(path: Path, record: object) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    text = json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))

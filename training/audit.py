@@ -6,7 +6,7 @@ import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from training.datasets import Dataset, Sample, busi, idc, mendeley, mias
@@ -16,18 +16,25 @@ from training.errors import DatasetError
 
 @dataclass(frozen=True)
 class Auditable:
-    """A published set: its loader, the likeness from which pictures are the same, their source, what to know."""
+    """A published set, and how it is looked at.
+
+    Attributes:
+        load: reads the layout and compares nothing: the audit does, once.
+        threshold: likeness from which two pictures are the same.
+        source_of: what a picture was made from, where names tell.
+        finish: takes groups from the comparison, where the set names no patient.
+    """
 
     load: Callable[[Path], Dataset]
     threshold: float = NEAR
     source_of: Callable[[Sample], str] | None = None
-    note: Callable[[Dataset], str] = lambda dataset: ""
+    finish: Callable[[Dataset, Comparison], Dataset] = lambda dataset, comparison: dataset
 
 
 SETS = {
-    "busi": Auditable(busi.load, SAME_SCAN, note=busi.note),
+    "busi": Auditable(busi.read, SAME_SCAN, finish=busi.clustered),
     "idc": Auditable(idc.load),
-    "mendeley": Auditable(mendeley.load, source_of=mendeley.source_of, note=mendeley.note),
+    "mendeley": Auditable(mendeley.load, source_of=mendeley.source_of),
     "mias": Auditable(mias.load),
 }
 
@@ -62,7 +69,7 @@ class Audit:
     dataset: str
     labels: tuple[str, ...]
     summary: str
-    note: str
+    notes: tuple[str, ...]
     threshold: float
     exact: tuple[Finding, ...]
     clusters: tuple[tuple[str, ...], ...]
@@ -94,15 +101,18 @@ def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tupl
     if name not in SETS:
         raise DatasetError(f"{name}: found no such data set, expected one of {', '.join(sorted(SETS))}.")
     chosen = SETS[name]
-    dataset = chosen.load(root)
-    comparison = compare(dataset.samples, chosen.threshold)
+    read = chosen.load(root)
+    found = compare(read.samples, chosen.threshold)
+    dataset = chosen.finish(read, found)
+    comparison = _regrouped(found, dataset)
     parts = {} if split is None else _parts(split, dataset.samples)
     return judge(name, dataset, comparison, parts), comparison.pairs
 
 
 def judge(name: str, dataset: Dataset, comparison: Comparison, parts: dict[str, str]) -> Audit:
     """Sort what the comparison found; ``parts`` maps names of pictures to parts of a split."""
-    clusters = _gather({s: comparison.clusters()[s.name] for s in comparison.samples})
+    cluster_of = comparison.clusters()
+    clusters = _gather({s: cluster_of[s.name] for s in comparison.samples})
     groups = _gather({s: s.group for s in dataset.samples})
     source_of = SETS[name].source_of
     sources = Counter(source_of(s) for s in dataset.samples) if source_of else Counter[str]()
@@ -111,7 +121,7 @@ def judge(name: str, dataset: Dataset, comparison: Comparison, parts: dict[str, 
         name,
         dataset.labels,
         dataset.summary(),
-        note=SETS[name].note(dataset),
+        notes=dataset.notes,
         threshold=SETS[name].threshold,
         exact=tuple(found for pair, found in findings.items() if pair.exact),
         clusters=_names(clusters),
@@ -128,6 +138,13 @@ def judge(name: str, dataset: Dataset, comparison: Comparison, parts: dict[str, 
 def to_json(report: Audit) -> str:
     """Return the report as indented JSON with sorted keys."""
     return json.dumps(asdict(report), indent=2, sort_keys=True)
+
+
+def _regrouped(comparison: Comparison, dataset: Dataset) -> Comparison:
+    """Return the comparison with the groups of ``dataset``."""
+    known = {sample.name: sample for sample in dataset.samples}
+    pairs = (replace(p, first=known[p.first.name], second=known[p.second.name]) for p in comparison.pairs)
+    return replace(comparison, samples=tuple(known[s.name] for s in comparison.samples), pairs=tuple(pairs))
 
 
 def _gather(keys: dict[Sample, str]) -> list[tuple[Sample, ...]]:

@@ -28,7 +28,7 @@ def table(report: Audit) -> str:
     in_clusters = sum(len(cluster) for cluster in report.clusters)
     lines = [
         f"{report.dataset}: {report.summary}",
-        *([f"  note: {report.note}"] if report.note else []),
+        *(f"  note: {note}" for note in report.notes),
         f"  exact copies                   {len(report.exact):6}",
         f"  clusters of near copies        {len(report.clusters):6}  over {in_clusters} pictures, "
         f"likeness >= {report.threshold}",

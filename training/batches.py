@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,17 +15,32 @@ Images = npt.NDArray[np.float32]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """Shuffled batches of (images, targets); the same seed gives the same batches in every run."""
+    """Shuffled batches of (images, targets); the same seed gives the same batches in every run.
+
+    An epoch's order and augmentation depend on the seed and the epoch's number alone, not on the epochs before
+    it: a fit that begins at ``epoch`` (counted from 0) sees what one that ran through would have seen. Fit with
+    :class:`DealEpoch` among the callbacks, and with ``shuffle=False``: Keras would deal the batches again, by a
+    random state that nobody saves.
+    """
 
     def __init__(
-        self, images: Images, targets: Images, *, batch: int, seed: int, augmentation: Augmentation | None
+        self,
+        images: Images,
+        targets: Images,
+        *,
+        batch: int,
+        seed: int,
+        augmentation: Augmentation | None,
+        epoch: int = 0,
     ) -> None:
         super().__init__()
         self._images, self._targets, self._batch = images, targets, batch
-        self._augmentation, self._seed, self._epoch = augmentation, seed, 0
-        self._shuffle()
+        self._augmentation, self._seed = augmentation, seed
+        self.deal(epoch)
 
-    def _shuffle(self) -> None:
+    def deal(self, epoch: int) -> None:
+        """Shuffle for ``epoch``, counted from 0."""
+        self._epoch = epoch
         self._order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self._images))
 
     def __len__(self) -> int:
@@ -41,5 +57,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
 
     def on_epoch_end(self) -> None:
         """Deal the next epoch."""
-        self._epoch += 1
-        self._shuffle()
+        self.deal(self._epoch + 1)
+
+
+class DealEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Deal the epoch that begins: Keras ends one epoch more than it fits, to see the first batches' shapes."""
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Deal ``epoch``, counted from 0."""
+        self._batches.deal(epoch)

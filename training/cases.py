@@ -1,7 +1,8 @@
 """From patches to a patient, as system 4 does it.
 
 Patches of low confidence are ignored; a patient is positive when several patches are called malignant with high
-confidence. A patient's truth is: any malignant patch among the ones at hand.
+confidence. A patient's truth is: any malignant patch among the ones at hand. Patches are counted and patients
+decided by the device's own functions (:mod:`edge_runtime.decision`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy.typing as npt
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
+from edge_runtime.decision import CaseVerdict, Decision, decide_case, sure
 from edge_runtime.manifest import Figure
+from edge_runtime.spec import CaseRule
 from training.classwise import Outcome
 from training.confidence import cutoff_for_sensitivity, cutoff_youden
 from training.errors import DatasetError
@@ -27,16 +30,7 @@ CONFIDENCES = (0.80, 0.95, 0.99, 0.999)
 """The confidences that system 4 publishes and at which a rule is sought."""
 
 
-@dataclass(frozen=True)
-class CaseRule:
-    """A patient is positive from ``count`` patches called positive with ``confidence`` (0..1) or more."""
-
-    confidence: float
-    count: int
-
-    def __post_init__(self) -> None:
-        if not (0.0 <= self.confidence <= 1.0 and self.count >= 1):
-            raise ValueError(f"{self}: expected a confidence of 0..1 and a count of 1 or more.")
+_KINDS = (Decision.POSITIVE, Decision.NEGATIVE, Decision.REFER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +41,23 @@ class Patients:
         names: str G.
         truth: bool G, any malignant patch.
         counts: int64 G, patches called positive with the asked confidence.
+        answered: int64 G, patches called either way with it.
     """
 
     names: npt.NDArray[np.str_]
     truth: Bools
     counts: npt.NDArray[np.int64]
+    answered: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class CaseEvaluation:
-    """Figures of a rule: sensitivity, specificity, auroc (of the count); those undefined are left out."""
+    """Figures of a rule; those undefined are left out.
+
+    Attributes:
+        figures: sensitivity (POSITIVE among positive patients), specificity (NEGATIVE among negative ones: one that
+            is referred is not cleared), answered (share not referred), auroc (of the count).
+    """
 
     rule: CaseRule
     patients: int
@@ -67,14 +68,24 @@ class CaseEvaluation:
 def patch_counts(outcome: Outcome, confidence: float) -> Patients:
     """Count each patient's patches that are called positive with ``confidence`` (0..1) or more."""
     names, index = np.unique(outcome.groups, return_inverse=True)
-    sure = outcome.called & (outcome.confidence >= confidence)
-    malignant = np.bincount(index, weights=outcome.truth, minlength=len(names))
-    return Patients(names, malignant > 0, np.bincount(index, weights=sure, minlength=len(names)).astype(np.int64))
+    answered, positive = sure(outcome.decisions, outcome.confidence, confidence)
+    malignant, counts, either = (
+        np.bincount(index, weights=mask, minlength=len(names)).astype(np.int64)
+        for mask in (outcome.truth, positive, answered)
+    )
+    return Patients(names, malignant > 0, counts, either)
 
 
 def apply_rule(outcome: Outcome, rule: CaseRule) -> Bools:
-    """Return whether each patient is positive, bool G, in the order of :func:`patch_counts`."""
+    """Return whether each patient is POSITIVE, bool G, in the order of :func:`patch_counts`."""
     return patch_counts(outcome, rule.confidence).counts >= rule.count
+
+
+def decide_patients(outcome: Outcome, rule: CaseRule) -> tuple[CaseVerdict, ...]:
+    """Decide each patient as the device does, in the order of :func:`patch_counts`."""
+    found, confidence = outcome.decisions, outcome.confidence
+    rows = [np.flatnonzero(outcome.groups == name) for name in np.unique(outcome.groups)]
+    return tuple(decide_case([found[i] for i in row], confidence[row], rule) for row in rows)
 
 
 def fit_rule(outcome: Outcome, sensitivity: float | None = None) -> CaseRule:
@@ -125,13 +136,14 @@ def evaluate_cases(outcome: Outcome, rule: CaseRule) -> CaseEvaluation:
     the count carries a bootstrap's over patients.
     """
     found = patch_counts(outcome, rule.confidence)
-    truth, called = found.truth, found.counts >= rule.count
+    truth, decided = found.truth, [verdict.decision for verdict in decide_patients(outcome, rule)]
+    called, cleared, referred = (np.array([d is kind for d in decided]) for kind in _KINDS)
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         both = truth[rows].any() and not truth[rows].all()
         return {"auroc": float(roc_auc_score(truth[rows], found.counts[rows])) if both else float("nan")}
 
-    shares = [("sensitivity", called[truth]), ("specificity", ~called[~truth])]
+    shares = [("sensitivity", called[truth]), ("specificity", cleared[~truth]), ("answered", ~referred)]
     figures = [exact(name, int(right.sum()), len(right)) for name, right in shares if len(right)]
     return CaseEvaluation(rule, len(truth), int(truth.sum()), (*figures, *bootstrap(measure, found.names)))
 

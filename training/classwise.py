@@ -7,15 +7,16 @@ collapsed to two sides, negative and positive, by the decision's own cut-off. In
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
-from edge_runtime.decision import positive_scores, scores_of
+from edge_runtime.decision import Decision, decisions, positive_scores, scores_of
 from edge_runtime.manifest import Figure
-from edge_runtime.spec import ModelSpec
+from edge_runtime.spec import DecisionPolicy, ModelSpec
 from training.confidence import expected_calibration_error
 from training.evaluation import bootstrap, positive_truth, rates
 
@@ -34,41 +35,47 @@ class Outcome:
 
     Attributes:
         labels: int64 N, index into the spec's labels.
-        scores: float64 N×L, 0..1, one a label.
-        logits: float64 N×outputs, from which the scores follow.
+        logits: float64 N×outputs, as the network gives them; all scores follow from them and the spec's policy.
         groups: N patient ids.
     """
 
     labels: npt.NDArray[np.int64]
-    scores: Floats
     logits: Floats
     groups: npt.NDArray[np.str_]
     spec: ModelSpec
 
     def __post_init__(self) -> None:
         count, names = len(self.labels), self.spec.labels
-        found = (self.scores.shape, self.logits.shape, self.groups.shape)
-        if count == 0 or found != ((count, len(names)), (count, self.spec.outputs), (count,)):
-            raise ValueError(f"outcome of {count} labels: found shapes {found} of scores, logits and groups.")
+        found, expected = (self.logits.shape, self.groups.shape), ((count, self.spec.outputs), (count,))
+        if count == 0 or found != expected:
+            raise ValueError(
+                f"outcome of {count} labels: found shapes {found} of logits and groups, expected {expected}."
+            )
         if self.labels.min() < 0 or self.labels.max() >= len(names):
             raise ValueError(f"outcome: expected labels in 0..{len(names) - 1}, found {np.unique(self.labels)}.")
-        if not np.allclose(self.scores, scores_of(self.logits, self.spec.head), atol=1e-6):
-            raise ValueError("outcome: scores are not those of the logits; scale both by the same temperature.")
 
     @classmethod
     def of(
         cls, logits: npt.ArrayLike, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], spec: ModelSpec
     ) -> Outcome:
-        """Make one from logits (N×outputs, already divided by the temperature, if there is one)."""
-        z = np.asarray(logits, dtype=np.float64)
-        return cls(labels, scores_of(z, spec.head), z, groups, spec)
+        """Make one from logits (N×outputs, as the network gives them, any float type)."""
+        return cls(labels, np.asarray(logits, dtype=np.float64), groups, spec)
+
+    def under(self, policy: DecisionPolicy) -> Outcome:
+        """Return the same answers as another policy sees them."""
+        return replace(self, spec=replace(self.spec, policy=policy))
+
+    @cached_property
+    def scores(self) -> Floats:
+        """Float64 N×L, 0..1, one a label."""
+        return scores_of(self.logits, self.spec)
 
     @property
     def truth(self) -> Bools:
         """Whether each picture's label is a positive one, bool N."""
         return positive_truth(self.labels, self.spec)
 
-    @property
+    @cached_property
     def positive(self) -> Floats:
         """The positive score, float64 N in 0..1."""
         return positive_scores(self.logits, self.spec)
@@ -77,6 +84,11 @@ class Outcome:
     def called(self) -> Bools:
         """Whether the positive score reaches the cut-off, bool N."""
         return np.asarray(self.positive >= self.spec.policy.cutoff)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The decision on each picture, as the device takes it."""
+        return decisions(self.logits, self.spec)
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:

@@ -47,7 +47,7 @@ def png(figure: Figure) -> bytes:
 def band(
     axes: Axes, curve: Callable[[Bools, Floats], Floats], truth: Bools, score: Floats, groups: npt.NDArray[np.str_]
 ) -> None:
-    """Shade the pointwise 95 % interval of a curve on :data:`GRID`, by bootstrap over patients.
+    """Shade the pointwise 95 % interval of a curve on :data:`GRID`, by bootstrap over groups.
 
     Args:
         curve: truth and scores of some pictures → float64 101, the curve's height at each point of the grid.
@@ -62,7 +62,7 @@ def band(
     x, low, high = (
         [float(v) for v in column] for column in zip(*((f.name, f.low, f.high) for f in found), strict=True)
     )
-    axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="95 % interval over patients")
+    axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="95 % interval")
 
 
 def unit_square(axes: Axes, x: str, y: str) -> None:

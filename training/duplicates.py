@@ -65,21 +65,28 @@ class Comparison:
 
     def clusters(self) -> dict[str, str]:
         """Return name → cluster, joined transitively; a cluster is called by its first member's name."""
-        parent = {sample.name: sample.name for sample in self.samples}
+        return closure((s.name for s in self.samples), ((p.first.name, p.second.name) for p in self.pairs))
 
-        def top(name: str) -> str:
-            while parent[name] != name:
-                name = parent[name] = parent[parent[name]]
-            return name
+    def contradictions(self, at_least: float = 0.0) -> tuple[Pair, ...]:
+        """Return the pairs whose labels differ, of a likeness of ``at_least`` (0..1)."""
+        return tuple(p for p in self.pairs if p.first.label != p.second.label and p.likeness >= at_least)
 
-        for pair in self.pairs:
-            low, high = sorted((top(pair.first.name), top(pair.second.name)))
-            parent[high] = low
-        return {name: top(name) for name in parent}
 
-    def contradictions(self) -> tuple[Pair, ...]:
-        """Return the pairs whose labels differ."""
-        return tuple(pair for pair in self.pairs if pair.first.label != pair.second.label)
+def closure(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return name → the first of ``names`` that it is linked with, directly or through others."""
+    rank = {name: place for place, name in enumerate(names)}
+    parent = {name: name for name in rank}
+
+    def top(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for one, two in links:
+        first, other = sorted((top(one), top(two)), key=rank.__getitem__)
+        parent[other] = first
+    return {name: top(name) for name in rank}
 
 
 def clusters(samples: Iterable[Sample], threshold: float = NEAR) -> dict[str, str]:

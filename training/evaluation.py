@@ -35,12 +35,13 @@ def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, pa
     """Measure a network from its logits (N×outputs), pictures in the order of ``tensors``."""
     truth = positive_truth(tensors.labels, spec)
     score = positive_scores(logits, spec)
-    scores = scores_of(logits, spec.head)
+    scores = scores_of(logits, spec)
     answered = np.array([d is not Decision.REFER for d in decisions(logits, spec)])
     figures = [
         *_figures(truth, score, spec.policy.cutoff, tensors.groups),
         *_coverage(truth, score >= spec.policy.cutoff, scores.max(axis=1), tensors.groups),
         *_answered(truth, score >= spec.policy.cutoff, answered, tensors.groups),
+        *_labels(tensors.labels, scores.argmax(axis=1), len(spec.labels), tensors.groups),
     ]
     table = confusion_matrix(tensors.labels, scores.argmax(axis=1), labels=range(len(spec.labels)))
     return _evaluation(part, "keras", tensors, truth, figures, table)
@@ -146,6 +147,26 @@ def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[
         kept = rows[answered[rows]]
         wrong = float((truth[kept] != called[kept]).sum())
         return {"answered": len(kept) / len(rows), "error among answered": _ratio(wrong, len(kept))}
+
+    return bootstrap(measure, groups)
+
+
+def _labels(
+    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.intp], count: int, groups: npt.NDArray[np.str_]
+) -> list[Figure]:
+    """Share whose label with the highest score is the true one, and the mean F1 of all labels; for three or more."""
+    if count == 2:
+        return []
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        truth, answer = labels[rows], predicted[rows]
+        right = np.bincount(truth[truth == answer], minlength=count)
+        either = np.bincount(truth, minlength=count) + np.bincount(answer, minlength=count)
+        seen = either > 0  # as scikit-learn does: a label neither there nor answered does not count
+        return {
+            "label accuracy": float((truth == answer).mean()),
+            "macro F1": float((2 * right[seen] / either[seen]).mean()),
+        }
 
     return bootstrap(measure, groups)
 

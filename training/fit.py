@@ -2,73 +2,136 @@
 
 from __future__ import annotations
 
-import platform
+import logging
 from pathlib import Path
 
 import keras
 
-from edge_runtime.manifest import Evaluation, Figure, TrainingRecord
-from training.artifact import Artifact, Measured, create
-from training.batches import Batches
-from training.datasets import Dataset
+from edge_runtime.manifest import Evaluation
+from training.artifact import Artifact, Measured, create, interrupted
+from training.batches import Batches, DealEpoch
+from training.callbacks import LogEpoch, Replay, SaveEpoch, schedule
+from training.checkpoint import Checkpoint
+from training.datasets import Dataset, Sample
 from training.errors import RecipeError
+from training.fitted_on import fitted_on
 from training.keras_model import logits_model
 from training.measure import compare
 from training.progress import FitProgress
-from training.recipe import Recipe, Sgd, TrainingPlan
+from training.recipe import Recipe, TrainingPlan
+from training.record import record
+from training.resume import fresh, resumed
 from training.splits import Part, Split, select, split_by_group
 from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
-from training.versions import version
+from training.whole_file import write_whole
+
+_LOG = logging.getLogger(__name__)
 
 
-def fit(recipe: Recipe, data: Path, out: Path, *, epochs: int | None = None, weights: str | None = None) -> Artifact:
+def fit(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    epochs: int | None = None,
+    weights: str | None = None,
+    resume: bool = False,
+    strict: bool = False,
+) -> Artifact:
     """Train ``recipe`` on the published layout below ``data`` and write an artifact to ``out``.
 
     Args:
         epochs: fewer epochs than the recipe's plan, for a trial.
-        weights: pretrained backbone for a transfer recipe: ``imagenet`` (Keras downloads it) or a path.
+        weights: pretrained backbone for a transfer recipe: ``imagenet`` (Keras downloads it) or a path;
+            not read again where a checkpoint is continued, which holds them.
+        resume: continue the interrupted fit in ``out`` after its last whole epoch.
+        strict: refuse data with a picture that cannot be read, instead of skipping it.
 
     Raises:
         RecipeError: weights for a recipe that takes none.
         DatasetError: the data are not what the layout promises.
-        ArtifactError: ``out`` already holds files.
+        ArtifactError: ``out`` already holds files, or with ``resume`` no fit of this recipe on these data; or
+            the disk is full.
     """
     if weights is not None and not recipe.transfer:
         raise RecipeError(f"{recipe.spec.name} starts from random weights and takes no --weights; leave it out.")
+    artifact = interrupted(out) if resume else None
     dataset = recipe.source.load(data)
     split = split_by_group(dataset.samples, recipe.split)
-    artifact = create(out)
-    parts = {part: _read(recipe, dataset, split, part) for part in Part}
-    artifact.write_choices(recipe.spec, split)  # after reading: pictures that fail leave an empty folder, usable again
+    if artifact is not None:
+        artifact.check_choices(recipe.spec, split)
+    opened = artifact or create(out)
+    for line in (dataset.summary(), *dataset.notes):
+        _LOG.info("%s", line)
+    chosen = _chosen(dataset, split)
+    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in Part}
+    if not resume:  # after reading: pictures that fail leave an empty folder, usable again
+        opened.write_choices(recipe.spec, split)
+    checkpoint = Checkpoint(opened.checkpoint_path)
     model = train_network(
         recipe,
         parts[Part.TRAIN],
         parts[Part.VALIDATION],
         epochs=epochs or recipe.plan.epochs,
-        history=artifact.history_path,
+        history=opened.history_path,
         weights=weights,
+        checkpoint=checkpoint,
     )
-    model.save(artifact.model_path)
+    contradicted = len(dataset.samples) - sum(len(samples) for samples in chosen.values())
+    try:
+        write_whole(opened.model_path, model.save)
+        done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs())
+        opened.write_measured(Measured(done, _evaluations(model, recipe, parts)))
+    except OSError as error:
+        raise checkpoint.lost(Path(error.filename or opened.model_path), error) from error
+    checkpoint.remove()
+    return opened
+
+
+def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
+    """Return the samples of every part, less those for fitting whose label another picture contradicts."""
+    chosen = {part: select(dataset.samples, split, part) for part in Part}
+    for part in (Part.TRAIN, Part.VALIDATION):
+        chosen[part] = tuple(sample for sample in chosen[part] if sample.name not in dataset.contradicted)
+    if left_out := len(dataset.samples) - sum(len(samples) for samples in chosen.values()):
+        _LOG.warning(
+            "%d pictures are left out of fitting: they show the same thing as a picture of another label", left_out
+        )
+    return chosen
+
+
+def _evaluations(model: keras.Model, recipe: Recipe, parts: dict[Part, Tensors]) -> tuple[Evaluation, ...]:
     network = logits_model(model)
-    evaluations: list[Evaluation] = []
+    found: list[Evaluation] = []
     for part in (Part.VALIDATION, Part.TEST):
         logits = network.predict(parts[part].images, verbose=0)
-        evaluations += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value)
-    record = _record(recipe, parts, artifact.epochs())
-    artifact.write_measured(Measured(record, tuple(evaluations)))
-    return artifact
-
-
-def _read(recipe: Recipe, dataset: Dataset, split: Split, part: Part) -> Tensors:
-    return load_tensors(select(dataset.samples, split, part), recipe.spec, label=part.value)
+        found += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value)
+    return tuple(found)
 
 
 def train_network(
-    recipe: Recipe, train: Tensors, validation: Tensors, *, epochs: int, history: Path, weights: str | None = None
+    recipe: Recipe,
+    train: Tensors,
+    validation: Tensors,
+    *,
+    epochs: int,
+    history: Path,
+    weights: str | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> keras.Model:
-    """Fit the network and return it with the weights that the plan keeps; one line an epoch goes to ``history``."""
+    """Fit the network and return it with the weights that the plan keeps; one line an epoch goes to ``history``.
+
+    With a ``checkpoint``, every epoch is saved there, and a fit that it holds goes on. The result is that of
+    an uninterrupted fit.
+
+    Raises:
+        ArtifactError: the checkpoint is of another fit, or the disk is full.
+    """
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
+    same = None if checkpoint is None else fitted_on(recipe, train, validation)
+    start = None if checkpoint is None or same is None else resumed(checkpoint, same, history, epochs)
+    start = start or fresh(recipe, weights, history)
     train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
     batches = Batches(
         train.images,
@@ -77,38 +140,24 @@ def train_network(
         seed=plan.seed,
         augmentation=recipe.augmentation,
     )
-    model = recipe.network(weights)
-    model.compile(optimizer=_optimiser(plan), loss=plan.loss.value, metrics=["accuracy"])
-    model.fit(
-        batches,
-        validation_data=(validation.images, targets(validation.labels, recipe.spec)),
-        epochs=epochs,
-        callbacks=[*_callbacks(plan), keras.callbacks.CSVLogger(str(history)), FitProgress(epochs, len(batches))],
-        verbose=0,
-    )
-    model.compile()  # drops the optimiser's state: twice the weights' size, and nothing reads it again
-    return model
-
-
-def _optimiser(plan: TrainingPlan) -> keras.optimizers.Optimizer:
-    if isinstance(plan.optimiser, Sgd):
-        return keras.optimizers.SGD(plan.optimiser.learning_rate, clipvalue=plan.optimiser.clip_value)
-    return keras.optimizers.Adam(plan.optimiser.learning_rate)
-
-
-def _callbacks(plan: TrainingPlan) -> list[keras.callbacks.Callback]:
-    """Return early stopping (which also keeps the best weights) and plateau, where the plan has them."""
-    found: list[keras.callbacks.Callback] = []
-    if plan.stop_patience is not None or plan.keep_best:
-        patience = plan.epochs if plan.stop_patience is None else plan.stop_patience
-        found.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=plan.keep_best))
-    if plan.plateau is not None:
-        found.append(
-            keras.callbacks.ReduceLROnPlateau(
-                "val_loss", factor=plan.plateau.factor, patience=plan.plateau.patience, min_lr=plan.plateau.min_rate
-            )
+    planned = schedule(plan)
+    replay = Replay(planned, start.done, start.best, plan.optimiser.learning_rate)
+    progress = FitProgress(epochs, len(batches), [epoch["val_loss"] for epoch in start.done])
+    save = [] if checkpoint is None or same is None else [SaveEpoch(checkpoint, same, planned)]
+    try:
+        start.model.fit(
+            batches,
+            shuffle=False,  # Batches has dealt them
+            validation_data=(validation.images, targets(validation.labels, recipe.spec)),
+            initial_epoch=len(start.done),
+            epochs=len(start.done) if start.stopped else epochs,
+            callbacks=[DealEpoch(batches), *planned, replay, LogEpoch(history, checkpoint), progress, *save],
+            verbose=0,
         )
-    return found
+    finally:
+        progress.close()
+    start.model.compile()  # drops the optimiser's state: twice the weights' size, and nothing reads it again
+    return start.model
 
 
 def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:
@@ -116,25 +165,3 @@ def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:
     if plan.patient_cap is not None:
         tensors = tensors.take(capped_index(tensors.groups, plan.patient_cap, plan.seed))
     return tensors.take(balanced_index(tensors.labels, plan.seed)) if plan.balance else tensors
-
-
-def _record(recipe: Recipe, parts: dict[Part, Tensors], epochs: int) -> TrainingRecord:
-    packages = ("keras", keras.backend.backend(), "numpy", "opencv-python-headless")
-    return TrainingRecord(
-        recipe=recipe.spec.name,
-        dataset=recipe.source.title,
-        citation=recipe.source.citation,
-        licence=recipe.source.licence,
-        research_only=recipe.source.research_only,
-        split=(
-            f"by patient, stratified, seed {recipe.split.seed}; "
-            f"{recipe.split.validation:.0%} validation, {recipe.split.test:.0%} test"
-        ),
-        images={part.value: len(tensors.labels) for part, tensors in parts.items()}
-        | {"refused": sum(len(tensors.refused) for tensors in parts.values())},
-        groups={part.value: len(set(tensors.groups)) for part, tensors in parts.items()},
-        epochs=epochs,
-        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
-        claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
-        caveat=recipe.caveat,
-    )

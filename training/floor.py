@@ -81,25 +81,43 @@ def confidence_floor(
         ValueError: lengths differ, or a number is out of its range.
     """
     _check(confidence, correct, groups, max_error, delta)
-    share = delta / len(STARTS)
-    correlation = intraclass_correlation(~correct, groups)
     best: ConfidenceFloor | None = None
     for start in STARTS:
-        for floor in _descent(confidence, start):
-            answered = confidence >= floor
-            effective = effective_size(~correct[answered], groups[answered], correlation, share)
-            error = float((~correct[answered]).mean())
-            upper = upper_bound(error * effective, effective, share)
-            if upper > max_error:
+        for tested in _descent(confidence, correct, groups, start, delta):
+            if tested.upper > max_error:
                 break
-            if best is None or floor <= best.floor:
-                best = ConfidenceFloor(floor, float(answered.mean()), error, upper, effective, _method(groups, delta))
+            if best is None or tested.floor <= best.floor:
+                best = tested
     return best or ConfidenceFloor(1.0, 0.0, float("nan"), 1.0, 0.0, f"No floor reached. {_method(groups, delta)}")
 
 
-def _descent(confidence: Floats, start: float) -> Iterator[float]:
+def lowest_max_error(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], delta: float = 0.05) -> float:
+    """Return the smallest ``max_error`` (0..1) for which :func:`confidence_floor` finds a floor; 1 if none will do.
+
+    It is the smallest bound with which a descent begins: a descent that fails there ends there.
+
+    Args:
+        confidence, correct, groups, delta: as for :func:`confidence_floor`.
+    """
+    _check(confidence, correct, groups, 0.5, delta)
+    begun = (next(_descent(confidence, correct, groups, start, delta), None) for start in STARTS)
+    return min((first.upper for first in begun if first is not None), default=1.0)
+
+
+def _descent(
+    confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], start: float, delta: float
+) -> Iterator[ConfidenceFloor]:
     """Yield the floors that answer a share ``start`` of the pictures or more, from the most confident downwards."""
-    return (floor for floor in FLOORS if (confidence >= floor).mean() >= start)
+    share, correlation = delta / len(STARTS), intraclass_correlation(~correct, groups)
+    for floor in FLOORS:
+        answered = confidence >= floor
+        if answered.mean() < start:
+            continue
+        wrong = ~correct[answered]
+        effective = effective_size(wrong, groups[answered], correlation, share)
+        error = float(wrong.mean())
+        upper = upper_bound(error * effective, effective, share)
+        yield ConfidenceFloor(floor, float(answered.mean()), error, upper, effective, _method(groups, delta))
 
 
 def upper_bound(errors: float, trials: float, delta: float) -> float:

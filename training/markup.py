@@ -70,6 +70,11 @@ def paragraph(text: str, kind: str = "") -> str:
     return f"<p{style}>{escape(text)}</p>" if text else ""
 
 
+def verbatim(text: str) -> str:
+    """Return text as it is typed: a command, or versions line by line."""
+    return f"<pre>{escape(text)}</pre>"
+
+
 def table(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Return a table whose first column names the row; ``name`` is read aloud, not shown."""
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)

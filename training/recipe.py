@@ -97,6 +97,33 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """What the original program makes of every picture *before* it deals files at random.
+
+    Attributes:
+        turns: copies turned by 0, 360 / ``turns``, … degrees about the centre.
+        mirrored: and all of these mirrored.
+        note: what the original does, and how this departs from it.
+    """
+
+    turns: int = 1
+    mirrored: bool = False
+    note: str = ""
+
+    @property
+    def count(self) -> int:
+        """Files a picture."""
+        return self.turns * (2 if self.mirrored else 1)
+
+    def text(self) -> str:
+        """Say in words what a picture becomes."""
+        if self.count == 1:
+            return "the pictures as they are"
+        turned = f"turned by every multiple of {360 / self.turns:g}°"
+        return f"{self.count} files of each picture: {turned}" + (", and mirrored" if self.mirrored else "")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One system: spec, data, network, plan, split, and what its authors claim.
 
@@ -104,6 +131,7 @@ class Recipe:
         network: builds the Keras model; its layer named ``logits`` gives what is exported. Its argument is
             a path of pretrained backbone weights, ``imagenet``, or None; only ``transfer`` recipes take one.
         augmentation: applied to training pictures alone, before the steps.
+        copies: what its program splits at random, for :mod:`training.leak`; None if that is not reproduced.
         cases: a patient has many pictures and is judged from them together (:mod:`training.cases`).
         caveat: why the claim does not hold as it stands, for the model card.
     """
@@ -116,5 +144,6 @@ class Recipe:
     transfer: bool = False
     augmentation: Augmentation | None = None
     claims: tuple[Claim, ...] = ()
+    copies: Copies | None = None
     cases: bool = False
     caveat: str = ""

@@ -5,16 +5,23 @@ Its order follows the model card (Mitchell et al. 2019, FAT* 2019): notice, data
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.manifest import Evaluation, TrainingRecord
 from edge_runtime.spec import ModelSpec
-from training.classwise import METRICS, ClassFigures, Classwise
+from training.case_page import case_section
+from training.case_report import CaseReport
+from training.class_page import classes_section
+from training.classwise import Classwise, side_names
 from training.evaluation import GAIN
-from training.markup import Cell, Picture, document, heading, paragraph, picture, table
+from training.leak_page import leak_section
+from training.markup import Picture, document, heading, paragraph, picture, table, verbatim
+
+if TYPE_CHECKING:
+    from training.leak import LeakTable
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,11 @@ class Page:
         evaluations: networks and baselines, in the order shown.
         part: the part whose figures are the result: the claim is held against it, and ``classes`` was measured on it.
         command: the command line that made the report.
+        grouped_by: what a split keeps together and a bootstrap draws, in the plural.
+        notes: what whoever uses the data set must know, a sentence each.
+        cases: patients judged from their patches; None where the recipe judges single pictures.
+        case_pictures: pictures of patients.
+        leak: what the original program's split is worth; None where that was not measured.
     """
 
     spec: ModelSpec
@@ -35,6 +47,11 @@ class Page:
     part: str
     pictures: tuple[Picture, ...]
     command: str
+    grouped_by: str = "patients"
+    notes: tuple[str, ...] = ()
+    cases: CaseReport | None = None
+    case_pictures: tuple[Picture, ...] = ()
+    leak: LeakTable | None = None
 
 
 def write_report(path: Path, page: Page) -> None:
@@ -46,38 +63,44 @@ def write_report(path: Path, page: Page) -> None:
 
 def report_html(page: Page) -> str:
     """Return the page as HTML 5."""
-    pieces = [*_head(page), *_data(page.training), *_claims(page), *_classes(page)]
+    pieces = [*_head(page), *_data(page), *_claims(page), *leak_section(page.leak, page.grouped_by)]
+    pieces += classes_section(page.classes, page.spec, page.part, page.grouped_by)
+    pieces += case_section(page.cases, page.case_pictures, page.part, side_names(page.spec)[1])
     for evaluation in page.evaluations:
-        pieces += _evaluation(evaluation)
+        pieces += _evaluation(evaluation, page.grouped_by)
     if page.pictures:
-        pieces += [heading(f"Pictures, {page.part} patients"), *map(picture, page.pictures)]
-    pieces += [heading("How this page was made"), f"<pre>{escape(page.command)}</pre>"]
+        pieces += [heading(f"Pictures, {page.part} {page.grouped_by}"), *map(picture, page.pictures)]
+    pieces += [heading("How this page was made"), verbatim(page.command)]
     return document(f"{page.spec.name} {page.spec.version}", "\n".join(pieces))
 
 
 def _head(page: Page) -> list[str]:
-    spec = page.spec
+    spec, policy = page.spec, page.spec.policy
     research = " Research use only: the data set's terms bind this model too." if page.training.research_only else ""
+    divided = "as the network gives them" if policy.temperature == 1 else "divided by it before any score"
     return [
         f"<h1>{escape(spec.name)} {escape(spec.version)}</h1>",
         paragraph(spec.summary),
         paragraph(f"Decision support for trained people. Not a medical device; not for diagnosis.{research}", "notice"),
         paragraph(
-            f"Positive: {', '.join(spec.positive)}, from a score of {spec.policy.cutoff:g}. Referred to a person "
-            f"where no label reaches a confidence of {spec.policy.confidence_floor:g}. "
-            f"Preprocessing contract {spec.contract}."
+            f"Positive: {', '.join(spec.positive)}, from a score of {policy.cutoff:g}. Referred to a person "
+            f"where no label reaches a confidence of {policy.confidence_floor:g}. "
+            f"Temperature {policy.temperature:.4g}: logits are {divided}. Preprocessing contract {spec.contract}."
         ),
+        paragraph(f"How these thresholds were chosen: {page.training.policy.rstrip('.')}."),
     ]
 
 
-def _data(record: TrainingRecord) -> list[str]:
+def _data(page: Page) -> list[str]:
+    record = page.training
     groups = {part: str(count) for part, count in record.groups.items()}
     rows = [(part, groups.get(part), str(count)) for part, count in record.images.items()]
     return [
         heading("Data and split"),
         paragraph(f"{record.dataset}. {record.citation}. Licence: {record.licence}."),
         paragraph(f"Split {record.split}. Fitted for {record.epochs} epochs."),
-        table("Patients and pictures", ("part", "patients", "pictures"), rows),
+        table("Groups and pictures", ("part", page.grouped_by, "pictures"), rows),
+        *(paragraph(f"{note[:1].upper()}{note[1:].rstrip('.')}.") for note in page.notes),
     ]
 
 
@@ -91,44 +114,14 @@ def _claims(page: Page) -> list[str]:
     return [heading(title), found, paragraph(page.training.caveat)]
 
 
-def _classes(page: Page) -> list[str]:
-    spec, found = page.spec, page.classes
-    negative = ", ".join(label for label in spec.labels if label not in spec.positive)
-    positive = ", ".join(spec.positive)
-    return [
-        heading(f"Class by class, {page.part} patients"),
-        paragraph(
-            "Each class against all others, by the label with the highest score; 95 % intervals by bootstrap over "
-            "patients. An interval of width zero says that there are few pictures, not that the value is certain."
-        ),
-        _class_table("Each label against the rest", found.labels),
-        heading(f"Collapsed to two sides, {page.part} patients"),
-        paragraph(
-            f"By the cut-off {spec.policy.cutoff:g} on the positive score. Negative: {negative}. Positive: {positive}."
-        ),
-        _class_table("Negative against positive", found.sides),
-        heading(f"Operating point and calibration, {page.part} patients"),
-        paragraph("The calibration error is biased upwards for few pictures, and has no interval for that reason."),
-        table("Operating point and calibration", ("figure", "value"), [(f.name, f) for f in found.figures]),
-    ]
-
-
-def _class_table(name: str, entries: Iterable[ClassFigures]) -> str:
-    rows: list[tuple[Cell, ...]] = []
-    for entry in entries:
-        figures = {figure.name: figure for figure in entry.figures}
-        rows.append((entry.label, *(figures.get(metric) for metric in METRICS), str(entry.support)))
-    return table(name, ("class", *METRICS, "support"), rows)
-
-
-def _evaluation(evaluation: Evaluation) -> list[str]:
+def _evaluation(evaluation: Evaluation, grouped_by: str) -> list[str]:
     subject = "Baseline: six colour numbers" if evaluation.subject == "baseline" else f"Measured, {evaluation.subject}"
     figures = [f for f in evaluation.figures if " at confidence " not in f.name]
     return [
-        heading(f"{subject}, {evaluation.part} patients"),
+        heading(f"{subject}, {evaluation.part} {grouped_by}"),
         paragraph(
-            f"{evaluation.images} pictures of {evaluation.groups} patients, {evaluation.positives} positive; "
-            "95 % intervals by bootstrap over patients."
+            f"{evaluation.images} pictures of {evaluation.groups} {grouped_by}, {evaluation.positives} positive; "
+            f"95 % intervals by bootstrap over {grouped_by}."
         ),
         table(f"{subject}, {evaluation.part}", ("figure", "value"), [(f.name, f) for f in figures]),
         *_gain(evaluation),
@@ -162,7 +155,7 @@ def _coverage(evaluation: Evaluation) -> list[str]:
             "How much is answered when a confidence is asked for, and how well; at a coverage of a few percent an "
             "interval of width zero says that few pictures are left."
         ),
-        table(f"Coverage of {evaluation.subject}, {evaluation.part} patients", ("confidence", *columns), rows),
+        table(f"Coverage of {evaluation.subject}, {evaluation.part}", ("confidence", *columns), rows),
     ]
 
 

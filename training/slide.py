@@ -61,6 +61,20 @@ def join_slide(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> tu
     return mosaic, cells
 
 
+def slide_png(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> bytes:
+    """Return slide, score map and colour scale of one patient as a PNG; arguments and errors: :func:`join_slide`."""
+    drawn = draw_slide(*join_slide(samples, scores))
+    done, data = cv2.imencode(".png", drawn[..., ::-1])
+    if not done:
+        raise DatasetError(f"slide of {samples[0].group}: a picture of {drawn.shape} px could not be written as PNG.")
+    return data.tobytes()
+
+
+def has_place(sample: Sample) -> bool:
+    """Tell whether the file's name says where on the slide the patch was cut out."""
+    return _PLACE.search(sample.path.name) is not None
+
+
 def _place(sample: Sample) -> tuple[int, int]:
     found = _PLACE.search(sample.path.name)
     if found is None:

@@ -50,9 +50,7 @@ def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part
     Raises:
         DatasetError: a part would be empty.
     """
-    labels: dict[str, list[int]] = defaultdict(list)
-    for sample in samples:
-        labels[sample.group].append(sample.label)
+    labels = _labels(samples)
     rng = np.random.default_rng(plan.seed)
     most = LARGE * float(np.median([len(found) for found in labels.values()])) if labels else 0.0
     split = {group: Part.TRAIN for group, found in labels.items() if len(found) > most}
@@ -82,6 +80,49 @@ def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> lis
         served[part] += 1
         dealt.append(part)
     return dealt
+
+
+def folds_by_group(samples: Iterable[Sample], k: int, seed: int) -> tuple[dict[str, Part], ...]:
+    """Deal groups to ``k`` folds and return one split a fold: it tests, the next validates, the others train.
+
+    Each group is tested in exactly one split. Groups are sorted by their shares of the labels and dealt in runs
+    of ``k``, one a fold in shuffled order, so that folds hold about the same mix and counts differ by one at most.
+
+    Very large groups (:data:`LARGE`) are tested too, unlike in :func:`split_by_group`: here each fold's figures
+    are pooled before they are read, so no such group decides them alone, and a pool without them would say
+    nothing of them. They are dealt first, largest to smallest, so that no fold gets two before each has one.
+
+    Raises:
+        DatasetError: ``k`` is below 3, or there are fewer groups than folds.
+    """
+    labels = _labels(samples)
+    if k < 3:
+        raise DatasetError(f"found {k} folds, expected 3 or more: one tests, one validates, the rest trains; ask more.")
+    if len(labels) < k:
+        raise DatasetError(f"found {len(labels)} groups for {k} folds, expected one each at least; ask fewer folds.")
+    rng = np.random.default_rng(seed)
+    most = LARGE * float(np.median([len(found) for found in labels.values()]))
+    large = sorted((g for g in labels if len(labels[g]) > most), key=lambda g: (-len(labels[g]), g))
+    usual = sorted((_shares(labels[g]), rng.random(), g) for g in sorted(set(labels) - set(large)))
+    order = [*large, *(entry[-1] for entry in usual)]
+    fold_of: dict[str, int] = {}
+    for start in range(0, len(order), k):
+        fold_of |= dict(zip(order[start : start + k], rng.permutation(k).tolist(), strict=False))
+    parts = {0: Part.TEST, 1: Part.VALIDATION}
+    return tuple({g: parts.get((f - turn) % k, Part.TRAIN) for g, f in fold_of.items()} for turn in range(k))
+
+
+def _labels(samples: Iterable[Sample]) -> dict[str, list[int]]:
+    """Return group → the labels of its pictures."""
+    labels: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        labels[sample.group].append(sample.label)
+    return labels
+
+
+def _shares(labels: list[int]) -> tuple[float, ...]:
+    """Return the share of label 1, of label 2, …, as far as there are any; for two labels the share of positives."""
+    return tuple(labels.count(label) / len(labels) for label in range(1, max(labels) + 1))
 
 
 def select(samples: Iterable[Sample], split: Split, part: Part) -> tuple[Sample, ...]:

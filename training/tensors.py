@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import Head, ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError
+
+_LOG = logging.getLogger(__name__)
+MOST_NAMED = 20
+"""Pictures that are skipped are named up to this number; ``training audit`` lists them all."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,15 @@ class Tensors:
         return Tensors(*rows, samples, self.refused)
 
 
-def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str) -> Tensors:
+def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, strict: bool = False) -> Tensors:
     """Read and prepare ``samples``, skipping and naming what the runtime refuses.
 
+    Args:
+        label: what the samples are, for messages.
+        strict: skip nothing.
+
     Raises:
-        DatasetError: nothing is left.
+        DatasetError: nothing is left, or ``strict`` and a picture is refused.
     """
     images, colour, kept, refused = [], [], [], []
     for sample in tqdm(samples, desc=f"reading {label}", unit="image", disable=None, leave=False):
@@ -60,6 +69,8 @@ def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str) -> T
             continue
         colour.append(colour_numbers(picture.pixels))
         kept.append(sample)
+    if refused:
+        _report(refused, len(samples), label, strict=strict)
     if not kept:
         raise DatasetError(f"{label}: none of {len(samples)} pictures can be read; the first: {refused[:1]}")
     return Tensors(
@@ -70,6 +81,19 @@ def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str) -> T
         tuple(kept),
         tuple(refused),
     )
+
+
+def _report(refused: list[str], count: int, label: str, *, strict: bool) -> None:
+    found = f"{label}: {len(refused)} of {count} pictures cannot be read"
+    if strict:
+        raise DatasetError(f"{found}, expected none: {_first(refused, 5)}. Repair or remove them, or drop --strict.")
+    if len(refused) < count:  # where all are refused, an error says so
+        _LOG.warning("%s and are skipped: %s", found, _first(refused, MOST_NAMED))
+
+
+def _first(names: list[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def colour_numbers(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""``edge-bundle``: list, describe and verify models."""
+"""``edge-bundle``: list, describe, verify and test models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.bundle import Bundle, find, shipped
+from edge_runtime.cli import selftest
 from edge_runtime.cli.faults import stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.manifest import Evaluation, Manifest
@@ -15,9 +16,11 @@ from edge_runtime.records import canonical_json, to_dict
 
 _EXIT_CODES = """\b
 Exit status:
-  0    shown, or every file is whole
+  0    shown, every file is whole, or the self-test passed
+  1    the self-test found a step that differs here
   2    the command line cannot be used
-  3    the model cannot be trusted: missing, altered, or from a newer release"""
+  3    the model cannot be trusted: missing, altered, or from a newer release
+  4    no interpreter can run the self-test here"""
 
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,6 +56,9 @@ def verify(bundle: str) -> None:
         found: Bundle = find(bundle)
         count = found.verify()
         say(f"{found.where}: {count} files are the ones that bundle.json names.")
+
+
+main.add_command(selftest.command)
 
 
 def _describe(manifest: Manifest) -> str:

@@ -130,6 +130,37 @@ def test_linear_departs_from_linear_exact_by_at_most_one_level() -> None:
     assert far <= 1, f"LINEAR departs by {far} levels"
 
 
+def between(pixels: np.ndarray, result: int) -> np.ndarray:
+    """Return ``result`` rows, each between the two old ones whose centres enclose its own, in float64."""
+    place = np.clip((np.arange(result) + 0.5) * (len(pixels) / result) - 0.5, 0, len(pixels) - 1)
+    first = np.floor(place).astype(int)
+    share = (place - first).reshape(-1, *(1,) * (pixels.ndim - 1))
+    return pixels[first] * (1 - share) + pixels[np.minimum(first + 1, len(pixels) - 1)] * share
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_float_linear_lies_between_pixel_centres_and_is_neither_rounded_nor_clipped(channels: int) -> None:
+    """Places are rounded to float32: a step of 2**-23 of the side along each axis, times the largest contrast."""
+    rng = np.random.default_rng(34)
+    for i, pixels in enumerate(pictures(channels, 200)):
+        wide = pixels.astype(np.float32) * np.float32(11) - np.float32(900) if i % 2 else pixels
+        width, height = (int(side) for side in rng.integers(1, 90, 2))
+        found = ask(Resize(width, height, Interpolation.LINEAR, PixelType.FLOAT32), wide)
+        rows = between(wide.astype(np.float64), height)
+        expected = between(rows.swapaxes(0, 1), width).swapaxes(0, 1)
+        assert (found.dtype, found.shape) == (np.float32, (height, width, *pixels.shape[2:]))
+        limit = 255 * 11 * 2.0**-23 * (sum(pixels.shape[:2]) + 8)
+        assert np.abs(found - expected).max() <= limit, f"{pixels.shape}: {worst(found, expected)}, limit {limit:.2g}"
+
+
+def test_float_linear_leaves_its_picture_as_it_was() -> None:
+    pixels = np.random.default_rng(35).random((40, 30, 3), dtype=np.float32)
+    before = pixels.copy()
+    for size in ((7, 9), (30, 40), (30, 9), (61, 83)):
+        ask(Resize(*size, Interpolation.LINEAR, PixelType.FLOAT32), pixels)
+    assert np.array_equal(pixels, before)
+
+
 @pytest.mark.parametrize("result", PixelType)
 def test_nearest_is_pillows_nearest(result: PixelType) -> None:
     rng = np.random.default_rng(32)
@@ -152,10 +183,15 @@ def test_area_is_the_mean_of_the_covered_pixels(result: PixelType) -> None:
         assert np.abs(found - expected).max() <= tolerance, worst(found, expected)
 
 
+@pytest.mark.parametrize("result", PixelType)
 @pytest.mark.parametrize("interpolation", Interpolation)
-def test_a_picture_of_the_right_size_is_left_as_it_is(interpolation: Interpolation) -> None:
+def test_a_picture_of_the_right_size_is_left_as_it_is(interpolation: Interpolation, result: PixelType) -> None:
+    if (interpolation, result) == (Interpolation.LINEAR_EXACT, PixelType.FLOAT32):
+        return  # no such step
     pixels = next(p for p in pictures(3) if p.shape == (99, 101, 3))
-    assert np.array_equal(ask(Resize(101, 99, interpolation, PixelType.UINT8), pixels), pixels)
+    found = ask(Resize(101, 99, interpolation, result), pixels)
+    assert found.dtype == result.value
+    assert np.array_equal(found, pixels)
 
 
 def test_scale_divides_then_adds() -> None:

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from edge_runtime.bundle import find
+from edge_runtime.errors import ManifestError
+from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
 from edge_runtime.spec import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
+    CaseRule,
     Colour,
     ColourOrder,
     DecisionPolicy,
@@ -109,7 +113,7 @@ def test_every_other_preprocessing_has_another_contract() -> None:
         {"summary": "other words"},
         {"labels": ("b", "m"), "positive": ("m",)},
         {"head": Head.SOFTMAX},
-        {"policy": DecisionPolicy(0.1, 0.0)},
+        {"policy": DecisionPolicy(0.1, 0.0, 2.5, CaseRule(0.95, 3))},
         {"min_side_px": 20},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -158,6 +162,56 @@ def test_a_spec_that_cannot_be_meant_is_refused(case: str) -> None:
 def test_a_threshold_outside_0_to_1_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"found {name} .* expected 0..1"):
         dataclasses.replace(DecisionPolicy(0.5, 0.8), **{name: value})
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e-7, 1e7])
+def test_a_temperature_that_is_not_finite_and_over_0_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="found temperature"):
+        DecisionPolicy(0.5, 0.8, temperature=value)
+
+
+@pytest.mark.parametrize(("confidence", "count"), [(1.5, 1), (-0.1, 1), (float("nan"), 1), (0.8, 0), (0.8, -2)])
+def test_a_case_rule_that_makes_no_sense_is_refused(confidence: float, count: int) -> None:
+    with pytest.raises(ValueError, match=r"confidence of 0\.\.1 and a count of 1 or more"):
+        CaseRule(confidence, count)
+
+
+def test_a_policy_with_temperature_and_case_rule_reads_back_equal() -> None:
+    for case in (None, CaseRule(0.95, 3)):
+        full = spec(policy=DecisionPolicy(0.5, 0.8, 1.75, case))
+        assert from_json(ModelSpec, canonical_json(full), "doc") == full
+
+
+def test_a_policy_written_before_temperatures_reads_as_undivided_without_a_rule() -> None:
+    old = to_dict(spec())
+    old["policy"] = {"cutoff": 0.5, "confidence_floor": 0.8}
+    read = from_dict(ModelSpec, old, "doc")
+    assert read == spec()
+    assert (read.policy.temperature, read.policy.case) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"temperature": 0}, "doc.policy: policy: found temperature 0.0"),
+        ({"case": {"confidence": 0.9, "count": 0}}, r"doc.policy.case: .* a count of 1 or more"),
+        ({"case": {"confidence": 0.9}}, r"doc.policy.case: key 'count' is missing"),
+        ({"case": {"confidence": 0.9, "count": 2.0}}, r"doc.policy.case.count: found 2.0, expected a whole number"),
+        ({"case": []}, r"doc.policy.case: found \[\], expected an object"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_named_by_its_path(change: dict[str, Any], words: str) -> None:
+    value = to_dict(spec())
+    value["policy"] |= change
+    with pytest.raises(ManifestError, match=words):
+        from_dict(ModelSpec, value, "doc")
+
+
+def test_the_shipped_bundle_of_an_older_release_opens_and_its_embedded_specs_are_its_own() -> None:
+    bundle = find("idc-patch")
+    assert bundle.verify() == len(bundle.manifest.files)
+    assert bundle.manifest.spec.policy == DecisionPolicy(0.5, 0.8)
+    assert bundle.manifest.training is not None and bundle.manifest.training.policy == "as published"
 
 
 def test_a_step_that_cannot_be_meant_is_refused() -> None:

@@ -141,12 +141,12 @@ def test_a_network_without_int8_kernels_is_an_error_and_not_a_file(tmp_path: Pat
     assert not (tmp_path / "out.tflite").exists()
 
 
-def test_a_network_without_a_layer_named_logits_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_a_network_needs_no_layer_of_a_certain_name(tmp_path: Path) -> None:
     inputs = keras.Input((4, 4, 3))
-    keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs))).save(tmp_path / "model.keras")
-    with pytest.raises(ConversionError, match="No such layer: logits"):
-        in_own_process(to_onnx.write_float32, str(tmp_path / "model.keras"), str(tmp_path / "out.onnx"))
-    assert not (tmp_path / "out.onnx").exists()
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "model.keras")
+    in_own_process(to_onnx.write_float32, str(tmp_path / "model.keras"), str(tmp_path / "out.onnx"))
+    assert not SQUASHING & set(_onnx_operators(tmp_path / "out.onnx"))
 
 
 def test_the_phantom_network_has_the_layers_that_these_tests_count() -> None:

@@ -95,7 +95,7 @@ def test_without_data_parity_is_measured_on_the_calibration_pictures(
     for path in sorted(phantom_data.rglob("*.png"))[:40]:
         shutil.copy(path, folder)
     manifest = run_export(artifact, folder, None, tmp_path / "out")
-    assert manifest.parity_source == "40 of pictures in pictures; int8 ranges from 40 of pictures in pictures"
+    assert manifest.parity_source == "40 of pictures in pictures; int8 ranges from the same pictures"
     assert [row.images for row in manifest.parity] == [40] * 4
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from training.audit import SETS, audit, to_json
 from training.audit_picture import table
 from training.cli import main
-from training.datasets import mendeley
+from training.datasets import busi, mendeley
 from training.errors import DatasetError
 
 PLAIN, OTHER = "Density1Benign", "Density1Malignant"
@@ -142,6 +142,24 @@ def test_the_command_offers_every_set() -> None:
     assert set(getattr(offered, "choices", ())) == set(SETS)
 
 
+def test_busi_is_compared_once_and_its_clusters_are_its_groups(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "busi"
+    for number, name in ((1, "benign"), (2, "benign"), (1, "malignant")):
+        place = folder / busi.FOLDER / name / f"{name} ({number}).png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / mendeley.FOLDER / PLAIN / f"{number}.png", place)
+        shutil.copy(place, place.with_name(f"{name} ({number})_mask.png"))
+    monkeypatch.setattr(busi, "compare", None)  # the loader's own
+    report, (pair,) = audit("busi", folder)
+    assert len(report.clusters) == len(report.contradictions) == 1
+    assert report.across_groups == ()
+    assert pair.first.group == pair.second.group == "benign/benign (1).png"
+    assert "3 pictures of 2 clusters" in report.summary
+    assert "note: 3 lesion masks are not samples" in table(report)
+
+
 def test_phantoms_have_no_copies(phantom_data: Path) -> None:
     report, _ = audit("idc", phantom_data)
     assert report.clusters == ()
@@ -156,7 +174,7 @@ def test_patients_of_mendeley_do_not_straddle_and_two_files_stand_for_each_sourc
     shutil.copy(patients, root / mendeley.GROUPS)
     report, _ = audit("mendeley", root)
     assert (report.copies_per_source, len(report.clusters)) == ({2: 84}, 84)
-    assert (report.across_groups, report.contradictions, report.note) == ((), (), "")
+    assert (report.across_groups, report.contradictions, report.notes) == ((), (), ())
 
 
 @pytest.mark.shared

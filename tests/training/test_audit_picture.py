@@ -44,6 +44,6 @@ def test_no_pairs_make_no_sheet(tmp_path: Path) -> None:
 
 def test_a_long_list_is_cut_with_its_rest_counted() -> None:
     refused = tuple(f"{n}.png: image_format" for n in range(12))
-    report = Audit("busi", ("a",), "summary", "", 0.8, (), (), (), (), {}, (), (), (), refused)
+    report = Audit("busi", ("a",), "summary", (), 0.8, (), (), (), (), {}, (), (), (), refused)
     assert "    9.png: image_format\n    and 2 more" in table(report)
     assert "note:" not in table(report)

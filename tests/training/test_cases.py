@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from edge_runtime.decision import Decision, decide, decide_case
+from edge_runtime.spec import CaseRule, DecisionPolicy
 from training import evaluation
-from training.cases import CONFIDENCES, CaseRule, apply_rule, evaluate_cases, exact, fit_rule, patch_counts
+from training.cases import CONFIDENCES, apply_rule, decide_patients, evaluate_cases, exact, fit_rule, patch_counts
 from training.classwise import Outcome
 from training.errors import DatasetError
 from training.recipes.idc_patch import SPEC
@@ -44,7 +46,9 @@ def test_patches_are_counted_by_hand() -> None:
     assert found.names.tolist() == ["a", "b"]
     assert found.truth.tolist() == [False, True]
     assert found.counts.tolist() == [1, 2], "a sure benign patch must not count, nor an unsure malignant one"
-    assert patch_counts(outcome, 0.0).counts.tolist() == [1, 3]
+    assert found.answered.tolist() == [2, 3], "sure patches of either side"
+    assert patch_counts(outcome, 0.0).counts.tolist() == [1, 2], "a referred patch must not count"
+    assert patch_counts(outcome.under(DecisionPolicy(0.5, 0.0)), 0.0).counts.tolist() == [1, 3]
     assert apply_rule(outcome, CaseRule(0.95, 2)).tolist() == [False, True]
     assert apply_rule(outcome, CaseRule(0.95, 1)).tolist() == [True, True]
 
@@ -84,10 +88,29 @@ def test_a_rule_needs_both_kinds_of_patients_and_a_network_that_learned() -> Non
         fit_rule(_outcome([0.01, 0.999], [1, 0], ["a", "b"]))
 
 
-def test_rules_that_make_no_sense_are_refused() -> None:
-    for confidence, count in ((1.5, 1), (0.8, 0)):
-        with pytest.raises(ValueError, match="count of 1 or more"):
-            CaseRule(confidence, count)
+@pytest.mark.parametrize("policy", [DecisionPolicy(0.5, 0.0), DecisionPolicy(0.3, 0.9), DecisionPolicy(0.6, 0.8, 1.8)])
+def test_patients_are_decided_as_the_device_decides_picture_by_picture(policy: DecisionPolicy) -> None:
+    """Independent way: one verdict a patch, then one case a patient."""
+    outcome, rule = _patients(2, count=15).under(policy), CaseRule(0.9, 3)
+    verdicts = [decide(row, outcome.spec) for row in outcome.logits]
+    found = decide_patients(outcome, rule)
+    counts = patch_counts(outcome, rule.confidence)
+    for i, name in enumerate(counts.names):
+        own = [v for v, group in zip(verdicts, outcome.groups, strict=True) if group == name]
+        case = decide_case([v.decision for v in own], [v.confidence for v in own], rule)
+        assert found[i] == case
+        assert (counts.counts[i], counts.answered[i]) == (case.count, case.answered)
+        assert apply_rule(outcome, rule)[i] == (case.decision is Decision.POSITIVE)
+
+
+def test_a_referred_patient_is_neither_found_nor_cleared() -> None:
+    outcome = _outcome(
+        [0.99, 0.97, 0.6, 0.7, 0.02, 0.01, 0.4], [1, 1, 1, 0, 0, 0, 0], ["a", "a", "b", "c", "d", "d", "d"]
+    )
+    figures = {figure.name: figure.value for figure in evaluate_cases(outcome, CaseRule(0.95, 2)).figures}
+    assert figures["sensitivity"] == 0.5, "b is referred"
+    assert figures["specificity"] == 0.5, "c is referred"
+    assert figures["answered"] == 0.5
 
 
 def test_an_evaluation_equals_scipy_and_scikit_learn() -> None:
@@ -108,7 +131,7 @@ def test_an_evaluation_equals_scipy_and_scikit_learn() -> None:
 
 def test_without_negative_patients_specificity_is_left_out() -> None:
     found = evaluate_cases(_outcome([0.99, 0.9, 0.2], [1, 1, 1], ["a", "b", "c"]), CaseRule(0.8, 1))
-    assert [figure.name for figure in found.figures] == ["sensitivity"]
+    assert [figure.name for figure in found.figures] == ["sensitivity", "answered"]
 
 
 def test_two_of_two_are_not_called_certain() -> None:

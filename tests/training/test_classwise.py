@@ -7,9 +7,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn import metrics
 
-from edge_runtime.spec import Head
+from edge_runtime.decision import Decision
+from edge_runtime.spec import DecisionPolicy, Head
 from training import evaluation
 from training.classwise import METRICS, Outcome, evaluate_classes, sensitivity_at, side_names
 from training.confidence import expected_calibration_error
@@ -99,6 +101,20 @@ def test_further_figures_are_sensitivity_and_calibration_error() -> None:
     assert (error.value, error.low) == (pytest.approx(oracle, abs=5.1e-5), None)
 
 
+def test_an_outcome_under_another_policy_keeps_logits_and_divides_them_once() -> None:
+    outcome = _outcome()
+    warm = outcome.under(DecisionPolicy(0.5, 0.7, temperature=2.5))
+    twice = warm.under(DecisionPolicy(0.5, 0.7, temperature=2.5))
+    oracle = softmax(outcome.logits / 2.5, axis=1)
+    for found in (warm, twice):
+        np.testing.assert_array_equal(found.logits, outcome.logits)
+        np.testing.assert_allclose(found.scores, oracle, rtol=1e-12)
+        np.testing.assert_allclose(found.positive, oracle[:, 1::2].sum(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(found.confidence, oracle.max(axis=1), rtol=1e-12)
+    referred = np.array([decision is Decision.REFER for decision in warm.decisions])
+    np.testing.assert_array_equal(referred, oracle.max(axis=1) < 0.7)
+
+
 def test_sides_carry_a_labels_own_name_where_there_is_but_one() -> None:
     assert side_names(SPEC) == ("benign", "malignant")
     assert side_names(FOUR) == ("negative", "positive")
@@ -107,8 +123,8 @@ def test_sides_carry_a_labels_own_name_where_there_is_but_one() -> None:
 
 def test_an_outcome_that_contradicts_itself_is_refused() -> None:
     good = _outcome(10)
-    with pytest.raises(ValueError, match="not those of the logits"):
-        replace(good, logits=good.logits / 2)
+    with pytest.raises(ValueError, match="found shapes"):
+        replace(good, logits=good.logits[:, 1:])
     with pytest.raises(ValueError, match="found shapes"):
         replace(good, groups=good.groups[1:])
     with pytest.raises(ValueError, match=r"labels in 0\.\.3"):

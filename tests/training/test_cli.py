@@ -80,7 +80,7 @@ def test_a_fit_prints_the_measured_figures_and_where_the_artifact_is(phantom_dat
 def test_evaluate_as_json_says_again_what_the_fit_measured(phantom_data: Path, phantom_artifact: Path) -> None:
     result = _run("evaluate", phantom_artifact, "--data", phantom_data, "--part", "test", "--json")
     assert result.exit_code == 0, result.output
-    found = [from_dict(Evaluation, value) for value in json.loads(result.stdout)]
+    found = [from_dict(Evaluation, value) for value in json.loads(result.stdout)["evaluations"]]
     expected = [e for e in Artifact(phantom_artifact).measured().evaluations if e.part == "test"]
     assert [e.subject for e in found] == ["keras", "baseline"]
     for ours, theirs in zip(found, expected, strict=True):

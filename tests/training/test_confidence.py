@@ -37,7 +37,7 @@ def _calibrated(spec: ModelSpec, count: int, seed: int = 0) -> tuple[Floats, npt
     z = rng.normal(0, 2, (count, spec.outputs))
     if spec.head is Head.INDEPENDENT_SIGMOIDS:
         z[:, 1] = -z[:, 0]
-    scores = scores_of(z, spec.head)
+    scores = scores_of(z, spec)
     labels = (scores.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1)
     return z, labels.astype(np.int64)
 
@@ -53,7 +53,7 @@ def test_the_temperature_by_which_logits_were_spoilt_is_found(name: str, true: f
 def test_the_temperature_equals_another_optimiser_on_scikit_learns_loss() -> None:
     z, labels = _calibrated(THREE, 500, seed=3)
     z = 2.5 * z
-    oracle = minimize(lambda t: log_loss(labels, scores_of(z / t[0], Head.SOFTMAX)), [1.0], method="Nelder-Mead")
+    oracle = minimize(lambda t: log_loss(labels, scores_of(z / t[0], THREE)), [1.0], method="Nelder-Mead")
     assert fit_temperature(z, labels, THREE) == pytest.approx(oracle.x[0], rel=1e-3)
 
 
@@ -61,7 +61,7 @@ def test_the_temperature_equals_another_optimiser_on_scikit_learns_loss() -> Non
 def test_the_likelihood_equals_a_product_of_scores(name: str) -> None:
     spec = SPECS[name]
     z, labels = _calibrated(spec, 200, seed=1)
-    scores = scores_of(z, spec.head)
+    scores = scores_of(z, spec)
     own = np.log(scores[np.arange(200), labels])
     if spec.head is Head.INDEPENDENT_SIGMOIDS:
         own = own + np.log(1 - scores[np.arange(200), 1 - labels])

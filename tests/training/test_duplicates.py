@@ -10,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from training.datasets import Sample, busi, mendeley, mias
-from training.duplicates import SAME_SCAN, clusters, compare, contradictions
+from training.duplicates import SAME_SCAN, closure, clusters, compare, contradictions
 
 Image = NDArray[np.uint8]
 SIDE_PX = 240
@@ -128,6 +130,18 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_compared(tmp_path: 
 
 def test_nothing_to_compare_is_no_error() -> None:
     assert compare([]).clusters() == {}
+
+
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=14))
+def test_a_closure_is_what_repeated_squaring_of_the_links_reaches(links: list[tuple[int, int]]) -> None:
+    reach = np.eye(12, dtype=bool)
+    for one, two in links:
+        reach[one, two] = reach[two, one] = True
+    for _ in range(4):  # 2 ** 4 steps reach any of 12
+        reach = (reach.astype(int) @ reach.astype(int)) > 0
+    found = closure(map(str, range(12)), ((str(one), str(two)) for one, two in links))
+    assert found == {str(i): str(int(np.argmax(reach[i]))) for i in range(12)}
 
 
 @pytest.mark.shared

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from edge_runtime.decision import positive_scores
+from training import evaluation
 from training.evaluation import (
     CONFIDENCES,
     baseline_scores,
@@ -189,3 +190,15 @@ def test_the_baseline_finds_what_colour_alone_tells_and_nothing_where_it_tells_n
         train, test = _tensors(labels, ["p"] * 600, colour), _tensors(labels[::2], ["q"] * 300, colour[::2] + 0.5)
         found = metrics.roc_auc_score(test.labels, baseline_scores(train, test, SPEC))
         assert low <= found <= high, found
+
+
+def test_label_accuracy_and_macro_f1_are_scikit_learn_s() -> None:
+    from sklearn.metrics import accuracy_score, f1_score
+
+    rng = np.random.default_rng(4)
+    labels, predicted = rng.integers(0, 4, 60), rng.integers(0, 3, 60)
+    groups = np.array([f"{i // 3:02}" for i in range(60)])
+    found = {figure.name: figure for figure in evaluation._labels(labels, predicted, 5, groups)}
+    assert found["label accuracy"].value == pytest.approx(accuracy_score(labels, predicted), abs=1e-4)
+    assert found["macro F1"].value == pytest.approx(f1_score(labels, predicted, average="macro"), abs=1e-4)
+    assert evaluation._labels(labels % 2, predicted % 2, 2, groups) == []

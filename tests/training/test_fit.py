@@ -1,7 +1,10 @@
 """A fit leaves a whole artifact, the published networks are the published ones, and a seed decides the outcome."""
 
 import csv
+import shutil
 import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -10,16 +13,16 @@ import numpy as np
 import pytest
 
 import training.fit
-from edge_runtime.spec import Head
+from edge_runtime.spec import Head, ModelSpec
 from training.artifact import Artifact
-from training.datasets import idc
+from training.datasets import Dataset, Sample, idc
 from training.errors import ArtifactError, DatasetError, RecipeError
 from training.fit import fit
 from training.recipe import Adam, Plateau
 from training.recipes import RECIPES, find_recipe
 from training.recipes.idc_patch import IDC_PATCH, network
 from training.splits import Part, read_split, select
-from training.tensors import load_tensors
+from training.tensors import Tensors, load_tensors
 
 FILES = {"model.keras", "spec.json", "split.csv", "history.csv", "metrics.json"}
 PHANTOM = find_recipe("phantom-patch")
@@ -44,7 +47,7 @@ def test_an_artifact_holds_its_five_files_and_each_reads_back(fitted: Artifact, 
     assert subjects == [("validation", "keras"), ("validation", "baseline"), ("test", "keras"), ("test", "baseline")]
     dataset, split = idc.load(phantom_data), fitted.split()
     counted = {part.value: len(select(dataset.samples, split, part)) for part in Part}
-    assert measured.training.images == counted | {"refused": 0}
+    assert measured.training.images == counted | {"refused": 0, "contradicted": 0}
     assert measured.training.groups == {p.value: sum(v is p for v in split.values()) for p in Part}
     assert (measured.training.recipe, measured.training.epochs) == ("phantom-patch", 2)
     assert "not installed" not in measured.training.versions.values(), measured.training.versions
@@ -118,6 +121,47 @@ def test_pictures_that_cannot_be_read_leave_nothing_in_the_way_of_a_second_try(t
         with pytest.raises(DatasetError, match=r"none of .* pictures can be read"):
             fit(PHANTOM, tmp_path / "data", tmp_path / "out", epochs=1)
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_contradicted_pictures_are_tested_on_but_not_fitted_on_and_counted(
+    phantom_data: Path, fitted: Artifact, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split, whole = fitted.split(), idc.load(phantom_data)
+    first = {part: [s.name for s in select(whole.samples, split, part)][:3] for part in Part}
+    contradicted = frozenset(name for names in first.values() for name in names)
+    dataset = replace(whole, contradicted=contradicted, grouped_by="clusters", notes=("Know this.",))
+    read: dict[str, list[str]] = {}
+
+    def recipe_data(_: Path) -> Dataset:
+        return dataset
+
+    def spy(samples: Sequence[Sample], spec: ModelSpec, *, label: str, strict: bool) -> Tensors:
+        read[label] = [sample.name for sample in samples]
+        return load_tensors(samples, spec, label=label, strict=strict)
+
+    recipe = replace(PHANTOM, source=replace(PHANTOM.source, load=recipe_data))
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO", "training"):
+        patch.setattr(training.fit, "load_tensors", spy)
+        record = fit(recipe, phantom_data, tmp_path / "a", epochs=1).measured().training
+    for part in (Part.TRAIN, Part.VALIDATION):
+        assert not set(first[part]) & set(read[part.value]), part
+    assert set(first[Part.TEST]) <= set(read["test"])
+    assert record.images["contradicted"] == 6
+    assert sum(record.images.values()) == len(whole.samples)
+    assert record.split == "by clusters, stratified, seed 1; 20% validation, 20% test"
+    warning = "6 pictures are left out of fitting: they show the same thing as a picture of another label"
+    said = [(line.levelname, line.message) for line in caplog.records if line.name == "training.fit"]
+    assert said == [("INFO", dataset.summary()), ("INFO", "Know this."), ("WARNING", warning)]
+
+
+def test_strict_refuses_a_picture_that_cannot_be_read_and_leaves_nothing_behind(
+    phantom_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(phantom_data, tmp_path / "data")
+    sorted((tmp_path / "data").rglob("*.png"))[7].write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"1 of \d+ pictures cannot be read, expected none: .*drop --strict"):
+        fit(PHANTOM, tmp_path / "data", tmp_path / "out", epochs=1, strict=True)
+    assert not any((tmp_path / "out").iterdir())
 
 
 def test_a_split_written_by_a_fit_covers_every_patient_of_the_data(fitted: Artifact, phantom_data: Path) -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from training.errors import DatasetError
-from training.floor import FLOORS, confidence_floor, effective_size, intraclass_correlation, upper_bound
+from training.floor import (
+    FLOORS,
+    confidence_floor,
+    effective_size,
+    intraclass_correlation,
+    lowest_max_error,
+    upper_bound,
+)
 
 SIMULATIONS = 200
 DELTA = 0.05
@@ -125,7 +132,17 @@ def test_where_no_floor_will_do_nothing_is_answered_and_it_says_so() -> None:
     assert found.method.startswith("No floor reached.")
 
 
+@pytest.mark.parametrize(("patients", "spread"), [(10, 0.5), (33, 1.0), (80, 0.0)])
+def test_the_lowest_rate_is_where_floors_begin_to_be_found(patients: int, spread: float) -> None:
+    confidence, correct, groups = _draw(np.random.default_rng(1), patients, spread)
+    lowest = lowest_max_error(confidence, correct, groups)
+    assert 0 < lowest < 1
+    assert confidence_floor(confidence, correct, groups, lowest + 1e-9).coverage > 0
+    assert confidence_floor(confidence, correct, groups, lowest - 1e-6).coverage == 0
+
+
 def test_a_single_patient_proves_nothing() -> None:
+    assert lowest_max_error(np.full(500, 0.99), np.ones(500, dtype=bool), np.full(500, "p")) == 1.0
     found = confidence_floor(np.full(500, 0.99), np.ones(500, dtype=bool), np.full(500, "p"), 0.2)
     assert found.coverage == 0
 

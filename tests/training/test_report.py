@@ -12,8 +12,10 @@ import pytest
 
 from edge_runtime.manifest import Evaluation, Figure, TrainingRecord
 from training import evaluation
+from training.case_report import CaseReport
 from training.classwise import Outcome, evaluate_classes
 from training.evaluation import GAIN, evaluate_scores
+from training.leak import LeakTable
 from training.markup import Picture
 from training.recipes.idc_patch import SPEC
 from training.report import Page, report_html, write_report
@@ -102,13 +104,13 @@ def test_the_page_is_well_formed_and_needs_neither_script_nor_network(page: Page
 def test_every_table_is_there_with_its_rows(page: Page) -> None:
     tables = _Page(report_html(page)).tables
     assert {name: len(rows) - 1 for name, rows in tables.items()} == {
-        "Patients and pictures": 3,
+        "Groups and pictures": 3,
         "Published claim, and what holds on patients never seen": 3,
         "Each label against the rest": 2,
         "Negative against positive": 2,
         "Operating point and calibration": 2,
         "Measured, keras, test": 10,
-        "Coverage of keras, test patients": 5,
+        "Coverage of keras, test": 5,
         "Baseline: six colour numbers, test": 1,
     }
     assert all(len({len(row) for row in rows}) == 1 for rows in tables.values())
@@ -178,6 +180,31 @@ def test_without_pictures_and_claims_the_page_still_stands(page: Page) -> None:
     bare = replace(page, pictures=(), training=replace(page.training, claims=()))
     parsed = _Page(report_html(bare))
     assert "None published." in parsed.text and "Pictures," not in parsed.text
+
+
+def test_the_head_states_the_temperature_and_how_thresholds_were_chosen(page: Page) -> None:
+    text = _Page(report_html(page)).text
+    assert "Temperature 1: logits are as the network gives them." in text
+    assert f"How these thresholds were chosen: {page.training.policy}." in text
+    fitted = replace(
+        page,
+        spec=replace(SPEC, policy=replace(SPEC.policy, temperature=1.37)),
+        training=replace(page.training, policy="On validation patients; sensitivity .95."),
+    )
+    text = _Page(report_html(fitted)).text
+    assert "Temperature 1.37: logits are divided by it before any score." in text
+    assert "How these thresholds were chosen: On validation patients; sensitivity .95.\n" in text
+
+
+def test_a_measured_leak_and_patients_have_their_sections_and_others_have_none(page: Page) -> None:
+    titles = ("The leak, measured", "Patients from patches")
+    assert not any(title in report_html(page) for title in titles)
+    leak = LeakTable("idc-patch", (Figure("accuracy", 0.889),), "files", (), "", "python -m training leak x", {})
+    cases = CaseReport(None, "No rule: too few.")
+    full = _Page(report_html(replace(page, leak=leak, cases=cases)))
+    assert all(title in full.text for title in titles)
+    assert "No rule: too few." in full.text and "python -m training leak x" in full.text
+    assert full.tables["The leak, measured"][1] == ["accuracy", "0.889"]
 
 
 def test_the_file_is_written_whole_over_an_older_one(page: Page, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from training.datasets import Sample
 from training.errors import DatasetError
-from training.slide import PATCH_PX, draw_slide, join_slide
+from training.slide import PATCH_PX, draw_slide, has_place, join_slide, slide_png
 
 
 def _cut(
@@ -75,3 +75,16 @@ def test_a_drawing_shows_slide_and_map_side_by_side(tmp_path: Path) -> None:
     lightness = [panel[150 + 300 * row, 150 + 300 * column].sum() for row in range(3) for column in range(2)]
     assert lightness[:5] == sorted(lightness[:5]), "lightness must rise with the score"
     assert panel[750, 450].tolist() == [225] * 3, "a missing cell is light grey"
+
+
+def test_the_png_holds_the_drawing_pixel_for_pixel(tmp_path: Path) -> None:
+    samples, scores = _cut(_random_slide(100, 150), tmp_path)
+    decoded = cv2.imdecode(np.frombuffer(slide_png(samples, scores), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert np.array_equal(decoded[..., ::-1], draw_slide(*join_slide(samples, scores)))
+
+
+def test_only_names_that_say_a_place_have_one(tmp_path: Path) -> None:
+    samples, _ = _cut(_random_slide(50, 50), tmp_path)
+    assert has_place(samples[0])
+    assert not has_place(Sample("benign (1).png", tmp_path / "benign (1).png", 0, "77"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from training.datasets import Sample
 from training.errors import ArtifactError, DatasetError
 from training.recipes.idc_patch import IDC_PATCH
-from training.splits import LARGE, Part, SplitPlan, read_split, select, split_by_group, write_split
+from training.splits import LARGE, Part, SplitPlan, folds_by_group, read_split, select, split_by_group, write_split
 
 PLAN = SplitPlan(validation=0.15, test=0.25, seed=7)
 COHORTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=12, max_size=60)
@@ -142,3 +142,61 @@ def test_a_split_file_that_says_something_else_is_refused(tmp_path: Path, text: 
 def test_a_missing_split_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"missing; .* Fit the recipe again"):
         read_split(tmp_path / "split.csv")
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(COHORTS, st.integers(3, 7), st.integers(0, 2**31))
+def test_every_patient_is_tested_once_validates_once_and_trains_otherwise(
+    cohort: list[tuple[int, int]], k: int, seed: int
+) -> None:
+    folds = folds_by_group(_samples(cohort), k, seed)
+    assert len(folds) == k
+    for patient in (str(10000 + i) for i in range(len(cohort))):
+        dealt = Counter(split[patient] for split in folds)
+        assert dealt == {Part.TEST: 1, Part.VALIDATION: 1, Part.TRAIN: k - 2}
+    sizes = [sum(part is Part.TEST for part in split.values()) for split in folds]
+    assert max(sizes) - min(sizes) <= 1, sizes
+    for split, following in zip(folds, (*folds[1:], folds[0]), strict=True):
+        tested_next = {group for group, part in following.items() if part is Part.TEST}
+        assert {group for group, part in split.items() if part is Part.VALIDATION} == tested_next
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_folds_hold_the_same_mix_of_malignancy(seed: int) -> None:
+    """Random folds of 32 such patients differ by about .2 between the extremes of five."""
+    samples = _samples(_cohort(160, seed))
+    share = {g: np.mean([s.label for s in samples if s.group == g]) for g in {s.group for s in samples}}
+    folds = folds_by_group(samples, 5, seed)
+    means = [float(np.mean([share[g] for g, part in split.items() if part is Part.TEST])) for split in folds]
+    assert max(means) - min(means) < 0.06, means
+
+
+def test_folds_hold_the_same_mix_of_three_labels() -> None:
+    """One picture a patient, as most of BUSI: 50, 30 and 20 patients of a label give 10, 6 and 4 a fold."""
+    labels = [0] * 50 + [1] * 30 + [2] * 20
+    samples = [Sample(f"{i}.png", Path("-"), label, f"{i:03}") for i, label in enumerate(labels)]
+    for split in folds_by_group(samples, 5, seed=2):
+        assert Counter(s.label for s in select(samples, split, Part.TEST)) == {0: 10, 1: 6, 2: 4}
+
+
+def test_very_large_patients_are_tested_too_and_no_fold_gets_two_before_each_has_one() -> None:
+    samples = _samples([(10, 5)] * 40 + [(300, 100 + i) for i in range(5)])
+    large = {str(10000 + patient) for patient in range(40, 45)}
+    for split in folds_by_group(samples, 5, seed=1):
+        assert len(large & {group for group, part in split.items() if part is Part.TEST}) == 1
+
+
+def test_folds_depend_on_seed_and_data_but_not_on_the_order() -> None:
+    samples = _samples(_cohort(60, seed=3))
+    folds = folds_by_group(samples, 5, seed=0)
+    assert folds_by_group(samples[::-1], 5, seed=0) == folds
+    assert folds_by_group(samples, 5, seed=1) != folds
+
+
+@pytest.mark.parametrize(
+    ("patients", "k", "told"),
+    [(9, 2, "found 2 folds, expected 3 or more"), (4, 5, "found 4 groups for 5 folds"), (0, 3, "found 0 groups")],
+)
+def test_too_few_folds_or_patients_for_them_are_refused(patients: int, k: int, told: str) -> None:
+    with pytest.raises(DatasetError, match=told):
+        folds_by_group(_samples([(3, 3)] * patients), k, seed=0)

@@ -13,9 +13,12 @@ import training.tensors
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import Colour, ColourOrder, DecisionPolicy, Head, Interpolation, ModelSpec, PixelType, Resize
+from training.augmentation import Augmentation
+from training.batches import Batches
 from training.datasets import Sample, idc
 from training.errors import DatasetError
 from training.recipes.idc_patch import SPEC
+from training.splits import SplitPlan, split_by_group
 from training.tensors import balanced_index, colour_numbers, load_tensors, targets
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=80).map(np.array)
@@ -126,3 +129,65 @@ def test_nothing_but_refused_pictures_is_an_error_that_names_the_first(tmp_path:
     samples = [Sample(f"{i}.png", _picture(tmp_path / f"{i}.png", 50, 1), 0, "1") for i in range(3)]
     with pytest.raises(DatasetError, match=r"train: none of 3 pictures can be read; the first: .*0\.png: image_too_sm"):
         load_tensors(samples, SPEC, label="train")
+
+
+def _some_unreadable(folder: Path, broken: int) -> list[Sample]:
+    whole = [Sample("whole.png", _picture(folder / "whole.png", 50, 50), 0, "1")]
+    return whole + [Sample(f"{i}.png", _picture(folder / f"{i}.png", 50, 1), 0, "1") for i in range(broken)]
+
+
+def test_skipped_pictures_are_counted_and_named_in_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_tensors(_some_unreadable(tmp_path, 22), SPEC, label="train")
+    (warning,) = caplog.records
+    assert (warning.levelname, warning.name) == ("WARNING", "training.tensors")
+    assert warning.message.startswith("train: 22 of 23 pictures cannot be read and are skipped: 0.png: image_too_small")
+    assert warning.message.endswith("19.png: image_too_small and 2 more")
+
+
+def test_pictures_that_can_all_be_read_warn_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_tensors(_some_unreadable(tmp_path, 0), SPEC, label="train", strict=True)
+    assert caplog.records == []
+
+
+def test_strict_names_the_first_five_that_cannot_be_read_and_the_count(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"train: 7 of 8 pictures cannot be read, expected none: 0\.png: ") as found:
+        load_tensors(_some_unreadable(tmp_path, 7), SPEC, label="train", strict=True)
+    assert "4.png: image_too_small and 2 more" in str(found.value)
+    assert "5.png" not in str(found.value)
+
+
+def test_two_splits_of_one_seed_are_equal_and_of_another_are_not(phantom_data: Path) -> None:
+    samples = idc.load(phantom_data).samples
+    one, again, other = (split_by_group(samples, SplitPlan(0.2, 0.2, seed)) for seed in (1, 1, 2))
+    assert one == again
+    assert one != other
+
+
+def _first_batches(images: np.ndarray, seed: int, epoch: int) -> list[np.ndarray]:
+    """Pictures and targets of the first two batches of an epoch that is begun with."""
+    both = Augmentation(flips=True, quarter_turns=True)
+    batches = Batches(images, images[:, 0, 0, :1], batch=8, seed=seed, augmentation=both, epoch=epoch)
+    return [array for i in range(2) for array in batches[i]]
+
+
+def test_two_batches_of_one_seed_are_equal_in_every_value_and_of_another_are_not() -> None:
+    images = np.random.default_rng(0).random((40, 6, 6, 3), dtype=np.float32)
+    for epoch in (0, 1):
+        one, again, other = (_first_batches(images, seed, epoch) for seed in (1, 1, 2))
+        for found, expected, different in zip(one, again, other, strict=True):
+            np.testing.assert_array_equal(found, expected)
+            assert not np.array_equal(found, different)
+    assert not np.array_equal(_first_batches(images, 1, 0)[0], _first_batches(images, 1, 1)[0])
+
+
+def test_batches_that_begin_at_an_epoch_are_those_that_a_run_through_comes_to() -> None:
+    images = np.random.default_rng(0).random((40, 6, 6, 3), dtype=np.float32)
+    both = Augmentation(flips=True, quarter_turns=True)
+    run = Batches(images, images[:, 0, 0, :1], batch=8, seed=3, augmentation=both)
+    for _ in range(4):
+        run.on_epoch_end()
+    reached = [array for i in range(2) for array in run[i]]
+    for found, expected in zip(_first_batches(images, 3, 4), reached, strict=True):
+        np.testing.assert_array_equal(found, expected)

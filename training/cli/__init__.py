@@ -9,11 +9,16 @@ import click
 
 from edge_runtime.errors import EdgeError
 from training.cli.audit import audit
+from training.cli.crossvalidate import crossvalidate
+from training.cli.decide import decide
 from training.cli.evaluate import evaluate
 from training.cli.fit import fit
+from training.cli.leak import leak
 from training.cli.list_recipes import list_recipes
 from training.cli.phantoms import phantoms
+from training.cli.preview import preview
 from training.cli.samples import samples
+from training.cli.slide import slide
 from training.errors import TrainingError
 
 
@@ -33,5 +38,10 @@ def main() -> None:
     """Train published breast-imaging classifiers and measure them on patients never seen."""
 
 
-for command in (list_recipes, fit, evaluate, audit, samples, phantoms):
+for command in (
+    *(list_recipes, preview, audit),
+    *(fit, crossvalidate, leak),
+    *(decide, evaluate, slide),
+    *(samples, phantoms),
+):
     main.add_command(command)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from training.artifact import Artifact
 from training.cli.options import FOLDER
 from training.cli.tables import table_of
+
+if TYPE_CHECKING:
+    from training.measure import Measurement
 
 
 @click.command()
@@ -21,21 +25,39 @@ from training.cli.tables import table_of
     show_default=True,
     help="Which patients; 'all' takes every patient in DATA, for data that the model never saw.",
 )
-@click.option("--out", type=FOLDER, help="Folder for metrics.json and report.html with curves and tables.")
+@click.option("--out", type=FOLDER, help="Folder for metrics.json, report.html with curves and tables, and slide.png.")
+@click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(artifact: Path, data: Path, part: str, out: Path | None, as_json: bool) -> None:
+def evaluate(artifact: Path, data: Path, part: str, out: Path | None, strict: bool, as_json: bool) -> None:
     """Measure ARTIFACT on held-out patients, beside the baseline of six colour numbers."""
     from training.measure import measure_artifact, to_json
 
     opened = Artifact(artifact)
-    measurement = measure_artifact(opened, data, part)
+    measurement = measure_artifact(opened, data, part, strict=strict)
     if out is not None:
         from training.page import write_page
 
-        write_page(out, opened, measurement, f"python -m training evaluate {artifact} --data {data} --part {part}")
+        tail = " --strict" if strict else ""
+        command = f"python -m training evaluate {artifact} --data {data} --part {part}{tail} --out {out}"
+        write_page(out, opened, measurement, command)
         click.echo(f"report: {out / 'report.html'}", err=True)
-    if as_json:
-        click.echo(to_json(measurement.evaluations))
-        return
+    click.echo(to_json(measurement) if as_json else _text(measurement))
+
+
+def _text(measurement: Measurement) -> str:
+    from training.case_report import rule_text
+    from training.classwise import side_names
+
+    groups = measurement.dataset.grouped_by
+    lines = []
     for evaluation in measurement.evaluations:
-        click.echo(table_of(evaluation))
+        lines.append(table_of(evaluation, groups))
+    cases = measurement.cases
+    if cases is not None and cases.evaluation is not None:
+        found = cases.evaluation
+        lines += [
+            f"patients from patches on {measurement.part}: {found.patients} patients, {found.positives} positive",
+            f"  rule: {rule_text(found.rule, side_names(measurement.outcome.spec)[1])}",
+            *(f"  {figure.name:36} {figure.text()}" for figure in found.figures),
+        ]
+    return "\n".join([*lines, *([f"  {cases.basis}"] if cases is not None else [])])

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from training.artifact import Artifact
 from training.cli.options import FOLDER
 from training.cli.tables import table_of
 from training.recipes import find_recipe
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count."""
 
 
 @click.command()
@@ -19,12 +27,41 @@ from training.recipes import find_recipe
 @click.option(
     "--weights", metavar="imagenet|PATH", help="Pretrained backbone of a transfer recipe; without it, random weights."
 )
-def fit(recipe: str, data: Path, out: Path, epochs: int | None, weights: str | None) -> None:
+@click.option("--resume", is_flag=True, help="Continue the interrupted fit in --out after its last whole epoch.")
+@click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
+def fit(
+    recipe: str, data: Path, out: Path, epochs: int | None, weights: str | None, resume: bool, strict: bool
+) -> None:
     """Fit RECIPE and write model.keras, spec.json, split.csv, history.csv and metrics.json."""
     chosen = find_recipe(recipe)
-    from training.fit import fit as run_fit  # here, so that the other commands start without a framework
+    try:
+        from training.fit import fit as run_fit  # here, so that the other commands start without a framework
 
-    artifact = run_fit(chosen, data, out, epochs=epochs, weights=weights)
+        with _said_on_stderr():
+            artifact = run_fit(chosen, data, out, epochs=epochs, weights=weights, resume=resume, strict=strict)
+    except KeyboardInterrupt:
+        click.echo(_how_to_go_on(Artifact(out)), err=True)
+        sys.exit(INTERRUPTED)
     for evaluation in artifact.measured().evaluations:
         click.echo(table_of(evaluation))
     click.echo(f"artifact: {artifact.folder}")
+
+
+def _how_to_go_on(artifact: Artifact) -> str:
+    if artifact.interrupted:
+        return "interrupted; the same command with --resume goes on after the last whole epoch."
+    return "interrupted; nothing was begun: the same command starts anew."
+
+
+@contextmanager
+def _said_on_stderr() -> Iterator[None]:
+    """Print what training logs, from level INFO on, as bare lines on stderr."""
+    logger, handler = logging.getLogger("training"), logging.StreamHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

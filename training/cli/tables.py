@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import Evaluation
+from typing import TYPE_CHECKING
+
+from edge_runtime.manifest import Evaluation, Figure
+
+if TYPE_CHECKING:
+    from training.leak import LeakTable
 
 
-def table_of(evaluation: Evaluation) -> str:
-    """Return one evaluation as lines, a figure each with its interval."""
+def table_of(evaluation: Evaluation, groups: str = "patients") -> str:
+    """Return one evaluation as lines, a figure each with its interval; ``groups`` is what was drawn, in the plural."""
     head = (
-        f"{evaluation.subject} on {evaluation.part}: {evaluation.images} pictures of {evaluation.groups} patients, "
-        f"{evaluation.positives} positive; 95 % intervals by bootstrap over patients"
+        f"{evaluation.subject} on {evaluation.part}: {evaluation.images} pictures of {evaluation.groups} {groups}, "
+        f"{evaluation.positives} positive; 95 % intervals by bootstrap over {groups}"
     )
-    rows = [
-        f"  {f.name:36} {f.value:.3f}" + (f"  [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else "")
-        for f in evaluation.figures
-    ]
-    return "\n".join([head, *rows])
+    return "\n".join([head, *(_row(figure) for figure in evaluation.figures)])
+
+
+def leak_table(table: LeakTable) -> str:
+    """Return a leak table as lines: the claim, then each fit."""
+    lines = [f"{table.recipe}: {table.copies}", "published claim", *(_row(claim) for claim in table.claims)]
+    for row in table.rows:
+        lines.append(
+            f"{row.split}: {row.train_images} files fitted on, {row.test_images} tested, {row.shared_groups} patients "
+            f"on both sides, {row.epochs} epochs; 95 % intervals by bootstrap over patients"
+        )
+        lines += [_row(figure) for figure in row.figures]
+    return "\n".join(lines)
+
+
+def _row(figure: Figure) -> str:
+    return f"  {figure.name:36} {figure.text()}"

@@ -15,13 +15,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, Sample
-from training.duplicates import SAME_SCAN, clusters
+from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
+from training.duplicates import SAME_SCAN, Comparison, compare
 from training.errors import DatasetError
+from training.groups import comparison_notes, contradicted_names
 
 FOLDER = "Dataset_BUSI_with_GT"
 LABELS = ("benign", "malignant", "normal")
 _NAME = re.compile(r"(?P<stem>(?P<label>benign|malignant|normal) \([1-9]\d*\))(?P<mask>_mask(_[1-9]\d*)?)?\.png")
+_GROUPS = "no patient is named: groups are pictures of one scan, and a patient's other scans may be elsewhere"
 _SHOWN = 5
 
 
@@ -29,16 +31,36 @@ def load(root: Path) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
     A sample's group is its cluster of near-same pictures, called by the first one's name; to find them all
-    pictures are decoded. Pictures that cannot be decoded are a group each, so that reading them names them.
+    pictures are decoded and compared, once. Pictures that cannot be decoded are a group each, so that
+    reading them names them.
 
     Raises:
-        DatasetError: no such folder, no pictures, pictures without a mask, masks without a picture, or a
-            file whose name and folder contradict each other; all faults are counted, the first five named.
+        DatasetError: no such folder, no pictures, an empty class folder, pictures without a mask, masks
+            without a picture, or a file whose name and folder contradict each other; all faults are counted,
+            the first five named.
     """
-    samples, passed_over = _scan(_find(root))
-    found = clusters(samples, SAME_SCAN)
-    grouped = (replace(sample, group=found.get(sample.name, sample.name)) for sample in samples)
-    return Dataset(_find(root), LABELS, tuple(grouped), passed_over)
+    dataset = read(root)
+    return clustered(dataset, compare(dataset.samples, SAME_SCAN))
+
+
+def read(root: Path) -> Dataset:
+    """Do what :func:`load` does, but leave each picture a group of its own: nothing is decoded."""
+    folder = _find(root)
+    samples, passed_over, masks = _scan(folder)
+    notes = (f"{masks} lesion masks are not samples", *absent_labels(LABELS, samples))
+    return Dataset(folder, LABELS, samples, passed_over, grouped_by="pictures", notes=notes)
+
+
+def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
+    """Group what :func:`read` returned by the clusters of a comparison at ``SAME_SCAN``."""
+    found = comparison.clusters()
+    return replace(
+        dataset,
+        samples=tuple(replace(sample, group=found.get(sample.name, sample.name)) for sample in dataset.samples),
+        grouped_by="clusters of near-same pictures",
+        contradicted=contradicted_names(comparison),
+        notes=(*dataset.notes, _GROUPS, *comparison_notes(comparison)),
+    )
 
 
 def masks_of(sample: Sample) -> tuple[Path, ...]:
@@ -49,11 +71,6 @@ def masks_of(sample: Sample) -> tuple[Path, ...]:
         if (match := _NAME.fullmatch(path.name)) and match["mask"] and match["stem"] == sample.path.stem
     )
     return tuple(sorted(found, key=lambda path: (len(path.name), path.name)))
-
-
-def note(dataset: Dataset) -> str:
-    """Return what to know of the groups of any BUSI data set."""
-    return "no patient is named: groups are pictures of one scan, and a patient's other scans may be elsewhere"
 
 
 def _find(root: Path) -> Path:
@@ -67,8 +84,8 @@ def _find(root: Path) -> Path:
     )
 
 
-def _scan(folder: Path) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """Return the pictures, each a group of its own, and the names of files that are not PNG."""
+def _scan(folder: Path) -> tuple[tuple[Sample, ...], tuple[str, ...], int]:
+    """Return the pictures, each a group of its own, the names of files that are not PNG, and the count of masks."""
     samples: list[Sample] = []
     masks: list[str] = []
     passed_over: list[str] = []
@@ -86,21 +103,20 @@ def _scan(folder: Path) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
             samples.append(Sample(name, path, LABELS.index(match["label"]), name))
     names = [sample.name for sample in samples]
     faults += _unmatched(names, masks, "has no mask") + _unmatched(masks, names, "is missing, its mask is there")
-    _refuse(folder, faults, len(samples))
-    return tuple(sorted(samples)), tuple(passed_over)
+    faults += empty_folders(folder, tuple(folder / label for label in LABELS), ".png")
+    _refuse(folder, faults)
+    return tuple(sorted(samples)), tuple(passed_over), len(masks)
 
 
 def _unmatched(names: Iterable[str], others: Iterable[str], fault: str) -> list[str]:
     return [f"{name}: the picture {fault}" for name in sorted(set(names) - set(others))]
 
 
-def _refuse(folder: Path, faults: list[str], pictures: int) -> None:
+def _refuse(folder: Path, faults: list[str]) -> None:
     if faults:
         shown = "\n  ".join(faults[:_SHOWN])
         raise DatasetError(
-            f"{folder}: {len(faults)} files do not fit the published layout <label>/<label> (<number>).png with "
+            f"{folder}: {len(faults)} places do not fit the published layout <label>/<label> (<number>).png with "
             f"<label>/<label> (<number>)_mask.png; the first:\n  {shown}\n"
             "Unpack the archive again, or move these files away."
         )
-    if not pictures:
-        raise DatasetError(f"{folder}: found no picture, expected <label>/<label> (1).png. Unpack the archive again.")

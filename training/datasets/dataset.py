@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,30 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Return one line: pictures, groups, and pictures by label."""
-        counts = Counter(sample.label for sample in self.samples)
-        by_label = ", ".join(f"{counts[i]} {label}" for i, label in enumerate(self.labels))
-        groups = len({sample.group for sample in self.samples})
-        tail = f"; {len(self.passed_over)} files passed over" if self.passed_over else ""
-        return f"{len(self.samples)} pictures of {groups} {self.grouped_by} ({by_label}){tail}"
+        """Return one line: pictures and groups, then both by label; a group of several labels counts in each."""
+        pictures = Counter(sample.label for sample in self.samples)
+        labels_of: dict[str, set[int]] = defaultdict(set)
+        for sample in self.samples:
+            labels_of[sample.group].add(sample.label)
+        groups = Counter(label for found in labels_of.values() for label in found)
+        by_label = ", ".join(f"{label} {pictures[i]} of {groups[i]}" for i, label in enumerate(self.labels))
+        several = sum(len(found) > 1 for found in labels_of.values())
+        tail = f"; {several} {self.grouped_by} hold more than one label" if several else ""
+        tail += f"; {len(self.passed_over)} files passed over" if self.passed_over else ""
+        return f"{len(self.samples)} pictures of {len(labels_of)} {self.grouped_by} ({by_label}){tail}"
+
+
+def absent_labels(labels: tuple[str, ...], samples: tuple[Sample, ...]) -> tuple[str, ...]:
+    """Return a note that names the labels of which there is no picture; none if each has one."""
+    present = {sample.label for sample in samples}
+    absent = [label for i, label in enumerate(labels) if i not in present]
+    return (f"no picture is labelled {', '.join(absent)}: nothing can be learnt of it here",) if absent else ()
+
+
+def empty_folders(root: Path, folders: tuple[Path, ...], suffix: str) -> list[str]:
+    """Return one line for each folder that is there and holds no file with ``suffix``, at any depth."""
+    return [
+        f"{folder.relative_to(root).as_posix()}: the folder is there and holds no {suffix} file"
+        for folder in folders
+        if folder.is_dir() and not any(path.is_file() for path in folder.rglob(f"*{suffix}"))
+    ]

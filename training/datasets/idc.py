@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, Sample
+from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
 from training.errors import DatasetError
 
 FOLDER = "IDC_regular_ps50_idx5"
@@ -28,8 +28,8 @@ def load(root: Path) -> Dataset:
     Files that are not PNG are passed over and counted.
 
     Raises:
-        DatasetError: no such folder, no patients, or files whose name, folder and label contradict
-            each other; all faults are counted and the first five named.
+        DatasetError: no such folder, no patients, an empty patient or class folder, or files whose name,
+            folder and label contradict each other; all faults are counted and the first five named.
     """
     folder = _find(root)
     faults: list[str] = []
@@ -45,17 +45,9 @@ def load(root: Path) -> Dataset:
             samples.append(sample)
         else:
             faults.append(sample)
-    faults += _contradictions(samples)
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} files do not fit the published layout "
-            f"<patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png; the first:\n  {shown}\n"
-            "Unpack the archive again, or move these files away."
-        )
-    if not samples:
-        raise DatasetError(f"{folder}: found no patch, expected <patient>/<0|1>/*.png. Unpack the archive again.")
-    return Dataset(folder, LABELS, tuple(sorted(samples)), tuple(passed_over))
+    _refuse(folder, faults + _contradictions(samples) + empty_folders(folder, _classes(folder), ".png"))
+    found = tuple(sorted(samples))
+    return Dataset(folder, LABELS, found, tuple(passed_over), notes=absent_labels(LABELS, found))
 
 
 def _find(root: Path) -> Path:
@@ -70,11 +62,23 @@ def _find(root: Path) -> Path:
     )
 
 
+def _patients(folder: Path) -> list[Path]:
+    """Return the patients' folders; the archive's own copy of the whole set beside them is left out."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdigit())
+
+
 def _files(folder: Path) -> Iterator[Path]:
-    """Walk ``<patient>/<label>/<file>``; the archive's own copy of the whole set beside it is left out."""
-    for patient in sorted(folder.iterdir()):
-        if patient.is_dir() and patient.name.isdigit():
-            yield from sorted(path for path in patient.rglob("*") if path.is_file())
+    """Walk ``<patient>/<label>/<file>``."""
+    for patient in _patients(folder):
+        yield from sorted(path for path in patient.rglob("*") if path.is_file())
+
+
+def _classes(folder: Path) -> tuple[Path, ...]:
+    """Return the class folders, and the patients without any."""
+    found: list[Path] = []
+    for patient in _patients(folder):
+        found += sorted(entry for entry in patient.iterdir() if entry.is_dir()) or [patient]
+    return tuple(found)
 
 
 def _sample(name: str, path: Path) -> Sample | str:
@@ -102,3 +106,13 @@ def _contradictions(samples: list[Sample]) -> list[str]:
         if first is not sample:
             faults.append(f"{sample.name}: the same place is labelled otherwise in {first.name}")
     return faults
+
+
+def _refuse(folder: Path, faults: list[str]) -> None:
+    if faults:
+        shown = "\n  ".join(faults[:_SHOWN])
+        raise DatasetError(
+            f"{folder}: {len(faults)} places do not fit the published layout "
+            f"<patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png; the first:\n  {shown}\n"
+            "Unpack the archive again, or move these files away."
+        )

@@ -6,7 +6,7 @@ of one woman, are one group.
 
 The archive names no patient. ``mendeley-groups.csv`` does, with a header and one line a source: ``source_id,
 label,laterality,view,acr,birads,patient_group``. Without it each source is a group of its own, and two
-views of one breast may stand on both sides of a split: :func:`note`.
+views of one breast may stand on both sides of a split; a note says so.
 
 Source: Huang & Lin 2020, doi 10.17632/x7bvzv6cvr.1; INbreast: Moreira et al. 2012, Acad Radiol 19:236.
 """
@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import csv
 import enum
-import logging
 import re
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, Sample
+from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
 from training.errors import DatasetError
 
 FOLDER = "INbreast Dataset"
@@ -28,7 +27,7 @@ LABELS = tuple(f"Density{density}{kind}" for density in range(1, 5) for kind in 
 _NAME = re.compile(r"(?P<source>\d+)( \((?P<copy>[1-9]\d*)\))?\.png")
 _UNKNOWN = "source "
 _SHOWN = 5
-_LOG = logging.getLogger(__name__)
+_NOTE = f"no {GROUPS} found: each source is a group, and one patient's may stand on both sides of a split"
 
 
 class Variant(enum.Enum):
@@ -67,11 +66,12 @@ def load(root: Path, *, groups: Path | None = None) -> Dataset:
             samples.append(sample)
         else:
             faults.append(sample)
-    _refuse(folder, faults + _contradictions(samples), len(samples))
-    dataset = Dataset(folder, LABELS, tuple(sorted(samples)), tuple(passed_over))
-    if note(dataset):
-        _LOG.warning("%s: %s", root, note(dataset))
-    return dataset
+    faults += empty_folders(folder, tuple(folder / label for label in LABELS), ".png")
+    _refuse(folder, faults + _contradictions(samples))
+    found = tuple(sorted(samples))
+    notes = (*((_NOTE,) if patients is None else ()), *absent_labels(LABELS, found))
+    grouped_by = "sources" if patients is None else "patients"
+    return Dataset(folder, LABELS, found, tuple(passed_over), grouped_by, notes=notes)
 
 
 def source_of(sample: Sample) -> str:
@@ -84,13 +84,6 @@ def variant_of(sample: Sample) -> Variant:
     match = _NAME.fullmatch(sample.path.name)
     copy = match["copy"] if match else None
     return {None: Variant.PLAIN, "2": Variant.CLAHE}.get(copy, Variant.AUGMENTED)
-
-
-def note(dataset: Dataset) -> str:
-    """Return what to know of the groups: a warning if they are sources, else nothing."""
-    if not any(sample.group.startswith(_UNKNOWN) for sample in dataset.samples):
-        return ""
-    return f"no {GROUPS} found: each source is a group, and one patient's may stand on both sides of a split"
 
 
 def _find(root: Path) -> Path:
@@ -114,11 +107,19 @@ def _patients(root: Path, groups: Path | None) -> dict[str, tuple[str, str]] | N
         return None
     with path.open(encoding="utf-8", newline="") as lines:
         try:
-            return {row["source_id"]: (row["label"], row["patient_group"]) for row in csv.DictReader(lines)}
+            rows = [(row["source_id"], (row["label"], row["patient_group"])) for row in csv.DictReader(lines)]
         except KeyError as error:
             raise DatasetError(
                 f"{path}: found no column {error}, expected source_id, label and patient_group. Restore the file."
             ) from None
+    known = dict(rows)
+    twice = sorted({source for source, who in rows if known[source] != who})
+    if twice:
+        raise DatasetError(
+            f"{path}: found {len(twice)} sources with two labels or patients, the first {twice[0]}; expected one "
+            "line a source. Restore the file."
+        )
+    return known
 
 
 def _sample(name: str, path: Path, patients: dict[str, tuple[str, str]] | None) -> Sample | str:
@@ -148,12 +149,10 @@ def _contradictions(samples: list[Sample]) -> list[str]:
     return faults
 
 
-def _refuse(folder: Path, faults: list[str], pictures: int) -> None:
+def _refuse(folder: Path, faults: list[str]) -> None:
     if faults:
         shown = "\n  ".join(faults[:_SHOWN])
         raise DatasetError(
-            f"{folder}: {len(faults)} files do not fit the published layout <Density1..4><Benign|Malignant>/"
+            f"{folder}: {len(faults)} places do not fit the published layout <Density1..4><Benign|Malignant>/"
             f"<source>.png; the first:\n  {shown}\nUnpack the archive again, or move these files away."
         )
-    if not pictures:
-        raise DatasetError(f"{folder}: found no picture, expected <Density1Benign …>/*.png. Unpack the archive again.")

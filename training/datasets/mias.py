@@ -18,7 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, Sample
+from training.datasets.dataset import Dataset, Sample, absent_labels
 from training.errors import DatasetError
 
 FOLDER = "all-mias"
@@ -77,7 +77,8 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
     absent = sorted(set(known) - {sample.path.stem for sample in samples})
     missing = [f"{reference}.pgm: named in {INFO}, not in the folder" for reference in absent]
     _refuse(folder, faults + (missing if strict else []), len(samples))
-    return Dataset(folder, LABELS, tuple(sorted(samples)), tuple(passed_over + missing))
+    found = tuple(sorted(samples))
+    return Dataset(folder, LABELS, found, tuple(passed_over + missing), notes=absent_labels(LABELS, found))
 
 
 def lesions(sample: Sample) -> tuple[Lesion, ...]:
@@ -105,9 +106,13 @@ def _read_info(path: Path) -> tuple[dict[str, tuple[Lesion, ...]], list[str]]:
         if not words:
             continue
         try:
-            known[words[0]] += _lesion(words)
+            found = _lesion(words)
         except ValueError as error:
             faults.append(f"{INFO} line {number}: found {line.strip()!r}, {error}")
+            continue
+        if words[0] in known and bool(known[words[0]]) != bool(found):
+            faults.append(f"{INFO} line {number}: {words[0]} is NORM in one line and has a lesion in another")
+        known[words[0]] += found
     return {reference: tuple(found) for reference, found in known.items()}, faults
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from training.datasets import busi
+from training.datasets import Sample, busi
+from training.duplicates import SAME_SCAN, Comparison, compare
 from training.errors import DatasetError
 
 
@@ -66,10 +68,67 @@ def test_the_same_scan_under_two_labels_is_one_group(root: Path) -> None:
     assert len(set(groups.values())) == 4
 
 
-def test_a_truncated_picture_is_a_group_of_its_own_and_left_to_reading(root: Path) -> None:
+def test_both_names_of_a_scan_under_two_labels_are_contradicted_and_stay_samples(root: Path) -> None:
+    _write(root / busi.FOLDER, "malignant/malignant (9).png", seed=1)
+    _write(root / busi.FOLDER, "malignant/malignant (9)_mask.png", seed=99)
+    dataset = busi.load(root)
+    assert dataset.contradicted == {"malignant/malignant (9).png", "benign/benign (12).png"}
+    assert dataset.contradicted <= {s.name for s in dataset.samples}
+    assert any(note.startswith("2 pictures in 1 near-same pairs") for note in dataset.notes), dataset.notes
+
+
+def test_the_same_scan_twice_under_one_label_contradicts_nothing(root: Path) -> None:
+    _write(root / busi.FOLDER, "benign/benign (9).png", seed=1)
+    _write(root / busi.FOLDER, "benign/benign (9)_mask.png", seed=99)
+    assert busi.load(root).contradicted == frozenset()
+
+
+def test_masks_are_counted_and_the_summary_speaks_of_clusters(root: Path) -> None:
+    _write(root / busi.FOLDER, "benign/benign (1)_mask_1.png", seed=99)
+    dataset = busi.load(root)
+    assert dataset.notes[0] == "5 lesion masks are not samples"
+    assert dataset.summary() == (
+        "4 pictures of 4 clusters of near-same pictures (benign 2 of 2, malignant 1 of 1, normal 1 of 1)"
+    )
+
+
+def test_pictures_are_compared_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[float] = []
+
+    def counted(samples: Iterable[Sample], threshold: float) -> Comparison:
+        calls.append(threshold)
+        return compare(samples, threshold)
+
+    monkeypatch.setattr(busi, "compare", counted)
+    busi.load(root)
+    assert calls == [SAME_SCAN]
+
+
+def test_reading_alone_decodes_nothing_and_leaves_each_picture_a_group(root: Path) -> None:
+    for path in (root / busi.FOLDER).rglob("*.png"):
+        path.write_bytes(b"")
+    assert [s.group for s in busi.read(root).samples] == [s.name for s in busi.read(root).samples]
+
+
+def test_a_truncated_picture_among_many_is_named_in_a_note_and_a_group_of_its_own(root: Path) -> None:
     path = root / busi.FOLDER / "normal" / "normal (7).png"
     path.write_bytes(path.read_bytes()[:200])
-    assert busi.load(root).samples[-1].group == "normal/normal (7).png"
+    dataset = busi.load(root)
+    assert dataset.samples[-1].group == "normal/normal (7).png"
+    assert "1 pictures cannot be read and were not compared: normal/normal (7).png: image_truncated" in dataset.notes
+
+
+def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
+    for path in (root / busi.FOLDER / "normal").iterdir():
+        path.unlink()
+    (root / busi.FOLDER / "normal" / "Thumbs.db").write_bytes(b"x")
+    with pytest.raises(DatasetError, match=r"1 places do not fit.*\n  normal: the folder is there and holds no \.png"):
+        busi.load(root)
+
+
+def test_a_class_folder_that_is_not_there_is_a_note(root: Path) -> None:
+    shutil.rmtree(root / busi.FOLDER / "normal")
+    assert "no picture is labelled normal: nothing can be learnt of it here" in busi.load(root).notes
 
 
 def test_other_files_are_passed_over_and_counted(root: Path) -> None:
@@ -99,7 +158,7 @@ def test_each_fault_is_named(root: Path, name: str, told: str) -> None:
 def test_all_faults_are_counted_and_five_named(root: Path) -> None:
     for number in range(20, 27):
         _write(root / busi.FOLDER, f"normal/normal ({number}).png")
-    with pytest.raises(DatasetError, match=r"7 files do not fit") as caught:
+    with pytest.raises(DatasetError, match=r"7 places do not fit") as caught:
         busi.load(root)
     assert str(caught.value).count("has no mask") == 5
 
@@ -110,7 +169,7 @@ def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no folder named benign"):
         busi.load(tmp_path)
     (tmp_path / "benign").mkdir()
-    with pytest.raises(DatasetError, match=r"found no picture"):
+    with pytest.raises(DatasetError, match=r"benign: the folder is there and holds no \.png"):
         busi.load(tmp_path)
 
 
@@ -123,3 +182,6 @@ def test_the_published_pictures(published: Callable[[str], Path]) -> None:
     sizes = Counter(Counter(s.group for s in dataset.samples).values())
     assert sum(n for size, n in sizes.items() if size > 1) == 105
     assert sizes[1] == 345
+    # Seven pairs over twelve pictures carry two labels, all of .94 and more: see test_duplicates.
+    assert len(dataset.contradicted) == 12
+    assert dataset.notes[0] == "590 lesion masks are not samples"

@@ -54,18 +54,30 @@ def test_files_that_are_not_png_are_passed_over_and_counted(tmp_path: Path) -> N
     _lay(tmp_path, *GOOD, "10253/0/Thumbs.db", "9036/notes.txt")
     found = idc.load(tmp_path)
     assert found.passed_over == ("10253/0/Thumbs.db", "9036/notes.txt")
-    assert found.summary() == "4 pictures of 2 patients (3 benign, 1 malignant); 2 files passed over"
+    assert found.summary() == (
+        "4 pictures of 2 patients (benign 3 of 2, malignant 1 of 1); 1 patients hold more than one label; "
+        "2 files passed over"
+    )
 
 
 def test_the_summary_says_nothing_of_files_passed_over_when_there_are_none(tmp_path: Path) -> None:
     _lay(tmp_path, *GOOD)
-    assert idc.load(tmp_path).summary() == "4 pictures of 2 patients (3 benign, 1 malignant)"
+    assert "passed over" not in idc.load(tmp_path).summary()
 
 
-def test_a_patient_without_patches_is_no_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("empty", ["8867", "8867/0", "10253/2"])
+def test_a_patient_or_class_folder_that_is_there_but_empty_is_named(tmp_path: Path, empty: str) -> None:
     folder = _lay(tmp_path, *GOOD)
-    (folder / "8867" / "0").mkdir(parents=True)
-    assert {s.group for s in idc.load(tmp_path).samples} == {"10253", "9036"}
+    (folder / empty).mkdir(parents=True)
+    with pytest.raises(
+        DatasetError, match=rf"1 places do not fit.*\n  {empty}: the folder is there and holds no \.png"
+    ):
+        idc.load(tmp_path)
+
+
+def test_a_label_without_any_patch_is_a_note(tmp_path: Path) -> None:
+    _lay(tmp_path, GOOD[0], GOOD[2])
+    assert idc.load(tmp_path).notes == ("no picture is labelled malignant: nothing can be learnt of it here",)
 
 
 def test_a_missing_folder_is_named_with_what_was_expected_and_what_to_do(tmp_path: Path) -> None:
@@ -94,7 +106,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_patients_without_a_single_patch_are_refused(tmp_path: Path) -> None:
     folder = _lay(tmp_path)
     (folder / "10253" / "0").mkdir(parents=True)
-    with pytest.raises(DatasetError, match="found no patch, expected <patient>"):
+    with pytest.raises(DatasetError, match=r"10253/0: the folder is there and holds no \.png"):
         idc.load(tmp_path)
 
 
@@ -117,7 +129,7 @@ def test_a_name_that_contradicts_its_folder_is_refused_and_explained(tmp_path: P
     with pytest.raises(DatasetError) as caught:
         idc.load(tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"{folder}: 1 files do not fit the published layout <patient>/<0|1>/")
+    assert message.startswith(f"{folder}: 1 places do not fit the published layout <patient>/<0|1>/")
     assert f"{bad}: {says}" in message
     assert "Unpack the archive again, or move these files away." in message
 
@@ -135,6 +147,6 @@ def test_all_faults_are_counted_and_the_first_five_named(tmp_path: Path) -> None
     with pytest.raises(DatasetError) as caught:
         idc.load(tmp_path)
     message = str(caught.value)
-    assert "8 files do not fit" in message
+    assert "8 places do not fit" in message
     named = [name for name in bad if name in message]
     assert named == bad[:5]

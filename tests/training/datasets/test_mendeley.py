@@ -1,8 +1,7 @@
-"""Mendeley mammograms: eight labels, variants of a source together, patients from the list or a warning."""
+"""Mendeley mammograms: eight labels, variants of a source together, patients from the list or a note."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +42,8 @@ def test_labels_are_density_by_malignancy_and_groups_are_patients(root: Path) ->
     assert dataset.labels[:3] == ("Density1Benign", "Density1Malignant", "Density2Benign")
     assert len(dataset.labels) == 8
     assert [(s.label, s.group) for s in dataset.samples] == [(0, "7")] * 2 + [(1, "7")] * 2 + [(7, "8")] * 2
-    assert mendeley.note(dataset) == ""
+    assert dataset.grouped_by == "patients"
+    assert not any(mendeley.GROUPS in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,30 @@ def test_the_list_is_found_in_the_parent_or_given(root: Path, tmp_path: Path) ->
     assert mendeley.load(root, groups=elsewhere).samples == expected
 
 
-def test_without_a_list_sources_are_groups_and_a_warning_says_so(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_list_sources_are_groups_and_a_note_says_so(root: Path) -> None:
     (root / mendeley.GROUPS).unlink()
-    with caplog.at_level(logging.WARNING):
-        dataset = mendeley.load(root)
+    dataset = mendeley.load(root)
     assert [s.group for s in dataset.samples[:3]] == ["source 111", "source 111", "source 222"]
-    assert "one patient's may stand on both sides of a split" in mendeley.note(dataset)
-    assert mendeley.note(dataset) in caplog.text
+    assert dataset.grouped_by == "sources"
+    assert "one patient's may stand on both sides of a split" in dataset.notes[0]
+    assert "6 pictures of 3 sources" in dataset.summary()
+
+
+def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
+    (root / mendeley.FOLDER / "Density3Benign").mkdir()
+    with pytest.raises(DatasetError, match=r"1 places do not fit.*\n  Density3Benign: the folder is there"):
+        mendeley.load(root)
+
+
+def test_class_folders_that_are_not_there_are_a_note(root: Path) -> None:
+    (note,) = mendeley.load(root).notes
+    assert note.startswith("no picture is labelled Density2Benign, Density2Malignant, Density3Benign, ")
+
+
+def test_a_source_with_two_patients_in_the_list_is_refused(root: Path) -> None:
+    _list(root, *ROWS, "111,Density1Benign,R,CC,1,2,8")
+    with pytest.raises(DatasetError, match="found 1 sources with two labels or patients, the first 111"):
+        mendeley.load(root)
 
 
 def test_other_files_are_passed_over_and_counted(root: Path) -> None:
@@ -87,7 +104,7 @@ def test_other_files_are_passed_over_and_counted(root: Path) -> None:
 )
 def test_each_fault_is_named(root: Path, name: str, told: str) -> None:
     _put(root, name)
-    with pytest.raises(DatasetError, match=rf"1 files do not fit[^\n]*\n[^\n]*{told}"):
+    with pytest.raises(DatasetError, match=rf"1 places do not fit[^\n]*\n[^\n]*{told}"):
         mendeley.load(root)
 
 
@@ -100,14 +117,14 @@ def test_a_source_under_two_labels_is_a_fault_without_a_list_too(root: Path) -> 
 
 def test_an_empty_patient_is_a_fault(root: Path) -> None:
     _list(root, *ROWS[:2], "333,Density4Malignant,L,CC,4,5,")
-    with pytest.raises(DatasetError, match=r"2 files.*\n.*no patient_group for source 333"):
+    with pytest.raises(DatasetError, match=r"2 places.*\n.*no patient_group for source 333"):
         mendeley.load(root)
 
 
 def test_all_faults_are_counted_and_five_named(root: Path) -> None:
     for number in range(7):
         _put(root, f"Density3Benign/{900 + number}.png")
-    with pytest.raises(DatasetError, match=r"7 files") as caught:
+    with pytest.raises(DatasetError, match=r"7 places") as caught:
         mendeley.load(root)
     assert str(caught.value).count("no patient_group") == 5
 
@@ -126,7 +143,7 @@ def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no folder named Density1Benign"):
         mendeley.load(tmp_path)
     (tmp_path / "Density1Benign").mkdir()
-    with pytest.raises(DatasetError, match=r"found no picture"):
+    with pytest.raises(DatasetError, match=r"Density1Benign: the folder is there and holds no"):
         mendeley.load(tmp_path)
 
 
@@ -135,3 +152,4 @@ def test_the_published_pictures(published: Callable[[str], Path], patients: Path
     dataset = mendeley.load(published("mendeley"), groups=patients)
     assert Counter(mendeley.variant_of(s) for s in dataset.samples) == {Variant.PLAIN: 84, Variant.CLAHE: 84}
     assert len({s.group for s in dataset.samples}) == 41
+    assert (dataset.notes, dataset.contradicted) == ((), frozenset())

@@ -99,6 +99,13 @@ def test_a_line_that_cannot_be_read_is_a_fault(root: Path, line: str, told: str)
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize("lines", [("mdb001 G NORM",), ("mdb006 G NORM", "mdb006 G CIRC B 1 2 3")])
+def test_a_picture_that_is_normal_in_one_line_and_not_in_another_is_a_fault(root: Path, lines: tuple[str, ...]) -> None:
+    _info(root, *LINES, *lines)
+    with pytest.raises(DatasetError, match=rf"line {6 + len(lines)}: mdb00\d is NORM in one line and has a lesion"):
+        mias.load(root)
+
+
 def test_all_faults_are_counted_and_five_named(root: Path) -> None:
     for number in range(100, 107):
         (root / mias.FOLDER / f"mdb{number}.pgm").write_bytes(b"x")

@@ -1,0 +1,120 @@
+"""``edge-bundle selftest``: does this machine answer as the one that made the bundle?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from edge_runtime.bundle import find
+from edge_runtime.certificate import Certificate, Check, Step
+from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
+from edge_runtime.cli.output import say
+from edge_runtime.errors import UsageError
+from edge_runtime.manifest import Manifest
+from edge_runtime.predictor import DEFAULT_MODEL
+from edge_runtime.records import to_dict
+from edge_runtime.selftest import selftest
+
+_EXIT_CODES = """\b
+Exit status:
+  0    every step that could run gives what it gave where the bundle was made
+  1    a step differs, or an installed interpreter does not run the model
+  2    the command line cannot be used
+  3    the model cannot be trusted, or its bundle holds no golden vectors
+  4    no interpreter is installed that can run the model"""
+
+_COUNTED = {Step.TENSOR: "pictures", Step.LOGITS: "logits", Step.DECISION: "decisions"}
+_PACKAGES = {  # with which the exporting machine ran the same file
+    "litert": "ai-edge-litert",
+    "tflite": "ai-edge-litert",
+    "onnxruntime": "onnxruntime",
+}
+
+
+@click.command("selftest", epilog=_EXIT_CODES)
+@click.argument("bundle", metavar="[NAME|FOLDER|ZIP]", default=DEFAULT_MODEL)
+@click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the certificate.")
+def command(bundle: str, json_file: str | None) -> None:
+    """Replay a bundle's golden pictures here: bytes, tensor, logits, decision.
+
+    Nothing leaves this machine; without --json nothing is written.
+    """
+    with stops_command():
+        found = find(bundle)
+        certificate = selftest(found)
+        if json_file is not None:
+            _save(certificate, Path(json_file))
+        say(describe(certificate))
+        for check in certificate.failed():
+            click.echo(f"failed: {_where(check)}: {_finding(check)} {remedy(check, found.manifest)}", err=True)
+    if not certificate.passed:
+        sys.exit(EXIT_SOME_FAILED)
+
+
+def describe(certificate: Certificate) -> str:
+    """Return the certificate as text: the machine, a line a check, and what was not run."""
+    machine = certificate.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    lines = [
+        f"bundle    {certificate.bundle} {certificate.version}, contract {certificate.contract[:12]}",
+        f"machine   {machine.processor} ({machine.architecture}), {machine.system}",
+        f"software  Python {machine.python}, {versions}",
+    ]
+    lines += [f"{check.step.value:9} {_where(check):40} {_finding(check)}" for check in certificate.checks]
+    lines += [f"not run   {missing.file:40} install: {missing.remedy}" for missing in certificate.not_run]
+    return "\n".join([*lines, f"result    {'passed' if certificate.passed else 'FAILED'}, {certificate.date}"])
+
+
+def remedy(check: Check, manifest: Manifest) -> str:
+    """Return what to do about a check that did not pass."""
+    made_with = manifest.toolchain
+    if check.problem:
+        return "Mend or uninstall that interpreter, then test again."
+    if check.step is Step.TENSOR:
+        numpy, opencv = made_with.get("numpy", "?"), made_with.get("opencv-python-headless", "?")
+        return (
+            f"Do not use the answers: the model sees other pixels here. The bundle was made with numpy {numpy} and "
+            f"opencv-python-headless {opencv}; install those, then test again."
+        )
+    package = _PACKAGES[check.runtime or "litert"]
+    return (
+        f"Do not use the answers of this interpreter here. The bundle was made with {package} "
+        f"{made_with.get(package, '?')}; install that, or take another --backend, then test again."
+    )
+
+
+def _where(check: Check) -> str:
+    on = f" on {check.runtime}" if check.runtime else ""
+    return check.subject + on
+
+
+def _finding(check: Check) -> str:
+    """Say in words what a check found."""
+    if check.problem:
+        return f"does not run: {check.problem}"
+    if check.differing == 0:
+        return f"same ({check.values} {_COUNTED[check.step]})"
+    if check.step is Step.DECISION:
+        return f"DIFFERS: {check.differing} of {check.values} decisions, the first of {check.picture}."
+    return f"{'differs' if check.passed else 'DIFFERS'} {_amount(check)}"
+
+
+def _amount(check: Check) -> str:
+    by = "by no number" if check.difference is None or check.largest is None else f"by up to {check.largest:.3g}"
+    if check.step is Step.TENSOR and check.difference == 0:
+        by = "outside the sampled values (another SHA-256)"
+    counted = f"{check.differing} of {check.values} {_COUNTED[check.step]}"
+    judged = "none" if check.difference is None else f"{check.difference:.3g}"
+    return f"in {counted} {by} (judged: {judged}, tolerance {check.tolerance:.3g}), most in {check.picture}."
+
+
+def _save(certificate: Certificate, path: Path) -> None:
+    """Write the certificate as JSON (docs/certificate.schema.json)."""
+    text = json.dumps(to_dict(certificate), indent=2, allow_nan=False) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: found no way to write there ({error.strerror}), expected a new file.") from None

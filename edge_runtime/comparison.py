@@ -1,0 +1,117 @@
+"""One step of a self-test against the golden vectors: how much differs, where most, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import Runtime
+from edge_runtime.certificate import Check, Step
+from edge_runtime.decision import Decision
+from edge_runtime.golden import Golden, Logits, digest, sample
+from edge_runtime.manifest import FileEntry, Format, Manifest, Precision
+from edge_runtime.spec import MinMax, ModelSpec, PixelType
+
+FLOAT_STEPS = 1e-6
+"""Tensors after a float32 step, relative to max(1, |value|): eight units in the last place."""
+
+
+def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: ModelSpec) -> Check:
+    """Hold tensors, float32 N×H×W×C, against the golden ones.
+
+    uint8 steps give the same bits everywhere, so there the SHA-256 of whole tensors decides. Float32 steps may be
+    added up in another order; there the sampled values decide.
+    """
+    same = np.array([bool((digest(t) == d).all()) for t, d in zip(tensors, golden.digests, strict=True)])
+    found = np.stack([sample(tensor) for tensor in tensors])
+    worst = _relative(found, golden.samples).max(axis=1)
+    tolerance = FLOAT_STEPS if _floating(spec) else 0.0
+    return Check(
+        step=Step.TENSOR,
+        subject="pictures",
+        runtime=None,
+        values=len(same),
+        differing=int((~same).sum()),
+        difference=_number(worst.max()),
+        tolerance=tolerance,
+        largest=_number(_absolute(found, golden.samples).max()),
+        keras_difference=None,
+        picture=None if same.all() else golden.names[int(np.argmax(np.where(same, -1.0, worst)))],
+        problem="",
+        passed=bool(same.all()) or (tolerance > 0 and bool(worst.max() <= tolerance)),
+    )
+
+
+def compare_logits(golden: Golden, entry: FileEntry, runtime: Runtime, found: Logits, tolerance: float) -> Check:
+    """Hold one file's logits, float32 N×outputs, against those that it gave on the exporting machine."""
+    stored = golden.logits[entry.name]
+    apart = _absolute(found, stored)
+    judged = _relative(found, stored).max() if entry.precision is Precision.FLOAT32 else apart.mean()
+    differing = int((found != stored).sum())
+    return Check(
+        step=Step.LOGITS,
+        subject=entry.name,
+        runtime=runtime.value,
+        values=stored.size,
+        differing=differing,
+        difference=_number(judged),
+        tolerance=tolerance,
+        largest=_number(apart.max()),
+        keras_difference=_number(_absolute(found, golden.keras).max()),
+        picture=golden.names[int(apart.max(axis=1).argmax())] if differing else None,
+        problem="",
+        passed=bool(judged <= tolerance),
+    )
+
+
+def compare_decisions(golden: Golden, form: Format, runtime: Runtime, found: Sequence[Decision]) -> Check:
+    """Hold the predictor's decisions against those that the same format gave on the exporting machine."""
+    stored = golden.decisions[form]
+    differ = [name for name, a, b in zip(golden.names, found, stored, strict=True) if a is not b]
+    return Check(
+        step=Step.DECISION,
+        subject="pictures",
+        runtime=runtime.value,
+        values=len(stored),
+        differing=len(differ),
+        difference=float(len(differ)),
+        tolerance=0.0,
+        largest=float(len(differ)),
+        keras_difference=None,
+        picture=differ[0] if differ else None,
+        problem="",
+        passed=not differ,
+    )
+
+
+def logit_tolerance(entry: FileEntry, manifest: Manifest) -> float:
+    """Return how far a file's logits may stray here from those on the exporting machine.
+
+    float32: the spec's parity tolerance, the largest relative |Δ|. int8: mean |Δ|, twice what parity measured between
+    the file and the Keras model at export, since there and here int8 may be rounded to either side of it. The mean,
+    because single pictures are rounded far off: a limit that holds them would let other weights pass. A file that
+    parity did not measure may not stray at all.
+    """
+    if entry.precision is Precision.FLOAT32:
+        return manifest.spec.tolerance.float32_logit_max
+    return max((2.0 * row.logit_mean for row in manifest.parity if row.file == entry.name), default=0.0)
+
+
+def _floating(spec: ModelSpec) -> bool:
+    """Tell whether a step computes in float32 with more than one rounding."""
+    return any(isinstance(s, MinMax) or getattr(s, "result", None) is PixelType.FLOAT32 for s in spec.steps)
+
+
+def _absolute(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:
+    return np.abs(found.astype(np.float64) - stored)
+
+
+def _relative(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:
+    return np.asarray(_absolute(found, stored) / np.maximum(1.0, np.abs(stored)))
+
+
+def _number(value: np.floating) -> float | None:
+    """Return a difference to four digits, None for NaN and infinity, which JSON has not."""
+    return float(f"{float(value):.4g}") if np.isfinite(value) else None

@@ -1,0 +1,152 @@
+"""Golden vectors replayed on this very machine: bytes → tensor → logits → decision, without TensorFlow.
+
+The bundle holds pictures and what they gave where it was made. Each step is repeated here, by the code that
+answers pictures, on every interpreter that is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import FORMAT, REMEDY, Runtime, choose, installed, open_model
+from edge_runtime.bundle import MANIFEST, Bundle
+from edge_runtime.certificate import SCHEMA, Certificate, Check, NotRun, Step
+from edge_runtime.comparison import compare_decisions, compare_logits, compare_tensors, logit_tolerance
+from edge_runtime.decision import Decision
+from edge_runtime.errors import BackendError, BundleError
+from edge_runtime.golden import GOLDEN, Golden, Logits, from_npz, places
+from edge_runtime.imaging import read
+from edge_runtime.machine import this_machine
+from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
+from edge_runtime.predictor import Predictor
+from edge_runtime.preprocessing import prepare
+from edge_runtime.spec import ModelSpec
+
+
+def selftest(bundle: Bundle) -> Certificate:
+    """Replay the golden vectors of ``bundle``.
+
+    Raises:
+        BundleError: a file is altered, or there are no golden vectors (``golden_missing``,
+            ``golden_unreadable``, ``golden_mismatch``).
+        InterpreterMissingError: nothing here can run any of the model files.
+        ImageError: a golden picture cannot be read here.
+    """
+    manifest = bundle.manifest
+    golden = load_golden(bundle)
+    bundle.verify()
+    choose(Runtime.AUTO, bundle.formats())
+    tensors = tensors_of(golden, manifest.spec)
+    checks = (compare_tensors(golden, tensors, manifest.spec), *_on_every_runtime(bundle, golden, tensors))
+    return Certificate(
+        schema=SCHEMA,
+        passed=all(check.passed for check in checks),
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        bundle=manifest.spec.name,
+        version=manifest.spec.version,
+        contract=manifest.contract,
+        files={entry.name: entry.sha256 for entry in manifest.files},
+        machine=this_machine(),
+        checks=checks,
+        not_run=_not_run(manifest),
+    )
+
+
+def load_golden(bundle: Bundle) -> Golden:
+    """Return the bundle's golden vectors after checking their SHA-256 and that they are this model's.
+
+    Raises:
+        BundleError: see :func:`selftest`.
+    """
+    entry = next((entry for entry in bundle.manifest.files if entry.role is Role.GOLDEN), None)
+    if entry is None:
+        raise _missing(bundle)
+    where = f"{bundle.where}/{entry.name}"
+    golden = from_npz(bundle.content(entry), where)
+    spec, files = bundle.manifest.spec, _models(bundle.manifest)
+    (width, height), values = spec.size_px, golden.samples.shape[1]
+    expected = len(places(width * height * spec.channels))
+    if (values, golden.keras.shape[1]) != (expected, spec.outputs):
+        found = f"{values} tensor values and {golden.keras.shape[1]} logits a picture"
+        raise _mismatch(where, found, f"{expected} and {spec.outputs}")
+    if set(golden.logits) != {entry.name for entry in files}:
+        raise _mismatch(where, f"logits of {sorted(golden.logits)}", f"those of {[entry.name for entry in files]}")
+    if set(golden.decisions) != bundle.formats():
+        formats = sorted(form.value for form in golden.decisions)
+        raise _mismatch(where, f"decisions of {formats}", f"those of {sorted(f.value for f in bundle.formats())}")
+    return golden
+
+
+def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """Return the golden pictures' tensors as computed here, float32 N×H×W×C."""
+    pairs = zip(golden.names, golden.pictures, strict=True)
+    return np.stack([prepare(read(data, min_side_px=spec.min_side_px, name=name), spec.steps) for name, data in pairs])
+
+
+def _on_every_runtime(bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.float32]) -> Iterator[Check]:
+    """Yield the checks of each interpreter that is installed and reads a file of the bundle."""
+    for runtime, form in FORMAT.items():
+        if form not in bundle.formats() or not installed(runtime):
+            continue
+        try:
+            for entry in _models(bundle.manifest):
+                if entry.format is form:
+                    found = _logits(bundle, entry, runtime, tensors)
+                    tolerance = logit_tolerance(entry, bundle.manifest)
+                    yield compare_logits(golden, entry, runtime, found, tolerance)
+            yield compare_decisions(golden, form, runtime, _decisions(bundle, golden, runtime))
+        except BackendError as error:
+            yield _broken(runtime, error)
+
+
+def _logits(bundle: Bundle, entry: FileEntry, runtime: Runtime, tensors: npt.NDArray[np.float32]) -> Logits:
+    backend = open_model(bundle.content(entry), runtime)
+    try:
+        return backend.run(tensors)
+    finally:
+        backend.close()
+
+
+def _decisions(bundle: Bundle, golden: Golden, runtime: Runtime) -> list[Decision]:
+    """Let the predictor answer every golden picture from its bytes, as edge-predict would."""
+    with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
+        pairs = zip(golden.names, golden.pictures, strict=True)
+        return [predictor.predict(data, name=name).verdict.decision for name, data in pairs]
+
+
+def _broken(runtime: Runtime, error: BackendError) -> Check:
+    """Return the failed check of an interpreter that is installed but does not run the model."""
+    return Check(Step.LOGITS, "model files", runtime.value, 0, 0, None, 0.0, None, None, None, error.message, False)
+
+
+def _not_run(manifest: Manifest) -> tuple[NotRun, ...]:
+    found = []
+    for entry in _models(manifest):
+        able = [runtime for runtime, form in FORMAT.items() if form is entry.format]
+        if not any(map(installed, able)):
+            found.append(NotRun(entry.name, REMEDY[able[0]]))
+    return tuple(found)
+
+
+def _models(manifest: Manifest) -> tuple[FileEntry, ...]:
+    return tuple(entry for entry in manifest.files if entry.role is Role.MODEL)
+
+
+def _missing(bundle: Bundle) -> BundleError:
+    remedy = "Export it again with this release: python -m export."
+    if MANIFEST not in bundle.names:
+        remedy = "A single model file never has any: name the bundle's folder or zip that it came from."
+    return BundleError(
+        f"{bundle.where}: found no golden vectors, expected {GOLDEN} in the bundle. {remedy}", code="golden_missing"
+    )
+
+
+def _mismatch(where: str, found: str, expected: str) -> BundleError:
+    return BundleError(
+        f"{where}: found {found}, expected {expected}. The golden vectors are not this model's: export it again.",
+        code="golden_mismatch",
+    )

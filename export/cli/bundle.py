@@ -1,0 +1,59 @@
+"""From a model to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_runtime.manifest import Manifest
+from export.errors import ExportError
+from training.artifact import Artifact
+from training.cli.options import FOLDER
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@click.option("--spec", type=FOLDER, help="JSON that describes a model made elsewhere; see docs/specs.md.")
+@click.option("--calibration", type=FOLDER, required=True, help="Pictures, or a samples.csv that names them.")
+@click.option(
+    "--data", type=FOLDER, help="The published data set, for samples.csv and for parity on validation patients."
+)
+@click.option("--parity", type=FOLDER, help="Pictures that calibration never saw, for a model made elsewhere.")
+@click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
+def bundle(
+    model: Path, spec: Path | None, calibration: Path, data: Path | None, parity: Path | None, out: Path
+) -> None:
+    """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle if every file keeps parity.
+
+    MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
+    """
+    from export.pipeline import export_source  # here, so that --help starts without the converters
+    from export.source import from_artifact, from_model, is_keras_model
+
+    if spec is not None:
+        source = from_model(model, spec, parity, data)
+    elif is_keras_model(model):
+        raise ExportError(
+            f"{model}: found a model and no --spec, expected --spec FILE that says what it takes and answers. Start "
+            "from one with: python -m export spec --from-recipe NAME"
+        )
+    elif parity is not None:
+        raise ExportError(
+            f"{model}: --parity is for a model with --spec; an artifact knows its validation patients. Give --data DIR."
+        )
+    else:
+        source = from_artifact(Artifact(model), data)
+    click.echo(_summary(export_source(source, calibration, out), out))
+
+
+def _summary(manifest: Manifest, out: Path) -> str:
+    lines = [f"{out}: {manifest.spec.name} {manifest.spec.version}, contract {manifest.contract}"]
+    sizes = {entry.name: entry.size_bytes for entry in manifest.files}
+    for row in manifest.parity:
+        lines.append(
+            f"  {row.file:22} {sizes[row.file]:>10,} bytes  max |Δ logit| {row.logit_max:<9g} "
+            f"flips {row.flips} of {row.images}, after the guard band {row.flips_guarded} ({row.reruns} rerun)"
+        )
+    lines.append(f"  guard band {manifest.guard_band:g}; {manifest.parity_source}")
+    return "\n".join(lines)

@@ -1,0 +1,99 @@
+"""The end of a network: which activation turns its logits into scores, and the network cut before it.
+
+Scores are computed from logits on the device in float64. An int8 softmax or sigmoid has 256 values, and no
+confidence between .996 and 1 exists in it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+
+class End(enum.Enum):
+    """What a network ends with."""
+
+    LOGITS = "no activation"  # a dense layer or a convolution, linear
+    SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+    UNKNOWN = "an end that cannot be removed"  # SavedModel, custom layer, merged branches, another activation
+
+
+def cut(model: Any) -> tuple[Any, End]:
+    """Return ``model`` (Keras, one output) without its final softmax or sigmoid, and what stood at its end.
+
+    A layer that does nothing else is left out. The ``activation=`` of a dense layer or a convolution is set to
+    linear, in ``model`` itself; flattening and dropout behind it stay. What ends otherwise is returned as it is,
+    and so is a network that ends with two of them, one upon the other.
+    """
+    import keras
+
+    last, before = _producer(model.outputs[0])
+    end = _activation(last)
+    if end in (End.SOFTMAX, End.SIGMOID) and _is_bare(last):
+        if _activation(_maker(before)) in (End.SOFTMAX, End.SIGMOID):
+            return model, End.UNKNOWN
+        return keras.Model(model.inputs[0], before), end
+    maker = _maker(model.outputs[0])
+    end = _activation(maker)
+    if end in (End.SOFTMAX, End.SIGMOID):
+        if isinstance(maker, keras.layers.Softmax):
+            return model, End.UNKNOWN
+        maker.activation = keras.activations.linear
+    if isinstance(model, keras.Sequential):  # tf2onnx knows no names of its outputs
+        model = keras.Model(model.inputs[0], model.outputs[0])
+    return model, end
+
+
+def _producer(tensor: Any) -> tuple[Any, Any]:
+    """Return the operation that gives ``tensor``, and the first tensor that it takes (None for an input)."""
+    history = tensor._keras_history
+    taken = history.operation._inbound_nodes[history.node_index].input_tensors
+    return history.operation, taken[0] if taken else None
+
+
+def _maker(tensor: Any) -> Any:
+    """Return the operation that made the values of ``tensor``: behind what only reshapes, and inside nested models."""
+    import keras
+    from keras import layers
+
+    passing = (layers.Flatten, layers.Reshape, layers.Dropout, layers.Identity)
+    operation, before = _producer(tensor)
+    while True:
+        if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+            operation, before = _producer(operation.outputs[0])
+        elif before is not None and (isinstance(operation, passing) or _is_linear_activation(operation)):
+            operation, before = _producer(before)
+        else:
+            return operation
+
+
+def _is_bare(operation: Any) -> bool:
+    """Whether the operation is an activation and nothing else."""
+    from keras import layers
+
+    return isinstance(operation, layers.Activation | layers.Softmax)
+
+
+def _is_linear_activation(operation: Any) -> bool:
+    import keras
+
+    return isinstance(operation, keras.layers.Activation) and operation.activation is keras.activations.linear
+
+
+def _activation(operation: Any) -> End:
+    """Return what an operation does to its sums."""
+    import keras
+    from keras import layers
+
+    if isinstance(operation, layers.Softmax):
+        return End.SOFTMAX if operation.axis in (-1, [-1], 1, [1]) else End.UNKNOWN
+    weighted = (layers.Dense, layers.Conv2D, layers.SeparableConv2D, layers.EinsumDense)
+    if not isinstance(operation, (*weighted, layers.Activation)):
+        return End.UNKNOWN
+    known = {
+        keras.activations.softmax: End.SOFTMAX,
+        keras.activations.sigmoid: End.SIGMOID,
+        keras.activations.linear: End.LOGITS,
+    }
+    return known.get(operation.activation, End.UNKNOWN)

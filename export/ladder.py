@@ -1,0 +1,112 @@
+"""int8 until it passes: ways of quantising, tried in the order of what they cost on the device, each measured.
+
+What a way needs (ranges, percentiles, the layers that suffer most) is measured once, when the first way asks for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.manifest import Attempt, Format
+from export import onnx_layers, tflite_layers, to_onnx, to_tflite
+from export.errors import ConversionError, ParityError
+from export.isolation import in_own_process
+from export.quantisation import LADDER, Quantisation, Ranges
+
+_LOG = logging.getLogger(__name__)
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Where one format's attempts are made.
+
+    Attributes:
+        folder: scratch of this format alone.
+        model: the Keras network that is quantised.
+        ranges: calibration pictures, .npy, float32 N×H×W×C.
+        expected: what the Keras network answers to them, float32 N×outputs.
+    """
+
+    folder: Path
+    model: str
+    ranges: str
+    expected: Logits
+
+    @property
+    def error(self) -> Path:
+        """Mean error of the logits of plain int8 on the calibration pictures, .npy."""
+        return self.folder / "error.npy"
+
+    def once(self, name: str, job: Callable[..., None], *args: str) -> str:
+        """Return the file that ``job(*args, file)`` writes, made the first time it is asked for."""
+        path = self.folder / name
+        if not path.exists():
+            in_own_process(job, *args, str(path))
+        return str(path)
+
+
+def quantise(
+    form: Format, shop: Shop, run: Callable[[Path], Logits], judge: Callable[[Path, Quantisation], Attempt], out: Path
+) -> tuple[Attempt, ...]:
+    """Write the first int8 file that passes to ``out``, and return every attempt.
+
+    Args:
+        run: gives a file's logits for the calibration pictures.
+        judge: holds a file against the Keras model on pictures that calibration never saw.
+
+    Raises:
+        ParityError: none passes; the message is the table of attempts.
+    """
+    write = {Format.TFLITE: _write_tflite, Format.ONNX: _write_onnx}[form]
+    attempts: list[Attempt] = []
+    for how in LADDER:
+        try:
+            write(shop, how, out)
+        except ConversionError as error:
+            attempts.append(Attempt(out.name, how.text(), failure=str(error).splitlines()[0]))
+            continue
+        attempts.append(judge(out, how))
+        if attempts[-1].passed:
+            return tuple(attempts)
+        _LOG.warning("%s; trying the next way", attempts[-1].text())
+        if not shop.error.exists():
+            np.save(shop.error, (run(out) - shop.expected).mean(axis=0))
+    out.unlink(missing_ok=True)
+    table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
+    raise ParityError(
+        f"{out.name}: no way of quantising keeps parity with the Keras model. Nothing was written. Tried, in order:\n"
+        f"{table}\nGive more calibration pictures of the kind that the model will meet, train with BatchNorm before "
+        "ReLU, or widen the spec's tolerance if such flips are acceptable."
+    )
+
+
+def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
+    if how.wide_activations:
+        in_own_process(to_tflite.write_wide, shop.model, shop.ranges, str(out))
+        return
+    calibrated = shop.once("calibrated.tflite", to_tflite.write_calibrated, shop.model, shop.ranges)
+    source, layers = calibrated, ""
+    if how.ranges is Ranges.PERCENTILE:
+        source = shop.once("percentiles.tflite", tflite_layers.write_percentiles, calibrated, shop.ranges)
+    if how.float_layers:
+        layers = shop.once("layers.json", tflite_layers.write_layers, calibrated, shop.ranges)
+    in_own_process(to_tflite.write_quantised, source, str(shop.error), layers, how, str(out))
+
+
+def _write_onnx(shop: Shop, how: Quantisation, out: Path) -> None:
+    float32 = shop.once("float32.onnx", to_onnx.write_float32, shop.model)
+    prepared = shop.once("prepared.onnx", to_onnx.write_prepared, float32)
+    layers = ""
+    if how.float_layers:
+        layers = shop.once("layers.json", onnx_layers.write_layers, prepared, str(out), shop.ranges)
+    in_own_process(
+        to_onnx.write_quantised, prepared, shop.ranges, str(shop.folder), str(shop.error), layers, how, str(out)
+    )

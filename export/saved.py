@@ -1,0 +1,122 @@
+"""Opening what Keras saved: .keras, .h5 (of Keras 2 too), and SavedModel folders."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from export.errors import ExportError
+
+ENDPOINT = "serving_default"
+"""The signature that is called; ``model.export()``, and ``model.save()`` of Keras 2, write it."""
+
+_FILES = (".keras", ".h5", ".hdf5")
+_REMEDY = (
+    "Load it with the Keras that saved it, then save it as .h5, or call model.export('FOLDER') and export "
+    "that SavedModel."
+)
+_SEPARABLE = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+_DROPPED = {"DepthwiseConv2D": ("groups",), "Conv2DTranspose": ("groups",), "SeparableConv2D": _SEPARABLE}
+"""Keys that Keras 2 wrote for layers to which they mean nothing, and that Keras 3 does not take."""
+
+
+def load(path: Path) -> Any:
+    """Return the Keras model at ``path``; a SavedModel becomes a model of one layer.
+
+    Code in the file is not run: Lambda layers are refused.
+
+    Raises:
+        ExportError: there is none, Keras cannot read it, or it is no graph of layers.
+    """
+    if path.is_dir():
+        return _saved_model(path)
+    if path.suffix.lower() not in _FILES or not path.is_file():
+        raise ExportError(f"{path}: found no model, expected a file .keras or .h5, or a SavedModel folder.")
+    model = _load_file(path)
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise ExportError(
+            f"{path}: found a model whose layers are joined by code alone, expected keras.Sequential with an Input, "
+            "or keras.Model(inputs, outputs). Call model.export('FOLDER') and export that SavedModel."
+        )
+    return model
+
+
+def _load_file(path: Path) -> Any:
+    import keras
+
+    legacy = path.suffix.lower() != ".keras"
+    try:
+        return keras.models.load_model(path, compile=False, custom_objects=_legacy_layers() if legacy else None)
+    except (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError) as error:
+        raise ExportError(
+            f"{path}: Keras {keras.__version__} cannot load it: found {_cause(path, error)}. {_REMEDY}"
+        ) from error
+
+
+def _cause(path: Path, error: Exception) -> str:
+    """Say in a few words why Keras refused; its own messages hold whole configurations."""
+    text, saved_by = str(error), _keras_of(path)
+    if "Lambda" in text and "safe_mode" in text:
+        return "a Lambda layer, and code in a file is not run"
+    if saved_by.startswith(("1.", "2.")):
+        return f"a .keras file of Keras {saved_by}"
+    if named := re.search(r"(?:Unknown layer: |Could not locate class )'?(\w+)", text):
+        return f"a layer that it does not know, {named.group(1)}"
+    return f"{type(error).__name__}: {text.strip().splitlines()[-1][:160].rstrip('.')}" if text else repr(error)
+
+
+def _keras_of(path: Path) -> str:
+    """Return the version of Keras that a .keras file names, empty if it names none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+        return ""
+
+
+def _legacy_layers() -> dict[str, Any]:
+    """Return stand-ins that read Keras 2's configurations and build Keras 3's own layers."""
+    import keras
+
+    def stand_in(name: str, cleaned: Any) -> Any:
+        layer = getattr(keras.layers, name)
+        read = classmethod(lambda _, config: layer.from_config(cleaned(dict(config))))
+        return type(name, (), {"from_config": read})
+
+    layers = {name: stand_in(name, lambda c, n=name: _without(c, _DROPPED[n])) for name in _DROPPED}
+    return layers | {"BatchNormalization": stand_in("BatchNormalization", _with_one_axis)}
+
+
+def _without(config: dict[str, object], keys: tuple[str, ...]) -> dict[str, object]:
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+def _with_one_axis(config: dict[str, object]) -> dict[str, object]:
+    """Keras 2 lists the axes; it always wrote one."""
+    axis = config.get("axis")
+    return config | ({"axis": axis[0]} if isinstance(axis, list) and len(axis) == 1 else {})
+
+
+def _saved_model(folder: Path) -> Any:
+    """Return a Keras model around a SavedModel's signature :data:`ENDPOINT`."""
+    import keras
+    import tensorflow as tf
+
+    if not (folder / "saved_model.pb").is_file():
+        raise ExportError(f"{folder}: found no saved_model.pb, expected a SavedModel or a training artifact.")
+    signatures = tf.saved_model.load(str(folder)).signatures
+    if ENDPOINT not in signatures:
+        raise ExportError(
+            f"{folder}: found signatures {', '.join(signatures) or 'none'}, expected {ENDPOINT}. "
+            "Write it with model.export('FOLDER')."
+        )
+    taken = list(signatures[ENDPOINT].structured_input_signature[1].values())
+    inputs = [keras.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name, name=spec.name) for spec in taken]
+    if len(inputs) != 1:
+        raise ExportError(f"{folder}: found {len(inputs)} inputs, expected one, the picture. Export it with one input.")
+    given = keras.layers.TFSMLayer(str(folder), call_endpoint=ENDPOINT)(inputs[0])
+    outputs = list(given.values()) if isinstance(given, dict) else [given]
+    return keras.Model(inputs[0], outputs[0] if len(outputs) == 1 else outputs)

@@ -1,0 +1,132 @@
+"""What is exported: a training artifact, or a Keras model made elsewhere with a spec written for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.folders import pictures_below
+from edge_runtime.manifest import Evaluation, TrainingRecord
+from edge_runtime.records import from_json
+from edge_runtime.spec import ModelSpec
+from export.errors import CalibrationError, ExportError
+from export.representative import FEWEST, Pictures, load_calibration, prepare_all
+from training.artifact import Artifact
+from training.errors import ArtifactError
+from training.recipes import find_recipe
+from training.splits import Part, select
+from training.tensors import balanced_index, load_tensors
+
+PARITY_PICTURES = 600
+"""Validation pictures on which parity and guard band are measured, half of them of each label."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model, its spec, and what is known of it.
+
+    Attributes:
+        model_path: .keras, .h5, or a SavedModel folder.
+        training: where the model comes from; None for one made elsewhere.
+        evaluations: what was measured on it here.
+        data: a published data set, which a calibration list may name files of.
+        held_out: reads the pictures for parity; None where there are none but the calibration pictures.
+    """
+
+    model_path: Path
+    spec: ModelSpec
+    training: TrainingRecord | None
+    evaluations: tuple[Evaluation, ...]
+    data: Path | None
+    held_out: Callable[[], Pictures] | None
+
+    def pictures(self, calibration: Path) -> tuple[Pictures, Pictures]:
+        """Read the calibration pictures, and those for parity.
+
+        Raises:
+            CalibrationError: too few pictures, any that the runtime refuses, or one that is in both.
+        """
+        ranges = load_calibration(calibration, self.data, self.spec)
+        if self.held_out is None:
+            return ranges, ranges
+        judged = self.held_out()
+        _check_apart(ranges, judged)
+        return ranges, judged
+
+
+def from_artifact(artifact: Artifact, data: Path | None) -> Source:
+    """Return what training fitted; ``data`` gives parity on its validation patients.
+
+    Raises:
+        ArtifactError: it is incomplete.
+    """
+    spec, measured = artifact.spec(), artifact.measured()
+    if not artifact.model_path.is_file():
+        raise ArtifactError(f"{artifact.model_path}: missing; fit the recipe again.")
+    held_out = None if data is None else partial(_validation, artifact, data, spec)
+    return Source(artifact.model_path, spec, measured.training, measured.evaluations, data, held_out)
+
+
+def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> Source:
+    """Return a model made elsewhere; ``parity`` is a folder of pictures that calibration never saw.
+
+    Raises:
+        ExportError: there is no such model or spec, or a training artifact in its place.
+        ManifestError: the spec is not one; the message says where.
+    """
+    if not is_keras_model(model):
+        found = "a training artifact, which needs no --spec" if Artifact(model).model_path.is_file() else "none"
+        raise ExportError(f"{model}: found {found}, expected a file .keras or .h5, or a SavedModel folder.")
+    if not spec.is_file():
+        raise ExportError(
+            f"{spec}: found no file, expected a spec in JSON. Start from one with: "
+            "python -m export spec --from-recipe NAME"
+        )
+    read = from_json(ModelSpec, spec.read_bytes(), str(spec))
+    held_out = None if parity is None else partial(_in_folder, parity, read)
+    return Source(model, read, None, (), data, held_out)
+
+
+def is_keras_model(path: Path) -> bool:
+    """Whether this is a model without a spec: a file, or a SavedModel folder."""
+    return path.is_file() or (path / "saved_model.pb").is_file()
+
+
+def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> Pictures:
+    """Read validation pictures: patients that neither weights nor int8 ranges have seen."""
+    dataset = find_recipe(spec.name).source.load(data)
+    samples = select(dataset.samples, artifact.split(), Part.VALIDATION)
+    rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
+    step = max(1, -(-len(rows) // PARITY_PICTURES))
+    tensors = load_tensors([samples[i] for i in rows[::step]], spec, label="parity")
+    groups = len(set(tensors.groups))
+    return Pictures(tensors.images, f"{len(tensors.images)} pictures of {groups} validation patients")
+
+
+def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
+    """Read every picture below a folder."""
+    if not folder.is_dir():
+        raise CalibrationError(f"{folder}: found no folder, expected pictures for parity. Correct --parity.")
+    paths = [path for path in pictures_below(folder) if path.is_file()]
+    if len(paths) < FEWEST:
+        raise CalibrationError(
+            f"{folder}: found {len(paths)} pictures for parity, expected {FEWEST} or more. Add pictures that the "
+            "model will meet."
+        )
+    tensors = prepare_all([(path.name, path.read_bytes()) for path in paths], spec)
+    return Pictures(tensors, f"{len(paths)} pictures in {folder.name}, which calibration never saw")
+
+
+def _check_apart(ranges: Pictures, judged: Pictures) -> None:
+    """Refuse to judge int8 on pictures that its ranges were measured on."""
+    seen = {tensor.tobytes() for tensor in ranges.tensors}
+    both = sum(tensor.tobytes() in seen for tensor in judged.tensors)
+    if both:
+        raise CalibrationError(
+            f"{both} of {judged.source.split(',')[0]} for parity are calibration pictures too, expected none. "
+            "Take them out of one of the two folders."
+        )

@@ -1,0 +1,75 @@
+"""Fit a decision policy on validation patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_runtime.spec import DecisionPolicy
+from training.artifact import Artifact
+from training.cli.options import FOLDER
+from training.cli.tables import table_of
+
+if TYPE_CHECKING:
+    from training.decide import Decided
+
+
+@click.command()
+@click.argument("artifact", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
+@click.option("--out", type=FOLDER, required=True, help="New folder for the artifact with the policy.")
+@click.option(
+    "--sensitivity",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of positive pictures that the cut-off must find; with --case, of positive patients too.",
+)
+@click.option("--youden", is_flag=True, help="Cut-off with the largest sensitivity + specificity.")
+@click.option(
+    "--max-error",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Fit the confidence floor: error among answered pictures to be kept for new patients.",
+)
+@click.option("--case", is_flag=True, help="Fit a rule from a patient's pictures to the patient.")
+@click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
+def decide(
+    artifact: Path,
+    data: Path,
+    out: Path,
+    sensitivity: float | None,
+    youden: bool,
+    max_error: float | None,
+    case: bool,
+    strict: bool,
+) -> None:
+    """Fit temperature and thresholds of ARTIFACT on its validation patients; write it anew and measure it."""
+    if sensitivity is not None and youden:
+        raise click.UsageError("found --sensitivity and --youden, expected one of them: both choose the cut-off.")
+    from training.decide import decide as run  # here, so that other commands start without a framework
+    from training.policy import Target
+
+    target = Target(sensitivity, youden, max_error, case=case)
+    decided = run(Artifact(artifact), data, out, target, strict=strict)
+    click.echo(_text(decided))
+    click.echo(f"artifact: {decided.artifact.folder}", err=True)
+
+
+def _text(decided: Decided) -> str:
+    before, after = decided.calibration
+    lines = [_policy(decided.fitted.policy), f"basis: {decided.fitted.basis}"]
+    lines += [table_of(found) for found in decided.evaluations if found.part == "test" and found.subject != "baseline"]
+    lines.append(f"  {'expected calibration error':36} {after:.4f}, before {before:.4f}")
+    if decided.cases is not None:
+        lines.append(f"case rule on test: {decided.cases.patients} patients, {decided.cases.positives} positive")
+        lines += [f"  {figure.name:36} {figure.text()}" for figure in decided.cases.figures]
+    return "\n".join(lines)
+
+
+def _policy(policy: DecisionPolicy) -> str:
+    rule = policy.case
+    case = "none" if rule is None else f"{rule.count} pictures positive with confidence {rule.confidence:g} or more"
+    return (
+        f"policy: temperature {policy.temperature:.6g}, cut-off {policy.cutoff:.6g}, "
+        f"confidence floor {policy.confidence_floor:g}, case rule {case}"
+    )

@@ -1,0 +1,32 @@
+"""Draw one patient's slide beside the map of its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from training.artifact import Artifact
+from training.cli.options import FOLDER
+
+
+@click.command()
+@click.argument("artifact", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
+@click.option("--patient", required=True, help="The patient's name in the layout.")
+@click.option("--out", type=FOLDER, required=True, help="PNG to write; an older one is replaced.")
+@click.option("--strict", is_flag=True, help="Refuse a patch that cannot be read, instead of skipping it.")
+def slide(artifact: Path, data: Path, patient: str, out: Path, strict: bool) -> None:
+    """Put PATIENT's patches together again, beside the scores that ARTIFACT gives them, and decide on the patient."""
+    if out.suffix.lower() != ".png":
+        raise click.BadParameter(f"found {out.name}, expected a name that ends in .png.", param_hint="--out")
+    from training.patient import judge_patient
+
+    found = judge_patient(Artifact(artifact), data, patient, strict=strict)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    part.write_bytes(found.png)
+    part.replace(out)
+    for line in (found.origin, found.basis, f"slide: {out}"):
+        click.echo(line, err=True)
+    click.echo(found.line)

@@ -1,0 +1,67 @@
+"""Out-of-fold predictions as lines of text: who was asked, in which fold, and what was answered."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.errors import ArtifactError
+
+_KNOWN = ("name", "group", "label", "fold", "baseline")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network that never saw a picture's group answers on it.
+
+    Attributes:
+        label: the name of the picture's label.
+        fold: 1, 2, …: the fold that tested it.
+        baseline: positive score (0..1) of the baseline fitted on the same pictures.
+        logits: one an output of the network.
+    """
+
+    name: str
+    group: str
+    label: str
+    fold: int
+    baseline: float
+    logits: tuple[float, ...]
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write one line a picture, whole or not at all; numbers read back exactly."""
+    rows = tuple(predictions)
+    outputs = len(rows[0].logits) if rows else 0
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow([*_KNOWN, *(f"logit_{i}" for i in range(outputs))])
+        writer.writerows([p.name, p.group, p.label, p.fold, p.baseline, *p.logits] for p in rows)
+    part.replace(path)
+
+
+def read_predictions(path: Path) -> tuple[Prediction, ...]:
+    """Read what :func:`write_predictions` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, or is no such list.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing, expected predictions of a fold. Fit the fold again.")
+    with path.open(encoding="utf-8", newline="") as lines:
+        try:
+            return tuple(_prediction(row) for row in csv.DictReader(lines))
+        except (KeyError, ValueError, TypeError) as error:
+            raise ArtifactError(
+                f"{path}: expected lines {','.join(_KNOWN)},logit_0,…, found {error}. Remove it and resume."
+            ) from None
+
+
+def _prediction(row: dict[str, str]) -> Prediction:
+    logits = tuple(float(value) for key, value in row.items() if key.startswith("logit_"))
+    if not logits:
+        raise ValueError("no logits")
+    return Prediction(row["name"], row["group"], row["label"], int(row["fold"]), float(row["baseline"]), logits)

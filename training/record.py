@@ -1,0 +1,52 @@
+"""Where a model comes from, for its artifact, its bundle and its card."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+
+import keras
+
+from edge_runtime.manifest import Figure, TrainingRecord
+from training.datasets import Dataset
+from training.recipe import Recipe
+from training.splits import Part
+from training.tensors import Tensors
+from training.versions import version
+
+PACKAGES = ("numpy", "opencv-python-headless")
+
+
+def record(
+    recipe: Recipe, dataset: Dataset, parts: Mapping[Part, Tensors], *, contradicted: int, epochs: int
+) -> TrainingRecord:
+    """Say what was fitted on what.
+
+    Args:
+        contradicted: pictures left out of fitting because they show what a picture of another label shows.
+        epochs: epochs done; early stopping may end before the plan's.
+    """
+    left_out = {"refused": sum(len(tensors.refused) for tensors in parts.values()), "contradicted": contradicted}
+    plan = recipe.split
+    return TrainingRecord(
+        recipe=recipe.spec.name,
+        dataset=recipe.source.title,
+        citation=recipe.source.citation,
+        licence=recipe.source.licence,
+        research_only=recipe.source.research_only,
+        split=(
+            f"by {dataset.grouped_by}, stratified, seed {plan.seed}; "
+            f"{plan.validation:.0%} validation, {plan.test:.0%} test"
+        ),
+        images={part.value: len(tensors.labels) for part, tensors in parts.items()} | left_out,
+        groups={part.value: len(set(tensors.groups)) for part, tensors in parts.items()},
+        epochs=epochs,
+        versions=_versions(),
+        claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
+        caveat=recipe.caveat,
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("keras", keras.backend.backend(), *PACKAGES)
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
