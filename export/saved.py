@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
+from export.keras2 import translated
 
 ENDPOINT = "serving_default"
 """The signature that is called; ``model.export()``, and ``model.save()`` of Keras 2, write it."""
@@ -18,9 +21,6 @@ _REMEDY = (
     "Load it with the Keras that saved it, then save it as .h5, or call model.export('FOLDER') and export "
     "that SavedModel."
 )
-_SEPARABLE = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
-_DROPPED = {"DepthwiseConv2D": ("groups",), "Conv2DTranspose": ("groups",), "SeparableConv2D": _SEPARABLE}
-"""Keys that Keras 2 wrote for layers to which they mean nothing, and that Keras 3 does not take."""
 
 
 def load(path: Path) -> Any:
@@ -47,9 +47,11 @@ def load(path: Path) -> Any:
 def _load_file(path: Path) -> Any:
     import keras
 
-    legacy = path.suffix.lower() != ".keras"
     try:
-        return keras.models.load_model(path, compile=False, custom_objects=_legacy_layers() if legacy else None)
+        if path.suffix.lower() == ".keras":
+            return keras.models.load_model(path, compile=False)
+        with tempfile.TemporaryDirectory() as folder:
+            return keras.models.load_model(_translated(path, Path(folder)), compile=False)
     except (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError) as error:
         raise ExportError(
             f"{path}: Keras {keras.__version__} cannot load it: found {_cause(path, error)}. {_REMEDY}"
@@ -77,27 +79,17 @@ def _keras_of(path: Path) -> str:
         return ""
 
 
-def _legacy_layers() -> dict[str, Any]:
-    """Return stand-ins that read Keras 2's configurations and build Keras 3's own layers."""
-    import keras
+def _translated(path: Path, folder: Path) -> Path:
+    """Copy an .h5 file into ``folder``, its configuration in Keras 3's words."""
+    import h5py  # type: ignore[import-untyped]  # it comes with Keras, without types
 
-    def stand_in(name: str, cleaned: Any) -> Any:
-        layer = getattr(keras.layers, name)
-        read = classmethod(lambda _, config: layer.from_config(cleaned(dict(config))))
-        return type(name, (), {"from_config": read})
-
-    layers = {name: stand_in(name, lambda c, n=name: _without(c, _DROPPED[n])) for name in _DROPPED}
-    return layers | {"BatchNormalization": stand_in("BatchNormalization", _with_one_axis)}
-
-
-def _without(config: dict[str, object], keys: tuple[str, ...]) -> dict[str, object]:
-    return {key: value for key, value in config.items() if key not in keys}
-
-
-def _with_one_axis(config: dict[str, object]) -> dict[str, object]:
-    """Keras 2 lists the axes; it always wrote one."""
-    axis = config.get("axis")
-    return config | ({"axis": axis[0]} if isinstance(axis, list) and len(axis) == 1 else {})
+    copy = Path(shutil.copyfile(path, folder / "model.h5"))
+    with h5py.File(copy, "r+") as file:
+        if "model_config" not in file.attrs:
+            raise ValueError("weights without a network")
+        if not str(file.attrs.get("keras_version", "")).startswith("3"):
+            file.attrs["model_config"] = json.dumps(translated(json.loads(file.attrs["model_config"])))
+    return copy
 
 
 def _saved_model(folder: Path) -> Any:

@@ -45,7 +45,7 @@ IDC_STEPS = (
 
 SPEC = ModelSpec(
     name="idc-patch",
-    version="1.0.0",
+    version="1.1.0",
     summary="H&E breast tissue patch, 50×50 px as published: is invasive ductal carcinoma in it?",
     steps=IDC_STEPS,
     labels=idc.LABELS,
