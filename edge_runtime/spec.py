@@ -21,7 +21,7 @@ class Interpolation(enum.Enum):
     """How a resize finds a value between pixels. Pixel centres lie at half-integers in all of them."""
 
     NEAREST = "nearest"  # OpenCV INTER_NEAREST_EXACT, equal to Pillow's NEAREST
-    LINEAR = "linear"  # OpenCV INTER_LINEAR; on uint8 its bits differ between processors
+    LINEAR = "linear"  # float32: tf.image.resize, bit for bit; uint8: OpenCV INTER_LINEAR, bits differ by processor
     LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, the same bits everywhere
     AREA = "area"  # OpenCV INTER_AREA; for shrinking
 

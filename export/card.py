@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edge_runtime.manifest import Evaluation, Figure, Manifest, TrainingRecord
 from edge_runtime.records import canonical_json
-from training.evaluation import GAIN
+from training.evaluation.evaluation import GAIN
 
 _MAIN = ("balanced accuracy", "auroc", "accuracy", "precision", "recall", "specificity", "f1")
 _POLICY = ("answered", "error among answered")

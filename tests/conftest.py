@@ -32,7 +32,7 @@ def phantom_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def phantom_artifact(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The training artifact of recipe phantom-patch after a dozen epochs."""
-    from training.fit import fit
+    from training.fitting.fit import fit
     from training.recipes import find_recipe
 
     out = tmp_path_factory.mktemp("artifact") / "phantom-patch"

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from training.augmentation import Augmentation
-from training.drawing import DPI, GREY, png
 from training.preview import DRAWS, Row, order_of, preview_rows
 from training.recipe import Recipe
+from training.report.drawing import DPI, GREY, png
 
 _CELL_IN, _LINE_IN, _MARGIN_IN, _SMALL_PT = 1.3, 0.17, 0.3, 6
 _NAMES = ("as read", "prepared", *(f"draw {n}" for n in range(1, DRAWS + 1)))

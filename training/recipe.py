@@ -131,8 +131,8 @@ class Recipe:
         network: builds the Keras model; its layer named ``logits`` gives what is exported. Its argument is
             a path of pretrained backbone weights, ``imagenet``, or None; only ``transfer`` recipes take one.
         augmentation: applied to training pictures alone, before the steps.
-        copies: what its program splits at random, for :mod:`training.leak`; None if that is not reproduced.
-        cases: a patient has many pictures and is judged from them together (:mod:`training.cases`).
+        copies: what its program splits at random, for :mod:`training.experiments.leak`; None if that is not reproduced.
+        cases: a patient has many pictures and is judged from them together (:mod:`training.evaluation.cases`).
         caveat: why the claim does not hold as it stands, for the model card.
     """
 

@@ -39,11 +39,11 @@ SPEC = ModelSpec(
 # A change here changes what every exported file holds and every contract: it needs a new schema number.
 CANONICAL = (
     '{"head":"sigmoid","labels":["no","yes"],"min_side_px":8,"name":"small",'
-    '"policy":{"confidence_floor":0.0,"cutoff":0.1},"positive":["yes"],"steps":['
+    '"policy":{"case":null,"confidence_floor":0.0,"cutoff":0.1,"temperature":1.0},"positive":["yes"],"steps":['
     '{"kind":"colour","order":"grey"},'
     '{"height_px":9,"interpolation":"area","kind":"resize","result":"uint8","width_px":8},'
     '{"divisor":255.0,"kind":"scale","offset":-0.5}],"summary":"50\\u00d750 px",'
-    '"tolerance":{"float32_logit_max":0.0001,"int8_flips_per_1000":25.0,"int8_score_mean":0.02},"version":"1.2.3"}'
+    '"tolerance":{"float32_logit_max":0.0001,"int8_flips_per_1000":5.0,"int8_score_mean":0.02},"version":"1.2.3"}'
 )
 
 

@@ -40,7 +40,7 @@ def test_nothing_switched_on_changes_nothing() -> None:
 
 
 def test_batches_cover_every_picture_once_an_epoch_and_repeat_with_the_seed() -> None:
-    from training.batches import Batches
+    from training.fitting.batches import Batches
 
     images = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
     labels = np.arange(10, dtype=np.float32)[:, np.newaxis]

@@ -14,9 +14,9 @@ from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import Colour, ColourOrder, DecisionPolicy, Head, Interpolation, ModelSpec, PixelType, Resize
 from training.augmentation import Augmentation
-from training.batches import Batches
 from training.datasets import Sample, idc
 from training.errors import DatasetError
+from training.fitting.batches import Batches
 from training.recipes.idc_patch import SPEC
 from training.splits import SplitPlan, split_by_group
 from training.tensors import balanced_index, colour_numbers, load_tensors, targets

@@ -34,7 +34,9 @@ def crossvalidate(
 ) -> None:
     """Fit RECIPE once a fold, so that every patient is tested once, and measure all answers together."""
     chosen = find_recipe(recipe)
-    from training.crossvalidate import crossvalidate as run  # here, so that other commands start without a framework
+    from training.experiments.crossvalidate import (
+        crossvalidate as run,  # here, so that other commands start without a framework
+    )
 
     measured = run(
         chosen,

@@ -13,7 +13,7 @@ from training.cli.options import FOLDER
 from training.cli.tables import table_of
 
 if TYPE_CHECKING:
-    from training.decide import Decided
+    from training.evaluation.decide import Decided
 
 
 @click.command()
@@ -46,8 +46,8 @@ def decide(
     """Fit temperature and thresholds of ARTIFACT on its validation patients; write it anew and measure it."""
     if sensitivity is not None and youden:
         raise click.UsageError("found --sensitivity and --youden, expected one of them: both choose the cut-off.")
-    from training.decide import decide as run  # here, so that other commands start without a framework
-    from training.policy import Target
+    from training.evaluation.decide import decide as run  # here, so that other commands start without a framework
+    from training.evaluation.policy import Target
 
     target = Target(sensitivity, youden, max_error, case=case)
     decided = run(Artifact(artifact), data, out, target, strict=strict)

@@ -12,7 +12,7 @@ from training.cli.options import FOLDER
 from training.cli.tables import table_of
 
 if TYPE_CHECKING:
-    from training.measure import Measurement
+    from training.evaluation.measure import Measurement
 
 
 @click.command()
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(artifact: Path, data: Path, part: str, out: Path | None, strict: bool, as_json: bool) -> None:
     """Measure ARTIFACT on held-out patients, beside the baseline of six colour numbers."""
-    from training.measure import measure_artifact, to_json
+    from training.evaluation.measure import measure_artifact, to_json
 
     opened = Artifact(artifact)
     measurement = measure_artifact(opened, data, part, strict=strict)
     if out is not None:
-        from training.page import write_page
+        from training.report.page import write_page
 
         tail = " --strict" if strict else ""
         command = f"python -m training evaluate {artifact} --data {data} --part {part}{tail} --out {out}"
@@ -45,8 +45,8 @@ def evaluate(artifact: Path, data: Path, part: str, out: Path | None, strict: bo
 
 
 def _text(measurement: Measurement) -> str:
-    from training.case_report import rule_text
-    from training.classwise import side_names
+    from training.evaluation.case_report import rule_text
+    from training.evaluation.classwise import side_names
 
     groups = measurement.dataset.grouped_by
     lines = []

@@ -35,7 +35,7 @@ def fit(
     """Fit RECIPE and write model.keras, spec.json, split.csv, history.csv and metrics.json."""
     chosen = find_recipe(recipe)
     try:
-        from training.fit import fit as run_fit  # here, so that the other commands start without a framework
+        from training.fitting.fit import fit as run_fit  # here, so that the other commands start without a framework
 
         with _said_on_stderr():
             artifact = run_fit(chosen, data, out, epochs=epochs, weights=weights, resume=resume, strict=strict)

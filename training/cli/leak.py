@@ -19,7 +19,7 @@ from training.recipes import find_recipe
 @click.option("--epochs", type=click.IntRange(min=1), help="Fewer epochs than the recipe's, for a trial.")
 def leak(recipe: str, data: Path, out: Path, epochs: int | None) -> None:
     """Fit RECIPE twice, on its program's own split and on one by patient, and print both beside the claim."""
-    from training.leak import measure_leak
+    from training.experiments.leak import measure_leak
 
     tail = "" if epochs is None else f" --epochs {epochs}"
     command = f"python -m training leak {recipe} --data DIR --out DIR{tail}"

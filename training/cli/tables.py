@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.manifest import Evaluation, Figure
 
 if TYPE_CHECKING:
-    from training.leak import LeakTable
+    from training.experiments.leak import LeakTable
 
 
 def table_of(evaluation: Evaluation, groups: str = "patients") -> str:

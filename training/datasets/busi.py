@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from training.audit.duplicates import SAME_SCAN, Comparison, compare
+from training.audit.groups import comparison_notes, contradicted_names
 from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
-from training.duplicates import SAME_SCAN, Comparison, compare
 from training.errors import DatasetError
-from training.groups import comparison_notes, contradicted_names
 
 FOLDER = "Dataset_BUSI_with_GT"
 LABELS = ("benign", "malignant", "normal")

@@ -23,8 +23,8 @@ from edge_runtime.spec import (
     Scale,
     Sharpen,
 )
+from training.audit.groups import uniting
 from training.datasets import mendeley
-from training.groups import uniting
 from training.recipe import Claim, DataSource, Loss, Plateau, Recipe, Sgd, TrainingPlan
 from training.splits import SplitPlan
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.spec import Colour, ColourOrder, DecisionPolicy, Head, Interpolation, ModelSpec, PixelType, Resize
+from training.audit.groups import uniting
 from training.augmentation import Augmentation
 from training.datasets import mias
-from training.groups import uniting
 from training.recipe import Adam, Claim, Copies, DataSource, Loss, Recipe, TrainingPlan
 from training.splits import SplitPlan
 

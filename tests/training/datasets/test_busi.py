@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from training.audit.duplicates import SAME_SCAN, Comparison, compare
 from training.datasets import Sample, busi
-from training.duplicates import SAME_SCAN, Comparison, compare
 from training.errors import DatasetError
 
 

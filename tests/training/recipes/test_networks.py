@@ -83,7 +83,7 @@ def test_weights_for_a_recipe_that_takes_none_are_refused() -> None:
     from pathlib import Path
 
     from training.errors import RecipeError
-    from training.fit import fit
+    from training.fitting.fit import fit
 
     with pytest.raises(RecipeError, match="takes no --weights"):
         fit(RECIPES["mias-abnormality"], Path("absent"), Path("absent"), weights="imagenet")

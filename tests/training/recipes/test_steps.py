@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from training.datasets import busi, idc, mendeley, mias
-from training.fit import train_network
+from training.fitting.fit import train_network
 from training.recipe import Recipe
 from training.recipes import RECIPES
 from training.tensors import Tensors, load_tensors

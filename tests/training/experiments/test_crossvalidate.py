@@ -1,0 +1,186 @@
+"""Every patient is tested once by a network that never saw it; a finished fold is not fitted again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
+
+import training.evaluation.evaluation
+import training.experiments.crossvalidate
+from edge_runtime.decision import positive_scores
+from training.cli.crossvalidate import crossvalidate as command
+from training.datasets import idc
+from training.errors import ArtifactError, DatasetError, RecipeError
+from training.experiments.crossfolder import CrossMeasured
+from training.experiments.crossvalidate import crossvalidate, parts_of, pooled
+from training.experiments.predictions import Prediction, read_predictions
+from training.recipes.phantom_patch import PHANTOM_PATCH
+from training.splits import Part, folds_by_group
+from training.tensors import Tensors, load_tensors
+
+SPEC = PHANTOM_PATCH.spec
+Seen = list[tuple[Tensors, Tensors]]
+
+
+@pytest.fixture(scope="module")
+def tensors(phantom_data: Path) -> Tensors:
+    return load_tensors(idc.load(phantom_data).samples, SPEC, label="all")
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals are tested elsewhere."""
+    monkeypatch.setattr(training.evaluation.evaluation, "RESAMPLES", 20)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """What was fitted on: fitting itself is left out, the network keeps its first weights."""
+    found: Seen = []
+
+    def untrained(
+        recipe: object, train: Tensors, validation: Tensors, *, epochs: int, history: Path, weights: str | None = None
+    ) -> keras.Model:
+        found.append((train, validation))
+        history.write_text("epoch,loss\n0,1\n", encoding="utf-8")
+        keras.utils.set_random_seed(len(found))
+        return PHANTOM_PATCH.network(None)
+
+    monkeypatch.setattr(training.experiments.crossvalidate, "train_network", untrained)
+    return found
+
+
+def test_each_patient_is_tested_by_a_network_that_never_saw_it(phantom_data: Path, tmp_path: Path, seen: Seen) -> None:
+    lines: list[str] = []
+    crossvalidate(PHANTOM_PATCH, phantom_data, tmp_path / "out", folds=4, say=lines.append)
+    assert len(seen) == 4
+    tested: list[str] = []
+    for turn, (train, validation) in enumerate(seen, start=1):
+        asked = read_predictions(tmp_path / "out" / f"fold-{turn}" / "predictions.csv")
+        groups = [set(train.groups), set(validation.groups), {p.group for p in asked}]
+        assert sum(map(len, groups)) == len(set.union(*groups)) == 20
+        assert {p.fold for p in asked} == {turn}
+        tested += [p.name for p in asked]
+    assert sorted(tested) == [s.name for s in idc.load(phantom_data).samples]
+    assert [p.name for p in read_predictions(tmp_path / "out" / "predictions.csv")] == sorted(tested)
+    assert [line[:11] for line in lines[1:]] == [f"fold {turn} of 4" for turn in range(1, 5)]
+
+
+def test_contradicted_pictures_are_asked_about_and_never_fitted_on(
+    phantom_data: Path, tmp_path: Path, seen: Seen
+) -> None:
+    names = frozenset(s.name for s in idc.load(phantom_data).samples[::7])
+    source = replace(PHANTOM_PATCH.source, load=lambda root: replace(idc.load(root), contradicted=names))
+    measured = crossvalidate(replace(PHANTOM_PATCH, source=source), phantom_data, tmp_path / "out", folds=3)
+    for fitted in (part for pair in seen for part in pair):
+        assert not names & {s.name for s in fitted.samples}
+    assert names <= {p.name for p in read_predictions(tmp_path / "out" / "predictions.csv")}
+    assert (measured.contradicted, measured.evaluations[0].images) == (len(names), 320)
+
+
+def test_a_resumed_run_fits_what_is_missing_alone_and_measures_the_same(
+    phantom_data: Path, tmp_path: Path, seen: Seen
+) -> None:
+    out = tmp_path / "out"
+
+    def run(resume: bool = True) -> CrossMeasured:
+        return crossvalidate(PHANTOM_PATCH, phantom_data, out, folds=3, resume=resume)
+
+    first = run(resume=False)
+    for name in ("metrics.json", "predictions.csv"):
+        (out / name).unlink()
+    assert run() == first
+    assert len(seen) == 3
+    for name in ("metrics.json", "predictions.csv", "fold-2/predictions.csv"):
+        (out / name).unlink()
+    assert run().evaluations[0].images == 320
+    assert len(seen) == 4
+    assert set(seen[3][0].groups) == set(seen[1][0].groups)
+    assert run() == run()
+    assert len(seen) == 4
+
+
+def test_nothing_is_overwritten_and_another_plan_is_not_resumed(phantom_data: Path, tmp_path: Path, seen: Seen) -> None:
+    out = tmp_path / "out"
+    crossvalidate(PHANTOM_PATCH, phantom_data, out, folds=3)
+    with pytest.raises(ArtifactError, match="not overwritten"):
+        crossvalidate(PHANTOM_PATCH, phantom_data, out, folds=3)
+    for folds, seed, epochs, told in ((4, None, None, "folds 3"), (3, 9, None, "seed 1"), (3, None, 2, "epochs 30")):
+        with pytest.raises(ArtifactError, match=rf"plan\.json: found {told}, expected .* or give another --out"):
+            crossvalidate(PHANTOM_PATCH, phantom_data, out, folds=folds, seed=seed, epochs=epochs, resume=True)
+    other_spec = replace(PHANTOM_PATCH, spec=replace(SPEC, version="2.0.0"))
+    with pytest.raises(ArtifactError, match=r"plan\.json: found inputs '"):
+        crossvalidate(other_spec, phantom_data, out, folds=3, resume=True)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(phantom_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="takes no --weights"):
+        crossvalidate(PHANTOM_PATCH, phantom_data, tmp_path / "out", weights="imagenet")
+    with pytest.raises(DatasetError, match="found 20 groups for 21 folds"):
+        crossvalidate(PHANTOM_PATCH, phantom_data, tmp_path / "out", folds=21)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fold_whose_pictures_are_all_contradicted_is_refused(tensors: Tensors) -> None:
+    split = folds_by_group(tensors.samples, 3, 0)[0]
+    names = frozenset(s.name for s in tensors.samples if split[s.group] is Part.VALIDATION)
+    with pytest.raises(DatasetError, match="found no picture for validation"):
+        parts_of(tensors, split, names)
+
+
+def _answers(tensors: Tensors) -> list[Prediction]:
+    rng = np.random.default_rng(5)
+    return [
+        Prediction(s.name, s.group, SPEC.labels[s.label], 1, float(rng.random()), tuple(rng.normal(size=2).tolist()))
+        for s in tensors.samples
+    ]
+
+
+def test_pooled_figures_are_those_of_sklearn_in_whatever_order_the_folds_come(tensors: Tensors) -> None:
+    answers = _answers(tensors)
+    network, baseline = pooled(answers[::-1], tensors, SPEC, "3 folds")
+    truth = tensors.labels == 1
+    expected = roc_auc_score(truth, positive_scores([p.logits for p in answers], SPEC))
+    assert {f.name: f.value for f in network.figures}["auroc"] == pytest.approx(expected, abs=1e-4)
+    expected = roc_auc_score(truth, [p.baseline for p in answers])
+    assert {f.name: f.value for f in baseline.figures}["auroc"] == pytest.approx(expected, abs=1e-4)
+    assert network.figures[-1].name == "balanced accuracy over baseline"
+    assert (network.part, network.groups) == ("3 folds", 20)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda answers: answers[1:],
+        lambda answers: [*answers, answers[0]],
+        lambda answers: [replace(answers[0], label="other"), *answers[1:]],
+        lambda answers: [replace(answers[0], group="other"), *answers[1:]],
+    ],
+    ids=["missing", "twice", "relabelled", "regrouped"],
+)
+def test_answers_that_are_not_one_a_picture_are_refused(
+    tensors: Tensors, change: Callable[[list[Prediction]], list[Prediction]]
+) -> None:
+    with pytest.raises(ArtifactError, match="expected one for each of the 320 pictures"):
+        pooled(change(_answers(tensors)), tensors, SPEC, "3 folds")
+
+
+def test_the_command_fits_really_prints_the_table_and_names_the_fold(phantom_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["phantom-patch", "--data", str(phantom_data), "--out", str(out), "--folds", "3", "--epochs", "1"]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("keras on 3 folds: 320 pictures of 20 patients")
+    assert "\nbaseline on 3 folds: 320 pictures" in result.stdout
+    assert "fold 2 of 3: train " in result.stderr
+    assert {path.name for path in out.iterdir()} == {
+        *(f"fold-{turn}" for turn in (1, 2, 3)),
+        *("metrics.json", "plan.json", "predictions.csv"),
+    }

@@ -1,0 +1,1 @@
+"""Copies, contradictions and leaks in a data set."""

@@ -1,0 +1,1 @@
+"""Measure answers on held-out patients, and fit on validation patients what decides them."""

@@ -1,0 +1,95 @@
+"""Patients from patches, on one part: which rule, where it comes from, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime.spec import CaseRule
+from training.errors import DatasetError
+from training.evaluation.cases import CaseEvaluation, evaluate_cases, fit_rule, patch_counts
+from training.evaluation.classwise import Outcome
+from training.evaluation.opened import ALL, OpenArtifact
+from training.splits import Part
+
+FEW = 5
+"""Patients of a kind under which a rule is said to be badly determined: one more or less moves a share by .2."""
+
+
+@dataclass(frozen=True)
+class ChosenRule:
+    """A rule and its origin.
+
+    Attributes:
+        rule: None where there is none.
+        basis: where the rule comes from, or why there is none; a sentence for people.
+    """
+
+    rule: CaseRule | None
+    basis: str
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """A rule measured on one part.
+
+    Attributes:
+        evaluation: None where there is no rule.
+        basis: where the rule comes from, or why there is none; sentences for people.
+    """
+
+    evaluation: CaseEvaluation | None
+    basis: str
+
+
+def choose_rule(opened: OpenArtifact, validation: Outcome | None = None) -> ChosenRule:
+    """Return the rule of the spec's policy; without one, the rule that fits the validation patients best.
+
+    Args:
+        validation: the answers on validation patients, where they are at hand; otherwise they are computed.
+    """
+    rule = opened.spec.policy.case
+    if rule is not None:
+        return ChosenRule(rule, "The rule is part of the model's decision policy.")
+    if validation is None:
+        samples = opened.present(Part.VALIDATION)
+        if not samples:
+            return ChosenRule(
+                None, "No rule: the decision policy holds none, and no validation patient is among the data."
+            )
+        validation = opened.answer(samples, Part.VALIDATION.value).outcome
+    return fitted_rule(validation)
+
+
+def fitted_rule(validation: Outcome) -> ChosenRule:
+    """Fit a rule; where validation patients allow none, say why instead."""
+    try:
+        rule = fit_rule(validation)
+    except DatasetError as error:
+        return ChosenRule(None, f"No rule: {error}")
+    truth = patch_counts(validation, 0.0).truth
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    few = f" Fewer than {FEW} of either kind determine a rule badly." if min(positives, negatives) < FEW else ""
+    return ChosenRule(
+        rule,
+        f"The rule was fitted on {positives} positive and {negatives} negative validation patients: sensitivity + "
+        f"specificity is as large there as it can be.{few}",
+    )
+
+
+def report_cases(outcome: Outcome, chosen: ChosenRule, part: str) -> CaseReport:
+    """Measure the rule on a part, and say where its figures flatter it."""
+    if chosen.rule is None:
+        return CaseReport(None, chosen.basis)
+    warning = {
+        Part.VALIDATION.value: " These are the patients on whom such choices are made: the figures flatter the rule.",
+        ALL: " Patients on whom the model was fitted or the rule chosen, if any are in the data, flatter the figures.",
+    }.get(part, "")
+    return CaseReport(evaluate_cases(outcome, chosen.rule), chosen.basis + warning)
+
+
+def rule_text(rule: CaseRule, side: str) -> str:
+    """Return the rule in words; ``side`` is what the positive labels are called."""
+    return (
+        f"a patient is positive when {rule.count} or more patches are called {side} "
+        f"with a confidence of {rule.confidence:g} or more"
+    )

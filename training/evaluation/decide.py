@@ -1,0 +1,107 @@
+"""An artifact under a policy fitted on its validation patients: the same network, measured anew."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_runtime.manifest import Evaluation
+from edge_runtime.spec import ModelSpec
+from training.artifact import Artifact, Measured, create
+from training.errors import ArtifactError
+from training.evaluation.cases import CaseEvaluation, evaluate_cases
+from training.evaluation.classwise import Outcome
+from training.evaluation.evaluation import evaluate_scores
+from training.evaluation.measure import compare
+from training.evaluation.opened import Answers, OpenArtifact
+from training.evaluation.policy import FittedPolicy, Target, calibration_error, fit_policy
+from training.splits import Part
+from training.tensors import Tensors, load_tensors
+from training.whole_file import why_not_written, write_whole
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was fitted, and what it gives on patients never seen.
+
+    Attributes:
+        evaluations: of validation and test under the new policy, networks and baselines.
+        calibration: expected calibration error on test, 0..1, before and after.
+        cases: the case rule on test patients; None where the policy has none.
+    """
+
+    artifact: Artifact
+    fitted: FittedPolicy
+    evaluations: tuple[Evaluation, ...]
+    calibration: tuple[float, float]
+    cases: CaseEvaluation | None
+
+
+def decide(artifact: Artifact, data: Path, out: Path, target: Target, *, strict: bool = False) -> Decided:
+    """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is left as it is.
+
+    Args:
+        data: the published layout on which the artifact was fitted.
+        strict: refuse data with a picture that cannot be read, instead of skipping it.
+
+    Raises:
+        ArtifactError: ``artifact`` is incomplete, ``out`` already holds files, or the disk is full.
+        DatasetError: the data are not what the layout promises, or do not allow what is asked.
+    """
+    was = artifact.measured()
+    new = create(out)
+    opened = OpenArtifact(artifact, data, strict=strict)
+    found = {part: opened.answer(opened.samples(part.value), part.value) for part in (Part.VALIDATION, Part.TEST)}
+    fitted = fit_policy(found[Part.VALIDATION].outcome, target)
+    spec = replace(opened.spec, policy=fitted.policy)
+    evaluations = _evaluations(opened, found, spec, strict=strict)
+    measured = Measured(replace(was.training, policy=fitted.basis), evaluations)
+    _write(artifact, new, spec, measured)
+    before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
+    errors = calibration_error(before), calibration_error(after)
+    return Decided(new, fitted, evaluations, errors, _cases(after))
+
+
+def _evaluations(
+    opened: OpenArtifact, found: dict[Part, Answers], spec: ModelSpec, *, strict: bool
+) -> tuple[Evaluation, ...]:
+    """Measure beside the baseline where training patients are in the data, as a fit does."""
+    seen = opened.present(Part.TRAIN)
+    train: Tensors | None = load_tensors(seen, spec, label=Part.TRAIN.value, strict=strict) if seen else None
+    evaluations: list[Evaluation] = []
+    for part, answers in found.items():
+        if train is None:
+            evaluations.append(evaluate_scores(answers.logits, answers.tensors, spec, part.value))
+        else:
+            evaluations += compare(answers.logits, train, answers.tensors, spec, part.value)
+    return tuple(evaluations)
+
+
+def _cases(outcome: Outcome) -> CaseEvaluation | None:
+    rule = outcome.spec.policy.case
+    return None if rule is None else evaluate_cases(outcome, rule)
+
+
+def _write(old: Artifact, new: Artifact, spec: ModelSpec, measured: Measured) -> None:
+    for source, path in ((old.model_path, new.model_path), (old.history_path, new.history_path)):
+        _copy(source, path)
+    new.write_choices(spec, old.split())
+    try:
+        new.write_measured(measured)
+    except OSError as error:
+        raise _not_written(new.folder / "metrics.json", error) from error
+
+
+def _copy(source: Path, path: Path) -> None:
+    if not source.is_file():
+        raise ArtifactError(f"{source}: missing, expected in every finished artifact. Fit the recipe again.")
+    try:
+        write_whole(path, lambda part: shutil.copyfile(source, part))
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> ArtifactError:
+    said = why_not_written(path, error)
+    return ArtifactError(f"{said} Free space, remove {path.parent} and decide again.")

@@ -1,0 +1,98 @@
+"""Measure a fitted artifact again, from its files alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy.typing as npt
+
+from edge_runtime.manifest import Evaluation
+from edge_runtime.records import to_dict
+from edge_runtime.spec import ModelSpec
+from training.artifact import Artifact
+from training.datasets import Dataset, Sample
+from training.evaluation.case_report import CaseReport, choose_rule, report_cases
+from training.evaluation.classwise import Outcome
+from training.evaluation.evaluation import (
+    baseline_scores,
+    evaluate_baseline,
+    evaluate_scores,
+    gain_over_baseline,
+)
+from training.evaluation.opened import ALL, OpenArtifact
+from training.splits import Part
+from training.tensors import Tensors, load_tensors
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Figures of one part, and the answers that they were computed from.
+
+    Attributes:
+        samples: the pictures measured, in the order of ``outcome``.
+        dataset: where they come from.
+        cases: patients judged from their pictures together; None where the recipe judges single pictures.
+    """
+
+    part: str
+    evaluations: tuple[Evaluation, ...]
+    outcome: Outcome
+    samples: tuple[Sample, ...]
+    dataset: Dataset
+    cases: CaseReport | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """What ``evaluate`` prints as JSON and writes into ``metrics.json``."""
+
+    part: str
+    grouped_by: str
+    evaluations: tuple[Evaluation, ...]
+    cases: CaseReport | None
+
+
+def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool = False) -> Measurement:
+    """Evaluate the network, and the colour baseline where training patients are in ``data``.
+
+    Args:
+        part: ``validation``, ``test``, or ``all`` for every patient in ``data``.
+        strict: refuse data with a picture that cannot be read, instead of skipping it.
+
+    Raises:
+        ArtifactError: the artifact is incomplete.
+        DatasetError: the data are not what the layout promises, or hold patients unknown to the split.
+    """
+    opened = OpenArtifact(artifact, data, strict=strict)
+    found = opened.answer(opened.samples(part), part)
+    seen = () if part == ALL else opened.present(Part.TRAIN)
+    if seen:
+        train = load_tensors(seen, opened.spec, label="train", strict=strict)
+        evaluations = compare(found.logits, train, found.tensors, opened.spec, part)
+    else:
+        evaluations = (evaluate_scores(found.logits, found.tensors, opened.spec, part),)
+    cases = _cases(opened, found.outcome, part) if opened.recipe.cases else None
+    return Measurement(part, evaluations, found.outcome, found.tensors.samples, opened.dataset, cases)
+
+
+def _cases(opened: OpenArtifact, outcome: Outcome, part: str) -> CaseReport:
+    return report_cases(outcome, choose_rule(opened, outcome if part == Part.VALIDATION.value else None), part)
+
+
+def compare(
+    logits: npt.ArrayLike, train: Tensors, held_out: Tensors, spec: ModelSpec, part: str
+) -> tuple[Evaluation, ...]:
+    """Evaluate the network beside the baseline, with the paired difference among the network's figures."""
+    network = evaluate_scores(logits, held_out, spec, part)
+    score = baseline_scores(train, held_out, spec)
+    gain = gain_over_baseline(logits, score, held_out, spec)
+    return replace(network, figures=(*network.figures, gain)), evaluate_baseline(score, held_out, spec, part)
+
+
+def to_json(measurement: Measurement) -> str:
+    """Return the figures as one JSON document, a :class:`Document`."""
+    grouped_by = measurement.dataset.grouped_by
+    document = Document(measurement.part, grouped_by, measurement.evaluations, measurement.cases)
+    return json.dumps(to_dict(document), indent=2, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Fits made to learn something about data and split, not to ship: folds, and the leak."""

@@ -1,0 +1,1 @@
+"""Fit a network, survive interruption, keep an account of it."""

@@ -1,0 +1,108 @@
+"""What runs after every epoch: the plan's stopping and rate, the checkpoint, and both set as they were on resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from training.errors import ArtifactError
+from training.fitting.checkpoint import Checkpoint, FitState, random_state
+from training.fitting.fitted_on import FittedOn
+from training.fitting.history import Epoch, append_epoch
+from training.recipe import TrainingPlan
+from training.whole_file import why_not_written
+
+Weights = list[npt.NDArray[np.float32]]
+
+
+def schedule(plan: TrainingPlan) -> list[keras.callbacks.Callback]:
+    """Return early stopping (which also keeps the best weights) and plateau, where the plan has them."""
+    found: list[keras.callbacks.Callback] = []
+    if plan.stop_patience is not None or plan.keep_best:
+        patience = plan.epochs if plan.stop_patience is None else plan.stop_patience
+        found.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=plan.keep_best))
+    if plan.plateau is not None:
+        found.append(
+            keras.callbacks.ReduceLROnPlateau(
+                "val_loss", factor=plan.plateau.factor, patience=plan.plateau.patience, min_lr=plan.plateau.min_rate
+            )
+        )
+    return found
+
+
+class Replay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Tell the schedule of the epochs that were fitted before, so that it counts on from there.
+
+    Keras resets its callbacks when a fit begins, and they hold what they counted in private attributes. This
+    one, placed after them, calls their ``on_epoch_end`` with the logged figures. Early stopping copies the
+    model's weights at every improvement, the last time at the best epoch: so the model holds the best
+    weights meanwhile. Plateau lowers the rate as it did: so the rate starts from the plan's.
+    """
+
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], epochs: Sequence[Epoch], best: Weights | None, rate: float
+    ) -> None:
+        super().__init__()
+        self._callbacks, self._epochs, self._best, self._rate = callbacks, epochs, best, rate
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Replay, then give the model its last weights and rate again."""
+        optimiser = self.model.optimizer
+        weights, rate = self.model.get_weights(), float(optimiser.learning_rate)
+        optimiser.learning_rate = self._rate
+        if self._best is not None:
+            self.model.set_weights(self._best)
+        for epoch, figures in enumerate(self._epochs):
+            for callback in self._callbacks:
+                callback.on_epoch_end(epoch, dict(figures))
+        self.model.set_weights(weights)
+        optimiser.learning_rate = rate
+
+
+class LogEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Write one line of history after every epoch, with what the callbacks before it add to Keras' figures."""
+
+    def __init__(self, path: Path, checkpoint: Checkpoint | None) -> None:
+        super().__init__()
+        self._path, self._checkpoint = path, checkpoint
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the line.
+
+        Raises:
+            ArtifactError: the disk takes no more.
+        """
+        try:
+            append_epoch(self._path, epoch, logs or {})
+        except OSError as error:
+            if self._checkpoint is not None:
+                raise self._checkpoint.lost(self._path, error) from error
+            raise ArtifactError(f"{why_not_written(self._path, error)} Free space, then fit again.") from error
+
+
+class SaveEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Write a checkpoint after every epoch; must come last, when the rate and ``stop_training`` are set."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, fitted_on: FittedOn, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
+        super().__init__()
+        self._checkpoint, self._fitted_on = checkpoint, fitted_on
+        stopping = (c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping) and c.restore_best_weights)
+        self._stopping = next(stopping, None)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the epoch.
+
+        Raises:
+            ArtifactError: the disk takes no more.
+        """
+        best = None if self._stopping is None else self._stopping.best_epoch + 1
+        stopped = bool(self.model.stop_training)
+        state = FitState(epoch + 1, best, stopped, random_state(self.model), self._fitted_on)
+        self._checkpoint.save(self.model, state)

@@ -1,0 +1,143 @@
+"""The state of a fit after its last whole epoch, in ``checkpoint/`` of the artifact until that is finished.
+
+epoch-0004.keras    architecture, weights and optimiser after epoch 4
+epoch-0002.keras    the same of the best epoch, where the plan keeps the best and it is not the last
+state.json          which epochs these are, and the random state of every dropout, which Keras' file leaves out;
+                    written last, so that it only ever names files that are whole
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from edge_runtime.errors import EdgeError
+from edge_runtime.records import canonical_json, from_json
+from training.errors import ArtifactError
+from training.fitting.fitted_on import FittedOn
+from training.whole_file import why_not_written, write_whole
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where a fit stands.
+
+    Attributes:
+        epochs: whole epochs done.
+        best: the epoch, counted from 1, whose weights the plan would keep; None if it keeps the last.
+        stopped: early stopping has ended the fit after these epochs.
+        random: the state of every seed generator, in the order of the model's variables.
+    """
+
+    epochs: int
+    best: int | None
+    stopped: bool
+    random: tuple[tuple[int, ...], ...]
+    fitted_on: FittedOn
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The folder, read and written one epoch at a time."""
+
+    folder: Path
+
+    def state(self) -> FitState | None:
+        """Return where the fit stands; None before the first epoch has ended.
+
+        Raises:
+            ArtifactError: ``state.json`` is not what :meth:`save` writes.
+        """
+        path = self.folder / "state.json"
+        if not path.is_file():
+            return None
+        try:
+            return from_json(FitState, path.read_bytes(), str(path))
+        except EdgeError as error:
+            raise ArtifactError(f"{error} The fit cannot be continued: remove the folder and fit again.") from None
+
+    def model(self, epoch: int) -> keras.Model:
+        """Return the model after ``epoch``, counted from 1, with its optimiser.
+
+        Raises:
+            ArtifactError: the file is missing, or Keras cannot read it.
+        """
+        path = self._model_path(epoch)
+        try:
+            return keras.models.load_model(path)
+        except (ValueError, OSError) as error:
+            raise ArtifactError(
+                f"{path}: expected a Keras 3 model, found: {error}. "
+                "The fit cannot be continued: remove the folder above and fit again."
+            ) from None
+
+    def save(self, model: keras.Model, state: FitState) -> None:
+        """Write ``model`` as the last epoch of ``state``, then ``state``, then remove what it no longer names.
+
+        Raises:
+            ArtifactError: the disk takes no more; the epoch before it is still whole.
+        """
+        path = self._model_path(state.epochs)
+        try:
+            self.folder.mkdir(exist_ok=True)
+            write_whole(path, model.save)
+            path = self.folder / "state.json"
+            write_whole(path, lambda part: part.write_text(canonical_json(state) + "\n", encoding="utf-8"))
+        except OSError as error:
+            raise self.lost(path, error) from error
+        kept = {self._model_path(epoch) for epoch in (state.epochs, state.best) if epoch is not None}
+        for old in set(self.folder.glob("epoch-*.keras")) - kept:
+            old.unlink()
+
+    def lost(self, path: Path, error: OSError) -> ArtifactError:
+        """Return the error that says what could not be written, what is safe, and how to go on."""
+        state = self.state()
+        safe = f"The checkpoint of epoch {state.epochs} is whole" if state else "No epoch was saved before it"
+        return ArtifactError(f"{why_not_written(path, error)} {safe}: free space, then fit again with --resume.")
+
+    def remove(self) -> None:
+        """Remove the folder, if it is there."""
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
+
+    def _model_path(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:04d}.keras"
+
+
+def random_state(model: keras.Model) -> tuple[tuple[int, ...], ...]:
+    """Return the state of the model's seed generators."""
+    return tuple(tuple(int(value) for value in np.asarray(found.numpy())) for found in _seeds(model))
+
+
+def set_random_state(model: keras.Model, state: tuple[tuple[int, ...], ...]) -> None:
+    """Give the model's seed generators what :func:`random_state` returned."""
+    for variable, values in zip(_seeds(model), state, strict=True):
+        variable.assign(np.array(values, dtype=variable.dtype))
+
+
+def _seeds(model: keras.Model) -> list[keras.Variable]:
+    """Return what is a variable but no weight: by Keras' documentation, the random seeds."""
+    weights = {id(weight) for weight in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
+
+
+def check_same(expected: FittedOn, state: FitState, epochs: int, folder: Path) -> None:
+    """Refuse to continue a fit of another plan, of other pictures, or for fewer epochs than it has done.
+
+    Raises:
+        ArtifactError: as said; the message names the first difference.
+    """
+    if epochs < state.epochs:
+        raise ArtifactError(f"{folder}: found {state.epochs} epochs done, expected at most {epochs}; raise --epochs.")
+    for field in fields(FittedOn):
+        ours, theirs = getattr(expected, field.name), getattr(state.fitted_on, field.name)
+        if ours != theirs:
+            what = field.name if field.name == "plan" else f"{field.name} pictures (SHA-256)"
+            raise ArtifactError(
+                f"{folder}: was begun with other {what}: found {theirs}, expected {ours}. "
+                "Continue it with the recipe and --data that it was begun with, or give another --out."
+            )

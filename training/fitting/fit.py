@@ -1,0 +1,167 @@
+"""Fit a recipe: split, read, balance, train, measure, write the artifact."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import keras
+
+from edge_runtime.manifest import Evaluation
+from training.artifact import Artifact, Measured, create, interrupted
+from training.datasets import Dataset, Sample
+from training.errors import RecipeError
+from training.evaluation.measure import compare
+from training.fitting.batches import Batches, DealEpoch
+from training.fitting.callbacks import LogEpoch, Replay, SaveEpoch, schedule
+from training.fitting.checkpoint import Checkpoint
+from training.fitting.fitted_on import fitted_on
+from training.fitting.progress import FitProgress
+from training.fitting.record import record
+from training.fitting.resume import fresh, resumed
+from training.keras_model import logits_model
+from training.recipe import Recipe, TrainingPlan
+from training.splits import Part, Split, select, split_by_group
+from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
+from training.whole_file import write_whole
+
+_LOG = logging.getLogger(__name__)
+
+
+def fit(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    epochs: int | None = None,
+    weights: str | None = None,
+    resume: bool = False,
+    strict: bool = False,
+) -> Artifact:
+    """Train ``recipe`` on the published layout below ``data`` and write an artifact to ``out``.
+
+    Args:
+        epochs: fewer epochs than the recipe's plan, for a trial.
+        weights: pretrained backbone for a transfer recipe: ``imagenet`` (Keras downloads it) or a path;
+            not read again where a checkpoint is continued, which holds them.
+        resume: continue the interrupted fit in ``out`` after its last whole epoch.
+        strict: refuse data with a picture that cannot be read, instead of skipping it.
+
+    Raises:
+        RecipeError: weights for a recipe that takes none.
+        DatasetError: the data are not what the layout promises.
+        ArtifactError: ``out`` already holds files, or with ``resume`` no fit of this recipe on these data; or
+            the disk is full.
+    """
+    if weights is not None and not recipe.transfer:
+        raise RecipeError(f"{recipe.spec.name} starts from random weights and takes no --weights; leave it out.")
+    artifact = interrupted(out) if resume else None
+    dataset = recipe.source.load(data)
+    split = split_by_group(dataset.samples, recipe.split)
+    if artifact is not None:
+        artifact.check_choices(recipe.spec, split)
+    opened = artifact or create(out)
+    for line in (dataset.summary(), *dataset.notes):
+        _LOG.info("%s", line)
+    chosen = _chosen(dataset, split)
+    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in Part}
+    if not resume:  # after reading: pictures that fail leave an empty folder, usable again
+        opened.write_choices(recipe.spec, split)
+    checkpoint = Checkpoint(opened.checkpoint_path)
+    model = train_network(
+        recipe,
+        parts[Part.TRAIN],
+        parts[Part.VALIDATION],
+        epochs=epochs or recipe.plan.epochs,
+        history=opened.history_path,
+        weights=weights,
+        checkpoint=checkpoint,
+    )
+    contradicted = len(dataset.samples) - sum(len(samples) for samples in chosen.values())
+    try:
+        write_whole(opened.model_path, model.save)
+        done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs())
+        opened.write_measured(Measured(done, _evaluations(model, recipe, parts)))
+    except OSError as error:
+        raise checkpoint.lost(Path(error.filename or opened.model_path), error) from error
+    checkpoint.remove()
+    return opened
+
+
+def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
+    """Return the samples of every part, less those for fitting whose label another picture contradicts."""
+    chosen = {part: select(dataset.samples, split, part) for part in Part}
+    for part in (Part.TRAIN, Part.VALIDATION):
+        chosen[part] = tuple(sample for sample in chosen[part] if sample.name not in dataset.contradicted)
+    if left_out := len(dataset.samples) - sum(len(samples) for samples in chosen.values()):
+        _LOG.warning(
+            "%d pictures are left out of fitting: they show the same thing as a picture of another label", left_out
+        )
+    return chosen
+
+
+def _evaluations(model: keras.Model, recipe: Recipe, parts: dict[Part, Tensors]) -> tuple[Evaluation, ...]:
+    network = logits_model(model)
+    found: list[Evaluation] = []
+    for part in (Part.VALIDATION, Part.TEST):
+        logits = network.predict(parts[part].images, verbose=0)
+        found += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value)
+    return tuple(found)
+
+
+def train_network(
+    recipe: Recipe,
+    train: Tensors,
+    validation: Tensors,
+    *,
+    epochs: int,
+    history: Path,
+    weights: str | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> keras.Model:
+    """Fit the network and return it with the weights that the plan keeps; one line an epoch goes to ``history``.
+
+    With a ``checkpoint``, every epoch is saved there, and a fit that it holds goes on. The result is that of
+    an uninterrupted fit.
+
+    Raises:
+        ArtifactError: the checkpoint is of another fit, or the disk is full.
+    """
+    plan = recipe.plan
+    keras.utils.set_random_seed(plan.seed)
+    same = None if checkpoint is None else fitted_on(recipe, train, validation)
+    start = None if checkpoint is None or same is None else resumed(checkpoint, same, history, epochs)
+    start = start or fresh(recipe, weights, history)
+    train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
+    batches = Batches(
+        train.images,
+        targets(train.labels, recipe.spec),
+        batch=plan.batch,
+        seed=plan.seed,
+        augmentation=recipe.augmentation,
+    )
+    planned = schedule(plan)
+    replay = Replay(planned, start.done, start.best, plan.optimiser.learning_rate)
+    progress = FitProgress(epochs, len(batches), [epoch["val_loss"] for epoch in start.done])
+    save = [] if checkpoint is None or same is None else [SaveEpoch(checkpoint, same, planned)]
+    try:
+        start.model.fit(
+            batches,
+            shuffle=False,  # Batches has dealt them
+            validation_data=(validation.images, targets(validation.labels, recipe.spec)),
+            initial_epoch=len(start.done),
+            epochs=len(start.done) if start.stopped else epochs,
+            callbacks=[DealEpoch(batches), *planned, replay, LogEpoch(history, checkpoint), progress, *save],
+            verbose=0,
+        )
+    finally:
+        progress.close()
+    start.model.compile()  # drops the optimiser's state: twice the weights' size, and nothing reads it again
+    return start.model
+
+
+def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:
+    """Return what the loss sees: at most so many pictures a patient, then the labels balanced."""
+    if plan.patient_cap is not None:
+        tensors = tensors.take(capped_index(tensors.groups, plan.patient_cap, plan.seed))
+    return tensors.take(balanced_index(tensors.labels, plan.seed)) if plan.balance else tensors
