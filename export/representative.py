@@ -64,8 +64,13 @@ def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Pictur
     return Pictures(prepare_all(blobs, spec), f"{len(blobs)} of {source}")
 
 
-def prepare_all(blobs: Iterable[tuple[str, bytes]], spec: ModelSpec) -> npt.NDArray[np.float32]:
+def prepare_all(
+    blobs: Iterable[tuple[str, bytes]], spec: ModelSpec, *, role: str = "calibration"
+) -> npt.NDArray[np.float32]:
     """Prepare encoded pictures (name, bytes) to float32 N×H×W×C.
+
+    Args:
+        role: what the pictures are for, one word for the message.
 
     Raises:
         CalibrationError: the runtime refuses one; it is named.
@@ -75,7 +80,7 @@ def prepare_all(blobs: Iterable[tuple[str, bytes]], spec: ModelSpec) -> npt.NDAr
             [prepare(read(blob, min_side_px=spec.min_side_px, name=name), spec.steps) for name, blob in blobs]
         )
     except ImageError as error:
-        raise CalibrationError(f"calibration picture refused: {error.message} Remove or replace it.") from None
+        raise CalibrationError(f"{role} picture refused: {error.message} Remove or replace it.") from None
 
 
 def _listed(listed: Path, data: Path) -> list[tuple[str, bytes]]:

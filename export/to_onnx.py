@@ -149,3 +149,4 @@ def _rename(graph: onnx.GraphProto) -> None:
         del values[:]
         values.extend(ordered)
     graph.name = "network"
+    graph.doc_string = ""  # Keras' automatic name of the model, which counts the models of its process

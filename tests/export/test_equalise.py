@@ -66,6 +66,7 @@ def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path,
     from export.equalise import write_equalised
     from export.isolation import in_own_process
     from export.keras_model import load_to_logits
+    from export.quantisation import Quantisation
 
     equalised = tmp_path / "equalised.keras"
     write_equalised(str(model_path), str(tensors), str(equalised))
@@ -73,8 +74,10 @@ def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path,
     reference = load_to_logits(str(model_path)).predict(images, verbose=0)
     errors = []
     for source in (model_path, equalised):
-        in_own_process(to_tflite.write_int8, str(source), str(tensors), str(tmp_path / "int8.tflite"))
-        backend = open_model((tmp_path / "int8.tflite").read_bytes(), Runtime.LITERT)
+        calibrated, int8 = tmp_path / "calibrated.tflite", tmp_path / "int8.tflite"
+        in_own_process(to_tflite.write_calibrated, str(source), str(tensors), str(calibrated))
+        in_own_process(to_tflite.write_quantised, str(calibrated), "", "", Quantisation(), str(int8))
+        backend = open_model(int8.read_bytes(), Runtime.LITERT)
         errors.append(float(np.abs(backend.run(images) - reference).mean()))
     plain, better = errors
     assert better < 0.5 * plain, f"mean |Δ logit| {better} equalised, {plain} plain"

@@ -14,6 +14,7 @@ from edge_runtime.embedded import read_embedded
 from edge_runtime.manifest import SCHEMA, Format, Precision, Role
 from export.cli import main
 from export.pipeline import export as run_export
+from export.quantisation import LADDER
 from training.artifact import Artifact
 
 MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision}
@@ -25,9 +26,9 @@ def _outside(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_bundle_holds_four_models_a_card_and_a_manifest_that_hashes_them(phantom_bundle: Path) -> None:
+def test_a_bundle_holds_four_models_golden_vectors_a_card_and_a_manifest_that_hashes_them(phantom_bundle: Path) -> None:
     bundle = find(phantom_bundle)
-    assert _outside(phantom_bundle) == MODELS | {"MODEL_CARD.md", "bundle.json"}
+    assert _outside(phantom_bundle) == MODELS | {"golden.npz", "MODEL_CARD.md", "bundle.json"}
     for entry in bundle.manifest.files:
         data = (phantom_bundle / entry.name).read_bytes()
         assert (entry.sha256, entry.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data)), entry.name
@@ -35,7 +36,19 @@ def test_a_bundle_holds_four_models_a_card_and_a_manifest_that_hashes_them(phant
     assert (
         models == MODELS == {f"model.{e.precision.value}.{e.format.value}" for e in bundle.manifest.files if e.format}
     )
-    assert bundle.verify() == 5
+    assert bundle.verify() == 6
+
+
+def test_a_manifest_names_every_way_of_quantising_that_was_tried(phantom_bundle: Path) -> None:
+    attempts = find(phantom_bundle).manifest.attempts
+    rows = {row.file: row for row in find(phantom_bundle).manifest.parity}
+    for name in ("model.int8.tflite", "model.int8.onnx"):
+        tried = [attempt for attempt in attempts if attempt.file == name]
+        assert [attempt.how for attempt in tried] == [way.text() for way in LADDER[: len(tried)]]
+        assert [attempt.passed for attempt in tried] == [False] * (len(tried) - 1) + [True]
+        kept, row = tried[-1], rows[name]
+        assert (kept.images, kept.flips, kept.score_mean) == (row.images, row.flips, row.score_mean)
+        assert 0 < kept.size_bytes <= (phantom_bundle / name).stat().st_size  # the spec goes in afterwards
 
 
 def test_a_manifest_repeats_the_artifact_and_names_what_made_the_files(

@@ -67,7 +67,7 @@ def _outside(folder: Path) -> set[str]:
         (
             "model.int8.onnx",
             _without_weights,
-            r"(mean \|Δ score\||flipped decisions per 1000) is .*, tolerance .*shape",
+            "no way of quantising keeps parity with the Keras model. Nothing was written",
         ),
         ("model.float32.onnx", _with_other_last_node("Sigmoid"), r"relative \|Δ logit\| is"),
         (
@@ -96,19 +96,25 @@ def test_a_file_that_answers_otherwise_than_keras_is_refused_and_nothing_is_left
 
     converted[name] = change
     before = _outside(tmp_path)
-    with pytest.raises(ParityError, match=rf"{name} on \w+: .*{says}"):
+    with pytest.raises(ParityError, match=rf"{name}( on \w+)?: .*{says}"):
         run_export(artifact, calibration, phantom_data, tmp_path / "out")
     assert _outside(tmp_path) == before
 
 
-@pytest.mark.parametrize("tolerance", ["float32_logit_max", "int8_score_mean"])
+@pytest.mark.parametrize(
+    ("tolerance", "says"),
+    [
+        ("float32_logit_max", "tolerance 1e-12, over logits of shape .* Nothing was written"),
+        ("int8_score_mean", "no way of quantising keeps parity with the Keras model. Nothing was written"),
+    ],
+)
 def test_a_tolerance_that_no_file_can_meet_refuses_the_bundle(
     artifact: Artifact, calibration: Path, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper],
-    tolerance: str,
+    tolerance: str, says: str,
 ) -> None:  # fmt: skip
     _edit_json(artifact.folder / "spec.json", lambda spec: spec["tolerance"].update({tolerance: 1e-12}))
     before = _outside(tmp_path)
-    with pytest.raises(ParityError, match=r"tolerance 1e-12, over logits of shape .* Nothing was written"):
+    with pytest.raises(ParityError, match=says):
         run_export(artifact, calibration, phantom_data, tmp_path / "out")
     assert _outside(tmp_path) == before
 

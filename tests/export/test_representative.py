@@ -11,7 +11,7 @@ import pytest
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from export.errors import CalibrationError
-from export.representative import FEWEST, load_calibration
+from export.representative import FEWEST, load_calibration, prepare_all
 from training.recipes.phantom_patch import SPEC
 
 Folders = tuple[Path, Path, list[str]]
@@ -139,3 +139,8 @@ def test_a_picture_that_the_device_would_refuse_is_named_and_not_skipped(
     (folder / "bad.png").write_bytes(data)
     with pytest.raises(CalibrationError, match=rf"calibration picture refused: .*{says}.* Remove or replace it\."):
         load_calibration(folder, None, SPEC)
+
+
+def test_a_refused_picture_is_named_by_what_it_is_for() -> None:
+    with pytest.raises(CalibrationError, match=r"^parity picture refused: .*bad\.png.* Remove or replace it\."):
+        prepare_all([("good.png", _png(0)), ("bad.png", b"no picture at all")], SPEC, role="parity")

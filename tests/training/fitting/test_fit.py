@@ -48,7 +48,7 @@ def test_an_artifact_holds_its_five_files_and_each_reads_back(fitted: Artifact, 
     dataset, split = idc.load(phantom_data), fitted.split()
     counted = {part.value: len(select(dataset.samples, split, part)) for part in Part}
     assert measured.training.images == counted | {"refused": 0, "contradicted": 0}
-    assert measured.training.audit.groups == {p.value: sum(v is p for v in split.values()) for p in Part}
+    assert measured.training.groups == {p.value: sum(v is p for v in split.values()) for p in Part}
     assert (measured.training.recipe, measured.training.epochs) == ("phantom-patch", 2)
     assert "not installed" not in measured.training.versions.values(), measured.training.versions
 

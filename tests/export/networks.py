@@ -1,0 +1,52 @@
+"""Tiny networks for tests of quantising, and converters called in this process without their warnings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import Runtime, open_model
+
+Floats = npt.NDArray[np.float32]
+
+SIDE = 8
+
+
+def dots(count: int, seed: int) -> Floats:
+    """Return dark pictures with a few bright dots, float32 N×8×8×3 in 0..1: averages lie far below the extremes."""
+    rng = np.random.default_rng(seed)
+    bright = rng.random((count, SIDE, SIDE, 1)) < 0.05
+    return np.asarray(rng.random((count, SIDE, SIDE, 3)) * np.where(bright, 1.0, 0.05), dtype=np.float32)
+
+
+def branches(*, bias: bool = True) -> Any:
+    """Return a network in which averages and the values that they are the averages of meet in one concatenation."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    strided = layers.Conv2D(4, 3, strides=4, padding="same", activation="relu")(x)
+    x = layers.Concatenate()([layers.AveragePooling2D(4)(x), strided])
+    x = layers.Conv2D(4, 2, activation="relu", bias_initializer="random_normal")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(2, use_bias=bias, bias_initializer="random_normal")(x))
+
+
+def convert(job: Callable[..., None], *args: Any) -> None:
+    """Call a conversion here: a process of its own would load TensorFlow once for each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        job(*(str(arg) if isinstance(arg, Path) else arg for arg in args))
+
+
+def logits(path: Path, tensors: Floats) -> Floats:
+    """Run a model file."""
+    runtime = Runtime.LITERT if path.suffix == ".tflite" else Runtime.ONNXRUNTIME
+    return open_model(path.read_bytes(), runtime).run(tensors)

@@ -1,0 +1,130 @@
+"""Ways of quantising are tried in their order until one passes; what is kept, returned and said is what was judged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_runtime.manifest import Attempt, Format
+from export import ladder, onnx_layers, tflite_layers, to_onnx, to_tflite
+from export.errors import ConversionError, ParityError
+from export.quantisation import LADDER, Quantisation
+
+EXPECTED = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
+FOUND = EXPECTED + np.array([0.5, -0.25], dtype=np.float32)
+FINAL = (to_tflite.write_quantised, to_tflite.write_wide, to_onnx.write_quantised)
+MEASURED_ONCE = (
+    to_tflite.write_calibrated,
+    tflite_layers.write_percentiles,
+    tflite_layers.write_layers,
+    to_onnx.write_float32,
+    to_onnx.write_prepared,
+    onnx_layers.write_layers,
+)
+Job = Callable[..., None]
+
+
+class Floor:
+    """In place of converters: notes the jobs, writes the way into the file, and cannot do what it is told."""
+
+    def __init__(self, folder: Path, form: Format) -> None:
+        self.form, self.out = form, folder / f"model.int8.{form.value}"
+        self.shop = ladder.Shop(folder / "scratch", "model.keras", "ranges.npy", EXPECTED)
+        self.shop.folder.mkdir()
+        self.jobs: list[Job] = []
+        self.judged: list[tuple[Quantisation, str]] = []
+        self.impossible: set[str] = set()
+
+    def convert(self, job: Job, *args: Any) -> None:
+        self.jobs.append(job)
+        text = next((arg.text() for arg in args if isinstance(arg, Quantisation)), job.__name__)
+        if text in self.impossible:
+            raise ConversionError(f"no kernel for {text}\nline 1 of the log")
+        Path(args[-1]).write_text(text, encoding="utf-8")
+
+    def climb(self, passing: int) -> tuple[Attempt, ...]:
+        """Quantise with a judge that passes at the given attempt, counted from 1."""
+
+        def judge(path: Path, how: Quantisation) -> Attempt:
+            self.judged.append((how, path.read_text(encoding="utf-8")))
+            return Attempt(path.name, how.text(), images=9, flips=5, passed=len(self.judged) == passing)
+
+        return ladder.quantise(self.form, self.shop, lambda path: FOUND, judge, self.out)
+
+
+@pytest.fixture(params=list(Format), ids=lambda form: form.value)
+def floor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
+    made = Floor(tmp_path, request.param)
+    monkeypatch.setattr(ladder, "in_own_process", made.convert)
+    return made
+
+
+@pytest.mark.parametrize("passing", range(1, len(LADDER) + 1))
+def test_ways_are_tried_in_order_and_the_file_that_passed_is_kept(
+    floor: Floor, passing: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="export.ladder"):
+        attempts = floor.climb(passing)
+    assert [how for how, _ in floor.judged] == list(LADDER[:passing])
+    assert [attempt.how for attempt in attempts] == [how.text() for how in LADDER[:passing]]
+    assert [attempt.passed for attempt in attempts] == [False] * (passing - 1) + [True]
+    assert floor.out.read_text(encoding="utf-8") == floor.judged[-1][1]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{attempt.text()}; trying the next way" for attempt in attempts[:-1]]
+
+
+def test_each_way_writes_its_own_file_and_what_ways_share_is_measured_once(floor: Floor) -> None:
+    floor.climb(len(LADDER))
+    written = [text for _, text in floor.judged]
+    assert len(set(written)) == len(LADDER)
+    assert sum(job in FINAL for job in floor.jobs) == len(LADDER)
+    assert [floor.jobs.count(job) for job in MEASURED_ONCE if job in floor.jobs] == [1] * 3
+
+
+def test_a_first_way_that_passes_measures_nothing_for_the_others(floor: Floor) -> None:
+    floor.climb(1)
+    assert len(floor.jobs) == (2 if floor.form is Format.TFLITE else 3)
+    assert not floor.shop.error.exists()
+
+
+def test_the_error_to_correct_is_the_mean_over_the_calibration_pictures(floor: Floor) -> None:
+    floor.climb(2)
+    np.testing.assert_allclose(np.load(floor.shop.error), [0.5, -0.25])
+
+
+def test_where_no_way_passes_the_error_is_the_table_and_no_file_is_left(floor: Floor) -> None:
+    with pytest.raises(ParityError) as caught:
+        floor.climb(len(LADDER) + 1)
+    first, *rows = str(caught.value).splitlines()
+    assert first.startswith(f"{floor.out.name}: no way of quantising keeps parity with the Keras model.")
+    expected = [f"  {Attempt(floor.out.name, how.text(), images=9, flips=5).text()}" for how in LADDER]
+    assert rows[:-1] == expected
+    assert "widen the spec's tolerance" in rows[-1]
+    assert not floor.out.exists()
+
+
+def test_a_way_that_the_converter_cannot_do_is_an_attempt_and_the_next_is_tried(floor: Floor) -> None:
+    floor.impossible = {LADDER[1].text(), LADDER[2].text()}
+    attempts = floor.climb(2)
+    assert [attempt.failure for attempt in attempts] == [
+        "",
+        f"no kernel for {LADDER[1].text()}",
+        f"no kernel for {LADDER[2].text()}",
+        "",
+    ]
+    assert [how for how, _ in floor.judged] == [LADDER[0], LADDER[3]]
+    assert floor.out.read_text(encoding="utf-8") == LADDER[3].text()
+    assert attempts[1].text().endswith(f"not possible, no kernel for {LADDER[1].text()}")
+
+
+def test_where_no_way_is_possible_the_table_says_why(floor: Floor) -> None:
+    floor.impossible = {how.text() for how in LADDER} | {"write_wide"}
+    with pytest.raises(ParityError, match="not possible, no kernel for") as caught:
+        floor.climb(1)
+    assert str(caught.value).count("not possible") == len(LADDER)
+    assert not floor.out.exists()
