@@ -23,3 +23,7 @@ class ConversionError(ExportError):
 
 class ParityError(ExportError):
     """An exported file does not answer as the Keras model does."""
+
+
+NOTHING_TO_CORRECT = "nothing to correct"
+"""Said by a conversion, in its own process, that was to correct a bias which the network does not have."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edge_runtime.manifest import Attempt, Format
 from export import onnx_layers, tflite_layers, to_onnx, to_tflite
-from export.errors import ConversionError, ParityError
+from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
 from export.isolation import in_own_process
 from export.quantisation import LADDER, Quantisation, Ranges
 
@@ -67,11 +67,19 @@ def quantise(
     """
     write = {Format.TFLITE: _write_tflite, Format.ONNX: _write_onnx}[form]
     attempts: list[Attempt] = []
-    for how in LADDER:
+    correctable = True
+    tried: set[Quantisation] = set()
+    for planned in LADDER:
+        how = planned if correctable else replace(planned, bias_corrected=False)
+        if how in tried:
+            continue
+        tried.add(how)
         try:
             write(shop, how, out)
         except ConversionError as error:
             attempts.append(Attempt(out.name, how.text(), failure=str(error).splitlines()[0]))
+            # a network that ends without a bias, or one whose first file was never measured, goes on uncorrected
+            correctable = correctable and NOTHING_TO_CORRECT not in str(error) and shop.error.exists()
             continue
         attempts.append(judge(out, how))
         if attempts[-1].passed:

@@ -51,6 +51,6 @@ LADDER = (
     Quantisation(bias_corrected=True, float_layers=1),
     Quantisation(bias_corrected=True, float_layers=3),
     Quantisation(bias_corrected=True, float_layers=8),
-    Quantisation(bias_corrected=True, wide_activations=True),
+    Quantisation(wide_activations=True),
 )
 """Tried in this order until one passes: each costs more time or space on the device than the one before."""

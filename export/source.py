@@ -117,7 +117,7 @@ def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
             f"{folder}: found {len(paths)} pictures for parity, expected {FEWEST} or more. Add pictures that the "
             "model will meet."
         )
-    tensors = prepare_all([(path.name, path.read_bytes()) for path in paths], spec)
+    tensors = prepare_all([(path.name, path.read_bytes()) for path in paths], spec, role="parity")
     return Pictures(tensors, f"{len(paths)} pictures in {folder.name}, which calibration never saw")
 
 

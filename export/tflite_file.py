@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edge_runtime.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
-from export.errors import ConversionError
+from export.errors import NOTHING_TO_CORRECT, ConversionError
 
 Floats = npt.NDArray[np.float32]
 
@@ -120,7 +120,7 @@ def subtract_from_last_bias(source: Path, error: Floats, out: Path) -> None:
         code = model.operatorCodes[last.opcodeIndex].builtinCode
         bias = graph.tensors[last.inputs[2]] if code in _WITH_BIAS and len(last.inputs) > 2 else None
         if bias is None or last.inputs[2] < 0 or list(bias.shape) != [len(error)]:
-            raise ConversionError("the last operator has no bias for each logit; nothing to correct.")
+            raise ConversionError(f"the last operator has no bias for each logit; {NOTHING_TO_CORRECT}.")
         values = np.frombuffer(bytes(model.buffers[bias.buffer].data), dtype=np.float32) - error
         model.buffers[bias.buffer].data = np.frombuffer(values.astype(np.float32).tobytes(), dtype=np.uint8)
 

@@ -14,7 +14,7 @@ import onnx.numpy_helper
 from edge_runtime.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
-from export.errors import ConversionError
+from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.keras_model import load_to_logits
 from export.quantisation import PERCENTILE, Quantisation, Ranges
 
@@ -116,7 +116,7 @@ def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
             changed = (onnx.numpy_helper.to_array(value) - error).astype(np.float32)
             value.CopyFrom(onnx.numpy_helper.from_array(changed, value.name))
             return
-    raise ConversionError("the last node adds no bias for each logit; nothing to correct.")
+    raise ConversionError(f"the last node adds no bias for each logit; {NOTHING_TO_CORRECT}.")
 
 
 def embed(path: Path, spec: ModelSpec) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from edge_runtime.manifest import Attempt, Format
 from export import ladder, onnx_layers, tflite_layers, to_onnx, to_tflite
-from export.errors import ConversionError, ParityError
+from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
 from export.quantisation import LADDER, Quantisation
 
 EXPECTED = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
@@ -39,12 +40,13 @@ class Floor:
         self.jobs: list[Job] = []
         self.judged: list[tuple[Quantisation, str]] = []
         self.impossible: set[str] = set()
+        self.why: str | None = None
 
     def convert(self, job: Job, *args: Any) -> None:
         self.jobs.append(job)
         text = next((arg.text() for arg in args if isinstance(arg, Quantisation)), job.__name__)
         if text in self.impossible:
-            raise ConversionError(f"no kernel for {text}\nline 1 of the log")
+            raise ConversionError(self.why or f"no kernel for {text}\nline 1 of the log")
         Path(args[-1]).write_text(text, encoding="utf-8")
 
     def climb(self, passing: int) -> tuple[Attempt, ...]:
@@ -123,8 +125,18 @@ def test_a_way_that_the_converter_cannot_do_is_an_attempt_and_the_next_is_tried(
 
 
 def test_where_no_way_is_possible_the_table_says_why(floor: Floor) -> None:
-    floor.impossible = {how.text() for how in LADDER} | {"write_wide"}
+    uncorrected = {replace(how, bias_corrected=False) for how in LADDER}
+    floor.impossible = {how.text() for how in uncorrected} | {"write_wide"}
     with pytest.raises(ParityError, match="not possible, no kernel for") as caught:
         floor.climb(1)
-    assert str(caught.value).count("not possible") == len(LADDER)
+    assert str(caught.value).count("not possible") == len(uncorrected)
     assert not floor.out.exists()
+
+
+def test_a_network_without_a_last_bias_climbs_the_same_ladder_uncorrected(floor: Floor) -> None:
+    floor.impossible = {LADDER[1].text()}
+    floor.why = NOTHING_TO_CORRECT
+    attempts = floor.climb(3)
+    uncorrected = [LADDER[0], *(replace(how, bias_corrected=False) for how in LADDER[2:4])]
+    assert [how for how, _ in floor.judged] == uncorrected
+    assert [attempt.failure for attempt in attempts if attempt.failure] == [NOTHING_TO_CORRECT]
