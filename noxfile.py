@@ -70,5 +70,6 @@ def _device(session: nox.Session, interpreter: str) -> None:
     tests_here = [str(Path("tests", "device").resolve())]
     session.chdir(session.create_tmp())
     session.run("edge-bundle", "verify", "idc-patch")
+    session.run("edge-bundle", "selftest", "idc-patch")
     options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull]
     session.run("python", "-m", "pytest", *options, *tests_here, env=environment)

@@ -15,7 +15,8 @@ from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError
 from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import DEFAULT_MODEL, Predictor
-from edge_runtime.spec import ColourOrder, ModelSpec
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import ColourOrder
 
 __version__ = "0.1.0"
 

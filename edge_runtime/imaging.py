@@ -24,7 +24,7 @@ from edge_runtime.errors import (
 from edge_runtime.formats import MAX_PIXELS, inspect
 from edge_runtime.formats.acceptance import check, check_size
 from edge_runtime.formats.decoding import Pixels, decode
-from edge_runtime.spec import ColourOrder
+from edge_runtime.steps import ColourOrder
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read"]
 

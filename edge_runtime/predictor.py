@@ -19,7 +19,7 @@ from edge_runtime.imaging import Picture, Source, read
 from edge_runtime.manifest import Format, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import ColourOrder
+from edge_runtime.steps import ColourOrder
 
 DEFAULT_MODEL = "idc-patch"
 

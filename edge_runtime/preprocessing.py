@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge_runtime.bilinear import resize_bilinear
 from edge_runtime.errors import ImageUnsupportedError
 from edge_runtime.imaging import Picture
-from edge_runtime.spec import (
+from edge_runtime.steps import (
     Border,
     Colour,
     ColourOrder,

@@ -16,12 +16,13 @@ import numpy.typing as npt
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle import Bundle, describe_files
 from edge_runtime.decision import Decision
-from edge_runtime.golden import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.imaging import read
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import ModelSpec, Window
+from edge_runtime.selftest.golden import GOLDEN, Golden, digest, sample, to_npz
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import Window
 from export.errors import ExportError
 from export.parity import RUNTIMES, answer
 from training.datasets.phantoms import patch

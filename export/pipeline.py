@@ -7,60 +7,26 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from edge_runtime import __version__
 from edge_runtime.bundle import describe_files, find, write_manifest
 from edge_runtime.manifest import SCHEMA, Attempt, FileEntry, Format, Manifest, Precision, Role
-from edge_runtime.spec import ModelSpec
-from export import equalise, keras_model, ladder, parity, tflite_file, to_onnx, to_tflite
+from export import keras_model, parity
 from export.card import model_card
+from export.conversion import NAMES, Judged, Logits, Work, convert
 from export.errors import ExportError
 from export.golden import golden_tensors, write_golden
 from export.isolation import in_own_process
-from export.quantisation import Quantisation
 from export.source import Source, from_artifact
 from training.artifact import Artifact
 from training.versions import version
 
 CARD = "MODEL_CARD.md"
-Logits = npt.NDArray[np.float32]
-_NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in Format for precision in Precision}
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Prepared pictures, float32 N×H×W×C, and what the Keras network answers to them, float32 N×outputs."""
-
-    tensors: npt.NDArray[np.float32]
-    logits: Logits
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The hidden folder: what goes into the bundle, and the scratch beside it."""
-
-    bundle: Path
-    scratch: Path
-
-    def model(self, form: Format, precision: Precision) -> Path:
-        return self.bundle / _NAMES[form, precision]
-
-    def folder(self, form: Format) -> Path:
-        """Return a scratch folder of one format alone."""
-        path = self.scratch / form.value
-        path.mkdir(exist_ok=True)
-        return path
-
-    def save(self, name: str, tensors: npt.NDArray[np.float32]) -> str:
-        path = self.scratch / f"{name}.npy"
-        np.save(path, tensors)
-        return str(path)
 
 
 def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path) -> Manifest:
@@ -88,13 +54,13 @@ def export_source(source: Source, calibration: Path, out: Path) -> Manifest:
     pictures, held_out = source.pictures(calibration)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden:
-        work = _Work(Path(hidden) / "bundle", Path(hidden) / "scratch")
+        work = Work(Path(hidden) / "bundle", Path(hidden) / "scratch")
         work.bundle.mkdir()
         work.scratch.mkdir()
         drawn = golden_tensors(source.spec)
         network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
-        judged, ranges = _Judged(held_out.tensors, logits[0]), _Judged(pictures.tensors, logits[1])
-        attempts = _convert(network, source.spec, judged, ranges, work)
+        judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
+        attempts = convert(network, source.spec, judged, ranges, work)
         same = "the same pictures" if held_out is pictures else pictures.source
         manifest = _prove(source, attempts, f"{held_out.source}; int8 ranges from {same}", judged, logits[2], work)
         find(work.bundle).verify()
@@ -102,7 +68,7 @@ def export_source(source: Source, calibration: Path, out: Path) -> Manifest:
     return manifest
 
 
-def _examine(source: Source, work: _Work, *sets: npt.NDArray[np.float32]) -> tuple[Path, list[Logits]]:
+def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tuple[Path, list[Logits]]:
     """Check the model against its spec; return the network cut at its logits, and its logits for sets of tensors.
 
     Raises:
@@ -121,54 +87,12 @@ def _examine(source: Source, work: _Work, *sets: npt.NDArray[np.float32]) -> tup
     return network, np.split(np.load(logits), ends)
 
 
-def _convert(network: Path, spec: ModelSpec, judged: _Judged, ranges: _Judged, work: _Work) -> tuple[Attempt, ...]:
-    """Write the four model files, each conversion in a process of its own; return the ways of quantising tried."""
-    model, calibration = str(network), work.save("calibration", ranges.tensors)
-    attempts: tuple[Attempt, ...] = ()
-    with tqdm(total=5, unit="step", disable=None, leave=False) as bar:
-
-        def step(label: str) -> None:
-            bar.set_description(label)
-            bar.update()
-
-        step("tflite float32")
-        in_own_process(to_tflite.write_float32, model, str(work.model(Format.TFLITE, Precision.FLOAT32)))
-        step("onnx float32")
-        in_own_process(to_onnx.write_float32, model, str(work.model(Format.ONNX, Precision.FLOAT32)))
-        if not network.is_dir():  # a SavedModel's layers are out of reach
-            step("equalise")
-            model = str(work.scratch / "equalised.keras")
-            in_own_process(equalise.write_equalised, str(network), calibration, model)
-        for form in Format:
-            step(f"{form.value} int8")
-            attempts += _quantise(
-                form, ladder.Shop(work.folder(form), model, calibration, ranges.logits), judged, ranges, spec, work
-            )
-    for precision in Precision:
-        tflite_file.embed(work.model(Format.TFLITE, precision), spec)
-        to_onnx.embed(work.model(Format.ONNX, precision), spec)
-    return attempts
-
-
-def _quantise(
-    form: Format, shop: ladder.Shop, judged: _Judged, ranges: _Judged, spec: ModelSpec, work: _Work
-) -> tuple[Attempt, ...]:
-    def judge(path: Path, how: Quantisation) -> Attempt:
-        logits = parity.logits_of(path, form, judged.tensors)
-        return parity.judge(path, how.text(), logits, judged.logits, spec)
-
-    def run(path: Path) -> Logits:
-        return parity.logits_of(path, form, ranges.tensors)
-
-    return ladder.quantise(form, shop, run, judge, work.model(form, Precision.INT8))
-
-
 def _prove(
-    source: Source, attempts: tuple[Attempt, ...], parity_source: str, judged: _Judged, golden: Logits, work: _Work
+    source: Source, attempts: tuple[Attempt, ...], parity_source: str, judged: Judged, golden: Logits, work: Work
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest into the hidden bundle."""
     spec, reference = source.spec, judged.logits
-    entries = describe_files(work.bundle, [(name, Role.MODEL, *key) for key, name in _NAMES.items()])
+    entries = describe_files(work.bundle, [(name, Role.MODEL, *key) for key, name in NAMES.items()])
     answers = {_key(entry): parity.answer(work.bundle, entry, judged.tensors) for entry in entries}
     for found in answers.values():
         parity.check(found, reference, spec)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import Picture, read
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import Colour, ColourOrder, ModelSpec
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import Colour, ColourOrder
 from training.augmentation import Augmentation
 from training.datasets import Dataset, Sample
 from training.errors import DatasetError

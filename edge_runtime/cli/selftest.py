@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle import find
-from edge_runtime.certificate import Certificate, Check, Step
 from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Manifest
 from edge_runtime.predictor import DEFAULT_MODEL
 from edge_runtime.records import to_dict
-from edge_runtime.selftest import selftest
+from edge_runtime.selftest.certificate import Certificate, Check, Step
+from edge_runtime.selftest.replay import selftest
 
 _EXIT_CODES = """\b
 Exit status:

@@ -6,7 +6,7 @@ import pytest
 
 from edge_runtime.bundle import find, shipped
 from edge_runtime.manifest import Role
-from edge_runtime.selftest import selftest
+from edge_runtime.selftest.replay import selftest
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.imaging import Picture, read
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import (
+from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,

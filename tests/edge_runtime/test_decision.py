@@ -23,17 +23,8 @@ from edge_runtime.decision import (
     scores_of,
     sure,
 )
-from edge_runtime.spec import (
-    CaseRule,
-    Colour,
-    ColourOrder,
-    DecisionPolicy,
-    Head,
-    Interpolation,
-    ModelSpec,
-    PixelType,
-    Resize,
-)
+from edge_runtime.spec import CaseRule, DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 STEPS = (Colour(ColourOrder.RGB), Resize(9, 9, Interpolation.AREA, PixelType.UINT8))
 LABELS = ("normal", "cyst", "benign", "malignant", "invasive")

@@ -23,7 +23,7 @@ from edge_runtime.manifest import Format, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import ColourOrder
+from edge_runtime.steps import ColourOrder
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]

@@ -12,7 +12,7 @@ from PIL import Image
 from edge_runtime.errors import ImageUnsupportedError
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import apply, prepare
-from edge_runtime.spec import (
+from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,

@@ -8,16 +8,8 @@ import pytest
 
 from edge_runtime.decision import BEYOND, Decision, decide, decisions, margins, positive_scores, scores_of
 from edge_runtime.errors import BackendError
-from edge_runtime.spec import (
-    Colour,
-    ColourOrder,
-    DecisionPolicy,
-    Head,
-    Interpolation,
-    ModelSpec,
-    PixelType,
-    Resize,
-)
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 SPEC = ModelSpec(
     name="test",

@@ -14,17 +14,8 @@ import pytest
 from edge_runtime.errors import ManifestError
 from edge_runtime.manifest import Manifest
 from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
-from edge_runtime.spec import (
-    Colour,
-    ColourOrder,
-    DecisionPolicy,
-    Head,
-    Interpolation,
-    ModelSpec,
-    PixelType,
-    Resize,
-    Scale,
-)
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 
 SPEC = ModelSpec(
     name="small",

@@ -12,17 +12,14 @@ import pytest
 from edge_runtime.bundle import find
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
-from edge_runtime.spec import (
+from edge_runtime.spec import CaseRule, DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
-    CaseRule,
     Colour,
     ColourOrder,
-    DecisionPolicy,
-    Head,
     Interpolation,
     MinMax,
-    ModelSpec,
     PixelType,
     Resize,
     Scale,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import export.conversion
 import export.ladder
 import export.pipeline
 from edge_runtime.manifest import Format, Precision
@@ -45,6 +46,6 @@ def converted(phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str
         elif out.parent.name not in {form.value for form in Format}:  # what the ladder measures, no copy needs
             job(*args)
 
-    monkeypatch.setattr(export.pipeline, "in_own_process", copy)
-    monkeypatch.setattr(export.ladder, "in_own_process", copy)
+    for module in (export.pipeline, export.conversion, export.ladder):
+        monkeypatch.setattr(module, "in_own_process", copy)
     return tampers

@@ -21,7 +21,8 @@ from edge_runtime import Predictor
 from edge_runtime.bundle import find
 from edge_runtime.manifest import Precision
 from edge_runtime.records import from_json, to_dict
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec, ParityTolerance, Step
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec, ParityTolerance
+from edge_runtime.steps import Step
 from export.cli import main
 from training.recipes import RECIPES
 

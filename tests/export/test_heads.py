@@ -12,16 +12,8 @@ import pytest
 from keras import layers
 
 from edge_runtime.decision import scores_of
-from edge_runtime.spec import (
-    Colour,
-    ColourOrder,
-    DecisionPolicy,
-    Head,
-    Interpolation,
-    ModelSpec,
-    PixelType,
-    Resize,
-)
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from export.errors import ExportError
 from export.fitting import Network, check_end, check_shapes, complements
 from export.heads import End, cut

@@ -19,7 +19,7 @@ from PIL import Image
 
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import PixelType, Step
+from edge_runtime.steps import PixelType, Step
 from training.recipes import RECIPES
 
 Values = npt.NDArray[np.generic]

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 tensorflow = pytest.importorskip("tensorflow")
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import (
+from edge_runtime.steps import (
     Border,
     Colour,
     ColourOrder,

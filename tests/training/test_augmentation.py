@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import ColourOrder
+from edge_runtime.steps import ColourOrder
 from training.augmentation import Augmentation
 from training.recipes.idc_patch import IDC_STEPS
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import training.tensors
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import Colour, ColourOrder, DecisionPolicy, Head, Interpolation, ModelSpec, PixelType, Resize
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from training.augmentation import Augmentation
 from training.datasets import Sample, idc
 from training.errors import DatasetError

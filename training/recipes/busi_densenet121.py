@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import (
-    Colour,
-    ColourOrder,
-    DecisionPolicy,
-    Head,
-    Interpolation,
-    ModelSpec,
-    PixelType,
-    Resize,
-    Scale,
-)
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from training.datasets import busi
 from training.recipe import Adam, Claim, DataSource, Loss, Recipe, TrainingPlan
 from training.splits import SplitPlan

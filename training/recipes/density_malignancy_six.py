@@ -9,17 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import (
-    Colour,
-    ColourOrder,
-    DecisionPolicy,
-    Head,
-    Interpolation,
-    ModelSpec,
-    PixelType,
-    Resize,
-    Scale,
-)
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from training.augmentation import Augmentation
 from training.datasets import mendeley
 from training.recipe import Adam, Claim, Copies, Loss, Recipe, TrainingPlan

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import (
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
     ColourOrder,
-    DecisionPolicy,
-    Head,
     Interpolation,
-    ModelSpec,
     PixelType,
     Resize,
     Scale,

@@ -15,9 +15,9 @@ import pytest
 from edge_runtime.bundle import find
 from edge_runtime.cli.selftest import remedy
 from edge_runtime.decision import Decision
-from edge_runtime.golden import GOLDEN, Golden
 from edge_runtime.manifest import Format
-from edge_runtime.selftest import selftest
+from edge_runtime.selftest.golden import GOLDEN, Golden
+from edge_runtime.selftest.replay import selftest
 
 MODULE = "edge_runtime.cli.bundle"
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "certificate.schema.json").read_text(encoding="utf-8"))

@@ -21,20 +21,20 @@ from onnx import numpy_helper
 from edge_runtime import backends, selftest
 from edge_runtime.backends import Runtime, open_model
 from edge_runtime.bundle import find
-from edge_runtime.certificate import Certificate, Step
-from edge_runtime.comparison import compare_logits, compare_tensors, logit_tolerance
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.golden import GOLDEN, Golden, digest, from_npz, places, sample
 from edge_runtime.imaging import Picture
 from edge_runtime.manifest import Format, Precision
 from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_dict, to_dict
-from edge_runtime.selftest import load_golden
-from edge_runtime.selftest import selftest as run_selftest
-from edge_runtime.spec import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
+from edge_runtime.selftest.certificate import Certificate, Step
+from edge_runtime.selftest.comparison import compare_logits, compare_tensors, logit_tolerance
+from edge_runtime.selftest.golden import GOLDEN, Golden, digest, from_npz, places, sample
+from edge_runtime.selftest.replay import load_golden
+from edge_runtime.selftest.replay import selftest as run_selftest
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "certificate.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "certificate.schema.json").read_text(encoding="utf-8"))
 Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]
 Reseal = Callable[[Path], None]
 
@@ -286,7 +286,7 @@ def test_sampled_places_are_different_and_reach_every_row_column_and_channel(sha
 
 
 def test_a_golden_file_read_holds_what_was_written(golden_source: Path) -> None:
-    from edge_runtime.golden import to_npz
+    from edge_runtime.selftest.golden import to_npz
 
     data = (golden_source / GOLDEN).read_bytes()
     assert to_npz(from_npz(data, "golden")) == data

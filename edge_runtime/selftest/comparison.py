@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
-from edge_runtime.certificate import Check, Step
 from edge_runtime.decision import Decision
-from edge_runtime.golden import Golden, Logits, digest, sample
 from edge_runtime.manifest import FileEntry, Format, Manifest, Precision
-from edge_runtime.spec import MinMax, ModelSpec, PixelType
+from edge_runtime.selftest.certificate import Check, Step
+from edge_runtime.selftest.golden import Golden, Logits, digest, sample
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import MinMax, PixelType
 
 FLOAT_STEPS = 1e-6
 """Tensors after a float32 step, relative to max(1, |value|): eight units in the last place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from edge_runtime.machine import Machine
+from edge_runtime.selftest.machine import Machine
 
 SCHEMA = "edge-selftest/1"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""

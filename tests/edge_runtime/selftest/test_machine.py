@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from edge_runtime.machine import processor_named, this_machine
+from edge_runtime.selftest.machine import processor_named, this_machine
 
 X86 = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: Intel(R) Xeon(R) CPU @ 2.00GHz\n\nmodel name\t: other\n"
 ARM64 = "processor\t: 0\nCPU part\t: 0xd08\n\nRevision\t: c03114\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n"

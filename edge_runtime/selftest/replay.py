@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 from edge_runtime.backends import FORMAT, REMEDY, Runtime, choose, installed, open_model
 from edge_runtime.bundle import MANIFEST, Bundle
-from edge_runtime.certificate import SCHEMA, Certificate, Check, NotRun, Step
-from edge_runtime.comparison import compare_decisions, compare_logits, compare_tensors, logit_tolerance
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BackendError, BundleError
-from edge_runtime.golden import GOLDEN, Golden, Logits, from_npz, places
 from edge_runtime.imaging import read
-from edge_runtime.machine import this_machine
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
+from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
+from edge_runtime.selftest.comparison import compare_decisions, compare_logits, compare_tensors, logit_tolerance
+from edge_runtime.selftest.golden import GOLDEN, Golden, Logits, from_npz, places
+from edge_runtime.selftest.machine import this_machine
 from edge_runtime.spec import ModelSpec
 
 

@@ -1,0 +1,140 @@
+"""The steps from picture to tensor, as a person writes them down: frozen, each with everything said.
+
+Nothing in a step is a library's default: colour order, size, interpolation, dtype, kernel and border are all written
+out. :mod:`edge_runtime.preprocessing` does what they say.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class Interpolation(enum.Enum):
+    """How a resize finds a value between pixels. Pixel centres lie at half-integers in all of them."""
+
+    NEAREST = "nearest"  # OpenCV INTER_NEAREST_EXACT, equal to Pillow's NEAREST
+    LINEAR = "linear"  # float32: tf.image.resize, bit for bit; uint8: OpenCV INTER_LINEAR, bits differ by processor
+    LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, the same bits everywhere
+    AREA = "area"  # OpenCV INTER_AREA; for shrinking
+
+
+class PixelType(enum.Enum):
+    """The dtype in which a step computes and which it hands on."""
+
+    UINT8 = "uint8"  # rounded and saturated to 0..255
+    FLOAT32 = "float32"  # neither rounded nor clipped
+
+
+class Border(enum.Enum):
+    """What a convolution sees beyond the edge."""
+
+    REFLECT_101 = "reflect_101"  # gfedcb|abcdefgh|gfedcba: reflected, the edge pixel not repeated
+    REPLICATE = "replicate"  # aaaaaa|abcdefgh|hhhhhhh
+    ZERO = "zero"
+
+
+class ColourOrder(enum.Enum):
+    """The order of the channel axis."""
+
+    GREY = "grey"
+    RGB = "rgb"
+    BGR = "bgr"
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Bring the picture to ``order``. Grey from colour is .299 R + .587 G + .114 B, rounded (ITU-R BT.601)."""
+
+    KIND: ClassVar[str] = "colour"
+    order: ColourOrder
+
+
+@dataclass(frozen=True)
+class Window:
+    """Map ``low..high`` of a picture deeper than 8 bits linearly to 0..255 uint8, saturating outside."""
+
+    KIND: ClassVar[str] = "window"
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 65535:
+            raise ValueError(f"window {self.low}..{self.high}: expected 0 <= low < high <= 65535.")
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Stretch to ``width_px`` × ``height_px``; the aspect ratio is not kept."""
+
+    KIND: ClassVar[str] = "resize"
+    width_px: int
+    height_px: int
+    interpolation: Interpolation
+    result: PixelType
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width_px <= 4096 and 1 <= self.height_px <= 4096):
+            raise ValueError(f"resize to {self.width_px}x{self.height_px}: expected sides of 1..4096 px.")
+        if self.interpolation is Interpolation.LINEAR_EXACT and self.result is PixelType.FLOAT32:
+            raise ValueError("linear_exact works on uint8 alone; use linear for a float32 result.")
+
+
+@dataclass(frozen=True)
+class Sharpen:
+    """Correlate every channel with a square odd ``kernel`` (rows from the top)."""
+
+    KIND: ClassVar[str] = "sharpen"
+    kernel: tuple[tuple[float, ...], ...]
+    result: PixelType
+    border: Border
+
+    def __post_init__(self) -> None:
+        side = len(self.kernel)
+        if side % 2 == 0 or any(len(row) != side for row in self.kernel):
+            raise ValueError(f"sharpen: expected a square kernel of odd side, found rows of {self.kernel!r}.")
+
+
+@dataclass(frozen=True)
+class MinMax:
+    """Stretch the whole picture, all channels together, linearly to ``low..high`` in float32."""
+
+    KIND: ClassVar[str] = "min_max"
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``x / divisor + offset`` in float32."""
+
+    KIND: ClassVar[str] = "scale"
+    divisor: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        if self.divisor == 0:
+            raise ValueError("scale: found divisor 0, expected another number.")
+
+
+Step = Colour | Window | Resize | Sharpen | MinMax | Scale
+
+LAPLACIAN_SHARPEN_3X3: tuple[tuple[float, ...], ...] = ((-1.0, -1.0, -1.0), (-1.0, 9.0, -1.0), (-1.0, -1.0, -1.0))
+"""Identity plus the 8-neighbour Laplacian (Gonzalez & Woods, Digital Image Processing, 3.6.2)."""
+
+
+def check_order(steps: tuple[Step, ...]) -> None:
+    """A tensor's shape must follow from the steps alone, and uint8 steps must come before float ones."""
+    if sum(isinstance(step, Resize) for step in steps) == 0:
+        raise ValueError("steps: expected a resize, found none; the network's input size would be unknown.")
+    if sum(isinstance(step, Colour) for step in steps) == 0:
+        raise ValueError("steps: expected a colour step, found none; the channel order would be unknown.")
+    if any(isinstance(step, Window) for step in steps[1:]):
+        raise ValueError("steps: a window step must come first.")
+    floating = False
+    for step in steps:
+        result = getattr(step, "result", None)
+        if floating and (isinstance(step, Colour) or result is PixelType.UINT8):
+            raise ValueError(f"steps: {step.KIND} on uint8 comes after a float32 step; put it before.")
+        floating = floating or result is PixelType.FLOAT32 or isinstance(step, MinMax | Scale)

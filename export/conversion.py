@@ -1,0 +1,94 @@
+"""Network → model files: four conversions, each in a process of its own, and the ladder for int8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from edge_runtime.manifest import Attempt, Format, Precision
+from edge_runtime.spec import ModelSpec
+from export import equalise, ladder, parity, tflite_file, to_onnx, to_tflite
+from export.isolation import in_own_process
+from export.quantisation import Quantisation
+
+Logits = npt.NDArray[np.float32]
+
+NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in Format for precision in Precision}
+"""What each model file of a bundle is called."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Prepared pictures, float32 N×H×W×C, and what the Keras network answers to them, float32 N×outputs."""
+
+    tensors: npt.NDArray[np.float32]
+    logits: Logits
+
+
+@dataclass(frozen=True)
+class Work:
+    """The hidden folder: what goes into the bundle, and the scratch beside it."""
+
+    bundle: Path
+    scratch: Path
+
+    def model(self, form: Format, precision: Precision) -> Path:
+        """Return where a model file of the bundle lies."""
+        return self.bundle / NAMES[form, precision]
+
+    def folder(self, form: Format) -> Path:
+        """Return a scratch folder of one format alone."""
+        path = self.scratch / form.value
+        path.mkdir(exist_ok=True)
+        return path
+
+    def save(self, name: str, tensors: npt.NDArray[np.float32]) -> str:
+        """Save tensors as scratch, for processes that read them, and return where."""
+        path = self.scratch / f"{name}.npy"
+        np.save(path, tensors)
+        return str(path)
+
+
+def convert(network: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work: Work) -> tuple[Attempt, ...]:
+    """Write the four model files, each conversion in a process of its own; return the ways of quantising tried."""
+    model, calibration = str(network), work.save("calibration", ranges.tensors)
+    attempts: tuple[Attempt, ...] = ()
+    with tqdm(total=5, unit="step", disable=None, leave=False) as bar:
+
+        def step(label: str) -> None:
+            bar.set_description(label)
+            bar.update()
+
+        step("tflite float32")
+        in_own_process(to_tflite.write_float32, model, str(work.model(Format.TFLITE, Precision.FLOAT32)))
+        step("onnx float32")
+        in_own_process(to_onnx.write_float32, model, str(work.model(Format.ONNX, Precision.FLOAT32)))
+        if not network.is_dir():  # a SavedModel's layers are out of reach
+            step("equalise")
+            model = str(work.scratch / "equalised.keras")
+            in_own_process(equalise.write_equalised, str(network), calibration, model)
+        for form in Format:
+            step(f"{form.value} int8")
+            shop = ladder.Shop(work.folder(form), model, calibration, ranges.logits)
+            attempts += _quantise(form, shop, judged, ranges, spec, work)
+    for precision in Precision:
+        tflite_file.embed(work.model(Format.TFLITE, precision), spec)
+        to_onnx.embed(work.model(Format.ONNX, precision), spec)
+    return attempts
+
+
+def _quantise(
+    form: Format, shop: ladder.Shop, judged: Judged, ranges: Judged, spec: ModelSpec, work: Work
+) -> tuple[Attempt, ...]:
+    def judge(path: Path, how: Quantisation) -> Attempt:
+        logits = parity.logits_of(path, form, judged.tensors)
+        return parity.judge(path, how.text(), logits, judged.logits, spec)
+
+    def run(path: Path) -> Logits:
+        return parity.logits_of(path, form, ranges.tensors)
+
+    return ladder.quantise(form, shop, run, judge, work.model(form, Precision.INT8))
