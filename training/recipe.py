@@ -103,11 +103,14 @@ class Copies:
     Attributes:
         turns: copies turned by 0, 360 / ``turns``, … degrees about the centre.
         mirrored: and all of these mirrored.
+        of: files that the original makes of each picture, where that is more; one of its epochs is then as long as
+            several here, and patience counts accordingly.
         note: what the original does, and how this departs from it.
     """
 
     turns: int = 1
     mirrored: bool = False
+    of: int = 0
     note: str = ""
 
     @property

@@ -17,7 +17,7 @@ from edge_runtime.manifest import Figure
 from edge_runtime.records import from_json, to_dict
 from training.errors import ArtifactError, RecipeError
 from training.experiments.copies import Files, copied, dealt_files, dealt_groups
-from training.recipe import Copies, Recipe
+from training.recipe import Copies, Recipe, TrainingPlan
 from training.splits import Part
 from training.tensors import Tensors, balanced_index, load_tensors
 from training.versions import version
@@ -133,7 +133,7 @@ def _fit_one(
     history = out / ("history-published.csv" if name == AS_PUBLISHED else "history-by-group.csv")
     plain = replace(
         recipe,
-        plan=replace(recipe.plan, balance=False),
+        plan=paced(replace(recipe.plan, balance=False), copies),
         augmentation=recipe.augmentation if copies.count == 1 else None,  # the copies stand for it
     )
     train, validation = (copied(tensors, copies, parts[part]) for part in (Part.TRAIN, Part.VALIDATION))
@@ -147,6 +147,14 @@ def _fit_one(
         epochs=len(history.read_text(encoding="utf-8").splitlines()) - 1,
         figures=_figures(logits_model(model), test, recipe),
     )
+
+
+def paced(plan: TrainingPlan, copies: Copies) -> TrainingPlan:
+    """Return the plan with the patience of epochs as long as the original's: fewer copies make shorter ones."""
+    times = max(1, copies.of // copies.count)
+    if plan.stop_patience is None or times == 1:
+        return plan
+    return replace(plan, stop_patience=plan.stop_patience * times)
 
 
 def _figures(network: keras.Model, test: Tensors, recipe: Recipe) -> tuple[Figure, ...]:

@@ -9,7 +9,7 @@ import pytest
 from training.datasets import Sample
 from training.errors import ArtifactError, RecipeError
 from training.experiments.copies import copied, dealt_files, dealt_groups
-from training.experiments.leak import AS_PUBLISHED, BY_GROUP, find_leak, measure_leak
+from training.experiments.leak import AS_PUBLISHED, BY_GROUP, find_leak, measure_leak, paced
 from training.recipe import Copies
 from training.recipes import RECIPES
 from training.recipes.phantom_patch import PHANTOM_PATCH
@@ -92,6 +92,13 @@ def test_a_recipe_that_does_not_say_what_it_splits_is_refused(phantom_data: Path
     with pytest.raises(RecipeError, match="no leak to measure"):
         measure_leak(PHANTOM_PATCH, phantom_data, tmp_path / "leak", "command")
     assert not (tmp_path / "leak").exists()
+
+
+def test_patience_counts_epochs_as_long_as_the_original_s() -> None:
+    plan = RECIPES["mias-abnormality"].plan
+    assert paced(plan, Copies(turns=18, of=180)).stop_patience == 30
+    assert paced(plan, Copies(turns=18)) is plan
+    assert paced(replace(plan, stop_patience=None), Copies(turns=18, of=180)).stop_patience is None
 
 
 def test_committed_tables_are_of_known_recipes_with_today_s_claims() -> None:
