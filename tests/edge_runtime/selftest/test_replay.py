@@ -18,7 +18,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_runtime import backends, selftest
+from edge_runtime import backends
 from edge_runtime.backends import Runtime, open_model
 from edge_runtime.bundle import find
 from edge_runtime.decision import Decision
@@ -27,6 +27,7 @@ from edge_runtime.imaging import Picture
 from edge_runtime.manifest import Format, Precision
 from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_dict, to_dict
+from edge_runtime.selftest import replay
 from edge_runtime.selftest.certificate import Certificate, Step
 from edge_runtime.selftest.comparison import compare_logits, compare_tensors, logit_tolerance
 from edge_runtime.selftest.golden import GOLDEN, Golden, digest, from_npz, places, sample
@@ -85,7 +86,7 @@ def test_a_machine_that_resizes_otherwise_fails_at_the_tensor(
         other = [replace(s, interpolation=Interpolation.NEAREST) if isinstance(s, Resize) else s for s in steps]
         return prepare(picture, tuple(other))
 
-    monkeypatch.setattr(selftest, "prepare", nearest)
+    monkeypatch.setattr(replay, "prepare", nearest)
     certificate = run_selftest(find(golden_source))
     tensor = certificate.checks[0]
     assert (tensor.step, tensor.passed, tensor.tolerance) == (Step.TENSOR, False, 0.0)
@@ -247,7 +248,7 @@ def test_golden_vectors_that_do_not_fit_the_model_are_refused(case: str, golden_
 def test_files_that_no_interpreter_here_reads_are_listed_with_the_remedy(
     golden_source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selftest, "installed", lambda runtime: runtime is Runtime.LITERT)
+    monkeypatch.setattr(replay, "installed", lambda runtime: runtime is Runtime.LITERT)
     certificate = run_selftest(find(golden_source))
     assert certificate.passed
     assert {check.runtime for check in certificate.checks} == {None, "litert"}
@@ -269,7 +270,7 @@ def test_an_interpreter_that_does_not_start_fails_and_the_others_are_tested(
             raise InterpreterBrokenError("onnxruntime refuses this model: made up.")
         return open_model(model, runtime)
 
-    monkeypatch.setattr(selftest, "open_model", refuse)
+    monkeypatch.setattr(replay, "open_model", refuse)
     certificate = run_selftest(find(golden_source))
     assert failures(certificate) == {("logits", "model files", "onnxruntime")}
     assert certificate.failed()[0].problem == "onnxruntime refuses this model: made up."
