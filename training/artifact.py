@@ -10,16 +10,15 @@ checkpoint/     the fit after its last whole epoch, until it is finished
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edge_runtime.manifest import Evaluation, TrainingRecord
-from edge_runtime.records import from_json, to_dict
+from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from training.errors import ArtifactError
 from training.splits import Split, read_split, write_split
-from training.whole_file import why_not_written, write_whole
+from training.whole_file import why_not_written, write_json, write_whole
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Artifact:
         """
         try:
             write_whole(self.folder / "split.csv", lambda part: write_split(part, split))
-            _write_json(self.folder / "spec.json", spec)
+            write_json(self.folder / "spec.json", spec)
         except OSError as error:
             said = why_not_written(self.folder / "split.csv", error)
             raise ArtifactError(f"{said} Free space, remove {self.folder} and fit again.") from error
@@ -100,7 +99,7 @@ class Artifact:
 
     def write_measured(self, measured: Measured) -> None:
         """Write ``metrics.json``, replacing an older one whole."""
-        _write_json(self.folder / "metrics.json", measured)
+        write_json(self.folder / "metrics.json", measured)
 
     @property
     def history_path(self) -> Path:
@@ -153,8 +152,3 @@ def interrupted(folder: Path) -> Artifact:
             f"{folder}: nothing to resume: found no spec.json, which a fit writes when it begins. Leave --resume out."
         )
     return artifact
-
-
-def _write_json(path: Path, record: object) -> None:
-    text = json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))

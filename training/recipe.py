@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.spec import ModelSpec
 from training.augmentation import Augmentation
 from training.datasets import Dataset
+from training.errors import RecipeError
 from training.splits import SplitPlan
 
 if TYPE_CHECKING:
@@ -150,3 +151,12 @@ class Recipe:
     copies: Copies | None = None
     cases: bool = False
     caveat: str = ""
+
+    def check_weights(self, weights: str | None) -> None:
+        """Refuse pretrained weights for a recipe that takes none.
+
+        Raises:
+            RecipeError: as said.
+        """
+        if weights is not None and not self.transfer:
+            raise RecipeError(f"{self.spec.name} starts from random weights and takes no --weights; leave it out.")

@@ -141,6 +141,11 @@ def select(samples: Iterable[Sample], split: Split, part: Part) -> tuple[Sample,
     return tuple(sample for sample in samples if split[sample.group] is part)
 
 
+def usable(samples: Iterable[Sample], part: Part, contradicted: frozenset[str]) -> tuple[Sample, ...]:
+    """Return the samples that may serve in ``part``: all in a test, elsewhere those that no near copy contradicts."""
+    return tuple(sample for sample in samples if part is Part.TEST or sample.name not in contradicted)
+
+
 def write_split(path: Path, split: Split) -> None:
     """Write ``group,part`` lines, sorted by group."""
     lines = [f"{group},{part.value}" for group, part in sorted(split.items())]

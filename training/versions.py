@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Iterable
 from importlib import metadata
 
 
@@ -13,3 +15,8 @@ def version(package: str) -> str:
         except metadata.PackageNotFoundError:
             continue
     return "not installed"
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the version of Python, then of each package, by name."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

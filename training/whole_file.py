@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from edge_runtime.records import to_dict
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -25,6 +28,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write a frozen dataclass as indented JSON, whole or not at all; raises as :func:`write_whole`."""
+    text = json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def flush(path: Path) -> None:

@@ -8,6 +8,7 @@ import click
 
 from training.artifact import Artifact
 from training.cli.options import FOLDER
+from training.whole_file import write_whole
 
 
 @click.command()
@@ -24,9 +25,7 @@ def slide(artifact: Path, data: Path, patient: str, out: Path, strict: bool) -> 
 
     found = judge_patient(Artifact(artifact), data, patient, strict=strict)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    part.write_bytes(found.png)
-    part.replace(out)
+    write_whole(out, lambda part: part.write_bytes(found.png))
     for line in (found.origin, found.basis, f"slide: {out}"):
         click.echo(line, err=True)
     click.echo(found.line)

@@ -12,7 +12,6 @@ from training.artifact import Artifact, Measured, create
 from training.errors import ArtifactError
 from training.evaluation.cases import CaseEvaluation, evaluate_cases
 from training.evaluation.classwise import Outcome
-from training.evaluation.evaluation import evaluate_scores
 from training.evaluation.measure import compare
 from training.evaluation.opened import Answers, OpenArtifact
 from training.evaluation.policy import FittedPolicy, Target, calibration_error, fit_policy
@@ -71,10 +70,7 @@ def _evaluations(
     train: Tensors | None = load_tensors(seen, spec, label=Part.TRAIN.value, strict=strict) if seen else None
     evaluations: list[Evaluation] = []
     for part, answers in found.items():
-        if train is None:
-            evaluations.append(evaluate_scores(answers.logits, answers.tensors, spec, part.value))
-        else:
-            evaluations += compare(answers.logits, train, answers.tensors, spec, part.value)
+        evaluations += compare(answers.logits, train, answers.tensors, spec, part.value)
     return tuple(evaluations)
 
 

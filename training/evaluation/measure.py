@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.manifest import Evaluation
@@ -68,11 +69,8 @@ def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool 
     opened = OpenArtifact(artifact, data, strict=strict)
     found = opened.answer(opened.samples(part), part)
     seen = () if part == ALL else opened.present(Part.TRAIN)
-    if seen:
-        train = load_tensors(seen, opened.spec, label="train", strict=strict)
-        evaluations = compare(found.logits, train, found.tensors, opened.spec, part)
-    else:
-        evaluations = (evaluate_scores(found.logits, found.tensors, opened.spec, part),)
+    train = load_tensors(seen, opened.spec, label="train", strict=strict) if seen else None
+    evaluations = compare(found.logits, train, found.tensors, opened.spec, part)
     cases = _cases(opened, found.outcome, part) if opened.recipe.cases else None
     return Measurement(part, evaluations, found.outcome, found.tensors.samples, opened.dataset, cases)
 
@@ -82,13 +80,21 @@ def _cases(opened: OpenArtifact, outcome: Outcome, part: str) -> CaseReport:
 
 
 def compare(
-    logits: npt.ArrayLike, train: Tensors, held_out: Tensors, spec: ModelSpec, part: str
+    logits: npt.ArrayLike, train: Tensors | None, held_out: Tensors, spec: ModelSpec, part: str
 ) -> tuple[Evaluation, ...]:
-    """Evaluate the network beside the baseline, with the paired difference among the network's figures."""
+    """Evaluate the network beside a baseline fitted on ``train``; alone where there is nothing to fit it on."""
+    if train is None:
+        return (evaluate_scores(logits, held_out, spec, part),)
+    return beside(baseline_scores(train, held_out, spec), logits, held_out, spec, part)
+
+
+def beside(
+    baseline: npt.NDArray[np.float64], logits: npt.ArrayLike, held_out: Tensors, spec: ModelSpec, part: str
+) -> tuple[Evaluation, Evaluation]:
+    """Evaluate the network with its paired gain over the baseline's scores (0..1), and the baseline."""
     network = evaluate_scores(logits, held_out, spec, part)
-    score = baseline_scores(train, held_out, spec)
-    gain = gain_over_baseline(logits, score, held_out, spec)
-    return replace(network, figures=(*network.figures, gain)), evaluate_baseline(score, held_out, spec, part)
+    gain = gain_over_baseline(logits, baseline, held_out, spec)
+    return replace(network, figures=(*network.figures, gain)), evaluate_baseline(baseline, held_out, spec, part)
 
 
 def to_json(measurement: Measurement) -> str:

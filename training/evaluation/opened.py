@@ -14,7 +14,7 @@ from training.errors import DatasetError
 from training.evaluation.classwise import Outcome
 from training.keras_model import load_model, logits_model
 from training.recipes import find_recipe
-from training.splits import Part, select
+from training.splits import Part, select, usable
 from training.tensors import Tensors, load_tensors
 
 ALL = "all"
@@ -61,11 +61,12 @@ class OpenArtifact:
         """
         if part == ALL:
             return self.dataset.samples
-        return self._usable(select(self.dataset.samples, self.split, Part(part)), Part(part))
+        return usable(select(self.dataset.samples, self.split, Part(part)), Part(part), self.dataset.contradicted)
 
     def present(self, part: Part) -> tuple[Sample, ...]:
         """Return the pictures of a part that are in the data, be there other patients or not."""
-        return self._usable([s for s in self.dataset.samples if self.split.get(s.group) is part], part)
+        present = (s for s in self.dataset.samples if self.split.get(s.group) is part)
+        return usable(present, part, self.dataset.contradicted)
 
     def of_patient(self, patient: str) -> tuple[Sample, ...]:
         """Return one patient's pictures.
@@ -91,8 +92,3 @@ class OpenArtifact:
         tensors = load_tensors(samples, self.spec, label=label, strict=self._strict)
         logits = self._network.predict(tensors.images, verbose=0)
         return Answers(tensors, logits, Outcome.of(logits, tensors.labels, tensors.groups, self.spec))
-
-    def _usable(self, samples: Sequence[Sample], part: Part) -> tuple[Sample, ...]:
-        """Leave out, as fitting does, pictures whose label another one contradicts; a test keeps them."""
-        wrong = frozenset[str]() if part is Part.TEST else self.dataset.contradicted
-        return tuple(sample for sample in samples if sample.name not in wrong)

@@ -9,16 +9,16 @@ metrics.json         :class:`CrossMeasured`
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edge_runtime.manifest import Evaluation
-from edge_runtime.records import canonical_json, from_json, to_dict
+from edge_runtime.records import canonical_json, from_json
 from edge_runtime.spec import ModelSpec
 from training.artifact import create
 from training.datasets import Dataset
 from training.errors import ArtifactError
+from training.whole_file import write_json
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | 
     path, metrics = out / "plan.json", out / "metrics.json"
     if not (resume and path.is_file()):
         create(out)
-        _write_json(path, plan)
+        write_json(path, plan)
         return None
     found = from_json(CrossPlan, path.read_bytes(), str(path))
     other = [
@@ -86,16 +86,10 @@ def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | 
 
 def write_measured(out: Path, measured: CrossMeasured) -> None:
     """Write ``metrics.json``, whole or not at all."""
-    _write_json(out / "metrics.json", measured)
+    write_json(out / "metrics.json", measured)
 
 
 def digest(spec: ModelSpec, dataset: Dataset) -> str:
     """Return the SHA-256 of what decides the folds and the answers, but for the pixels; hexadecimal."""
     lines = [f"{s.name},{s.group},{dataset.labels[s.label]},{s.name in dataset.contradicted}" for s in dataset.samples]
     return hashlib.sha256("\n".join([canonical_json(spec), *lines]).encode()).hexdigest()
-
-
-def _write_json(path: Path, record: CrossPlan | CrossMeasured) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)

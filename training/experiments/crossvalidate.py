@@ -9,7 +9,6 @@ curve is, if anything, too low (Parker, Günter & Bedo 2007, BMC Bioinformatics 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -19,14 +18,12 @@ import numpy.typing as npt
 from edge_runtime.manifest import Evaluation
 from edge_runtime.spec import ModelSpec
 from training.datasets import Dataset
-from training.errors import ArtifactError, DatasetError, RecipeError
+from training.errors import ArtifactError, DatasetError
 from training.evaluation.evaluation import (
     baseline_scores,
-    evaluate_baseline,
-    evaluate_scores,
-    gain_over_baseline,
     positive_truth,
 )
+from training.evaluation.measure import beside
 from training.experiments.crossfolder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
 from training.experiments.predictions import Prediction, read_predictions, write_predictions
 from training.fitting.fit import train_network
@@ -63,8 +60,7 @@ def crossvalidate(
         DatasetError: the data are not what the layout promises, or too few for so many folds.
         ArtifactError: ``out`` holds files and ``resume`` is not given, or they are of another plan.
     """
-    if weights is not None and not recipe.transfer:
-        raise RecipeError(f"{recipe.spec.name} starts from random weights and takes no --weights; leave it out.")
+    recipe.check_weights(weights)
     dataset = recipe.source.load(data)
     for line in (dataset.summary(), *dataset.notes):
         say(line)
@@ -173,9 +169,7 @@ def pooled(
     ordered = [answers[sample.name] for sample in tensors.samples]
     logits: npt.NDArray[np.float64] = np.array([p.logits for p in ordered], dtype=np.float64)
     baseline = np.array([p.baseline for p in ordered], dtype=np.float64)
-    network = evaluate_scores(logits, tensors, spec, part)
-    gain = gain_over_baseline(logits, baseline, tensors, spec)
-    return replace(network, figures=(*network.figures, gain)), evaluate_baseline(baseline, tensors, spec, part)
+    return beside(baseline, logits, tensors, spec, part)
 
 
 def _counts(parts: dict[Part, Tensors]) -> str:

@@ -7,20 +7,20 @@ only the dealing differs.
 
 from __future__ import annotations
 
-import json
-import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.manifest import Figure
-from edge_runtime.records import from_json, to_dict
-from training.errors import ArtifactError, RecipeError
+from edge_runtime.records import from_json
+from training.artifact import create
+from training.errors import RecipeError
 from training.experiments.copies import Files, copied, dealt_files, dealt_groups
 from training.recipe import Copies, Recipe, TrainingPlan
 from training.splits import Part
 from training.tensors import Tensors, balanced_index, load_tensors
-from training.versions import version
+from training.versions import versions
+from training.whole_file import write_json
 
 if TYPE_CHECKING:
     import keras
@@ -93,9 +93,7 @@ def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: in
     copies = recipe.copies
     if copies is None:
         raise RecipeError(f"{recipe.spec.name}: does not say what its program splits, so there is no leak to measure.")
-    if out.exists() and any(out.iterdir()):
-        raise ArtifactError(f"{out}: already holds files and is not overwritten; give another --out or remove it.")
-    out.mkdir(parents=True, exist_ok=True)
+    create(out)
     tensors = load_tensors(recipe.source.load(data).samples, recipe.spec, label="all")
     if recipe.plan.balance:  # before the split, as the programs do it
         tensors = tensors.take(balanced_index(tensors.labels, recipe.plan.seed))
@@ -104,7 +102,6 @@ def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: in
         BY_GROUP: dealt_groups(tensors, copies.count, recipe.split),
     }
     rows = tuple(_fit_one(recipe, tensors, copies, name, parts, out, epochs) for name, parts in dealt.items())
-    packages = ("keras", "tensorflow-cpu", "numpy", "opencv-python-headless")
     table = LeakTable(
         recipe=recipe.spec.name,
         claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
@@ -112,9 +109,9 @@ def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: in
         rows=rows,
         note=copies.note,
         command=command,
-        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
+        versions=versions(("keras", "tensorflow", "numpy", "opencv-python-headless")),
     )
-    (out / "leak.json").write_text(json.dumps(to_dict(table), indent=2) + "\n", encoding="utf-8")
+    write_json(out / "leak.json", table)
     return table
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import ArtifactError
+from training.whole_file import write_whole
 
 _KNOWN = ("name", "group", "label", "fold", "baseline")
 
@@ -35,12 +36,14 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write one line a picture, whole or not at all; numbers read back exactly."""
     rows = tuple(predictions)
     outputs = len(rows[0].logits) if rows else 0
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow([*_KNOWN, *(f"logit_{i}" for i in range(outputs))])
-        writer.writerows([p.name, p.group, p.label, p.fold, p.baseline, *p.logits] for p in rows)
-    part.replace(path)
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="") as lines:
+            writer = csv.writer(lines, lineterminator="\n")
+            writer.writerow([*_KNOWN, *(f"logit_{i}" for i in range(outputs))])
+            writer.writerows([p.name, p.group, p.label, p.fold, p.baseline, *p.logits] for p in rows)
+
+    write_whole(path, write)
 
 
 def read_predictions(path: Path) -> tuple[Prediction, ...]:

@@ -10,7 +10,6 @@ import keras
 from edge_runtime.manifest import Evaluation
 from training.artifact import Artifact, Measured, create, interrupted
 from training.datasets import Dataset, Sample
-from training.errors import RecipeError
 from training.evaluation.measure import compare
 from training.fitting.batches import Batches, DealEpoch
 from training.fitting.callbacks import LogEpoch, Replay, SaveEpoch, schedule
@@ -21,7 +20,7 @@ from training.fitting.record import record
 from training.fitting.resume import fresh, resumed
 from training.keras_model import logits_model
 from training.recipe import Recipe, TrainingPlan
-from training.splits import Part, Split, select, split_by_group
+from training.splits import Part, Split, select, split_by_group, usable
 from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
 from training.whole_file import write_whole
 
@@ -53,8 +52,7 @@ def fit(
         ArtifactError: ``out`` already holds files, or with ``resume`` no fit of this recipe on these data; or
             the disk is full.
     """
-    if weights is not None and not recipe.transfer:
-        raise RecipeError(f"{recipe.spec.name} starts from random weights and takes no --weights; leave it out.")
+    recipe.check_weights(weights)
     artifact = interrupted(out) if resume else None
     dataset = recipe.source.load(data)
     split = split_by_group(dataset.samples, recipe.split)
@@ -90,9 +88,7 @@ def fit(
 
 def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
     """Return the samples of every part, less those for fitting whose label another picture contradicts."""
-    chosen = {part: select(dataset.samples, split, part) for part in Part}
-    for part in (Part.TRAIN, Part.VALIDATION):
-        chosen[part] = tuple(sample for sample in chosen[part] if sample.name not in dataset.contradicted)
+    chosen = {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
     if left_out := len(dataset.samples) - sum(len(samples) for samples in chosen.values()):
         _LOG.warning(
             "%d pictures are left out of fitting: they show the same thing as a picture of another label", left_out

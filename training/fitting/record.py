@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 
 import keras
@@ -12,7 +11,7 @@ from training.datasets import Dataset
 from training.recipe import Recipe
 from training.splits import Part
 from training.tensors import Tensors
-from training.versions import version
+from training.versions import versions
 
 PACKAGES = ("numpy", "opencv-python-headless")
 
@@ -41,12 +40,7 @@ def record(
         images={part.value: len(tensors.labels) for part, tensors in parts.items()} | left_out,
         groups={part.value: len(set(tensors.groups)) for part, tensors in parts.items()},
         epochs=epochs,
-        versions=_versions(),
+        versions=versions(("keras", keras.backend.backend(), *PACKAGES)),
         claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
         caveat=recipe.caveat,
     )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("keras", keras.backend.backend(), *PACKAGES)
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}

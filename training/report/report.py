@@ -19,6 +19,7 @@ from training.report.case_page import case_section
 from training.report.class_page import classes_section
 from training.report.leak_page import leak_section
 from training.report.markup import Picture, document, heading, paragraph, picture, table, verbatim
+from training.whole_file import write_whole
 
 if TYPE_CHECKING:
     from training.experiments.leak import LeakTable
@@ -56,9 +57,7 @@ class Page:
 
 def write_report(path: Path, page: Page) -> None:
     """Write ``page`` as one self-contained HTML file, replacing an older one whole."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(report_html(page), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, lambda part: part.write_text(report_html(page), encoding="utf-8"))
 
 
 def report_html(page: Page) -> str:
