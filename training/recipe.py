@@ -102,7 +102,8 @@ class Copies:
     """What the original program makes of every picture *before* it deals files at random.
 
     Attributes:
-        turns: copies turned by 0, 360 / ``turns``, … degrees about the centre.
+        turns: copies turned by 0, 1, 2, … times ``step_deg`` about the centre.
+        step_deg: degrees from one copy to the next; None spreads the turns over the whole circle.
         mirrored: and all of these mirrored.
         of: files that the original makes of each picture, where that is more; one of its epochs is then as long as
             several here, and patience counts accordingly.
@@ -113,6 +114,13 @@ class Copies:
     mirrored: bool = False
     of: int = 0
     note: str = ""
+    step_deg: float | None = None
+
+    @property
+    def degrees(self) -> tuple[float, ...]:
+        """Angle of each turned copy."""
+        step = 360.0 / self.turns if self.step_deg is None else self.step_deg
+        return tuple(turn * step for turn in range(self.turns))
 
     @property
     def count(self) -> int:
@@ -123,7 +131,7 @@ class Copies:
         """Say in words what a picture becomes."""
         if self.count == 1:
             return "the pictures as they are"
-        turned = f"turned by every multiple of {360 / self.turns:g}°"
+        turned = f"turned by {', '.join(f'{angle:g}' for angle in self.degrees)}°"
         return f"{self.count} files of each picture: {turned}" + (", and mirrored" if self.mirrored else "")
 
 

@@ -55,6 +55,6 @@ def _copy(image: npt.NDArray[np.float32], copies: Copies, which: int) -> npt.NDA
     if not turn:
         return image
     height, width = image.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn * 360.0 / copies.turns, 1.0)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), copies.degrees[turn], 1.0)
     turned = cv2.warpAffine(np.ascontiguousarray(image), matrix, (width, height))
     return np.asarray(turned, dtype=np.float32).reshape(image.shape)
