@@ -8,19 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
+from edge_runtime.containers import MANIFEST, SIGNATURE, Container, in_folder, in_zip
 from edge_runtime.embedded import read_embedded
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
 from edge_runtime.manifest import SCHEMA, FileEntry, Format, Manifest, Precision, Role
-from edge_runtime.records import from_dict, parse_json, to_dict
+from edge_runtime.manifest_file import parse_manifest
+from edge_runtime.records import to_dict
+from edge_runtime.store import current_folder
 
-MANIFEST = "bundle.json"
+__all__ = [
+    "MANIFEST",
+    "SHIPPED",
+    "SIGNATURE",
+    "TRUSTED_KEY",
+    "Bundle",
+    "describe_files",
+    "find",
+    "key_in_force",
+    "shipped",
+    "write_manifest",
+]
+
 SHIPPED = Path(__file__).parent / "bundles"
-Content = TypeVar("Content")
+TRUSTED_KEY = "EDGE_TRUSTED_KEY"
+"""The environment variable that names the file with the trusted public keys."""
 _MODEL_SUFFIXES = {".tflite": Format.TFLITE, ".onnx": Format.ONNX}
 
 
@@ -37,7 +53,7 @@ class Bundle:
         """Return a file's bytes after checking them.
 
         Raises:
-            IntegrityError: the file is missing, or its SHA-256 is not the manifest's.
+            IntegrityError: the file is missing, leads out of the bundle, or its SHA-256 or size is not the manifest's.
         """
         try:
             data = self.read_file(entry.name)
@@ -50,6 +66,11 @@ class Bundle:
             raise IntegrityError(
                 f"{self.where}: {entry.name} has SHA-256 {found}, {MANIFEST} names {entry.sha256}. "
                 "The file was altered or damaged: install the bundle again."
+            )
+        if len(data) != entry.size_bytes:
+            raise IntegrityError(
+                f"{self.where}: {entry.name} has {len(data)} bytes, {MANIFEST} names {entry.size_bytes}. "
+                "The manifest was altered: install the bundle again."
             )
         return data
 
@@ -64,6 +85,16 @@ class Bundle:
         """Return the formats in which the model is here."""
         return frozenset(entry.format for entry in self.manifest.files if entry.format is not None)
 
+    def refuse_unnamed(self) -> None:
+        """Refuse files that nothing vouches for: the manifest does not name them.
+
+        Raises:
+            IntegrityError: there is one; its name is in the message.
+        """
+        extra = sorted(self.names - {entry.name for entry in self.manifest.files} - {MANIFEST, SIGNATURE})
+        if extra:
+            raise IntegrityError(f"{self.where}: found {extra[0]}, which {MANIFEST} does not name. Remove it.")
+
     def verify(self) -> int:
         """Check every file and every embedded spec; return the number of files.
 
@@ -71,9 +102,7 @@ class Bundle:
             IntegrityError: a file is missing, altered, or not in the manifest.
             ManifestError: a model file carries another spec than the manifest.
         """
-        extra = sorted(self.names - {entry.name for entry in self.manifest.files} - {MANIFEST})
-        if extra:
-            raise IntegrityError(f"{self.where}: found {extra[0]}, which {MANIFEST} does not name. Remove it.")
+        self.refuse_unnamed()
         for entry in self.manifest.files:
             data = self.content(entry)
             if entry.format is None:
@@ -84,30 +113,49 @@ class Bundle:
         return len(self.manifest.files)
 
 
-def find(model: str | Path) -> Bundle:
-    """Open a shipped bundle by name, or a bundle folder, zip or single model file by path.
+def find(model: str | Path, *, trusted_key: Path | None = None) -> Bundle:
+    """Open an installed or shipped bundle by name, or a bundle folder, zip or single model file by path.
+
+    An installed bundle comes before the shipped one of the same name, and a name before a path.
+
+    Args:
+        trusted_key: a file with public keys; nothing opens but a bundle that one of them signed.
 
     Raises:
         BundleNotFoundError: there is no such name or path.
         ManifestError: the manifest or embedded spec is not understood.
+        SignatureError: a key is trusted, and the bundle is not signed with it, or altered since.
+        IntegrityError: a key is trusted, and the folder or zip holds a file that the manifest does not name; or an
+            installed bundle is not the one that its place is named after.
+        SigningMissingError: a key is trusted, and nothing here can check a signature.
+        KeyFileError: the trusted key cannot be read.
+        StoreError: it cannot be told which bundles are installed.
     """
-    path = Path(model)
-    if str(model) in shipped():
-        path = SHIPPED / str(model)
+    name = str(model)
+    place = current_folder(name)
+    if place is not None:
+        return _as_installed(_open_container(in_folder(place), trusted_key), place)
+    path = SHIPPED / name if name in shipped() else Path(model)
     if not _exists(path):
         raise BundleNotFoundError(
-            f"Found no model {str(model)[:200]!r}: no such path, and the models that ship are "
+            f"Found no model {name[:200]!r}: no such path, and the models that ship are "
             f"{', '.join(shipped()) or 'none'}. See: edge-bundle list"
         )
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, trusted_key)
     if path.is_file() and path.suffix == ".zip":
-        return _open_zip(path)
+        return _open_zip(path, trusted_key)
     if path.is_file() and path.suffix in _MODEL_SUFFIXES:
-        return _open_single(path, _MODEL_SUFFIXES[path.suffix])
+        return _open_single(path, _MODEL_SUFFIXES[path.suffix], trusted_key)
     raise BundleNotFoundError(
         f"{path}: found a file that is no model, expected a bundle folder, a bundle .zip, a .tflite or an .onnx."
     )
+
+
+def key_in_force(given: Path | None = None) -> Path | None:
+    """Return the trusted key that was given, else the one that the environment names, else None."""
+    named = os.environ.get(TRUSTED_KEY)
+    return given if given is not None else Path(named) if named else None
 
 
 def _exists(path: Path) -> bool:
@@ -123,74 +171,62 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}")))
 
 
-def _open_folder(folder: Path) -> Bundle:
-    path = folder / MANIFEST
-    if not path.is_file():
+def _open_folder(folder: Path, trusted_key: Path | None) -> Bundle:
+    if not (folder / MANIFEST).is_file():
         raise BundleNotFoundError(f"{folder}: found no {MANIFEST}, expected a bundle. Make one with python -m export.")
-    names = frozenset(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return Bundle(str(folder), _manifest(path.read_bytes(), str(path)), lambda n: (folder / n).read_bytes(), names)
+    return _open_container(in_folder(folder), trusted_key)
 
 
-def _open_zip(path: Path) -> Bundle:
-    import zipfile  # here: bundles are folders on most devices, and every import is felt by the cold command
-
-    def read_archive(read: Callable[[zipfile.ZipFile], Content]) -> Content:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return read(archive)
-        except Exception as error:  # zipfile hands on whatever its decompressors raise; all are a bad disk's to us
-            raise OSError(str(error)) from None
-
-    def read_member(name: str) -> bytes:
-        return read_archive(lambda archive: archive.read(name))
-
+def _open_zip(path: Path, trusted_key: Path | None) -> Bundle:
     try:
-        names = read_archive(lambda archive: frozenset(archive.namelist()))
-        data = read_member(MANIFEST)
+        container = in_zip(path)
+        container.read(MANIFEST)
     except OSError as error:
         raise ManifestError(f"{path}: found no {MANIFEST} in a sound zip ({error}). Copy the file again.") from None
-    return Bundle(str(path), _manifest(data, f"{path}/{MANIFEST}"), read_member, names)
+    return _open_container(container, trusted_key)
 
 
-def _open_single(path: Path, form: Format) -> Bundle:
-    """Wrap one model file: its own spec, no guard band, and nothing measured to vouch for it."""
+def _open_container(container: Container, trusted_key: Path | None) -> Bundle:
+    """Read the manifest once; under a trusted key its very bytes are checked before they are parsed."""
+    where = f"{container.where}/{MANIFEST}"
+    try:
+        data = container.read(MANIFEST)
+    except OSError as error:
+        raise ManifestError(f"{where}: cannot be read ({error}). Install the bundle again.") from None
+    if trusted_key is not None:
+        from edge_runtime import signing  # here: the cold command rarely trusts a key, and every import is felt
+
+        signing.require(container, data, trusted_key)
+    bundle = Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+    if trusted_key is not None:
+        bundle.refuse_unnamed()
+    return bundle
+
+
+def _as_installed(bundle: Bundle, place: Path) -> Bundle:
+    """Refuse a bundle that was put in the place of another: it may be signed, but nobody installed it there."""
+    spec = bundle.manifest.spec
+    if (spec.name, spec.version) != (place.parent.name, place.name):
+        raise IntegrityError(
+            f"{place}: found {spec.name} {spec.version}, expected {place.parent.name} {place.name}. "
+            f"Remove it and install again: edge-bundle remove {place.parent.name}"
+        )
+    return bundle
+
+
+def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
+    """Wrap one model file: its own spec, no guard band, and nothing measured or signed to vouch for it."""
+    if trusted_key is not None:
+        from edge_runtime import keys, signing
+
+        keys.read_public_keys(trusted_key)  # a key file that is none is told first
+        raise signing.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
     data = path.read_bytes()
     spec = read_embedded(data, form, str(path))
     precision = Precision.INT8 if ".int8." in path.name else Precision.FLOAT32
     entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
     return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)))
-
-
-def _manifest(data: bytes, where: str) -> Manifest:
-    """Parse and check a manifest; a newer schema is named as such before its unknown keys are."""
-    value = parse_json(data, where)
-    schema = value.get("schema") if isinstance(value, dict) else None
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise ManifestError(
-            f"{where}: found schema {schema}, this release understands up to {SCHEMA}. "
-            "Update edge-predict: pip install --upgrade edge-predict"
-        )
-    manifest = from_dict(Manifest, value, where)
-    if manifest.contract != manifest.spec.contract:
-        raise ManifestError(
-            f"{where}: contract {manifest.contract} is not the SHA-256 of the spec's steps, {manifest.spec.contract}. "
-            "The manifest was altered: install the bundle again."
-        )
-    for entry in manifest.files:
-        _check_entry(entry, where)
-    if not any(entry.role is Role.MODEL for entry in manifest.files):
-        raise ManifestError(f"{where}: names no model file. Install the bundle again.")
-    return manifest
-
-
-def _check_entry(entry: FileEntry, where: str) -> None:
-    """Refuse a name that is no plain file name everywhere, and a model that nothing could choose."""
-    plain = Path(entry.name).name == entry.name and not set(entry.name) & set("/\\:\0")
-    if not plain or entry.name in ("", ".", "..", MANIFEST):
-        raise ManifestError(f"{where}: file name {entry.name!r} leaves the bundle; expected a plain name.")
-    if entry.role is Role.MODEL and (entry.format is None or entry.precision is None):
-        raise ManifestError(f"{where}: the model {entry.name} lacks its format or precision; give it both.")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -7,13 +7,21 @@
     │   ├── ImageUnsupportedError                readable, but not what the model was made for
     │   └── ImageSizeError                       too small to mean anything, or too large to decode
     ├── UsageError                      exit 2   an argument cannot be used
+    │   ├── ResultsError                         a results file cannot take these answers
+    │   └── KeyFileError                         a key file is missing, exists already, or holds no key of that kind
     ├── BundleError                     exit 3   the model cannot be trusted
     │   ├── BundleNotFoundError
     │   ├── ManifestError                        bundle.json or an embedded spec is not understood
-    │   └── IntegrityError                       a file is not the one that the manifest names
-    └── BackendError                    exit 4   no interpreter can run the model here
-        ├── InterpreterMissingError
-        └── InterpreterBrokenError
+    │   ├── IntegrityError                       a file is not the one that the manifest names
+    │   ├── StoreError                           installed bundles cannot be read or changed
+    │   ├── SignatureError                       a key is trusted, and bundle.json is not what its owner signed
+    │   └── SigningMissingError                  a key is trusted, and nothing here can check a signature
+    ├── BackendError                    exit 4   no interpreter can run the model here
+    │   ├── InterpreterMissingError
+    │   └── InterpreterBrokenError
+    └── WriteError                      exit 5   an answer could not be written: the disk is full or gone
+        ├── OutputError                          to stdout
+        └── ResultsWriteError                    to the results file
 
 Each message says what was found, what was expected, where, and what to do. ``code`` is stable and
 meant for programs; the message is meant for people and may change.
@@ -75,6 +83,18 @@ class UsageError(EdgeError):
     default_code = "usage"
 
 
+class ResultsError(UsageError):
+    """The results file cannot take these answers; it was not altered. ``code`` says why."""
+
+    default_code = "results"
+
+
+class KeyFileError(UsageError):
+    """A key file is missing, exists already, or does not hold the kind of key that is needed."""
+
+    default_code = "key_file"
+
+
 class BundleError(EdgeError):
     """The model cannot be trusted."""
 
@@ -100,6 +120,24 @@ class IntegrityError(BundleError):
     default_code = "integrity"
 
 
+class StoreError(BundleError):
+    """Installed bundles cannot be read or changed; the version in use is still a whole one."""
+
+    default_code = "store"
+
+
+class SignatureError(BundleError):
+    """A key is trusted, and the bundle is unsigned, signed by another key, or altered after signing."""
+
+    default_code = "signature"
+
+
+class SigningMissingError(BundleError):
+    """The package that checks signatures is not installed; nothing passes unchecked."""
+
+    default_code = "signing_missing"
+
+
 class BackendError(EdgeError):
     """No interpreter can run the model here."""
 
@@ -117,3 +155,22 @@ class InterpreterBrokenError(BackendError):
     """The interpreter's package is installed, but it does not start or refuses the model."""
 
     default_code = "interpreter_broken"
+
+
+class WriteError(EdgeError):
+    """An answer could not be written; every earlier one stands."""
+
+    exit_code = 5
+    default_code = "write"
+
+
+class OutputError(WriteError):
+    """Stdout takes no more: what it leads to is full or gone."""
+
+    default_code = "output"
+
+
+class ResultsWriteError(WriteError):
+    """The results file takes no more."""
+
+    default_code = "results_write"

@@ -19,6 +19,13 @@ CALIBRATION_PICTURES = 96
 Change = Callable[[dict[str, Any]], object]
 
 
+@pytest.fixture(autouse=True)
+def _no_store_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed on the developer's machine decides no test."""
+    monkeypatch.setenv("EDGE_MODELS", str(tmp_path_factory.getbasetemp() / "no-models"))
+    monkeypatch.delenv("EDGE_TRUSTED_KEY", raising=False)
+
+
 @pytest.fixture(scope="session")
 def phantom_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 20 made-up patients of 16 patches each, in the published IDC layout."""
@@ -48,7 +55,7 @@ def phantom_bundle(phantom_data: Path, phantom_artifact: Path, tmp_path_factory:
 
     folder = tmp_path_factory.mktemp("bundle")
     write_samples(phantom_artifact, phantom_data, folder / "samples" / "samples.csv", CALIBRATION_PICTURES)
-    export(Artifact(phantom_artifact), folder / "samples", phantom_data, folder / "phantom-patch")
+    export(Artifact(phantom_artifact), folder / "samples", phantom_data, folder / "phantom-patch", float16=True)
     return folder / "phantom-patch"
 
 

@@ -21,7 +21,8 @@ import edge_runtime
 ROOT = Path(__file__).parents[1]
 HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "PIL", "sklearn", "scipy", "tqdm", "jax", "torch", "matplotlib"}
 INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "onnxruntime"}
-DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | INTERPRETERS
+OPTIONAL = INTERPRETERS | {"cryptography"}
+DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"]
 
 
@@ -65,13 +66,13 @@ def test_no_storey_imports_tests() -> None:
     ]
 
 
-def test_an_interpreter_is_imported_inside_functions_alone() -> None:
+def test_what_is_optional_is_imported_inside_functions_alone() -> None:
     found = []
     for path in sorted((ROOT / "edge_runtime").rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-                found += [f"{path.name}: {name}" for name in names if name.split(".")[0] in INTERPRETERS]
+                found += [f"{path.name}: {name}" for name in names if name.split(".")[0] in OPTIONAL]
     assert not found
 
 
@@ -87,7 +88,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | INTERPRETERS | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -199,6 +200,7 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
     extras = {line.replace(" ", "") for line in needed if "extra" in line and "'dev'" not in line}
     assert extras == {
         "onnxruntime>=1.20;extra=='onnx'",
+        "cryptography>=41;extra=='sign'",
         "tflite-runtime>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",

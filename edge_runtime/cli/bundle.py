@@ -1,41 +1,54 @@
-"""``edge-bundle``: list, describe, verify and test models."""
+"""``edge-bundle``: list, describe, verify, sign, install and test models."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from edge_runtime import __version__
-from edge_runtime.bundle import Bundle, find, shipped
+from edge_runtime.bundle import SIGNATURE, Bundle, find
 from edge_runtime.cli import selftest
+from edge_runtime.cli.describe import describe, rows
 from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.install import install, remove, rollback, trusted_key_option
+from edge_runtime.cli.keys import key, sign
 from edge_runtime.cli.output import say
-from edge_runtime.manifest import Evaluation, Manifest
-from edge_runtime.records import canonical_json, to_dict
+from edge_runtime.errors import BundleError
+from edge_runtime.records import to_dict
+from edge_runtime.signing import signer_name
 
 _EXIT_CODES = """\b
 Exit status:
-  0    shown, every file is whole, or the self-test passed
+  0    done: shown, changed, every file is whole, or the self-test passed
   1    the self-test found a step that differs here
-  2    the command line cannot be used
-  3    the model cannot be trusted: missing, altered, or from a newer release
+  2    the command line, or a key file that it names, cannot be used
+  3    the model cannot be trusted: missing, altered, not signed by the trusted key, or from a newer release;
+       or the store of installed ones cannot be read or changed
   4    no interpreter can run the self-test here"""
 
 
 @click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-bundle")
 def main() -> None:
-    """Look at the models that edge-predict runs."""
+    """Look at the models that edge-predict runs, install them, and sign them."""
 
 
 @main.command("list")
 def list_bundles() -> None:
-    """List the models that ship with this package."""
+    """List the installed models and those that ship, and say which of them a name means."""
     with stops_command():
-        for name in shipped():
-            spec = find(name).manifest.spec
-            say(f"{spec.name} {spec.version}  {spec.summary}")
+        fault: BundleError | None = None
+        for row in rows():
+            try:
+                spec = find(row.folder).manifest.spec
+                say(f"{spec.name} {spec.version}  {spec.summary}  ({row.state})")
+            except BundleError as error:
+                say(f"{row.name} {row.version or '?'}  CANNOT BE USED [{error.code}]  ({row.state})")
+                fault = fault or error
+        if fault is not None:
+            raise fault
 
 
 @main.command()
@@ -44,48 +57,27 @@ def list_bundles() -> None:
 def info(bundle: str, as_json: bool) -> None:
     """Show what a model is, what it was trained on and what was measured."""
     with stops_command():
-        manifest = find(bundle).manifest
-        say(json.dumps(to_dict(manifest), indent=2) if as_json else _describe(manifest))
+        found = find(bundle)
+        say(json.dumps(to_dict(found.manifest), indent=2) if as_json else describe(found))
 
 
 @main.command()
 @click.argument("bundle", metavar="NAME|PATH")
-def verify(bundle: str) -> None:
-    """Check every file's SHA-256 and every embedded spec."""
+@trusted_key_option
+def verify(bundle: str, key: Path | None) -> None:
+    """Check every file's SHA-256 and every embedded spec; with a key, also the signature."""
     with stops_command():
-        found: Bundle = find(bundle)
+        found: Bundle = find(bundle, trusted_key=key)
         count = found.verify()
         say(f"{found.where}: {count} files are the ones that bundle.json names.")
+        if key is not None:
+            say(f"bundle.json is what key {signer_name(found.read_file(SIGNATURE), found.where)[:16]} signed.")
+        elif SIGNATURE in found.names:
+            say(f"{SIGNATURE} was not checked: name the public key with --key.")
 
 
-main.add_command(selftest.command)
-
-
-def _describe(manifest: Manifest) -> str:
-    spec = manifest.spec
-    lines = [
-        f"{spec.name} {spec.version}: {spec.summary}",
-        f"labels       {', '.join(spec.labels)} (positive: {', '.join(spec.positive)}); {spec.head.value}",
-        f"policy       cut-off {spec.policy.cutoff:g}, confidence floor {spec.policy.confidence_floor:g}, "
-        f"guard band {manifest.guard_band:.4f}",
-        f"contract     {manifest.contract}",
-        "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
-        "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),
-    ]
-    if manifest.training is not None:
-        research = "; RESEARCH USE ONLY" if manifest.training.research_only else ""
-        lines += [
-            f"trained on   {manifest.training.dataset}; {manifest.training.licence}{research}",
-            f"split        {manifest.training.split}",
-        ]
-    lines += [_figures(evaluation) for evaluation in manifest.evaluations]
-    return "\n".join(lines)
-
-
-def _figures(evaluation: Evaluation) -> str:
-    shown = [f for f in evaluation.figures if f.name in ("balanced accuracy", "auroc")]
-    figures = ", ".join(f"{figure.name} {figure.text()}" for figure in shown)
-    return f"measured     {evaluation.subject} on {evaluation.part} ({evaluation.groups} patients): {figures}"
+for command in (install, rollback, remove, key, sign, selftest.command):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle import find, key_in_force
 from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.errors import UsageError
@@ -43,7 +43,7 @@ def command(bundle: str, json_file: str | None) -> None:
     Nothing leaves this machine; without --json nothing is written.
     """
     with stops_command():
-        found = find(bundle)
+        found = find(bundle, trusted_key=key_in_force())
         certificate = selftest(found)
         if json_file is not None:
             _save(certificate, Path(json_file))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_runtime import bundle
-from edge_runtime.bundle import MANIFEST, find
+from edge_runtime.bundle import MANIFEST, SHIPPED, SIGNATURE, describe_files, find, write_manifest
 from edge_runtime.errors import BundleError, BundleNotFoundError, IntegrityError, ManifestError
 from edge_runtime.manifest import SCHEMA, Format, Precision, Role
+from tests.edge_runtime import small_bundle
+from tests.edge_runtime.small_bundle import CARD, MODEL
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 FILES = 6  # four models, the golden vectors and the card
@@ -134,6 +140,20 @@ def test_a_manifest_that_is_not_understood_is_refused(case: str, edited_bundle: 
 
 
 ESCAPES = ["../x", "/etc/hostname", "a/b", "a\\b", "..\\x", "C:\\x", "..", ".", "", MANIFEST, "a\0b", "a/"]
+ESCAPES += [
+    SIGNATURE,
+    ".hidden",
+    "model.",
+    " a",
+    "a ",
+    "a\nb",
+    "a\x1b[2J",
+    "~",
+    "-rf",
+    "modèle.onnx",
+    "\u202egpj.exe",
+    "a" * 101,
+]
 
 
 @pytest.mark.parametrize("name", ESCAPES)
@@ -142,6 +162,149 @@ def test_a_file_name_cannot_leave_the_bundle(name: str, edited_bundle: Edit) -> 
     with pytest.raises(ManifestError, match="expected a plain name") as caught:
         find(folder)
     assert repr(name) in caught.value.message
+
+
+def link_out(folder: Path, name: str) -> None:
+    (folder / name).rename(folder.parent / "elsewhere")
+    (folder / name).symlink_to(folder.parent / "elsewhere")
+
+
+def link_up(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to(f"../../{folder.name}/{name}")
+
+
+def pipe(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+
+def directory(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+
+
+# What stands in a file's place, and what the message must say; a pipe that were read would wait for ever.
+NO_PLAIN_FILES: dict[str, tuple[Callable[[Path, str], None], str]] = {
+    "a link to a file outside, whose bytes are right": (link_out, "leads out of the bundle, to .*elsewhere"),
+    "a link to nothing": (link_up, "leads out of the bundle|No such file"),
+    "a pipe": (pipe, "no regular file"),
+    "a folder": (directory, "no regular file"),
+}
+
+
+@pytest.mark.parametrize("case", NO_PLAIN_FILES)
+def test_what_is_no_file_of_the_bundle_is_not_read(case: str, tmp_path: Path) -> None:
+    change, words = NO_PLAIN_FILES[case]
+    folder = small_bundle.make(tmp_path / "bundle")
+    change(folder, MODEL)
+    with pytest.raises(IntegrityError, match=rf"{MODEL} cannot be read \(.*({words})"):
+        find(folder).verify()
+
+
+def test_a_link_inside_the_bundle_is_a_file_of_it(tmp_path: Path) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    (folder / CARD).rename(folder / "card")
+    (folder / CARD).symlink_to("card")
+    found = find(folder)
+    assert found.content(found.manifest.files[1]) == (folder / "card").read_bytes()
+    with pytest.raises(IntegrityError, match="found card, which"):
+        found.verify()
+
+
+def test_a_manifest_that_lies_outside_is_refused(tmp_path: Path) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    link_out(folder, MANIFEST)
+    with pytest.raises(ManifestError, match=r"bundle\.json: cannot be read \(a link that leads out"):
+        find(folder)
+
+
+@pytest.mark.parametrize("name", ["broken link", "pipe", "link to a folder"])
+def test_what_hides_in_a_bundle_is_named(name: str, tmp_path: Path) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    if name == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(tmp_path if "folder" in name else "nowhere")
+    with pytest.raises(IntegrityError, match=f"found {name}, which bundle.json does not name"):
+        find(folder).verify()
+
+
+@pytest.mark.parametrize("second", [CARD, CARD.lower()])
+def test_a_name_that_stands_for_two_files_is_refused(second: str, tmp_path: Path) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    value["files"].append({**value["files"][1], "name": second})
+    (folder / MANIFEST).write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(ManifestError, match="names a file twice"):
+        find(folder)
+
+
+def test_a_zip_that_holds_a_name_twice_or_a_path_is_refused(tmp_path: Path) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    for name, words in ((MANIFEST, "holds 'bundle.json' twice"), ("../outside", "found ../outside, which")):
+        path = zipped(folder)
+        with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # zipfile warns of what is made here on purpose
+            archive.writestr(name, "{}")
+        with pytest.raises(BundleError, match=words):
+            find(path).verify()
+
+
+FLIPS = 150
+"""Bits that are flipped in each file, at places drawn with a fixed seed."""
+
+
+def flips(data: bytes, seed: int) -> list[bytes]:
+    """Return copies of ``data``, each with one other bit flipped."""
+    copies = []
+    for bit in random.Random(seed).sample(range(len(data) * 8), FLIPS):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        copies.append(bytes(damaged))
+    return copies
+
+
+@pytest.fixture(scope="module")
+def idc_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle's int8 TFLite file, card and golden vectors, in a bundle of their own."""
+    source, folder = find(SHIPPED / "idc-patch"), tmp_path_factory.mktemp("flips") / "idc-patch"
+    folder.mkdir()
+    taken = [
+        e for e in source.manifest.files if (e.format, e.precision) in ((Format.TFLITE, Precision.INT8), (None, None))
+    ]
+    for entry in taken:
+        (folder / entry.name).write_bytes(source.content(entry))
+    rows = [(entry.name, entry.role, entry.format, entry.precision) for entry in taken]
+    write_manifest(folder, replace(source.manifest, files=describe_files(folder, rows)))
+    return folder
+
+
+def test_one_bit_flipped_anywhere_in_a_shipped_file_is_refused_by_the_files_name(idc_part: Path) -> None:
+    bundle = find(idc_part)
+    assert {entry.role for entry in bundle.manifest.files} == set(Role)
+    for seed, entry in enumerate(bundle.manifest.files):
+        for damaged in flips(bundle.read_file(entry.name), seed):
+            altered = replace(bundle, read_file={entry.name: damaged}.__getitem__)
+            with pytest.raises(IntegrityError, match=f"{entry.name} has SHA-256"):
+                altered.content(entry)
+
+
+def test_one_bit_flipped_in_an_unsigned_manifest_never_changes_spec_or_files(tmp_path: Path) -> None:
+    """What no check can see without a signature are measured figures and text: docs/bundles.md says so."""
+    folder = small_bundle.make(tmp_path / "bundle")
+    sound, text = find(folder).manifest, (folder / MANIFEST).read_bytes()
+    unseen = 0
+    for damaged in flips(text, 9) + flips(text, 10):
+        (folder / MANIFEST).write_bytes(damaged)
+        try:
+            find(folder).verify()
+        except BundleError as error:
+            assert error.message.startswith(str(folder))
+            continue
+        unseen += 1
+        assert (find(folder).manifest.spec, find(folder).manifest.files) == (sound.spec, sound.files)
+    assert 0 < unseen < 2 * FLIPS, unseen
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "[" * 100_000, "\xff"])

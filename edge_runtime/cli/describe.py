@@ -1,0 +1,80 @@
+"""What ``edge-bundle list`` and ``edge-bundle info`` show of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime import bundle as bundles
+from edge_runtime.bundle import SIGNATURE, Bundle
+from edge_runtime.manifest import Evaluation, Manifest
+from edge_runtime.records import canonical_json
+from edge_runtime.signing import signer_name
+from edge_runtime.store import installed
+
+
+@dataclass(frozen=True)
+class Row:
+    """A bundle that a name may mean; ``state`` says whether it does."""
+
+    name: str
+    version: str | None  # None: of what ships, the manifest alone knows it
+    folder: Path
+    state: str
+
+
+def rows() -> Iterator[Row]:
+    """Yield installed bundles, the current version of each first, then those that ship.
+
+    Raises:
+        StoreError: it cannot be told what is installed.
+    """
+    here = installed()
+    for found in here:
+        yield Row(found.name, found.version, found.folder, f"installed, {'current' if found.current else 'previous'}")
+    names = {found.name for found in here}
+    for name in bundles.shipped():
+        state = "shipped, hidden by the installed one" if name in names else "shipped, current"
+        yield Row(name, None, bundles.SHIPPED / name, state)
+
+
+def describe(bundle: Bundle) -> str:
+    """Return a bundle as text: where it is, what a person chose, and what was measured."""
+    state = next((row.state for row in rows() if str(row.folder) == bundle.where), "named by its path")
+    first, *rest = _lines(bundle.manifest)
+    return "\n".join([first, f"found        {bundle.where} ({state})", f"signature    {_signature(bundle)}", *rest])
+
+
+def _signature(bundle: Bundle) -> str:
+    if SIGNATURE not in bundle.names:
+        return "none"
+    name = signer_name(bundle.read_file(SIGNATURE), bundle.where)
+    return f"says key {name[:16]}; edge-bundle verify --key PUBLIC checks it"
+
+
+def _lines(manifest: Manifest) -> list[str]:
+    spec = manifest.spec
+    lines = [
+        f"{spec.name} {spec.version}: {spec.summary}",
+        f"labels       {', '.join(spec.labels)} (positive: {', '.join(spec.positive)}); {spec.head.value}",
+        f"policy       cut-off {spec.policy.cutoff:g}, confidence floor {spec.policy.confidence_floor:g}, "
+        f"guard band {manifest.guard_band:.4f}",
+        f"contract     {manifest.contract}",
+        "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
+        "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),
+    ]
+    if manifest.training is not None:
+        research = "; RESEARCH USE ONLY" if manifest.training.research_only else ""
+        lines += [
+            f"trained on   {manifest.training.dataset}; {manifest.training.licence}{research}",
+            f"split        {manifest.training.split}",
+        ]
+    lines += [_figures(evaluation) for evaluation in manifest.evaluations]
+    return lines
+
+
+def _figures(evaluation: Evaluation) -> str:
+    shown = [f for f in evaluation.figures if f.name in ("balanced accuracy", "auroc")]
+    figures = ", ".join(f"{figure.name} {figure.text()}" for figure in shown)
+    return f"measured     {evaluation.subject} on {evaluation.part} ({evaluation.groups} patients): {figures}"

@@ -1,0 +1,67 @@
+"""``edge-bundle install``, ``rollback`` and ``remove``: the bundles of this device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_runtime.bundle import TRUSTED_KEY
+from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.output import say
+
+if TYPE_CHECKING:
+    from edge_runtime.installing import Change
+
+trusted_key_option = click.option(
+    "--key",
+    metavar="PUBLIC",
+    type=click.Path(path_type=Path),
+    envvar=TRUSTED_KEY,
+    show_envvar=True,
+    help="Refuse what this key did not sign.",
+)
+
+
+@click.command("install")
+@click.argument("bundle", metavar="FOLDER|ZIP")
+@trusted_key_option
+def install(bundle: str, key: Path | None) -> None:
+    """Verify a bundle, copy it onto this device, and make it the current one of its name.
+
+    The version before is kept for rollback. A process that is killed leaves that one current.
+    """
+    from edge_runtime import installing
+
+    with stops_command():
+        change = installing.install(bundle, trusted_key=key)
+        say(_told(change))
+        if change.outcome is installing.Outcome.INSTALLED:
+            say(f"Does this machine compute the same? edge-bundle selftest {change.name}")
+
+
+@click.command("rollback")
+@click.argument("name", metavar="NAME")
+@trusted_key_option
+def rollback(name: str, key: Path | None) -> None:
+    """Make the version before the current one current again; a second rollback undoes the first."""
+    from edge_runtime import installing
+
+    with stops_command():
+        say(_told(installing.rollback(name, trusted_key=key)))
+
+
+@click.command("remove")
+@click.argument("name", metavar="NAME")
+def remove(name: str) -> None:
+    """Remove every installed version of a bundle, also a damaged one. What ships stays."""
+    from edge_runtime import installing
+
+    with stops_command():
+        say(f"{installing.remove(name)}: removed.")
+
+
+def _told(change: Change) -> str:
+    before = f"; {change.pointer.previous} is kept for rollback" if change.pointer.previous else ""
+    return f"{change.name} {change.pointer.current}: {change.outcome.value} in {change.folder}{before}."

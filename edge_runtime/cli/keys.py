@@ -1,0 +1,37 @@
+"""``edge-bundle key`` and ``edge-bundle sign``: for whoever makes bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.output import say
+
+
+@click.command("key")
+@click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+def key(out: Path) -> None:
+    """Make a key pair: OUT signs bundles and stays secret, OUT.pub goes onto devices.
+
+    Neither file is ever overwritten. OUT is not encrypted; only its owner may read it.
+    """
+    from edge_runtime.keys import write_key_pair
+
+    with stops_command():
+        public = write_key_pair(out)
+        say(f"{out}: private key; whoever has it can sign. Keep it off devices and out of repositories.")
+        say(f"{out}.pub: public key {public.fingerprint[:16]}; trust it with --trusted-key or EDGE_TRUSTED_KEY.")
+
+
+@click.command("sign")
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option("--key", required=True, metavar="PRIVATE", type=click.Path(path_type=Path), help="The private key.")
+def sign(folder: Path, key: Path) -> None:
+    """Sign a bundle: write bundle.sig into its folder, over bundle.json, which names all other files."""
+    from edge_runtime.sealing import sign_folder
+
+    with stops_command():
+        public = sign_folder(folder, key)
+        say(f"{folder}: signed by key {public.fingerprint[:16]}.")

@@ -1,0 +1,49 @@
+"""The text of ``bundle.json`` to a :class:`Manifest`: schema, contract and file names are checked at this door."""
+
+from __future__ import annotations
+
+from edge_runtime.containers import MANIFEST, SIGNATURE, is_plain
+from edge_runtime.errors import ManifestError
+from edge_runtime.manifest import SCHEMA, FileEntry, Manifest, Role
+from edge_runtime.records import from_dict, parse_json
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """Return the manifest in ``data``; a newer schema is named as such before its unknown keys are.
+
+    Raises:
+        ManifestError: it is malformed, from a newer release, contradicts itself, or names a file that is no plain
+            name; ``where`` names it in the message.
+    """
+    value = parse_json(data, where)
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ManifestError(
+            f"{where}: found schema {schema}, this release understands up to {SCHEMA}. "
+            "Update edge-predict: pip install --upgrade edge-predict"
+        )
+    manifest = from_dict(Manifest, value, where)
+    if manifest.contract != manifest.spec.contract:
+        raise ManifestError(
+            f"{where}: contract {manifest.contract} is not the SHA-256 of the spec's steps, {manifest.spec.contract}. "
+            "The manifest was altered: install the bundle again."
+        )
+    for entry in manifest.files:
+        _check_entry(entry, where)
+    names = [entry.name.lower() for entry in manifest.files]  # some file systems tell no A from an a
+    if len(set(names)) != len(names):
+        raise ManifestError(f"{where}: names a file twice, among {', '.join(sorted(names))}. Install the bundle again.")
+    if not any(entry.role is Role.MODEL for entry in manifest.files):
+        raise ManifestError(f"{where}: names no model file. Install the bundle again.")
+    return manifest
+
+
+def _check_entry(entry: FileEntry, where: str) -> None:
+    """Refuse a name that is no plain file name everywhere, and a model that nothing could choose."""
+    if not is_plain(entry.name) or entry.name in (MANIFEST, SIGNATURE):
+        raise ManifestError(
+            f"{where}: file name {entry.name[:200]!r} may leave the bundle or hide in it; "
+            "expected a plain name of letters, digits and ._- as python -m export writes."
+        )
+    if entry.role is Role.MODEL and (entry.format is None or entry.precision is None):
+        raise ManifestError(f"{where}: the model {entry.name} lacks its format or precision; give it both.")
