@@ -1,4 +1,4 @@
-"""Exit statuses of both commands, and how an error that stops a command is shown."""
+"""Exit statuses of the commands, and how an error that stops a command is shown."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import click
 from edge_runtime.errors import EdgeError
 
 EXIT_SOME_FAILED = 1
+EXIT_SIGNAL = 128
+"""Added to a signal's number, as a shell does: 130 for Ctrl-C (SIGINT), 143 for SIGTERM."""
 
 EXIT_CODES = """\b
 Exit status:
-  0    every picture was answered
+  0    every picture was answered; a watch was ended
   1    some pictures failed (the others were answered)
-  2    the command line cannot be used
-  3    the model cannot be trusted: missing, altered, or from a newer release
+  2    the command line or the results file cannot be used
+  3    the model cannot be trusted: missing, altered, not signed by the trusted key, or from a newer release
   4    no interpreter can run the model here
-  130  interrupted; what was printed is complete"""
+  5    an answer could not be written: the disk is full or gone
+  130  interrupted; what was printed or written is complete (143: SIGTERM)"""
 
 
 @contextmanager
@@ -31,5 +34,5 @@ def stops_command() -> Iterator[None]:
         click.echo(f"error [{error.code}]: {error.message}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        click.echo("interrupted; every answer printed so far is complete.", err=True)
+        click.echo("interrupted; every answer printed or written so far is complete.", err=True)
         sys.exit(130)

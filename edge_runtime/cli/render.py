@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import enum
 import io
-import json
 from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.decision import Reason
+from edge_runtime.jsonlines import to_line
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.spec import ModelSpec
 
@@ -51,7 +51,7 @@ class JsonLines:
         return ""
 
     def line(self, answer: Prediction | Failure) -> str:
-        return json.dumps(answer.to_dict(), allow_nan=False)  # in ASCII, which every terminal and path survives
+        return to_line(answer)
 
     def foot(self) -> str:
         return ""

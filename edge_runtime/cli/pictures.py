@@ -1,0 +1,47 @@
+"""From what the command line names to pictures, and from pictures to answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from edge_runtime.errors import ImageNotFoundError
+from edge_runtime.folders import PICTURE_SUFFIXES, folder_error, pictures_below
+from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.predictor import Predictor
+
+
+def pictures(images: Iterable[str]) -> Iterator[str | Failure]:
+    """Yield each path; a folder yields its pictures, and a failure if it has none or cannot be listed."""
+    for image in images:
+        if not os.path.isdir(image):
+            yield image
+            continue
+        errors: list[OSError] = []
+        found = pictures_below(Path(image), errors.append)
+        yield from map(str, found)
+        yield from (Failure(str(error.filename), folder_error(error)) for error in errors)
+        if not found and not errors:
+            endings = " ".join(sorted(PICTURE_SUFFIXES))
+            message = f"{image}: found a folder without pictures, expected files ending in {endings}."
+            yield Failure(image, ImageNotFoundError(message, code="folder_without_images"))
+
+
+def answers(predictor: Predictor, paths: list[str | Failure]) -> Iterator[Prediction | Failure]:
+    """Yield one answer a path, in order; what has failed already passes through."""
+    asked = predictor.predict_all(path for path in paths if not isinstance(path, Failure))
+    for path in paths:
+        yield path if isinstance(path, Failure) else next(asked)
+
+
+def progress(found: Iterator[Prediction | Failure], count: int) -> Iterator[Prediction | Failure]:
+    """Pass answers on, with a bar on stderr if someone sees it."""
+    if count < 2 or not sys.stderr.isatty():
+        yield from found
+        return
+    with click.progressbar(found, length=count, label="answering", file=sys.stderr) as bar:
+        yield from bar

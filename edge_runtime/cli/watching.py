@@ -1,0 +1,64 @@
+"""``--watch``: a folder's pictures into a results file, as they come, until a signal ends it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from edge_runtime.cli.filing import Filing, summary
+from edge_runtime.cli.stopping import Stop, stops_on_signals
+from edge_runtime.errors import ImageUnreadableError, UsageError
+from edge_runtime.jsonlines import Identity
+from edge_runtime.prediction import Failure
+from edge_runtime.predictor import Predictor
+from edge_runtime.results import Results
+from edge_runtime.watch import Watch, stamp_of
+
+
+def watch_folder(predictor: Predictor, folder: Path, filing: Filing, interval_s: float) -> None:
+    """Look every ``interval_s`` seconds and answer what has come to rest, until SIGINT or SIGTERM.
+
+    Raises:
+        UsageError: ``folder`` is no folder at the start; one that goes away later is waited for.
+    """
+    if not os.path.isdir(folder):
+        raise UsageError(f"{folder}: found no folder to watch. Make it first.")
+    with stops_on_signals() as stop, filing.open(predictor, watching=True) as results:
+        before = len(results)
+        click.echo(f"watching {folder}; {filing.path} holds {before} answers.", err=True)
+        done = _watch(predictor, Watch(folder), results, stop, interval_s)
+    click.echo(f"{filing.path}: {summary(done, Counter({False: before}))}", err=True)
+
+
+def _watch(predictor: Predictor, watch: Watch, results: Results, stop: Stop, interval_s: float) -> Counter[bool]:
+    done: Counter[bool] = Counter()
+    unreadable: tuple[ImageUnreadableError, ...] = ()
+    while stop.by is None:
+        for picture in watch.look(results):
+            if stop.by is None:
+                done.update(_answer(predictor, picture, results))
+        if {error.message for error in watch.unreadable} != {error.message for error in unreadable}:
+            _tell(watch.unreadable)
+        unreadable = watch.unreadable
+        stop.sleep(interval_s)
+    return done
+
+
+def _answer(predictor: Predictor, picture: Identity, results: Results) -> list[bool]:
+    """Write one answer; nothing if the file was changed while it was read: a later look takes it."""
+    (answer,) = predictor.predict_all([picture.image])
+    if stamp_of(picture.image) not in (picture.file, None):
+        return []
+    results.append(answer, picture.file)
+    return [isinstance(answer, Failure)]
+
+
+def _tell(errors: tuple[ImageUnreadableError, ...]) -> None:
+    """Say once that folders cannot be listed, and once that all can be again."""
+    for error in errors:
+        click.echo(f"waiting [{error.code}]: {error.message}", err=True)
+    if not errors:
+        click.echo("every folder can be listed again.", err=True)

@@ -1,0 +1,131 @@
+"""A picture is taken when it is at rest, once for each content, in order of arrival."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_runtime.jsonlines import FileStamp, Identity
+from edge_runtime.watch import Watch
+
+SECOND = 1_000_000_000
+
+
+def put(path: Path, content: bytes = b"picture", at_s: int = 1000) -> Identity:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, ns=(at_s * SECOND, at_s * SECOND))
+    return Identity(str(path), FileStamp(len(content), at_s * SECOND))
+
+
+def test_a_picture_is_taken_at_the_second_look(tmp_path: Path) -> None:
+    watch, picture = Watch(tmp_path), put(tmp_path / "a.png")
+    assert watch.look(()) == []
+    assert watch.look(()) == [picture]
+    assert watch.look(()) == [picture], "until it is known"
+    assert watch.look({picture}) == []
+
+
+def test_a_picture_that_grows_is_left_until_it_rests(tmp_path: Path) -> None:
+    watch, known = Watch(tmp_path), set[Identity]()
+    for size in range(1, 6):
+        put(tmp_path / "a.png", b"x" * size)
+        assert watch.look(known) == []
+    assert watch.look(known) == [Identity(str(tmp_path / "a.png"), FileStamp(5, 1000 * SECOND))]
+
+
+def test_a_picture_rewritten_in_place_at_the_same_size_is_not_at_rest(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    for second in (1000, 1001):
+        put(tmp_path / "a.png", at_s=second)
+        assert watch.look(()) == []
+
+
+def test_a_picture_that_was_moved_in_keeps_its_age_and_is_taken(tmp_path: Path) -> None:
+    watch = Watch(tmp_path / "in")
+    put(tmp_path / "in" / "new.png", at_s=2000)
+    old = put(tmp_path / "elsewhere.png", at_s=5)
+    watch.look(())
+    (tmp_path / "elsewhere.png").rename(tmp_path / "in" / "old.png")
+    watch.look(())
+    names = [Path(picture.image).name for picture in watch.look(())]
+    assert names == ["old.png", "new.png"]
+    assert old.file is not None
+
+
+def test_order_is_last_change_then_name(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    for name, second in (("c.png", 1), ("b.png", 2), ("a.png", 2), ("sub/d.png", 0)):
+        put(tmp_path / name, at_s=second)
+    watch.look(())
+    found = [Path(picture.image).relative_to(tmp_path).as_posix() for picture in watch.look(())]
+    assert found == ["sub/d.png", "c.png", "a.png", "b.png"]
+
+
+def test_a_replaced_picture_is_a_new_one(tmp_path: Path) -> None:
+    watch, first = Watch(tmp_path), put(tmp_path / "a.png")
+    watch.look(())
+    for change in ({"content": b"longer picture"}, {"at_s": 1001}):
+        other = put(tmp_path / "a.png", **change)  # type: ignore[arg-type]
+        assert watch.look({first}) == []
+        assert watch.look({first}) == [other]
+        assert other != first
+
+
+@pytest.mark.parametrize(
+    "name", [".a.png", ".tmp/a.png", "~a.png", "a.png.part", "a.png.tmp", "a.crdownload", "a.png~"]
+)
+def test_hidden_temporary_and_unfinished_files_are_left(name: str, tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    put(tmp_path / name)
+    watch.look(())
+    assert watch.look(()) == []
+
+
+def test_a_watched_folder_may_lie_below_a_hidden_one(tmp_path: Path) -> None:
+    watch, picture = Watch(tmp_path / ".cache" / "in"), put(tmp_path / ".cache" / "in" / "a.png")
+    watch.look(())
+    assert watch.look(()) == [picture]
+
+
+def test_a_link_to_nothing_is_left_until_it_leads_somewhere(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    (tmp_path / "a.png").symlink_to("target")
+    assert watch.look(()) == watch.look(()) == []
+    assert watch.unreadable == ()
+    put(tmp_path / "target")
+    watch.look(())
+    assert len(watch.look(())) == 1
+
+
+def test_a_folder_that_goes_away_is_told_and_taken_up_again(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    picture, watch = put(folder / "a.png"), Watch(folder)
+    watch.look(())
+    shutil.move(folder, tmp_path / "away")
+    assert watch.look(()) == []
+    assert [error.code for error in watch.unreadable] == ["folder_unreadable"]
+    assert str(folder) in watch.unreadable[0].message
+    shutil.move(tmp_path / "away", folder)
+    assert watch.look(()) == [], "what comes back may have been changed meanwhile"
+    assert watch.look(()) == [picture]
+    assert watch.unreadable == ()
+
+
+def test_a_folder_that_can_be_listed_and_not_entered_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "a.png")
+    put(tmp_path / "b.png")
+
+    def refuse(path: Any) -> FileStamp:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(FileStamp, "of", refuse)
+    watch = Watch(tmp_path)
+    assert watch.look(()) == []
+    assert [error.message.split(":")[0] for error in watch.unreadable] == [str(tmp_path)]
