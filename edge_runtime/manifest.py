@@ -11,6 +11,10 @@ SCHEMA = 1
 """Bundles with a higher number come from a newer release and are refused."""
 
 
+KERAS = "keras"
+"""The subject of figures that were measured on the Keras model itself."""
+
+
 class Role(enum.Enum):
     """What a file in a bundle is for."""
 
@@ -30,6 +34,7 @@ class Precision(enum.Enum):
     """The arithmetic inside a model file."""
 
     INT8 = "int8"
+    FLOAT16 = "float16"  # weights of 16 bits, computed with in 32
     FLOAT32 = "float32"
 
 
@@ -134,6 +139,40 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """One row of system 4's table: pictures whose confidence reaches ``confidence``, and the answers to these.
+
+    Attributes:
+        coverage: their share of all pictures, 0..1.
+        accuracy, precision, recall: of the positive labels, 0..1; None where undefined.
+    """
+
+    confidence: float
+    coverage: float
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What one source of logits makes of the parity pictures, whose labels are known; point values.
+
+    Attributes:
+        subject: :data:`KERAS`, or a model file's name; before the guard band.
+        auroc: of the positive score; None where one class is missing.
+        calibration_error: expected calibration error of the confidence, 0..1.
+    """
+
+    subject: str
+    images: int
+    groups: int
+    auroc: float | None
+    calibration_error: float
+    coverage: tuple[Coverage, ...]
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One way of quantising that export tried, against the Keras model on pictures that calibration never saw.
 
@@ -172,8 +211,11 @@ class Manifest:
     Attributes:
         contract: the spec's preprocessing contract, repeated so that other programs can compare it.
         guard_band: distance (in score, 0..1) from a threshold within which the float32 file decides.
+        guard_band_exceptions: upper 95 % bound on the share of pictures outside the band that int8 decides otherwise
+            than float32; None where nothing was measured.
         parity_source: which pictures parity and guard band were measured on.
         attempts: every way of quantising that was tried, file by file, in order.
+        labelled: figures on the parity pictures, the Keras model's first; empty where labels are unknown.
         toolchain: versions of everything that made the files.
     """
 
@@ -188,3 +230,5 @@ class Manifest:
     evaluations: tuple[Evaluation, ...]
     toolchain: dict[str, str]
     attempts: tuple[Attempt, ...] = ()
+    guard_band_exceptions: float | None = None
+    labelled: tuple[Labelled, ...] = ()

@@ -5,7 +5,7 @@ Sections after Mitchell et al. 2019, Model Cards for Model Reporting (FAT* 2019)
 
 from __future__ import annotations
 
-from edge_runtime.manifest import Evaluation, Figure, Manifest, TrainingRecord
+from edge_runtime.manifest import Evaluation, Figure, Labelled, Manifest, TrainingRecord
 from edge_runtime.records import canonical_json
 from training.evaluation.evaluation import GAIN
 
@@ -29,6 +29,7 @@ def model_card(manifest: Manifest) -> str:
         *[_evaluation(evaluation) for evaluation in manifest.evaluations],
         *([_against_baseline(manifest)] if _baseline(manifest) else []),
         _parity(manifest),
+        *([_labelled(manifest.labelled)] if manifest.labelled else []),
         _limits(manifest),
     ]
     return "\n\n".join(sections) + "\n"
@@ -125,10 +126,36 @@ def _parity(manifest: Manifest) -> str:
     images = manifest.parity[0].images if manifest.parity else 0
     return (
         f"## Exported files against the Keras model\n\nOn {manifest.parity_source}. A score within "
-        f"{manifest.guard_band:g} of a threshold is decided by the float32 file. Counts are of {images} pictures.\n\n"
+        f"{manifest.guard_band:g} of a threshold is decided by the float32 file; of all others int8 decides "
+        f"{_bound(manifest.guard_band_exceptions)} otherwise. Counts are of {images} pictures.\n\n"
         "| file | runtime | max \\|Δ logit\\| | mean | max \\|Δ score\\| | mean | flips | after guard band | reruns |\n"
         f"|---|---|---|---|---|---|---|---|---|\n{rows}"
     )
+
+
+def _bound(exceptions: float | None) -> str:
+    if exceptions is None:
+        return "an unknown share"
+    return f"at most {exceptions:.2%} (95 % bound for pictures drawn independently, Wilks 1941)"
+
+
+def _labelled(rows: tuple[Labelled, ...]) -> str:
+    """The same pictures answered by each file: what the rounding costs, in ranking, calibration and coverage."""
+    floors = [row.confidence for row in rows[0].coverage]
+    head = "".join(f" coverage at {floor:g} | accuracy |" for floor in floors)
+    lines = "\n".join(
+        f"| {row.subject} | {_number(row.auroc)} | {row.calibration_error:.4f} |"
+        + "".join(f" {found.coverage:.3f} | {_number(found.accuracy)} |" for found in row.coverage)
+        for row in rows
+    )
+    return (
+        f"The same pictures, {rows[0].images} of {rows[0].groups} groups, by their labels, before the guard band:\n\n"
+        f"| file | AUROC | calibration error |{head}\n|{'---|' * (3 + 2 * len(floors))}\n{lines}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _limits(manifest: Manifest) -> str:

@@ -1,7 +1,8 @@
-"""Network → model files: four conversions, each in a process of its own, and the ladder for int8."""
+"""Network → model files: each conversion in a process of its own, and the ladder for int8."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from export.quantisation import Quantisation
 Logits = npt.NDArray[np.float32]
 
 NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in Format for precision in Precision}
-"""What each model file of a bundle is called."""
+"""What a model file of a bundle is called; a bundle need not hold all of them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Work:
         """Return where a model file of the bundle lies."""
         return self.bundle / NAMES[form, precision]
 
+    def written(self) -> Iterator[tuple[Format, Precision, Path]]:
+        """Yield the model files that the bundle holds so far."""
+        found = ((form, precision, self.bundle / name) for (form, precision), name in NAMES.items())
+        return (each for each in found if each[2].is_file())
+
     def folder(self, form: Format) -> Path:
         """Return a scratch folder of one format alone."""
         path = self.scratch / form.value
@@ -53,11 +59,17 @@ class Work:
         return str(path)
 
 
-def convert(network: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work: Work) -> tuple[Attempt, ...]:
-    """Write the four model files, each conversion in a process of its own; return the ways of quantising tried."""
+def convert(
+    network: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work: Work, *, float16: bool
+) -> tuple[Attempt, ...]:
+    """Write the model files, each conversion in a process of its own; return the ways of quantising tried.
+
+    Args:
+        float16: write a TFLite file with weights of 16 bits, too.
+    """
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
-    with tqdm(total=5, unit="step", disable=None, leave=False) as bar:
+    with tqdm(total=5 + float16, unit="step", disable=None, leave=False) as bar:
 
         def step(label: str) -> None:
             bar.set_description(label)
@@ -65,6 +77,9 @@ def convert(network: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work
 
         step("tflite float32")
         in_own_process(to_tflite.write_float32, model, str(work.model(Format.TFLITE, Precision.FLOAT32)))
+        if float16:
+            step("tflite float16")
+            in_own_process(to_tflite.write_float16, model, str(work.model(Format.TFLITE, Precision.FLOAT16)))
         step("onnx float32")
         in_own_process(to_onnx.write_float32, model, str(work.model(Format.ONNX, Precision.FLOAT32)))
         if not network.is_dir():  # a SavedModel's layers are out of reach
@@ -75,9 +90,9 @@ def convert(network: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work
             step(f"{form.value} int8")
             shop = ladder.Shop(work.folder(form), model, calibration, ranges.logits)
             attempts += _quantise(form, shop, judged, ranges, spec, work)
-    for precision in Precision:
-        tflite_file.embed(work.model(Format.TFLITE, precision), spec)
-        to_onnx.embed(work.model(Format.ONNX, precision), spec)
+    embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
+    for form, _, path in work.written():
+        embed[form](path, spec)
     return attempts
 
 

@@ -122,6 +122,17 @@ def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float
     return round(band + 5e-7, 6)
 
 
+def exceptions(images: int) -> float:
+    """Return the upper 95 % bound on the share of pictures outside the band that int8 decides otherwise.
+
+    The band reaches beyond every exception among ``images`` pictures. The share p of pictures whose exception lies
+    beyond the farthest of n drawn ones satisfies (1 - p)^n >= .05 with 95 % confidence, whatever the distribution
+    (Wilks 1941, Determination of Sample Sizes for Setting Tolerance Limits, Ann Math Stat 12:91). It holds for
+    pictures drawn independently; pictures of one patient are worth fewer.
+    """
+    return _short(np.float64(1.0 - 0.05 ** (1.0 / images)))
+
+
 def _thresholded(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
     """Return what the policy compares with thresholds: positive score and confidence, N×2."""
     return np.stack([positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)], axis=1)

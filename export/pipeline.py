@@ -15,13 +15,16 @@ import numpy.typing as npt
 
 from edge_runtime import __version__
 from edge_runtime.bundle import describe_files, find, write_manifest
-from edge_runtime.manifest import SCHEMA, Attempt, FileEntry, Format, Manifest, Precision, Role
+from edge_runtime.manifest import KERAS, SCHEMA, Attempt, FileEntry, Format, Labelled, Manifest, Precision, Role
+from edge_runtime.spec import ModelSpec
 from export import keras_model, parity
 from export.card import model_card
-from export.conversion import NAMES, Judged, Logits, Work, convert
+from export.conversion import Judged, Logits, Work, convert
 from export.errors import ExportError
 from export.golden import golden_tensors, write_golden
 from export.isolation import in_own_process
+from export.labelled import labelled
+from export.representative import Pictures, Truth
 from export.source import Source, from_artifact
 from training.artifact import Artifact
 from training.versions import version
@@ -29,21 +32,22 @@ from training.versions import version
 CARD = "MODEL_CARD.md"
 
 
-def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path) -> Manifest:
+def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path, *, float16: bool = False) -> Manifest:
     """Write the bundle of ``artifact`` to ``out``; see :func:`export_source`.
 
     Args:
         data: the published data set; parity is then measured on its validation patients, else on the
             calibration pictures themselves.
     """
-    return export_source(from_artifact(artifact, data), calibration, out)
+    return export_source(from_artifact(artifact, data), calibration, out, float16=float16)
 
 
-def export_source(source: Source, calibration: Path, out: Path) -> Manifest:
+def export_source(source: Source, calibration: Path, out: Path, *, float16: bool = False) -> Manifest:
     """Write the bundle of ``source`` to ``out`` and return its manifest.
 
     Args:
         calibration: folder of pictures, or with a ``samples.csv`` that names published ones.
+        float16: write a TFLite file with weights of 16 bits, too.
 
     Raises:
         ExportError: model and spec contradict each other, or a converter, a picture or a comparison failed;
@@ -60,9 +64,10 @@ def export_source(source: Source, calibration: Path, out: Path) -> Manifest:
         drawn = golden_tensors(source.spec)
         network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
         judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
-        attempts = convert(network, source.spec, judged, ranges, work)
+        attempts = convert(network, source.spec, judged, ranges, work, float16=float16)
         same = "the same pictures" if held_out is pictures else pictures.source
-        manifest = _prove(source, attempts, f"{held_out.source}; int8 ranges from {same}", judged, logits[2], work)
+        described = replace(held_out, source=f"{held_out.source}; int8 ranges from {same}")
+        manifest = _prove(source, attempts, described, judged, logits[2], work)
         find(work.bundle).verify()
         work.bundle.rename(out)
     return manifest
@@ -88,11 +93,12 @@ def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tupl
 
 
 def _prove(
-    source: Source, attempts: tuple[Attempt, ...], parity_source: str, judged: Judged, golden: Logits, work: Work
+    source: Source, attempts: tuple[Attempt, ...], held_out: Pictures, judged: Judged, golden: Logits, work: Work
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest into the hidden bundle."""
     spec, reference = source.spec, judged.logits
-    entries = describe_files(work.bundle, [(name, Role.MODEL, *key) for key, name in NAMES.items()])
+    named = [(path.name, Role.MODEL, form, precision) for form, precision, path in work.written()]
+    entries = describe_files(work.bundle, named)
     answers = {_key(entry): parity.answer(work.bundle, entry, judged.tensors) for entry in entries}
     for found in answers.values():
         parity.check(found, reference, spec)
@@ -104,12 +110,14 @@ def _prove(
         contract=spec.contract,
         files=entries,
         guard_band=band,
-        parity_source=parity_source,
+        guard_band_exceptions=parity.exceptions(len(reference)),
+        parity_source=held_out.source,
         parity=tuple(parity.measure(found, exact[form], reference, spec, band) for (form, _), found in answers.items()),
         training=source.training,
         evaluations=source.evaluations,
         toolchain=_toolchain(),
         attempts=attempts,
+        labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
     )
     vectors = write_golden(work.bundle, manifest, golden)
     (work.bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
@@ -117,6 +125,15 @@ def _prove(
     manifest = replace(manifest, files=(*entries, vectors, *card))
     write_manifest(work.bundle, manifest)
     return manifest
+
+
+def _labelled(
+    truth: Truth | None, reference: Logits, answers: tuple[parity.Answers, ...], spec: ModelSpec
+) -> tuple[Labelled, ...]:
+    if truth is None:
+        return ()
+    files = tuple(labelled(found.entry.name, found.logits, truth, spec) for found in answers)
+    return (labelled(KERAS, reference, truth, spec), *files)
 
 
 def _key(entry: FileEntry) -> tuple[Format, Precision]:

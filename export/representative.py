@@ -29,11 +29,20 @@ LIST = "samples.csv"
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What is known of pictures: labels, int64 N (index into the spec's), and groups, str N."""
+
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
 class Pictures:
-    """Prepared pictures, float32 N×H×W×C, and one line that says which they are."""
+    """Prepared pictures, float32 N×H×W×C, one line that says which they are, and the truth if it is known."""
 
     tensors: npt.NDArray[np.float32]
     source: str
+    truth: Truth | None = None
 
 
 def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Pictures:

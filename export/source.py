@@ -14,7 +14,7 @@ from edge_runtime.manifest import Evaluation, TrainingRecord
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
-from export.representative import FEWEST, Pictures, load_calibration, prepare_all
+from export.representative import FEWEST, Pictures, Truth, load_calibration, prepare_all
 from training.artifact import Artifact
 from training.errors import ArtifactError
 from training.recipes import find_recipe
@@ -72,7 +72,11 @@ def from_artifact(artifact: Artifact, data: Path | None) -> Source:
 
 
 def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> Source:
-    """Return a model made elsewhere; ``parity`` is a folder of pictures that calibration never saw.
+    """Return a model made elsewhere.
+
+    Args:
+        parity: a folder of pictures that calibration never saw; in folders named as the spec's labels, they tell how
+            often each file is right, too.
 
     Raises:
         ExportError: there is no such model or spec, or a training artifact in its place.
@@ -103,8 +107,9 @@ def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> Pictures:
     rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
     step = max(1, -(-len(rows) // PARITY_PICTURES))
     tensors = load_tensors([samples[i] for i in rows[::step]], spec, label="parity")
+    truth = Truth(tensors.labels, tensors.groups)
     groups = len(set(tensors.groups))
-    return Pictures(tensors.images, f"{len(tensors.images)} pictures of {groups} validation patients")
+    return Pictures(tensors.images, f"{len(tensors.images)} pictures of {groups} validation patients", truth)
 
 
 def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
@@ -118,7 +123,17 @@ def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
             "model will meet."
         )
     tensors = prepare_all([(path.name, path.read_bytes()) for path in paths], spec, role="parity")
-    return Pictures(tensors, f"{len(paths)} pictures in {folder.name}, which calibration never saw")
+    return Pictures(
+        tensors, f"{len(paths)} pictures in {folder.name}, which calibration never saw", _truth(paths, spec)
+    )
+
+
+def _truth(paths: list[Path], spec: ModelSpec) -> Truth | None:
+    """Return the labels that the pictures' folders are named by, None if any folder is not; each its own group."""
+    if any(path.parent.name not in spec.labels for path in paths):
+        return None
+    labels = np.array([spec.labels.index(path.parent.name) for path in paths], dtype=np.int64)
+    return Truth(labels, np.array([str(path) for path in paths]))
 
 
 def _check_apart(ranges: Pictures, judged: Pictures) -> None:

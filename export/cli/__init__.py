@@ -9,6 +9,7 @@ import click
 
 from edge_runtime.errors import EdgeError
 from export.cli.bundle import bundle
+from export.cli.matrix import matrix
 from export.cli.spec import spec
 from export.errors import ExportError
 from training.errors import TrainingError
@@ -38,5 +39,5 @@ def main() -> None:
     """
 
 
-for command in (bundle, spec):
+for command in (bundle, spec, matrix):
     main.add_command(command)

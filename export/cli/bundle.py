@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.manifest import Manifest
+from edge_runtime.manifest import Labelled, Manifest
 from export.errors import ExportError
 from training.artifact import Artifact
 from training.cli.options import FOLDER
@@ -20,9 +20,10 @@ from training.cli.options import FOLDER
     "--data", type=FOLDER, help="The published data set, for samples.csv and for parity on validation patients."
 )
 @click.option("--parity", type=FOLDER, help="Pictures that calibration never saw, for a model made elsewhere.")
+@click.option("--float16", is_flag=True, help="A TFLite file with weights of 16 bits, too: half the size of float32.")
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
-    model: Path, spec: Path | None, calibration: Path, data: Path | None, parity: Path | None, out: Path
+    model: Path, spec: Path | None, calibration: Path, data: Path | None, parity: Path | None, float16: bool, out: Path
 ) -> None:
     """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle if every file keeps parity.
 
@@ -44,7 +45,7 @@ def bundle(
         )
     else:
         source = from_artifact(Artifact(model), data)
-    click.echo(_summary(export_source(source, calibration, out), out))
+    click.echo(_summary(export_source(source, calibration, out, float16=float16), out))
 
 
 def _summary(manifest: Manifest, out: Path) -> str:
@@ -55,5 +56,19 @@ def _summary(manifest: Manifest, out: Path) -> str:
             f"  {row.file:22} {sizes[row.file]:>10,} bytes  max |Δ logit| {row.logit_max:<9g} "
             f"flips {row.flips} of {row.images}, after the guard band {row.flips_guarded} ({row.reruns} rerun)"
         )
-    lines.append(f"  guard band {manifest.guard_band:g}; {manifest.parity_source}")
+    lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
+    lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)
+
+
+def _bound(manifest: Manifest) -> str:
+    bound = manifest.guard_band_exceptions
+    return "" if bound is None else f" (beyond it int8 decides at most {bound:.2%} of pictures otherwise, 95 %)"
+
+
+def _of_labels(row: Labelled, keras: Labelled) -> str:
+    figures = f"  {row.subject:22} calibration error {row.calibration_error:.4f}"
+    if row.auroc is None or keras.auroc is None:
+        return figures
+    change = "" if row is keras else f" ({row.auroc - keras.auroc:+.5f})"
+    return f"{figures}, AUROC {row.auroc:.5f}{change}"

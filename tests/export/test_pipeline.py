@@ -17,7 +17,7 @@ from export.pipeline import export as run_export
 from export.quantisation import LADDER
 from training.artifact import Artifact
 
-MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision}
+MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}
 PICTURES = 96
 Tamper = Callable[[Path], None]
 
@@ -26,7 +26,7 @@ def _outside(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_bundle_holds_four_models_golden_vectors_a_card_and_a_manifest_that_hashes_them(phantom_bundle: Path) -> None:
+def test_a_bundle_holds_its_models_golden_vectors_a_card_and_a_manifest_that_hashes_them(phantom_bundle: Path) -> None:
     bundle = find(phantom_bundle)
     assert _outside(phantom_bundle) == MODELS | {"golden.npz", "MODEL_CARD.md", "bundle.json"}
     for entry in bundle.manifest.files:
@@ -36,7 +36,7 @@ def test_a_bundle_holds_four_models_golden_vectors_a_card_and_a_manifest_that_ha
     assert (
         models == MODELS == {f"model.{e.precision.value}.{e.format.value}" for e in bundle.manifest.files if e.format}
     )
-    assert bundle.verify() == 6
+    assert bundle.verify() == len(MODELS) + 2
 
 
 def test_a_manifest_names_every_way_of_quantising_that_was_tried(phantom_bundle: Path) -> None:
@@ -124,3 +124,24 @@ def test_the_command_prints_each_file_and_one_line_for_what_is_wrong(
     assert done.exit_code == 0, done.output
     for part in (*MODELS, "guard band", "validation patients", str(tmp_path / "out")):
         assert part in done.stdout
+
+
+def test_a_manifest_says_what_each_file_makes_of_labelled_pictures(phantom_bundle: Path) -> None:
+    manifest = find(phantom_bundle).manifest
+    assert [row.subject for row in manifest.labelled] == ["keras", *(row.file for row in manifest.parity)]
+    images = manifest.parity[0].images
+    keras = manifest.labelled[0]
+    for row in manifest.labelled:
+        assert (row.images, row.groups) == (images, keras.groups)
+        if "float" in row.subject:
+            assert row.auroc == pytest.approx(keras.auroc, abs=1e-3)
+    assert manifest.guard_band_exceptions == pytest.approx(1 - 0.05 ** (1 / images), rel=1e-3)
+
+
+def test_a_float16_file_is_half_as_large_and_decides_as_the_float32_one(phantom_bundle: Path) -> None:
+    manifest = find(phantom_bundle).manifest
+    sizes = {entry.name: entry.size_bytes for entry in manifest.files}
+    assert sizes["model.float16.tflite"] < 0.7 * sizes["model.float32.tflite"]
+    row = next(row for row in manifest.parity if row.file == "model.float16.tflite")
+    assert (row.flips, row.reruns) == (0, 0)
+    assert 0 < row.logit_mean < 0.05

@@ -16,7 +16,7 @@ from export.pipeline import export as run_export
 from training.artifact import Artifact
 from training.errors import ArtifactError
 
-MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision}
+MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}
 Tamper = Callable[[Path], None]
 
 

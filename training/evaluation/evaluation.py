@@ -115,27 +115,35 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
+def auroc(truth: Bools, score: Floats) -> float:
+    """Return the area under the ROC curve; nan where one class is missing."""
+    return float(roc_auc_score(truth, score)) if truth.any() and not truth.all() else float("nan")
+
+
 def _figures(truth: Bools, score: Floats, cutoff: float, groups: npt.NDArray[np.str_]) -> list[Figure]:
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
-        both = truth[rows].any() and not truth[rows].all()
-        auroc = float(roc_auc_score(truth[rows], score[rows])) if both else float("nan")
-        return rates(truth[rows], score[rows] >= cutoff) | {"auroc": auroc}
+        return rates(truth[rows], score[rows] >= cutoff) | {"auroc": auroc(truth[rows], score[rows])}
 
     return bootstrap(measure, groups)
+
+
+def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -> dict[str, float]:
+    """Return the share of pictures with a confidence of ``floor`` or more, and how good the answers to these are."""
+    kept = confidence >= floor
+    measured = rates(truth[kept], called[kept])
+    names = ("accuracy", "balanced accuracy", "precision", "recall")
+    return {"coverage": float(kept.mean())} | {name: measured[name] for name in names}
 
 
 def _coverage(truth: Bools, called: Bools, confidence: Floats, groups: npt.NDArray[np.str_]) -> list[Figure]:
     """The coverage table: how much is answered at a confidence, and how well."""
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for floor in CONFIDENCES:
-            kept = rows[confidence[rows] >= floor]
-            found[f"coverage at confidence {floor:g}"] = len(kept) / len(rows)
-            measured = rates(truth[kept], called[kept])
-            for name in ("accuracy", "balanced accuracy", "precision", "recall"):
-                found[f"{name} at confidence {floor:g}"] = measured[name]
-        return found
+        return {
+            f"{name} at confidence {floor:g}": value
+            for floor in CONFIDENCES
+            for name, value in coverage_at(floor, truth[rows], called[rows], confidence[rows]).items()
+        }
 
     return bootstrap(measure, groups)
 

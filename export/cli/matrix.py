@@ -1,0 +1,77 @@
+"""Many artifacts in all formats, as one table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_runtime.records import to_dict
+from export.errors import ExportError
+from training.cli.options import FOLDER
+
+if TYPE_CHECKING:
+    from export.matrix import Cell
+
+_HEAD = (
+    "| network | file | interpreter | size | of float32 | pictures | mean \\|Δ logit\\| | max | flips | after the band "
+    "| rerun | Δ AUROC | quantised |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+@click.command()
+@click.argument("pairs", nargs=-1, required=True, metavar="ARTIFACT=DATA...")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the bundles; those already there are kept.")
+@click.option(
+    "--tflite-python",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Python of an environment with this package's wheel and tflite-runtime.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a row.")
+def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, as_json: bool) -> None:
+    """Export each ARTIFACT, fitted on the data set in DATA, in all formats; print one table of how they compare."""
+    from export.matrix import Refused, fill  # here, so that --help starts without the converters
+
+    refused = 0
+    if not as_json:
+        click.echo(_HEAD)
+    for found in fill([_pair(pair) for pair in pairs], out, tflite_python):
+        if isinstance(found, Refused):
+            refused += 1
+            click.echo(f"error: {found.network}: {found.reason}", err=True)
+            continue
+        for cell in found:
+            click.echo(json.dumps(to_dict(cell)) if as_json else _row(cell))
+    if refused:
+        click.echo(f"{refused} of {len(pairs)} were not exported.", err=True)
+        sys.exit(1)
+
+
+def _pair(text: str) -> tuple[Path, Path]:
+    artifact, sign, data = text.partition("=")
+    if not (artifact and sign and data):
+        raise ExportError(f"{text}: found no ARTIFACT=DATA, expected for example runs/idc-patch=data/idc.")
+    return Path(artifact), Path(data)
+
+
+def _row(cell: Cell) -> str:
+    values = (
+        cell.network,
+        cell.file,
+        cell.runtime,
+        f"{cell.size_bytes:,}",
+        f"{cell.of_float32:.2f}",
+        str(cell.images),
+        *(_or_dash(value, ".3g") for value in (cell.logit_mean, cell.logit_max)),
+        *(_or_dash(value, "d") for value in (cell.flips, cell.flips_guarded, cell.reruns)),
+        _or_dash(cell.auroc_change, "+.4f"),
+        cell.how or "–",
+    )
+    return f"| {' | '.join(values)} |"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
