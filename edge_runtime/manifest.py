@@ -38,6 +38,10 @@ class Precision(enum.Enum):
     FLOAT32 = "float32"
 
 
+ROUNDED = frozenset({Precision.INT8, Precision.FLOAT16})
+"""Files whose answers near a threshold are left to the float32 file."""
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """One file of a bundle; ``format`` and ``precision`` are set for models alone."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.decision import Decision, decisions, margins, positive_scores, scores_of
-from edge_runtime.manifest import Attempt, FileEntry, Format, Parity, Precision
+from edge_runtime.manifest import ROUNDED, Attempt, FileEntry, Format, Parity, Precision
 from edge_runtime.spec import ModelSpec
 from export.errors import ParityError
 
@@ -105,11 +105,11 @@ def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, lim
 def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float:
     """Return the band around the thresholds in which the float32 file decides.
 
-    It holds every picture on which int8 and float32 disagree here, and is no narrower than the usual error of
-    int8, so that few pictures without a disagreement do not make it zero.
+    It holds every picture on which a rounded file and its float32 file disagree here, and is no narrower than the
+    usual error of either, so that few pictures without a disagreement do not make it zero.
 
     Args:
-        pairs: (int8, float32) logits of the same pictures, one pair a format.
+        pairs: (rounded, float32) logits of the same pictures, one pair an int8 or float16 file.
 
     Returns:
         Distance to the nearest threshold, 0..1 in score.
@@ -147,7 +147,7 @@ def measure(found: Answers, float32: Logits, reference: Logits, spec: ModelSpec,
     delta = np.abs(found.logits.astype(np.float64) - reference)
     score = np.abs(positive_scores(found.logits, spec) - positive_scores(reference, spec))
     rerun = np.zeros(len(score), dtype=bool)
-    if found.entry.precision is Precision.INT8 and band > 0:
+    if found.entry.precision in ROUNDED and band > 0:
         rerun = margins(found.logits, spec) <= band
     guarded = np.where(rerun[:, np.newaxis], float32, found.logits)
     truth = decisions(reference, spec)

@@ -15,7 +15,18 @@ import numpy.typing as npt
 
 from edge_runtime import __version__
 from edge_runtime.bundle import describe_files, find, write_manifest
-from edge_runtime.manifest import KERAS, SCHEMA, Attempt, FileEntry, Format, Labelled, Manifest, Precision, Role
+from edge_runtime.manifest import (
+    KERAS,
+    ROUNDED,
+    SCHEMA,
+    Attempt,
+    FileEntry,
+    Format,
+    Labelled,
+    Manifest,
+    Precision,
+    Role,
+)
 from edge_runtime.spec import ModelSpec
 from export import keras_model, parity
 from export.card import model_card
@@ -103,7 +114,8 @@ def _prove(
     for found in answers.values():
         parity.check(found, reference, spec)
     exact = {form: answers[form, Precision.FLOAT32].logits for form in Format}
-    band = parity.guard_band([(answers[form, Precision.INT8].logits, exact[form]) for form in Format], spec)
+    rounded = [(found.logits, exact[form]) for (form, precision), found in answers.items() if precision in ROUNDED]
+    band = parity.guard_band(rounded, spec)
     manifest = Manifest(
         schema=SCHEMA,
         spec=spec,

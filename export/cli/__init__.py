@@ -10,6 +10,7 @@ import click
 from edge_runtime.errors import EdgeError
 from export.cli.bundle import bundle
 from export.cli.matrix import matrix
+from export.cli.report import report
 from export.cli.spec import spec
 from export.errors import ExportError
 from training.errors import TrainingError
@@ -39,5 +40,5 @@ def main() -> None:
     """
 
 
-for command in (bundle, spec, matrix):
+for command in (bundle, spec, report, matrix):
     main.add_command(command)

@@ -59,6 +59,11 @@ def document(title: str, body: str) -> str:
     return _PAGE.substitute(title=escape(title), body=body)
 
 
+def title(text: str) -> str:
+    """Return the page's own heading."""
+    return f"<h1>{escape(text)}</h1>"
+
+
 def heading(text: str) -> str:
     """Return a section's heading."""
     return f"<h2>{escape(text)}</h2>"

@@ -6,7 +6,6 @@ Its order follows the model card (Mitchell et al. 2019, FAT* 2019): notice, data
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from training.evaluation.evaluation import GAIN
 from training.report.case_page import case_section
 from training.report.class_page import classes_section
 from training.report.leak_page import leak_section
-from training.report.markup import Picture, document, heading, paragraph, picture, table, verbatim
+from training.report.markup import Picture, document, heading, paragraph, picture, table, title, verbatim
 from training.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def _head(page: Page) -> list[str]:
     research = " Research use only: the data set's terms bind this model too." if page.training.research_only else ""
     divided = "as the network gives them" if policy.temperature == 1 else "divided by it before any score"
     return [
-        f"<h1>{escape(spec.name)} {escape(spec.version)}</h1>",
+        title(f"{spec.name} {spec.version}"),
         paragraph(spec.summary),
         paragraph(f"Decision support for trained people. Not a medical device; not for diagnosis.{research}", "notice"),
         paragraph(
