@@ -40,10 +40,9 @@ class Shop:
     ranges: str
     expected: Logits
 
-    @property
-    def error(self) -> Path:
-        """Mean error of the logits of plain int8 on the calibration pictures, .npy."""
-        return self.folder / "error.npy"
+    def error(self, how: Quantisation) -> Path:
+        """Where the mean error of the logits on the calibration pictures lies, .npy, of ``how`` without correction."""
+        return self.folder / f"error-{how.ranges.value}-{how.float_layers}.npy"
 
     def once(self, name: str, job: Callable[..., None], *args: str) -> str:
         """Return the file that ``job(*args, file)`` writes, made the first time it is asked for."""
@@ -75,18 +74,20 @@ def quantise(
             continue
         tried.add(how)
         try:
+            if how.bias_corrected and not shop.error(how).exists():
+                write(shop, replace(how, bias_corrected=False), out)
+                _note_error(shop, how, run(out))
             write(shop, how, out)
         except ConversionError as error:
             attempts.append(Attempt(out.name, how.text(), failure=str(error).splitlines()[0]))
-            # a network that ends without a bias, or one whose first file was never measured, goes on uncorrected
-            correctable = correctable and NOTHING_TO_CORRECT not in str(error) and shop.error.exists()
+            correctable = correctable and NOTHING_TO_CORRECT not in str(error)  # a network that ends without a bias
             continue
         attempts.append(judge(out, how))
         if attempts[-1].passed:
             return tuple(attempts)
         _LOG.warning("%s; trying the next way", attempts[-1].text())
-        if not shop.error.exists():
-            np.save(shop.error, (run(out) - shop.expected).mean(axis=0))
+        if not (how.bias_corrected or how.wide_activations):
+            _note_error(shop, how, run(out))
     out.unlink(missing_ok=True)
     table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
     raise ParityError(
@@ -94,6 +95,10 @@ def quantise(
         f"{table}\nGive more calibration pictures of the kind that the model will meet, train with BatchNorm before "
         "ReLU, or widen the spec's tolerance if such flips are acceptable."
     )
+
+
+def _note_error(shop: Shop, how: Quantisation, logits: Logits) -> None:
+    np.save(shop.error(how), (logits - shop.expected).mean(axis=0))
 
 
 def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
@@ -106,7 +111,7 @@ def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
         source = shop.once("percentiles.tflite", tflite_layers.write_percentiles, calibrated, shop.ranges)
     if how.float_layers:
         layers = shop.once("layers.json", tflite_layers.write_layers, calibrated, shop.ranges)
-    in_own_process(to_tflite.write_quantised, source, str(shop.error), layers, how, str(out))
+    in_own_process(to_tflite.write_quantised, source, str(shop.error(how)), layers, how, str(out))
 
 
 def _write_onnx(shop: Shop, how: Quantisation, out: Path) -> None:
@@ -115,6 +120,5 @@ def _write_onnx(shop: Shop, how: Quantisation, out: Path) -> None:
     layers = ""
     if how.float_layers:
         layers = shop.once("layers.json", onnx_layers.write_layers, prepared, str(out), shop.ranges)
-    in_own_process(
-        to_onnx.write_quantised, prepared, shop.ranges, str(shop.folder), str(shop.error), layers, how, str(out)
-    )
+    error = str(shop.error(how))
+    in_own_process(to_onnx.write_quantised, prepared, shop.ranges, str(shop.folder), error, layers, how, str(out))

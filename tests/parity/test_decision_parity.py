@@ -148,7 +148,7 @@ def test_after_the_guard_band_hardly_any_decision_is_flipped(case: Case, runtime
 def test_a_guard_band_fitted_on_half_of_the_patients_holds_on_the_others(case: Case, runtime: Runtime) -> None:
     half = np.array([int(path.parts[-3]) % 2 for path in case.files], dtype=bool)
     spec, logits = case.bundle.manifest.spec, {}
-    for precision in Precision:
+    for precision in (Precision.INT8, Precision.FLOAT32):
         entry = case.bundle.model(FORMAT[runtime], precision)
         assert entry is not None
         logits[precision] = open_model(case.bundle.content(entry), runtime).run(case.tensors[half])
