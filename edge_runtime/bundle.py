@@ -19,7 +19,7 @@ from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestErr
 from edge_runtime.manifest import SCHEMA, FileEntry, Format, Manifest, Precision, Role
 from edge_runtime.manifest_file import parse_manifest
 from edge_runtime.records import to_dict
-from edge_runtime.store import current_folder
+from edge_runtime.store.pointers import current_folder
 
 __all__ = [
     "MANIFEST",
@@ -194,9 +194,11 @@ def _open_container(container: Container, trusted_key: Path | None) -> Bundle:
     except OSError as error:
         raise ManifestError(f"{where}: cannot be read ({error}). Install the bundle again.") from None
     if trusted_key is not None:
-        from edge_runtime import signing  # here: the cold command rarely trusts a key, and every import is felt
+        from edge_runtime.signing import (
+            signatures,  # here: the cold command rarely trusts a key, and every import is felt
+        )
 
-        signing.require(container, data, trusted_key)
+        signatures.require(container, data, trusted_key)
     bundle = Bundle(container.where, parse_manifest(data, where), container.read, container.names)
     if trusted_key is not None:
         bundle.refuse_unnamed()
@@ -217,13 +219,14 @@ def _as_installed(bundle: Bundle, place: Path) -> Bundle:
 def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
     """Wrap one model file: its own spec, no guard band, and nothing measured or signed to vouch for it."""
     if trusted_key is not None:
-        from edge_runtime import keys, signing
+        from edge_runtime.signing import keys, signatures
 
         keys.read_public_keys(trusted_key)  # a key file that is none is told first
-        raise signing.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
+        raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
     data = path.read_bytes()
     spec = read_embedded(data, form, str(path))
-    precision = Precision.INT8 if ".int8." in path.name else Precision.FLOAT32
+    named = (precision for precision in Precision if f".{precision.value}." in path.name)
+    precision = next(named, Precision.FLOAT32)
     entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
     return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_runtime.errors import ImageUnreadableError
 from edge_runtime.folders import folder_error, pictures_below
-from edge_runtime.jsonlines import FileStamp, Identity
+from edge_runtime.results.lines import FileStamp, Identity
 
 _UNFINISHED = (".", "~")
 """First characters of hidden and temporary files and folders: rsync, editors and browsers write under such names."""

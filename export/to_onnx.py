@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,33 @@ def write_float32(model_path: str, out: str) -> None:
 
     model = load_to_logits(model_path)
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
-    graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
+    with _convolutions_in_the_open():
+        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx does not raise on operators that it cannot convert
     onnx.save(graph, out)
+
+
+@contextmanager
+def _convolutions_in_the_open() -> Iterator[None]:
+    """Keep Keras from wrapping a grouped convolution in a compiled function, which tf2onnx cannot look into."""
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import nn
+
+    conv, compiled = nn.conv, tf.function
+
+    def in_the_open(*args: Any, **kwargs: Any) -> Any:
+        tf.function = lambda **options: lambda function: function
+        try:
+            return conv(*args, **kwargs)
+        finally:
+            tf.function = compiled
+
+    nn.conv = in_the_open
+    try:
+        yield
+    finally:
+        nn.conv = conv
 
 
 def write_prepared(float32_path: str, out: str) -> None:

@@ -17,7 +17,7 @@ from edge_runtime.cli.keys import key, sign
 from edge_runtime.cli.output import say
 from edge_runtime.errors import BundleError
 from edge_runtime.records import to_dict
-from edge_runtime.signing import signer_name
+from edge_runtime.signing.signatures import signer_name
 
 _EXIT_CODES = """\b
 Exit status:

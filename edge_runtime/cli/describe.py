@@ -10,8 +10,8 @@ from edge_runtime import bundle as bundles
 from edge_runtime.bundle import SIGNATURE, Bundle
 from edge_runtime.manifest import Evaluation, Manifest
 from edge_runtime.records import canonical_json
-from edge_runtime.signing import signer_name
-from edge_runtime.store import installed
+from edge_runtime.signing.signatures import signer_name
+from edge_runtime.store.pointers import installed
 
 
 @dataclass(frozen=True)

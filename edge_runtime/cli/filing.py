@@ -14,10 +14,10 @@ import click
 from edge_runtime.cli.faults import EXIT_SIGNAL, EXIT_SOME_FAILED
 from edge_runtime.cli.pictures import answers, progress
 from edge_runtime.cli.stopping import Stop, stops_on_signals
-from edge_runtime.jsonlines import Identity
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
-from edge_runtime.results import Results
+from edge_runtime.results.file import Results
+from edge_runtime.results.lines import Identity
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Filing:
     retry_failed: bool = False
 
     def open(self, predictor: Predictor, *, watching: bool = False) -> Results:
-        """Open the file (:class:`edge_runtime.results.ResultsError` if it cannot take these answers)."""
+        """Open the file (:class:`edge_runtime.results.file.ResultsError` if it cannot take these answers)."""
         results = Results(self.path, predictor.spec, resume=self.resume or watching, watching=watching)
         if self.retry_failed:
             results.forget_failures()

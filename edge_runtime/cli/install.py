@@ -12,7 +12,7 @@ from edge_runtime.cli.faults import stops_command
 from edge_runtime.cli.output import say
 
 if TYPE_CHECKING:
-    from edge_runtime.installing import Change
+    from edge_runtime.store.installing import Change
 
 trusted_key_option = click.option(
     "--key",
@@ -32,7 +32,7 @@ def install(bundle: str, key: Path | None) -> None:
 
     The version before is kept for rollback. A process that is killed leaves that one current.
     """
-    from edge_runtime import installing
+    from edge_runtime.store import installing
 
     with stops_command():
         change = installing.install(bundle, trusted_key=key)
@@ -46,7 +46,7 @@ def install(bundle: str, key: Path | None) -> None:
 @trusted_key_option
 def rollback(name: str, key: Path | None) -> None:
     """Make the version before the current one current again; a second rollback undoes the first."""
-    from edge_runtime import installing
+    from edge_runtime.store import installing
 
     with stops_command():
         say(_told(installing.rollback(name, trusted_key=key)))
@@ -56,7 +56,7 @@ def rollback(name: str, key: Path | None) -> None:
 @click.argument("name", metavar="NAME")
 def remove(name: str) -> None:
     """Remove every installed version of a bundle, also a damaged one. What ships stays."""
-    from edge_runtime import installing
+    from edge_runtime.store import installing
 
     with stops_command():
         say(f"{installing.remove(name)}: removed.")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.decision import Reason
-from edge_runtime.jsonlines import to_line
 from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.results.lines import to_line
 from edge_runtime.spec import ModelSpec
 
 NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."

@@ -11,10 +11,10 @@ import click
 from edge_runtime.cli.filing import Filing, summary
 from edge_runtime.cli.stopping import Stop, stops_on_signals
 from edge_runtime.errors import ImageUnreadableError, UsageError
-from edge_runtime.jsonlines import Identity
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
-from edge_runtime.results import Results
+from edge_runtime.results.file import Results
+from edge_runtime.results.lines import Identity
 from edge_runtime.watch import Watch, stamp_of
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge_runtime.errors import EdgeError
+from export.cli.benchmark import benchmark
 from export.cli.bundle import bundle
 from export.cli.matrix import matrix
 from export.cli.report import report
@@ -40,5 +41,5 @@ def main() -> None:
     """
 
 
-for command in (bundle, spec, report, matrix):
+for command in (bundle, spec, report, benchmark, matrix):
     main.add_command(command)

@@ -23,7 +23,7 @@ from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, MODEL
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
-FILES = 6  # four models, the golden vectors and the card
+FILES = 7  # five models, the golden vectors and the card
 
 
 def zipped(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> Path:

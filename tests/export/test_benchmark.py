@@ -22,12 +22,13 @@ from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_json
 from edge_runtime.spec import Head
 from edge_runtime.steps import Resize
-from export import benchmark, benchmark_timing, to_onnx, to_tflite
-from export.benchmark_memory import peak_mb, read_peak_kib
-from export.benchmark_report import Interval, Report, median_interval
-from export.benchmark_subject import Engine, Subject
-from export.benchmark_table import as_markdown, as_text
-from export.benchmark_timing import Turn, order, settle
+from export import to_onnx, to_tflite
+from export.benchmark import benchmark, timing
+from export.benchmark.memory import peak_mb, read_peak_kib
+from export.benchmark.report import Interval, Report, median_interval
+from export.benchmark.subject import Engine, Subject
+from export.benchmark.table import as_markdown, as_text
+from export.benchmark.timing import Turn, order, settle
 from export.cli.benchmark import benchmark as command
 from export.errors import ConversionError, ExportError
 from tests.export.networks import SIDE, branches, convert
@@ -82,7 +83,7 @@ def test_every_file_has_a_row_for_each_number_of_threads_and_keras_comes_first(r
     ]
     assert (report.images, report.rounds) == (2, 2)
     assert report.keras_threads is not None and report.keras_threads >= 1
-    assert 0 <= report.idle_share <= benchmark_timing.REST
+    assert 0 <= report.idle_share <= timing.REST
 
 
 def test_sizes_are_those_on_disk_and_the_reference_is_compared_with_itself(report: Report, made: Path) -> None:
@@ -186,8 +187,8 @@ def restless() -> Iterator[None]:
 
 @pytest.mark.usefixtures("restless")
 def test_a_process_whose_threads_do_not_rest_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_timing, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(benchmark_timing, "REST", 0.01)  # on a loaded machine the thread may get a small share
+    monkeypatch.setattr(timing, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(timing, "REST", 0.01)  # on a loaded machine the thread may get a small share
     with pytest.raises(ExportError, match="they would slow the next row"):
         settle()
 
@@ -212,7 +213,7 @@ def test_times_are_of_pictures_not_of_the_pause_between(monkeypatch: pytest.Monk
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     monkeypatch.setattr(time, "process_time", lambda: 0.0)
     tensors = np.zeros((3, 2, 2, 1), np.float32)
-    turns = benchmark_timing.take_turns([lambda tensor: tensor[:, 0, 0]] * 2, tensors, 4, lambda: None)
+    turns = timing.take_turns([lambda tensor: tensor[:, 0, 0]] * 2, tensors, 4, lambda: None)
     assert [[(turn.wall_ms, turn.cpu_ms) for turn in row] for row in turns] == [[(1e3, 0.0)] * 4] * 2
 
 

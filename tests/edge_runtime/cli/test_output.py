@@ -378,5 +378,7 @@ def test_a_command_without_a_results_file_does_not_load_what_writes_one() -> Non
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT, timeout=60)
     modules = loaded.stdout.decode().split()
     assert "edge_runtime.cli.predict" in modules
-    unwanted = {f"edge_runtime.{name}" for name in ("results", "durable", "watch", "cli.filing", "cli.watching")}
+    unwanted = {
+        f"edge_runtime.{name}" for name in ("results.file", "results.durable", "watch", "cli.filing", "cli.watching")
+    }
     assert not unwanted & {*modules}

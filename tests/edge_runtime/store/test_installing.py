@@ -9,10 +9,10 @@ import pytest
 
 from edge_runtime.bundle import find
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, SignatureError, StoreError
-from edge_runtime.installing import Outcome, install, remove, rollback
-from edge_runtime.keys import write_key_pair
-from edge_runtime.sealing import sign_folder
-from edge_runtime.store import POINTER, Pointer, installed
+from edge_runtime.signing.keys import write_key_pair
+from edge_runtime.signing.sealing import sign_folder
+from edge_runtime.store.installing import Outcome, install, remove, rollback
+from edge_runtime.store.pointers import POINTER, Pointer, installed
 from tests.edge_runtime.small_bundle import CARD, MODEL
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk, versions
 

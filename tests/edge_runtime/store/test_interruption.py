@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import changing
 from edge_runtime.bundle import MANIFEST, SHIPPED, find
 from edge_runtime.errors import BundleError, StoreError
-from edge_runtime.installing import Outcome, install
-from edge_runtime.store import POINTER
+from edge_runtime.store import changing
+from edge_runtime.store.installing import Outcome, install
+from edge_runtime.store.pointers import POINTER
 from tests.edge_runtime.small_bundle import CARD, MODEL
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk, versions
 
@@ -95,7 +95,7 @@ def test_every_file_is_on_the_disk_before_anything_points_to_it(
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from edge_runtime import installing
+from edge_runtime.store import installing
 action, argument, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
 watched = ("installing.py", "changing.py", "store.py", "containers.py")
 

@@ -13,12 +13,12 @@ import pytest
 from edge_runtime.bundle import find
 from edge_runtime.decision import Decision, Reason, Verdict
 from edge_runtime.errors import ImageNotFoundError, ResultsError
-from edge_runtime.jsonlines import FileStamp, Identity, from_line, to_line
 from edge_runtime.prediction import Failure, Prediction, Timing
-from edge_runtime.results import Results
+from edge_runtime.results.file import Results
+from edge_runtime.results.lines import FileStamp, Identity, from_line, to_line
 from edge_runtime.spec import ModelSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
 STAMP = FileStamp(2310, 1_767_225_600_123_456_789)
 NAMES = ["a.png", "sub/ü, 切片.png", 'quote".png', "line\nbreak.png", "latin\udce9.png"]

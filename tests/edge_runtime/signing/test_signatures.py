@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import keys
 from edge_runtime.bundle import MANIFEST, SIGNATURE, TRUSTED_KEY, find, key_in_force
 from edge_runtime.errors import (
     BundleError,
@@ -24,9 +23,10 @@ from edge_runtime.errors import (
     SignatureError,
     SigningMissingError,
 )
-from edge_runtime.keys import PublicKey, read_public_keys, write_key_pair
-from edge_runtime.sealing import sign_folder
-from edge_runtime.signing import sign
+from edge_runtime.signing import keys
+from edge_runtime.signing.keys import PublicKey, read_public_keys, write_key_pair
+from edge_runtime.signing.sealing import sign_folder
+from edge_runtime.signing.signatures import sign
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, FILES, MODEL
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import store
 from edge_runtime.bundle import SHIPPED, SIGNATURE, find
 from edge_runtime.errors import IntegrityError, StoreError
-from edge_runtime.installing import install, remove, rollback
-from edge_runtime.store import POINTER, installed, store_folder
+from edge_runtime.store import pointers
+from edge_runtime.store.installing import install, remove, rollback
+from edge_runtime.store.pointers import POINTER, installed, store_folder
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk
 
 
@@ -88,7 +88,7 @@ def test_a_user_without_a_home_has_what_ships(make: Make, monkeypatch: pytest.Mo
 
     monkeypatch.delenv("EDGE_MODELS")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.setattr(store.Path, "home", homeless)
+    monkeypatch.setattr(pointers.Path, "home", homeless)
     assert find("idc-patch").where == str(SHIPPED / "idc-patch")
     assert installed() == ()
     with pytest.raises(StoreError, match="EDGE_MODELS"):

@@ -1,0 +1,1 @@
+"""The results file: one JSON line a picture, each whole or absent."""

@@ -1,0 +1,124 @@
+"""A file that only grows, held by one process, of which nothing that was appended is lost.
+
+Each piece is written at once and handed to the disk (fdatasync) before the call returns: a killed process loses
+nothing, a power cut at most the piece that was being written. A piece that did not fit is taken away again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+class InUseError(OSError):
+    """Another process holds the file."""
+
+
+class Durable:
+    """The opened file. Every method raises OSError where the disk does."""
+
+    def __init__(self, path: Path, *, existing: bool) -> None:
+        """Open or make the file, and lock it.
+
+        Args:
+            existing: whether a file that is there may be opened.
+
+        Raises:
+            FileExistsError: it is there and ``existing`` is false.
+            InUseError: another process holds it.
+            OSError: it cannot be opened, or is no regular file.
+        """
+        self._path = path
+        fresh = not path.exists()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (0 if existing else os.O_EXCL)
+        self._file = os.open(path, flags, 0o644)
+        try:
+            _lock(self._file, path)
+            self.size = os.fstat(self._file).st_size
+            if fresh:
+                _sync_folder(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, data: bytes) -> None:
+        """Write ``data`` and hand it to the disk; if that fails, the file ends where it ended before."""
+        try:
+            _write(self._file, data)
+            _sync(self._file)
+        except OSError:
+            with suppress(OSError):  # the next one to open the file sees a torn piece then
+                self.cut(self.size)
+            raise
+        self.size += len(data)
+
+    def cut(self, size: int) -> None:
+        """Let the file end at ``size``."""
+        os.ftruncate(self._file, size)
+        self.size = size
+
+    def reader(self) -> BinaryIO:
+        """Return the content from the start, for reading."""
+        file = os.fdopen(os.dup(self._file), "rb")
+        file.seek(0)
+        return file
+
+    def replace(self, pieces: Callable[[], Iterator[bytes]]) -> None:
+        """Replace the content as a whole: whatever happens, the file is the old one or the new one."""
+        scratch = self._path.with_name(f".{self._path.name}.new")
+        new = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fchmod(new, stat.S_IMODE(os.fstat(self._file).st_mode))
+            for piece in pieces():
+                _write(new, piece)
+            os.fsync(new)
+            scratch.replace(self._path)
+        except BaseException:
+            os.close(new)
+            scratch.unlink(missing_ok=True)
+            raise
+        os.close(self._file)
+        self._file, self.size = new, os.fstat(new).st_size
+        _sync_folder(self._path)
+
+    def close(self) -> None:
+        """Close the file; another process may open it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _lock(file: int, path: Path) -> None:
+    """Lock the file, and make sure that it still is the one at ``path``: its holder may have replaced it."""
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise OSError(0, "a device, pipe or socket")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InUseError from None
+    if not os.path.samestat(os.fstat(file), os.stat(path)):
+        raise InUseError
+
+
+def _write(file: int, data: bytes) -> None:
+    """Write all of ``data``; a disk that fills up may take a part before it refuses."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def _sync_folder(path: Path) -> None:
+    """Hand the file's name to the disk: a file without a name is lost however well it was written."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

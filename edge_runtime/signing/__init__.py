@@ -1,0 +1,1 @@
+"""Ed25519 signatures over bundles; needs the extra ``sign`` where a key is used."""

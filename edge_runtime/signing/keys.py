@@ -1,0 +1,150 @@
+"""Ed25519 keys in PEM files. The package ``cryptography`` is imported here alone, and only where a key is used."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.errors import KeyFileError, SigningMissingError
+
+_PUBLIC_BLOCK = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
+_LARGEST_KEY_FILE = 1 << 16
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """An Ed25519 public key: its 32 bytes."""
+
+    raw: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the 32 bytes; the name of the key in ``bundle.sig`` and in messages."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """An Ed25519 private key: its public half, and what signs bytes with it (64 bytes, RFC 8032)."""
+
+    public: PublicKey
+    sign: Callable[[bytes], bytes]
+
+
+def write_key_pair(private: Path) -> PublicKey:
+    """Make a key pair: ``private`` (PKCS #8 PEM, mode 0600, not encrypted) and ``private`` + ``.pub`` (PEM).
+
+    Raises:
+        KeyFileError: one of the files exists (a key is never overwritten), or cannot be written.
+        SigningMissingError: ``cryptography`` is not installed.
+    """
+    crypto = package()
+    encoding = crypto.serialization
+    public = private.with_name(private.name + ".pub")
+    for path in (private, public):
+        if path.exists() or path.is_symlink():
+            raise KeyFileError(f"{path}: exists already, and a key is never overwritten. Name another file.")
+    key = crypto.ed25519.Ed25519PrivateKey.generate()
+    secret = key.private_bytes(encoding.Encoding.PEM, encoding.PrivateFormat.PKCS8, encoding.NoEncryption())
+    half = encoding.PublicFormat.SubjectPublicKeyInfo
+    _write_new(private, secret, 0o600)
+    _write_new(public, key.public_key().public_bytes(encoding.Encoding.PEM, half), 0o644)
+    return _public(crypto, key.public_key())
+
+
+def read_private_key(path: Path) -> PrivateKey:
+    """Return the Ed25519 private key in an unencrypted PEM file.
+
+    Raises:
+        KeyFileError: the file is missing, or holds anything but such a key.
+        SigningMissingError: ``cryptography`` is not installed.
+    """
+    crypto = package()
+    try:
+        key = crypto.serialization.load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError, crypto.unsupported):
+        key = None
+    if not isinstance(key, crypto.ed25519.Ed25519PrivateKey):
+        raise KeyFileError(
+            f"{path}: found no private key that can sign, expected an unencrypted Ed25519 key in PEM. "
+            "Make one with edge-bundle key."
+        )
+    return PrivateKey(_public(crypto, key.public_key()), key.sign)
+
+
+def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
+    """Return the Ed25519 public keys in a PEM file; there may be several, so that keys can be exchanged.
+
+    Raises:
+        KeyFileError: the file is missing, or holds anything but such keys.
+        SigningMissingError: ``cryptography`` is not installed.
+    """
+    crypto, data = package(), _read(path)
+    blocks = _PUBLIC_BLOCK.findall(data)
+    try:
+        keys = [crypto.serialization.load_pem_public_key(block) for block in blocks]
+    except (ValueError, crypto.unsupported):
+        keys = []
+    if not keys or not all(isinstance(key, crypto.ed25519.Ed25519PublicKey) for key in keys):
+        private = " This is a private key: it belongs on no device." if b"PRIVATE KEY" in data else ""
+        raise KeyFileError(
+            f"{path}: found no Ed25519 public key, expected the .pub file that edge-bundle key wrote.{private}"
+        )
+    return tuple(_public(crypto, key) for key in keys)
+
+
+@dataclass(frozen=True)
+class Package:
+    """The parts of ``cryptography`` that are used here."""
+
+    ed25519: types.ModuleType
+    serialization: types.ModuleType
+    invalid: type[Exception]
+    unsupported: type[Exception]
+
+
+def package() -> Package:
+    """Return ``cryptography``.
+
+    Raises:
+        SigningMissingError: it is not installed or does not start.
+    """
+    try:
+        from cryptography import exceptions
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError as error:
+        raise SigningMissingError(
+            f"A key is trusted or used, but the package cryptography does not start here ({error}), so no signature "
+            'can be made or checked. Install it: pip install "edge-predict[sign]"'
+        ) from None
+    return Package(ed25519, serialization, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm)
+
+
+def _public(crypto: Package, key: object) -> PublicKey:
+    encoding = crypto.serialization
+    raw: bytes = key.public_bytes(encoding.Encoding.Raw, encoding.PublicFormat.Raw)  # type: ignore[attr-defined]
+    return PublicKey(raw)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST_KEY_FILE)
+    except OSError as error:
+        raise KeyFileError(f"{path}: found no key that can be read ({error.strerror}); name its file.") from None
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    """Create ``path``; neither a file nor a link that stands there is written to."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be written ({error.strerror}). Name another file.") from None

@@ -1,0 +1,108 @@
+"""Ed25519 signatures over ``bundle.json``, which names the SHA-256 of every other file (RFC 8032).
+
+``bundle.sig`` is two lines of ASCII: the SHA-256 of the public key's 32 bytes, and the signature of :data:`DOMAIN`
+followed by the exact bytes of ``bundle.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edge_runtime.containers import MANIFEST, SIGNATURE, Container
+from edge_runtime.errors import SignatureError
+from edge_runtime.signing.keys import PublicKey, package, read_private_key, read_public_keys
+
+DOMAIN = b"edge-predict bundle.json, signature 1\0"
+"""Signed before the manifest, so that no signature made for another purpose with the same key fits a bundle."""
+
+_TEXT = re.compile(rb"key sha256 ([0-9a-f]{64})\ned25519 ([0-9a-f]{128})\n")
+
+
+def sign(manifest: bytes, private: Path) -> bytes:
+    """Return the content of ``bundle.sig`` for the bytes of a ``bundle.json``.
+
+    Raises:
+        KeyFileError: ``private`` is no unencrypted Ed25519 private key.
+        SigningMissingError: ``cryptography`` is not installed.
+    """
+    key = read_private_key(private)
+    return f"key sha256 {key.public.fingerprint}\ned25519 {key.sign(DOMAIN + manifest).hex()}\n".encode("ascii")
+
+
+def require(container: Container, manifest: bytes, trusted: Path) -> PublicKey:
+    """Return the key in file ``trusted`` that signed ``manifest``, the bytes of the container's ``bundle.json``.
+
+    Raises:
+        SignatureError: there is no signature (``signature_missing``), or see :func:`check`.
+        KeyFileError: ``trusted`` holds no public key.
+        SigningMissingError: ``cryptography`` is not installed.
+    """
+    keys = read_public_keys(trusted)
+    if SIGNATURE not in container.names:
+        raise unsigned(container.where, "sign it with edge-bundle sign, or install a signed bundle")
+    try:
+        signature = container.read(SIGNATURE)
+    except OSError as error:
+        raise _unreadable(container.where, f"cannot be read ({error})") from None
+    return check(signature, manifest, keys, container.where)
+
+
+def check(signature: bytes, manifest: bytes, keys: tuple[PublicKey, ...], where: str) -> PublicKey:
+    """Return the key of ``keys`` that signed ``manifest``, the bytes of ``bundle.json`` in ``where``.
+
+    Raises:
+        SignatureError: ``signature_unreadable``, ``signature_other_key`` or ``signature_wrong``.
+        SigningMissingError: ``cryptography`` is not installed.
+    """
+    name, value = _parsed(signature, where)
+    signer = next((key for key in keys if key.fingerprint == name), None)
+    if signer is None:
+        trusted = ", ".join(key.fingerprint[:16] for key in keys)
+        message = (
+            f"{where}: signed by key {name[:16]}, expected {trusted}. "
+            "Install a bundle that its maker signed with the trusted key."
+        )
+        raise SignatureError(message, code="signature_other_key")
+    if not _fits(value, manifest, signer):
+        message = (
+            f"{where}: {MANIFEST} is not what key {name[:16]} signed: it or {SIGNATURE} was altered. "
+            "Install the bundle again."
+        )
+        raise SignatureError(message, code="signature_wrong")
+    return signer
+
+
+def signer_name(signature: bytes, where: str) -> str:
+    """Return the fingerprint (hex) of the key that ``bundle.sig`` says it was made with; nothing is checked.
+
+    Raises:
+        SignatureError: ``signature_unreadable``.
+    """
+    return _parsed(signature, where)[0]
+
+
+def unsigned(where: object, remedy: str) -> SignatureError:
+    """Return the error of a bundle that carries no signature."""
+    message = f"{where}: found no {SIGNATURE}, expected a signature by the trusted key: {remedy}."
+    return SignatureError(message, code="signature_missing")
+
+
+def _parsed(signature: bytes, where: str) -> tuple[str, bytes]:
+    text = _TEXT.fullmatch(signature)
+    if text is None:
+        raise _unreadable(where, "is damaged, expected two lines as edge-bundle sign writes")
+    return text[1].decode("ascii"), bytes.fromhex(text[2].decode("ascii"))
+
+
+def _unreadable(where: str, fault: str) -> SignatureError:
+    return SignatureError(f"{where}: {SIGNATURE} {fault}. Copy it again.", code="signature_unreadable")
+
+
+def _fits(signature: bytes, manifest: bytes, signer: PublicKey) -> bool:
+    crypto = package()
+    try:
+        crypto.ed25519.Ed25519PublicKey.from_public_bytes(signer.raw).verify(signature, DOMAIN + manifest)
+    except crypto.invalid:
+        return False
+    return True

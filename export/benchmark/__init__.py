@@ -1,0 +1,1 @@
+"""A bundle's files side by side in one run: time, size, memory."""

@@ -1,0 +1,158 @@
+"""How fast, how large and how hungry each file of a bundle is, side by side in one run.
+
+Peak memory comes first, each in a process of its own; then all times in this process, in turns.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from edge_runtime.bundle import Bundle
+from edge_runtime.imaging import Picture
+from edge_runtime.manifest import Precision
+from edge_runtime.preprocessing import prepare
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import ColourOrder
+from export import keras_model
+from export.benchmark.memory import peak_mb
+from export.benchmark.report import SCHEMA, Interval, Report, Row, median_interval, this_machine
+from export.benchmark.subject import Engine, Floats, Subject, bundle_subjects, keras_subjects, open_subject
+from export.benchmark.timing import Turn, take_turns
+from export.errors import ExportError
+from export.isolation import in_own_process
+from export.parity import logits_of
+from training.versions import versions
+
+SEED = 50_021
+
+_PACKAGES = ("ai-edge-litert", "onnxruntime", "tensorflow", "keras", "numpy")
+
+
+def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> Report:
+    """Measure every model file of ``bundle``, and the Keras model that it was made of.
+
+    Args:
+        model: .keras, .h5 or a SavedModel folder; None to leave Keras out.
+        images: drawn pictures a turn, one by one.
+        rounds: turns of each row.
+
+    Raises:
+        ExportError: the model is not the one in the bundle, a subject does not open, or threads do not rest.
+    """
+    tensors, load = noise(bundle.manifest.spec, images), os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subjects = bundle_subjects(bundle, folder)
+        if model is not None:
+            subjects = _with_keras(model, bundle.manifest.spec, subjects, tensors, folder)
+        imports = tuple(dict.fromkeys(subject.engine for subject in subjects))
+        with tqdm(total=len(imports) + (1 + rounds) * len(subjects), unit="turn", disable=None, leave=False) as bar:
+            bar.set_description("memory")
+            memory = _memory(subjects, imports, tensors, folder, bar.update)
+            bar.set_description("time")
+            turns = take_turns([open_subject(subject) for subject in subjects], tensors, rounds, bar.update)
+    spec = bundle.manifest.spec
+    return Report(
+        schema=SCHEMA,
+        bundle=spec.name,
+        version=spec.version,
+        contract=spec.contract,
+        machine=this_machine(load),
+        versions=versions(_PACKAGES),
+        images=images,
+        rounds=rounds,
+        keras_threads=None if model is None else _tensorflow_threads(),
+        idle_share=max(turn.idle_share for row in turns for turn in row),
+        rows=rows(subjects, turns, memory),
+    )
+
+
+def noise(spec: ModelSpec, images: int) -> Floats:
+    """Return drawn pictures of the spec's input size, uint8 noise through the spec's own steps, float32 N×H×W×C."""
+    rng = np.random.Generator(np.random.PCG64(SEED))
+    width, height = spec.size_px
+    drawn = rng.integers(0, 256, (images, height, width, 3), dtype=np.uint8)
+    return np.stack([prepare(Picture(f"noise {i}", drawn[i], ColourOrder.BGR), spec.steps) for i in range(images)])
+
+
+def _with_keras(
+    model: Path, spec: ModelSpec, subjects: tuple[Subject, ...], tensors: Floats, folder: Path
+) -> tuple[Subject, ...]:
+    """Put the Keras rows first, after making sure that it is the network of the bundle."""
+    exact = next((subject for subject in subjects if subject.precision is Precision.FLOAT32), None)
+    if exact is None or exact.form is None:
+        raise ExportError("The bundle has no float32 file to tell whether it was made of this model. Leave Keras out.")
+    network = folder / ("network" if model.is_dir() else "network.keras")
+    given, logits, refusal = folder / "given.npy", folder / "logits.npy", folder / "refusal.txt"
+    np.save(given, tensors)
+    paths = (str(network), str(logits), str(refusal))
+    in_own_process(keras_model.write_network, str(model), str(given), spec, *paths)
+    if refusal.is_file():
+        raise ExportError(refusal.read_text(encoding="utf-8"))
+    theirs, ours = np.load(logits), logits_of(exact.path, exact.form, tensors)
+    worst = float((np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))).max())
+    if not worst <= spec.tolerance.float32_logit_max:
+        raise ExportError(
+            f"{model}: found logits that differ from {exact.file} by {worst:.3g} (relative), expected "
+            f"{spec.tolerance.float32_logit_max:g} at most: it is another network. Give the model that was exported."
+        )
+    return (*keras_subjects(network, model), *subjects)
+
+
+def _memory(
+    subjects: Sequence[Subject], imports: Sequence[Engine], tensors: Floats, folder: Path, step: Callable[[], object]
+) -> list[tuple[float, float]]:
+    """Return the peak memory of each subject's process and of one that only imports, MB."""
+    bare, found = {}, []
+    for engine in imports:
+        bare[engine] = peak_mb(engine, None, tensors, folder)
+        step()
+    for subject in subjects:
+        found.append((peak_mb(subject.engine, subject, tensors, folder), bare[subject.engine]))
+        step()
+    return found
+
+
+def rows(
+    subjects: Sequence[Subject], turns: Sequence[Sequence[Turn]], memory: Sequence[tuple[float, float]]
+) -> tuple[Row, ...]:
+    """Return the table's rows; turns of the same round are compared with each other."""
+    reference = next((i for i, subject in enumerate(subjects) if subject.is_reference), None)
+    base = None if reference is None else (subjects[reference], turns[reference])
+    return tuple(_row(*each, base) for each in zip(subjects, turns, memory, strict=True))
+
+
+def _row(
+    subject: Subject, turns: Sequence[Turn], memory: tuple[float, float], base: tuple[Subject, Sequence[Turn]] | None
+) -> Row:
+    return Row(
+        name=subject.name,
+        file=subject.file,
+        engine=subject.engine,
+        threads=subject.threads,
+        size_bytes=subject.size_bytes,
+        size_ratio=None if base is None else base[0].size_bytes / subject.size_bytes,
+        latency_ms=median_interval([turn.wall_ms for turn in turns]),
+        cpu_ms=median_interval([turn.cpu_ms for turn in turns]),
+        speed=None if base is None else _speed(base[1], turns),
+        peak_mb=memory[0],
+        import_mb=memory[1],
+    )
+
+
+def _speed(base: Sequence[Turn], turns: Sequence[Turn]) -> Interval:
+    return median_interval([a.wall_ms / b.wall_ms for a, b in zip(base, turns, strict=True)])
+
+
+def _tensorflow_threads() -> int:
+    """Return how many threads TensorFlow takes within one operation; 0 in its settings stands for every core."""
+    import tensorflow as tf
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(tf.config.threading.get_intra_op_parallelism_threads()) or usable

@@ -1,0 +1,130 @@
+"""What a benchmark measures: one file of a bundle, or its Keras model, on one interpreter with so many threads."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import Runtime, open_model
+from edge_runtime.bundle import Bundle
+from edge_runtime.manifest import FileEntry, Format, Precision, Role
+from export.errors import ExportError
+from export.parity import RUNTIMES
+
+Floats = npt.NDArray[np.float32]
+Run = Callable[[Floats], Floats]
+"""From one prepared picture, float32 1×H×W×C, to its logits, float32 1×outputs."""
+
+THREADS = (1, 2)
+"""Each model file is measured with so many threads."""
+
+
+class Engine(enum.Enum):
+    """Who computes."""
+
+    KERAS_PREDICT = "keras predict"
+    KERAS_FUNCTION = "keras tf.function"
+    LITERT = Runtime.LITERT.value
+    ONNXRUNTIME = Runtime.ONNXRUNTIME.value
+
+
+KERAS = (Engine.KERAS_PREDICT, Engine.KERAS_FUNCTION)
+_SPOKEN = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the table.
+
+    Attributes:
+        name: as people say it, ``TFLite int8``.
+        file: the file's name in the bundle, or the Keras model's.
+        path: where its bytes lie now, checked against the manifest.
+        threads: None for Keras, which keeps as many as TensorFlow takes by itself.
+    """
+
+    name: str
+    engine: Engine
+    file: str
+    path: Path
+    threads: int | None
+    size_bytes: int
+    form: Format | None = None
+    precision: Precision | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether ratios are taken to this row: TFLite float32, one thread."""
+        return (self.form, self.precision, self.threads) == (Format.TFLITE, Precision.FLOAT32, 1)
+
+
+def bundle_subjects(bundle: Bundle, folder: Path) -> tuple[Subject, ...]:
+    """Copy each model file of ``bundle`` into ``folder`` after checking its hash; one subject a file and thread count.
+
+    Raises:
+        IntegrityError: a file is missing or altered.
+        ExportError: the manifest names no model file.
+    """
+    order = [(form, precision) for form in Format for precision in reversed(Precision)]
+    entries = [e for key in order for e in bundle.manifest.files if e.role is Role.MODEL and _key(e) == key]
+    if not entries:
+        raise ExportError(f"{bundle.where}: found no model file, expected one or more. Export the bundle again.")
+    subjects = []
+    for entry in entries:
+        path = folder / Path(entry.name).name
+        path.write_bytes(bundle.content(entry))
+        subjects += [_file_subject(entry, path, threads) for threads in THREADS]
+    return tuple(subjects)
+
+
+def _key(entry: FileEntry) -> tuple[Format | None, Precision | None]:
+    return entry.format, entry.precision
+
+
+def _file_subject(entry: FileEntry, path: Path, threads: int) -> Subject:
+    form, precision = entry.format, entry.precision
+    if form is None or precision is None:
+        raise TypeError(f"{entry.name} is no model file")
+    return Subject(
+        name=f"{_SPOKEN[form]} {precision.value}",
+        engine=Engine(RUNTIMES[form].value),
+        file=entry.name,
+        path=path,
+        threads=threads,
+        size_bytes=entry.size_bytes,
+        form=form,
+        precision=precision,
+    )
+
+
+def keras_subjects(network: Path, model: Path) -> tuple[Subject, ...]:
+    """Return the two Keras rows.
+
+    Args:
+        network: cut at its logits, as it was converted.
+        model: the file (or SavedModel folder) that it came from; its size is told.
+    """
+    files = [path for path in model.rglob("*") if path.is_file()] if model.is_dir() else [model]
+    size = sum(path.stat().st_size for path in files)
+    names = {Engine.KERAS_PREDICT: "Keras predict", Engine.KERAS_FUNCTION: "Keras tf.function"}
+    return tuple(Subject(names[engine], engine, model.name, network, None, size) for engine in KERAS)
+
+
+def open_subject(subject: Subject) -> Run:
+    """Open a subject in this process; frameworks are imported here and not before."""
+    if subject.engine not in KERAS:
+        return open_model(subject.path.read_bytes(), Runtime(subject.engine.value), threads=subject.threads or 1).run
+    import tensorflow as tf
+
+    from export.saved import load
+
+    model = load(subject.path)
+    if subject.engine is Engine.KERAS_PREDICT:
+        return lambda tensor: np.asarray(model.predict(tensor, verbose=0))
+    traced = tf.function(lambda tensor: model(tensor, training=False))
+    return lambda tensor: np.asarray(traced(tf.constant(tensor)))

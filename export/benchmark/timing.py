@@ -1,0 +1,83 @@
+"""Times taken in turns: every row once a round, and nobody else of this process at work meanwhile.
+
+The order of turns moves on, and goes backwards in every second round, so that no row always follows the same
+neighbour. Before a turn the process waits until all its threads rest: TensorFlow's, and those of XNNPACK, which spin
+for a while when their work is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from export.benchmark.subject import Floats, Run
+from export.errors import ExportError
+
+PAUSE_S = 0.005
+REST = 0.1
+"""Share of one core that a process at rest may use in a pause: waking up is not free."""
+PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Medians over the pictures of one row's turn in one round, and the processor share of the pause before it."""
+
+    wall_ms: float
+    cpu_ms: float
+    idle_share: float
+
+
+def take_turns(runs: Sequence[Run], tensors: Floats, rounds: int, step: Callable[[], object]) -> list[list[Turn]]:
+    """Return each row's turns, round by round; ``step`` is called after each."""
+    for run in runs:
+        _ = [run(tensor[np.newaxis]) for tensor in tensors]  # the first pictures trace, allocate and unpack
+    turns: list[list[Turn]] = [[] for _ in runs]
+    for number in range(rounds):
+        for i in order(len(runs), number):
+            turns[i].append(_turn(runs[i], tensors))
+            step()
+    return turns
+
+
+def order(rows: int, number: int) -> tuple[int, ...]:
+    """Return the order of rows in a round: moved on by one every second round, backwards in every other."""
+    first = number // 2
+    turned = tuple((first + i) % rows for i in range(rows))
+    return turned[::-1] if number % 2 else turned
+
+
+def _turn(run: Run, tensors: Floats) -> Turn:
+    idle = settle()
+    run(tensors[0][np.newaxis])  # brings weights back into the caches; not timed
+    walls, cpus = [], []
+    for tensor in tensors:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run(tensor[np.newaxis])
+        walls.append((time.perf_counter() - wall) * 1e3)
+        cpus.append((time.process_time() - cpu) * 1e3)
+    return Turn(median(walls), median(cpus), idle)
+
+
+def settle() -> float:
+    """Wait until all threads of this process rest; return the share of one core that they used in the last pause.
+
+    Raises:
+        ExportError: they do not come to rest.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        wall, cpu = time.perf_counter(), time.process_time()
+        time.sleep(PAUSE_S)
+        share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+        if share <= REST:
+            return share
+        if time.monotonic() > until:
+            raise ExportError(
+                f"Threads of this process still use {share:.0%} of a core {PATIENCE_S:g} s after their work, expected "
+                f"{REST:.0%} at most; they would slow the next row. Leave the Keras model out, or stop what else runs."
+            )

@@ -1,0 +1,39 @@
+"""How fast, how large, how hungry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edge_runtime.bundle import find
+from edge_runtime.records import to_dict
+from training.artifact import Artifact
+from training.cli.options import FOLDER
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--artifact", type=FOLDER, help="The training artifact that the bundle was made of: adds Keras rows.")
+@click.option("--model", type=FOLDER, help="The Keras model that the bundle was made of, in place of --artifact.")
+@click.option("--images", type=click.IntRange(1), default=20, show_default=True, help="Pictures a turn, one by one.")
+@click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Turns of each row.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_md", is_flag=True, help="Print a Markdown table.")
+def benchmark(
+    bundle: str, artifact: Path | None, model: Path | None, images: int, rounds: int, as_json: bool, as_md: bool
+) -> None:
+    """Measure the model files of BUNDLE (a name, a folder or a zip) side by side; see docs/benchmark.md."""
+    from export.benchmark.benchmark import benchmark as measure  # here, so that --help starts without the converters
+    from export.benchmark.table import as_markdown, as_text
+
+    if artifact is not None and model is not None:
+        raise click.UsageError("--artifact and --model exclude each other: an artifact holds its model.")
+    if as_json and as_md:
+        raise click.UsageError("--json and --markdown exclude each other.")
+    report = measure(find(bundle), Artifact(artifact).model_path if artifact is not None else model, images, rounds)
+    if as_json:
+        click.echo(json.dumps(to_dict(report), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo(as_markdown(report) if as_md else as_text(report))
