@@ -96,15 +96,16 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
         raise _array_error(name, found, "Scale it to 0..255 and convert it with astype(np.uint8)")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
         raise _array_error(name, found, "Pass one picture at a time, without alpha, channels last")
-    if 0 in array.shape or hasattr(array, "mask"):
+    if 0 in array.shape or (type(array) is not np.ndarray and hasattr(array, "mask")):
         raise _array_error(name, found + " without pixels or with a mask", "Pass every pixel of the picture")
     colour = array.ndim == 3 and array.shape[2] == 3
     if colour and order is ColourOrder.GREY:
         raise _array_error(name, found + " called grey", "Pass order=RGB or BGR, whichever it is")
     check_size(array.shape[1], array.shape[0], min_side_px, name)
     pixels = array if colour else array.reshape(array.shape[:2])
-    native = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("="))
-    return Picture(name, native, order if colour else ColourOrder.GREY)
+    if not (pixels.flags.c_contiguous and pixels.dtype.isnative):
+        pixels = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("="))
+    return Picture(name, pixels, order if colour else ColourOrder.GREY)
 
 
 def _array_error(name: str, found: str, remedy: str) -> ImageUnsupportedError:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
-from edge_runtime.bundle import Bundle, find
-from edge_runtime.decision import decide, margins
-from edge_runtime.errors import BackendError, ImageError, UsageError
+from edge_runtime.bundle import Bundle, find, key_in_force
+from edge_runtime.engine import Engine, Plan
+from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import Picture, Source, read
-from edge_runtime.manifest import Format, Precision
+from edge_runtime.judging import Judge
+from edge_runtime.manifest import ROUNDED, Format, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing import Preparation
 from edge_runtime.steps import ColourOrder
 
+if TYPE_CHECKING:
+    from edge_runtime.slide import SlidePrediction
+
 DEFAULT_MODEL = "idc-patch"
+
+_INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)
+"""Which file runs where the wanted one is not in the bundle: the exact one, if it is there."""
 
 
 class Predictor:
@@ -38,9 +47,12 @@ class Predictor:
         self.spec = bundle.manifest.spec
         self.runtime = choose(backend, bundle.formats())
         self._threads = threads
-        self.precision = precision if self._has(precision) else _other(precision)
-        self._backend = self._open(self.precision)
-        self._exact: Backend | None = None
+        self.precision = next(p for p in (precision, *_INSTEAD) if self._has(p))
+        self._contents: dict[Precision, bytes] = {}
+        ready = Preparation(self.spec.steps), Judge(self.spec)
+        self._plan = Plan(self.spec, *ready, self.precision, self._guard_band(), self._open)
+        self._engine = Engine(self._plan)
+        self._more: list[Engine] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -51,19 +63,23 @@ class Predictor:
         backend: Runtime = Runtime.AUTO,
         precision: Precision = Precision.INT8,
         threads: int = 1,
+        trusted_key: Path | None = None,
     ) -> Predictor:
         """Load a model that ships by its name, or a bundle or model file by its path.
 
         Args:
             backend: the interpreter; ``AUTO`` prefers litert, then tflite-runtime, then onnxruntime.
-            precision: the file to run first; one that the bundle lacks gives way to the other.
+            precision: the file to run first; one that the bundle lacks gives way to float32, then to another.
             threads: threads inside the interpreter.
+            trusted_key: a file with public keys; by default the one that ``EDGE_TRUSTED_KEY`` names, if it does.
+                Nothing loads then but a bundle that one of them signed.
 
         Raises:
-            BundleError: the model is missing, altered or not understood.
+            BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
             BackendError: no interpreter here can run it.
         """
-        return cls(find(model if isinstance(model, str) else Path(model)), backend, precision, threads)
+        found = find(model if isinstance(model, str) else Path(model), trusted_key=key_in_force(trusted_key))
+        return cls(found, backend, precision, threads)
 
     def predict(self, image: Source, *, order: ColourOrder = ColourOrder.RGB, name: str | None = None) -> Prediction:
         """Answer one picture.
@@ -79,51 +95,107 @@ class Predictor:
         """
         start = perf_counter()
         picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
-        return self._answer(picture, start)
+        return self._answer(self._engine, picture, start)
 
-    def predict_all(self, images: Iterable[Source]) -> Iterator[Prediction | Failure]:
-        """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on."""
-        for image in images:
-            try:
-                yield self.predict(image)
-            except ImageError as error:
-                yield Failure(_name(image), error)
+    def predict_all(self, images: Iterable[Source], *, workers: int = 1) -> Iterator[Prediction | Failure]:
+        """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
 
-    def _answer(self, picture: Picture, start: float) -> Prediction:
+        Args:
+            workers: threads that read and answer, each with an interpreter of its own. One answers each picture
+                before it asks for the next; more ask for at most four pictures each in advance, however many there
+                are.
+
+        Raises:
+            UsageError: ``workers`` is less than 1.
+            BackendError: as :meth:`predict`; the workers have stopped by then.
+        """
+        if workers < 1:
+            raise UsageError(f"found workers={workers}, expected 1 or more.")
+        if workers == 1:
+            return (self._caught(partial(self.predict, image), image) for image in images)
+        from edge_runtime.batches import in_order  # here: one picture starts without thread pools
+
+        return in_order([partial(self._attempt, engine) for engine in self._engines(workers)], images)
+
+    def predict_tiles(
+        self,
+        image: Source | Picture,
+        *,
+        order: ColourOrder = ColourOrder.RGB,
+        name: str | None = None,
+        stride_px: int | None = None,
+        workers: int | None = None,
+    ) -> SlidePrediction:
+        """Answer a picture that is larger than what the model was made for, tile by tile.
+
+        Args:
+            image, order, name: as :meth:`predict`; or what :func:`edge_runtime.imaging.read` gave.
+            stride_px: distance between two tiles, both ways; by default they touch.
+            workers: threads, each with an interpreter of its own; by default one for each core.
+
+        Raises:
+            ImageError: the picture cannot be read, or not one tile fits into it.
+            UsageError: ``stride_px`` or ``workers`` is less than 1.
+            BackendError: as :meth:`predict`.
+        """
+        from edge_runtime.tiles import answer_tiles  # here: most pictures are no slides
+
+        start = perf_counter()
+        picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
+        decode_ms = _ms(start, perf_counter())
+        engines = self._engines(_cores() if workers is None else workers)
+        return answer_tiles(picture, self._plan, engines, self.runtime, stride_px=stride_px, decode_ms=decode_ms)
+
+    def _attempt(self, engine: Engine, image: Source) -> Prediction | Failure:
+        start = perf_counter()
+        return self._caught(lambda: self._answer(engine, read(image, min_side_px=self.spec.min_side_px), start), image)
+
+    @staticmethod
+    def _caught(answer: Callable[[], Prediction], image: Source) -> Prediction | Failure:
+        try:
+            return answer()
+        except ImageError as error:
+            return Failure(_name(image), error)
+
+    def _answer(self, engine: Engine, picture: Picture, start: float) -> Prediction:
         decoded = perf_counter()
-        tensor = prepare(picture, self.spec.steps)[np.newaxis]
-        prepared = perf_counter()
-        logits = _finite(self._backend.run(tensor))
-        rerun = self._near_threshold(logits)
-        if rerun:
-            logits = _finite(self._exact_backend().run(tensor))
+        prepared = self._plan.preparation.levels(picture)
+        ready = perf_counter()
+        verdict, precision = engine.answer(prepared)
         ran = perf_counter()
         return Prediction(
             image=picture.name,
             model=self.spec.name,
             version=self.spec.version,
-            verdict=decide(logits[0], self.spec, rerun=rerun),
+            verdict=verdict,
             cutoff=self.spec.policy.cutoff,
             confidence_floor=self.spec.policy.confidence_floor,
             contract=self.spec.contract,
             backend=self.runtime.value,
-            precision=(Precision.FLOAT32 if rerun else self.precision).value,
-            ms=Timing(_ms(start, decoded), _ms(decoded, prepared), _ms(prepared, ran)),
+            precision=precision.value,
+            ms=Timing(_ms(start, decoded), _ms(decoded, ready), _ms(ready, ran)),
         )
 
-    def _near_threshold(self, logits: np.ndarray) -> bool:
-        """Tell whether int8 may have been rounded across a threshold, so that float32 must decide."""
-        if self.precision is not Precision.INT8 or not self._has(Precision.FLOAT32):
-            return False
-        band = self._bundle.manifest.guard_band
-        return band > 0 and bool(margins(logits, self.spec)[0] <= band)
+    def _guard_band(self) -> float:
+        """Return the band within which the first file may round across a threshold; 0 if no other one decides there."""
+        guarded = self.precision in ROUNDED and self._has(Precision.FLOAT32)
+        return self._bundle.manifest.guard_band if guarded else 0.0
+
+    def _engines(self, count: int) -> list[Engine]:
+        """Return ``count`` engines; those beyond the first are opened when they are first needed, and kept."""
+        if count < 1:
+            raise UsageError(f"found workers={count}, expected 1 or more.")
+        with self._lock:
+            while len(self._more) < count - 1:
+                self._more.append(Engine(self._plan))
+            return [self._engine, *self._more[: count - 1]]
+
+    @property
+    def _backend(self) -> Backend:
+        return self._engine.backend
 
     def _exact_backend(self) -> Backend:
-        """Open the float32 file when it is first needed."""
-        with self._lock:
-            if self._exact is None:
-                self._exact = self._open(Precision.FLOAT32)
-            return self._exact
+        return self._engine.exact.backend
 
     def _format(self) -> Format:
         return FORMAT[self.runtime]
@@ -132,16 +204,19 @@ class Predictor:
         return self._bundle.model(self._format(), precision) is not None
 
     def _open(self, precision: Precision) -> Backend:
-        entry = self._bundle.model(self._format(), precision)
-        if entry is None:
-            raise UsageError(f"{self._bundle.where}: holds no {self._format().value} model file.")
-        return open_model(self._bundle.content(entry), self.runtime, threads=self._threads)
+        """Open a file of the bundle; its bytes are read and verified once, however many interpreters run them."""
+        content = self._contents.get(precision)
+        if content is None:
+            entry = self._bundle.model(self._format(), precision)
+            if entry is None:
+                raise UsageError(f"{self._bundle.where}: holds no {self._format().value} model file.")
+            content = self._contents[precision] = self._bundle.content(entry)
+        return open_model(content, self.runtime, threads=self._threads)
 
     def close(self) -> None:
         """Release the interpreters."""
-        self._backend.close()
-        if self._exact is not None:
-            self._exact.close()
+        for engine in (self._engine, *self._more):
+            engine.close()
 
     def __enter__(self) -> Predictor:
         """Return the predictor itself."""
@@ -154,15 +229,9 @@ class Predictor:
         self.close()
 
 
-def _other(precision: Precision) -> Precision:
-    return Precision.FLOAT32 if precision is Precision.INT8 else Precision.INT8
-
-
-def _finite(logits: np.ndarray) -> np.ndarray:
-    """Pass logits on; a network that overflows or lost its weights must not look like a NEGATIVE."""
-    if not np.isfinite(logits).all():
-        raise BackendError("the network answered with no number (NaN or infinity). Export the model again.")
-    return logits
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ms(start: float, end: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import importlib.util
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +44,16 @@ class Backend(Protocol):
 
     runtime: Runtime
 
-    def run(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the logits, float32 N×outputs, of prepared pictures, float32 N×H×W×C.
+    def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return float32 values of any shape as the network's input takes them: int8 levels, or as they are."""
+
+    def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return the logits, float32 N×outputs, of prepared pictures, N×H×W×C.
 
         Pictures are run one by one, so that an answer never depends on its neighbours.
+
+        Args:
+            tensors: float32, or what :meth:`quantise` made of it.
 
         Raises:
             BackendError: the tensors do not have the model's input shape.

@@ -36,22 +36,33 @@ class LiteRtBackend:
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
         self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+        self._from, self._to = self._input["index"], self._interpreter.get_output_details()[0]["index"]
         self._shape = tuple(int(side) for side in self._input["shape"][1:])
+        self._dtype = np.dtype(self._input["dtype"])
+        self._logit_of = _logit_of_level(self._interpreter.get_output_details()[0])
 
-    def run(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """See :class:`edge_runtime.backends.Backend`."""
+        return _quantise(values, self._input)
+
+    def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.backends.Backend`."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
         with self._lock:
             if self._interpreter is None:
                 raise BackendError("this model was closed; load it again.")
-            return np.stack([self._run_one(tensor) for tensor in tensors])
+            if len(tensors) == 1:
+                return self._run_one(tensors)
+            return np.concatenate([self._run_one(tensors[i : i + 1]) for i in range(len(tensors))])
 
-    def _run_one(self, tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        self._interpreter.set_tensor(self._input["index"], _quantise(tensor[np.newaxis], self._input))
+    def _run_one(self, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Run 1×H×W×C; the interpreter copies what it is given, and gives a copy."""
+        ready = tensor if tensor.dtype == self._dtype else _quantise(tensor, self._input)
+        self._interpreter.set_tensor(self._from, ready)
         self._interpreter.invoke()
-        return _dequantise(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+        found: npt.NDArray[Any] = self._interpreter.get_tensor(self._to)
+        return found if self._logit_of is None else self._logit_of[found]
 
     def close(self) -> None:
         """Release the interpreter and its memory."""
@@ -71,8 +82,10 @@ def _quantise(values: npt.NDArray[np.float32], detail: dict[str, Any]) -> npt.ND
         return values
     scale, zero_point = detail["quantization"]
     limits = np.iinfo(detail["dtype"])
-    steps = np.rint(values / np.float32(scale)) + zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=detail["dtype"])
+    steps = values / np.float32(scale)
+    np.rint(steps, out=steps)
+    steps += zero_point
+    return np.clip(steps, limits.min, limits.max, out=steps).astype(detail["dtype"])
 
 
 def _dequantise(values: npt.NDArray[Any], detail: dict[str, Any]) -> npt.NDArray[np.float32]:
@@ -80,6 +93,13 @@ def _dequantise(values: npt.NDArray[Any], detail: dict[str, Any]) -> npt.NDArray
         return values
     scale, zero_point = detail["quantization"]
     return np.asarray((values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))
+
+
+def _logit_of_level(detail: dict[str, Any]) -> npt.NDArray[np.float32] | None:
+    """Return what each of the output's 256 levels stands for, by level (-1 is the last); None for a float output."""
+    if detail["dtype"] is np.float32:
+        return None
+    return _dequantise(np.arange(256, dtype=np.uint8).view(detail["dtype"]), detail)
 
 
 def _interpreter_class(runtime: Runtime) -> Any:

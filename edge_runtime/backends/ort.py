@@ -28,15 +28,19 @@ class OnnxRuntimeBackend:
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
 
-    def run(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """See :class:`edge_runtime.backends.Backend`; the file quantises by itself."""
+        return values
+
+    def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.backends.Backend`."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
         with self._lock:
             if self._session is None:
                 raise BackendError("this model was closed; load it again.")
-            rows = [self._session.run(None, {self._input: tensor[np.newaxis]})[0][0] for tensor in tensors]
-        return np.stack(rows).astype(np.float32, copy=False)
+            rows = [self._session.run(None, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
+        return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
 
     def close(self) -> None:
         """Release the session and its memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -14,7 +15,7 @@ import click
 from edge_runtime.cli.faults import EXIT_SIGNAL, EXIT_SOME_FAILED
 from edge_runtime.cli.pictures import answers, progress
 from edge_runtime.cli.stopping import Stop, stops_on_signals
-from edge_runtime.prediction import Failure
+from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import Identity
@@ -27,11 +28,13 @@ class Filing:
     Attributes:
         resume: go on with the file if it is there.
         retry_failed: answer the pictures again that have failed in it.
+        workers: pictures answered at once.
     """
 
     path: Path
     resume: bool = False
     retry_failed: bool = False
+    workers: int = 1
 
     def open(self, predictor: Predictor, *, watching: bool = False) -> Results:
         """Open the file (:class:`edge_runtime.results.file.ResultsError` if it cannot take these answers)."""
@@ -50,7 +53,7 @@ def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filin
     with stops_on_signals() as stop, filing.open(predictor) as results:
         there = Counter(results.failed(identity) for identity in wanted if identity in results)
         todo = [path for identity, path in wanted.items() if identity not in results]
-        done = _append_all(predictor, todo, results, stop)
+        done = _append_all(answers(predictor, todo, filing.workers), len(todo), results, stop)
     if stop.by is not None and done.total() < len(todo):
         _interrupted(stop.by, f"{filing.path} holds {done.total() + there.total()} of {len(wanted)} pictures")
     click.echo(f"{filing.path}: {summary(done, there)}", err=True)
@@ -65,9 +68,9 @@ def summary(done: Counter[bool], there: Counter[bool]) -> str:
     return f"{done[False]} answered, {done[True]} failed, {there.total()} already there{before}."
 
 
-def _append_all(predictor: Predictor, todo: list[str | Failure], results: Results, stop: Stop) -> Counter[bool]:
+def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: Stop) -> Counter[bool]:
     done: Counter[bool] = Counter()
-    for answer in progress(answers(predictor, todo), len(todo)):
+    for answer in progress(found, count):
         results.append(answer)
         done[isinstance(answer, Failure)] += 1
         if stop.by is not None:

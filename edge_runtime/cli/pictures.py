@@ -31,9 +31,9 @@ def pictures(images: Iterable[str]) -> Iterator[str | Failure]:
             yield Failure(image, ImageNotFoundError(message, code="folder_without_images"))
 
 
-def answers(predictor: Predictor, paths: list[str | Failure]) -> Iterator[Prediction | Failure]:
+def answers(predictor: Predictor, paths: list[str | Failure], workers: int) -> Iterator[Prediction | Failure]:
     """Yield one answer a path, in order; what has failed already passes through."""
-    asked = predictor.predict_all(path for path in paths if not isinstance(path, Failure))
+    asked = predictor.predict_all((path for path in paths if not isinstance(path, Failure)), workers=workers)
     for path in paths:
         yield path if isinstance(path, Failure) else next(asked)
 

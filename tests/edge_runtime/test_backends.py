@@ -11,9 +11,11 @@ import pytest
 
 from edge_runtime import backends
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
-from edge_runtime.backends.litert import _dequantise, _quantise
+from edge_runtime.backends.litert import _dequantise, _logit_of_level, _quantise
+from edge_runtime.bundle import find
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.manifest import Format
+from edge_runtime.preprocessing import Preparation, look_up
 
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]
 BOTH = frozenset(Format)
@@ -67,6 +69,15 @@ def test_quantisation_reaches_every_level_and_saturates(detail_type: type, scale
     np.testing.assert_allclose(_dequantise(levels.astype(detail_type), detail), (levels - zero) * scale, rtol=1e-6)
 
 
+@pytest.mark.parametrize("detail_type", [np.int8, np.uint8])
+def test_the_table_of_logits_is_dequantising_each_level(detail_type: type) -> None:
+    detail = {"dtype": detail_type, "quantization": (0.05871, 7)}
+    levels = np.arange(np.iinfo(detail_type).min, np.iinfo(detail_type).max + 1).astype(detail_type)
+    table = _logit_of_level(detail)
+    assert table is not None
+    assert np.array_equal(table[levels], _dequantise(levels, detail))
+
+
 def test_half_way_rounds_to_even() -> None:
     detail = {"dtype": np.int8, "quantization": (0.5, 0)}
     values = np.array([0.25, 0.75, 1.25, -0.25, -0.75, -1.25], np.float32)
@@ -77,6 +88,24 @@ def test_each_pixel_value_has_a_level_of_its_own(phantom_bundle: Path) -> None:
     detail = litert_interpreter(model(phantom_bundle, Runtime.LITERT, "int8")).get_input_details()[0]
     found = _quantise(np.arange(256, dtype=np.float32) / np.float32(255), detail)
     assert np.array_equal(found, LEVELS), f"levels that no pixel reaches: {sorted(set(LEVELS) - set(found.tolist()))}"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_a_table_of_256_levels_is_quantising_every_pixel(runtime: Runtime, precision: str) -> None:
+    """All 256 values, looked up and computed, are the same inputs; and so the same logits to the last bit."""
+    bundle = find("idc-patch")
+    backend = open_model((Path(bundle.where) / f"model.{precision}.{FORMAT[runtime].value}").read_bytes(), runtime)
+    preparation = Preparation(bundle.manifest.spec.steps)
+    assert preparation.values is not None
+    levels = np.random.default_rng(83).integers(0, 256, (4, *SHAPE), dtype=np.uint8)
+    levels[0].flat[:256] = np.arange(256)
+    tensors = (levels.astype(np.float32) / np.float32(255)).astype(np.float32)
+    assert np.array_equal(preparation.values[levels], tensors)
+    table = backend.quantise(preparation.values)
+    assert np.array_equal(look_up(levels, table), backend.quantise(tensors))
+    assert look_up(levels, table).dtype == backend.quantise(tensors).dtype
+    assert np.array_equal(backend.run(look_up(levels, table)), backend.run(tensors))
 
 
 def test_litert_int8_equals_the_formula_around_the_interpreter(phantom_bundle: Path) -> None:

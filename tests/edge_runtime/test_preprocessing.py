@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from edge_runtime.errors import ImageUnsupportedError
-from edge_runtime.imaging import Picture
-from edge_runtime.preprocessing import apply, prepare
+from edge_runtime.imaging import Picture, read
+from edge_runtime.preprocessing import Preparation, apply, prepare
 from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -247,3 +247,42 @@ def test_a_deeper_picture_needs_a_window() -> None:
         prepare(deep, rest)
     assert caught.value.code == "image_depth"
     assert np.all(prepare(deep, (Window(0, 1800), *rest)) == 128)
+
+
+SCALE = Scale(divisor=255.0, offset=-0.5)
+SMALL = Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8)
+GREY = Colour(ColourOrder.GREY)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(GREY, SMALL, SCALE), (Colour(ColourOrder.BGR), SMALL), (GREY, SMALL, SCALE, Scale(0.3, 0.1))],
+    ids=["scale", "none", "two"],
+)
+def test_levels_and_their_values_are_the_steps_one_after_the_other(steps: tuple[Step, ...]) -> None:
+    picture = read(np.random.default_rng(84).integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    preparation = Preparation(steps)
+    levels = preparation.levels(picture)
+    assert levels.dtype == np.uint8
+    assert preparation.values is not None
+    expected = levels
+    for step in steps[2:]:
+        expected = apply(step, expected, "picture")
+    assert np.array_equal(preparation.values[levels], np.asarray(expected, np.float32))
+    assert np.array_equal(prepare(picture, steps), np.asarray(expected, np.float32))
+
+
+def test_all_256_values_are_what_whole_pictures_get() -> None:
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    same = Resize(16, 16, Interpolation.LINEAR_EXACT, PixelType.UINT8)
+    values = Preparation((GREY, same, SCALE)).values
+    assert values is not None
+    assert values.tobytes() == apply(SCALE, every, "picture").astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("step", [MinMax(0.0, 1.0), Resize(8, 8, Interpolation.LINEAR, PixelType.FLOAT32)])
+def test_where_values_depend_on_neighbours_there_is_no_table(step: Step) -> None:
+    picture = read(np.random.default_rng(85).integers(0, 256, (20, 30), dtype=np.uint8))
+    preparation = Preparation((GREY, SMALL, step, SCALE))
+    assert preparation.values is None
+    assert np.array_equal(preparation.levels(picture), prepare(picture, (GREY, SMALL, step, SCALE)))

@@ -1,0 +1,131 @@
+"""What the command line of ``edge-predict`` asks for, and which of its options contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edge_runtime.backends import Runtime
+from edge_runtime.bundle import TRUSTED_KEY
+from edge_runtime.cli.render import Style
+from edge_runtime.manifest import Precision
+from edge_runtime.predictor import DEFAULT_MODEL
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options by their names; what is absent is None, False or empty."""
+
+    images: tuple[str, ...]
+    model: str
+    backend: str
+    precision: str
+    trusted_key: Path | None
+    threads: int
+    workers: int | None
+    style: str | None
+    output: Path | None
+    resume: bool
+    retry_failed: bool
+    watch: Path | None
+    interval: float
+    tiles: str | None
+    map_png: Path | None
+    scores: Path | None
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            click.UsageError: they do; the message says which.
+        """
+        for fault, message in (
+            (not (self.images or self.watch or self.tiles), "Missing argument 'IMAGE_OR_FOLDER...'."),
+            (self.images and self.watch, "--watch FOLDER takes no other pictures."),
+            (self.images and self.tiles, "--tiles SLIDE takes no other pictures."),
+            (self.tiles and (self.output or self.watch), "--tiles SLIDE prints its answer; leave out --output."),
+            (not self.tiles and (self.map_png or self.scores), "--map and --scores need --tiles SLIDE."),
+            (
+                not self.output and (self.resume or self.retry_failed or self.watch),
+                "--resume, --retry-failed and --watch need --output FILE.",
+            ),
+            (self.retry_failed and not (self.resume or self.watch), "--retry-failed needs --resume."),
+            (self.output and self.style == Style.CSV.value, "a results file holds JSON lines; leave out --csv."),
+            (self.tiles and self.style == Style.CSV.value, "--tiles prints a card or --json; leave out --csv."),
+        ):
+            if fault:
+                raise click.UsageError(message)
+
+
+def options(command: Command) -> Command:
+    """Add what a :class:`Request` holds to a command, in the order in which ``--help`` shows it."""
+    for option in reversed((*_MODEL, *_ANSWERS, *_RESULTS, *_TILES)):
+        command = option(command)
+    return command
+
+
+_MODEL = (
+    click.argument("images", nargs=-1, metavar="IMAGE_OR_FOLDER..."),
+    click.option(
+        "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|PATH", help="A model by name, or a bundle."
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice([runtime.value for runtime in Runtime]),
+        default=Runtime.AUTO.value,
+        show_default=True,
+        help="The interpreter.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice([precision.value for precision in Precision]),
+        default=Precision.INT8.value,
+        show_default=True,
+        help="Which of the bundle's files runs first.",
+    ),
+    click.option(
+        "--trusted-key",
+        type=_FILE,
+        metavar="FILE",
+        envvar=TRUSTED_KEY,
+        show_envvar=True,
+        help="Refuse a model that this key did not sign.",
+    ),
+    click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Interpreter threads."),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        help="Pictures answered at once, each by an interpreter of its own: 1, or with --tiles one for each core.",
+    ),
+)
+_ANSWERS = (
+    click.option("--json", "style", flag_value=Style.JSON.value, help="One JSON object a line."),
+    click.option("--csv", "style", flag_value=Style.CSV.value, help="CSV with a header line."),
+)
+_RESULTS = (
+    click.option("--output", type=_FILE, metavar="FILE", help="Write JSON lines to FILE, each safe on disk at once."),
+    click.option("--resume", is_flag=True, help="Go on with FILE: what it holds is not answered again."),
+    click.option("--retry-failed", is_flag=True, help="Answer the pictures again that have failed in FILE."),
+    click.option("--watch", type=_FILE, metavar="FOLDER", help="Answer FOLDER's pictures into FILE as they come."),
+    click.option(
+        "--interval",
+        type=click.FloatRange(0.05, 3600),
+        default=1.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Time between two looks of --watch; a picture that is the same in both is taken.",
+    ),
+)
+_TILES = (
+    click.option("--tiles", metavar="SLIDE", help="Answer a large picture tile by tile."),
+    click.option("--map", "map_png", type=_FILE, metavar="FILE", help="With --tiles: draw the scores as PNG."),
+    click.option("--scores", type=_FILE, metavar="FILE", help="With --tiles: write the scores as .npy, float32."),
+)

@@ -1,0 +1,97 @@
+"""``--tiles``: a slide's tiles answered, with a map of their scores to look at and one to compute with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from edge_runtime.cli.faults import EXIT_SOME_FAILED
+from edge_runtime.cli.output import say
+from edge_runtime.decision import Decision
+from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.imaging import read
+from edge_runtime.overlay import overlay_png
+from edge_runtime.prediction import Failure
+from edge_runtime.predictor import Predictor
+from edge_runtime.slide import SlidePrediction
+
+
+@dataclass(frozen=True)
+class TileRequest:
+    """What the command line says: which slide, and what to write; ``map_png`` is drawn, ``scores_npy`` are numbers."""
+
+    slide: str
+    map_png: Path | None = None
+    scores_npy: Path | None = None
+    as_json: bool = False
+    workers: int | None = None
+
+
+def run_tiles(predictor: Predictor, request: TileRequest) -> None:
+    """Answer the slide, write what is wanted, print the answer; leave with 1 if the slide cannot be read.
+
+    Raises:
+        UsageError: a file cannot be written.
+        BackendError: as :meth:`Predictor.predict`.
+    """
+    try:
+        picture = read(request.slide, min_side_px=predictor.spec.min_side_px)
+        slide = predictor.predict_tiles(picture, workers=request.workers)
+    except ImageError as error:
+        failure = Failure(request.slide, error)
+        say(json.dumps(failure.to_dict()) if request.as_json else f"FAILED    {failure.image}\n[{error.code}] {error}")
+        sys.exit(EXIT_SOME_FAILED)
+    if request.map_png is not None:
+        _write_whole(request.map_png, overlay_png(picture, slide))
+    if request.scores_npy is not None:
+        _write_whole(request.scores_npy, _npy(slide))
+    say(json.dumps(slide.to_dict(), ensure_ascii=False) if request.as_json else card(slide))
+    for path in (request.map_png, request.scores_npy):
+        if path is not None:
+            click.echo(f"written: {path}", err=True)
+
+
+def card(slide: SlidePrediction) -> str:
+    """Return the answer as a block for people."""
+    grid, case = slide.grid, slide.case
+    counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
+    rows = [f"          x {t.x_px:5} y {t.y_px:5}  score {t.score:.4f}" for t in slide.positive]
+    whole = f"{case.decision.value} ({case.reason.value})" if case else "none: this model's policy has no rule for it"
+    return "\n".join(
+        [
+            f"image     {slide.image}",
+            f"model     {slide.model} {slide.version} ({slide.precision}, {slide.backend})",
+            f"tiles     {grid.rows} rows x {grid.columns} columns of {grid.tile_width_px}x{grid.tile_height_px} px; "
+            f"{grid.left_out} left out at the edges",
+            f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",
+            f"positive  {len(rows)}",
+            *rows,
+            f"decision  {whole}",
+        ]
+    )
+
+
+def _npy(slide: SlidePrediction) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, slide.scores, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Replace a file as a whole: whatever happens, it is the old one or the new one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
+        ) from None

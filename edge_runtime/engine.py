@@ -1,0 +1,126 @@
+"""One thread's share of a loaded model: the file that answers first, and the float32 file that decides near thresholds.
+
+Whether the float32 file decides is one rule: in plain floats for one picture (:mod:`edge_runtime.judging`), in arrays
+for many (:func:`edge_runtime.decision.margins`). Tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import Backend
+from edge_runtime.decision import Verdict, margins
+from edge_runtime.errors import BackendError
+from edge_runtime.judging import Judge, margin
+from edge_runtime.manifest import Precision
+from edge_runtime.preprocessing import Preparation, Prepared, look_up
+from edge_runtime.spec import ModelSpec
+
+Opener = Callable[[Precision], Backend]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What all engines of one predictor share.
+
+    Attributes:
+        preparation: of the spec's steps.
+        judge: of the spec's policy.
+        first: the precision of the file that answers first.
+        guard_band: distance from a threshold (in score, 0..1) within which the float32 file decides; 0 if it never
+            does.
+        open: opens the model file of a precision.
+    """
+
+    spec: ModelSpec
+    preparation: Preparation
+    judge: Judge
+    first: Precision
+    guard_band: float
+    open: Opener
+
+
+class Engine:
+    """The model's files, opened; used by one thread at a time for speed, by several without harm."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Open the file that answers first."""
+        self._plan = plan
+        self._first = _File(plan.open(plan.first), plan.preparation)
+        self._exact: _File | None = None
+        self._lock = threading.Lock()
+
+    def answer(self, prepared: Prepared) -> tuple[Verdict, Precision]:
+        """Return the verdict on one picture, H×W×C from :meth:`Preparation.levels`, and which file decided.
+
+        Raises:
+            BackendError: the network answered with no number, or the engine was closed.
+        """
+        plan, batch = self._plan, prepared[np.newaxis]
+        verdict = plan.judge.verdict(self._first.run(batch)[0])
+        if plan.guard_band > 0 and margin(verdict, plan.spec.policy) <= plan.guard_band:
+            return plan.judge.verdict(self.exact.run(batch)[0], rerun=True), Precision.FLOAT32
+        return verdict, plan.first
+
+    def answer_all(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Return the logits that decide N pictures, float32 N×outputs, and which came from a rerun in float32, bool N.
+
+        Args:
+            prepared: N×H×W×C, each from :meth:`Preparation.levels`.
+
+        Raises:
+            BackendError: as :meth:`answer`.
+        """
+        logits = self._first.run(prepared)
+        if self._plan.guard_band <= 0:
+            return logits, np.zeros(len(logits), np.bool_)
+        near = margins(logits, self._plan.spec) <= self._plan.guard_band
+        if near.any():
+            logits[near] = self.exact.run(prepared[near])
+        return logits, near
+
+    @property
+    def backend(self) -> Backend:
+        """The file that answers first."""
+        return self._first.backend
+
+    @property
+    def exact(self) -> _File:
+        """The float32 file, opened when it is first needed."""
+        with self._lock:
+            if self._exact is None:
+                self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan.preparation)
+            return self._exact
+
+    def close(self) -> None:
+        """Release the interpreters."""
+        self._first.backend.close()
+        if self._exact is not None:
+            self._exact.backend.close()
+
+
+class _File:
+    """An opened model file, and what each uint8 level is to its network.
+
+    Quantising 256 values once is quantising every pixel of every picture: the table holds the very numbers.
+    """
+
+    def __init__(self, backend: Backend, preparation: Preparation) -> None:
+        self.backend = backend
+        self._table: npt.NDArray[Any] | None = None
+        if preparation.values is not None:
+            self._table = backend.quantise(preparation.values)
+
+    def run(self, prepared: Prepared) -> npt.NDArray[np.float32]:
+        """Pass logits on; a network that overflows or lost its weights must not look like a NEGATIVE."""
+        logits = self.backend.run(prepared if self._table is None else look_up(prepared, self._table))
+        if not all(map(isfinite, logits.ravel().tolist())):  # few numbers: quicker than arrays of them
+            raise BackendError("the network answered with no number (NaN or infinity). Export the model again.")
+        return logits

@@ -1,0 +1,143 @@
+"""What each step does to pixels: a function made once from the frozen step, pure, and shared by threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.errors import ImageUnsupportedError
+from edge_runtime.steps import (
+    Border,
+    Colour,
+    ColourOrder,
+    Interpolation,
+    MinMax,
+    PixelType,
+    Resize,
+    Scale,
+    Sharpen,
+    Step,
+    Window,
+)
+
+Array = npt.NDArray[np.integer[Any] | np.floating[Any]]
+Operation = Callable[[Array, str], Array]
+"""One step, made ready: pixels and the name for errors in, pixels out."""
+
+_CONVERSION = {
+    (ColourOrder.RGB, ColourOrder.BGR): cv2.COLOR_RGB2BGR,
+    (ColourOrder.RGB, ColourOrder.GREY): cv2.COLOR_RGB2GRAY,
+    (ColourOrder.BGR, ColourOrder.RGB): cv2.COLOR_BGR2RGB,
+    (ColourOrder.BGR, ColourOrder.GREY): cv2.COLOR_BGR2GRAY,
+    (ColourOrder.GREY, ColourOrder.RGB): cv2.COLOR_GRAY2RGB,
+    (ColourOrder.GREY, ColourOrder.BGR): cv2.COLOR_GRAY2BGR,
+}
+_INTERPOLATION = {
+    Interpolation.NEAREST: cv2.INTER_NEAREST_EXACT,
+    Interpolation.LINEAR: cv2.INTER_LINEAR,
+    Interpolation.LINEAR_EXACT: cv2.INTER_LINEAR_EXACT,
+    Interpolation.AREA: cv2.INTER_AREA,
+}
+_BORDER = {
+    Border.REFLECT_101: cv2.BORDER_REFLECT_101,
+    Border.REPLICATE: cv2.BORDER_REPLICATE,
+    Border.ZERO: cv2.BORDER_CONSTANT,
+}
+_DTYPE = {PixelType.UINT8: np.uint8, PixelType.FLOAT32: np.float32}
+
+
+def apply(step: Step, pixels: Array, name: str) -> Array:
+    """Apply one step other than colour to H×W or H×W×3 pixels; ``name`` appears in errors."""
+    operation = ready(step)
+    if isinstance(operation, ColourOrder):
+        raise TypeError("a colour step needs to know the picture's order; use prepare.")
+    return operation(pixels, name)
+
+
+def ready(step: Step) -> Operation | ColourOrder:
+    """Return what a step does; for a colour step the order that it brings about."""
+    if isinstance(step, Colour):
+        return step.order
+    if type(step) not in _MAKERS:
+        raise TypeError(f"{type(step).__name__} is no preprocessing step.")
+    return _MAKERS[type(step)](step)
+
+
+def recolour(pixels: Array, source: ColourOrder, target: ColourOrder) -> Array:
+    """Return H×W or H×W×3 pixels of order ``source`` in order ``target``; the same array if they are one."""
+    return pixels if source is target else cv2.cvtColor(pixels, _CONVERSION[source, target])
+
+
+def _window(step: Window) -> Operation:
+    factor = 255.0 / (step.high - step.low)
+
+    def run(pixels: Array, name: str) -> Array:
+        wide = (pixels.astype(np.float64) - step.low) * factor
+        return np.clip(np.rint(wide), 0, 255).astype(np.uint8)
+
+    return run
+
+
+def _resize(step: Resize) -> Operation:
+    dtype, shape, size = _DTYPE[step.result], (step.height_px, step.width_px), (step.width_px, step.height_px)
+    interpolation = _INTERPOLATION[step.interpolation]
+
+    def run(pixels: Array, name: str) -> Array:
+        if pixels.shape[:2] == shape:
+            return pixels.astype(dtype, copy=False)
+        if step.interpolation is Interpolation.LINEAR and step.result is PixelType.FLOAT32:
+            from edge_runtime.bilinear import resize_bilinear  # here: few models need it, and every import is felt
+
+            return resize_bilinear(pixels, *size)
+        return cv2.resize(pixels.astype(dtype, copy=False), size, interpolation=interpolation)
+
+    return run
+
+
+def _sharpen(step: Sharpen) -> Operation:
+    dtype, border = _DTYPE[step.result], _BORDER[step.border]
+    kernel = np.asarray(step.kernel, dtype=np.float32)
+    return lambda pixels, name: cv2.filter2D(pixels.astype(dtype, copy=False), -1, kernel, borderType=border)
+
+
+def _min_max(step: MinMax) -> Operation:
+    def run(pixels: Array, name: str) -> Array:
+        wide = pixels.astype(np.float32, copy=False)
+        low, high = wide.min(), wide.max()
+        if low == high:
+            raise ImageUnsupportedError(
+                f"{name}: every value is {low:g}, expected a picture with contrast; "
+                "a min-max stretch of a blank picture is undefined. Check the exposure.",
+                code="image_blank",
+            )
+        stretched = wide - low
+        stretched *= np.float32((step.high - step.low) / (float(high) - float(low)))
+        stretched += np.float32(step.low)
+        return np.asarray(stretched)
+
+    return run
+
+
+def _scale(step: Scale) -> Operation:
+    divisor, offset = np.float32(step.divisor), np.float32(step.offset)
+
+    def run(pixels: Array, name: str) -> Array:
+        scaled = pixels.astype(np.float32, copy=False) / divisor
+        if step.offset:
+            scaled += offset
+        return scaled
+
+    return run
+
+
+_MAKERS: dict[type, Callable[[Any], Operation]] = {
+    Window: _window,
+    Resize: _resize,
+    Sharpen: _sharpen,
+    MinMax: _min_max,
+    Scale: _scale,
+}

@@ -1,0 +1,145 @@
+"""What the answer to a slide holds: a grid, its tiles' answers, and one decision on the whole where a rule says how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.decision import CaseVerdict, Decision, Reason
+from edge_runtime.errors import ImageError
+from edge_runtime.imaging import Picture
+from edge_runtime.prediction import Timing
+
+SCHEMA = "edge-tiles/1"
+"""Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
+
+NO_RULE = "NO_CASE_RULE"
+"""The JSON form's reason where the model's policy does not say how single answers make one decision."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where tiles are cut: tile (row, column) begins ``stride_px`` × (row, column) below and right of the corner.
+
+    Attributes:
+        left_out: places that begin inside the picture, but whose tile would reach over its edge.
+    """
+
+    tile_width_px: int
+    tile_height_px: int
+    stride_px: int | None
+    rows: int
+    columns: int
+    left_out: int
+
+    @property
+    def step_px(self) -> tuple[int, int]:
+        """Distance between tiles, across and down."""
+        return self.stride_px or self.tile_width_px, self.stride_px or self.tile_height_px
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return x and y of a tile's upper left pixel; tiles are counted row by row."""
+        row, column = divmod(number, self.columns)
+        return column * self.step_px[0], row * self.step_px[1]
+
+    def cut(self, picture: Picture, number: int) -> Picture:
+        """Return a tile; a copy, so that filters see its edge as the edge of a picture."""
+        x, y = self.place(number)
+        pixels = picture.pixels[y : y + self.tile_height_px, x : x + self.tile_width_px].copy()
+        return Picture(f"{picture.name} at x={x}, y={y}", pixels, picture.order)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile's answer; x and y of its upper left pixel, score and confidence 0..1."""
+
+    x_px: int
+    y_px: int
+    score: float
+    confidence: float
+    decision: Decision
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class TileFailure:
+    """A tile that got no answer, and why: a min-max stretch of one single value, for example."""
+
+    x_px: int
+    y_px: int
+    error: ImageError
+
+
+@dataclass(frozen=True, eq=False)
+class SlidePrediction:
+    """The answers to a slide's tiles.
+
+    Attributes:
+        image: the path as it was given, or a name for bytes and arrays.
+        contract: SHA-256 of the preprocessing steps.
+        tiles: answered, row by row.
+        scores: float32 rows×columns, positive scores 0..1; NaN where a tile got no answer.
+        case: the decision on all tiles together; None if the model's policy has no rule for it, and none is made up.
+    """
+
+    image: str
+    model: str
+    version: str
+    cutoff: float
+    confidence_floor: float
+    contract: str
+    backend: str
+    precision: str
+    grid: Grid
+    tiles: tuple[Tile, ...]
+    failures: tuple[TileFailure, ...]
+    scores: npt.NDArray[np.float32]
+    case: CaseVerdict | None
+    ms: Timing
+
+    @property
+    def positive(self) -> tuple[Tile, ...]:
+        """The tiles called POSITIVE, row by row."""
+        return tuple(tile for tile in self.tiles if tile.decision is Decision.POSITIVE)
+
+    @property
+    def reruns(self) -> int:
+        """Tiles that the float32 file decided."""
+        return sum(tile.reason is Reason.PRECISION_RERUN for tile in self.tiles)
+
+    def count(self, decision: Decision) -> int:
+        """Return how many tiles got ``decision``."""
+        return sum(tile.decision is decision for tile in self.tiles)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form (docs/json.md): counts, the decision on the whole, and every POSITIVE tile."""
+        case = self.case
+        return {
+            "schema": SCHEMA,
+            "image": self.image,
+            "model": self.model,
+            "version": self.version,
+            "tile_px": [self.grid.tile_width_px, self.grid.tile_height_px],
+            "stride_px": list(self.grid.step_px),
+            "rows": self.grid.rows,
+            "columns": self.grid.columns,
+            "tiles": {
+                **{decision.value: self.count(decision) for decision in Decision},
+                "failed": len(self.failures),
+                "left_out": self.grid.left_out,
+                "rerun": self.reruns,
+            },
+            "decision": case.decision.value if case else None,
+            "reason": case.reason.value if case else NO_RULE,
+            "answered": case.answered if case else None,
+            "count": case.count if case else None,
+            "positive": [{"x": t.x_px, "y": t.y_px, "score": t.score} for t in self.positive],
+            "cutoff": self.cutoff,
+            "confidence_floor": self.confidence_floor,
+            "contract": self.contract,
+            "backend": self.backend,
+            "precision": self.precision,
+            "ms": {"decode": self.ms.decode, "run": self.ms.run},
+        }

@@ -1,0 +1,69 @@
+"""One picture on the command line starts nothing that it does not need."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+NEEDLESS = {
+    # other programs' work: network, processes, tests, packages, databases
+    *("http", "ssl", "socket", "email", "unittest", "multiprocessing", "asyncio", "xml", "sqlite3", "ctypes.util"),
+    *("importlib.metadata", "pkg_resources", "pydoc", "tempfile", "zipfile", "concurrent.futures", "logging"),
+    # parts of numpy that nothing here uses
+    *("numpy.testing", "numpy.random", "numpy.fft", "numpy.polynomial", "numpy.f2py"),
+    # interpreters and training frameworks that did not answer
+    *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
+    # our own: what slides, batches, other formats and other commands need
+    *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.slide", "edge_runtime.overlay"),
+    *("edge_runtime.bilinear", "edge_runtime.backends.ort", "edge_runtime.signing", "edge_runtime.cli.tiles"),
+    *("edge_runtime.formats.jpeg", "edge_runtime.formats.tiff", "edge_runtime.formats.webp"),
+}
+WITH_INTERPRETER = """
+import json, sys
+from ai_edge_litert.interpreter import Interpreter
+import click, cv2, numpy
+print(json.dumps(sorted(sys.modules)))
+"""
+PLAIN_RUN = """
+import json, sys
+from edge_runtime.cli.predict import main
+main([sys.argv[1], "--backend", "litert"], standalone_mode=False)
+print(json.dumps(sorted(sys.modules)))
+"""
+PEAK_MB = 80
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "pale.png"
+    cv2.imwrite(str(path), np.full((50, 50, 3), 243, np.uint8))
+    return path
+
+
+def modules(code: str, *arguments: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_plain_run_imports_nothing_needless(picture: Path) -> None:
+    """What click, numpy, cv2 and the interpreter import by themselves cannot be helped here."""
+    unavoidable = modules(WITH_INTERPRETER)
+    found = modules(PLAIN_RUN, str(picture))
+    assert "edge_runtime.backends.litert" in found
+    assert not (found - unavoidable) & NEEDLESS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_plain_run_stays_below_its_memory(picture: Path) -> None:
+    """The peak since the program began (VmHWM): getrusage counts what the parent held, too."""
+    code = PLAIN_RUN.replace("json.dumps(sorted(sys.modules))", 'open("/proc/self/status").read()')
+    done = subprocess.run([sys.executable, "-c", code, str(picture)], capture_output=True, text=True, check=True)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", done.stdout)
+    assert int(peak) / 1024 < PEAK_MB
