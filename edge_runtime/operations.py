@@ -73,13 +73,10 @@ def recolour(pixels: Array, source: ColourOrder, target: ColourOrder) -> Array:
 
 
 def _window(step: Window) -> Operation:
-    factor = 255.0 / (step.high - step.low)
-
-    def run(pixels: Array, name: str) -> Array:
-        wide = (pixels.astype(np.float64) - step.low) * factor
-        return np.clip(np.rint(wide), 0, 255).astype(np.uint8)
-
-    return run
+    # a table of all levels: the same numbers as float64 arithmetic on every pixel, in half the memory
+    levels = np.arange(1 << 16, dtype=np.float64)
+    table = np.clip(np.rint((levels - step.low) * (255.0 / (step.high - step.low))), 0, 255).astype(np.uint8)
+    return lambda pixels, name: np.take(table, pixels)
 
 
 def _resize(step: Resize) -> Operation:

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable
 from importlib import import_module
 
-from edge_runtime.errors import ImageUnreadableError
+from edge_runtime.errors import ImageSizeError, ImageUnreadableError
 from edge_runtime.formats.foreign import refuse_foreign
-from edge_runtime.formats.header import MAX_PIXELS, Format, Header, truncated
+from edge_runtime.formats.header import MAX_PIXELS, MAX_WORKING_BYTES, Format, Header, truncated
 
 __all__ = ["MAX_PIXELS", "Format", "Header", "inspect"]
 
@@ -46,6 +46,7 @@ def inspect(data: bytes, name: str) -> Header:
             ``image_format`` when the bytes are no picture at all.
         ImageUnsupportedError: ``image_format`` for a format or variant that is not taken,
             ``image_depth`` for numbers that are no unsigned integers.
+        ImageSizeError: ``image_too_large``, decoding would take more than MAX_WORKING_BYTES.
     """
     if not data:
         raise ImageUnreadableError(
@@ -55,9 +56,11 @@ def inspect(data: bytes, name: str) -> Header:
     for magic, kind in _MAGIC:
         if data.startswith(magic):
             try:
-                return _inspector(kind)(data, name)
+                header = _inspector(kind)(data, name)
             except struct.error:
                 raise truncated(name, kind, f"{len(data)} bytes end inside a header") from None
+            _check_memory(data, header, name)
+            return header
         if len(data) < len(magic) and magic.startswith(data):
             raise truncated(name, kind, f"{len(data)} bytes end inside the signature")
     raise ImageUnreadableError(
@@ -65,6 +68,18 @@ def inspect(data: bytes, name: str) -> Header:
         "by content. Check that the right file was chosen.",
         code="image_format",
     )
+
+
+def _check_memory(data: bytes, header: Header, name: str) -> None:
+    needed = len(data) + 2 * header.decoded_bytes + header.buffer_bytes
+    # More than MAX_PIXELS is refused by the caller, in pixels, which says more.
+    if needed > MAX_WORKING_BYTES and header.pixels <= MAX_PIXELS:
+        raise ImageSizeError(
+            f"{name}: found {header.width_px}x{header.height_px} px that need about {needed // 1_000_000} MB to be "
+            f"decoded, expected at most {MAX_WORKING_BYTES // 1_000_000} MB. Crop the region to classify and save it "
+            "as PNG.",
+            code="image_too_large",
+        )
 
 
 def _inspector(kind: Format) -> Inspector:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
 _ORIENTATION = 274
+_MAX_VALUES = 1 << 20
+"""Most values that one directory is asked for, all tags together: 64 million pixels in strips of one row need fewer
+unless they are under 128 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
     """Read the ``wanted`` tags of the directory at ``offset``.
 
     Raises:
-        ValueError: the block has no TIFF head, or a wanted tag has a type that is no unsigned integer.
+        ValueError: the block has no TIFF head, or a wanted tag has a type that is no unsigned integer, stands
+            there twice (readers differ in which one counts), or has too many values.
         struct.error: an entry or its values lie beyond the end.
     """
     order = byte_order(data)
     (count,) = struct.unpack_from(f"{order}H", data, offset)
     tags: dict[int, tuple[int, ...]] = {}
+    values = 0
     for index in range(count):
         at = offset + 2 + 12 * index
         tag, kind, length = struct.unpack_from(f"{order}HHI", data, at)
@@ -50,6 +55,11 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
             continue
         if kind not in _INTEGERS:
             raise ValueError(f"tag {tag} has type {kind}, no unsigned integer")
+        if tag in tags:
+            raise ValueError(f"tag {tag} stands there twice")
+        values += length
+        if values > _MAX_VALUES:
+            raise ValueError(f"its tags have more than {_MAX_VALUES} values")
         layout = f"{order}{length}{_INTEGERS[kind]}"
         if struct.calcsize(layout) > 4:
             (place,) = struct.unpack_from(f"{order}I", data, at + 8)

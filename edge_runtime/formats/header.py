@@ -11,6 +11,12 @@ MAX_PIXELS = 64_000_000
 """Most pixels that are decoded: about three times the largest mammograms (some 24 million) and above the
 usual medium-format cameras (51 million), yet 192 MB as 8-bit colour, which a device with 1 GB can hold."""
 
+MAX_WORKING_BYTES = 448_000_000
+"""Most bytes that decoding one picture may take: its file, its pixels twice (OpenCV hands on a copy) and what its
+decoder keeps beside them. With the 50 MB of Python, NumPy and OpenCV a process stays below 512 MiB."""
+MAX_PARTS = 1_000_000
+"""Most chunks or segments that are walked, some two seconds of work. Empty ones could fill a file for minutes."""
+
 
 class Format(enum.Enum):
     """The formats that are taken; the value is the name for messages."""
@@ -37,6 +43,7 @@ class Header:
         cmyk: the values are amounts of ink.
         orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
         frames: pictures in the file: pages, animation frames, concatenated images.
+        buffer_bytes: what the decoder keeps beside the file and twice the pixels, at most.
     """
 
     format: Format
@@ -49,11 +56,17 @@ class Header:
     cmyk: bool = False
     orientation: int = 1
     frames: int = 1
+    buffer_bytes: int = 0
 
     @property
     def pixels(self) -> int:
         """Width times height."""
         return self.width_px * self.height_px
+
+    @property
+    def decoded_bytes(self) -> int:
+        """The bytes of the decoded pixels, without alpha."""
+        return self.pixels * self.channels * (2 if self.bit_depth > 8 else 1)
 
 
 def truncated(name: str, kind: Format, where: str) -> ImageUnreadableError:
@@ -71,6 +84,11 @@ def damaged(name: str, kind: Format, found: str) -> ImageUnreadableError:
         f"{name}: found a damaged {kind.value} file ({found}), expected a sound one. Copy or export it again.",
         code="image_damaged",
     )
+
+
+def too_many_parts(name: str, kind: Format) -> ImageUnreadableError:
+    """The file is cut into more parts than any writer makes."""
+    return damaged(name, kind, f"it has more than {MAX_PARTS} parts")
 
 
 def not_taken(name: str, found: str, remedy: str, code: str = "image_format") -> ImageUnsupportedError:

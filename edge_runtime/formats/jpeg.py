@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_runtime.formats.directory import exif_orientation
-from edge_runtime.formats.header import Format, Header, damaged, not_taken, truncated
+from edge_runtime.formats.header import MAX_PARTS, Format, Header, damaged, not_taken, too_many_parts, truncated
+from edge_runtime.formats.scans import MAX_SCANS, coefficient_bytes, incomplete
 
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
-_HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive
+_PROGRESSIVE = 0xC2
+_HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})  # baseline, extended, progressive
 _OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
 
 # Inside a scan, FF 00 is a stuffed FF and FF D0..D7 are restarts; any other FF xx ends the scan.
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_FILL = re.compile(rb"\xff*(?=\xff)")  # FF bytes that may pad a marker (T.81, B.1.1.2)
 
 
 @dataclass
@@ -28,7 +31,8 @@ class _Findings:
 
     frame: bytes = b""
     orientation: int = 1
-    scans: int = 0
+    progressive: bool = False
+    scans: list[bytes] = field(default_factory=list)
     multi_picture: bool = False
     end: int = 0
 
@@ -46,9 +50,13 @@ def inspect(data: bytes, name: str) -> Header:
 
 def _walk(data: bytes, name: str) -> Iterator[tuple[int, bytes, int]]:
     """Yield marker, payload and end offset of each segment up to EOI, scans skipped."""
-    at, marker = 2, 0
+    at, marker, count = 2, 0, 0
     while marker != _EOI:
-        match = _MARKER.search(data, at) if marker == _SOS else _MARKER.match(data, _past_fill(data, at))
+        count += 1
+        if count > MAX_PARTS:
+            raise too_many_parts(name, Format.JPEG)
+        fill = _FILL.match(data, at)
+        match = _MARKER.search(data, at) if marker == _SOS else _MARKER.match(data, fill.end() if fill else at)
         if match is None:
             if at + 2 <= len(data) and marker != _SOS:
                 raise damaged(name, Format.JPEG, f"no marker stands at byte {at}")
@@ -66,13 +74,6 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[int, bytes, int]]:
         at += length
 
 
-def _past_fill(data: bytes, at: int) -> int:
-    """Skip the FF bytes that may pad a marker (T.81, B.1.1.2)."""
-    while data[at : at + 2] == b"\xff\xff":
-        at += 1
-    return at
-
-
 def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
     if marker in _OTHER_FRAMES:
         variant = f"a JPEG of frame type {marker - 0xC0} (lossless, hierarchical or arithmetic coding)"
@@ -80,16 +81,20 @@ def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
     if marker in _HUFFMAN_FRAMES:
         if found.frame:
             raise damaged(name, Format.JPEG, "it has two frame headers")
-        found.frame = payload
+        found.frame, found.progressive = payload, marker == _PROGRESSIVE
     elif marker == _SOS:
         if not found.frame:
             raise damaged(name, Format.JPEG, "a scan precedes the frame header")
-        found.scans += 1
+        found.scans.append(payload)
+        if len(found.scans) > MAX_SCANS:
+            raise not_taken(name, f"a JPEG of more than {MAX_SCANS} scans", "about ten; save it as PNG")
     elif marker == _APP1 and payload.startswith(b"Exif\0\0"):
         try:
-            found.orientation = exif_orientation(payload)
+            orientation = exif_orientation(payload)
         except ValueError as error:
             raise damaged(name, Format.JPEG, str(error)) from None
+        if found.orientation == 1:  # of two EXIF blocks, readers obey one or the other
+            found.orientation = orientation
     elif marker == _APP2 and payload.startswith(b"MPF\0"):
         found.multi_picture = True
 
@@ -99,6 +104,13 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
     if not (width and height) or components not in (1, 3, 4) or len(found.frame) != 6 + 3 * components:
         declared = f"{width}x{height}, {components} components"
         raise damaged(name, Format.JPEG, f"its frame header declares {declared}")
+    try:
+        if incomplete(found.frame, found.scans, found.progressive):
+            raise damaged(name, Format.JPEG, "its scans leave out a part of the picture")
+    except ValueError as error:
+        raise damaged(name, Format.JPEG, str(error)) from None
+    # A picture in several scans is joined in memory before any pixel of it is known.
+    joined = coefficient_bytes(found.frame, width * height) if found.progressive or len(found.scans) > 1 else 0
     # In a multi-picture file (CIPA DC-007) the first picture is the photograph and the others are its
     # previews and gain maps; without that mark, a second picture is one of a sequence.
     another = data.startswith(b"\xff\xd8\xff", found.end) and not found.multi_picture
@@ -111,4 +123,5 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
         cmyk=components == 4,
         orientation=found.orientation,
         frames=2 if another else 1,
+        buffer_bytes=max(0, joined - width * height * components),  # OpenCV's copy of the pixels comes later
     )

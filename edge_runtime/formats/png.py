@@ -7,10 +7,13 @@ import zlib
 from collections.abc import Iterator
 
 from edge_runtime.formats.directory import exif_orientation
-from edge_runtime.formats.header import Format, Header, damaged, truncated
+from edge_runtime.formats.header import MAX_PARTS, MAX_PIXELS, Format, Header, damaged, too_many_parts, truncated
 
 _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
+_MAX_RATIO, _FREE_BYTES, _INPUT_BYTES, _OUTPUT_BYTES = 1032, 10**9, 1 << 16, 1 << 20
+"""Most that Deflate shrinks by; what libpng may inflate unchecked, a few seconds; pieces of constant memory."""
+_READ = frozenset({b"IHDR", b"eXIf", b"tRNS", b"acTL"})
 _DEPTHS = {
     _GREY: (1, 2, 4, 8, 16),
     _RGB: (8, 16),
@@ -23,23 +26,32 @@ _DEPTHS = {
 def inspect(data: bytes, name: str) -> Header:
     """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
     chunks: dict[bytes, bytes] = {}
-    order: list[bytes] = []
+    pieces: list[memoryview] = []
     for kind, payload in _walk(data, name):
-        order.append(kind)
-        if kind != b"IDAT":  # the bulk; its CRC is verified and its bytes are not kept
-            chunks.setdefault(kind, payload)
-    if order[0] != b"IHDR" or order.count(b"IHDR") != 1 or len(chunks[b"IHDR"]) != 13:
-        raise damaged(name, Format.PNG, "its first chunk is no single IHDR of 13 bytes")
-    if b"IDAT" not in order:
+        if (kind == b"IHDR") is bool(chunks) or kind in chunks:
+            raise damaged(name, Format.PNG, f"chunk {kind!r} stands twice or before IHDR")
+        if kind == b"IDAT":
+            pieces.append(payload)
+        elif kind in _READ:
+            chunks[kind] = bytes(payload)
+    if len(chunks[b"IHDR"]) != 13:
+        raise damaged(name, Format.PNG, "its IHDR chunk has no 13 bytes")
+    if not pieces:
         raise damaged(name, Format.PNG, "it has no IDAT chunk")
-    return _header(chunks, name)
+    header = _header(chunks, name)
+    if header.pixels <= MAX_PIXELS and sum(map(len, pieces)) * _MAX_RATIO > _FREE_BYTES:
+        _refuse_surplus(pieces, 2 * header.decoded_bytes + _OUTPUT_BYTES, name)
+    return header
 
 
-def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
+def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
     """Yield type and payload of each chunk up to IEND, which must end the file."""
     view = memoryview(data)
-    at, kind = _SIGNATURE_BYTES, b""
+    at, kind, count = _SIGNATURE_BYTES, b"", 0
     while kind != b"IEND":
+        count += 1
+        if count > MAX_PARTS:
+            raise too_many_parts(name, Format.PNG)
         if at >= len(data):
             raise truncated(name, Format.PNG, f"{len(data)} bytes without an IEND chunk")
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -48,10 +60,26 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
             raise truncated(name, Format.PNG, f"chunk {kind!r} needs {end + 4} bytes of {len(data)}")
         if struct.unpack_from(">I", data, end)[0] != zlib.crc32(view[at + 4 : end]):
             raise damaged(name, Format.PNG, f"the CRC of chunk {kind!r} at byte {at} does not match")
-        yield kind, b"" if kind == b"IDAT" else data[at + 8 : end]
+        yield kind, view[at + 8 : end]
         at = end + 4
     if at != len(data):
         raise damaged(name, Format.PNG, f"{len(data) - at} bytes follow its end")
+
+
+def _refuse_surplus(pieces: list[memoryview], limit: int, name: str) -> None:
+    """Libpng inflates what follows the last row to its end, be it terabytes, and drops it."""
+    stream, length = zlib.decompressobj(), 0
+    blocks = (piece[at : at + _INPUT_BYTES] for piece in pieces for at in range(0, len(piece), _INPUT_BYTES))
+    for block in blocks:
+        rest: bytes | memoryview = block
+        while rest and not stream.eof:
+            try:
+                length += len(stream.decompress(rest, _OUTPUT_BYTES))
+            except zlib.error:
+                return  # the decoder will say so
+            if length > limit:
+                raise damaged(name, Format.PNG, "it inflates to far more than its rows")
+            rest = stream.unconsumed_tail
 
 
 def _header(chunks: dict[bytes, bytes], name: str) -> Header:
@@ -71,10 +99,6 @@ def _header(chunks: dict[bytes, bytes], name: str) -> Header:
         palette=colour == _PALETTE,
         alpha=colour in (_GREY_ALPHA, _RGB_ALPHA) or b"tRNS" in chunks,
         orientation=orientation,
-        frames=_frames(chunks.get(b"acTL")),
+        # For any animation: even one frame may differ from the picture for other viewers.
+        frames=2 if b"acTL" in chunks else 1,
     )
-
-
-def _frames(control: bytes | None) -> int:
-    """At least 2 for any animation: even one frame may differ from the picture for other viewers."""
-    return 1 if control is None else max(2, *struct.unpack_from(">I", control))

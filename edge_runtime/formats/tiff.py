@@ -32,7 +32,7 @@ def inspect(data: bytes, name: str) -> Header:
     try:
         (offset,) = struct.unpack_from(f"{byte_order(data)}I", data, 4)
         page = read_directory(data, offset, _WANTED)
-        frames = _count_pages(data, offset)
+        frames = _count_pages(data, offset, page.next_offset)
     except ValueError as error:
         raise damaged(name, Format.TIFF, str(error)) from None
     header = _header(page, frames, name)
@@ -43,14 +43,14 @@ def inspect(data: bytes, name: str) -> Header:
     return header
 
 
-def _count_pages(data: bytes, offset: int) -> int:
-    seen: set[int] = set()
-    while offset:
-        if offset in seen:
-            raise ValueError("its directories form a loop")
-        seen.add(offset)
-        offset = read_directory(data, offset, frozenset()).next_offset
-    return len(seen)
+def _count_pages(data: bytes, offset: int, following: int) -> int:
+    """1, or 2 for any more: directories can overlap in so many ways that following them all could take hours."""
+    if not following:
+        return 1
+    if following == offset:
+        raise ValueError("its directories form a loop")
+    read_directory(data, following, frozenset())
+    return 2
 
 
 def _header(page: Directory, frames: int, name: str) -> Header:
@@ -74,6 +74,8 @@ def _header(page: Directory, frames: int, name: str) -> Header:
         cmyk=photometric == _CMYK,
         orientation=page.first(_ORIENTATION, 1),
         frames=frames,
+        # libtiff and OpenCV each hold one strip.
+        buffer_bytes=2 * _row_bytes(width, bits[0], samples) * min(height, _rows_per_strip(page, height)),
     )
 
 
@@ -99,10 +101,13 @@ def _refuse_variants(page: Directory, name: str) -> None:
 def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> None:
     """Each strip must lie inside the file and hold the bytes of its rows."""
     offsets, counts = page.tags.get(_STRIP_OFFSETS, ()), page.tags.get(_STRIP_BYTES, ())
+    strips = ceil(header.height_px / _rows_per_strip(page, header.height_px))
+    if not len(offsets) == len(counts) == strips:
+        raise damaged(name, Format.TIFF, f"found {len(offsets)} strips, expected {strips}")
     sizes = _decoded_bytes(page, header)
-    if not len(offsets) == len(counts) == len(sizes):
-        raise damaged(name, Format.TIFF, f"found {len(offsets)} strips, expected {len(sizes)}")
     deflated = page.first(_COMPRESSION, _UNCOMPRESSED) in _DEFLATE
+    if deflated and sum(counts) > len(data):  # inflating the same bytes again for every strip could take hours
+        raise damaged(name, Format.TIFF, f"its strips have {sum(counts)} bytes in a file of {len(data)}")
     for offset, count, size in zip(offsets, counts, sizes, strict=True):
         if offset + count > len(data):
             raise truncated(name, Format.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
@@ -114,9 +119,17 @@ def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> No
 
 def _decoded_bytes(page: Directory, header: Header) -> list[int]:
     """The bytes of each strip once decoded; the last one may have fewer rows."""
-    row_bytes = ceil(header.width_px * header.bit_depth * page.first(_SAMPLES, 1) / 8)
-    rows = max(1, page.first(_ROWS_PER_STRIP, header.height_px))
+    row_bytes = _row_bytes(header.width_px, header.bit_depth, page.first(_SAMPLES, 1))
+    rows = _rows_per_strip(page, header.height_px)
     return [row_bytes * min(rows, header.height_px - top) for top in range(0, header.height_px, rows)]
+
+
+def _row_bytes(width_px: int, bits: int, samples: int) -> int:
+    return ceil(width_px * bits * samples / 8)
+
+
+def _rows_per_strip(page: Directory, height_px: int) -> int:
+    return max(1, page.first(_ROWS_PER_STRIP, height_px))
 
 
 def _inflates_to(block: bytes, size: int) -> bool:

@@ -6,11 +6,12 @@ import struct
 from collections.abc import Iterator
 
 from edge_runtime.formats.directory import exif_orientation
-from edge_runtime.formats.header import Format, Header, damaged, not_taken, truncated
+from edge_runtime.formats.header import MAX_PARTS, Format, Header, damaged, not_taken, too_many_parts, truncated
 
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of the VP8X chunk
 _KEY_FRAME_START = b"\x9d\x01\x2a"
 _LOSSLESS_SIGNATURE = 0x2F
+_READ = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"EXIF"})
 
 
 def inspect(data: bytes, name: str) -> Header:
@@ -25,14 +26,18 @@ def inspect(data: bytes, name: str) -> Header:
     chunks: dict[bytes, bytes] = {}
     animation_frames = 0
     for kind, payload in _walk(data, name):
-        chunks.setdefault(kind, payload)
+        if kind in _READ:
+            chunks.setdefault(kind, payload)
         animation_frames += kind == b"ANMF"
     return _header(chunks, animation_frames, name)
 
 
 def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
+    at, count = 12, 0
     while at < len(data):
+        count += 1
+        if count > MAX_PARTS:
+            raise too_many_parts(name, Format.WEBP)
         kind, length = struct.unpack_from("<4sI", data, at)
         if at + 8 + length > len(data):
             raise truncated(name, Format.WEBP, f"chunk {kind!r} at byte {at} needs {length} bytes")

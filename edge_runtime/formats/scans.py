@@ -1,0 +1,64 @@
+"""Whether a JPEG's scans together hold the whole picture (ITU-T T.81, sections B.2.3 and G.1.1).
+
+A progressive JPEG holds its picture in some ten scans, from coarse to fine. One that was cut between two scans and
+closed again is decoded without a complaint, as a blurred picture, or a grey one for a colour original.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_SCANS = 100
+"""Most scans of one picture. Encoders write about ten; each costs the decoder a walk over all of its pixels, so that
+a file of some kilobytes could keep it busy for hours."""
+
+_ALL = (1 << 64) - 1  # one bit for each of a block's 64 coefficients
+_COEFFICIENT_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Component:
+    """One colour component of a frame: its number, and its samples relative to other components."""
+
+    number: int
+    horizontal: int
+    vertical: int
+
+
+def components(frame: bytes) -> tuple[Component, ...]:
+    """The components of a frame header whose length has been checked."""
+    rows = (frame[at : at + 2] for at in range(6, len(frame), 3))
+    return tuple(Component(number, factors >> 4, factors & 15) for number, factors in rows)
+
+
+def incomplete(frame: bytes, scans: list[bytes], progressive: bool) -> bool:
+    """Whether a component's coefficient, or its last bit, stands in none of the scans.
+
+    Args:
+        frame: payload of the frame header.
+        scans: payloads of the scan headers.
+        progressive: a scan may hold a band of the coefficients, less their last bits.
+
+    Raises:
+        ValueError: a scan header contradicts itself.
+    """
+    left = {component.number: _ALL for component in components(frame)}
+    for scan in scans:
+        if not scan or len(scan) != 4 + 2 * scan[0]:
+            raise ValueError(f"a scan header has {len(scan)} bytes")
+        first, last, last_bit = scan[-3], scan[-2], scan[-1] & 15
+        if progressive and not first <= last <= 63:
+            raise ValueError(f"a scan holds the coefficients {first}..{last}")
+        held = (1 << last + 1) - (1 << first) if progressive else _ALL
+        for number in scan[1:-3:2]:
+            if last_bit == 0 or not progressive:
+                left[number] = left.get(number, 0) & ~held
+    return any(left.values())
+
+
+def coefficient_bytes(frame: bytes, pixels: int) -> int:
+    """What the decoder keeps of a picture whose scans it has to join: every coefficient, about."""
+    found = components(frame)
+    widest = max(component.horizontal for component in found) * max(component.vertical for component in found)
+    samples = sum(component.horizontal * component.vertical for component in found)
+    return _COEFFICIENT_BYTES * pixels * samples // max(1, widest)
