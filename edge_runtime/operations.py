@@ -76,7 +76,7 @@ def _window(step: Window) -> Operation:
     # a table of all levels: the same numbers as float64 arithmetic on every pixel, in half the memory
     levels = np.arange(1 << 16, dtype=np.float64)
     table = np.clip(np.rint((levels - step.low) * (255.0 / (step.high - step.low))), 0, 255).astype(np.uint8)
-    return lambda pixels, name: np.take(table, pixels)
+    return lambda pixels, name: np.asarray(table[pixels])
 
 
 def _resize(step: Resize) -> Operation:
