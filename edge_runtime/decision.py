@@ -145,7 +145,7 @@ def decisions(logits: npt.ArrayLike, spec: ModelSpec) -> list[Decision]:
     """Return the decision for each row of logits."""
     score = positive_scores(logits, spec)
     confidence = scores_of(logits, spec).max(axis=1)
-    return [_decide(float(s), float(c), spec.policy)[0] for s, c in zip(score, confidence, strict=True)]
+    return [decide_by(float(s), float(c), spec.policy)[0] for s, c in zip(score, confidence, strict=True)]
 
 
 def decide(logits: npt.ArrayLike, spec: ModelSpec, *, rerun: bool = False) -> Verdict:
@@ -158,7 +158,7 @@ def decide(logits: npt.ArrayLike, spec: ModelSpec, *, rerun: bool = False) -> Ve
     scores = scores_of(row, spec)[0]
     score = float(positive_scores(row, spec)[0])
     confidence = float(scores.max())
-    decision, reason = _decide(score, confidence, spec.policy)
+    decision, reason = decide_by(score, confidence, spec.policy)
     wanted = {Decision.POSITIVE: (True,), Decision.NEGATIVE: (False,), Decision.REFER: (True, False)}[decision]
     side = [i for i, label in enumerate(spec.labels) if (label in spec.positive) in wanted]
     return Verdict(
@@ -215,7 +215,8 @@ def _decide_case(answered: int, positive: int, rule: CaseRule) -> tuple[Decision
     return Decision.NEGATIVE, CaseReason.TOO_FEW_POSITIVE
 
 
-def _decide(score: float, confidence: float, policy: DecisionPolicy) -> tuple[Decision, Reason]:
+def decide_by(score: float, confidence: float, policy: DecisionPolicy) -> tuple[Decision, Reason]:
+    """Apply cut-off and floor to one picture's positive score and confidence, both 0..1."""
     if confidence < policy.confidence_floor:
         return Decision.REFER, Reason.LOW_CONFIDENCE
     if score >= policy.cutoff:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision import Decision, Reason, Verdict, _decide, positive_scores, scores_of
+from edge_runtime.decision import Decision, Reason, Verdict, decide_by, positive_scores, scores_of
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 
 Floats = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ class Judge:
         """Return what :func:`edge_runtime.decision.decide` returns; logits are those of one picture (outputs,)."""
         scores, score = self._scores(np.asarray(logits, dtype=np.float64))
         confidence = max(scores)
-        decision, reason = _decide(score, confidence, self._policy)
+        decision, reason = decide_by(score, confidence, self._policy)
         return Verdict(
             label=self._spec.labels[max(self._side[decision], key=scores.__getitem__)],
             scores=dict(zip(self._spec.labels, scores, strict=True)),
