@@ -2,12 +2,14 @@
 
 lint, types and tests run in the environment that nox itself is in (the extra ``dev``), activated or not.
 A device session builds the wheel, installs it into an empty environment with one interpreter, and runs
-``tests/device`` there: TensorFlow is not importable in it.
+``tests/device`` there: TensorFlow is not importable in it. The emulated sessions do so on Arm processors that are not
+here; they take several minutes each, so plain ``nox`` leaves them out.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +24,7 @@ INTERPRETERS = {
     "onnxruntime": "[onnx]",
     "tflite": "[tflite]",
 }
+LACKING = 77  # what tests.device.emulated exits with where qemu or Debian's packages cannot be had
 
 
 @nox.session(venv_backend="none")
@@ -43,6 +46,14 @@ def tests(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "pytest", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """The fuzz, long: ``nox -s fuzz -- 50000`` draws as many examples for each of its tests."""
+    count = session.posargs[0] if session.posargs else "20000"
+    environment = {**os.environ, "EDGE_FUZZ_EXAMPLES": count}
+    session.run(sys.executable, "-m", "pytest", "-q", "tests/edge_runtime/test_fuzz.py", env=environment)
+
+
 @nox.session(venv_backend="venv")
 @nox.parametrize("interpreter", list(INTERPRETERS))
 def device(session: nox.Session, interpreter: str) -> None:
@@ -55,6 +66,18 @@ def device(session: nox.Session, interpreter: str) -> None:
 def boards(session: nox.Session, interpreter: str) -> None:
     """The same on every Python that devices have; missing ones are skipped."""
     _device(session, interpreter)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+def emulated(session: nox.Session, cpu: str) -> None:
+    """The wheel on 64-bit Arm under qemu: a Raspberry Pi 4's processor, and a 5's."""
+    command = [sys.executable, "-m", "tests.device.emulated", "--cpu", cpu, *session.posargs]
+    status = subprocess.run(command, check=False).returncode
+    if status == LACKING:
+        session.skip("qemu, Debian's Python for arm64 or a tool that fetches them cannot be had; named above")
+    if status != 0:
+        session.error(f"a check failed on {cpu}; named above")
 
 
 def _device(session: nox.Session, interpreter: str) -> None:

@@ -46,11 +46,12 @@ def failures(certificate: Certificate) -> set[tuple[str, str, str | None]]:
 
 
 def test_where_the_bundle_was_made_every_step_is_the_same(golden_source: Path) -> None:
-    certificate = run_selftest(find(golden_source))
+    source = find(golden_source)
+    certificate = run_selftest(source)
     assert certificate.passed
     assert [(c.step.value, c.differing, c.difference, c.picture) for c in certificate.checks if c.differing] == []
     ran = {(c.step.value, c.subject, c.runtime) for c in certificate.checks}
-    files = {(f"model.{p.value}.{f.value}", f) for p in Precision for f in Format}
+    files = {(entry.name, entry.format) for entry in source.manifest.files if entry.format is not None}
     on = {Format.TFLITE: "litert", Format.ONNX: "onnxruntime"}
     assert ran >= {("tensor", "pictures", None)} | {("logits", name, on[form]) for name, form in files}
     assert ran >= {("decision", "pictures", runtime) for runtime in on.values()}
@@ -271,10 +272,12 @@ def test_an_interpreter_that_does_not_start_fails_and_the_others_are_tested(
         return open_model(model, runtime)
 
     monkeypatch.setattr(replay, "open_model", refuse)
-    certificate = run_selftest(find(golden_source))
+    source = find(golden_source)
+    certificate = run_selftest(source)
     assert failures(certificate) == {("logits", "model files", "onnxruntime")}
     assert certificate.failed()[0].problem == "onnxruntime refuses this model: made up."
-    assert sum(check.runtime == "litert" for check in certificate.checks) == 3
+    files = sum(entry.format is Format.TFLITE for entry in source.manifest.files)
+    assert sum(check.runtime == "litert" for check in certificate.checks) == files + 1  # and the decisions
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (8, 5, 3), (50, 50, 3), (128, 128, 1), (224, 224, 3), (256, 256, 3)])
