@@ -56,8 +56,13 @@ def test_the_same_folder_zipped_is_the_same_bundle(compression: int, bundle_copy
         assert packed.content(entry) == (bundle_copy / entry.name).read_bytes()
 
 
-@pytest.mark.parametrize("form", Format)
-@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize(
+    "form, precision",
+    [
+        *((form, precision) for form in Format for precision in (Precision.INT8, Precision.FLOAT32)),
+        (Format.TFLITE, Precision.FLOAT16),
+    ],
+)
 def test_a_single_model_file_is_a_bundle_of_its_own(form: Format, precision: Precision, phantom_bundle: Path) -> None:
     path = phantom_bundle / f"model.{precision.value}.{form.value}"
     single = find(path)
@@ -251,7 +256,7 @@ def test_a_zip_that_holds_a_name_twice_or_a_path_is_refused(tmp_path: Path) -> N
             find(path).verify()
 
 
-FLIPS = 150
+FLIPS = 60
 """Bits that are flipped in each file, at places drawn with a fixed seed."""
 
 
@@ -350,12 +355,12 @@ def test_a_zip_damaged_anywhere_is_never_another_error(compression: int, bundle_
     path = zipped(bundle_copy, compression)
     sound = path.read_bytes()
     central = sound.index(b"PK\x01\x02")
-    for place in (*range(0, central, central // 500), *range(40), *range(central, len(sound), 3)):
+    for place in (*range(0, central, central // 100), *range(40), *range(central, len(sound), 7)):
         damaged = bytearray(sound)
         damaged[place] ^= 0x01 if place % 2 else 0x80
         path.write_bytes(damaged)
         everything_read(path)
-    for size in range(0, len(sound), len(sound) // 200):
+    for size in range(0, len(sound), len(sound) // 50):
         path.write_bytes(sound[:size])
         everything_read(path)
 

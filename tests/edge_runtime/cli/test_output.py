@@ -301,7 +301,7 @@ def test_a_second_signal_ends_it_at_once(
         time.sleep(10)
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(Predictor, "predict_all", lambda *_: iter([impatient()]))
+    monkeypatch.setattr(Predictor, "predict_all", lambda *_, **__: iter([impatient()]))
     result = edge_predict("--model", phantom_bundle, *phantom_patches[:3], "--output", place)
     assert result.exit_code == 130
     assert "interrupted" in result.stderr

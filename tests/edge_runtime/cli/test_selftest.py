@@ -36,7 +36,7 @@ def test_a_test_that_passes_prints_a_line_a_step_and_file(edge_bundle: Any, gold
     assert (result.exit_code, result.stderr) == (0, "")
     heads = [line.split()[0] for line in result.stdout.splitlines()]
     assert heads[:4] == ["bundle", "machine", "software", "tensor"]
-    assert (heads.count("logits"), heads.count("decision"), heads[-1]) == (4, 2, "result")
+    assert (heads.count("logits"), heads.count("decision"), heads[-1]) == (5, 2, "result")
     for file in ("model.int8.tflite on litert", "model.float32.onnx on onnxruntime"):
         (line,) = [line for line in result.stdout.splitlines() if file in line]
         assert " same (" in line
