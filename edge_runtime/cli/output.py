@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -23,7 +25,16 @@ def say(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        _discard()
         raise OutputError(
             f"stdout: could not be written ({error.strerror}); the last line may be torn. Make room and start again; "
             "with --output FILE nothing is lost and --resume goes on."
         ) from None
+
+
+def _discard() -> None:
+    """Lead stdout to nowhere: what is still buffered would fail once more at exit, and change the status."""
+    with suppress(OSError):  # stdout may be no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -249,7 +249,11 @@ def test_a_really_full_disk_too(start: Start, folder: Callable[[int], Path], tmp
         assert len(lines(disk / "results.jsonl")) > len(kept)
 
 
-def test_stdout_on_a_full_disk_leaves_with_5(phantom_bundle: Path, phantom_patches: list[Path]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_stdout_on_a_full_disk_leaves_with_5(
+    unbuffered: str, phantom_bundle: Path, phantom_patches: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "wb") as full:
         command = [*COMMAND, str(phantom_bundle), "--json", *map(str, phantom_patches[:3])]
         done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
