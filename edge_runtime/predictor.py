@@ -25,7 +25,7 @@ from edge_runtime.preprocessing import Preparation
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
-    from edge_runtime.slide import SlidePrediction
+    from edge_runtime.tiles.slide import SlidePrediction
 
 DEFAULT_MODEL = "idc-patch"
 
@@ -138,7 +138,7 @@ class Predictor:
             UsageError: ``stride_px`` or ``workers`` is less than 1.
             BackendError: as :meth:`predict`.
         """
-        from edge_runtime.tiles import answer_tiles  # here: most pictures are no slides
+        from edge_runtime.tiles.answers import answer_tiles  # here: most pictures are no slides
 
         start = perf_counter()
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)

@@ -17,10 +17,10 @@ from edge_runtime.cli.output import say
 from edge_runtime.decision import Decision
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import read
-from edge_runtime.overlay import overlay_png
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
-from edge_runtime.slide import SlidePrediction
+from edge_runtime.tiles.overlay import overlay_png
+from edge_runtime.tiles.slide import SlidePrediction
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from edge_runtime.decision import Decision, Reason, decide_case
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.imaging import read
 from edge_runtime.manifest import Precision
-from edge_runtime.overlay import draw, overlay_png
 from edge_runtime.predictor import Predictor
-from edge_runtime.slide import NO_RULE, SlidePrediction
 from edge_runtime.spec import CaseRule
 from edge_runtime.steps import ColourOrder, MinMax, Resize
-from edge_runtime.tiles import BATCH, grid_of
+from edge_runtime.tiles.answers import BATCH, grid_of
+from edge_runtime.tiles.overlay import draw, overlay_png
+from edge_runtime.tiles.slide import NO_RULE, SlidePrediction
 
 ROWS, COLUMNS, SIDE = 5, 9, 50
 assert ROWS * COLUMNS > BATCH

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from edge_runtime.decision import Decision
 from edge_runtime.errors import EdgeError
 from edge_runtime.imaging import Picture
-from edge_runtime.slide import SlidePrediction
 from edge_runtime.steps import ColourOrder
+from edge_runtime.tiles.slide import SlidePrediction
 
 Pixels = npt.NDArray[np.uint8]
 

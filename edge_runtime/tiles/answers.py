@@ -22,8 +22,8 @@ from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, ImageSizeError, UsageError
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Timing
-from edge_runtime.slide import Grid, SlidePrediction, Tile, TileFailure
 from edge_runtime.spec import ModelSpec
+from edge_runtime.tiles.slide import Grid, SlidePrediction, Tile, TileFailure
 
 BATCH = 32
 """Tiles that a worker takes at a time: some 19 MB for a network of 224×224×3."""
