@@ -77,7 +77,7 @@ def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:
 
 
 def _quantise(values: npt.NDArray[np.float32], detail: dict[str, Any]) -> npt.NDArray[Any]:
-    """Return ``round(x / scale) + zero point`` (ties to even, as ONNX QuantizeLinear), saturated to int8."""
+    """Return ``round(x / scale) + zero point`` (ties to even, as ONNX QuantizeLinear), saturated to the input's integers."""
     if detail["dtype"] is np.float32:
         return values
     scale, zero_point = detail["quantization"]
@@ -96,10 +96,12 @@ def _dequantise(values: npt.NDArray[Any], detail: dict[str, Any]) -> npt.NDArray
 
 
 def _logit_of_level(detail: dict[str, Any]) -> npt.NDArray[np.float32] | None:
-    """Return what each of the output's 256 levels stands for, by level (-1 is the last); None for a float output."""
+    """Return what each level of the output stands for, by level (-1 is the last); None for a float output."""
     if detail["dtype"] is np.float32:
         return None
-    return _dequantise(np.arange(256, dtype=np.uint8).view(detail["dtype"]), detail)
+    bits = np.iinfo(detail["dtype"]).bits  # 8, or 16 where activations are wide
+    levels = np.arange(1 << bits, dtype=f"uint{bits}").view(detail["dtype"])
+    return _dequantise(levels, detail)
 
 
 def _interpreter_class(runtime: Runtime) -> Any:
