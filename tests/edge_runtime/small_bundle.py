@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def _field(number: int, data: bytes) -> bytes:
     while size > 127:
         length, size = length + bytes([size & 127 | 128]), size >> 7
     return bytes([number << 3 | 2]) + length + bytes([size]) + data
+
+
+def zipped(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Write a folder's files into a zip beside it."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    return path
