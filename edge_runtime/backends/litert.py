@@ -77,7 +77,7 @@ def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:
 
 
 def _quantise(values: npt.NDArray[np.float32], detail: dict[str, Any]) -> npt.NDArray[Any]:
-    """Return ``round(x / scale) + zero point`` (ties to even, as ONNX QuantizeLinear), saturated to the input's integers."""
+    """Return ``round(x / scale) + zero point`` (ties to even, as ONNX QuantizeLinear), saturated."""
     if detail["dtype"] is np.float32:
         return values
     scale, zero_point = detail["quantization"]
