@@ -175,6 +175,10 @@ class Labelled:
     calibration_error: float
     coverage: tuple[Coverage, ...]
 
+    def auroc_change(self, other: Labelled) -> float | None:
+        """Return this AUROC less another's; None where either is."""
+        return None if self.auroc is None or other.auroc is None else self.auroc - other.auroc
+
 
 @dataclass(frozen=True)
 class Attempt:

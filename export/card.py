@@ -5,7 +5,7 @@ Sections after Mitchell et al. 2019, Model Cards for Model Reporting (FAT* 2019)
 
 from __future__ import annotations
 
-from edge_runtime.manifest import Evaluation, Figure, Labelled, Manifest, TrainingRecord
+from edge_runtime.manifest import KERAS, Evaluation, Figure, Labelled, Manifest, TrainingRecord
 from edge_runtime.records import canonical_json
 from training.evaluation.evaluation import GAIN
 
@@ -57,7 +57,7 @@ def _data(record: TrainingRecord) -> str:
 
 
 def _claims(manifest: Manifest) -> str:
-    record, test = manifest.training, _of(manifest, "keras", "test")
+    record, test = manifest.training, _of(manifest, KERAS, "test")
     if record is None or not record.claims or test is None:
         return "## Published claim\n\nNone."
     measured = {figure.name: figure for figure in test.figures}
@@ -100,7 +100,7 @@ def _coverage_rows(figures: dict[str, Figure]) -> list[str]:
 
 
 def _against_baseline(manifest: Manifest) -> str:
-    network, baseline = _of(manifest, "keras", "test"), _baseline(manifest)
+    network, baseline = _of(manifest, KERAS, "test"), _baseline(manifest)
     if network is None or baseline is None:
         return ""
     ours, theirs = network.figure("balanced accuracy"), baseline.figure("balanced accuracy")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_runtime.bundle import find
 from edge_runtime.errors import EdgeError
-from edge_runtime.manifest import FileEntry, Manifest, Parity, Precision
+from edge_runtime.manifest import KERAS, FileEntry, Manifest, Parity, Precision
 from edge_runtime.records import from_json
 from edge_runtime.selftest.certificate import Certificate, Step
 from export.errors import ExportError
@@ -98,8 +98,7 @@ def cells(bundle: Path, other_python: Path | None) -> tuple[Cell, ...]:
 
 def _cell(manifest: Manifest, entry: FileEntry, float32: int, row: Parity) -> Cell:
     ways = [attempt.how for attempt in manifest.attempts if attempt.file == entry.name and attempt.passed]
-    areas = {labelled.subject: labelled.auroc for labelled in manifest.labelled}
-    ours, keras = areas.get(entry.name), areas.get("keras")
+    rows = {labelled.subject: labelled for labelled in manifest.labelled}
     return Cell(
         network=manifest.spec.name,
         file=entry.name,
@@ -113,7 +112,7 @@ def _cell(manifest: Manifest, entry: FileEntry, float32: int, row: Parity) -> Ce
         flips=row.flips,
         flips_guarded=row.flips_guarded,
         reruns=row.reruns,
-        auroc_change=None if ours is None or keras is None else ours - keras,
+        auroc_change=rows[entry.name].auroc_change(rows[KERAS]) if rows else None,
     )
 
 

@@ -92,9 +92,8 @@ def _labelled(rows: tuple[Labelled, ...]) -> list[str]:
 
 
 def _change(row: Labelled, keras: Labelled) -> list[Cell]:
-    area: list[Cell] = [None, None]
-    if row.auroc is not None and keras.auroc is not None:
-        area = [f"{row.auroc:.4f}", f"{row.auroc - keras.auroc:+.4f}"]
+    change = row.auroc_change(keras)
+    area: list[Cell] = [None, None] if change is None else [f"{row.auroc:.4f}", f"{change:+.4f}"]
     return [*area, f"{row.calibration_error:.4f}", f"{row.calibration_error - keras.calibration_error:+.4f}"]
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
 from edge_runtime.batches import in_order
-from edge_runtime.decision import Decision, Reason, decide_case, decisions, positive_scores, scores_of
+from edge_runtime.decision import Reason, decide_by, decide_case, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, ImageSizeError, UsageError
 from edge_runtime.imaging import Picture
@@ -27,12 +27,6 @@ from edge_runtime.tiles.slide import Grid, SlidePrediction, Tile, TileFailure
 
 BATCH = 32
 """Tiles that a worker takes at a time: some 19 MB for a network of 224×224×3."""
-
-_REASON = {
-    Decision.POSITIVE: Reason.ABOVE_CUTOFF,
-    Decision.NEGATIVE: Reason.BELOW_CUTOFF,
-    Decision.REFER: Reason.LOW_CONFIDENCE,
-}
 
 
 def grid_of(picture: Picture, spec: ModelSpec, stride_px: int | None = None) -> Grid:
@@ -129,9 +123,8 @@ def _judge(answers: Sequence[_Batch], spec: ModelSpec, grid: Grid) -> tuple[tupl
     score, confidence = positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)
     cells[numbers] = score
     rerun = np.concatenate([answer.rerun for answer in answers]).tolist()
-    rows = zip(numbers, score.tolist(), confidence.tolist(), decisions(logits, spec), rerun, strict=True)
-    tiles = tuple(
-        Tile(*grid.place(number), s, c, decision, Reason.PRECISION_RERUN if again else _REASON[decision])
-        for number, s, c, decision, again in rows
-    )
-    return tiles, cells.reshape(grid.rows, grid.columns)
+    tiles = []
+    for number, s, c, again in zip(numbers, score.tolist(), confidence.tolist(), rerun, strict=True):
+        decision, reason = decide_by(s, c, spec.policy)
+        tiles.append(Tile(*grid.place(number), s, c, decision, Reason.PRECISION_RERUN if again else reason))
+    return tuple(tiles), cells.reshape(grid.rows, grid.columns)

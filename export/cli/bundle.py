@@ -68,7 +68,7 @@ def _bound(manifest: Manifest) -> str:
 
 def _of_labels(row: Labelled, keras: Labelled) -> str:
     figures = f"  {row.subject:22} calibration error {row.calibration_error:.4f}"
-    if row.auroc is None or keras.auroc is None:
+    change = row.auroc_change(keras)
+    if change is None:
         return figures
-    change = "" if row is keras else f" ({row.auroc - keras.auroc:+.5f})"
-    return f"{figures}, AUROC {row.auroc:.5f}{change}"
+    return f"{figures}, AUROC {row.auroc:.5f}" + ("" if row is keras else f" ({change:+.5f})")

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from edge_runtime.decision import Decision, decisions, positive_scores, scores_of
-from edge_runtime.manifest import Evaluation, Figure
+from edge_runtime.manifest import KERAS, Evaluation, Figure
 from edge_runtime.spec import ModelSpec
 from training.tensors import Tensors
 
@@ -44,7 +44,7 @@ def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, pa
         *_labels(tensors.labels, scores.argmax(axis=1), len(spec.labels), tensors.groups),
     ]
     table = confusion_matrix(tensors.labels, scores.argmax(axis=1), labels=range(len(spec.labels)))
-    return _evaluation(part, "keras", tensors, truth, figures, table)
+    return _evaluation(part, KERAS, tensors, truth, figures, table)
 
 
 def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
