@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,38 @@ class Sgd:
 
 
 @dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, ICLR).
+
+    Attributes:
+        weight_decay: share of each weight that one step at rate 1 takes away.
+        average: momentum of the moving average of the weights (Polyak & Juditsky 1992) that replaces them when the fit
+            ends; None keeps them as they are.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    average: float | None = None
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """The rate rises in equal steps over ``warm_up`` epochs, then falls to nought along half a cosine.
+
+    Loshchilov & Hutter 2017, SGDR (ICLR), without restarts.
+    """
+
+    warm_up: int = 1
+
+    def rate(self, highest: float, epoch: int, epochs: int) -> float:
+        """Return the rate of ``epoch``, counted from 0, of ``epochs``."""
+        if epoch < self.warm_up:
+            return highest * (epoch + 1) / (self.warm_up + 1)
+        done = (epoch - self.warm_up) / max(1, epochs - self.warm_up)
+        return highest * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
 class Plateau:
     """Multiply the rate by ``factor`` when the validation loss has not improved for ``patience`` epochs."""
 
@@ -73,13 +106,14 @@ class TrainingPlan:
         patient_cap: most pictures of one patient that are fitted on, drawn at random, so that no single
             slide outweighs the other patients; figures are measured on all pictures.
         balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
+        weigh_labels: keep them all, but let every label weigh as much in the loss.
         stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
         keep_best: end with the weights of the best validation loss instead of the last.
     """
 
     epochs: int
     batch: int
-    optimiser: Adam | Sgd
+    optimiser: Adam | AdamW | Sgd
     loss: Loss
     seed: int
     balance: bool = False
@@ -87,6 +121,8 @@ class TrainingPlan:
     stop_patience: int | None = None
     keep_best: bool = False
     plateau: Plateau | None = None
+    cosine: Cosine | None = None
+    weigh_labels: bool = False
 
 
 @dataclass(frozen=True)

@@ -124,3 +124,9 @@ def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDAr
     rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     kept = [rng.choice(found, min(most, len(found)), replace=False) for found in rows]
     return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def label_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return a weight for each row, float32 N of mean 1, by which every label that occurs weighs the same in total."""
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return (len(labels) / (len(counts) * counts))[which].astype(np.float32)

@@ -15,7 +15,7 @@ Images = npt.NDArray[np.float32]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """Shuffled batches of (images, targets); the same seed gives the same batches in every run.
+    """Shuffled batches of (images, targets), and weights if given; the same seed gives the same batches in every run.
 
     An epoch's order and augmentation depend on the seed and the epoch's number alone, not on the epochs before
     it: a fit that begins at ``epoch`` (counted from 0) sees what one that ran through would have seen. Fit with
@@ -31,11 +31,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         batch: int,
         seed: int,
         augmentation: Augmentation | None,
+        weights: npt.NDArray[np.float32] | None = None,
         epoch: int = 0,
     ) -> None:
         super().__init__()
         self._images, self._targets, self._batch = images, targets, batch
-        self._augmentation, self._seed = augmentation, seed
+        self._augmentation, self._weights, self._seed = augmentation, weights, seed
         self.deal(epoch)
 
     def deal(self, epoch: int) -> None:
@@ -46,14 +47,15 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     def __len__(self) -> int:
         return math.ceil(len(self._images) / self._batch)
 
-    def __getitem__(self, index: int) -> tuple[Images, Images]:
-        """Return batch ``index`` of this epoch: float32 B×H×W×C and B×outputs."""
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return batch ``index`` of this epoch: float32 B×H×W×C, B×outputs, and B weights where there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
         images = self._images[rows]
         if self._augmentation is not None:
             rng = np.random.default_rng((self._seed, self._epoch, index))
             images = np.stack([self._augmentation.apply(image, rng) for image in images])
-        return images, self._targets[rows]
+        weights = () if self._weights is None else (self._weights[rows],)
+        return images, self._targets[rows], *weights
 
     def on_epoch_end(self) -> None:
         """Deal the next epoch."""

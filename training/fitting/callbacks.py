@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from training.whole_file import why_not_written
 Weights = list[npt.NDArray[np.float32]]
 
 
-def schedule(plan: TrainingPlan) -> list[keras.callbacks.Callback]:
-    """Return early stopping (which also keeps the best weights) and plateau, where the plan has them."""
+def schedule(plan: TrainingPlan, epochs: int) -> list[keras.callbacks.Callback]:
+    """Return early stopping (which also keeps the best weights), plateau and cosine, where the plan has them.
+
+    Args:
+        epochs: the length of this fit, over which a cosine falls.
+    """
     found: list[keras.callbacks.Callback] = []
     if plan.stop_patience is not None or plan.keep_best:
         patience = plan.epochs if plan.stop_patience is None else plan.stop_patience
@@ -32,6 +37,9 @@ def schedule(plan: TrainingPlan) -> list[keras.callbacks.Callback]:
                 "val_loss", factor=plan.plateau.factor, patience=plan.plateau.patience, min_lr=plan.plateau.min_rate
             )
         )
+    if plan.cosine is not None:
+        rate = partial(plan.cosine.rate, plan.optimiser.learning_rate, epochs=epochs)
+        found.append(keras.callbacks.LearningRateScheduler(lambda epoch, _: rate(epoch=epoch)))
     return found
 
 

@@ -21,7 +21,7 @@ from training.fitting.resume import fresh, resumed
 from training.keras_model import logits_model
 from training.recipe import Recipe, TrainingPlan
 from training.splits import Part, Split, select, split_by_group, usable
-from training.tensors import Tensors, balanced_index, capped_index, load_tensors, targets
+from training.tensors import Tensors, balanced_index, capped_index, label_weights, load_tensors, targets
 from training.whole_file import write_whole
 
 _LOG = logging.getLogger(__name__)
@@ -135,8 +135,9 @@ def train_network(
         batch=plan.batch,
         seed=plan.seed,
         augmentation=recipe.augmentation,
+        weights=label_weights(train.labels) if plan.weigh_labels else None,
     )
-    planned = schedule(plan)
+    planned = schedule(plan, epochs)
     replay = Replay(planned, start.done, start.best, plan.optimiser.learning_rate)
     progress = FitProgress(epochs, len(batches), [epoch["val_loss"] for epoch in start.done])
     save = [] if checkpoint is None or same is None else [SaveEpoch(checkpoint, same, planned)]

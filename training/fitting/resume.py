@@ -12,7 +12,7 @@ from training.fitting.callbacks import Weights
 from training.fitting.checkpoint import Checkpoint, check_same, set_random_state
 from training.fitting.fitted_on import FittedOn
 from training.fitting.history import Epoch, cut_history, read_history
-from training.recipe import Recipe, Sgd, TrainingPlan
+from training.recipe import Adam, Recipe, Sgd, TrainingPlan
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +64,10 @@ def resumed(checkpoint: Checkpoint, expected: FittedOn, history: Path, epochs: i
 
 
 def _optimiser(plan: TrainingPlan) -> keras.optimizers.Optimizer:
-    if isinstance(plan.optimiser, Sgd):
-        return keras.optimizers.SGD(plan.optimiser.learning_rate, clipvalue=plan.optimiser.clip_value)
-    return keras.optimizers.Adam(plan.optimiser.learning_rate)
+    chosen = plan.optimiser
+    if isinstance(chosen, Sgd):
+        return keras.optimizers.SGD(chosen.learning_rate, clipvalue=chosen.clip_value)
+    if isinstance(chosen, Adam):
+        return keras.optimizers.Adam(chosen.learning_rate)
+    average = {} if chosen.average is None else {"use_ema": True, "ema_momentum": chosen.average}
+    return keras.optimizers.AdamW(chosen.learning_rate, weight_decay=chosen.weight_decay, **average)

@@ -1,19 +1,23 @@
-"""The recipes, by name: one published system, or phantom, a file."""
+"""The recipes, by name: one published system, or model of this project's own, a file."""
 
 from __future__ import annotations
 
 from training.errors import RecipeError
 from training.recipe import Recipe
+from training.recipes.busi_compact import BUSI_COMPACT, BUSI_NANO
 from training.recipes.busi_densenet121 import BUSI_DENSENET121
 from training.recipes.density_malignancy_cnn import DENSITY_MALIGNANCY_CNN
 from training.recipes.density_malignancy_six import SIX
 from training.recipes.idc_patch import IDC_PATCH
+from training.recipes.idc_patch_compact import IDC_PATCH_COMPACT
 from training.recipes.mias_abnormality import MIAS_ABNORMALITY
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
+PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121)
+"""The five systems, as coded; the others are this project's own."""
+
 RECIPES: dict[str, Recipe] = {
-    recipe.spec.name: recipe
-    for recipe in (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121, PHANTOM_PATCH)
+    recipe.spec.name: recipe for recipe in (*PUBLISHED, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, PHANTOM_PATCH)
 }
 
 

@@ -17,6 +17,14 @@ from training.splits import SplitPlan
 if TYPE_CHECKING:
     import keras
 
+SOURCE = DataSource(
+    title="BUSI, Dataset of Breast Ultrasound Images",
+    citation="Al-Dhabyani et al. 2020, Data in Brief 28:104863, doi 10.1016/j.dib.2019.104863",
+    licence="CC BY 4.0",
+    research_only=False,
+    load=busi.load,
+)
+
 
 def network(weights: str | None = None) -> keras.Model:
     """Build the published network: 68,750,339 trainable and 7,037,504 frozen parameters, input 256×256×3."""
@@ -50,13 +58,7 @@ BUSI_DENSENET121 = Recipe(
         policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
         min_side_px=64,
     ),
-    source=DataSource(
-        title="BUSI, Dataset of Breast Ultrasound Images",
-        citation="Al-Dhabyani et al. 2020, Data in Brief 28:104863, doi 10.1016/j.dib.2019.104863",
-        licence="CC BY 4.0",
-        research_only=False,
-        load=busi.load,
-    ),
+    source=SOURCE,
     network=network,
     plan=TrainingPlan(epochs=10, batch=16, optimiser=Adam(0.001), loss=Loss.CATEGORICAL, seed=5, keep_best=True),
     split=SplitPlan(validation=0.15, test=0.2, seed=5),

@@ -26,7 +26,7 @@ from training.errors import ArtifactError
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.fit import fit, train_network
 from training.fitting.progress import FitProgress
-from training.recipe import Adam, Plateau, Recipe, Sgd
+from training.recipe import Adam, AdamW, Cosine, Plateau, Recipe, Sgd
 from training.recipes import find_recipe
 from training.splits import Part, select, split_by_group
 from training.tensors import Tensors, load_tensors
@@ -121,6 +121,18 @@ def _assert_same_weights(found: keras.Model, expected: keras.Model) -> None:
             "last epoch kept, the other optimiser",
         ),
         (replace(RESTLESS.plan, stop_patience=2), "stopped early"),
+        (
+            replace(
+                RESTLESS.plan,
+                keep_best=False,
+                stop_patience=None,
+                plateau=None,
+                cosine=Cosine(),
+                optimiser=AdamW(0.02, weight_decay=0.1, average=0.9),
+                weigh_labels=True,
+            ),
+            "a cosine, averaged weights, weighed labels",
+        ),
     ],
 )
 def test_an_interrupted_fit_goes_on_to_the_history_and_the_weights_of_one_that_ran_through(

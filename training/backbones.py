@@ -1,0 +1,77 @@
+"""ImageNet backbones cut short and fitted with a small head: what the compact models start from.
+
+MobileNet (Howard et al. 2017, arXiv:1704.04861) has convolution → BatchNorm → ReLU6 throughout, the order that int8
+folds without loss. Its first layers know edges and textures, which ultrasound, mammograms and stained tissue have too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+ALPHA = 0.75
+"""Width of the MobileNet used here: 24 channels after the first convolution, 768 after the last."""
+
+MOMENTUM = 0.9
+"""Of BatchNorm's moving averages: those of ImageNet are forgotten within a hundred steps."""
+
+
+@dataclass(frozen=True)
+class MobileNet:
+    """A MobileNet of width :data:`ALPHA`, cut after its last tap.
+
+    Attributes:
+        side_px: height and width of the input.
+        channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of those of R, G and B,
+            which is the same network on grey pictures.
+        taps: numbers of the blocks (1..13) whose pooled features reach the head, in rising order.
+        frozen: only the head is fitted, on features that BatchNorm brings to one scale: for sets so small that the
+            backbone would learn them by heart.
+    """
+
+    side_px: int
+    channels: int
+    taps: tuple[int, ...]
+    frozen: bool = False
+
+    def build(self, weights: str | None, *, outputs: int, dropout: float, activation: str) -> keras.Model:
+        """Return taps → global average → Dropout → Dense ``logits`` → ``scores``.
+
+        Args:
+            weights: a path to Keras' MobileNet weights without top, ``imagenet`` (Keras downloads them), or None.
+            activation: of the scores, ``sigmoid`` or ``softmax``.
+        """
+        import keras  # here, so that listing recipes does not start a training framework
+        from keras import layers
+
+        backbone = self._backbone(weights)
+        features = [layers.GlobalAveragePooling2D()(backbone.get_layer(_tap(tap)).output) for tap in self.taps]
+        x = layers.Concatenate()(features) if len(features) > 1 else features[0]
+        if self.frozen:
+            backbone.trainable = False
+            x = layers.BatchNormalization(momentum=MOMENTUM, center=False, scale=False)(x)
+        logits = layers.Dense(outputs, name="logits")(layers.Dropout(dropout)(x))
+        return keras.Model(backbone.input, layers.Activation(activation, name="scores")(logits), name="mobilenet")
+
+    def _backbone(self, weights: str | None) -> keras.Model:
+        import keras
+
+        network = keras.applications.MobileNet
+        shape = (self.side_px, self.side_px, self.channels)
+        backbone = network(input_shape=shape, alpha=ALPHA, include_top=False, weights=None)
+        if weights is not None:
+            colour = network(input_shape=(224, 224, 3), alpha=ALPHA, include_top=False, weights=weights)
+            first, *rest = colour.get_weights()
+            backbone.set_weights([first if self.channels == 3 else first.sum(axis=2, keepdims=True), *rest])
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = MOMENTUM
+        return backbone
+
+
+def _tap(block: int) -> str:
+    """Return the name of the last layer of a block."""
+    return f"conv_pw_{block}_relu"

@@ -1,0 +1,101 @@
+"""Changes of light, stain and noise that leave a picture's label as it is, one modality a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Images = npt.NDArray[np.float32]
+
+_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], dtype=np.float32)
+"""Absorption of haematoxylin, eosin and DAB in R, G, B (Ruifrok & Johnston 2001, Anal Quant Cytol Histol 23:291)."""
+_UNMIX = np.linalg.inv(_STAINS).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class StainJitter:
+    """Stain an H&E picture a little more, less and otherwise (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
+
+    Attributes:
+        share: each stain's amount is multiplied by 1 ± up to this share, and a tenth of it added or taken away.
+    """
+
+    share: float
+
+    def apply(self, image: Images, rng: np.random.Generator) -> Images:
+        """Return an H×W×3 picture, RGB in 0..1, stained anew."""
+        density = -np.log((image * 255.0 + 1.0) / 256.0)
+        amounts = density @ _UNMIX
+        factor = rng.uniform(1.0 - self.share, 1.0 + self.share, 3).astype(np.float32)
+        shift = rng.uniform(-self.share / 10.0, self.share / 10.0, 3).astype(np.float32)
+        stained = np.exp(-((amounts * factor + shift) @ _STAINS)) * 256.0 - 1.0
+        return np.clip(stained / 255.0, 0.0, 1.0).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class GainAndSpeckle:
+    """Turn an ultrasound scanner's knobs, and multiply by noise as coherent echoes do.
+
+    Speckle: Burckhardt 1978, IEEE Trans Sonics Ultrason 25:1.
+
+    Attributes:
+        gain: brightness is multiplied by 1 ± up to this share.
+        gamma: its exponent is 2 to the power of ± up to this number (dynamic range).
+        speckle: standard deviation of the factor, 1 on average, that every pixel gets.
+    """
+
+    gain: float
+    gamma: float
+    speckle: float = 0.0
+
+    def apply(self, image: Images, rng: np.random.Generator) -> Images:
+        """Return an H×W×C picture in 0..1, all channels changed alike."""
+        exponent = np.float32(2.0 ** rng.uniform(-self.gamma, self.gamma))
+        factor = np.float32(rng.uniform(1.0 - self.gain, 1.0 + self.gain))
+        changed = np.power(image, exponent) * factor
+        if self.speckle:
+            changed *= 1.0 + self.speckle * rng.standard_normal((*image.shape[:2], 1), dtype=np.float32)
+        return np.clip(changed, 0.0, 1.0).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class Callipers:
+    """Draw measuring crosses with a dotted line between them, as sonographers leave them in stored pictures.
+
+    They mark what somebody measured, so a network would learn them instead of the lesion. Drawn on pictures of every
+    label alike, they say nothing.
+
+    Attributes:
+        share: probability that a picture gets one or two pairs.
+    """
+
+    share: float
+
+    def apply(self, image: Images, rng: np.random.Generator) -> Images:
+        """Return an H×W×C picture in 0..1, drawn on in white."""
+        if rng.random() >= self.share:
+            return image
+        drawn = np.ascontiguousarray(image)
+        if drawn is image:
+            drawn = image.copy()
+        sides = np.array(image.shape[1::-1])
+        for _ in range(int(rng.integers(1, 3))):
+            start = rng.uniform(0.1, 0.9, 2)
+            end = np.clip(start + rng.uniform(-0.35, 0.35, 2), 0.03, 0.97)
+            self._pair(drawn, start * sides, end * sides)
+        return drawn
+
+    @staticmethod
+    def _pair(drawn: Images, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> None:
+        white, arm = (1.0,) * drawn.shape[2], max(3, drawn.shape[1] // 28)
+        for x, y in (start, end):
+            cv2.drawMarker(drawn, (int(x), int(y)), white, cv2.MARKER_CROSS, arm)
+        dots = max(2, int(np.hypot(*(end - start)) / 3.0))
+        for x, y in np.linspace(start, end, dots):
+            drawn[int(y), int(x)] = 1.0
+
+
+Photometric = StainJitter | GainAndSpeckle | Callipers

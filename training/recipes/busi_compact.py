@@ -1,0 +1,96 @@
+"""Benign, malignant or normal in breast ultrasound: a fine-tuned MobileNet, and a small network from scratch.
+
+Both see the whole picture in grey, stretched to a square. Callipers that sonographers left in the pictures mark what
+somebody measured; they are drawn onto training pictures of every label, so that nothing can be learnt from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Scale
+from training.augmentation import Augmentation
+from training.backbones import MobileNet
+from training.recipes.shrinking import halved
+from training.datasets import busi
+from training.photometric import Callipers, GainAndSpeckle
+from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.recipes.busi_densenet121 import SOURCE
+from training.splits import SplitPlan
+
+if TYPE_CHECKING:
+    import keras
+
+BACKBONE = MobileNet(side_px=160, channels=1, taps=(5, 11))
+NANO_SIDE_PX = 96
+
+
+def compact(weights: str | None = None) -> keras.Model:
+    """Build the MobileNet cut after its eleventh block: input 160×160×1 in -1..1, softmax of three."""
+    return BACKBONE.build(weights, outputs=len(busi.LABELS), dropout=0.3, activation="softmax")
+
+
+def nano(weights: str | None = None) -> keras.Model:
+    """Build six 3×3 convolutions, each with BatchNorm and ReLU: input 96×96×1 in -1..1, softmax of three."""
+    import keras  # here, so that listing recipes does not start a training framework
+    from keras import layers
+
+    inputs = keras.Input((NANO_SIDE_PX, NANO_SIDE_PX, 1), name="image")
+    x = inputs
+    for filters, pooled in ((24, False), (32, True), (48, True), (64, True), (96, False), (96, False)):
+        x = layers.Conv2D(filters, 3, strides=2 if x is inputs else 1, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        x = layers.MaxPooling2D(2)(x) if pooled else x
+    x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
+    logits = layers.Dense(len(busi.LABELS), name="logits")(x)
+    return keras.Model(inputs, layers.Softmax(name="scores")(logits), name="busi_nano")
+
+
+def _recipe(
+    name: str, network: Callable[[str | None], keras.Model], side_px: int, *, epochs: int, rate: float, seed: int
+) -> Recipe:
+    return Recipe(
+        spec=ModelSpec(
+            name=name,
+            version="1.0.0",
+            summary="Breast ultrasound picture: benign, malignant or normal.",
+            steps=(
+                Colour(ColourOrder.GREY),
+                *halved(side_px),
+                Scale(divisor=127.5, offset=-1.0),
+            ),
+            labels=busi.LABELS,
+            positive=("malignant",),
+            head=Head.SOFTMAX,
+            policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
+            min_side_px=NANO_SIDE_PX,
+        ),
+        source=SOURCE,
+        network=network,
+        plan=TrainingPlan(
+            epochs=epochs,
+            batch=32,
+            optimiser=AdamW(rate, weight_decay=0.01, average=0.98),
+            loss=Loss.CATEGORICAL,
+            seed=seed,
+            cosine=Cosine(),
+            weigh_labels=True,
+        ),
+        split=SplitPlan(validation=0.2, test=0.2, seed=5),
+        transfer=network is compact,
+        augmentation=Augmentation(
+            flips=True,
+            quarter_turns=False,
+            rotation_deg=10.0,
+            zoom=0.12,
+            shift=0.06,
+            photometric=(GainAndSpeckle(gain=0.2, gamma=0.4, speckle=0.1), Callipers(0.4)),
+            black=-1.0,
+        ),
+    )
+
+
+BUSI_COMPACT = _recipe("busi-compact", compact, BACKBONE.side_px, epochs=20, rate=1e-3, seed=7)
+BUSI_NANO = _recipe("busi-nano", nano, NANO_SIDE_PX, epochs=60, rate=2e-3, seed=8)

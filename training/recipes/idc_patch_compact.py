@@ -1,0 +1,62 @@
+"""Invasive ductal carcinoma in H&E patches of 50×50 px, small enough for every device; this project's own network.
+
+RGB as published, no sharpening: the first half of an ImageNet MobileNet, fine-tuned on stained tissue, with the
+pooled features of three depths (colour, texture, nuclei) before one sigmoid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
+from training.augmentation import Augmentation
+from training.backbones import MobileNet
+from training.datasets import idc
+from training.photometric import StainJitter
+from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.recipes.idc_patch import SOURCE
+from training.splits import SplitPlan
+
+if TYPE_CHECKING:
+    import keras
+
+BACKBONE = MobileNet(side_px=50, channels=3, taps=(3, 5, 6))
+
+
+def network(weights: str | None = None) -> keras.Model:
+    """Build the network: 156,913 parameters, input 50×50×3 in -1..1, one sigmoid output."""
+    return BACKBONE.build(weights, outputs=1, dropout=0.3, activation="sigmoid")
+
+
+IDC_PATCH_COMPACT = Recipe(
+    spec=ModelSpec(
+        name="idc-patch-compact",
+        version="1.0.0",
+        summary="H&E breast tissue patch, 50×50 px as published: is invasive ductal carcinoma in it?",
+        steps=(
+            Colour(ColourOrder.RGB),
+            Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8),
+            Scale(divisor=127.5, offset=-1.0),
+        ),
+        labels=idc.LABELS,
+        positive=("malignant",),
+        head=Head.SIGMOID,
+        policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
+    ),
+    source=SOURCE,
+    network=network,
+    plan=TrainingPlan(
+        epochs=24,
+        batch=64,
+        optimiser=AdamW(2e-3, weight_decay=0.05, average=0.995),
+        loss=Loss.BINARY,
+        seed=6,
+        cosine=Cosine(),
+        weigh_labels=True,
+    ),
+    split=SplitPlan(validation=0.15, test=0.25, seed=20161),
+    transfer=True,
+    augmentation=Augmentation(flips=True, quarter_turns=True, photometric=(StainJitter(0.25),), black=-1.0, white=1.0),
+    cases=True,
+)
