@@ -13,11 +13,11 @@ from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation
 from training.backbones import MobileNet
-from training.recipes.shrinking import halved
 from training.datasets import busi
 from training.photometric import Callipers, GainAndSpeckle
 from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
 from training.recipes.busi_densenet121 import SOURCE
+from training.recipes.shrinking import halved
 from training.splits import SplitPlan
 
 if TYPE_CHECKING:
