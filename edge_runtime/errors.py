@@ -81,8 +81,6 @@ class ImageSizeError(ImageError):
 class ImageRegionError(ImageError):
     """The marked region lies outside the picture, or too little or too much would be cut. ``code`` says which."""
 
-    default_code = "image_region"
-
 
 class UsageError(EdgeError):
     """An argument cannot be used."""

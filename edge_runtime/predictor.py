@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -102,10 +102,8 @@ class Predictor:
             RegionError: the model is asked about a region and none is given, or the other way round.
             BackendError: the network answered with no number, or the predictor was closed.
         """
-        start, wanted = perf_counter(), None if region is None else Region.of(region)
-        check_asked(wanted, self.spec.region)
-        picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
-        return self._answer(self._engine, picture, wanted, start)
+        wanted = None if region is None else Region.of(region)
+        return self._ask(self._engine, image, wanted, order, name)
 
     def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
@@ -123,10 +121,11 @@ class Predictor:
         if workers < 1:
             raise UsageError(f"found workers={workers}, expected 1 or more.")
         if workers == 1:
-            return (self._attempt(self._engine, image) for image in images)
+            return (self._attempt(self.predict, image) for image in images)
         from edge_runtime.batches import in_order  # here: one picture starts without thread pools
 
-        return in_order([partial(self._attempt, engine) for engine in self._engines(workers)], images)
+        asks = [partial(self._ask, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)]
+        return in_order([partial(self._attempt, ask) for ask in asks], images)
 
     def predict_tiles(
         self,
@@ -149,25 +148,30 @@ class Predictor:
             UsageError: ``stride_px`` or ``workers`` is less than 1, or the model is asked about regions.
             BackendError: as :meth:`predict`.
         """
+        from edge_runtime.batches import cores
         from edge_runtime.tiles.answers import answer_tiles  # here: most pictures are no slides
 
         start = perf_counter()
         check_asked(None, self.spec.region)
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
         decode_ms = _ms(start, perf_counter())
-        engines = self._engines(_cores() if workers is None else workers)
+        engines = self._engines(cores() if workers is None else workers)
         return answer_tiles(picture, self._plan, engines, self.runtime, stride_px=stride_px, decode_ms=decode_ms)
 
-    def _attempt(self, engine: Engine, item: Source | Marked) -> Prediction | Failure:
-        start = perf_counter()
+    @staticmethod
+    def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
         image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
-        check_asked(region, self.spec.region)
         try:
-            return self._answer(engine, read(image, min_side_px=self.spec.min_side_px), region, start)
+            return ask(image, region=region)
         except ImageError as error:
             return Failure(source_name(image), error, region)
 
-    def _answer(self, engine: Engine, picture: Picture, region: Region | None, start: float) -> Prediction:
+    def _ask(
+        self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
+    ) -> Prediction:
+        start = perf_counter()
+        check_asked(region, self.spec.region)
+        picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
         decoded = perf_counter()
         prepared = self._plan.preparation.levels(cut(picture, region, self.spec.region))
         ready = perf_counter()
@@ -238,11 +242,6 @@ class Predictor:
     ) -> None:
         """Release the interpreters."""
         self.close()
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ms(start: float, end: float) -> float:

@@ -170,29 +170,32 @@ def crop(picture: Picture, region: Region, rule: RegionCrop) -> Picture:
         A copy, n×n or n×n×3 of the picture's dtype and order, called ``<picture>@<region>``.
 
     Raises:
-        ImageRegionError: ``region_outside``, if the centre is no place in the picture; ``region_too_small``, if less
-            than 8 px across or down are in the picture; ``region_too_large``, if the side is over 8000 px.
+        ImageRegionError: ``image_region_outside``, if the centre is no place in the picture;
+            ``image_region_too_small``, if less than 8 px across or down are in the picture;
+            ``image_region_too_large``, if the side is over 8000 px.
     """
     height, width = picture.pixels.shape[:2]
     name = region_name(picture.name, region)
     if not (0 <= region.x <= width - 1 and 0 <= region.y <= height - 1):
         expected = f"a centre in the picture, x in 0..{width - 1} and y in 0..{height - 1}"
-        raise _error("outside", name, "a centre outside the picture", f"{expected} (y from the top). Correct it.")
+        raise _error(
+            "image_region_outside", name, "a centre outside the picture", f"{expected} (y from the top). Correct it."
+        )
     if not 2 * rule.half_px(region) <= MOST_PX:
         found = f"a square of {2 * rule.half_px(region):g} px a side"
-        raise _error("too_large", name, found, f"at most {MOST_PX} px. Mark less of the picture.")
+        raise _error("image_region_too_large", name, found, f"at most {MOST_PX} px. Mark less of the picture.")
     x, y, side = rule.square(region)
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
     if min(right - left, bottom - top) < LEAST_PX:
         found = f"{max(right - left, 0)}x{max(bottom - top, 0)} px of the picture around the region"
-        raise _error("too_small", name, found, f"{LEAST_PX} or more, both ways. Mark the whole finding.")
+        raise _error("image_region_too_small", name, found, f"{LEAST_PX} or more, both ways. Mark the whole finding.")
     pixels = np.zeros((side, side, *picture.pixels.shape[2:]), picture.pixels.dtype)
     pixels[top - y : bottom - y, left - x : right - x] = picture.pixels[top:bottom, left:right]
     return replace(picture, name=name, pixels=pixels)
 
 
-def _error(kind: str, name: str, found: str, expected: str) -> ImageRegionError:
-    return ImageRegionError(f"{name}: found {found}, expected {expected}", code=f"region_{kind}")
+def _error(code: str, name: str, found: str, expected: str) -> ImageRegionError:
+    return ImageRegionError(f"{name}: found {found}, expected {expected}", code=code)
 
 
 def region_name(name: str, region: Region | None) -> str:

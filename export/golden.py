@@ -18,8 +18,9 @@ from edge_runtime.bundle import Bundle, describe_files
 from edge_runtime.decision import Decision
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
+from edge_runtime.preprocessing import prepare
 from edge_runtime.region import LEAST_PX
-from edge_runtime.selftest.asked import golden_decision, golden_tensor
+from edge_runtime.selftest.asked import golden_decision, golden_picture
 from edge_runtime.selftest.golden import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Window
@@ -69,7 +70,7 @@ def golden_pictures(spec: ModelSpec) -> tuple[GoldenPicture, ...]:
 
 def golden_tensors(spec: ModelSpec) -> npt.NDArray[np.float32]:
     """Return the tensors of :func:`golden_pictures`, float32 N×H×W×C, whose Keras logits are to be computed."""
-    return np.stack([golden_tensor(p.png, p.name, spec) for p in golden_pictures(spec)])
+    return np.stack([prepare(golden_picture(p.png, p.name, spec), spec.steps) for p in golden_pictures(spec)])
 
 
 def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits) -> FileEntry:

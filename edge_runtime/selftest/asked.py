@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from edge_runtime.decision import Decision
 from edge_runtime.imaging import Picture, read
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing import prepare
 from edge_runtime.region import Region, cut
 from edge_runtime.spec import ModelSpec
 
@@ -28,10 +24,10 @@ def golden_region(picture: Picture, spec: ModelSpec) -> Region | None:
     return Region((width - 1) * 0.4, (height - 1) * 0.6, half / spec.region.margin)
 
 
-def golden_tensor(png: bytes, name: str, spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return the tensor of a golden picture's PNG file, float32 H×W×C."""
+def golden_picture(png: bytes, name: str, spec: ModelSpec) -> Picture:
+    """Return what the spec's steps see of a golden picture's PNG file."""
     picture = read(png, min_side_px=spec.min_side_px, name=name)
-    return prepare(cut(picture, golden_region(picture, spec), spec.region), spec.steps)
+    return cut(picture, golden_region(picture, spec), spec.region)
 
 
 def golden_decision(predictor: Predictor, png: bytes, name: str) -> Decision:

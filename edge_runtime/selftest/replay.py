@@ -18,7 +18,8 @@ from edge_runtime.decision import Decision
 from edge_runtime.errors import BackendError, BundleError
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
-from edge_runtime.selftest.asked import golden_decision, golden_tensor
+from edge_runtime.preprocessing import prepare
+from edge_runtime.selftest.asked import golden_decision, golden_picture
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import compare_decisions, compare_logits, compare_tensors, logit_tolerance
 from edge_runtime.selftest.golden import GOLDEN, Golden, Logits, from_npz, places
@@ -83,7 +84,7 @@ def load_golden(bundle: Bundle) -> Golden:
 def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
     """Return the golden pictures' tensors as computed here, float32 N×H×W×C."""
     pairs = zip(golden.names, golden.pictures, strict=True)
-    return np.stack([golden_tensor(data, name, spec) for name, data in pairs])
+    return np.stack([prepare(golden_picture(data, name, spec), spec.steps) for name, data in pairs])
 
 
 def _on_every_runtime(bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.float32]) -> Iterator[Check]:
