@@ -167,7 +167,9 @@ def test_a_name_says_its_region_exactly(x: float, y: float, radius: float, file:
 
 
 def test_equal_regions_have_one_name() -> None:
-    names = [region_name("f", r) for r in (Region(0, 1, 2), Region(-0.0, 1.0, np.float32(2)), Region.parse("0.0,1,2e0"))]
+    names = [
+        region_name("f", r) for r in (Region(0, 1, 2), Region(-0.0, 1.0, np.float32(2)), Region.parse("0.0,1,2e0"))
+    ]
     assert names == ["f@0,1,2"] * 3
 
 
