@@ -15,6 +15,7 @@ from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError
 from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import DEFAULT_MODEL, Predictor
+from edge_runtime.region import Marked, Region
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 
@@ -29,11 +30,13 @@ __all__ = [
     "EdgeError",
     "Failure",
     "ImageError",
+    "Marked",
     "ModelSpec",
     "Precision",
     "Prediction",
     "Predictor",
     "Reason",
+    "Region",
     "Runtime",
     "Timing",
     "UsageError",

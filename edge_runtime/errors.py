@@ -5,10 +5,12 @@
     │   ├── ImageNotFoundError
     │   ├── ImageUnreadableError                 empty, truncated, damaged, or no image at all
     │   ├── ImageUnsupportedError                readable, but not what the model was made for
-    │   └── ImageSizeError                       too small to mean anything, or too large to decode
+    │   ├── ImageSizeError                       too small to mean anything, or too large to decode
+    │   └── ImageRegionError                     the marked region is no place in this picture
     ├── UsageError                      exit 2   an argument cannot be used
     │   ├── ResultsError                         a results file cannot take these answers
-    │   └── KeyFileError                         a key file is missing, exists already, or holds no key of that kind
+    │   ├── KeyFileError                         a key file is missing, exists already, or holds no key of that kind
+    │   └── RegionError                          a region is no region, or the model is not asked in this way
     ├── BundleError                     exit 3   the model cannot be trusted
     │   ├── BundleNotFoundError
     │   ├── ManifestError                        bundle.json or an embedded spec is not understood
@@ -76,6 +78,10 @@ class ImageSizeError(ImageError):
     default_code = "image_size"
 
 
+class ImageRegionError(ImageError):
+    """The marked region lies outside the picture, or too little or too much would be cut. ``code`` says which."""
+
+
 class UsageError(EdgeError):
     """An argument cannot be used."""
 
@@ -93,6 +99,12 @@ class KeyFileError(UsageError):
     """A key file is missing, exists already, or does not hold the kind of key that is needed."""
 
     default_code = "key_file"
+
+
+class RegionError(UsageError):
+    """A region is none, is missing where the model needs it, or is given where it takes none; ``code`` says which."""
+
+    default_code = "region_invalid"
 
 
 class BundleError(EdgeError):

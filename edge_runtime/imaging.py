@@ -26,7 +26,7 @@ from edge_runtime.formats.acceptance import check, check_size
 from edge_runtime.formats.decoding import Pixels, decode
 from edge_runtime.steps import ColourOrder
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read", "source_name"]
 
 MAX_BYTES = MAX_PIXELS * 6 + 1_000_000
 """Largest file: MAX_PIXELS of uncompressed 16-bit colour, and a megabyte of headers and profiles."""
@@ -79,6 +79,13 @@ def read(
         path = os.fspath(source)
         return _from_bytes(_load(path, name or path), min_side_px, name or path)
     raise _array_error(name or "source", f"a {type(source).__name__}", "Pass a path, bytes or np.asarray(it)")
+
+
+def source_name(source: object) -> str:
+    """Return what :func:`read` calls a source without a name; also what is no picture at all has one."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return "array" if isinstance(source, np.ndarray) else "bytes" if isinstance(source, bytes) else "source"
 
 
 def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:

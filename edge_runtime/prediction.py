@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_runtime.decision import Verdict
 from edge_runtime.errors import EdgeError
+from edge_runtime.region import Region
 
 SCHEMA = "edge-predict/1"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
@@ -30,6 +31,7 @@ class Prediction:
         contract: SHA-256 of the preprocessing steps.
         backend: the interpreter that ran.
         precision: of the file that decided: ``int8`` or ``float32``.
+        region: what was asked about; None where the model answers about whole pictures.
     """
 
     image: str
@@ -42,6 +44,7 @@ class Prediction:
     backend: str
     precision: str
     ms: Timing
+    region: Region | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/json.md)."""
@@ -49,6 +52,7 @@ class Prediction:
         return {
             "schema": SCHEMA,
             "image": self.image,
+            **_asked(self.region),
             "model": self.model,
             "version": self.version,
             "label": verdict.label,
@@ -68,15 +72,22 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that got no answer, and why."""
+    """A picture that got no answer, and why; ``region`` as in :class:`Prediction`."""
 
     image: str
     error: EdgeError
+    region: Region | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/json.md)."""
         return {
             "schema": SCHEMA,
             "image": self.image,
+            **_asked(self.region),
             "error": {"code": self.error.code, "message": self.error.message},
         }
+
+
+def _asked(region: Region | None) -> dict[str, object]:
+    """Return the key of the region; none where none was asked about."""
+    return {} if region is None else {"region": region.to_dict()}

@@ -1,4 +1,4 @@
-"""The story of one picture: read → prepare → run → decide."""
+"""The story of one picture: read → (cut) → prepare → run → decide; a marked region is cut where the spec says how."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
 from edge_runtime.bundle import Bundle, find, key_in_force
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
-from edge_runtime.imaging import Picture, Source, read
+from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
 from edge_runtime.manifest import ROUNDED, Format, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.preprocessing import Preparation
+from edge_runtime.region import Marked, Region, check_asked, cut
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
@@ -81,41 +80,52 @@ class Predictor:
         found = find(model if isinstance(model, str) else Path(model), trusted_key=key_in_force(trusted_key))
         return cls(found, backend, precision, threads)
 
-    def predict(self, image: Source, *, order: ColourOrder = ColourOrder.RGB, name: str | None = None) -> Prediction:
-        """Answer one picture.
+    def predict(
+        self,
+        image: Source,
+        *,
+        region: Region | tuple[float, float, float] | None = None,
+        order: ColourOrder = ColourOrder.RGB,
+        name: str | None = None,
+    ) -> Prediction:
+        """Answer one picture, or about one region of it.
 
         Args:
             image: a path, an encoded file's bytes, or an array: uint8, H×W grey or H×W×3 colour.
+            region: what is asked about, for a model whose spec has a region rule: centre x and y from the upper left
+                pixel's centre, and radius, in pixels.
             order: channel order of an H×W×3 array; files know their own. OpenCV's arrays are BGR.
             name: what to call the picture in the answer and in errors.
 
         Raises:
-            ImageError: the picture is not what the model was made for; nothing was guessed.
+            ImageError: the picture, or its region, is not what the model was made for; nothing was guessed.
+            RegionError: the model is asked about a region and none is given, or the other way round.
             BackendError: the network answered with no number, or the predictor was closed.
         """
-        start = perf_counter()
-        picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
-        return self._answer(self._engine, picture, start)
+        wanted = None if region is None else Region.of(region)
+        return self._ask(self._engine, image, wanted, order, name)
 
-    def predict_all(self, images: Iterable[Source], *, workers: int = 1) -> Iterator[Prediction | Failure]:
+    def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
 
         Args:
+            images: pictures, or for a model that is asked about regions :class:`~edge_runtime.region.Marked` ones.
             workers: threads that read and answer, each with an interpreter of its own. One answers each picture
                 before it asks for the next; more ask for at most four pictures each in advance, however many there
                 are.
 
         Raises:
             UsageError: ``workers`` is less than 1.
-            BackendError: as :meth:`predict`; the workers have stopped by then.
+            RegionError, BackendError: as :meth:`predict`; the workers have stopped by then.
         """
         if workers < 1:
             raise UsageError(f"found workers={workers}, expected 1 or more.")
         if workers == 1:
-            return (self._caught(partial(self.predict, image), image) for image in images)
+            return (self._attempt(self.predict, image) for image in images)
         from edge_runtime.batches import in_order  # here: one picture starts without thread pools
 
-        return in_order([partial(self._attempt, engine) for engine in self._engines(workers)], images)
+        asks = [partial(self._ask, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)]
+        return in_order([partial(self._attempt, ask) for ask in asks], images)
 
     def predict_tiles(
         self,
@@ -135,31 +145,35 @@ class Predictor:
 
         Raises:
             ImageError: the picture cannot be read, or not one tile fits into it.
-            UsageError: ``stride_px`` or ``workers`` is less than 1.
+            UsageError: ``stride_px`` or ``workers`` is less than 1, or the model is asked about regions.
             BackendError: as :meth:`predict`.
         """
+        from edge_runtime.batches import cores
         from edge_runtime.tiles.answers import answer_tiles  # here: most pictures are no slides
 
         start = perf_counter()
+        check_asked(None, self.spec.region)
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
         decode_ms = _ms(start, perf_counter())
-        engines = self._engines(_cores() if workers is None else workers)
+        engines = self._engines(cores() if workers is None else workers)
         return answer_tiles(picture, self._plan, engines, self.runtime, stride_px=stride_px, decode_ms=decode_ms)
 
-    def _attempt(self, engine: Engine, image: Source) -> Prediction | Failure:
-        start = perf_counter()
-        return self._caught(lambda: self._answer(engine, read(image, min_side_px=self.spec.min_side_px), start), image)
-
     @staticmethod
-    def _caught(answer: Callable[[], Prediction], image: Source) -> Prediction | Failure:
+    def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
+        image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
         try:
-            return answer()
+            return ask(image, region=region)
         except ImageError as error:
-            return Failure(_name(image), error)
+            return Failure(source_name(image), error, region)
 
-    def _answer(self, engine: Engine, picture: Picture, start: float) -> Prediction:
+    def _ask(
+        self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
+    ) -> Prediction:
+        start = perf_counter()
+        check_asked(region, self.spec.region)
+        picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
         decoded = perf_counter()
-        prepared = self._plan.preparation.levels(picture)
+        prepared = self._plan.preparation.levels(cut(picture, region, self.spec.region))
         ready = perf_counter()
         verdict, precision = engine.answer(prepared)
         ran = perf_counter()
@@ -174,6 +188,7 @@ class Predictor:
             backend=self.runtime.value,
             precision=precision.value,
             ms=Timing(_ms(start, decoded), _ms(decoded, ready), _ms(ready, ran)),
+            region=region,
         )
 
     def _guard_band(self) -> float:
@@ -229,17 +244,5 @@ class Predictor:
         self.close()
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _ms(start: float, end: float) -> float:
     return round((end - start) * 1000.0, 3)
-
-
-def _name(image: Source) -> str:
-    """Return what :func:`edge_runtime.imaging.read` calls it; also what is no picture at all has a name."""
-    if isinstance(image, str | os.PathLike):
-        return os.fspath(image)
-    return "array" if isinstance(image, np.ndarray) else "bytes" if isinstance(image, bytes) else "source"

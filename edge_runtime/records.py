@@ -16,12 +16,18 @@ import math
 import reprlib
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from edge_runtime.errors import ManifestError
 
 Record = TypeVar("Record")
 _NONE = type(None)
+
+ABSENT: Mapping[str, bool] = {"absent": True}
+"""Metadata of a field that is left out of the text while it is None: records written before it was known keep their
+bytes. ``field(default=None, metadata=ABSENT)``."""
+
 _SHORT = reprlib.Repr()  # repr() itself fails on values nested as deep as the parser lets through
 _SHORT.maxstring = 60
 
@@ -30,7 +36,7 @@ def to_dict(record: Any) -> Any:
     """Return ``record`` as plain JSON values; enums become their values, tuples become lists."""
     if dataclasses.is_dataclass(record):
         kind = {"kind": record.KIND} if hasattr(record, "KIND") else {}
-        return kind | {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record)}
+        return kind | {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record) if _told(f, record)}
     if isinstance(record, enum.Enum):
         return record.value
     if isinstance(record, tuple | list):
@@ -38,6 +44,10 @@ def to_dict(record: Any) -> Any:
     if isinstance(record, dict):
         return {key: to_dict(value) for key, value in record.items()}
     return record
+
+
+def _told(field: dataclasses.Field[Any], record: Any) -> bool:
+    return not (field.metadata.get("absent") and getattr(record, field.name) is None)
 
 
 def canonical_json(record: Any) -> str:

@@ -2,7 +2,8 @@
 
 ``ModelSpec.steps`` in canonical JSON, hashed with SHA-256, is the *preprocessing contract*: two
 models with the same hash see the same tensor for the same picture. Nothing in a step is a library's
-default: colour order, size, interpolation, dtype, kernel and border are all written out.
+default: colour order, size, interpolation, dtype, kernel and border are all written out. Where a model is asked about
+a marked region, ``region`` says what is cut out first; the steps see the cut as their picture.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge_runtime.records import canonical_json
+from edge_runtime.records import ABSENT, canonical_json
+from edge_runtime.region import RegionCrop
 from edge_runtime.steps import Colour, ColourOrder, Resize, Step, check_order
 
 
@@ -96,6 +98,7 @@ class ModelSpec:
         labels: one a score, in the order of the network's outputs.
         positive: the labels whose scores add up to the positive score.
         min_side_px: pictures with a shorter side are refused: stretching them would invent tissue.
+        region: how a marked region is cut out of the picture; None for a model that answers about whole pictures.
     """
 
     name: str
@@ -108,6 +111,7 @@ class ModelSpec:
     policy: DecisionPolicy
     min_side_px: int = 8
     tolerance: ParityTolerance = field(default_factory=ParityTolerance)
+    region: RegionCrop | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle import Bundle, describe_files
 from edge_runtime.decision import Decision
-from edge_runtime.imaging import read
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
+from edge_runtime.region import LEAST_PX
+from edge_runtime.selftest.asked import golden_decision, golden_picture
 from edge_runtime.selftest.golden import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Window
@@ -46,7 +47,7 @@ class GoldenPicture:
 
 def golden_pictures(spec: ModelSpec) -> tuple[GoldenPicture, ...]:
     """Draw the pictures for a model; the same spec gives the same bytes under the same OpenCV."""
-    low = spec.min_side_px
+    low = spec.min_side_px if spec.region is None else max(spec.min_side_px, LEAST_PX)
     side = max(50, low)
     width, height = spec.size_px
     drawn: dict[str, Pixels] = {
@@ -69,9 +70,7 @@ def golden_pictures(spec: ModelSpec) -> tuple[GoldenPicture, ...]:
 
 def golden_tensors(spec: ModelSpec) -> npt.NDArray[np.float32]:
     """Return the tensors of :func:`golden_pictures`, float32 N×H×W×C, whose Keras logits are to be computed."""
-    return np.stack(
-        [prepare(read(p.png, min_side_px=spec.min_side_px, name=p.name), spec.steps) for p in golden_pictures(spec)]
-    )
+    return np.stack([prepare(golden_picture(p.png, p.name, spec), spec.steps) for p in golden_pictures(spec)])
 
 
 def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits) -> FileEntry:
@@ -126,7 +125,7 @@ def _decisions(
     names = frozenset(entry.name for entry in manifest.files)
     bundle = Bundle(str(folder), manifest, lambda name: (folder / name).read_bytes(), names)
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
-        return tuple(predictor.predict(p.png, name=p.name).verdict.decision for p in pictures)
+        return tuple(golden_decision(predictor, p.png, p.name) for p in pictures)
 
 
 def _phantom(index: int, width_px: int, height_px: int, *, malignant: bool) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """The pictures that int8 ranges are measured on, through the spec's own steps, in a pinned order.
 
 A calibration folder holds either pictures, or ``samples.csv`` with lines ``name,sha256`` that name files
-of a published data set, which then lies elsewhere.
+of a published data set, which then lies elsewhere. A name may end with ``@x,y,radius``: a region of that file, and the
+SHA-256 of the whole file.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.errors import ImageError
+from edge_runtime.errors import ImageError, RegionError
 from edge_runtime.folders import pictures_below
-from edge_runtime.imaging import read
+from edge_runtime.imaging import Picture, read
 from edge_runtime.preprocessing import prepare
+from edge_runtime.region import cut, split_name
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError
 
@@ -79,27 +81,37 @@ def prepare_all(
     """Prepare encoded pictures (name, bytes) to float32 N×H×W×C.
 
     Args:
+        blobs: name and bytes of a whole file; where the name ends with a region, that is cut out of it.
         role: what the pictures are for, one word for the message.
 
     Raises:
-        CalibrationError: the runtime refuses one; it is named.
+        CalibrationError: the runtime refuses one, or a name has a region and the spec no rule for it, or the other way
+            round; it is named.
     """
     try:
-        return np.stack(
-            [prepare(read(blob, min_side_px=spec.min_side_px, name=name), spec.steps) for name, blob in blobs]
-        )
+        return np.stack([prepare(_picture(name, blob, spec), spec.steps) for name, blob in blobs])
     except ImageError as error:
         raise CalibrationError(f"{role} picture refused: {error.message} Remove or replace it.") from None
+
+
+def _picture(name: str, blob: bytes, spec: ModelSpec) -> Picture:
+    file, region = split_name(name)
+    try:
+        return cut(read(blob, min_side_px=spec.min_side_px, name=file), region, spec.region)
+    except RegionError as error:
+        remedy = f"A list ({LIST}) names regions as file@x,y,radius."
+        raise CalibrationError(f"{name}: {error.message} {remedy}") from None
 
 
 def _listed(listed: Path, data: Path) -> list[tuple[str, bytes]]:
     """Read the named files and compare their SHA-256."""
     with listed.open(encoding="utf-8", newline="") as lines:
         rows = [(row.get("name") or "", row.get("sha256") or "") for row in csv.DictReader(lines)]
-    found = []
+    found, path, blob = [], Path(), b""
     for name, sha256 in rows:
-        path = _below(data, name)
-        blob = path.read_bytes()
+        wanted = _below(data, split_name(name)[0])
+        if wanted != path:  # regions of one file follow each other and share its bytes
+            path, blob = wanted, wanted.read_bytes()
         if hashlib.sha256(blob).hexdigest() != sha256:
             raise CalibrationError(f"{path}: not the file that {listed} names (SHA-256 differs). Unpack it again.")
         found.append((name, blob))

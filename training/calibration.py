@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample
+from training.pictures import Pictures
 from training.recipes import find_recipe
 from training.splits import Part, select
 from training.tensors import balanced_index
@@ -22,6 +22,8 @@ from training.tensors import balanced_index
 def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
     """Write ``name,sha256`` of about ``count`` training pictures, half of each label, spread over patients.
 
+    A region is named ``file@x,y,radius``; the SHA-256 is the whole file's.
+
     Returns:
         How many were written.
     """
@@ -29,7 +31,9 @@ def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
     spec = artifact.spec()
     dataset = find_recipe(spec.name).source.load(data)
     chosen = _choose(select(dataset.samples, artifact.split(), Part.TRAIN), count)
-    rows = [(s.name, hashlib.sha256(s.path.read_bytes()).hexdigest()) for s in chosen if _accepted(s, spec)]
+    pictures = Pictures(spec)
+    accepted = [sample for sample in chosen if _accepted(sample, pictures, spec)]
+    rows = [(sample.name, hashlib.sha256(sample.path.read_bytes()).hexdigest()) for sample in accepted]
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
@@ -45,9 +49,9 @@ def _choose(samples: tuple[Sample, ...], count: int) -> list[Sample]:
     return [samples[i] for i in rows[np.unique(places)]]
 
 
-def _accepted(sample: Sample, spec: ModelSpec) -> bool:
+def _accepted(sample: Sample, pictures: Pictures, spec: ModelSpec) -> bool:
     try:
-        prepare(read(sample.path, min_side_px=spec.min_side_px), spec.steps)
+        prepare(pictures.read(sample), spec.steps)
     except ImageError:
         return False
     return True

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import Picture, read
+from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder
 from training.augmentation import Augmentation
 from training.datasets import Dataset, Sample
 from training.errors import DatasetError
+from training.pictures import Pictures
 from training.recipe import Recipe
 from training.splits import Part, select, split_by_group
 
@@ -33,8 +34,8 @@ class Row:
 
     Attributes:
         label: of the spec's labels.
-        size_px: width and height of the picture as read.
-        picture: as read, uint8 H×W×3 RGB.
+        size_px: width and height of the picture as read (and cut, if a region of it is labelled).
+        picture: as read (and cut), uint8 H×W×3 RGB.
         tensors: uint8 H×W×3 RGB: the prepared tensor, then its augmented draws, all stretched alike.
     """
 
@@ -54,12 +55,13 @@ def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> 
     """
     train = select(dataset.samples, split_by_group(dataset.samples, recipe.split), Part.TRAIN)
     usable = [sample for sample in train if sample.name not in dataset.contradicted]
+    pictures = Pictures(recipe.spec)
     rows: list[Row] = []
     for sample in spread(usable, seed):
         if len(rows) == count:
             break
         try:
-            picture = read(sample.path, min_side_px=recipe.spec.min_side_px)
+            picture = pictures.read(sample)
             tensor = prepare(picture, recipe.spec.steps)
         except ImageError:
             continue

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import Head, ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError
+from training.pictures import Pictures
 
 _LOG = logging.getLogger(__name__)
 MOST_NAMED = 20
@@ -30,7 +30,7 @@ class Tensors:
         images: float32 N×H×W×C, after the spec's steps.
         labels: int64 N, index into the spec's labels.
         groups: N patient ids.
-        colour: float64 N×6, mean and standard deviation of R, G and B of the picture as read, 0..255.
+        colour: float64 N×6, mean and standard deviation of R, G and B of the picture as read (and cut), 0..255.
         samples: where each row came from.
         refused: one line for each picture that the runtime refuses; those have no row.
     """
@@ -50,19 +50,21 @@ class Tensors:
 
 
 def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, strict: bool = False) -> Tensors:
-    """Read and prepare ``samples``, skipping and naming what the runtime refuses.
+    """Read, cut and prepare ``samples``, skipping and naming what the runtime refuses.
 
     Args:
         label: what the samples are, for messages.
         strict: skip nothing.
 
     Raises:
-        DatasetError: nothing is left, or ``strict`` and a picture is refused.
+        DatasetError: nothing is left, ``strict`` and a picture is refused, or samples are regions and the spec has no
+            rule for them (or the other way round).
     """
     images, colour, kept, refused = [], [], [], []
+    pictures = Pictures(spec)
     for sample in tqdm(samples, desc=f"reading {label}", unit="image", disable=None, leave=False):
         try:
-            picture = read(sample.path, min_side_px=spec.min_side_px)
+            picture = pictures.read(sample)
             images.append(prepare(picture, spec.steps))
         except ImageError as error:
             refused.append(f"{sample.name}: {error.code}")

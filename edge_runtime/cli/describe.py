@@ -64,6 +64,8 @@ def _lines(manifest: Manifest) -> list[str]:
         "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
         "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),
     ]
+    if spec.region is not None:
+        lines.append(f"asked about  a marked region; cut {canonical_json(spec.region)}")
     if manifest.training is not None:
         research = "; RESEARCH USE ONLY" if manifest.training.research_only else ""
         lines += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ from edge_runtime.errors import ImageNotFoundError
 from edge_runtime.folders import PICTURE_SUFFIXES, folder_error, pictures_below
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
+from edge_runtime.region import Marked
 
 
 def pictures(images: Iterable[str]) -> Iterator[str | Failure]:
@@ -31,11 +32,13 @@ def pictures(images: Iterable[str]) -> Iterator[str | Failure]:
             yield Failure(image, ImageNotFoundError(message, code="folder_without_images"))
 
 
-def answers(predictor: Predictor, paths: list[str | Failure], workers: int) -> Iterator[Prediction | Failure]:
-    """Yield one answer a path, in order; what has failed already passes through."""
-    asked = predictor.predict_all((path for path in paths if not isinstance(path, Failure)), workers=workers)
-    for path in paths:
-        yield path if isinstance(path, Failure) else next(asked)
+def answers(
+    predictor: Predictor, asked: Sequence[str | Marked | Failure], workers: int
+) -> Iterator[Prediction | Failure]:
+    """Yield one answer a path or marked picture, in order; what has failed already passes through."""
+    found = predictor.predict_all((item for item in asked if not isinstance(item, Failure)), workers=workers)
+    for item in asked:
+        yield item if isinstance(item, Failure) else next(found)
 
 
 def progress(found: Iterator[Prediction | Failure], count: int) -> Iterator[Prediction | Failure]:

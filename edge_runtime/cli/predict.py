@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge_runtime.cli.request import Request, options
 from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
+from edge_runtime.region import Marked, Region, check_asked
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +33,8 @@ def main(**given: Any) -> None:
     request = Request(**given)
     request.check()
     with stops_command(), _load(request) as predictor:
+        regions = [Region.parse(text) for text in request.regions]
+        check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
             from edge_runtime.cli.tiles import TileRequest, run_tiles  # here, as below: one picture starts without it
 
@@ -38,6 +42,8 @@ def main(**given: Any) -> None:
             run_tiles(predictor, TileRequest(request.tiles, request.map_png, request.scores, as_json, request.workers))
         elif request.output is not None:
             _file(predictor, request.output, request)
+        elif regions:
+            _print(predictor, [Marked(request.images[0], region) for region in regions], request)
         else:
             _print(predictor, list(pictures(request.images)), request)
 
@@ -64,20 +70,20 @@ def _file(predictor: Predictor, output: Path, request: Request) -> None:
     watch_folder(predictor, request.watch, filing, request.interval)
 
 
-def _print(predictor: Predictor, paths: list[str | Failure], request: Request) -> None:
+def _print(predictor: Predictor, asked: Sequence[str | Marked | Failure], request: Request) -> None:
     """Print every answer as soon as it is there."""
-    chosen = Style(request.style) if request.style else Style.CARD if len(paths) == 1 else Style.TABLE
+    chosen = Style(request.style) if request.style else Style.CARD if len(asked) == 1 else Style.TABLE
     render = renderer(chosen)
     if head := render.head(predictor.spec):
         say(head)
-    found, failed = answers(predictor, paths, request.workers or 1), 0
-    for answer in found if sys.stdout.isatty() else progress(found, len(paths)):
+    found, failed = answers(predictor, asked, request.workers or 1), 0
+    for answer in found if sys.stdout.isatty() else progress(found, len(asked)):
         failed += isinstance(answer, Failure)
         say(render.line(answer))
     if foot := render.foot():
         say(foot)
     if failed:
-        click.echo(f"{failed} of {len(paths)} failed.", err=True)
+        click.echo(f"{failed} of {len(asked)} failed.", err=True)
         sys.exit(EXIT_SOME_FAILED)
 
 

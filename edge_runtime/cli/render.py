@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edge_runtime.decision import Reason
 from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.region import region_name
 from edge_runtime.results.lines import to_line
 from edge_runtime.spec import ModelSpec
 
@@ -21,6 +22,7 @@ _WHY = {
     Reason.LOW_CONFIDENCE: "no label reaches the confidence floor; a person should look",
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
 }
+_REGION = "region"  # a column after the image, for models that are asked about regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
     *("contract", "backend", "precision", "error_code", "error_message"),
@@ -61,16 +63,22 @@ class Csv:
     """RFC 4180 with a header line; a failed picture fills the two error columns."""
 
     def head(self, spec: ModelSpec) -> str:
-        return _csv_row(_COLUMNS)
+        return _csv_row(_columns(spec.region is not None))
 
     def line(self, answer: Prediction | Failure) -> str:
         fields = answer.to_dict()
         if isinstance(answer, Failure):
             fields |= {"error_code": answer.error.code, "error_message": answer.error.message}
-        return _csv_row([fields.get(name, "") for name in _COLUMNS])
+        if answer.region is not None:
+            fields[_REGION] = str(answer.region)
+        return _csv_row([fields.get(name, "") for name in _columns(answer.region is not None)])
 
     def foot(self) -> str:
         return ""
+
+
+def _columns(regions: bool) -> tuple[str, ...]:
+    return (_COLUMNS[0], _REGION, *_COLUMNS[1:]) if regions else _COLUMNS
 
 
 def _csv_row(values: Sequence[object]) -> str:
@@ -88,11 +96,12 @@ class Card:
     def line(self, answer: Prediction | Failure) -> str:
         if isinstance(answer, Failure):
             return _failed(answer)
-        verdict = answer.verdict
+        verdict, region = answer.verdict, answer.region
         scores = ", ".join(f"{label} {score:.4f}" for label, score in verdict.scores.items())
         return "\n".join(
             [
                 f"image     {answer.image}",
+                *([] if region is None else [f"region    x {region.x:g}, y {region.y:g}, radius {region.radius:g} px"]),
                 f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
                 f"label     {verdict.label}   ({scores})",
                 f"score     {verdict.score:.4f}   cut-off {answer.cutoff:.4f}",
@@ -120,15 +129,16 @@ class Table:
     def line(self, answer: Prediction | Failure) -> str:
         if isinstance(answer, Failure):
             return _failed(answer)
-        v = answer.verdict
-        return f"{v.decision.value:9} {v.score:6.4f}  {v.label:12} {v.reason.value:16} {answer.image}"
+        v, asked = answer.verdict, region_name(answer.image, answer.region)
+        return f"{v.decision.value:9} {v.score:6.4f}  {v.label:12} {v.reason.value:16} {asked}"
 
     def foot(self) -> str:
         return NOTICE
 
 
 def _failed(failure: Failure) -> str:
-    return f"FAILED    {failure.image}\n          [{failure.error.code}] {failure.error.message}"
+    asked = region_name(failure.image, failure.region)
+    return f"FAILED    {asked}\n          [{failure.error.code}] {failure.error.message}"
 
 
 def renderer(style: Style) -> Renderer:

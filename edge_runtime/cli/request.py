@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class Request:
     """The options by their names; what is absent is None, False or empty."""
 
     images: tuple[str, ...]
+    regions: tuple[str, ...]
     model: str
     backend: str
     precision: str
@@ -51,6 +53,14 @@ class Request:
             (not (self.images or self.watch or self.tiles), "Missing argument 'IMAGE_OR_FOLDER...'."),
             (self.images and self.watch, "--watch FOLDER takes no other pictures."),
             (self.images and self.tiles, "--tiles SLIDE takes no other pictures."),
+            (
+                self.regions and (self.output or self.watch or self.tiles),
+                "--region prints its answers; leave out --output, --watch and --tiles.",
+            ),
+            (
+                self.regions and (len(self.images) != 1 or os.path.isdir(self.images[0])),
+                "--region asks about one picture; name that picture alone.",
+            ),
             (self.tiles and (self.output or self.watch), "--tiles SLIDE prints its answer; leave out --output."),
             (not self.tiles and (self.map_png or self.scores), "--map and --scores need --tiles SLIDE."),
             (
@@ -107,6 +117,13 @@ _MODEL = (
     ),
 )
 _ANSWERS = (
+    click.option(
+        "--region",
+        "regions",
+        multiple=True,
+        metavar="X,Y,RADIUS",
+        help="Ask about this circle of the one picture, in pixels from its upper left corner; may be repeated.",
+    ),
     click.option("--json", "style", flag_value=Style.JSON.value, help="One JSON object a line."),
     click.option("--csv", "style", flag_value=Style.CSV.value, help="CSV with a header line."),
 )

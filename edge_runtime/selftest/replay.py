@@ -16,10 +16,10 @@ from edge_runtime.backends import FORMAT, REMEDY, Runtime, choose, installed, op
 from edge_runtime.bundle import MANIFEST, Bundle
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BackendError, BundleError
-from edge_runtime.imaging import read
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
+from edge_runtime.selftest.asked import golden_decision, golden_picture
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import compare_decisions, compare_logits, compare_tensors, logit_tolerance
 from edge_runtime.selftest.golden import GOLDEN, Golden, Logits, from_npz, places
@@ -84,7 +84,7 @@ def load_golden(bundle: Bundle) -> Golden:
 def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
     """Return the golden pictures' tensors as computed here, float32 N×H×W×C."""
     pairs = zip(golden.names, golden.pictures, strict=True)
-    return np.stack([prepare(read(data, min_side_px=spec.min_side_px, name=name), spec.steps) for name, data in pairs])
+    return np.stack([prepare(golden_picture(data, name, spec), spec.steps) for name, data in pairs])
 
 
 def _on_every_runtime(bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.float32]) -> Iterator[Check]:
@@ -115,7 +115,7 @@ def _decisions(bundle: Bundle, golden: Golden, runtime: Runtime) -> list[Decisio
     """Let the predictor answer every golden picture from its bytes, as edge-predict would."""
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
         pairs = zip(golden.names, golden.pictures, strict=True)
-        return [predictor.predict(data, name=name).verdict.decision for name, data in pairs]
+        return [golden_decision(predictor, data, name) for name, data in pairs]
 
 
 def _broken(runtime: Runtime, error: BackendError) -> Check:

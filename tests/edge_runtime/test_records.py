@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime.errors import ManifestError
 from edge_runtime.manifest import Manifest
-from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
+from edge_runtime.records import ABSENT, canonical_json, from_dict, from_json, to_dict
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 
@@ -187,3 +187,18 @@ def test_the_canonical_form_does_not_depend_on_the_order_of_keys() -> None:
 def test_the_canonical_form_has_no_word_for_nan() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         canonical_json({"a": float("nan")})
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown:
+    name: str
+    note: str | None = None
+    new: Left | None = dataclasses.field(default=None, metadata=ABSENT)
+
+
+def test_a_field_that_may_be_absent_is_left_out_while_it_is_none_and_no_other_is() -> None:
+    assert to_dict(Grown("n")) == {"name": "n", "note": None}
+    assert to_dict(Grown("n", new=Left(3))) == {"name": "n", "note": None, "new": {"kind": "left", "value": 3}}
+    for record in (Grown("n"), Grown("n", new=Left(3))):
+        assert from_dict(Grown, to_dict(record)) == record
+    assert from_dict(Grown, {"name": "n", "new": None}) == Grown("n")

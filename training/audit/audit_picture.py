@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.imaging import read
 from training.audit.audit import Audit, Finding
 from training.audit.duplicates import Pair
+from training.datasets.dataset import Sample
+from training.pictures import Pictures
 
 CELL_PX = 200
 COLUMNS = 3
@@ -78,7 +79,7 @@ def _listed(entries: Sequence[str]) -> list[str]:
 
 def _cell(pair: Pair, labels: Sequence[str]) -> Cell:
     """Return two pictures side by side under two lines of text, BGR."""
-    both = np.hstack([_shown(pair.first.path), _shown(pair.second.path)])
+    both = np.hstack([_shown(pair.first), _shown(pair.second)])
     cell = cv2.copyMakeBorder(both, 2 * _TEXT_PX, 4, 4, 4, cv2.BORDER_CONSTANT, value=(48, 32, 32))
     for side, sample in enumerate((pair.first, pair.second)):
         value = "" if side else f"{pair.likeness:.2f} "
@@ -88,8 +89,8 @@ def _cell(pair: Pair, labels: Sequence[str]) -> Cell:
     return np.asarray(cell, dtype=np.uint8)
 
 
-def _shown(path: Path) -> Cell:
-    pixels: npt.NDArray[Any] = read(path).pixels
+def _shown(sample: Sample) -> Cell:
+    pixels: npt.NDArray[Any] = Pictures().read(sample).pixels
     small = cv2.resize(pixels, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
     scaled = (small / np.iinfo(pixels.dtype).max * 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_GRAY2BGR) if scaled.ndim == 2 else scaled, dtype=np.uint8)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from edge_runtime.region import Region, split_name
 
 
 @dataclass(frozen=True, order=True)
@@ -12,16 +14,25 @@ class Sample:
     """One labelled picture.
 
     Attributes:
-        name: path below the data set's root, with forward slashes; the key in every list on disk.
+        name: path below the data set's root, with forward slashes, and ``@x,y,radius`` for a region
+            (:func:`edge_runtime.region.region_name`); the key in every list on disk.
         path: where the file is now.
         label: index into the data set's labels.
         group: what a split must keep together: a patient.
+        region: what of the picture is labelled; None for all of it. Order and equality go by the name, which says it.
     """
 
     name: str
     path: Path
     label: int
     group: str
+    region: Region | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.region is not None and split_name(self.name)[1] != self.region:
+            raise ValueError(
+                f"sample {self.name}: found region {self.region}, expected the one that its name ends with."
+            )
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,7 @@ class Dataset:
         grouped_by: what a sample's group is, in the plural: patients, or what stands for them.
         contradicted: names of samples that show the same thing as one of another label; never fitted on.
         notes: sentences that whoever uses the set must know.
+        dropped: samples that might have been and are not, each with the reason.
     """
 
     root: Path
@@ -42,6 +54,7 @@ class Dataset:
     grouped_by: str = "patients"
     contradicted: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """Return one line: pictures and groups, then both by label; a group of several labels counts in each."""
@@ -54,6 +67,7 @@ class Dataset:
         several = sum(len(found) > 1 for found in labels_of.values())
         tail = f"; {several} {self.grouped_by} hold more than one label" if several else ""
         tail += f"; {len(self.passed_over)} files passed over" if self.passed_over else ""
+        tail += f"; {len(self.dropped)} candidates dropped" if self.dropped else ""
         return f"{len(self.samples)} pictures of {len(labels_of)} {self.grouped_by} ({by_label}){tail}"
 
 
