@@ -11,13 +11,15 @@ from training.recipes.density_malignancy_six import SIX
 from training.recipes.idc_patch import IDC_PATCH
 from training.recipes.idc_patch_compact import IDC_PATCH_COMPACT
 from training.recipes.mias_abnormality import MIAS_ABNORMALITY
+from training.recipes.mias_region import MIAS_REGION
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
 PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121)
 """The five systems, as coded; the others are this project's own."""
 
 RECIPES: dict[str, Recipe] = {
-    recipe.spec.name: recipe for recipe in (*PUBLISHED, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, PHANTOM_PATCH)
+    recipe.spec.name: recipe
+    for recipe in (*PUBLISHED, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, MIAS_REGION, PHANTOM_PATCH)
 }
 
 

@@ -25,8 +25,8 @@ BACKBONE = MobileNet(side_px=50, channels=3, taps=(3, 5, 6))
 
 
 def network(weights: str | None = None) -> keras.Model:
-    """Build the network: 156,913 parameters, input 50×50×3 in -1..1, one sigmoid output."""
-    return BACKBONE.build(weights, outputs=1, dropout=0.3, activation="sigmoid")
+    """Build the network: 157,873 parameters, input 50×50×3 in -1..1, one sigmoid output."""
+    return BACKBONE.build(weights, outputs=1, dropout=0.5, activation="sigmoid")
 
 
 IDC_PATCH_COMPACT = Recipe(
@@ -47,11 +47,12 @@ IDC_PATCH_COMPACT = Recipe(
     source=SOURCE,
     network=network,
     plan=TrainingPlan(
-        epochs=24,
+        epochs=10,
         batch=64,
-        optimiser=AdamW(2e-3, weight_decay=0.05, average=0.995),
+        optimiser=AdamW(1e-3, weight_decay=0.05, average=0.995),
         loss=Loss.BINARY,
         seed=6,
+        patient_cap=150,
         cosine=Cosine(),
         weigh_labels=True,
     ),

@@ -20,6 +20,14 @@ from training.splits import SplitPlan
 if TYPE_CHECKING:
     import keras
 
+SOURCE = DataSource(
+    title="mini-MIAS mammograms",
+    citation="Suckling et al. 1994, Excerpta Medica ICS 1069:375; Clark 2003, mini-MIAS",
+    licence="research use only; images are not to be redistributed",
+    research_only=True,
+    load=uniting(mias.load),  # 258 pictures are compared in 30 s of one core; none are copies
+)
+
 
 def network(weights: str | None = None) -> keras.Model:
     """Build the published network: 117,505 parameters, input 128×128×1; all weights start at N(0, .02)."""
@@ -53,13 +61,7 @@ MIAS_ABNORMALITY = Recipe(
         policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
         min_side_px=64,
     ),
-    source=DataSource(
-        title="mini-MIAS mammograms",
-        citation="Suckling et al. 1994, Excerpta Medica ICS 1069:375; Clark 2003, mini-MIAS",
-        licence="research use only; images are not to be redistributed",
-        research_only=True,
-        load=uniting(mias.load),  # 258 pictures are compared in 30 s of one core; none are copies
-    ),
+    source=SOURCE,
     network=network,
     plan=TrainingPlan(
         epochs=100, batch=128, optimiser=Adam(0.001), loss=Loss.BINARY, seed=3, balance=True, stop_patience=3
