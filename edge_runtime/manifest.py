@@ -5,7 +5,26 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from edge_runtime.measured import Evaluation, Figure, SplitAudit
 from edge_runtime.spec import ModelSpec
+
+__all__ = [
+    "KERAS",
+    "ROUNDED",
+    "SCHEMA",
+    "Attempt",
+    "Coverage",
+    "Evaluation",
+    "Figure",
+    "FileEntry",
+    "Format",
+    "Labelled",
+    "Manifest",
+    "Parity",
+    "Precision",
+    "Role",
+    "TrainingRecord",
+]
 
 SCHEMA = 1
 """Bundles with a higher number come from a newer release and are refused."""
@@ -55,52 +74,12 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measured value with its 95 % interval (bootstrap over groups), where one was taken."""
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    def text(self) -> str:
-        """Return ``0.824 [0.791, 0.855]``, or the value alone where no interval was taken."""
-        return f"{self.value:.3f}" + (f" [{self.low:.3f}, {self.high:.3f}]" if self.low is not None else "")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures on one part of a split.
-
-    Attributes:
-        part: ``validation``, ``test``, or ``all``.
-        subject: what was measured: ``keras``, a file's name, or ``baseline`` (six colour numbers).
-        positives: pictures of the positive labels.
-        confusion: rows are the truth, columns the label with the highest score, in the spec's order.
-    """
-
-    part: str
-    subject: str
-    images: int
-    groups: int
-    positives: int
-    figures: tuple[Figure, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-    def figure(self, name: str) -> Figure:
-        """Return the figure called ``name`` (KeyError if it was not measured)."""
-        for figure in self.figures:
-            if figure.name == name:
-                return figure
-        raise KeyError(name)
-
-
-@dataclass(frozen=True)
 class TrainingRecord:
     """Where a model comes from.
 
     Attributes:
         policy: how the thresholds of the decision were chosen; sentences for people.
+        audit: what was found in data and split; None in what older releases wrote.
     """
 
     recipe: str
@@ -116,6 +95,7 @@ class TrainingRecord:
     claims: tuple[Figure, ...]
     caveat: str
     policy: str = "as published"
+    audit: SplitAudit | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from edge_runtime.manifest import Coverage, Labelled
 from edge_runtime.spec import ModelSpec
 from export.representative import Truth
 from training.evaluation.confidence import expected_calibration_error
-from training.evaluation.evaluation import CONFIDENCES, auroc, coverage_at, positive_truth
+from training.evaluation.evaluation import CONFIDENCES, coverage_at
+from training.evaluation.rates import auroc, positive_truth
 
 
 def labelled(subject: str, logits: npt.NDArray[np.float32], truth: Truth, spec: ModelSpec) -> Labelled:

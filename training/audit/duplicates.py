@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from edge_runtime.errors import ImageError
+from edge_runtime.measured import NearCopies
 from training.audit.likeness import Detail, candidates, detail, likeness
 from training.datasets.dataset import Sample
 from training.pictures import Pictures
@@ -57,11 +58,13 @@ class Comparison:
         samples: the pictures that can be read, by name.
         pairs: pairs at or above the threshold, by name.
         refused: one line for each picture that the runtime refuses; those are not compared.
+        threshold: likeness (0..1) from which a pair is one.
     """
 
     samples: tuple[Sample, ...]
     pairs: tuple[Pair, ...]
     refused: tuple[str, ...]
+    threshold: float = NEAR
 
     def clusters(self) -> dict[str, str]:
         """Return name → cluster, joined transitively; a cluster is called by its first member's name."""
@@ -70,6 +73,11 @@ class Comparison:
     def contradictions(self, at_least: float = 0.0) -> tuple[Pair, ...]:
         """Return the pairs whose labels differ, of a likeness of ``at_least`` (0..1)."""
         return tuple(p for p in self.pairs if p.first.label != p.second.label and p.likeness >= at_least)
+
+    def counts(self) -> NearCopies:
+        """Return how many pairs there are, exact ones and contradictory ones among them."""
+        exact = sum(pair.exact for pair in self.pairs)
+        return NearCopies(self.threshold, len(self.samples), len(self.pairs), exact, len(self.contradictions()))
 
 
 def closure(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -118,7 +126,7 @@ def compare(samples: Iterable[Sample], threshold: float = NEAR) -> Comparison:
     found = _near(details, threshold) if details else {}
     found.update(dict.fromkeys(_same(hashes), 1.0))
     pairs = [Pair(kept[i], kept[j], value, hashes[i] == hashes[j]) for (i, j), value in sorted(found.items())]
-    return Comparison(tuple(kept), tuple(pairs), tuple(refused))
+    return Comparison(tuple(kept), tuple(pairs), tuple(refused), threshold)
 
 
 def _near(details: Sequence[Detail], threshold: float) -> dict[tuple[int, int], float]:

@@ -43,6 +43,7 @@ def united(dataset: Dataset, comparison: Comparison) -> Dataset:
         samples=tuple(replace(sample, group=names[sample.group]) for sample in dataset.samples),
         contradicted=dataset.contradicted | contradicted_names(comparison),
         notes=(*dataset.notes, *((joined,) if after < before else ()), *comparison_notes(comparison)),
+        near=comparison.counts(),
     )
 
 

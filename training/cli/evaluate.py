@@ -1,4 +1,4 @@
-"""Measure an artifact."""
+"""Measure an artifact, or a bundle on the runtime of the device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_runtime import Precision, Runtime
 from training.artifact import Artifact
+from training.cli.evaluate_bundle import evaluate_bundle, is_bundle
 from training.cli.options import FOLDER
 from training.cli.tables import table_of
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("artifact", type=FOLDER)
+@click.argument("target", metavar="ARTIFACT|BUNDLE")
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
 @click.option(
     "--part",
@@ -28,8 +30,38 @@ if TYPE_CHECKING:
 @click.option("--out", type=FOLDER, help="Folder for metrics.json, report.html with curves and tables, and slide.png.")
 @click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(artifact: Path, data: Path, part: str, out: Path | None, strict: bool, as_json: bool) -> None:
-    """Measure ARTIFACT on held-out patients, beside the baseline of six colour numbers."""
+@click.option(
+    "--artifact", type=FOLDER, help="For a bundle: what it was exported from, for its split and the change against it."
+)
+@click.option(
+    "--precision", type=click.Choice([p.value for p in Precision]), help="For a bundle: the file to run first."
+)
+@click.option("--backend", type=click.Choice([r.value for r in Runtime]), help="For a bundle: the interpreter.")
+def evaluate(
+    target: str,
+    data: Path,
+    part: str,
+    out: Path | None,
+    strict: bool,
+    as_json: bool,
+    artifact: Path | None,
+    precision: str | None,
+    backend: str | None,
+) -> None:
+    """Measure an ARTIFACT's Keras model on held-out patients, beside the baseline of six colour numbers.
+
+    Or measure a BUNDLE (a name, a folder, a zip or a model file) as a device answers: its files on the device's
+    runtime, with guard band, reruns and referrals. Its parts are those of --artifact; --part all needs none.
+    """
+    if is_bundle(target):
+        evaluate_bundle(target, data, part, out, strict, as_json, artifact, precision, backend)
+        return
+    if given := [n for n, v in (("artifact", artifact), ("precision", precision), ("backend", backend)) if v]:
+        raise click.UsageError(f"--{given[0]} is for a bundle; {target} is none.")
+    _evaluate_artifact(Path(target), data, part, out, strict=strict, as_json=as_json)
+
+
+def _evaluate_artifact(artifact: Path, data: Path, part: str, out: Path | None, *, strict: bool, as_json: bool) -> None:
     from training.evaluation.measure import measure_artifact, to_json
 
     opened = Artifact(artifact)

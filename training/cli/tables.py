@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.manifest import Evaluation, Figure
+from edge_runtime.measured import Evaluation, Figure, Subgroup
 
 if TYPE_CHECKING:
     from training.experiments.leak import LeakTable
@@ -16,20 +16,28 @@ def table_of(evaluation: Evaluation, groups: str = "patients") -> str:
         f"{evaluation.subject} on {evaluation.part}: {evaluation.images} pictures of {evaluation.groups} {groups}, "
         f"{evaluation.positives} positive; 95 % intervals by bootstrap over {groups}"
     )
-    return "\n".join([head, *(_row(figure) for figure in evaluation.figures)])
+    error = () if evaluation.calibration is None else (evaluation.calibration.error,)
+    rows = [*(figure_row(figure) for figure in (*evaluation.figures, *error)), *map(_subgroup, evaluation.subgroups)]
+    return "\n".join([head, *rows])
+
+
+def _subgroup(found: Subgroup) -> str:
+    figures = ", ".join(f"{figure.name} {figure.text()}" for figure in found.figures)
+    return f"  {found.trait}: {found.value} ({found.images} pictures of {found.groups}): {figures or 'none defined'}"
 
 
 def leak_table(table: LeakTable) -> str:
     """Return a leak table as lines: the claim, then each fit."""
-    lines = [f"{table.recipe}: {table.copies}", "published claim", *(_row(claim) for claim in table.claims)]
+    lines = [f"{table.recipe}: {table.copies}", "published claim", *(figure_row(claim) for claim in table.claims)]
     for row in table.rows:
         lines.append(
             f"{row.split}: {row.train_images} files fitted on, {row.test_images} tested, {row.shared_groups} patients "
             f"on both sides, {row.epochs} epochs; 95 % intervals by bootstrap over patients"
         )
-        lines += [_row(figure) for figure in row.figures]
+        lines += [figure_row(figure) for figure in row.figures]
     return "\n".join(lines)
 
 
-def _row(figure: Figure) -> str:
+def figure_row(figure: Figure) -> str:
+    """Return one figure with its interval, indented."""
     return f"  {figure.name:36} {figure.text()}"

@@ -14,10 +14,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from training.audit.duplicates import SAME_SCAN, Comparison, compare
 from training.audit.groups import comparison_notes, contradicted_names
-from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
+from training.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, png_size
 from training.errors import DatasetError
 
 FOLDER = "Dataset_BUSI_with_GT"
@@ -48,7 +49,8 @@ def read(root: Path) -> Dataset:
     folder = _find(root)
     samples, passed_over, masks = _scan(folder)
     notes = (f"{masks} lesion masks are not samples", *absent_labels(LABELS, samples))
-    return Dataset(folder, LABELS, samples, passed_over, grouped_by="pictures", notes=notes)
+    traits = _traits(samples)
+    return Dataset(folder, LABELS, samples, passed_over, grouped_by="pictures", notes=notes, traits=traits)
 
 
 def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
@@ -60,7 +62,22 @@ def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
         grouped_by="clusters of near-same pictures",
         contradicted=contradicted_names(comparison),
         notes=(*dataset.notes, _GROUPS, *comparison_notes(comparison)),
+        near=comparison.counts(),
     )
+
+
+def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
+    """Return each picture's label, and on which side of the median its size is: scanners crop differently."""
+    sizes = {sample.name: size[0] * size[1] for sample in samples if (size := png_size(sample.path)) is not None}
+    middle = median(sizes.values()) if sizes else 0
+    small, large = (f"{side} the median of {middle:.0f} px" for side in ("up to", "above"))
+    return {
+        sample.name: (
+            ("label", LABELS[sample.label]),
+            *((("size", small if sizes[sample.name] <= middle else large),) if sample.name in sizes else ()),
+        )
+        for sample in samples
+    }
 
 
 def masks_of(sample: Sample) -> tuple[Path, ...]:

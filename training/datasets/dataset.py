@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_runtime.measured import NearCopies
 from edge_runtime.region import Region, split_name
+
+Traits = tuple[tuple[str, str], ...]
+"""What a data set says of a picture beyond its label: trait and value, as in ``tissue`` and ``dense``."""
 
 
 @dataclass(frozen=True, order=True)
@@ -45,6 +50,8 @@ class Dataset:
         contradicted: names of samples that show the same thing as one of another label; never fitted on.
         notes: sentences that whoever uses the set must know.
         dropped: samples that might have been and are not, each with the reason.
+        traits: name of a sample → what is said of it, for figures by subgroup.
+        near: near copies in the set; None where they were not looked for.
     """
 
     root: Path
@@ -55,6 +62,8 @@ class Dataset:
     contradicted: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    traits: Mapping[str, Traits] = field(default_factory=dict)
+    near: NearCopies | None = None
 
     def summary(self) -> str:
         """Return one line: pictures and groups, then both by label; a group of several labels counts in each."""
@@ -85,3 +94,12 @@ def empty_folders(root: Path, folders: tuple[Path, ...], suffix: str) -> list[st
         for folder in folders
         if folder.is_dir() and not any(path.is_file() for path in folder.rglob(f"*{suffix}"))
     ]
+
+
+def png_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height in pixels from a PNG's header (ISO/IEC 15948, 11.2.2); None for what has none."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    if len(head) < 24 or head[12:16] != b"IHDR":
+        return None
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")

@@ -10,15 +10,18 @@ Source: Janowczyk & Madabhushi 2016, J Pathol Inform 7:29; Cruz-Roa et al. 2014,
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
-from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
+from training.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, png_size
 from training.errors import DatasetError
 
 FOLDER = "IDC_regular_ps50_idx5"
 LABELS = ("benign", "malignant")
 _NAME = re.compile(r"(?P<patient>\d+)_idx5_x(?P<x>\d+)_y(?P<y>\d+)_class(?P<label>[01])\.png")
+_WHOLE_PX = (50, 50)
 _SHOWN = 5
 
 
@@ -47,7 +50,25 @@ def load(root: Path) -> Dataset:
             faults.append(sample)
     _refuse(folder, faults + _contradictions(samples) + empty_folders(folder, _classes(folder), ".png"))
     found = tuple(sorted(samples))
-    return Dataset(folder, LABELS, found, tuple(passed_over), notes=absent_labels(LABELS, found))
+    notes = absent_labels(LABELS, found)
+    return Dataset(folder, LABELS, found, tuple(passed_over), notes=notes, traits=_traits(found))
+
+
+def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
+    """Return on which side of the median the count of the patient's patches is, and whether a patch is whole.
+
+    Large slides hold large tumours; a patch at a slide's edge is smaller, and stretched before the network sees it.
+    """
+    counts = Counter(sample.group for sample in samples)
+    middle = median(counts.values()) if counts else 0
+    few, many = (f"{side} the median of {middle:g}" for side in ("up to", "above"))
+    return {
+        sample.name: (
+            ("patches of the patient", few if counts[sample.group] <= middle else many),
+            *((("patch", "whole" if size == _WHOLE_PX else "at an edge"),) if (size := png_size(sample.path)) else ()),
+        )
+        for sample in samples
+    }
 
 
 def _find(root: Path) -> Path:

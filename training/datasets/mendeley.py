@@ -18,7 +18,7 @@ import enum
 import re
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, Sample, absent_labels, empty_folders
+from training.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders
 from training.errors import DatasetError
 
 FOLDER = "INbreast Dataset"
@@ -71,7 +71,8 @@ def load(root: Path, *, groups: Path | None = None) -> Dataset:
     found = tuple(sorted(samples))
     notes = (*((_NOTE,) if patients is None else ()), *absent_labels(LABELS, found))
     grouped_by = "sources" if patients is None else "patients"
-    return Dataset(folder, LABELS, found, tuple(passed_over), grouped_by, notes=notes)
+    traits = {sample.name: _traits(sample) for sample in found}
+    return Dataset(folder, LABELS, found, tuple(passed_over), grouped_by, notes=notes, traits=traits)
 
 
 def source_of(sample: Sample) -> str:
@@ -84,6 +85,11 @@ def variant_of(sample: Sample) -> Variant:
     match = _NAME.fullmatch(sample.path.name)
     copy = match["copy"] if match else None
     return {None: Variant.PLAIN, "2": Variant.CLAHE}.get(copy, Variant.AUGMENTED)
+
+
+def _traits(sample: Sample) -> Traits:
+    """Return the breast's density (ACR 1 fatty to 4 dense), and what was done to the source."""
+    return ("density", LABELS[sample.label][len("Density")]), ("picture", variant_of(sample).value)
 
 
 def _find(root: Path) -> Path:

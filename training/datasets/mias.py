@@ -18,7 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, Sample, absent_labels
+from training.datasets.dataset import Dataset, Sample, Traits, absent_labels
 from training.errors import DatasetError
 
 FOLDER = "all-mias"
@@ -26,6 +26,8 @@ INFO = "Info.txt"
 LABELS = ("normal", "abnormal")
 SIDE_PX = 1024
 KINDS = ("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM")
+TISSUES = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
+SEVERITIES = {"B": "benign", "M": "malignant"}
 _REFERENCE = re.compile(r"mdb(?P<number>\d{3})")
 _SHOWN = 5
 
@@ -78,12 +80,26 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
     missing = [f"{reference}.pgm: named in {INFO}, not in the folder" for reference in absent]
     _refuse(folder, faults + (missing if strict else []), len(samples))
     found = tuple(sorted(samples))
-    return Dataset(folder, LABELS, found, tuple(passed_over + missing), notes=absent_labels(LABELS, found))
+    notes, traits = absent_labels(LABELS, found), _traits(folder / INFO, found, known)
+    return Dataset(folder, LABELS, found, tuple(passed_over + missing), notes=notes, traits=traits)
 
 
 def lesions(sample: Sample) -> tuple[Lesion, ...]:
     """Return the lesions of a picture, in the order of ``Info.txt``; none if it is normal."""
     return _read_info(sample.path.parent / INFO)[0][sample.path.stem]
+
+
+def _traits(info: Path, samples: tuple[Sample, ...], known: dict[str, tuple[Lesion, ...]]) -> dict[str, Traits]:
+    """Return each picture's tissue, and the kinds and severities of its lesions; a normal line names a tissue too."""
+    lines = (line.split() for line in info.read_text(encoding="ascii", errors="replace").splitlines())
+    tissue = {words[0]: TISSUES[words[1]] for words in lines if len(words) > 1 and words[1] in TISSUES}
+    found: dict[str, Traits] = {}
+    for sample in samples:
+        here = known[sample.path.stem]
+        kinds = (("lesion", lesion.kind) for lesion in here)
+        severities = (("severity", SEVERITIES[lesion.severity]) for lesion in here)
+        found[sample.name] = (("tissue", tissue[sample.path.stem]), *dict.fromkeys((*kinds, *severities)))
+    return found
 
 
 def _find(root: Path) -> Path:

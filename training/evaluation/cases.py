@@ -21,7 +21,8 @@ from edge_runtime.spec import CaseRule
 from training.errors import DatasetError
 from training.evaluation.classwise import Outcome
 from training.evaluation.confidence import cutoff_for_sensitivity, cutoff_youden
-from training.evaluation.evaluation import bootstrap, rates
+from training.evaluation.evaluation import bootstrap
+from training.evaluation.rates import rates
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -19,7 +19,8 @@ from edge_runtime.decision import Decision, decisions, positive_scores, scores_o
 from edge_runtime.manifest import Figure
 from edge_runtime.spec import DecisionPolicy, ModelSpec
 from training.evaluation.confidence import expected_calibration_error
-from training.evaluation.evaluation import bootstrap, positive_truth, rates
+from training.evaluation.evaluation import bootstrap
+from training.evaluation.rates import positive_truth, rates
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -6,13 +6,12 @@ The confidence floor has a module of its own, :mod:`training.evaluation.floor`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from edge_runtime.measured import ReliabilityBin
 from edge_runtime.spec import Head, ModelSpec
 from training.errors import DatasetError
 
@@ -63,22 +62,6 @@ def negative_log_likelihood(logits: Floats, labels: npt.NDArray[np.int64], head:
         return float(np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]))
     wanted = labels[:, np.newaxis] == (1 if head is Head.SIGMOID else np.arange(logits.shape[1]))
     return float(np.logaddexp(0.0, np.where(wanted, -logits, logits)).sum(axis=1).mean())
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Pictures of similar confidence.
-
-    Attributes:
-        low, high: smallest and largest confidence in it, 0..1.
-        confidence, accuracy: means, 0..1.
-    """
-
-    low: float
-    high: float
-    confidence: float
-    accuracy: float
-    count: int
 
 
 def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> tuple[ReliabilityBin, ...]:

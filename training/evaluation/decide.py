@@ -70,7 +70,7 @@ def _evaluations(
     train: Tensors | None = load_tensors(seen, spec, label=Part.TRAIN.value, strict=strict) if seen else None
     evaluations: list[Evaluation] = []
     for part, answers in found.items():
-        evaluations += compare(answers.logits, train, answers.tensors, spec, part.value)
+        evaluations += compare(answers.logits, train, answers.tensors, spec, part.value, opened.dataset.traits)
     return tuple(evaluations)
 
 

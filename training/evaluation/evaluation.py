@@ -7,17 +7,22 @@ new patients, not of new patches of the same ones (cluster bootstrap, Field & We
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from edge_runtime.decision import Decision, decisions, positive_scores, scores_of
-from edge_runtime.manifest import KERAS, Evaluation, Figure
+from edge_runtime.decision import positive_scores
+from edge_runtime.manifest import KERAS
+from edge_runtime.measured import Calibration, Evaluation, Figure, ReliabilityBin
 from edge_runtime.spec import ModelSpec
+from training.evaluation.confidence import expected_calibration_error, reliability
+from training.evaluation.rates import auroc, positive_truth, rates, ratio
+from training.evaluation.scored import Scored
 from training.tensors import Tensors
 
 Floats = npt.NDArray[np.float64]
@@ -29,29 +34,41 @@ CONFIDENCES = (0.80, 0.95, 0.99, 0.999, 0.9999)
 
 BASELINE_CUTOFF = 0.5
 GAIN = "balanced accuracy over baseline"
+CALIBRATION = "expected calibration error"
 
 
 def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
     """Measure a network from its logits (N×outputs), pictures in the order of ``tensors``."""
-    truth = positive_truth(tensors.labels, spec)
-    score = positive_scores(logits, spec)
-    scores = scores_of(logits, spec)
-    answered = np.array([d is not Decision.REFER for d in decisions(logits, spec)])
+    return evaluate_scored(Scored.of_logits(logits, tensors.labels, tensors.groups, spec), spec, part, KERAS)
+
+
+def evaluate_scored(found: Scored, spec: ModelSpec, part: str, subject: str) -> Evaluation:
+    """Measure a network from its scores and answers.
+
+    Args:
+        subject: who answered, as an :class:`~edge_runtime.measured.Evaluation` calls it.
+    """
+    truth = positive_truth(found.labels, spec)
+    called, predicted = found.positive >= spec.policy.cutoff, found.predicted
     figures = [
-        *_figures(truth, score, spec.policy.cutoff, tensors.groups),
-        *_coverage(truth, score >= spec.policy.cutoff, scores.max(axis=1), tensors.groups),
-        *_answered(truth, score >= spec.policy.cutoff, answered, tensors.groups),
-        *_labels(tensors.labels, scores.argmax(axis=1), len(spec.labels), tensors.groups),
+        *_figures(truth, found.positive, spec.policy.cutoff, found.groups),
+        *_coverage(truth, called, found.confidence, found.groups),
+        *_answered(truth, called, found.answered, found.groups),
+        *_labels(found.labels, predicted, len(spec.labels), found.groups),
     ]
-    table = confusion_matrix(tensors.labels, scores.argmax(axis=1), labels=range(len(spec.labels)))
-    return _evaluation(part, KERAS, tensors, truth, figures, table)
+    table = confusion_matrix(found.labels, predicted, labels=range(len(spec.labels)))
+    calibration = calibrate(found.confidence, predicted == found.labels, found.groups)
+    return replace(_evaluation(part, subject, found.groups, truth, figures, table), calibration=calibration)
 
 
 def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
     """Measure the baseline from :func:`baseline_scores`, pictures in the order of ``tensors``."""
-    truth = positive_truth(tensors.labels, spec)
-    table = confusion_matrix(truth, score >= BASELINE_CUTOFF, labels=[False, True])
-    return _evaluation(part, "baseline", tensors, truth, _figures(truth, score, BASELINE_CUTOFF, tensors.groups), table)
+    truth, called = positive_truth(tensors.labels, spec), score >= BASELINE_CUTOFF
+    table = confusion_matrix(truth, called, labels=[False, True])
+    figures = _figures(truth, score, BASELINE_CUTOFF, tensors.groups)
+    found = calibrate(np.maximum(score, 1 - score), called == truth, tensors.groups)
+    evaluation = _evaluation(part, "baseline", tensors.groups, truth, figures, table)
+    return replace(evaluation, calibration=Calibration(found.error))
 
 
 def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Floats:
@@ -77,54 +94,63 @@ def gain_over_baseline(logits: npt.ArrayLike, baseline: Floats, tensors: Tensors
 
 
 def _evaluation(
-    part: str, subject: str, tensors: Tensors, truth: Bools, figures: list[Figure], table: npt.NDArray[np.int64]
+    part: str,
+    subject: str,
+    groups: npt.NDArray[np.str_],
+    truth: Bools,
+    figures: list[Figure],
+    table: npt.NDArray[np.int64],
 ) -> Evaluation:
     return Evaluation(
         part=part,
         subject=subject,
         images=len(truth),
-        groups=len(set(tensors.groups)),
+        groups=len(set(groups)),
         positives=int(truth.sum()),
         figures=tuple(figures),
         confusion=tuple(tuple(int(n) for n in row) for row in table),
     )
 
 
-def positive_truth(labels: npt.NDArray[np.int64], spec: ModelSpec) -> Bools:
-    """Return whether each label (int64 N, index into the spec's) is a positive one, bool N."""
-    positive: Bools = np.array([label in spec.positive for label in spec.labels])
-    return positive[labels]
-
-
-def rates(truth: Bools, called: Bools) -> dict[str, float]:
-    """Return accuracy, balanced accuracy, precision, recall, specificity and F1; nan where undefined."""
-    tp, fp = float((truth & called).sum()), float((~truth & called).sum())
-    fn, tn = float((truth & ~called).sum()), float((~truth & ~called).sum())
-    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    return {
-        "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
-        "balanced accuracy": (recall + specificity) / 2,
-        "precision": _ratio(tp, tp + fp),
-        "recall": recall,
-        "specificity": specificity,
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-    }
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
-
-
-def auroc(truth: Bools, score: Floats) -> float:
-    """Return the area under the ROC curve; nan where one class is missing."""
-    return float(roc_auc_score(truth, score)) if truth.any() and not truth.all() else float("nan")
-
-
 def _figures(truth: Bools, score: Floats, cutoff: float, groups: npt.NDArray[np.str_]) -> list[Figure]:
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
-        return rates(truth[rows], score[rows] >= cutoff) | {"auroc": auroc(truth[rows], score[rows])}
+        found = rates(truth[rows], score[rows] >= cutoff)
+        return found | {"sensitivity": found["recall"], "auroc": auroc(truth[rows], score[rows])}
 
     return bootstrap(measure, groups)
+
+
+def calibrate(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_]) -> Calibration:
+    """Return the expected calibration error, and the bins that it is computed from.
+
+    Its interval is the basic one, the percentiles of the draws mirrored at the value (Davison & Hinkley 1997,
+    Bootstrap Methods and their Application, 5.2): draws with repeats raise the error about as much as having few
+    pictures does, so that this bias cancels. It is held within 0..1 and always holds the value.
+
+    Args:
+        confidence: float64 N, 0..1.
+        correct: bool N.
+    """
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        return {CALIBRATION: expected_calibration_error(confidence[rows], correct[rows])}
+
+    (found,) = bootstrap(measure, groups)
+    return Calibration(mirrored(found), tuple(_rounded(row) for row in reliability(confidence, correct)))
+
+
+def mirrored(figure: Figure) -> Figure:
+    """Return a figure of 0..1 with the basic interval instead of the percentiles."""
+    if figure.low is None or figure.high is None:
+        return figure
+    low, high = 2 * figure.value - figure.high, 2 * figure.value - figure.low
+    low, high = max(0.0, min(low, figure.value)), min(1.0, max(high, figure.value))
+    return replace(figure, low=round(low, 4), high=round(high, 4))
+
+
+def _rounded(row: ReliabilityBin) -> ReliabilityBin:
+    low, high, confidence, accuracy = (round(share, 4) for share in (row.low, row.high, row.confidence, row.accuracy))
+    return ReliabilityBin(low, high, confidence, accuracy, row.count)
 
 
 def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -> dict[str, float]:
@@ -154,7 +180,7 @@ def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         kept = rows[answered[rows]]
         wrong = float((truth[kept] != called[kept]).sum())
-        return {"answered": len(kept) / len(rows), "error among answered": _ratio(wrong, len(kept))}
+        return {"answered": len(kept) / len(rows), "error among answered": ratio(wrong, len(kept))}
 
     return bootstrap(measure, groups)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from edge_runtime.manifest import Evaluation
 from edge_runtime.records import to_dict
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
-from training.datasets import Dataset, Sample
+from training.datasets import Dataset, Sample, Traits
 from training.evaluation.case_report import CaseReport, choose_rule, report_cases
 from training.evaluation.classwise import Outcome
 from training.evaluation.evaluation import (
@@ -23,6 +24,8 @@ from training.evaluation.evaluation import (
     gain_over_baseline,
 )
 from training.evaluation.opened import ALL, OpenArtifact
+from training.evaluation.scored import Scored
+from training.evaluation.subgroups import with_subgroups
 from training.splits import Part
 from training.tensors import Tensors, load_tensors
 
@@ -70,7 +73,7 @@ def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool 
     found = opened.answer(opened.samples(part), part)
     seen = () if part == ALL else opened.present(Part.TRAIN)
     train = load_tensors(seen, opened.spec, label="train", strict=strict) if seen else None
-    evaluations = compare(found.logits, train, found.tensors, opened.spec, part)
+    evaluations = compare(found.logits, train, found.tensors, opened.spec, part, opened.dataset.traits)
     cases = _cases(opened, found.outcome, part) if opened.recipe.cases else None
     return Measurement(part, evaluations, found.outcome, found.tensors.samples, opened.dataset, cases)
 
@@ -80,12 +83,24 @@ def _cases(opened: OpenArtifact, outcome: Outcome, part: str) -> CaseReport:
 
 
 def compare(
-    logits: npt.ArrayLike, train: Tensors | None, held_out: Tensors, spec: ModelSpec, part: str
+    logits: npt.ArrayLike,
+    train: Tensors | None,
+    held_out: Tensors,
+    spec: ModelSpec,
+    part: str,
+    traits: Mapping[str, Traits],
 ) -> tuple[Evaluation, ...]:
-    """Evaluate the network beside a baseline fitted on ``train``; alone where there is nothing to fit it on."""
+    """Evaluate the network beside a baseline fitted on ``train``; alone where there is nothing to fit it on.
+
+    Args:
+        traits: name of a picture → what the data set says of it; the network is measured on each subgroup.
+    """
     if train is None:
-        return (evaluate_scores(logits, held_out, spec, part),)
-    return beside(baseline_scores(train, held_out, spec), logits, held_out, spec, part)
+        found: tuple[Evaluation, ...] = (evaluate_scores(logits, held_out, spec, part),)
+    else:
+        found = beside(baseline_scores(train, held_out, spec), logits, held_out, spec, part)
+    scored = Scored.of_logits(logits, held_out.labels, held_out.groups, spec)
+    return with_subgroups(found[0], scored, held_out.samples, traits, spec), *found[1:]
 
 
 def beside(

@@ -19,8 +19,8 @@ from training.evaluation.confidence import (
     expected_calibration_error,
     fit_temperature,
 )
-from training.evaluation.evaluation import rates
 from training.evaluation.floor import confidence_floor, lowest_max_error
+from training.evaluation.rates import rates
 
 
 @dataclass(frozen=True)

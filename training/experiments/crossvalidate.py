@@ -21,9 +21,9 @@ from training.datasets import Dataset
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.evaluation import (
     baseline_scores,
-    positive_truth,
 )
 from training.evaluation.measure import beside
+from training.evaluation.rates import positive_truth
 from training.experiments.crossfolder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
 from training.experiments.predictions import Prediction, read_predictions, write_predictions
 from training.fitting.fit import train_network

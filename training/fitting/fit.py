@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 
 from edge_runtime.manifest import Evaluation
 from training.artifact import Artifact, Measured, create, interrupted
-from training.datasets import Dataset, Sample
+from training.datasets import Dataset, Sample, Traits
 from training.evaluation.measure import compare
 from training.fitting.batches import Batches, DealEpoch
 from training.fitting.callbacks import LogEpoch, Replay, SaveEpoch, schedule
@@ -79,7 +80,7 @@ def fit(
     try:
         write_whole(opened.model_path, model.save)
         done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs())
-        opened.write_measured(Measured(done, _evaluations(model, recipe, parts)))
+        opened.write_measured(Measured(done, _evaluations(model, recipe, parts, dataset.traits)))
     except OSError as error:
         raise checkpoint.lost(Path(error.filename or opened.model_path), error) from error
     checkpoint.remove()
@@ -96,12 +97,14 @@ def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
     return chosen
 
 
-def _evaluations(model: keras.Model, recipe: Recipe, parts: dict[Part, Tensors]) -> tuple[Evaluation, ...]:
+def _evaluations(
+    model: keras.Model, recipe: Recipe, parts: dict[Part, Tensors], traits: Mapping[str, Traits]
+) -> tuple[Evaluation, ...]:
     network = logits_model(model)
     found: list[Evaluation] = []
     for part in (Part.VALIDATION, Part.TEST):
         logits = network.predict(parts[part].images, verbose=0)
-        found += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value)
+        found += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value, traits)
     return tuple(found)
 
 

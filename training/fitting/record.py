@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.manifest import Figure, TrainingRecord
+from edge_runtime.measured import SplitAudit
 from training.datasets import Dataset
 from training.recipe import Recipe
 from training.splits import Part
@@ -43,4 +47,23 @@ def record(
         versions=versions(("keras", keras.backend.backend(), *PACKAGES)),
         claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
         caveat=recipe.caveat,
+        audit=audit_split(dataset, parts),
     )
+
+
+def audit_split(dataset: Dataset, parts: Mapping[Part, Tensors]) -> SplitAudit:
+    """Look for what a split must not let through: groups in two parts, and held-out tensors that were fitted on."""
+    groups = [set(tensors.groups.tolist()) for tensors in parts.values()]
+    seen = {_digest(image) for image in parts[Part.TRAIN].images}
+    held_out = (image for part, tensors in parts.items() if part is not Part.TRAIN for image in tensors.images)
+    return SplitAudit(
+        shared_groups=sum(map(len, groups)) - len(set().union(*groups)),
+        seen_tensors=sum(_digest(image) in seen for image in held_out),
+        near=dataset.near,
+        notes=dataset.notes,
+        grouped_by=dataset.grouped_by,
+    )
+
+
+def _digest(image: npt.NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()

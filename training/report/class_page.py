@@ -30,7 +30,7 @@ def classes_section(found: Classwise, spec: ModelSpec, part: str, grouped_by: st
         ),
         _table("Negative against positive", found.sides),
         heading(f"Operating point and calibration, {part} {grouped_by}"),
-        paragraph("The calibration error is biased upwards for few pictures, and has no interval for that reason."),
+        paragraph("The calibration error is biased upwards for few pictures; its interval stands below."),
         table("Operating point and calibration", ("figure", "value"), [(f.name, f) for f in found.figures]),
     ]
 

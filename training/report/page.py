@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.artifact import Artifact
@@ -82,16 +83,25 @@ def _slide(folder: Path, measurement: Measurement) -> list[Picture]:
 
 
 def _pictures(artifact: Artifact, measurement: Measurement) -> tuple[Picture, ...]:
-    outcome = measurement.outcome
-    table = measurement.evaluations[0].confusion
+    outcome, table = measurement.outcome, measurement.evaluations[0].confusion
+    fitting = Picture(history_picture(_history(artifact)), "Fitting, epoch by epoch.")
+    return (*outcome_pictures(outcome, table, measurement.dataset.grouped_by), fitting)
+
+
+def outcome_pictures(outcome: Outcome, table: Sequence[Sequence[int]], grouped_by: str) -> tuple[Picture, ...]:
+    """Draw an outcome: confusion, curves, reliability, coverage and scores.
+
+    Args:
+        table: the confusion, rows the truth.
+        grouped_by: what a bootstrap draws, in the plural.
+    """
     drawn = [Picture(confusion_picture(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
     if outcome.truth.any() and not outcome.truth.all():
-        drawn += _curves(outcome, measurement.dataset.grouped_by)
+        drawn += _curves(outcome, grouped_by)
     drawn += [
         Picture(reliability_picture(outcome), "How often an answer of that confidence is right."),
         Picture(coverage_picture(outcome), "How much is answered at a confidence, and how well."),
         Picture(score_picture(outcome), "Positive scores by truth; the line is the cut-off."),
-        Picture(history_picture(_history(artifact)), "Fitting, epoch by epoch."),
     ]
     return tuple(drawn)
 

@@ -18,6 +18,7 @@ from training.report.case_page import case_section
 from training.report.class_page import classes_section
 from training.report.leak_page import leak_section
 from training.report.markup import Picture, document, heading, paragraph, picture, table, title, verbatim
+from training.report.subgroup_page import subgroups_section
 from training.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def report_html(page: Page) -> str:
     pieces += classes_section(page.classes, page.spec, page.part, page.grouped_by)
     pieces += case_section(page.cases, page.case_pictures, page.part, side_names(page.spec)[1])
     for evaluation in page.evaluations:
-        pieces += _evaluation(evaluation, page.grouped_by)
+        pieces += evaluation_section(evaluation, page.grouped_by)
     if page.pictures:
         pieces += [heading(f"Pictures, {page.part} {page.grouped_by}"), *map(picture, page.pictures)]
     pieces += [heading("How this page was made"), verbatim(page.command)]
@@ -112,9 +113,15 @@ def _claims(page: Page) -> list[str]:
     return [heading(title), found, paragraph(page.training.caveat)]
 
 
-def _evaluation(evaluation: Evaluation, grouped_by: str) -> list[str]:
+def evaluation_section(evaluation: Evaluation, grouped_by: str) -> list[str]:
+    """Return one evaluation as pieces of HTML: figures, gain, coverage, subgroups.
+
+    Args:
+        grouped_by: what a bootstrap draws, in the plural.
+    """
+    error = () if evaluation.calibration is None else (evaluation.calibration.error,)
     subject = "Baseline: six colour numbers" if evaluation.subject == "baseline" else f"Measured, {evaluation.subject}"
-    figures = [f for f in evaluation.figures if " at confidence " not in f.name]
+    figures = [f for f in (*evaluation.figures, *error) if " at confidence " not in f.name]
     return [
         heading(f"{subject}, {evaluation.part} {grouped_by}"),
         paragraph(
@@ -124,6 +131,7 @@ def _evaluation(evaluation: Evaluation, grouped_by: str) -> list[str]:
         table(f"{subject}, {evaluation.part}", ("figure", "value"), [(f.name, f) for f in figures]),
         *_gain(evaluation),
         *_coverage(evaluation),
+        *subgroups_section(evaluation, grouped_by),
     ]
 
 

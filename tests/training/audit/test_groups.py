@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.audit.duplicates import Comparison, Pair
+from edge_runtime.measured import NearCopies
+from training.audit.duplicates import NEAR, Comparison, Pair
 from training.audit.groups import contradicted_names, unite_copies, united, united_names, uniting
 from training.datasets import Dataset, Sample, mendeley, mias
 from training.recipes import RECIPES
@@ -64,9 +66,10 @@ def test_a_note_counts_the_groups_before_and_after() -> None:
     assert dataset.notes == ("3 patients were joined to 2: they share near-same pictures",)
 
 
-def test_without_pairs_nothing_changes() -> None:
+def test_without_pairs_nothing_changes_but_that_they_were_looked_for() -> None:
     dataset = _dataset(*_samples([1, 1, 2]))
-    assert united(dataset, Comparison(dataset.samples, (), ())) == dataset
+    looked_for = replace(dataset, near=NearCopies(NEAR, pictures=3, pairs=0, exact=0, contradictions=0))
+    assert united(dataset, Comparison(dataset.samples, (), ())) == looked_for
 
 
 @pytest.mark.parametrize(("likeness", "labels", "count"), [(0.8, (0, 1), 2), (0.79, (0, 1), 0), (0.99, (1, 1), 0)])

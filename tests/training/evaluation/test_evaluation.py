@@ -16,8 +16,8 @@ from training.evaluation.evaluation import (
     evaluate_baseline,
     evaluate_scores,
     gain_over_baseline,
-    rates,
 )
+from training.evaluation.rates import rates
 from training.recipes.idc_patch import IDC_PATCH, SPEC
 from training.tensors import Tensors
 

@@ -109,7 +109,7 @@ def test_every_table_is_there_with_its_rows(page: Page) -> None:
         "Each label against the rest": 2,
         "Negative against positive": 2,
         "Operating point and calibration": 2,
-        "Measured, keras, test": 10,
+        "Measured, keras, test": 12,  # sensitivity and calibration error among them
         "Coverage of keras, test": 5,
         "Baseline: six colour numbers, test": 1,
     }

@@ -1,0 +1,126 @@
+"""The card has the sections of Mitchell et al. 2019, and every figure in it is the manifest's."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.bundle import find
+from edge_runtime.manifest import Manifest, Role
+from edge_runtime.measured import Calibration, Figure, NearCopies, ReliabilityBin, SplitAudit, Subgroup
+from export.card import model_card
+from training.datasets import idc
+
+SECTIONS = [
+    "Model details",
+    "Intended use",
+    "Factors",
+    "Metrics",
+    "Evaluation data",
+    "Training data",
+    "Quantitative analyses",
+    "Ethical considerations",
+    "Caveats and recommendations",
+]
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Manifest:
+    return find("idc-patch").manifest
+
+
+def _section(card: str, title: str) -> str:
+    """Text below a heading of any level, up to the next."""
+    return re.split(r"\n#+ ", card.split(f"# {title}", 1)[1])[0]
+
+
+def _plain(manifest: Manifest) -> Manifest:
+    """A manifest as releases before subgroups, calibration and audit wrote it."""
+    assert manifest.training is not None
+    old = tuple(replace(e, calibration=None, subgroups=()) for e in manifest.evaluations)
+    return replace(manifest, training=replace(manifest.training, audit=None), evaluations=old)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["now", "of an older release"])
+def test_the_sections_are_those_of_the_paper_in_its_order(manifest: Manifest, old: bool) -> None:
+    card = model_card(_plain(manifest) if old else manifest)
+    assert re.findall(r"^## (.*)$", card, flags=re.MULTILINE) == SECTIONS
+    for title in ("Decision policy", "Split and leak audit", "Exported files against the Keras model", "Cost"):
+        assert f"\n### {title}\n" in card
+
+
+def test_the_shipped_card_is_what_its_manifest_gives(manifest: Manifest) -> None:
+    bundle = find("idc-patch")
+    entry = next(entry for entry in manifest.files if entry.role is Role.CARD)
+    assert bundle.content(entry).decode("utf-8") == model_card(manifest)
+
+
+def test_every_figure_of_the_manifest_is_told_with_its_interval(manifest: Manifest) -> None:
+    card = model_card(manifest)
+    for evaluation in manifest.evaluations:
+        for figure in evaluation.figures:
+            if not figure.name.startswith("balanced accuracy at confidence"):
+                assert figure.text() in card, (evaluation.subject, evaluation.part, figure)
+    for entry in manifest.files:
+        if entry.role is Role.MODEL:
+            assert f"| {entry.name} | {entry.size_bytes:,} |" in card
+
+
+def test_another_value_in_the_manifest_is_another_value_in_the_card(manifest: Manifest) -> None:
+    """Figures are looked up, not typed: each one that is replaced disappears."""
+    test = next(e for e in manifest.evaluations if (e.subject, e.part) == ("keras", "test"))
+    strange = tuple(replace(f, value=0.123, low=0.045, high=0.678) for f in test.figures)
+    others = tuple(replace(test, figures=strange, subgroups=()) if e is test else e for e in manifest.evaluations)
+    assert manifest.training is not None
+    card = model_card(replace(manifest, evaluations=others, training=replace(manifest.training, caveat="")))
+    assert "0.123 [0.045, 0.678] of the positive test pictures are called positive" in card
+    analysed = _section(card, "Measured on keras, test")
+    assert test.figure("auroc").text() not in analysed and analysed.count("0.123 [0.045, 0.678]") >= 9
+
+
+def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
+    test = next(e for e in manifest.evaluations if (e.subject, e.part) == ("keras", "test"))
+    dense = Subgroup("tissue", "dense", 40, 20, 15, (Figure("auroc", 0.71, 0.6, 0.8), Figure("sensitivity", 0.5)))
+    fatty = Subgroup("tissue", "fatty", 4, 2, 0, (Figure("specificity", 0.75),))
+    calibration = Calibration(
+        Figure("expected calibration error", 0.031, 0.01, 0.05), (ReliabilityBin(0.5, 0.61, 0.555, 0.432, 77),)
+    )
+    measured = replace(test, subgroups=(dense, fatty), calibration=calibration)
+    audit = SplitAudit(3, 5, NearCopies(0.8, 900, 12, 7, 2), ("some pictures lie",), "clusters")
+    assert manifest.training is not None
+    card = model_card(replace(manifest, evaluations=(measured,), training=replace(manifest.training, audit=audit)))
+    assert "| tissue: dense | 40 | 20 | 15 | 0.710 [0.600, 0.800] | 0.500 | – |" in card
+    assert "| tissue: fatty | 4 | 2 | 0 | – | – | 0.750 |" in card
+    assert "tissue (dense, fatty)" in _section(card, "Factors")
+    assert "| 0.500–0.610 | 77 | 0.555 | 0.432 |" in card and "0.031 [0.010, 0.050]" in card
+    found = _section(card, "Split and leak audit")
+    assert "3 clusters stand in more than one part" in found and "5 have the very tensor" in found
+    assert "900 pictures were compared" in found and "12 pairs" in found and "7 of them pixel" in found
+    assert "Some pictures lie." in found
+    assert "bootstrap over clusters" in card
+
+
+def test_what_was_not_looked_for_is_said(manifest: Manifest) -> None:
+    assert "Not recorded" in _section(model_card(_plain(manifest)), "Split and leak audit")
+    assert "No figure by subgroup exists." in _section(model_card(_plain(manifest)), "Factors")
+    assert "Near copies were not looked for" in _section(model_card(manifest), "Split and leak audit")
+
+
+def test_a_model_made_elsewhere_has_a_card_that_claims_nothing(manifest: Manifest) -> None:
+    card = model_card(replace(manifest, training=None, evaluations=(), labelled=()))
+    assert "made elsewhere" in _section(card, "Model details")
+    assert "was not measured here" in _section(card, "Quantitative analyses")
+    assert "How often each happens was not measured here." in card
+    assert "patients never seen" not in card
+
+
+def test_a_fit_records_its_audit_calibration_and_subgroups(phantom_bundle: Path, phantom_data: Path) -> None:
+    manifest = find(phantom_bundle).manifest
+    assert manifest.training is not None and manifest.training.audit is not None
+    assert (manifest.training.audit.shared_groups, manifest.training.audit.seen_tensors) == (0, 0)
+    assert all(evaluation.calibration is not None for evaluation in manifest.evaluations)
+    traits = {trait for found in idc.load(phantom_data).traits.values() for trait in found}
+    assert traits == {("patches of the patient", "up to the median of 16"), ("patch", "whole")}
+    assert all(evaluation.subgroups == () for evaluation in manifest.evaluations)
+    assert f"| {manifest.evaluations[0].calibration.error.name} |" in model_card(manifest)  # type: ignore[union-attr]

@@ -1,0 +1,132 @@
+"""A bundle on the runtime that devices use: its own reading, guard band, reruns and refusals, picture by picture.
+
+What is measured is the answer that a person would get: the score that decided, and the decision itself. A rounded
+file's score near a threshold is the float32 file's, as on the device.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from edge_runtime import Decision, ImageError, Precision, Prediction, Predictor, Reason
+from edge_runtime.measured import Figure
+from edge_runtime.spec import Head, ModelSpec
+from training.datasets import Sample
+from training.errors import DatasetError
+from training.evaluation.classwise import Outcome
+from training.evaluation.evaluation import bootstrap
+from training.evaluation.scored import Scored
+from training.tensors import MOST_NAMED
+
+_LOG = logging.getLogger(__name__)
+RERUN = "rerun in float32"
+_SMALLEST = float(np.finfo(np.float64).tiny)
+_CLOSEST = float(np.finfo(np.float64).epsneg)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceAnswers:
+    """What the runtime answered on N pictures.
+
+    Attributes:
+        samples: those answered, in order.
+        predictions: one a sample.
+        refused: one line for each picture that the runtime refuses; those have no prediction.
+        first: precision of the file that answers first.
+    """
+
+    samples: tuple[Sample, ...]
+    predictions: tuple[Prediction, ...]
+    refused: tuple[str, ...]
+    spec: ModelSpec
+    first: Precision
+
+    @cached_property
+    def scored(self) -> Scored:
+        """Truth, scores and which pictures were answered, as the device has them."""
+        verdicts = [prediction.verdict for prediction in self.predictions]
+        return Scored(
+            labels=np.array([sample.label for sample in self.samples], dtype=np.int64),
+            groups=np.array([sample.group for sample in self.samples]),
+            scores=np.array([[verdict.scores[label] for label in self.spec.labels] for verdict in verdicts]),
+            positive=np.array([verdict.score for verdict in verdicts]),
+            answered=np.array([verdict.decision is not Decision.REFER for verdict in verdicts]),
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """The same scores as logits, for curves and figures class by class."""
+        found = self.scored
+        return Outcome.of(logits_of(found.scores, self.spec), found.labels, found.groups, self.spec)
+
+    def shares(self) -> list[Figure]:
+        """Return the share of each decision and of each reason, and of pictures that float32 decided."""
+        groups = self.scored.groups
+        named: dict[str, npt.NDArray[np.bool_]] = {}
+        for decision in Decision:
+            named[f"decided {decision.value}"] = np.array([p.verdict.decision is decision for p in self.predictions])
+        for reason in Reason:
+            named[f"for {reason.value}"] = np.array([p.verdict.reason is reason for p in self.predictions])
+        named[RERUN] = np.array([p.precision != self.first.value for p in self.predictions])
+        return bootstrap(lambda rows: {name: float(is_so[rows].mean()) for name, is_so in named.items()}, groups)
+
+
+def answer_on_device(
+    predictor: Predictor, samples: Sequence[Sample], label: str, *, strict: bool = False
+) -> DeviceAnswers:
+    """Let the runtime answer pictures one by one.
+
+    Args:
+        label: what the samples are, for messages.
+        strict: refuse a picture that cannot be read, instead of skipping and naming it.
+
+    Raises:
+        DatasetError: nothing is left, or ``strict`` and a picture is refused.
+        BackendError: the network answered with no number.
+    """
+    kept, found, refused = [], [], []
+    for sample in tqdm(samples, desc=f"answering {label}", unit="image", disable=None, leave=False):
+        try:
+            found.append(predictor.predict(sample.path, region=sample.region, name=sample.name))
+        except ImageError as error:
+            refused.append(f"{sample.name}: {error.code}")
+            continue
+        kept.append(sample)
+    if refused and (strict or not kept):
+        raise DatasetError(
+            f"{label}: found {len(refused)} of {len(samples)} pictures that cannot be read, the first {refused[0]}; "
+            "expected none. Repair or remove them."
+        )
+    if not kept:
+        raise DatasetError(f"{label}: found no picture, expected some. Check --data and --part.")
+    if refused:
+        named = ", ".join(refused[:MOST_NAMED])
+        _LOG.warning("%s: %d pictures cannot be read and are skipped: %s", label, len(refused), named)
+    return DeviceAnswers(tuple(kept), tuple(found), tuple(refused), predictor.spec, predictor.precision)
+
+
+def logits_of(scores: npt.NDArray[np.float64], spec: ModelSpec) -> npt.NDArray[np.float64]:
+    """Return logits that give these scores under the spec's policy, float64 N×outputs.
+
+    The inverse of :func:`edge_runtime.decision.scores_of`, as far as a float64 holds it: a score of exactly 0 or 1
+    becomes the finite logit nearest to it.
+
+    Args:
+        scores: float64 N×labels, 0..1.
+    """
+    if spec.head is Head.PROBABILITIES:
+        return scores
+    held = np.clip(scores, _SMALLEST, None)
+    if spec.head is Head.SOFTMAX:
+        return np.asarray(np.log(held) * spec.policy.temperature)
+    if spec.head is Head.SIGMOID:
+        return np.asarray((np.log(held[:, 1:]) - np.log(held[:, :1])) * spec.policy.temperature)
+    held = np.clip(held, None, 1.0 - _CLOSEST)
+    return np.asarray((np.log(held) - np.log1p(-held)) * spec.policy.temperature)

@@ -1,0 +1,150 @@
+"""Measure a bundle on labelled pictures through the device's runtime, beside its Keras model where that is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_runtime import Predictor, Runtime
+from edge_runtime.backends import FORMAT
+from edge_runtime.bundle import Bundle
+from edge_runtime.manifest import KERAS, Precision
+from edge_runtime.measured import Evaluation, Figure
+from edge_runtime.records import to_dict
+from training.artifact import Artifact
+from training.datasets import Dataset, Sample
+from training.errors import ArtifactError, DatasetError
+from training.evaluation.changes import changes
+from training.evaluation.device import DeviceAnswers, answer_on_device
+from training.evaluation.evaluation import evaluate_scored
+from training.evaluation.opened import ALL, OpenArtifact
+from training.evaluation.scored import Scored
+from training.evaluation.subgroups import with_subgroups
+from training.recipes import find_recipe
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """Which bundle is measured, and how it runs; ``precision`` is that of the file asked for first."""
+
+    bundle: Bundle
+    backend: Runtime = Runtime.AUTO
+    precision: Precision = Precision.INT8
+
+
+@dataclass(frozen=True)
+class BundleDocument:
+    """What ``evaluate BUNDLE`` prints as JSON and writes into ``metrics.json``.
+
+    Attributes:
+        part: ``validation``, ``test`` or ``all``.
+        evaluations: the bundle's, then the Keras model's where it was given.
+        shares: of the bundle's decisions, their reasons, and reruns, of all pictures.
+        changes: figures of the bundle less those of the Keras model, paired; empty where it was not given.
+    """
+
+    part: str
+    grouped_by: str
+    model: str
+    version: str
+    contract: str
+    backend: str
+    precision: str
+    evaluations: tuple[Evaluation, ...]
+    shares: tuple[Figure, ...]
+    changes: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class BundleMeasurement:
+    """The figures, and the answers that they were computed from."""
+
+    document: BundleDocument
+    answers: DeviceAnswers
+    dataset: Dataset
+
+
+def measure_bundle(
+    device: OnDevice, data: Path, part: str, *, artifact: Artifact | None = None, strict: bool = False
+) -> BundleMeasurement:
+    """Answer one part of the data below ``data`` on the device's runtime, and measure it.
+
+    Args:
+        part: ``validation``, ``test``, or ``all`` for every picture in ``data``.
+        artifact: what the bundle was exported from: its split says who is in a part, its network is measured beside.
+        strict: refuse data with a picture that cannot be read, instead of skipping it.
+
+    Raises:
+        ArtifactError: the artifact is incomplete, or the bundle comes from another one.
+        DatasetError: the data are not what the layout promises, or no split says what the part is.
+        RecipeError: the bundle's name is no recipe, so that nothing says how its data are read.
+        BundleError, BackendError: the bundle does not run here.
+    """
+    spec = device.bundle.manifest.spec
+    opened = _opened(device, artifact, data, part, strict=strict)
+    dataset = find_recipe(spec.name).source.load(data) if opened is None else opened.dataset
+    samples = dataset.samples if opened is None else opened.samples(part)
+    with Predictor(device.bundle, device.backend, device.precision, 1) as predictor:
+        found = answer_on_device(predictor, samples, part, strict=strict)
+        runtime, precision = predictor.runtime, predictor.precision
+    evaluation = evaluate_scored(found.scored, spec, part, _subject(device.bundle, runtime, precision))
+    document = BundleDocument(
+        part=part,
+        grouped_by=dataset.grouped_by,
+        model=spec.name,
+        version=spec.version,
+        contract=spec.contract,
+        backend=runtime.value,
+        precision=precision.value,
+        evaluations=(with_subgroups(evaluation, found.scored, found.samples, dataset.traits, spec),),
+        shares=tuple(found.shares()),
+    )
+    if opened is not None:
+        document = _beside_keras(document, found, opened, part)
+    return BundleMeasurement(document, found, dataset)
+
+
+def to_json(measurement: BundleMeasurement) -> str:
+    """Return the figures as one JSON document, a :class:`BundleDocument`."""
+    return json.dumps(to_dict(measurement.document), indent=2, ensure_ascii=False)
+
+
+def _opened(device: OnDevice, artifact: Artifact | None, data: Path, part: str, *, strict: bool) -> OpenArtifact | None:
+    spec = device.bundle.manifest.spec
+    if artifact is None:
+        if part == ALL:
+            return None
+        raise DatasetError(
+            f"{device.bundle.where}: found no split, which a bundle does not hold; expected one for the {part} part. "
+            "Give --artifact DIR, which it was exported from, or measure every picture with --part all."
+        )
+    if artifact.spec() != spec:
+        raise ArtifactError(
+            f"{artifact.folder}: found the spec of {artifact.spec().name} {artifact.spec().version}, expected the very "
+            f"spec of {spec.name} {spec.version} in {device.bundle.where}. Give the artifact that it was exported from."
+        )
+    return OpenArtifact(artifact, data, strict=strict)
+
+
+def _subject(bundle: Bundle, runtime: Runtime, precision: Precision) -> str:
+    """Return the name of the file that answers first, and who runs it."""
+    entry = bundle.model(FORMAT[runtime], precision)
+    return f"{bundle.where if entry is None else entry.name} on {runtime.value}"
+
+
+def _beside_keras(document: BundleDocument, found: DeviceAnswers, opened: OpenArtifact, part: str) -> BundleDocument:
+    """Add the Keras model's figures on the pictures that the device answered, and the paired change."""
+    keras = _keras(opened, found.samples, part)
+    evaluation = evaluate_scored(keras, opened.spec, part, KERAS)
+    evaluation = with_subgroups(evaluation, keras, found.samples, opened.dataset.traits, opened.spec)
+    return replace(
+        document,
+        evaluations=(*document.evaluations, evaluation),
+        changes=changes(found.scored, keras, opened.spec),
+    )
+
+
+def _keras(opened: OpenArtifact, samples: tuple[Sample, ...], part: str) -> Scored:
+    answers = opened.answer(samples, part)
+    return Scored.of_logits(answers.logits, answers.outcome.labels, answers.outcome.groups, opened.spec)
