@@ -63,7 +63,8 @@ class Augmentation:
             ((width - 1) / 2, (height - 1) / 2), angle, 1 + rng.uniform(-self.zoom, self.zoom)
         )
         if self.shift:
-            matrix[:, 2] += rng.uniform(-self.shift, self.shift, 2) * (width, height)
+            matrix[0, 2] += rng.uniform(-self.shift, self.shift) * width
+            matrix[1, 2] += rng.uniform(-self.shift, self.shift) * height
         warped: Images = np.asarray(
             cv2.warpAffine(np.ascontiguousarray(image), matrix, (width, height), borderValue=(self.black,) * 4),
             np.float32,

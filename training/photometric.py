@@ -32,7 +32,7 @@ class StainJitter:
         factor = rng.uniform(1.0 - self.share, 1.0 + self.share, 3).astype(np.float32)
         shift = rng.uniform(-self.share / 10.0, self.share / 10.0, 3).astype(np.float32)
         stained = np.exp(-((amounts * factor + shift) @ _STAINS)) * 256.0 - 1.0
-        return np.clip(stained / 255.0, 0.0, 1.0).astype(np.float32, copy=False)
+        return np.asarray(np.clip(stained / 255.0, 0.0, 1.0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class GainAndSpeckle:
         changed = np.power(image, exponent) * factor
         if self.speckle:
             changed *= 1.0 + self.speckle * rng.standard_normal((*image.shape[:2], 1), dtype=np.float32)
-        return np.clip(changed, 0.0, 1.0).astype(np.float32, copy=False)
+        return np.asarray(np.clip(changed, 0.0, 1.0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
