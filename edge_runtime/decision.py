@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ class Reason(enum.Enum):
     BELOW_CUTOFF = "BELOW_CUTOFF"  # it does not
     LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no label's score reaches the confidence floor
     PRECISION_RERUN = "PRECISION_RERUN"  # int8 was too close to a threshold; the float32 file decided
+    UNFAMILIAR_INPUT = "UNFAMILIAR_INPUT"  # the picture is not like those that the model was made for; always REFER
 
 
 class CaseReason(enum.Enum):
@@ -169,6 +170,12 @@ def decide(logits: npt.ArrayLike, spec: ModelSpec, *, rerun: bool = False) -> Ve
         decision=decision,
         reason=Reason.PRECISION_RERUN if rerun else reason,
     )
+
+
+def refer_unfamiliar(verdict: Verdict) -> Verdict:
+    """Return the verdict on a picture that is unlike the model's own: its scores stand, the decision is REFER."""
+    label = max(verdict.scores, key=verdict.scores.__getitem__)
+    return replace(verdict, label=label, decision=Decision.REFER, reason=Reason.UNFAMILIAR_INPUT)
 
 
 def sure(found: Sequence[Decision], confidence: npt.ArrayLike, least: float) -> tuple[Bools, Bools]:

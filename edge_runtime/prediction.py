@@ -30,6 +30,8 @@ class Prediction:
         contract: SHA-256 of the preprocessing steps.
         backend: the interpreter that ran.
         precision: of the file that decided: ``int8`` or ``float32``.
+        familiarity: the picture's distance from the model's own pictures over the limit, 0 or more; above 1 it is
+            unfamiliar and referred. None where the model says nothing about it.
     """
 
     image: str
@@ -42,10 +44,12 @@ class Prediction:
     backend: str
     precision: str
     ms: Timing
+    familiarity: float | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md)."""
+        """Return the JSON form (docs/json.md); ``familiarity`` is absent where it is None."""
         verdict = self.verdict
+        known = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -59,6 +63,7 @@ class Prediction:
             "confidence_floor": self.confidence_floor,
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
+            **known,
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,

@@ -160,8 +160,10 @@ class Predictor:
     def _answer(self, engine: Engine, picture: Picture, start: float) -> Prediction:
         decoded = perf_counter()
         prepared = self._plan.preparation.levels(picture)
+        known = self.spec.familiarity
+        share = None if known is None else known.share(picture)
         ready = perf_counter()
-        verdict, precision = engine.answer(prepared)
+        verdict, precision = engine.answer(prepared, familiar=share is None or share <= 1.0)
         ran = perf_counter()
         return Prediction(
             image=picture.name,
@@ -174,6 +176,7 @@ class Predictor:
             backend=self.runtime.value,
             precision=precision.value,
             ms=Timing(_ms(start, decoded), _ms(decoded, ready), _ms(ready, ran)),
+            familiarity=share,
         )
 
     def _guard_band(self) -> float:

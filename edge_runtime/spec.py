@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge_runtime.records import canonical_json
+from edge_runtime.familiarity import Familiarity
+from edge_runtime.records import ABSENT, canonical_json
 from edge_runtime.steps import Colour, ColourOrder, Resize, Step, check_order
 
 
@@ -96,6 +97,7 @@ class ModelSpec:
         labels: one a score, in the order of the network's outputs.
         positive: the labels whose scores add up to the positive score.
         min_side_px: pictures with a shorter side are refused: stretching them would invent tissue.
+        familiarity: which pictures the model is for; others are referred. None where every picture is answered.
     """
 
     name: str
@@ -108,6 +110,7 @@ class ModelSpec:
     policy: DecisionPolicy
     min_side_px: int = 8
     tolerance: ParityTolerance = field(default_factory=ParityTolerance)
+    familiarity: Familiarity | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
