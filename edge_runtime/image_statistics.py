@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import sqrt
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,11 +82,10 @@ def _overview(pixels: Pixels) -> Levels:
 def _centre(pixels: Pixels) -> Levels:
     height, width = pixels.shape[:2]
     y, x = max(0, (height - SIDE_PX) // 2), max(0, (width - SIDE_PX) // 2)
-    part: Pixels = np.ascontiguousarray(pixels[y : y + SIDE_PX, x : x + SIDE_PX])
-    return _upper(part)
+    return np.ascontiguousarray(_upper(pixels[y : y + SIDE_PX, x : x + SIDE_PX]))
 
 
-def _upper(pixels: Pixels) -> Levels:
+def _upper(pixels: npt.NDArray[Any]) -> Levels:
     return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, dtype=np.uint8)
 
 
