@@ -22,6 +22,7 @@ from edge_runtime.steps import ColourOrder
 
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]
+Whole = npt.NDArray[np.integer[Any] | np.floating[Any]]  # as OpenCV types what it returns; here always uint8 or int16
 
 SIDE_PX = 64
 """Longest side of overview and centre."""
@@ -49,14 +50,13 @@ def statistics(picture: Picture) -> Floats:
     small = max(picture.pixels.shape[:2]) <= SIDE_PX
     overview = _overview(picture.pixels)
     grey = _grey(overview, picture.order)
-    wide = grey.astype(np.float64)
-    centre = wide if small else _grey(_centre(picture.pixels), picture.order).astype(np.float64)
-    mean, variance = _moments(wide)
+    centre = grey if small else _grey(_centre(picture.pixels), picture.order)
+    mean, variance = _moments(grey)
     return np.array(
         [
             *_colour(overview, grey, picture.order, mean),
             *_levels(grey),
-            *_texture(wide, mean, variance),
+            *_texture(grey, mean, variance),
             *_fine(centre),
         ]
     )
@@ -99,17 +99,17 @@ def _colour(pixels: Levels, grey: Levels, order: ColourOrder, mean: float) -> li
 
     A stain takes light away in proportion to its amount, so that this ratio hardly depends on the amount.
     """
+    shaded = cv2.inRange(grey, 0, WHITE)
     if order is ColourOrder.GREY:
-        return [0.0, 0.0, 0.0, 0.0, 0.0, np.count_nonzero(grey <= WHITE) / grey.size]
-    first, green, last = (channel.astype(np.int16) for channel in cv2.split(pixels))
+        return [0.0, 0.0, 0.0, 0.0, 0.0, cv2.countNonZero(shaded) / grey.size]
+    first, green, last = cv2.split(pixels)
     red, blue = (first, last) if order is ColourOrder.RGB else (last, first)
-    red -= green
-    blue -= green
-    (red_mean, red_variance), (blue_mean, blue_variance) = (_moments(d.astype(np.float64)) for d in (red, blue))
-    colourless = np.count_nonzero((np.abs(red) + np.abs(blue) <= TINT) & (grey <= WHITE)) / grey.size
+    tint = cv2.add(cv2.absdiff(red, green), cv2.absdiff(blue, green))  # stops at 255, far above TINT
+    colourless = cv2.countNonZero(cv2.bitwise_and(cv2.inRange(tint, 0, TINT), shaded)) / grey.size
+    red_mean, red_variance = _moments(cv2.subtract(red, green, dtype=cv2.CV_16S))
+    blue_mean, blue_variance = _moments(cv2.subtract(blue, green, dtype=cv2.CV_16S))
     ratio = red_mean / (271.0 - mean)  # 16 levels beyond white: no division by zero there
-    spreads = sqrt(red_variance) / 255, sqrt(blue_variance) / 255
-    return [red_mean / 255, ratio, blue_mean / 255, *spreads, colourless]
+    return [red_mean / 255, ratio, blue_mean / 255, sqrt(red_variance) / 255, sqrt(blue_variance) / 255, colourless]
 
 
 def _levels(grey: Levels) -> list[float]:
@@ -119,56 +119,68 @@ def _levels(grey: Levels) -> list[float]:
     return [*(np.searchsorted(below, wanted) / 255).tolist(), sqrt(below[BLACK] / grey.size)]
 
 
-def _texture(wide: Floats, mean: float, variance: float) -> list[float]:
+def _texture(grey: Levels, mean: float, variance: float) -> list[float]:
     """Return how levels differ over 1, 2 and 4 px, blobs of 2, 4 and 16 px, and the upper quarter's brightness."""
-    energies = [_energies(wide, lag) for lag in (1, 2, 4)]
+    energies = [_energies(grey, lag) for lag in (1, 2, 4)]
     (across, down), (across2, down2), _ = energies
-    upper = wide[: max(1, len(wide) // 4)]
+    upper = grey[: max(1, len(grey) // 4)]
     return [
         sqrt(across + down) / 255,
         sqrt(across2 + down2) / 255,
         *((x + y) / (4 * variance + 16) for x, y in energies),
         (across - down) / (across + down + 16),
-        *(_blobs(wide, lag)[0] for lag in (2, 4, 16)),
-        (float(upper.sum()) / upper.size - mean) / 255,
+        *(_blobs(grey, lag)[0] for lag in (2, 4, 16)),
+        (cv2.sumElems(upper)[0] / upper.size - mean) / 255,
     ]
 
 
-def _fine(centre: Floats) -> list[float]:
+def _fine(centre: Levels) -> list[float]:
     """Return mean, finest blobs, texture over 4 px, and the root of the share of neighbours of one level."""
     mean, variance = _moments(centre)
     across, down = _energies(centre, 4)
-    x, y = centre[:, 1:] != centre[:, :-1], centre[1:] != centre[:-1]
-    same = 1.0 - (np.count_nonzero(x) + np.count_nonzero(y)) / max(x.size + y.size, 1)
+    pairs = ((centre[:, 1:], centre[:, :-1]), (centre[1:], centre[:-1]))
+    equal = sum(cv2.countNonZero(cv2.compare(a, b, cv2.CMP_EQ)) for a, b in pairs if a.size)
+    same = equal / max(sum(a.size for a, _ in pairs), 1)
     return [mean / 255, sqrt(_blobs(centre, 1)[1]) / 1020, (across + down) / (4 * variance + 16), sqrt(same)]
 
 
-def _moments(values: Floats) -> tuple[float, float]:
-    """Return mean and variance of whole numbers."""
-    flat = values.ravel()
-    mean = float(flat.sum()) / flat.size
-    return mean, max(float(flat @ flat) / flat.size - mean * mean, 0.0)
+def _moments(values: Whole) -> tuple[float, float]:
+    """Return mean and variance."""
+    mean = cv2.sumElems(values)[0] / values.size
+    return mean, max(_squares(values) / values.size - mean * mean, 0.0)
 
 
-def _energies(values: Floats, lag: int) -> tuple[float, float]:
+def _squares(values: Whole, others: Whole | None = None) -> int:
+    """Return the sum of squares, of differences if there are ``others``; 0 of nothing.
+
+    Some builds of OpenCV square a root: rounding gives the whole number back.
+    """
+    if not values.size:
+        return 0
+    return round(cv2.norm(values, cv2.NORM_L2SQR) if others is None else cv2.norm(values, others, cv2.NORM_L2SQR))
+
+
+def _energies(grey: Levels, lag: int) -> tuple[float, float]:
     """Return mean squared differences over ``lag`` px, across and down; 0 where the picture is smaller."""
-    across, down = (values[:, lag:] - values[:, :-lag]).ravel(), (values[lag:] - values[:-lag]).ravel()
-    return float(across @ across) / max(across.size, 1), float(down @ down) / max(down.size, 1)
+    right, below = grey[:, lag:], grey[lag:]
+    return (
+        _squares(right, grey[:, :-lag]) / max(right.size, 1),
+        _squares(below, grey[:-lag]) / max(below.size, 1),
+    )
 
 
-def _blobs(values: Floats, lag: int) -> tuple[float, float]:
+def _blobs(grey: Levels, lag: int) -> tuple[float, float]:
     """Return the balance (-1..1) of bright blobs over dark ones, and their mean square.
 
     Both are of the Laplacian over ``lag`` px: positive at a bright blob. Inverting a picture turns the balance round.
     """
-    inner = values[lag:-lag, lag:-lag]
-    if not inner.size:
+    wide = grey.astype(np.int16)
+    blobs = 4 * wide[lag:-lag, lag:-lag]
+    if not blobs.size:
         return 0.0, 0.0
-    blobs = 4 * inner
-    blobs -= values[: -2 * lag, lag:-lag]
-    blobs -= values[2 * lag :, lag:-lag]
-    blobs -= values[lag:-lag, : -2 * lag]
-    blobs -= values[lag:-lag, 2 * lag :]
-    flat = blobs.ravel()
-    square = float(flat @ flat)
-    return float(flat @ np.abs(flat)) / (square + 16 * flat.size), square / flat.size
+    blobs -= wide[: -2 * lag, lag:-lag]
+    blobs -= wide[2 * lag :, lag:-lag]
+    blobs -= wide[lag:-lag, : -2 * lag]
+    blobs -= wide[lag:-lag, 2 * lag :]
+    every, bright = _squares(blobs), _squares(np.maximum(blobs, 0))
+    return (2 * bright - every) / (every + 16 * blobs.size), every / blobs.size
