@@ -111,7 +111,7 @@ class Card:
 def _familiarity(share: float) -> str:
     """Say how far a picture lies from the model's own pictures."""
     said = "like" if share <= 1.0 else "NOT like"
-    return f"familiar  {said} the pictures this model was made for (distance {share:.2f} of the limit)"
+    return f"familiar  {said} the pictures this model was made for (distance {share:.2f} times the limit)"
 
 
 class Table:

@@ -66,7 +66,7 @@ def test_the_card_says_so_in_words(edge_predict: Called, knowing: Path, own: Pat
     assert "familiar  NOT like the pictures this model was made for" in said.stdout
     assert "decision  REFER" in said.stdout and "UNFAMILIAR_INPUT: not like the pictures" in said.stdout
     known = edge_predict(own, "--model", knowing, "--backend", "onnxruntime").stdout
-    assert "familiar  like the pictures this model was made for (distance 0.00 of the limit)" in known
+    assert "familiar  like the pictures this model was made for (distance 0.00 times the limit)" in known
 
 
 def test_json_and_csv_hold_the_distance_over_the_limit(
