@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -170,12 +170,6 @@ def decide(logits: npt.ArrayLike, spec: ModelSpec, *, rerun: bool = False) -> Ve
         decision=decision,
         reason=Reason.PRECISION_RERUN if rerun else reason,
     )
-
-
-def refer_unfamiliar(verdict: Verdict) -> Verdict:
-    """Return the verdict on a picture that is unlike the model's own: its scores stand, the decision is REFER."""
-    label = max(verdict.scores, key=verdict.scores.__getitem__)
-    return replace(verdict, label=label, decision=Decision.REFER, reason=Reason.UNFAMILIAR_INPUT)
 
 
 def sure(found: Sequence[Decision], confidence: npt.ArrayLike, least: float) -> tuple[Bools, Bools]:

@@ -13,11 +13,12 @@ from scipy.spatial.distance import mahalanobis
 
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle import Bundle, find
-from edge_runtime.decision import Decision, Reason, Verdict, refer_unfamiliar
+from edge_runtime.decision import Decision, Reason, Verdict
 from edge_runtime.errors import ManifestError
 from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity
 from edge_runtime.image_statistics import statistics
 from edge_runtime.imaging import Picture, read
+from edge_runtime.judging import refer_unfamiliar
 from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
