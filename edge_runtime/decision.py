@@ -38,6 +38,7 @@ class Reason(enum.Enum):
     BELOW_CUTOFF = "BELOW_CUTOFF"  # it does not
     LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no label's score reaches the confidence floor
     PRECISION_RERUN = "PRECISION_RERUN"  # int8 was too close to a threshold; the float32 file decided
+    UNFAMILIAR_INPUT = "UNFAMILIAR_INPUT"  # the picture is not like those that the model was made for; always REFER
 
 
 class CaseReason(enum.Enum):

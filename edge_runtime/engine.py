@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edge_runtime.backends import Backend
 from edge_runtime.decision import Verdict, margins
 from edge_runtime.errors import BackendError
-from edge_runtime.judging import Judge, margin
+from edge_runtime.judging import Judge, margin, refer_unfamiliar
 from edge_runtime.manifest import Precision
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
 from edge_runtime.spec import ModelSpec
@@ -57,23 +57,32 @@ class Engine:
         self._exact: _File | None = None
         self._lock = threading.Lock()
 
-    def answer(self, prepared: Prepared) -> tuple[Verdict, Precision]:
+    def answer(self, prepared: Prepared, *, familiar: bool = True) -> tuple[Verdict, Precision]:
         """Return the verdict on one picture, H×W×C from :meth:`Preparation.levels`, and which file decided.
+
+        Args:
+            familiar: whether the picture is like the model's own; if not it is referred, and the file that answers
+                first is exact enough.
 
         Raises:
             BackendError: the network answered with no number, or the engine was closed.
         """
         plan, batch = self._plan, prepared[np.newaxis]
         verdict = plan.judge.verdict(self._first.run(batch)[0])
+        if not familiar:
+            return refer_unfamiliar(verdict), plan.first
         if plan.guard_band > 0 and margin(verdict, plan.spec.policy) <= plan.guard_band:
             return plan.judge.verdict(self.exact.run(batch)[0], rerun=True), Precision.FLOAT32
         return verdict, plan.first
 
-    def answer_all(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def answer_all(
+        self, prepared: Prepared, familiar: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return the logits that decide N pictures, float32 N×outputs, and which came from a rerun in float32, bool N.
 
         Args:
             prepared: N×H×W×C, each from :meth:`Preparation.levels`.
+            familiar: bool N, as for :meth:`answer`; by default all are.
 
         Raises:
             BackendError: as :meth:`answer`.
@@ -82,6 +91,8 @@ class Engine:
         if self._plan.guard_band <= 0:
             return logits, np.zeros(len(logits), np.bool_)
         near = margins(logits, self._plan.spec) <= self._plan.guard_band
+        if familiar is not None:
+            near &= familiar
         if near.any():
             logits[near] = self.exact.run(prepared[near])
         return logits, near

@@ -7,6 +7,8 @@ around them is Python. Tests hold the two against each other for every head.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -61,6 +63,12 @@ class Judge:
 
     def _divided(self, logits: Floats) -> Floats:
         return logits if self._policy.temperature == 1.0 else logits / self._policy.temperature
+
+
+def refer_unfamiliar(verdict: Verdict) -> Verdict:
+    """Return the verdict on a picture that is unlike the model's own: its scores stand, the decision is REFER."""
+    label = max(verdict.scores, key=verdict.scores.__getitem__)
+    return replace(verdict, label=label, decision=Decision.REFER, reason=Reason.UNFAMILIAR_INPUT)
 
 
 def margin(verdict: Verdict, policy: DecisionPolicy) -> float:

@@ -32,6 +32,8 @@ class Prediction:
         backend: the interpreter that ran.
         precision: of the file that decided: ``int8`` or ``float32``.
         region: what was asked about; None where the model answers about whole pictures.
+        familiarity: the picture's distance from the model's own pictures over the limit, 0 or more; above 1 it is
+            unfamiliar and referred. None where the model says nothing about it.
     """
 
     image: str
@@ -45,10 +47,12 @@ class Prediction:
     precision: str
     ms: Timing
     region: Region | None = None
+    familiarity: float | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md)."""
+        """Return the JSON form (docs/json.md); ``familiarity`` is absent where it is None."""
         verdict = self.verdict
+        known = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -63,6 +67,7 @@ class Prediction:
             "confidence_floor": self.confidence_floor,
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
+            **known,
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,

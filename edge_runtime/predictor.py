@@ -173,9 +173,12 @@ class Predictor:
         check_asked(region, self.spec.region)
         picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
         decoded = perf_counter()
-        prepared = self._plan.preparation.levels(cut(picture, region, self.spec.region))
+        asked = cut(picture, region, self.spec.region)
+        prepared = self._plan.preparation.levels(asked)
+        known = self.spec.familiarity
+        share = None if known is None else known.share(asked)
         ready = perf_counter()
-        verdict, precision = engine.answer(prepared)
+        verdict, precision = engine.answer(prepared, familiar=share is None or share <= 1.0)
         ran = perf_counter()
         return Prediction(
             image=picture.name,
@@ -189,6 +192,7 @@ class Predictor:
             precision=precision.value,
             ms=Timing(_ms(start, decoded), _ms(decoded, ready), _ms(ready, ran)),
             region=region,
+            familiarity=share,
         )
 
     def _guard_band(self) -> float:

@@ -22,18 +22,20 @@ from typing import Any, TypeVar
 from edge_runtime.errors import ManifestError
 
 Record = TypeVar("Record")
-_NONE = type(None)
-
 ABSENT: Mapping[str, bool] = {"absent": True}
-"""Metadata of a field that is left out of the text while it is None: records written before it was known keep their
-bytes. ``field(default=None, metadata=ABSENT)``."""
+"""Metadata of a field that JSON leaves out while it is None, so that what was written before the field came keeps its
+bytes: ``field(default=None, metadata=ABSENT)``."""
 
+_NONE = type(None)
 _SHORT = reprlib.Repr()  # repr() itself fails on values nested as deep as the parser lets through
 _SHORT.maxstring = 60
 
 
 def to_dict(record: Any) -> Any:
-    """Return ``record`` as plain JSON values; enums become their values, tuples become lists."""
+    """Return ``record`` as plain JSON values; enums become their values, tuples become lists.
+
+    A field with :data:`ABSENT` is left out while it is None.
+    """
     if dataclasses.is_dataclass(record):
         kind = {"kind": record.KIND} if hasattr(record, "KIND") else {}
         return kind | {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record) if _told(f, record)}

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from edge_runtime.familiarity import Familiarity
 from edge_runtime.records import ABSENT, canonical_json
 from edge_runtime.region import RegionCrop
 from edge_runtime.steps import Colour, ColourOrder, Resize, Step, check_order
@@ -99,6 +100,7 @@ class ModelSpec:
         positive: the labels whose scores add up to the positive score.
         min_side_px: pictures with a shorter side are refused: stretching them would invent tissue.
         region: how a marked region is cut out of the picture; None for a model that answers about whole pictures.
+        familiarity: which pictures the model is for; others are referred. None where every picture is answered.
     """
 
     name: str
@@ -112,6 +114,7 @@ class ModelSpec:
     min_side_px: int = 8
     tolerance: ParityTolerance = field(default_factory=ParityTolerance)
     region: RegionCrop | None = field(default=None, metadata=ABSENT)
+    familiarity: Familiarity | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):

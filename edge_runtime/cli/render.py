@@ -21,11 +21,12 @@ _WHY = {
     Reason.BELOW_CUTOFF: "the score stays below the cut-off",
     Reason.LOW_CONFIDENCE: "no label reaches the confidence floor; a person should look",
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
+    Reason.UNFAMILIAR_INPUT: "not like the pictures this model was made for; its answer means nothing here",
 }
 _REGION = "region"  # a column after the image, for models that are asked about regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
-    *("contract", "backend", "precision", "error_code", "error_message"),
+    *("contract", "backend", "precision", "error_code", "error_message", "familiarity"),
 )
 
 
@@ -106,6 +107,7 @@ class Card:
                 f"label     {verdict.label}   ({scores})",
                 f"score     {verdict.score:.4f}   cut-off {answer.cutoff:.4f}",
                 f"          confidence {verdict.confidence:.4f}, floor {answer.confidence_floor:.4f}",
+                *([] if answer.familiarity is None else [_familiarity(answer.familiarity)]),
                 f"decision  {verdict.decision.value}",
                 f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",
             ]
@@ -113,6 +115,12 @@ class Card:
 
     def foot(self) -> str:
         return NOTICE
+
+
+def _familiarity(share: float) -> str:
+    """Say how far a picture lies from the model's own pictures."""
+    said = "like" if share <= 1.0 else "NOT like"
+    return f"familiar  {said} the pictures this model was made for (distance {share:.2f} times the limit)"
 
 
 class Table:

@@ -62,6 +62,8 @@ def card(slide: SlidePrediction) -> str:
     """Return the answer as a block for people."""
     grid, case = slide.grid, slide.case
     counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
+    if slide.unfamiliar is not None:
+        counts += f" ({slide.unfamiliar} of them not like the pictures this model was made for)"
     rows = [f"          x {t.x_px:5} y {t.y_px:5}  score {t.score:.4f}" for t in slide.positive]
     whole = f"{case.decision.value} ({case.reason.value})" if case else "none: this model's policy has no rule for it"
     return "\n".join(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
 from edge_runtime.batches import in_order
-from edge_runtime.decision import Reason, decide_by, decide_case, positive_scores, scores_of
+from edge_runtime.decision import Decision, Reason, decide_by, decide_case, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, ImageSizeError, UsageError
 from edge_runtime.imaging import Picture
@@ -91,26 +91,34 @@ def answer_tiles(
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Some tiles' answers: their numbers, the logits that decide (N×outputs), and which were rerun (bool N)."""
+    """Some tiles' answers: their numbers, the logits that decide (N×outputs), and which were rerun (bool N).
+
+    ``familiarity`` holds N distances over the limit; None where the model says nothing about it.
+    """
 
     numbers: tuple[int, ...]
     logits: npt.NDArray[np.float32]
     rerun: npt.NDArray[np.bool_]
+    familiarity: tuple[float | None, ...]
     failures: tuple[TileFailure, ...]
 
 
 def _answer_batch(engine: Engine, plan: Plan, picture: Picture, grid: Grid, wanted: range) -> _Batch:
-    prepared, numbers, failures = [], [], []
+    prepared, numbers, shares, failures = [], [], [], []
+    known = plan.spec.familiarity
     for number in wanted:
         try:
-            prepared.append(plan.preparation.levels(grid.cut(picture, number)))
+            tile = grid.cut(picture, number)
+            prepared.append(plan.preparation.levels(tile))
+            shares.append(None if known is None else known.share(tile))
             numbers.append(number)
         except ImageError as error:
             failures.append(TileFailure(*grid.place(number), error))
     if not prepared:
-        return _Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), tuple(failures))
-    logits, rerun = engine.answer_all(np.stack(prepared))
-    return _Batch(tuple(numbers), logits, rerun, tuple(failures))
+        return _Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
+    familiar = np.array([share is None or share <= 1.0 for share in shares])
+    logits, rerun = engine.answer_all(np.stack(prepared), familiar)
+    return _Batch(tuple(numbers), logits, rerun, tuple(shares), tuple(failures))
 
 
 def _judge(answers: Sequence[_Batch], spec: ModelSpec, grid: Grid) -> tuple[tuple[Tile, ...], npt.NDArray[np.float32]]:
@@ -123,8 +131,13 @@ def _judge(answers: Sequence[_Batch], spec: ModelSpec, grid: Grid) -> tuple[tupl
     score, confidence = positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)
     cells[numbers] = score
     rerun = np.concatenate([answer.rerun for answer in answers]).tolist()
+    shares = [share for answer in answers for share in answer.familiarity]
     tiles = []
-    for number, s, c, again in zip(numbers, score.tolist(), confidence.tolist(), rerun, strict=True):
+    for number, s, c, again, share in zip(numbers, score.tolist(), confidence.tolist(), rerun, shares, strict=True):
         decision, reason = decide_by(s, c, spec.policy)
-        tiles.append(Tile(*grid.place(number), s, c, decision, Reason.PRECISION_RERUN if again else reason))
+        if again:
+            reason = Reason.PRECISION_RERUN
+        if share is not None and share > 1.0:
+            decision, reason = Decision.REFER, Reason.UNFAMILIAR_INPUT
+        tiles.append(Tile(*grid.place(number), s, c, decision, reason, share))
     return tuple(tiles), cells.reshape(grid.rows, grid.columns)

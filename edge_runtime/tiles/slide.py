@@ -53,7 +53,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile's answer; x and y of its upper left pixel, score and confidence 0..1."""
+    """One tile's answer; x and y of its upper left pixel, score and confidence 0..1.
+
+    Attributes:
+        familiarity: as of a :class:`edge_runtime.prediction.Prediction`.
+    """
 
     x_px: int
     y_px: int
@@ -61,6 +65,7 @@ class Tile:
     confidence: float
     decision: Decision
     reason: Reason
+    familiarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,13 @@ class SlidePrediction:
         """Tiles that the float32 file decided."""
         return sum(tile.reason is Reason.PRECISION_RERUN for tile in self.tiles)
 
+    @property
+    def unfamiliar(self) -> int | None:
+        """Tiles referred because they are unlike the model's own pictures; None where the model knows no such thing."""
+        if all(tile.familiarity is None for tile in self.tiles):
+            return None
+        return sum(tile.reason is Reason.UNFAMILIAR_INPUT for tile in self.tiles)
+
     def count(self, decision: Decision) -> int:
         """Return how many tiles got ``decision``."""
         return sum(tile.decision is decision for tile in self.tiles)
@@ -116,6 +128,7 @@ class SlidePrediction:
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/json.md): counts, the decision on the whole, and every POSITIVE tile."""
         case = self.case
+        unfamiliar = {} if self.unfamiliar is None else {"unfamiliar": self.unfamiliar}
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -130,6 +143,7 @@ class SlidePrediction:
                 "failed": len(self.failures),
                 "left_out": self.grid.left_out,
                 "rerun": self.reruns,
+                **unfamiliar,
             },
             "decision": case.decision.value if case else None,
             "reason": case.reason.value if case else NO_RULE,

@@ -12,6 +12,7 @@ from training.cli.audit import audit
 from training.cli.crossvalidate import crossvalidate
 from training.cli.decide import decide
 from training.cli.evaluate import evaluate
+from training.cli.familiarity import familiarity
 from training.cli.fit import fit
 from training.cli.leak import leak
 from training.cli.list_recipes import list_recipes
@@ -41,7 +42,7 @@ def main() -> None:
 for command in (
     *(list_recipes, preview, audit),
     *(fit, crossvalidate, leak),
-    *(decide, evaluate, slide),
+    *(decide, evaluate, familiarity, slide),
     *(samples, phantoms),
 ):
     main.add_command(command)

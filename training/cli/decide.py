@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     help="Fit the confidence floor: error among answered pictures to be kept for new patients.",
 )
 @click.option("--case", is_flag=True, help="Fit a rule from a patient's pictures to the patient.")
+@click.option(
+    "--familiar",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Fit which pictures the model is for: share of a patient's own pictures that may be referred as unlike them.",
+)
 @click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
@@ -41,6 +46,7 @@ def decide(
     youden: bool,
     max_error: float | None,
     case: bool,
+    familiar: float | None,
     strict: bool,
 ) -> None:
     """Fit temperature and thresholds of ARTIFACT on its validation patients; write it anew and measure it."""
@@ -50,7 +56,7 @@ def decide(
     from training.evaluation.policy import Target
 
     target = Target(sensitivity, youden, max_error, case=case)
-    decided = run(Artifact(artifact), data, out, target, strict=strict)
+    decided = run(Artifact(artifact), data, out, target, familiar=familiar, strict=strict)
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 

@@ -12,6 +12,7 @@ from training.artifact import Artifact, Measured, create
 from training.errors import ArtifactError
 from training.evaluation.cases import CaseEvaluation, evaluate_cases
 from training.evaluation.classwise import Outcome
+from training.evaluation.familiarity import fit_familiarity, see
 from training.evaluation.measure import compare
 from training.evaluation.opened import Answers, OpenArtifact
 from training.evaluation.policy import FittedPolicy, Target, calibration_error, fit_policy
@@ -37,11 +38,15 @@ class Decided:
     cases: CaseEvaluation | None
 
 
-def decide(artifact: Artifact, data: Path, out: Path, target: Target, *, strict: bool = False) -> Decided:
+def decide(
+    artifact: Artifact, data: Path, out: Path, target: Target, *, familiar: float | None = None, strict: bool = False
+) -> Decided:
     """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is left as it is.
 
     Args:
         data: the published layout on which the artifact was fitted.
+        familiar: share of a patient's own pictures (0..1) that may be referred as unlike the model's own; None keeps
+            what the spec says about familiarity. The figures measured here leave it aside: they are of all pictures.
         strict: refuse data with a picture that cannot be read, instead of skipping it.
 
     Raises:
@@ -54,6 +59,11 @@ def decide(artifact: Artifact, data: Path, out: Path, target: Target, *, strict:
     found = {part: opened.answer(opened.samples(part.value), part.value) for part in (Part.VALIDATION, Part.TEST)}
     fitted = fit_policy(found[Part.VALIDATION].outcome, target)
     spec = replace(opened.spec, policy=fitted.policy)
+    if familiar is not None:
+        own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
+        known = fit_familiarity(see(own, spec), familiar)
+        spec = replace(spec, familiarity=known.familiarity)
+        fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
     measured = Measured(replace(was.training, policy=fitted.basis), evaluations)
     _write(artifact, new, spec, measured)

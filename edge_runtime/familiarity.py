@@ -1,0 +1,92 @@
+"""How unlike a model's own pictures a picture is: what lies beyond the limit is referred, whatever the network says.
+
+A network answers every picture, a screenshot as surely as a patch of tissue: its scores do not say that it never saw
+such a thing (Nguyen et al. 2015, CVPR:427). Here a Mahalanobis distance (1936, Proc Nat Inst Sci India 2:49) does, as
+Lee et al. 2018 (NeurIPS, arXiv:1807.03888) propose for a network's features; but of plain statistics of the picture
+as read, which cost a fraction of a millisecond and need no access inside the network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_runtime.imaging import Picture
+
+STATISTICS = "image-statistics/1"
+"""Name and version of :func:`edge_runtime.image_statistics.statistics`; a new number when any number changes."""
+
+NAMES = (
+    *("red_mean", "red_ratio", "blue_mean", "red_spread", "blue_spread", "colourless"),
+    *("level_02", "level_25", "level_50", "level_75", "level_98", "black"),
+    *("change_1", "change_2", "roughness_1", "roughness_2", "roughness_4", "direction"),
+    *("blobs_2", "blobs_4", "blobs_16", "top", "centre", "grain", "centre_roughness_4", "same"),
+)
+"""What :data:`STATISTICS` counts, in its order."""
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """Where a model's own pictures lie, and how far from them a picture may be.
+
+    Attributes:
+        statistics: name and version of the statistics that ``mean`` and ``whitening`` speak of.
+        mean: of the model's own pictures, one for each statistic.
+        whitening: lower triangle, row by row, of W; the distance of statistics x is ‖W (x − mean)‖.
+        limit: distance beyond which a picture is unfamiliar.
+    """
+
+    statistics: str
+    mean: tuple[float, ...]
+    whitening: tuple[float, ...]
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.statistics != STATISTICS:
+            raise ValueError(
+                f"familiarity: found statistics {self.statistics!r}, expected {STATISTICS!r}. Update edge-predict if "
+                "a newer release fitted this model, or fit again with: python -m training decide --familiar"
+            )
+        count = len(NAMES)
+        if (len(self.mean), len(self.whitening)) != (count, count * (count + 1) // 2):
+            raise ValueError(
+                f"familiarity: found {len(self.mean)} means and {len(self.whitening)} numbers of whitening, expected "
+                f"{count} and {count * (count + 1) // 2}."
+            )
+        if not (self.limit > 0 and math.isfinite(self.limit)):
+            raise ValueError(f"familiarity: found limit {self.limit}, expected a finite number above 0.")
+
+    def distance(self, picture: Picture) -> float:
+        """Return a picture's Mahalanobis distance from the model's own, 0 or more.
+
+        Args:
+            picture: as :func:`edge_runtime.imaging.read` gives it, before any step of the spec.
+        """
+        from edge_runtime.image_statistics import statistics  # here: models without familiarity start without it
+
+        return float(self.distances(statistics(picture)))
+
+    def share(self, picture: Picture) -> float:
+        """Return the distance over the limit, 0 or more; above 1 the picture is unfamiliar."""
+        return self.distance(picture) / self.limit
+
+    def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the distance of each row of statistics, float64 …×K to float64 …."""
+        import numpy as np
+
+        mean, whitening = self._arrays
+        return np.asarray(np.linalg.norm((found - mean) @ whitening.T, axis=-1))
+
+    @cached_property
+    def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Mean, and W as a matrix of float64."""
+        import numpy as np
+
+        matrix = np.zeros((len(self.mean), len(self.mean)))
+        matrix[np.tril_indices(len(self.mean))] = self.whitening
+        return np.array(self.mean), matrix

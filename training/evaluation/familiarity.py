@@ -1,0 +1,146 @@
+"""What a model is for, fitted on its own pictures: where their statistics lie, and how far from them is too far.
+
+The limit is not sought on the pictures that the distance was fitted on: those lie nearer than any new ones. Patients
+are dealt to folds; each fold's distances are those from the other folds' pictures. Every patient weighs the same in
+the limit, however many pictures they gave: one slide with a dirty cover glass must not move it.
+
+Source of the distance: Mahalanobis 1936; of its use against unfamiliar pictures: Lee et al. 2018, NeurIPS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.errors import ImageError
+from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity
+from edge_runtime.image_statistics import statistics
+from edge_runtime.spec import ModelSpec
+from training.datasets import Sample
+from training.errors import DatasetError
+from training.pictures import Pictures
+
+Floats = npt.NDArray[np.float64]
+
+FOLDS = 5
+FLOOR = 0.01
+"""Standard deviation (of statistics about -1..1) added to every statistic: one that never varies in the model's own
+pictures, such as colour in grey ones, must not refer a picture for a hundredth of its range."""
+
+LEAST = 2 * len(NAMES)
+"""Pictures under which a covariance of so many statistics says nothing."""
+
+_DIGITS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Pictures as their statistics, float64 N×K, and N patient ids."""
+
+    statistics: Floats
+    groups: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class FittedFamiliarity:
+    """What was fitted, and where its numbers come from.
+
+    Attributes:
+        basis: sentences for people.
+    """
+
+    familiarity: Familiarity
+    basis: str
+
+
+def see(samples: Sequence[Sample], spec: ModelSpec) -> Seen:
+    """Read pictures and count their statistics; those that the runtime refuses are left out.
+
+    Raises:
+        DatasetError: no picture can be read.
+    """
+    rows, groups = [], []
+    pictures = Pictures(spec)
+    for sample in samples:
+        try:
+            rows.append(statistics(pictures.read(sample)))
+        except ImageError:
+            continue
+        groups.append(sample.group)
+    if not rows:
+        raise DatasetError(f"familiarity: none of {len(samples)} pictures can be read; run training audit on the data.")
+    return Seen(np.array(rows), np.array(groups))
+
+
+def fit_familiarity(seen: Seen, share: float) -> FittedFamiliarity:
+    """Fit mean and covariance on all of ``seen``, and the limit by folds of its patients.
+
+    Args:
+        seen: the model's own pictures, of training and validation patients.
+        share: of pictures of a patient never seen (0..1, ends excluded) that may lie beyond the limit.
+
+    Raises:
+        DatasetError: fewer than :data:`LEAST` pictures, or fewer patients than folds.
+        ValueError: ``share`` is out of its range.
+    """
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"familiarity: found share {share}, expected a number between 0 and 1, ends excluded.")
+    patients = np.unique(seen.groups)
+    if len(seen.groups) < LEAST or len(patients) < FOLDS:
+        raise DatasetError(
+            f"familiarity: found {len(seen.groups)} pictures of {len(patients)} patients, expected {LEAST} or more of "
+            f"{FOLDS} or more; leave --familiar out, or give more data."
+        )
+    limit = _rounded(weighted_limit(_held_out(seen, patients), seen.groups, share), up=True)
+    familiarity = _model(seen.statistics, limit)
+    return FittedFamiliarity(
+        familiarity,
+        f"Familiarity: pictures farther than {limit:g} (Mahalanobis distance of {len(NAMES)} image statistics, "
+        f"{STATISTICS}) from the model's own are referred. Fitted on {len(seen.groups)} pictures of {len(patients)} "
+        f"training and validation patients; in {FOLDS} folds of patients {share:g} of a held-out patient's pictures "
+        "lie farther on average.",
+    )
+
+
+def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float) -> float:
+    """Return the smallest distance beyond which lies at most ``share`` of a group's pictures, on average over groups.
+
+    Args:
+        distances: float64 N.
+        groups: N ids.
+    """
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1.0 / (counts[index] * len(counts))
+    order = np.argsort(-distances, kind="stable")
+    beyond = np.cumsum(weights[order])  # if the limit lay just under this distance
+    return float(distances[order][np.searchsorted(beyond, share + 1e-12, side="right")])
+
+
+def _held_out(seen: Seen, patients: npt.NDArray[np.str_]) -> Floats:
+    """Return each picture's distance from the pictures of the other folds, float64 N."""
+    counts = {patient: int((seen.groups == patient).sum()) for patient in patients.tolist()}
+    order = sorted(counts, key=lambda patient: (-counts[patient], patient))  # so that folds are about equally large
+    fold_of = {patient: i % FOLDS for i, patient in enumerate(order)}
+    folds = np.array([fold_of[group] for group in seen.groups.tolist()])
+    found = np.empty(len(folds))
+    for fold in range(FOLDS):
+        model = _model(seen.statistics[folds != fold], limit=1.0)
+        found[folds == fold] = model.distances(seen.statistics[folds == fold])
+    return found
+
+
+def _model(found: Floats, limit: float) -> Familiarity:
+    """Whiten by the covariance: with C Cᵀ = S, the distance of x is ‖C⁻¹ (x − mean)‖."""
+    covariance = np.cov(found, rowvar=False) + FLOOR**2 * np.eye(len(NAMES))
+    whitening = np.linalg.inv(np.linalg.cholesky(covariance))[np.tril_indices(len(NAMES))]
+    mean = tuple(round(value, 5) for value in found.mean(axis=0).tolist())
+    return Familiarity(STATISTICS, mean, tuple(_rounded(value) for value in whitening.tolist()), limit)
+
+
+def _rounded(value: float, *, up: bool = False) -> float:
+    """Round to four significant digits: they hold the limit to a thousandth, and keep the JSON short."""
+    rounded = float(f"{value:.{_DIGITS}g}")
+    return rounded if not up or rounded >= value else float(f"{value * (1 + 10.0 ** (1 - _DIGITS)):.{_DIGITS}g}")
