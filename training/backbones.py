@@ -1,4 +1,4 @@
-"""ImageNet backbones cut short and fitted with a small head: what the compact models start from.
+"""What the compact models are made of: a plain stack of convolutions, or an ImageNet MobileNet cut short.
 
 MobileNet (Howard et al. 2017, arXiv:1704.04861) has convolution → BatchNorm → ReLU6 throughout, the order that int8
 folds without loss. Its first layers know edges and textures, which ultrasound, mammograms and stained tissue have too.
@@ -28,8 +28,7 @@ class MobileNet:
         channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of those of R, G and B,
             which is the same network on grey pictures.
         taps: numbers of the blocks (1..13) whose pooled features reach the head, in rising order.
-        frozen: only the head is fitted, on features that BatchNorm brings to one scale: for sets so small that the
-            backbone would learn them by heart.
+        frozen: only the head is fitted: for sets so small that the backbone would learn them by heart.
     """
 
     side_px: int
@@ -44,17 +43,17 @@ class MobileNet:
             weights: a path to Keras' MobileNet weights without top, ``imagenet`` (Keras downloads them), or None.
             activation: of the scores, ``sigmoid`` or ``softmax``.
         """
-        import keras  # here, so that listing recipes does not start a training framework
-        from keras import layers
+        from keras import layers  # here, so that listing recipes does not start a training framework
+
+        from training.fitting.grid import round_filters
 
         backbone = self._backbone(weights)
         features = [layers.GlobalAveragePooling2D()(backbone.get_layer(_tap(tap)).output) for tap in self.taps]
         x = layers.Concatenate()(features) if len(features) > 1 else features[0]
         if self.frozen:
+            round_filters(backbone)  # before the head learns from them: nothing adapts to the rounding afterwards
             backbone.trainable = False
-            x = layers.BatchNormalization(momentum=MOMENTUM, center=False, scale=False)(x)
-        logits = layers.Dense(outputs, name="logits")(layers.Dropout(dropout)(x))
-        return keras.Model(backbone.input, layers.Activation(activation, name="scores")(logits), name="mobilenet")
+        return _ended(backbone.input, x, "mobilenet", outputs, dropout, activation)
 
     def _backbone(self, weights: str | None) -> keras.Model:
         import keras
@@ -75,3 +74,43 @@ class MobileNet:
 def _tap(block: int) -> str:
     """Return the name of the last layer of a block."""
     return f"conv_pw_{block}_relu"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """3×3 convolutions, each with BatchNorm and ReLU, then a global average: nothing that int8 does not like.
+
+    Attributes:
+        side_px: height and width of the input.
+        channels: 1 for grey, 3 for RGB; values -1..1.
+        filters: of each convolution; the first has stride 2.
+        pooled: numbers of the convolutions, from 0, that a 2×2 maximum follows.
+    """
+
+    side_px: int
+    channels: int
+    filters: tuple[int, ...]
+    pooled: tuple[int, ...]
+
+    def build(self, *, outputs: int, dropout: float, activation: str) -> keras.Model:
+        """Return convolutions → global average → Dropout → Dense ``logits`` → ``scores``."""
+        import keras
+        from keras import layers
+
+        x = inputs = keras.Input((self.side_px, self.side_px, self.channels), name="image")
+        for number, filters in enumerate(self.filters):
+            stride = 2 if number == 0 else 1
+            x = layers.Conv2D(filters, 3, stride, "same", use_bias=False, kernel_initializer="he_normal")(x)
+            x = layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
+            x = layers.MaxPooling2D(2)(x) if number in self.pooled else x
+        return _ended(inputs, layers.GlobalAveragePooling2D()(x), "plain", outputs, dropout, activation)
+
+
+def _ended(
+    inputs: keras.KerasTensor, x: keras.KerasTensor, name: str, outputs: int, dropout: float, activation: str
+) -> keras.Model:
+    import keras
+    from keras import layers
+
+    logits = layers.Dense(outputs, name="logits")(layers.Dropout(dropout)(x))
+    return keras.Model(inputs, layers.Activation(activation, name="scores")(logits), name=name)

@@ -108,6 +108,7 @@ class TrainingPlan:
         balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
         weigh_labels: keep them all, but let every label weigh as much in the loss.
         stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
+        int8_grid: end with filters rounded as an int8 file rounds them (:mod:`training.fitting.grid`).
         keep_best: end with the weights of the best validation loss instead of the last.
     """
 
@@ -123,6 +124,7 @@ class TrainingPlan:
     plateau: Plateau | None = None
     cosine: Cosine | None = None
     weigh_labels: bool = False
+    int8_grid: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from training.fitting.batches import Batches, DealEpoch
 from training.fitting.callbacks import LogEpoch, Replay, SaveEpoch, schedule
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.fitted_on import fitted_on
+from training.fitting.grid import settle
 from training.fitting.progress import FitProgress
 from training.fitting.record import record
 from training.fitting.resume import fresh, resumed
@@ -156,6 +157,8 @@ def train_network(
         )
     finally:
         progress.close()
+    if plan.int8_grid:
+        settle(start.model, batches)
     start.model.compile()  # drops the optimiser's state: twice the weights' size, and nothing reads it again
     return start.model
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation
-from training.backbones import MobileNet
+from training.backbones import MobileNet, Plain
 from training.datasets import busi
 from training.photometric import Callipers, GainAndSpeckle
 from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 BACKBONE = MobileNet(side_px=160, channels=1, taps=(5, 11))
-NANO_SIDE_PX = 96
+STACK = Plain(side_px=96, channels=1, filters=(24, 32, 48, 64, 96, 96), pooled=(1, 2, 3))
 
 
 def compact(weights: str | None = None) -> keras.Model:
@@ -34,18 +34,7 @@ def compact(weights: str | None = None) -> keras.Model:
 
 def nano(weights: str | None = None) -> keras.Model:
     """Build six 3×3 convolutions, each with BatchNorm and ReLU: input 96×96×1 in -1..1, softmax of three."""
-    import keras  # here, so that listing recipes does not start a training framework
-    from keras import layers
-
-    inputs = keras.Input((NANO_SIDE_PX, NANO_SIDE_PX, 1), name="image")
-    x = inputs
-    for filters, pooled in ((24, False), (32, True), (48, True), (64, True), (96, False), (96, False)):
-        x = layers.Conv2D(filters, 3, strides=2 if x is inputs else 1, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
-        x = layers.MaxPooling2D(2)(x) if pooled else x
-    x = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
-    logits = layers.Dense(len(busi.LABELS), name="logits")(x)
-    return keras.Model(inputs, layers.Softmax(name="scores")(logits), name="busi_nano")
+    return STACK.build(outputs=len(busi.LABELS), dropout=0.3, activation="softmax")
 
 
 def _recipe(
@@ -65,7 +54,7 @@ def _recipe(
             positive=("malignant",),
             head=Head.SOFTMAX,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
-            min_side_px=NANO_SIDE_PX,
+            min_side_px=STACK.side_px,
         ),
         source=SOURCE,
         network=network,
@@ -77,6 +66,7 @@ def _recipe(
             seed=seed,
             cosine=Cosine(),
             weigh_labels=True,
+            int8_grid=True,
         ),
         split=SplitPlan(validation=0.2, test=0.2, seed=5),
         transfer=network is compact,
@@ -92,5 +82,5 @@ def _recipe(
     )
 
 
-BUSI_COMPACT = _recipe("busi-compact", compact, BACKBONE.side_px, epochs=20, rate=1e-3, seed=7)
-BUSI_NANO = _recipe("busi-nano", nano, NANO_SIDE_PX, epochs=60, rate=2e-3, seed=8)
+BUSI_COMPACT = _recipe("busi-compact", compact, BACKBONE.side_px, epochs=25, rate=1e-3, seed=7)
+BUSI_NANO = _recipe("busi-nano", nano, STACK.side_px, epochs=60, rate=2e-3, seed=8)
