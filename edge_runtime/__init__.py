@@ -2,7 +2,7 @@
 
     from edge_runtime import Predictor
 
-    with Predictor.load("idc-patch") as predictor:
+    with Predictor.load("idc-patch-compact") as predictor:
         prediction = predictor.predict("patch.png")
         print(prediction.verdict.decision, prediction.verdict.score)
 
@@ -11,10 +11,11 @@ Decision support for trained people; not a medical device.
 
 from edge_runtime.backends import Runtime
 from edge_runtime.decision import Decision, Reason, Verdict
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, UsageError
 from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
-from edge_runtime.predictor import DEFAULT_MODEL, Predictor
+from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
 from edge_runtime.bundle import Bundle, find, key_in_force
+from edge_runtime.default_model import model_in_force
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import Picture, Source, read, source_name
@@ -25,8 +26,6 @@ from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
     from edge_runtime.tiles.slide import SlidePrediction
-
-DEFAULT_MODEL = "idc-patch"
 
 _INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)
 """Which file runs where the wanted one is not in the bundle: the exact one, if it is there."""
@@ -57,16 +56,17 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        model: str | os.PathLike[str] | None = None,
         *,
         backend: Runtime = Runtime.AUTO,
         precision: Precision = Precision.INT8,
         threads: int = 1,
         trusted_key: Path | None = None,
     ) -> Predictor:
-        """Load a model that ships by its name, or a bundle or model file by its path.
+        """Load a model that is installed or ships by its name, or a bundle or model file by its path.
 
         Args:
+            model: None: the one that ``EDGE_PREDICT_MODEL`` names, else :data:`edge_runtime.DEFAULT_MODEL`.
             backend: the interpreter; ``AUTO`` prefers litert, then tflite-runtime, then onnxruntime.
             precision: the file to run first; one that the bundle lacks gives way to float32, then to another.
             threads: threads inside the interpreter.
@@ -77,7 +77,8 @@ class Predictor:
             BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
             BackendError: no interpreter here can run it.
         """
-        found = find(model if isinstance(model, str) else Path(model), trusted_key=key_in_force(trusted_key))
+        wanted = model_in_force() if model is None else os.fspath(model)
+        found = find(wanted, trusted_key=key_in_force(trusted_key))
         return cls(found, backend, precision, threads)
 
     def predict(

@@ -21,9 +21,10 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture(autouse=True)
 def _no_store_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is installed on the developer's machine decides no test."""
+    """What is installed or chosen on the developer's machine decides no test."""
     monkeypatch.setenv("EDGE_MODELS", str(tmp_path_factory.getbasetemp() / "no-models"))
-    monkeypatch.delenv("EDGE_TRUSTED_KEY", raising=False)
+    for variable in ("EDGE_TRUSTED_KEY", "EDGE_PREDICT_MODEL"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "PIL", "sklearn", "scipy", "t
 INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "onnxruntime"}
 OPTIONAL = INTERPRETERS | {"cryptography"}
 DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
+BUNDLES = "edge_runtime/bundles/"
+MOST_PACKED, MOST_UNPACKED = 20_000_000, 22_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"]
 
 
@@ -172,6 +174,17 @@ def test_the_wheel_holds_every_file_of_the_models_that_ship(wheel: Path) -> None
     for name, files in bundles.items():
         missing = [file for file in files if f"edge_runtime/bundles/{name}/{file}" not in names]
         assert not missing, f"{name} lacks {missing}"
+
+
+def test_the_models_that_ship_stay_small_together(wheel: Path) -> None:
+    """A device downloads the wheel and keeps what is in it, all models at once."""
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = [entry for entry in archive.infolist() if entry.filename.startswith(BUNDLES)]
+    names = {entry.filename.removeprefix(BUNDLES).split("/")[0] for entry in shipped}
+    assert names == set(edge_runtime_bundles())
+    packed, unpacked = sum(entry.compress_size for entry in shipped), sum(entry.file_size for entry in shipped)
+    assert packed < MOST_PACKED, f"{packed:,} bytes of models in the wheel"
+    assert unpacked < MOST_UNPACKED, f"{unpacked:,} bytes of models on the device"
 
 
 def edge_runtime_bundles() -> dict[str, list[str]]:

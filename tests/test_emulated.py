@@ -58,6 +58,14 @@ def test_pip_is_told_every_platform_that_the_boards_glibc_runs_and_none_that_it_
     assert "manylinux_2_37_aarch64" not in options
 
 
+def test_every_model_in_the_wheel_is_tested_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("b", "a", "c.part"):
+        (tmp_path / "edge_runtime" / "bundles" / name).mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "edge_runtime" / "bundles" / name / "bundle.json").write_text("{}")
+    assert emulated.shipped_in(tmp_path) == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     "step, subject, runtime, differs",
     [

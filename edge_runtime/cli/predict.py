@@ -33,6 +33,8 @@ def main(**given: Any) -> None:
     request = Request(**given)
     request.check()
     with stops_command(), _load(request) as predictor:
+        if request.model is None:
+            _tell_default(predictor)
         regions = [Region.parse(text) for text in request.regions]
         check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
@@ -56,6 +58,12 @@ def _load(request: Request) -> Predictor:
         threads=request.threads,
         trusted_key=request.trusted_key,
     )
+
+
+def _tell_default(predictor: Predictor) -> None:
+    """Say which model nobody chose: a picture of another kind gets an answer from it, too."""
+    spec = predictor.spec
+    click.echo(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.", err=True)
 
 
 def _file(predictor: Predictor, output: Path, request: Request) -> None:

@@ -13,8 +13,8 @@ import click
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle import TRUSTED_KEY
 from edge_runtime.cli.render import Style
+from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.manifest import Precision
-from edge_runtime.predictor import DEFAULT_MODEL
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ class Request:
 
     images: tuple[str, ...]
     regions: tuple[str, ...]
-    model: str
+    model: str | None
     backend: str
     precision: str
     trusted_key: Path | None
@@ -85,7 +85,12 @@ def options(command: Command) -> Command:
 _MODEL = (
     click.argument("images", nargs=-1, metavar="IMAGE_OR_FOLDER..."),
     click.option(
-        "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|PATH", help="A model by name, or a bundle."
+        "--model",
+        envvar=MODEL_VARIABLE,
+        show_envvar=True,
+        show_default=DEFAULT_MODEL,
+        metavar="NAME|PATH",
+        help="A model by name, or a bundle.",
     ),
     click.option(
         "--backend",

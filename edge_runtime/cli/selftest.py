@@ -11,9 +11,9 @@ import click
 from edge_runtime.bundle import find, key_in_force
 from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
+from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Manifest
-from edge_runtime.predictor import DEFAULT_MODEL
 from edge_runtime.records import to_dict
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from edge_runtime.selftest.replay import selftest
@@ -35,7 +35,7 @@ _PACKAGES = {  # with which the exporting machine ran the same file
 
 
 @click.command("selftest", epilog=_EXIT_CODES)
-@click.argument("bundle", metavar="[NAME|FOLDER|ZIP]", default=DEFAULT_MODEL)
+@click.argument("bundle", metavar="[NAME|FOLDER|ZIP]", default=DEFAULT_MODEL, envvar=MODEL_VARIABLE)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the certificate.")
 def command(bundle: str, json_file: str | None) -> None:
     """Replay a bundle's golden pictures here: bytes, tensor, logits, decision.

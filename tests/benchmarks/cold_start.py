@@ -20,9 +20,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from system_4 import BUNDLE
+
 from edge_runtime.bundle import find
 from edge_runtime.manifest import Format, Precision
-from edge_runtime.predictor import DEFAULT_MODEL
 
 MINIMAL = """
 import sys
@@ -70,7 +71,7 @@ def main() -> None:
     """Print both medians, their ratios and peak memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image")
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=str(BUNDLE))
     parser.add_argument("--runs", type=int, default=21)
     chosen = parser.parse_args()
     bundle = find(chosen.model)

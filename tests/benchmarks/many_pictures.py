@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from minimal_loop import Minimal, picture_files, seconds, side_by_side
+from system_4 import BUNDLE
 
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle import find
 
 
-def without_band(model: str = "idc-patch") -> Predictor:
+def without_band(model: Path = BUNDLE) -> Predictor:
     """Load a model whose int8 file decides everything."""
     bundle = find(model)
     manifest = dataclasses.replace(bundle.manifest, guard_band=0.0)
@@ -51,7 +52,7 @@ def main() -> None:
     chosen = parser.parse_args()
     minimals = [Minimal() for _ in range(chosen.workers)]
     rows: list[tuple[float, ...]] = []
-    with tempfile.TemporaryDirectory() as scratch, Predictor.load() as ours, without_band() as plain:
+    with tempfile.TemporaryDirectory() as scratch, Predictor.load(BUNDLE) as ours, without_band() as plain:
         files = picture_files(chosen.folder, chosen.count, Path(scratch))
         for start in range(-chosen.block, len(files), chosen.block):  # the first block warms up
             block = files[max(0, start) : max(0, start) + chosen.block]

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
+from system_4 import BUNDLE
 
 from edge_runtime.bundle import find
 from edge_runtime.manifest import Format, Precision
@@ -20,9 +21,9 @@ _SHARPEN = np.float32([[-1, -1, -1], [-1, 9, -1], [-1, -1, -1]])
 
 
 class Minimal:
-    """The hand-written loop for idc-patch's int8 file: no checks, no errors, no policy, no guard band."""
+    """The hand-written loop for system 4's int8 file: no checks, no errors, no policy, no guard band."""
 
-    def __init__(self, model: str = "idc-patch") -> None:
+    def __init__(self, model: Path = BUNDLE) -> None:
         bundle = find(model)
         entry = bundle.model(Format.TFLITE, Precision.INT8)
         if entry is None:

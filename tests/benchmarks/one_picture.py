@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 from minimal_loop import Minimal, picture_files, seconds
+from system_4 import BUNDLE
 
 from edge_runtime import ColourOrder, Prediction, Predictor, Reason
 
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     chosen = parser.parse_args()
     minimal = Minimal()
-    with tempfile.TemporaryDirectory() as scratch, Predictor.load() as predictor:
+    with tempfile.TemporaryDirectory() as scratch, Predictor.load(BUNDLE) as predictor:
         files = picture_files(chosen.folder, chosen.count, Path(scratch))
         arrays = [cv2.imread(path) for path in files]
         compare(

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from many_pictures import without_band
 from minimal_loop import Minimal, patches, seconds, side_by_side
+from system_4 import BUNDLE
 
 from edge_runtime import ColourOrder, Predictor
 
@@ -48,7 +49,7 @@ def main() -> None:
     pixels = drawn_slide() if chosen.slide is None else cv2.imread(str(chosen.slide))
     minimals = [Minimal() for _ in range(chosen.workers)]
     rows = []
-    with Predictor.load() as ours, without_band() as plain:
+    with Predictor.load(BUNDLE) as ours, without_band() as plain:
         found = ours.predict_tiles(
             pixels, order=ColourOrder.BGR, workers=chosen.workers
         )  # opens the files, and warms up

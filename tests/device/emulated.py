@@ -75,7 +75,7 @@ def _replay(board: Board, code: Path, options: argparse.Namespace) -> Iterator[s
         for cpu in options.cpu:
             where = f"{board.machine}-{cpu}-py{board.python}-{interpreter}"
             yield from (f"{where}: {found}" for found in compare_steps(board, cpu, path))
-            for bundle in options.bundle:
+            for bundle in options.bundle or shipped_in(code):
                 certificate = options.out / f"{Path(bundle).stem}-{where}.json"
                 yield from (f"{where}: {found}" for found in _selftest(board, cpu, bundle, path, certificate))
             yield from (f"{where}: {found}" for found in _golden(board, cpu, path, interpreter))
@@ -96,6 +96,11 @@ def _selftest(board: Board, cpu: str, bundle: str, path: Sequence[Path], certifi
     toolchain = json.loads(manifest.read_text(encoding="utf-8"))["toolchain"] if manifest.exists() else {}
     found = departures(json.loads(certificate.read_text(encoding="utf-8")), toolchain)
     return found if found or not status else [f"self-test of {bundle} {_ending(status)}"]
+
+
+def shipped_in(code: Path) -> list[str]:
+    """Return the names of the models in an unpacked wheel."""
+    return sorted(path.parent.name for path in code.glob("edge_runtime/bundles/*/bundle.json"))
 
 
 def _golden(board: Board, cpu: str, path: Sequence[Path], interpreter: str) -> list[str]:
@@ -122,15 +127,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arch", choices=list(DEBIAN_NAMES), default="aarch64")
     parser.add_argument("--cpu", action="append", help="as qemu names it; cortex-a72: Raspberry Pi 4, -a76: Pi 5")
     parser.add_argument("--suite", choices=list(GLIBC), default="bookworm", help="the Debian that gives the Python")
-    parser.add_argument("--bundle", action="append", help="name of a model that ships, folder or zip")
+    parser.add_argument("--bundle", action="append", help="folder, zip or name; default: all that ship")
     parser.add_argument("--interpreter", action="append", choices=list(EXTRAS))
     parser.add_argument("--cache", type=Path, default=cache, help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder for certificates; default: certificates in the cache")
     found = parser.parse_args()
     found.cpu = found.cpu or ["cortex-a72"]
-    found.bundle = [
-        str(Path(name).resolve()) if Path(name).exists() else name for name in found.bundle or ["idc-patch"]
-    ]
+    found.bundle = [str(Path(name).resolve()) if Path(name).exists() else name for name in found.bundle or ()]
     found.interpreter = found.interpreter or list(EXTRAS)
     found.cache = found.cache.resolve()
     found.out = (found.out or found.cache / "certificates").resolve()

@@ -6,11 +6,12 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from edge_runtime.bundle import SHIPPED, describe_files, find, write_manifest
+from edge_runtime.bundle import describe_files, find, write_manifest
 from edge_runtime.embedded import KEY
 from edge_runtime.manifest import Format, Precision, Role
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
+from tests.benchmarks.system_4 import BUNDLE
 
 MODEL, CARD = "model.int8.onnx", "MODEL_CARD.md"
 FILES = 2
@@ -18,7 +19,7 @@ FILES = 2
 
 def make(folder: Path, *, name: str = "tiny", version: str = "1.0.0", card: str = "A card.\n") -> Path:
     """Write the bundle into ``folder`` and return it."""
-    manifest = find(SHIPPED / "idc-patch").manifest
+    manifest = find(BUNDLE).manifest
     spec = replace(manifest.spec, name=name, version=version)
     folder.mkdir(parents=True)
     (folder / MODEL).write_bytes(onnx_file(spec))

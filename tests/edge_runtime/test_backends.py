@@ -16,6 +16,7 @@ from edge_runtime.bundle import find
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.manifest import Format
 from edge_runtime.preprocessing import Preparation, look_up
+from tests.benchmarks.system_4 import BUNDLE
 
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]
 BOTH = frozenset(Format)
@@ -94,7 +95,7 @@ def test_each_pixel_value_has_a_level_of_its_own(phantom_bundle: Path) -> None:
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_a_table_of_256_levels_is_quantising_every_pixel(runtime: Runtime, precision: str) -> None:
     """All 256 values, looked up and computed, are the same inputs; and so the same logits to the last bit."""
-    bundle = find("idc-patch")
+    bundle = find(BUNDLE)
     backend = open_model((Path(bundle.where) / f"model.{precision}.{FORMAT[runtime].value}").read_bytes(), runtime)
     preparation = Preparation(bundle.manifest.spec.steps)
     assert preparation.values is not None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import MANIFEST, SHIPPED, describe_files, find, write_manifest
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BundleError, IntegrityError
 from edge_runtime.manifest import Format, Precision, Role
 from tests.edge_runtime import small_bundle
@@ -30,9 +31,9 @@ def flips(data: bytes, seed: int) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def idc_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped bundle's int8 TFLite file, card and golden vectors, in a bundle of their own."""
-    source, folder = find(SHIPPED / "idc-patch"), tmp_path_factory.mktemp("flips") / "idc-patch"
+def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model's int8 TFLite file, card and golden vectors, in a bundle of their own."""
+    source, folder = find(SHIPPED / DEFAULT_MODEL), tmp_path_factory.mktemp("flips") / DEFAULT_MODEL
     folder.mkdir()
     taken = [
         e for e in source.manifest.files if (e.format, e.precision) in ((Format.TFLITE, Precision.INT8), (None, None))
@@ -44,8 +45,8 @@ def idc_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_bit_flipped_anywhere_in_a_shipped_file_is_refused_by_the_files_name(idc_part: Path) -> None:
-    bundle = find(idc_part)
+def test_one_bit_flipped_anywhere_in_a_shipped_file_is_refused_by_the_files_name(part: Path) -> None:
+    bundle = find(part)
     assert {entry.role for entry in bundle.manifest.files} == set(Role)
     for seed, entry in enumerate(bundle.manifest.files):
         for damaged in flips(bundle.read_file(entry.name), seed):

@@ -25,6 +25,7 @@ from edge_runtime.predictor import Predictor
 from edge_runtime.records import canonical_json, from_dict, to_dict
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
+from tests.benchmarks.system_4 import BUNDLE
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
 K = len(NAMES)
@@ -40,8 +41,8 @@ def around(pixels: np.ndarray, limit: float = 1.0) -> Familiarity:
 
 
 def knowing(familiarity: Familiarity | None, **policy: float) -> Bundle:
-    """The shipped bundle with a familiarity; its files are the same."""
-    bundle = find("idc-patch")
+    """System 4 with a familiarity; its files are the same."""
+    bundle = find(BUNDLE)
     spec = bundle.manifest.spec
     spec = dataclasses.replace(spec, familiarity=familiarity, policy=dataclasses.replace(spec.policy, **policy))  # type: ignore[arg-type]
     return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, spec=spec, guard_band=1.0))
@@ -65,7 +66,7 @@ def test_the_distance_is_mahalanobis() -> None:
 
 
 def test_statistics_of_another_release_are_refused_with_a_remedy() -> None:
-    spec = find("idc-patch").manifest.spec
+    spec = find(BUNDLE).manifest.spec
     fields = to_dict(dataclasses.replace(spec, familiarity=around(GLASS)))
     assert from_dict(ModelSpec, fields).familiarity == around(GLASS)
     fields["familiarity"]["statistics"] = "image-statistics/9"
@@ -84,7 +85,7 @@ def test_numbers_that_are_no_distance_are_refused(change: dict[str, object]) -> 
 
 
 def test_a_spec_without_familiarity_keeps_its_text_and_one_with_it_keeps_its_contract() -> None:
-    spec = find("idc-patch").manifest.spec
+    spec = find(BUNDLE).manifest.spec
     assert spec.familiarity is None and "familiarity" not in canonical_json(spec)
     assert dataclasses.replace(spec, familiarity=around(GLASS)).contract == spec.contract
 

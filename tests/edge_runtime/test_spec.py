@@ -27,6 +27,7 @@ from edge_runtime.steps import (
     Step,
     Window,
 )
+from tests.benchmarks.system_4 import BUNDLE
 
 COLOUR = Colour(ColourOrder.BGR)
 RESIZE = Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8)
@@ -204,8 +205,8 @@ def test_a_policy_that_cannot_be_meant_is_named_by_its_path(change: dict[str, An
         from_dict(ModelSpec, value, "doc")
 
 
-def test_the_shipped_bundle_of_an_older_release_opens_and_its_embedded_specs_are_its_own() -> None:
-    bundle = find("idc-patch")
+def test_a_bundle_of_an_older_release_opens_and_its_embedded_specs_are_its_own() -> None:
+    bundle = find(BUNDLE)
     assert bundle.verify() == len(bundle.manifest.files)
     assert bundle.manifest.spec.policy == DecisionPolicy(0.5, 0.8)
     assert bundle.manifest.training is not None and bundle.manifest.training.policy == "as published"

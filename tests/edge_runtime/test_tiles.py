@@ -24,6 +24,7 @@ from edge_runtime.steps import ColourOrder, MinMax, Resize
 from edge_runtime.tiles.answers import BATCH, grid_of
 from edge_runtime.tiles.overlay import draw, overlay_png
 from edge_runtime.tiles.slide import NO_RULE, SlidePrediction
+from tests.benchmarks.system_4 import BUNDLE
 
 ROWS, COLUMNS, SIDE = 5, 9, 50
 assert ROWS * COLUMNS > BATCH
@@ -39,8 +40,8 @@ def slide_pixels() -> np.ndarray:
 
 
 def changed(**policy: object) -> Bundle:
-    """The shipped bundle with another policy; its files are the same."""
-    bundle = find("idc-patch")
+    """System 4 with another policy; its files are the same."""
+    bundle = find(BUNDLE)
     spec = bundle.manifest.spec
     spec = dataclasses.replace(spec, policy=dataclasses.replace(spec.policy, **policy))  # type: ignore[arg-type]
     return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, spec=spec, guard_band=0.1))

@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 from click.testing import CliRunner, Result
 
-from edge_runtime.bundle import SHIPPED, describe_files, find, write_manifest
+from edge_runtime.bundle import describe_files, find, write_manifest
 from edge_runtime.imaging import read
 from edge_runtime.manifest import Format, Precision, Role
 from edge_runtime.preprocessing import prepare
@@ -31,6 +31,7 @@ from export.benchmark.table import as_markdown, as_text
 from export.benchmark.timing import Turn, order, settle
 from export.cli.benchmark import benchmark as command
 from export.errors import ConversionError, ExportError
+from tests.benchmarks.system_4 import BUNDLE
 from tests.export.networks import SIDE, branches, convert
 
 FILES = {
@@ -52,11 +53,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle.mkdir()
     for name, (_, _, write) in FILES.items():
         convert(write, folder / "model.keras", bundle / name)
-    shipped = find(SHIPPED / "idc-patch").manifest
-    steps = tuple(replace(s, width_px=SIDE, height_px=SIDE) if isinstance(s, Resize) else s for s in shipped.spec.steps)
-    spec = replace(shipped.spec, name="tiny", steps=steps, head=Head.SOFTMAX)
+    known = find(BUNDLE).manifest
+    steps = tuple(replace(s, width_px=SIDE, height_px=SIDE) if isinstance(s, Resize) else s for s in known.spec.steps)
+    spec = replace(known.spec, name="tiny", steps=steps, head=Head.SOFTMAX)
     entries = describe_files(bundle, [(name, Role.MODEL, *kind[:2]) for name, kind in FILES.items()])
-    write_manifest(bundle, replace(shipped, spec=spec, contract=spec.contract, files=entries))
+    write_manifest(bundle, replace(known, spec=spec, contract=spec.contract, files=entries))
     return folder
 
 
@@ -133,7 +134,7 @@ def test_options_that_contradict_are_a_usage_error(made: Path, options: tuple[st
 
 
 def test_the_drawn_pictures_go_through_the_specs_own_steps() -> None:
-    spec = find(SHIPPED / "idc-patch").manifest.spec
+    spec = find(BUNDLE).manifest.spec
     found = benchmark.noise(spec, 3)
     drawn = np.random.Generator(np.random.PCG64(benchmark.SEED)).integers(0, 256, (3, 50, 50, 3), dtype=np.uint8)
     expected = [prepare(read(np.ascontiguousarray(pixels[..., ::-1])), spec.steps) for pixels in drawn]  # as RGB

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle import find, shipped
 from edge_runtime.manifest import Manifest, Role
 from edge_runtime.measured import Calibration, Figure, NearCopies, ReliabilityBin, SplitAudit, Subgroup
 from export.card import model_card
+from tests.benchmarks.system_4 import BUNDLE
 from training.datasets import idc
 
 SECTIONS = [
@@ -27,7 +28,7 @@ SECTIONS = [
 
 @pytest.fixture(scope="module")
 def manifest() -> Manifest:
-    return find("idc-patch").manifest
+    return find(BUNDLE).manifest
 
 
 def _section(card: str, title: str) -> str:
@@ -50,10 +51,11 @@ def test_the_sections_are_those_of_the_paper_in_its_order(manifest: Manifest, ol
         assert f"\n### {title}\n" in card
 
 
-def test_the_shipped_card_is_what_its_manifest_gives(manifest: Manifest) -> None:
-    bundle = find("idc-patch")
-    entry = next(entry for entry in manifest.files if entry.role is Role.CARD)
-    assert bundle.content(entry).decode("utf-8") == model_card(manifest)
+@pytest.mark.parametrize("model", [BUNDLE, *shipped()], ids=str)
+def test_a_committed_card_is_what_its_manifest_gives(model: str | Path) -> None:
+    bundle = find(model)
+    entry = next(entry for entry in bundle.manifest.files if entry.role is Role.CARD)
+    assert bundle.content(entry).decode("utf-8") == model_card(bundle.manifest)
 
 
 def test_every_figure_of_the_manifest_is_told_with_its_interval(manifest: Manifest) -> None:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from edge_runtime.backends import FORMAT, Runtime, installed, open_model
-from edge_runtime.bundle import SHIPPED, Bundle, find
+from edge_runtime.bundle import Bundle, find
 from edge_runtime.decision import Decision, Reason
 from edge_runtime.manifest import Precision
 from edge_runtime.predictor import Predictor
 from edge_runtime.spec import DecisionPolicy
 from export.parity import guard_band
+from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.datasets import idc
 from training.datasets.phantoms import PhantomSet, write
@@ -85,15 +86,15 @@ def phantom_case(phantom_bundle: Path, phantom_artifact: Path, tmp_path_factory:
 
 @pytest.fixture(scope="module")
 def published_case(request: pytest.FixtureRequest) -> Case:
-    artifact = Artifact(ROOT / "training" / "models" / "idc-patch")
-    if not artifact.model_path.is_file() or not (SHIPPED / "idc-patch").is_dir():
-        pytest.skip(f"{artifact.folder} or its shipped bundle is not in this checkout")
+    artifact = Artifact(ARTIFACT)
+    if not artifact.model_path.is_file() or not BUNDLE.is_dir():
+        pytest.skip(f"{artifact.folder} or its bundle is not in this checkout")
     shared_idc: Path = request.getfixturevalue("shared_idc")  # unpacked only where there is a model for it
     held_out = select(idc.load(shared_idc).samples, artifact.split(), Part.TEST)
     paths = [sample.path for sample in held_out[:: max(1, len(held_out) // PUBLISHED_PICTURES)]]
     files = [path for path in paths if min(cv2.imread(str(path)).shape[:2]) >= artifact.spec().min_side_px]
     assert len(files) >= 500, f"{len(files)} held-out pictures"
-    return _case("published", find("idc-patch"), artifact.model_path, files)
+    return _case("published", find(BUNDLE), artifact.model_path, files)
 
 
 @pytest.fixture(params=["phantom", pytest.param("published", marks=pytest.mark.shared)])
@@ -173,7 +174,7 @@ def test_a_guard_band_that_takes_every_picture_flips_none(case: Case, runtime: R
 
 @pytest.mark.shared
 def test_the_published_int8_ranges_and_guard_band_come_from_other_patients_than_these(published_case: Case) -> None:
-    artifact = Artifact(ROOT / "training" / "models" / "idc-patch")
+    artifact = Artifact(ARTIFACT)
     with (ROOT / "calibration_data" / "idc-patch" / "samples.csv").open(newline="") as lines:
         ranges = {row["name"].split("/")[0] for row in csv.DictReader(lines)}
     split, judged = artifact.split(), {path.parts[-3] for path in published_case.files}

@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pytest
 
 from edge_runtime.backends import FORMAT, Runtime, installed, open_model
-from edge_runtime.bundle import SHIPPED, Bundle, find
+from edge_runtime.bundle import Bundle, find
 from edge_runtime.decision import positive_scores
 from edge_runtime.imaging import read
 from edge_runtime.manifest import Format, Precision
 from edge_runtime.preprocessing import prepare
+from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.datasets import idc
 from training.datasets.phantoms import PhantomSet, write
@@ -29,7 +30,6 @@ from training.splits import Part, select
 
 Floats = npt.NDArray[np.float32]
 
-MODELS = Path(__file__).parents[2] / "training" / "models"
 UNSEEN = PhantomSet(patients=12, patches_per_patient=16, seed=77)  # the fitted phantoms have seed 0
 PUBLISHED_PICTURES = 300
 SETS = ("pictures", "blends", "noise", "constants")
@@ -95,14 +95,14 @@ def phantom_case(phantom_bundle: Path, phantom_artifact: Path, tmp_path_factory:
 
 @pytest.fixture(scope="module")
 def published_case(request: pytest.FixtureRequest) -> Case:
-    artifact = Artifact(MODELS / "idc-patch")
-    if not artifact.model_path.is_file() or not (SHIPPED / "idc-patch").is_dir():
-        pytest.skip(f"{artifact.folder} or its shipped bundle is not in this checkout")
+    artifact = Artifact(ARTIFACT)
+    if not artifact.model_path.is_file() or not BUNDLE.is_dir():
+        pytest.skip(f"{artifact.folder} or its bundle is not in this checkout")
     shared_idc: Path = request.getfixturevalue("shared_idc")  # unpacked only where there is a model for it
     held_out = select(idc.load(shared_idc).samples, artifact.split(), Part.TEST)
     paths = [sample.path for sample in held_out[:: max(1, len(held_out) // PUBLISHED_PICTURES)]]
     files = [path for path in paths if min(cv2.imread(str(path)).shape[:2]) >= artifact.spec().min_side_px]
-    return _case(find("idc-patch"), artifact.model_path, files)
+    return _case(find(BUNDLE), artifact.model_path, files)
 
 
 @pytest.fixture(params=["phantom", pytest.param("published", marks=pytest.mark.shared)])

@@ -28,6 +28,13 @@ def test_list_shows_the_models_that_ship(
     assert edge_bundle("info", "phantom-patch").exit_code == 0
 
 
+def test_list_says_of_every_model_that_ships_what_picture_it_is_for(edge_bundle: Any) -> None:
+    lines = edge_bundle("list").stdout.splitlines()
+    specs = [find(bundle.SHIPPED / name).manifest.spec for name in bundle.shipped()]
+    assert lines == [f"{spec.name} {spec.version}  {spec.summary}  (shipped, current)" for spec in specs]
+    assert len({spec.name for spec in specs}) == len(specs) >= 1
+
+
 def test_list_without_any_model_is_empty(edge_bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "SHIPPED", tmp_path)
     assert (edge_bundle("list").exit_code, edge_bundle("list").output) == (0, "")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle import SHIPPED, TRUSTED_KEY, find
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.signing.keys import write_key_pair
 from edge_runtime.signing.sealing import sign_folder
 from tests.edge_runtime import small_bundle
@@ -58,21 +59,21 @@ def test_rollback_and_remove_say_what_is_current_then(edge_bundle: Any, old: Pat
 
 
 def test_list_and_info_say_which_one_a_name_means(edge_bundle: Any, tmp_path: Path, place: Path) -> None:
-    shipped = find(SHIPPED / "idc-patch").manifest.spec.version
-    assert f"idc-patch {shipped} " in edge_bundle("list").stdout
+    shipped = find(SHIPPED / DEFAULT_MODEL).manifest.spec.version
+    assert f"{DEFAULT_MODEL} {shipped} " in edge_bundle("list").stdout
     assert "(shipped, current)" in edge_bundle("list").stdout
-    assert "(shipped, current)" in edge_bundle("info", "idc-patch").stdout
+    assert "(shipped, current)" in edge_bundle("info", DEFAULT_MODEL).stdout
     for version in ("9.0.0", "9.1.0"):
-        edge_bundle("install", small_bundle.make(tmp_path / version, name="idc-patch", version=version))
+        edge_bundle("install", small_bundle.make(tmp_path / version, name=DEFAULT_MODEL, version=version))
     lines = edge_bundle("list").stdout.splitlines()
-    told = [(line.split("  ")[0], line.rsplit("(", 1)[1]) for line in lines if line.startswith("idc-patch")]
+    told = [(line.split("  ")[0], line.rsplit("(", 1)[1]) for line in lines if line.startswith(DEFAULT_MODEL)]
     assert told == [
-        ("idc-patch 9.1.0", "installed, current)"),
-        ("idc-patch 9.0.0", "installed, previous)"),
-        (f"idc-patch {shipped}", "shipped, hidden by the installed one)"),
+        (f"{DEFAULT_MODEL} 9.1.0", "installed, current)"),
+        (f"{DEFAULT_MODEL} 9.0.0", "installed, previous)"),
+        (f"{DEFAULT_MODEL} {shipped}", "shipped, hidden by the installed one)"),
     ]
-    info = edge_bundle("info", "idc-patch").stdout
-    assert f"found        {place}/idc-patch/9.1.0 (installed, current)\nsignature    none\n" in info
+    info = edge_bundle("info", DEFAULT_MODEL).stdout
+    assert f"found        {place}/{DEFAULT_MODEL}/9.1.0 (installed, current)\nsignature    none\n" in info
     assert "(named by its path)" in edge_bundle("info", tmp_path / "9.0.0").stdout
 
 
@@ -82,7 +83,7 @@ def test_list_goes_on_after_a_bundle_that_cannot_be_used(edge_bundle: Any, old: 
     result = edge_bundle("list")
     assert result.exit_code == 3
     assert "tiny 1.0.0  CANNOT BE USED [manifest]  (installed, current)\n" in result.stdout
-    assert "idc-patch" in result.stdout
+    assert DEFAULT_MODEL in result.stdout
     assert result.stderr.startswith(f"error [manifest]: {place}/tiny/1.0.0/bundle.json: ")
 
 

@@ -17,6 +17,7 @@ from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import FileStamp, Identity, from_line, to_line
 from edge_runtime.spec import ModelSpec
+from tests.benchmarks.system_4 import BUNDLE
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
@@ -28,7 +29,7 @@ Answer = Callable[[str], Prediction]
 
 @pytest.fixture(scope="module")
 def spec() -> ModelSpec:
-    return find("idc-patch").manifest.spec
+    return find(BUNDLE).manifest.spec
 
 
 @pytest.fixture

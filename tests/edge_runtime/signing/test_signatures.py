@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import MANIFEST, SIGNATURE, TRUSTED_KEY, find, key_in_force
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import (
     BundleError,
     BundleNotFoundError,
@@ -156,7 +157,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], type[BundleError], str, str]] =
     "a single model file": (lambda f: f / MODEL, SignatureError, "signature_missing", "a model file alone carries"),
     "a zip without": (zip_unsigned, SignatureError, "signature_missing", r"\.zip: found no bundle\.sig"),
     "a file more": (write("notes.txt", b""), IntegrityError, "integrity", r"found notes\.txt, which bundle\.json"),
-    "the shipped one": (lambda f: Path("idc-patch"), SignatureError, "signature_missing", r"found no bundle\.sig"),
+    "the shipped one": (lambda f: Path(DEFAULT_MODEL), SignatureError, "signature_missing", r"found no bundle\.sig"),
 }
 
 
@@ -281,11 +282,11 @@ def test_signing_twice_gives_the_same_bytes(signed: Path, maker: Path) -> None:
 def test_a_folder_called_as_a_shipped_model_is_signed_itself(
     maker: Path, trusted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small_bundle.make(tmp_path / "idc-patch")
+    small_bundle.make(tmp_path / DEFAULT_MODEL)
     monkeypatch.chdir(tmp_path)
-    sign_folder(Path("idc-patch"), maker)
-    assert not find("idc-patch").names & {SIGNATURE}
-    assert find(tmp_path / "idc-patch", trusted_key=trusted).manifest.spec.name == "tiny"
+    sign_folder(Path(DEFAULT_MODEL), maker)
+    assert not find(DEFAULT_MODEL).names & {SIGNATURE}
+    assert find(tmp_path / DEFAULT_MODEL, trusted_key=trusted).manifest.spec.name == "tiny"
 
 
 def test_the_key_in_force_is_the_one_given_else_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

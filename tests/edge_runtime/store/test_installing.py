@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import find
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, SignatureError, StoreError
 from edge_runtime.signing.keys import write_key_pair
 from edge_runtime.signing.sealing import sign_folder
@@ -146,7 +147,7 @@ def test_under_a_key_only_what_it_signed_is_installed_and_returned_to(make: Make
     assert find("tiny", trusted_key=trusted).manifest.spec.version == "1.0.0"
 
 
-@pytest.mark.parametrize("name", ["nothing", "", "..", "../made", "a/b", ".lock", "idc-patch"])
+@pytest.mark.parametrize("name", ["nothing", "", "..", "../made", "a/b", ".lock", DEFAULT_MODEL])
 def test_what_is_not_installed_cannot_be_removed_or_rolled_back(name: str, make: Make, place: Path) -> None:
     install(make("1.0.0"))
     for change in (remove, rollback):

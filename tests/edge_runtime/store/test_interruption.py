@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import MANIFEST, SHIPPED, find
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BundleError, StoreError
 from edge_runtime.store import changing
 from edge_runtime.store.installing import Outcome, install
@@ -171,23 +172,23 @@ def test_killed_before_any_line_a_rollback_leaves_a_whole_version(make: Make, pl
 
 
 def test_killed_before_any_line_a_removal_leaves_all_or_nothing(make: Make, place: Path) -> None:
-    install(make("9.0.0", name="idc-patch"))
+    install(make("9.0.0", name=DEFAULT_MODEL))
     seen = set()
 
     def check() -> None:
-        opened = find("idc-patch")
+        opened = find(DEFAULT_MODEL)
         opened.verify()
         seen.add(opened.manifest.spec.version)
 
     # The last death comes after the rename; then there is nothing left to remove, which is an error and no death.
-    command = [sys.executable, "-c", KILLED, "remove", "idc-patch"]
+    command = [sys.executable, "-c", KILLED, "remove", DEFAULT_MODEL]
     line = 0
-    while (place / "idc-patch").exists():
+    while (place / DEFAULT_MODEL).exists():
         done = subprocess.run([*command, str(line)], input="", capture_output=True, text=True, cwd=ROOT, check=False)
         assert int(done.stdout.split()[1]) in (0, -signal.SIGKILL), done.stderr
         check()
         line += 1 if line < 12 else 3
-    assert seen == {"9.0.0", find(SHIPPED / "idc-patch").manifest.spec.version}
+    assert seen == {"9.0.0", find(SHIPPED / DEFAULT_MODEL).manifest.spec.version}
 
 
 def test_killed_before_any_line_mending_never_damages_more(make: Make, place: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle import SHIPPED, SIGNATURE, find
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import IntegrityError, StoreError
 from edge_runtime.store import pointers
 from edge_runtime.store.installing import install, remove, rollback
@@ -30,12 +31,12 @@ def test_an_installed_bundle_hides_the_shipped_one_and_a_folder_until_it_is_remo
     make: Make, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    install(make("9.0.0", name="idc-patch"))
-    (tmp_path / "idc-patch").mkdir()
-    assert find("idc-patch").manifest.spec.version == "9.0.0"
-    assert find(SHIPPED / "idc-patch").manifest.spec.version != "9.0.0"
-    remove("idc-patch")
-    assert find("idc-patch").where == str(SHIPPED / "idc-patch")
+    install(make("9.0.0", name=DEFAULT_MODEL))
+    (tmp_path / DEFAULT_MODEL).mkdir()
+    assert find(DEFAULT_MODEL).manifest.spec.version == "9.0.0"
+    assert find(SHIPPED / DEFAULT_MODEL).manifest.spec.version != "9.0.0"
+    remove(DEFAULT_MODEL)
+    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
     assert on_disk(place) == []
 
 
@@ -68,7 +69,7 @@ def test_a_store_that_is_a_file_is_named(make: Make, place: Path) -> None:
     place.write_text("x")
     with pytest.raises(StoreError, match=r"cannot be changed .* EDGE_MODELS"):
         install(make("1.0.0"))
-    assert find("idc-patch").where == str(SHIPPED / "idc-patch")
+    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
 
 
 def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_user_without_a_home_has_what_ships(make: Make, monkeypatch: pytest.Mo
     monkeypatch.delenv("EDGE_MODELS")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr(pointers.Path, "home", homeless)
-    assert find("idc-patch").where == str(SHIPPED / "idc-patch")
+    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
     assert installed() == ()
     with pytest.raises(StoreError, match="EDGE_MODELS"):
         install(make("1.0.0"))
