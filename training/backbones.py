@@ -18,6 +18,9 @@ ALPHA = 0.75
 MOMENTUM = 0.9
 """Of BatchNorm's moving averages: those of ImageNet are forgotten within a hundred steps."""
 
+LEAST_VARIANCE = 0.04
+"""Pooled features of less are not brought to one scale: the head would multiply what int8 rounds away."""
+
 
 @dataclass(frozen=True)
 class MobileNet:
@@ -28,7 +31,8 @@ class MobileNet:
         channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of those of R, G and B,
             which is the same network on grey pictures.
         taps: numbers of the blocks (1..13) whose pooled features reach the head, in rising order.
-        frozen: only the head is fitted: for sets so small that the backbone would learn them by heart.
+        frozen: only the head is fitted, on features that BatchNorm brings to about one scale: for sets so small that
+            the backbone would learn them by heart.
     """
 
     side_px: int
@@ -53,6 +57,7 @@ class MobileNet:
         if self.frozen:
             round_filters(backbone)  # before the head learns from them: nothing adapts to the rounding afterwards
             backbone.trainable = False
+            x = layers.BatchNormalization(momentum=MOMENTUM, epsilon=LEAST_VARIANCE, center=False, scale=False)(x)
         return _ended(backbone.input, x, "mobilenet", outputs, dropout, activation)
 
     def _backbone(self, weights: str | None) -> keras.Model:

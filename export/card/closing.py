@@ -37,7 +37,7 @@ def _errors(manifest: Manifest) -> str:
 def caveats(manifest: Manifest) -> str:
     """Say what was never measured, and what to do before use."""
     spec, record = manifest.spec, manifest.training
-    familiar = "" if getattr(spec, "familiarity", None) is not None else ", and it does not notice them by itself"
+    familiar = "" if spec.familiarity is not None else ", and it does not notice them by itself"
     small = "" if record is None else _small(manifest)
     return section(
         "Caveats and recommendations",

@@ -53,10 +53,14 @@ def intended(manifest: Manifest) -> str:
 
 def _familiarity(spec: ModelSpec) -> str:
     """A release that knows the field says what unfamiliar input is held against."""
-    rule = getattr(spec, "familiarity", None)
+    rule = spec.familiarity
     if rule is None:
         return "It does not notice by itself that a picture is of another kind: no familiarity check is part of it."
-    return f"Pictures unlike those that it was fitted on are referred: familiarity check `{canonical_json(rule)}`."
+    return (
+        "Pictures unlike those that it was fitted on are referred: those whose Mahalanobis distance from them, in "
+        f"{len(rule.mean)} image statistics ({rule.statistics}), is over {rule.limit:g}. How many pictures of other "
+        "kinds that catches: docs/familiarity.md."
+    )
 
 
 def factors(manifest: Manifest) -> str:

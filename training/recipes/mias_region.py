@@ -47,9 +47,9 @@ MIAS_REGION = Recipe(
     source=replace(SOURCE, title="mini-MIAS mammograms, marked regions", load=mias_regions.load),
     network=network,
     plan=TrainingPlan(
-        epochs=25,
+        epochs=30,
         batch=32,
-        optimiser=AdamW(2e-2, weight_decay=0.03, average=0.99),
+        optimiser=AdamW(5e-3, weight_decay=0.1, average=0.99),
         loss=Loss.BINARY,
         seed=9,
         cosine=Cosine(),

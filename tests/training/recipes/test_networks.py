@@ -90,4 +90,7 @@ def test_weights_for_a_recipe_that_takes_none_are_refused() -> None:
 
 
 def test_mias_stays_marked_as_research_only() -> None:
-    assert [name for name, recipe in RECIPES.items() if recipe.source.research_only] == ["mias-abnormality", "mias-region"]
+    assert [name for name, recipe in RECIPES.items() if recipe.source.research_only] == [
+        "mias-abnormality",
+        "mias-region",
+    ]
