@@ -24,6 +24,9 @@ from training.tensors import balanced_index, load_tensors
 PARITY_PICTURES = 600
 """Validation pictures on which parity and guard band are measured, half of them of each label."""
 
+FEWEST_BALANCED = 500
+"""Where half of each label makes fewer, all validation pictures are taken."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -105,6 +108,8 @@ def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> Pictures:
     dataset = find_recipe(spec.name).source.load(data)
     samples = select(dataset.samples, artifact.split(), Part.VALIDATION)
     rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
+    if len(rows) < FEWEST_BALANCED:
+        rows = np.arange(len(samples))
     step = max(1, -(-len(rows) // PARITY_PICTURES))
     tensors = load_tensors([samples[i] for i in rows[::step]], spec, label="parity")
     truth = Truth(tensors.labels, tensors.groups)

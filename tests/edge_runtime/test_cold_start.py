@@ -21,7 +21,7 @@ NEEDLESS = {
     # interpreters and training frameworks that did not answer
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
-    *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.image_statistics"),
+    *("edge_runtime.batches", "edge_runtime.tiles"),
     *("edge_runtime.bilinear", "edge_runtime.backends.ort", "edge_runtime.signing", "edge_runtime.cli.tiles"),
     *("edge_runtime.formats.jpeg", "edge_runtime.formats.tiff", "edge_runtime.formats.webp"),
 }
