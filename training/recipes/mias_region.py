@@ -53,6 +53,7 @@ MIAS_REGION = Recipe(
         loss=Loss.BINARY,
         seed=9,
         cosine=Cosine(),
+        weigh_labels=True,
     ),
     split=SplitPlan(validation=0.2, test=0.25, seed=3),
     transfer=True,
