@@ -18,7 +18,7 @@ from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
-from edge_runtime.manifest import ROUNDED, Format, Precision
+from edge_runtime.manifest import ROUNDED, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.preprocessing import Preparation
 from edge_runtime.region import Marked, Region, check_asked, cut
@@ -44,6 +44,7 @@ class Predictor:
         self._bundle = bundle
         self.spec = bundle.manifest.spec
         self.runtime = choose(backend, bundle.formats())
+        self._format = FORMAT[self.runtime]
         self._threads = threads
         self.precision = next(p for p in (precision, *_INSTEAD) if self._has(p))
         self._contents: dict[Precision, bytes] = {}
@@ -217,19 +218,16 @@ class Predictor:
     def _exact_backend(self) -> Backend:
         return self._engine.exact.backend
 
-    def _format(self) -> Format:
-        return FORMAT[self.runtime]
-
     def _has(self, precision: Precision) -> bool:
-        return self._bundle.model(self._format(), precision) is not None
+        return self._bundle.model(self._format, precision) is not None
 
     def _open(self, precision: Precision) -> Backend:
         """Open a file of the bundle; its bytes are read and verified once, however many interpreters run them."""
         content = self._contents.get(precision)
         if content is None:
-            entry = self._bundle.model(self._format(), precision)
+            entry = self._bundle.model(self._format, precision)
             if entry is None:
-                raise UsageError(f"{self._bundle.where}: holds no {self._format().value} model file.")
+                raise UsageError(f"{self._bundle.where}: holds no {self._format.value} model file.")
             content = self._contents[precision] = self._bundle.content(entry)
         return open_model(content, self.runtime, threads=self._threads)
 

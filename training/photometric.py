@@ -78,9 +78,7 @@ class Callipers:
         """Return an H×W×C picture in 0..1, drawn on in white."""
         if rng.random() >= self.share:
             return image
-        drawn = np.ascontiguousarray(image)
-        if drawn is image:
-            drawn = image.copy()
+        drawn = np.array(image, order="C")  # OpenCV draws on no views
         sides = np.array(image.shape[1::-1])
         for _ in range(int(rng.integers(1, 3))):
             start = rng.uniform(0.1, 0.9, 2)
