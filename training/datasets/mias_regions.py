@@ -8,8 +8,8 @@ same circle in other pictures, so that neither place nor size tells lesions from
 - the same woman's other breast, mirrored, if that is a normal picture.
 
 A control counts only where ``TISSUE`` of its square (:data:`training.pictures.TIGHT`) is brighter than ``AIR``. Lesions
-are kept wherever they lie. A group is a woman: a control that was made for another woman's lesion belongs to the woman
-whose picture it is.
+are kept wherever they lie but in air alone: there ``Info.txt`` must err (mdb212 of the published set). A group is a
+woman: a control that was made for another woman's lesion belongs to the woman whose picture it is.
 
 Source: Suckling et al. 1994, Excerpta Medica Int. Congress Series 1069:375. Research use only.
 """
@@ -34,6 +34,8 @@ from training.pictures import TIGHT
 LABELS = ("normal tissue", "lesion")
 CONTROLS = 4
 TISSUE = 0.9
+LEAST_TISSUE = 0.01
+"""Share of a lesion's square that is brighter than air; one with less shows no breast at all."""
 AIR = 20
 """Value (of 0..255) up to which a pixel counts as air: the film around the breast is darker."""
 
@@ -63,7 +65,8 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
         DatasetError: as :func:`training.datasets.mias.load`.
     """
     whole = mias.load(root, strict=strict)
-    lesions, spread = _lesions(whole.samples)
+    placed, spread = _lesions(whole.samples)
+    lesions = [lesion for lesion in placed if not _in_air(lesion)]
     candidates, unreadable = _candidates(lesions, [sample for sample in whole.samples if not sample.label])
     controls: dict[str, Sample] = {}
     dropped: dict[str, str] = {}
@@ -71,6 +74,7 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
         chosen, refused = _chosen(lesion, candidates[lesion.name])
         controls.update((candidate.sample.name, candidate.sample) for candidate in chosen)
         dropped.update((candidate.sample.name, candidate.dropped()) for candidate in refused)
+    in_air = tuple(f"{lesion.name}: a lesion in air" for lesion in placed if lesion not in lesions)
     samples = tuple(sorted((*lesions, *controls.values())))
     return Dataset(
         whole.root,
@@ -79,7 +83,7 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
         whole.passed_over,
         grouped_by="women",
         notes=(*_notes(lesions, controls, dropped, spread, unreadable), *absent_labels(LABELS, samples)),
-        dropped=tuple(dropped.values()),
+        dropped=(*in_air, *dropped.values()),
     )
 
 
@@ -139,6 +143,15 @@ def _tissue(picture: Picture, region: Region) -> float:
         return float(np.mean(crop(picture, region, TIGHT).pixels > AIR))
     except ImageError:
         return 0.0
+
+
+def _in_air(lesion: Sample) -> bool:
+    """Tell whether a lesion's square shows no breast; a picture that cannot be read is left for the fit to name."""
+    try:
+        picture = read(lesion.path)
+    except ImageError:
+        return False
+    return lesion.region is not None and _tissue(picture, lesion.region) < LEAST_TISSUE
 
 
 def _chosen(lesion: Sample, candidates: Sequence[_Candidate]) -> tuple[list[_Candidate], list[_Candidate]]:
