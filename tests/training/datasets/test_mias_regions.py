@@ -127,12 +127,21 @@ def test_a_normal_picture_that_cannot_be_read_gives_no_control_and_is_named(root
     assert "1 normal pictures cannot be read and give no controls: mdb005.pgm" in dataset.notes
 
 
+def test_a_lesion_in_air_is_left_out_by_name_with_its_controls(root: Path) -> None:
+    film(root / mias.FOLDER / "mdb002.pgm", dark=(slice(599, 648), slice(276, 325)))  # the whole square
+    dataset = mias_regions.load(root)
+    assert {sample.name for sample in of(dataset, 1)} == LESIONS - {"mdb002.pgm@300,623,10"}
+    assert dataset.dropped == ("mdb002.pgm@300,623,10: a lesion in air",)
+    assert Region(300, 623, 10) not in {control.region for control in of(dataset, 0)}
+
+
 @pytest.mark.shared
 def test_the_published_regions(published: Callable[[str], Path]) -> None:
     dataset = mias_regions.load(published("mias"))
     lesions, controls = of(dataset, 1), of(dataset, 0)
-    assert (len(lesions), len(controls)) == (94, 445)
-    assert len(dataset.dropped) == 401
+    assert (len(lesions), len(controls)) == (93, 442)
+    assert len(dataset.dropped) == 322
+    assert dataset.dropped[0] == "mdb212.pgm@687,141,3: a lesion in air"
     places: dict[Region | None, list[Sample]] = {}
     for lesion in lesions:
         places.setdefault(lesion.region, []).append(lesion)
