@@ -54,7 +54,7 @@ def _recipe(
             positive=("malignant",),
             head=Head.SOFTMAX,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
-            min_side_px=STACK.side_px,
+            min_side_px=min(96, side_px * 2 // 3),  # the smallest published picture has 190
         ),
         source=SOURCE,
         network=network,
