@@ -21,6 +21,9 @@ MOMENTUM = 0.9
 LEAST_VARIANCE = 0.04
 """Pooled features of less are not brought to one scale: the head would multiply what int8 rounds away."""
 
+ORIGIN = "It starts from the ImageNet weights of Keras' MobileNet of width .75 (Google, Apache-2.0)."
+"""For the model cards of what is fitted from them."""
+
 
 @dataclass(frozen=True)
 class MobileNet:

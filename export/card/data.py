@@ -35,6 +35,7 @@ def training_data(manifest: Manifest) -> str:
         "**Research use only: the data set's terms bind this model too.**" if record.research_only else "",
         f"Split {record.split}.",
         _parts(manifest, others),
+        "" if record.claims else record.caveat,  # beside a published claim it says why that does not hold
     )
 
 
