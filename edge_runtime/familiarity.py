@@ -90,3 +90,8 @@ class Familiarity:
         matrix = np.zeros((len(self.mean), len(self.mean)))
         matrix[np.tril_indices(len(self.mean))] = self.whitening
         return np.array(self.mean), matrix
+
+
+def is_familiar(share: float | None) -> bool:
+    """Tell whether a picture of this distance over the limit is answered; None is a model that asks no such thing."""
+    return share is None or share <= 1.0

@@ -16,6 +16,7 @@ from edge_runtime.bundle import Bundle, find, key_in_force
 from edge_runtime.default_model import model_in_force
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
 from edge_runtime.manifest import ROUNDED, Precision
@@ -180,7 +181,7 @@ class Predictor:
         known = self.spec.familiarity
         share = None if known is None else known.share(asked)
         ready = perf_counter()
-        verdict, precision = engine.answer(prepared, familiar=share is None or share <= 1.0)
+        verdict, precision = engine.answer(prepared, familiar=is_familiar(share))
         ran = perf_counter()
         return Prediction(
             image=picture.name,

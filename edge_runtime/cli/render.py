@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.decision import Reason
+from edge_runtime.familiarity import is_familiar
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.region import region_name
 from edge_runtime.results.lines import to_line
@@ -119,7 +120,7 @@ class Card:
 
 def _familiarity(share: float) -> str:
     """Say how far a picture lies from the model's own pictures."""
-    said = "like" if share <= 1.0 else "NOT like"
+    said = "like" if is_familiar(share) else "NOT like"
     return f"familiar  {said} the pictures this model was made for (distance {share:.2f} times the limit)"
 
 

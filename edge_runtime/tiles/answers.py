@@ -20,6 +20,7 @@ from edge_runtime.batches import in_order
 from edge_runtime.decision import Decision, Reason, decide_by, decide_case, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, ImageSizeError, UsageError
+from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Timing
 from edge_runtime.spec import ModelSpec
@@ -116,7 +117,7 @@ def _answer_batch(engine: Engine, plan: Plan, picture: Picture, grid: Grid, want
             failures.append(TileFailure(*grid.place(number), error))
     if not prepared:
         return _Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
-    familiar = np.array([share is None or share <= 1.0 for share in shares])
+    familiar = np.array([is_familiar(share) for share in shares])
     logits, rerun = engine.answer_all(np.stack(prepared), familiar)
     return _Batch(tuple(numbers), logits, rerun, tuple(shares), tuple(failures))
 
@@ -137,7 +138,7 @@ def _judge(answers: Sequence[_Batch], spec: ModelSpec, grid: Grid) -> tuple[tupl
         decision, reason = decide_by(s, c, spec.policy)
         if again:
             reason = Reason.PRECISION_RERUN
-        if share is not None and share > 1.0:
+        if not is_familiar(share):
             decision, reason = Decision.REFER, Reason.UNFAMILIAR_INPUT
         tiles.append(Tile(*grid.place(number), s, c, decision, reason, share))
     return tuple(tiles), cells.reshape(grid.rows, grid.columns)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.decision import Decision, decide
+from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture, read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
@@ -53,7 +54,7 @@ def main() -> None:
 
 def decision(picture: Picture, logits: np.ndarray, spec: ModelSpec) -> Decision:
     """Return what a device should answer: what is unlike the model's own pictures is referred, whatever it scores."""
-    if spec.familiarity is not None and spec.familiarity.share(picture) > 1.0:
+    if spec.familiarity is not None and not is_familiar(spec.familiarity.share(picture)):
         return Decision.REFER
     return decide(logits, spec).decision
 

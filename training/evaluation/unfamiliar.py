@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.errors import ImageError
-from edge_runtime.familiarity import Familiarity
+from edge_runtime.familiarity import Familiarity, is_familiar
 from edge_runtime.imaging import Picture, read
 from edge_runtime.region import Region, cut
 from edge_runtime.spec import ModelSpec
@@ -142,7 +142,7 @@ def _spaced(items: Sequence[Item], most: int) -> list[Item]:
 
 
 def _count(kind: str, pictures: Iterable[Picture | None], known: Familiarity, *, own: bool = False) -> Referred:
-    found = [None if picture is None else known.share(picture) > 1.0 for picture in pictures]
+    found = [None if picture is None else not is_familiar(known.share(picture)) for picture in pictures]
     answers = [referred for referred in found if referred is not None]
     if not answers:
         return Referred(kind, own, 0, 0, len(found), 0.0, 1.0)
