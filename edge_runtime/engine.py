@@ -97,6 +97,14 @@ class Engine:
             logits[near] = self.exact.run(prepared[near])
         return logits, near
 
+    def explain(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return what the float32 file hands out for one picture: see :meth:`Backend.outputs`.
+
+        Raises:
+            BackendError: as :meth:`answer`.
+        """
+        return self.exact.outputs(prepared[np.newaxis])
+
     @property
     def backend(self) -> Backend:
         """The file that answers first."""
@@ -105,6 +113,8 @@ class Engine:
     @property
     def exact(self) -> _File:
         """The float32 file, opened when it is first needed."""
+        if self._plan.first is Precision.FLOAT32:
+            return self._first
         with self._lock:
             if self._exact is None:
                 self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan.preparation)
@@ -131,7 +141,18 @@ class _File:
 
     def run(self, prepared: Prepared) -> npt.NDArray[np.float32]:
         """Pass logits on; a network that overflows or lost its weights must not look like a NEGATIVE."""
-        logits = self.backend.run(prepared if self._table is None else look_up(prepared, self._table))
-        if not all(map(isfinite, logits.ravel().tolist())):  # few numbers: quicker than arrays of them
-            raise BackendError("the network answered with no number (NaN or infinity). Export the model again.")
-        return logits
+        return _finite(self.backend.run(self._taken(prepared)))
+
+    def outputs(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], ...]:
+        """Pass on everything that the file hands out for one picture, its logits first."""
+        logits, *others = self.backend.outputs(self._taken(prepared))
+        return _finite(logits), *others
+
+    def _taken(self, prepared: Prepared) -> npt.NDArray[Any]:
+        return prepared if self._table is None else look_up(prepared, self._table)
+
+
+def _finite(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if not all(map(isfinite, logits.ravel().tolist())):  # few numbers: quicker than arrays of them
+        raise BackendError("the network answered with no number (NaN or infinity). Export the model again.")
+    return logits

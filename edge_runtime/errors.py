@@ -16,6 +16,7 @@
     │   ├── ManifestError                        bundle.json or an embedded spec is not understood
     │   ├── IntegrityError                       a file is not the one that the manifest names
     │   ├── StoreError                           installed bundles cannot be read or changed
+    │   ├── SaliencyError                        a heatmap is wanted, and the bundle holds no parts for one
     │   ├── SignatureError                       a key is trusted, and bundle.json is not what its owner signed
     │   └── SigningMissingError                  a key is trusted, and nothing here can check a signature
     ├── BackendError                    exit 4   no interpreter can run the model here
@@ -136,6 +137,12 @@ class StoreError(BundleError):
     """Installed bundles cannot be read or changed; the version in use is still a whole one."""
 
     default_code = "store"
+
+
+class SaliencyError(BundleError):
+    """A heatmap is wanted of a model whose bundle holds no parts for one."""
+
+    default_code = "saliency_missing"
 
 
 class SignatureError(BundleError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_runtime.measured import Evaluation, Figure, SplitAudit
+from edge_runtime.records import ABSENT
+from edge_runtime.saliency_record import Saliency
 from edge_runtime.spec import ModelSpec
 
 __all__ = [
@@ -40,6 +42,7 @@ class Role(enum.Enum):
     MODEL = "model"
     CARD = "card"
     GOLDEN = "golden"
+    SALIENCY = "saliency"
 
 
 class Format(enum.Enum):
@@ -205,6 +208,7 @@ class Manifest:
         attempts: every way of quantising that was tried, file by file, in order.
         labelled: figures on the parity pictures, the Keras model's first; empty where labels are unknown.
         toolchain: versions of everything that made the files.
+        saliency: how heatmaps are made; None in what older releases wrote.
     """
 
     schema: int
@@ -220,3 +224,4 @@ class Manifest:
     attempts: tuple[Attempt, ...] = ()
     guard_band_exceptions: float | None = None
     labelled: tuple[Labelled, ...] = ()
+    saliency: Saliency | None = field(default=None, metadata=ABSENT)

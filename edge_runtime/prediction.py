@@ -8,6 +8,9 @@ from edge_runtime.decision import Verdict
 from edge_runtime.errors import EdgeError
 from edge_runtime.region import Region
 
+NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
+"""Stands below every answer that is made for people."""
+
 SCHEMA = "edge-predict/1"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
 

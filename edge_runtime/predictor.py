@@ -11,21 +11,23 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from edge_runtime.asking import Question, ask, since
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
 from edge_runtime.bundle import Bundle, find, key_in_force
 from edge_runtime.default_model import model_in_force
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
-from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
 from edge_runtime.manifest import ROUNDED, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.preprocessing import Preparation
-from edge_runtime.region import Marked, Region, check_asked, cut
+from edge_runtime.region import Marked, Region, check_asked
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
+    from edge_runtime.explaining import Explainer
+    from edge_runtime.explanation import Explanation
     from edge_runtime.tiles.slide import SlidePrediction
 
 _INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)
@@ -53,6 +55,7 @@ class Predictor:
         self._plan = Plan(self.spec, *ready, self.precision, self._guard_band(), self._open)
         self._engine = Engine(self._plan)
         self._more: list[Engine] = []
+        self._explainer: Explainer | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -108,6 +111,34 @@ class Predictor:
         wanted = None if region is None else Region.of(region)
         return self._ask(self._engine, image, wanted, order, name)
 
+    def explain(
+        self,
+        image: Source,
+        *,
+        label: str | None = None,
+        region: Region | tuple[float, float, float] | None = None,
+        order: ColourOrder = ColourOrder.RGB,
+        name: str | None = None,
+    ) -> Explanation:
+        """Answer one picture as :meth:`predict` does, and show where in it the answer comes from.
+
+        Args:
+            label: the label that the heatmap is to speak for; by default the answer's own.
+            image, region, order, name: as :meth:`predict`.
+
+        Raises:
+            SaliencyError: the model's bundle holds nothing for heatmaps.
+            UsageError: it has no such label, or no float32 file, which heatmaps are made from.
+            ImageError, RegionError, BackendError: as :meth:`predict`.
+        """
+        from edge_runtime.explaining import Explainer  # here: most answers are given without
+
+        with self._lock:
+            self._explainer = self._explainer or Explainer(self._bundle, self._plan)
+        wanted = None if region is None else Region.of(region)
+        question = ask(self._plan, image, wanted, order, name)
+        return self._explainer.explain(question, self._answer(self._engine, question), self._engine, label)
+
     def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
 
@@ -157,7 +188,7 @@ class Predictor:
         start = perf_counter()
         check_asked(None, self.spec.region)
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
-        decode_ms = _ms(start, perf_counter())
+        decode_ms = since(start, perf_counter())
         engines = self._engines(cores() if workers is None else workers)
         return answer_tiles(picture, self._plan, engines, self.runtime, stride_px=stride_px, decode_ms=decode_ms)
 
@@ -172,19 +203,14 @@ class Predictor:
     def _ask(
         self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
     ) -> Prediction:
+        return self._answer(engine, ask(self._plan, image, region, order, name))
+
+    def _answer(self, engine: Engine, question: Question) -> Prediction:
         start = perf_counter()
-        check_asked(region, self.spec.region)
-        picture = read(image, order=order, min_side_px=self.spec.min_side_px, name=name)
-        decoded = perf_counter()
-        asked = cut(picture, region, self.spec.region)
-        prepared = self._plan.preparation.levels(asked)
-        known = self.spec.familiarity
-        share = None if known is None else known.share(asked)
-        ready = perf_counter()
-        verdict, precision = engine.answer(prepared, familiar=is_familiar(share))
-        ran = perf_counter()
+        verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
+        run_ms = since(start, perf_counter())
         return Prediction(
-            image=picture.name,
+            image=question.picture.name,
             model=self.spec.name,
             version=self.spec.version,
             verdict=verdict,
@@ -193,9 +219,9 @@ class Predictor:
             contract=self.spec.contract,
             backend=self.runtime.value,
             precision=precision.value,
-            ms=Timing(_ms(start, decoded), _ms(decoded, ready), _ms(ready, ran)),
-            region=region,
-            familiarity=share,
+            ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
+            region=question.region,
+            familiarity=question.share,
         )
 
     def _guard_band(self) -> float:
@@ -228,7 +254,7 @@ class Predictor:
         if content is None:
             entry = self._bundle.model(self._format, precision)
             if entry is None:
-                raise UsageError(f"{self._bundle.where}: holds no {self._format.value} model file.")
+                raise UsageError(f"{self._bundle.where}: holds no {precision.value} {self._format.value} model file.")
             content = self._contents[precision] = self._bundle.content(entry)
         return open_model(content, self.runtime, threads=self._threads)
 
@@ -246,7 +272,3 @@ class Predictor:
     ) -> None:
         """Release the interpreters."""
         self.close()
-
-
-def _ms(start: float, end: float) -> float:
-    return round((end - start) * 1000.0, 3)

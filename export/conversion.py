@@ -60,11 +60,13 @@ class Work:
 
 
 def convert(
-    network: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work: Work, *, float16: bool
+    network: Path, explained: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work: Work, *, float16: bool
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in a process of its own; return the ways of quantising tried.
 
     Args:
+        network: cut at its logits.
+        explained: the same with more outputs, which the float32 files hand out for heatmaps.
         float16: write a TFLite file with weights of 16 bits, too.
     """
     model, calibration = str(network), work.save("calibration", ranges.tensors)
@@ -76,12 +78,12 @@ def convert(
             bar.update()
 
         step("tflite float32")
-        in_own_process(to_tflite.write_float32, model, str(work.model(Format.TFLITE, Precision.FLOAT32)))
+        in_own_process(to_tflite.write_float32, str(explained), str(work.model(Format.TFLITE, Precision.FLOAT32)))
         if float16:
             step("tflite float16")
             in_own_process(to_tflite.write_float16, model, str(work.model(Format.TFLITE, Precision.FLOAT16)))
         step("onnx float32")
-        in_own_process(to_onnx.write_float32, model, str(work.model(Format.ONNX, Precision.FLOAT32)))
+        in_own_process(to_onnx.write_float32, str(explained), str(work.model(Format.ONNX, Precision.FLOAT32)))
         if not network.is_dir():  # a SavedModel's layers are out of reach
             step("equalise")
             model = str(work.scratch / "equalised.keras")

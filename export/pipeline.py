@@ -27,8 +27,9 @@ from edge_runtime.manifest import (
     Precision,
     Role,
 )
+from edge_runtime.saliency import FILE
 from edge_runtime.spec import ModelSpec
-from export import keras_model, parity
+from export import keras_model, parity, saliency
 from export.card import model_card
 from export.conversion import Judged, Logits, Work, convert
 from export.errors import ExportError
@@ -75,10 +76,11 @@ def export_source(source: Source, calibration: Path, out: Path, *, float16: bool
         drawn = golden_tensors(source.spec)
         network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
         judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
-        attempts = convert(network, source.spec, judged, ranges, work, float16=float16)
+        explained = saliency.examine(network, source.spec, judged.tensors, judged.logits, work)
+        attempts = convert(network, explained.network, source.spec, judged, ranges, work, float16=float16)
         same = "the same pictures" if held_out is pictures else pictures.source
         described = replace(held_out, source=f"{held_out.source}; int8 ranges from {same}")
-        manifest = _prove(source, attempts, described, judged, logits[2], work)
+        manifest = _prove(source, attempts, described, judged, logits[2], explained, work)
         find(work.bundle).verify()
         work.bundle.rename(out)
     return manifest
@@ -104,7 +106,13 @@ def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tupl
 
 
 def _prove(
-    source: Source, attempts: tuple[Attempt, ...], held_out: Pictures, judged: Judged, golden: Logits, work: Work
+    source: Source,
+    attempts: tuple[Attempt, ...],
+    held_out: Pictures,
+    judged: Judged,
+    golden: Logits,
+    explained: saliency.Explained,
+    work: Work,
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest into the hidden bundle."""
     spec, reference = source.spec, judged.logits
@@ -130,7 +138,10 @@ def _prove(
         toolchain=_toolchain(),
         attempts=attempts,
         labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
+        saliency=saliency.prove(explained, spec, judged.tensors, work),
     )
+    if (work.bundle / FILE).exists():
+        entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])
     vectors = write_golden(work.bundle, manifest, golden)
     (work.bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
     card = describe_files(work.bundle, [(CARD, Role.CARD, None, None)])

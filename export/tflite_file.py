@@ -47,6 +47,20 @@ def embed(path: Path, spec: ModelSpec) -> None:
     _rewrite(path, path, change)
 
 
+def order_outputs(path: Path) -> None:
+    """List the graph's outputs in the order of the Keras model's, which the signature's names tell: ``output_0``, ….
+
+    The converter lists them as it pleases; the runtime takes the first for the logits.
+    """
+
+    def change(model: Any) -> None:
+        (signature,) = model.signatureDefs
+        named = {bytes(output.name).decode(): output.tensorIndex for output in signature.outputs}
+        model.subgraphs[0].outputs = [named[f"output_{i}"] for i in range(len(named))]
+
+    _rewrite(path, path, change)
+
+
 def set_ranges(source: Path, ranges: dict[int, tuple[float, float]], out: Path) -> None:
     """Replace calibrated ranges.
 

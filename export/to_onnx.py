@@ -23,7 +23,7 @@ from export.quantisation import PERCENTILE, Quantisation, Ranges
 Floats = npt.NDArray[np.float32]
 
 OPSET = 17
-INPUT, OUTPUT, BATCH = "image", "logits", "batch"
+INPUT, OUTPUT, MORE, BATCH = "image", "logits", "explains", "batch"
 
 
 def write_float32(model_path: str, out: str) -> None:
@@ -155,6 +155,7 @@ def embed(path: Path, spec: ModelSpec) -> None:
 def _rename(graph: onnx.GraphProto) -> None:
     """Number values and nodes in graph order: tf2onnx's names depend on what its process did before."""
     names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT, "": ""}
+    names |= {value.name: f"{MORE}_{i}" for i, value in enumerate(graph.output) if i > 0}
 
     def name(old: str) -> str:
         return names.setdefault(old, f"v{len(names)}")

@@ -11,12 +11,13 @@ import numpy as np
 
 from export.keras_model import load_to_logits
 from export.quantisation import Quantisation
-from export.tflite_file import join_ranges, subtract_from_last_bias
+from export.tflite_file import join_ranges, order_outputs, subtract_from_last_bias
 
 
 def write_float32(model_path: str, out: str) -> None:
-    """Convert without quantisation."""
+    """Convert without quantisation; outputs keep the order of the Keras model's."""
     Path(out).write_bytes(_converter(model_path).convert())
+    order_outputs(Path(out))
 
 
 def write_float16(model_path: str, out: str) -> None:

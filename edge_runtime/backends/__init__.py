@@ -59,8 +59,18 @@ class Backend(Protocol):
             BackendError: the tensors do not have the model's input shape.
         """
 
+    def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return everything that a float32 file hands out for one picture, 1×H×W×C: its logits, and what follows.
+
+        What follows the logits serves heatmaps (:mod:`edge_runtime.saliency`): the last feature map, h×w×C, and
+        the values of hidden layers, (units,). Nothing follows in files of bundles without heatmaps.
+
+        Raises:
+            BackendError: as :meth:`run`.
+        """
+
     def close(self) -> None:
-        """Release the interpreter; ``run`` fails afterwards."""
+        """Release the interpreter; ``run`` and ``outputs`` fail afterwards."""
 
 
 def installed(runtime: Runtime) -> bool:

@@ -36,10 +36,12 @@ class LiteRtBackend:
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
         self._input = self._interpreter.get_input_details()[0]
-        self._from, self._to = self._input["index"], self._interpreter.get_output_details()[0]["index"]
+        given = self._interpreter.get_output_details()
+        self._from, self._to = self._input["index"], given[0]["index"]
+        self._given = tuple(detail["index"] for detail in given)
         self._shape = tuple(int(side) for side in self._input["shape"][1:])
         self._dtype = np.dtype(self._input["dtype"])
-        self._logit_of = _logit_of_level(self._interpreter.get_output_details()[0])
+        self._logit_of = _logit_of_level(given[0])
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See :class:`edge_runtime.backends.Backend`."""
@@ -47,14 +49,25 @@ class LiteRtBackend:
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.backends.Backend`."""
-        if tensors.shape[1:] != self._shape:
-            raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
         with self._lock:
-            if self._interpreter is None:
-                raise BackendError("this model was closed; load it again.")
+            self._check(tensors)
             if len(tensors) == 1:
                 return self._run_one(tensors)
             return np.concatenate([self._run_one(tensors[i : i + 1]) for i in range(len(tensors))])
+
+    def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
+        """See :class:`edge_runtime.backends.Backend`."""
+        with self._lock:
+            self._check(tensor)
+            logits = self._run_one(tensor)
+            return logits[0], *(self._interpreter.get_tensor(index)[0] for index in self._given[1:])
+
+    def _check(self, tensors: npt.NDArray[Any]) -> None:
+        """Refuse tensors of another shape, and any once the model is closed."""
+        if tensors.shape[1:] != self._shape:
+            raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
+        if self._interpreter is None:
+            raise BackendError("this model was closed; load it again.")
 
     def _run_one(self, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Run 1×H×W×C; the interpreter copies what it is given, and gives a copy."""

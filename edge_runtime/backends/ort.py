@@ -27,6 +27,7 @@ class OnnxRuntimeBackend:
         self._session = _open(model, threads)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
+        self._logits = [self._session.get_outputs()[0].name]
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See :class:`edge_runtime.backends.Backend`; the file quantises by itself."""
@@ -34,13 +35,23 @@ class OnnxRuntimeBackend:
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.backends.Backend`."""
+        with self._lock:
+            self._check(tensors)
+            rows = [self._session.run(self._logits, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
+        return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
+
+    def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
+        """See :class:`edge_runtime.backends.Backend`."""
+        with self._lock:
+            self._check(tensor)
+            return tuple(given[0] for given in self._session.run(None, {self._input: tensor}))
+
+    def _check(self, tensors: npt.NDArray[Any]) -> None:
+        """Refuse tensors of another shape, and any once the model is closed."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
-        with self._lock:
-            if self._session is None:
-                raise BackendError("this model was closed; load it again.")
-            rows = [self._session.run(None, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
-        return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
+        if self._session is None:
+            raise BackendError("this model was closed; load it again.")
 
     def close(self) -> None:
         """Release the session and its memory."""

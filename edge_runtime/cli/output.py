@@ -1,14 +1,15 @@
-"""One line on stdout, at once, on whatever terminal this is."""
+"""One line on stdout, at once, on whatever terminal this is; and files that are whole or not there."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
-from edge_runtime.errors import OutputError
+from edge_runtime.errors import OutputError, UsageError
 
 
 def say(text: str) -> None:
@@ -29,6 +30,23 @@ def say(text: str) -> None:
         raise OutputError(
             f"stdout: could not be written ({error.strerror}); the last line may be torn. Make room and start again; "
             "with --output FILE nothing is lost and --resume goes on."
+        ) from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file as a whole: whatever happens, it is the old one or the new one.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
         ) from None
 
 

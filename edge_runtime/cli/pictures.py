@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -14,6 +15,8 @@ from edge_runtime.folders import PICTURE_SUFFIXES, folder_error, pictures_below
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked
+
+Answer = TypeVar("Answer")
 
 
 def pictures(images: Iterable[str]) -> Iterator[str | Failure]:
@@ -41,7 +44,7 @@ def answers(
         yield item if isinstance(item, Failure) else next(found)
 
 
-def progress(found: Iterator[Prediction | Failure], count: int) -> Iterator[Prediction | Failure]:
+def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
     """Pass answers on, with a bar on stderr if someone sees it."""
     if count < 2 or not sys.stderr.isatty():
         yield from found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +18,12 @@ from edge_runtime.cli.pictures import answers, pictures, progress
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.cli.request import Request, options
 from edge_runtime.manifest import Precision
-from edge_runtime.prediction import Failure
+from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region, check_asked
+
+if TYPE_CHECKING:
+    from edge_runtime.cli.heatmap import Drawn
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,10 +88,17 @@ def _print(predictor: Predictor, asked: Sequence[str | Marked | Failure], reques
     render = renderer(chosen)
     if head := render.head(predictor.spec):
         say(head)
-    found, failed = answers(predictor, asked, request.workers or 1), 0
+    failed = 0
+    found: Iterator[Prediction | Failure | Drawn] = answers(predictor, asked, request.workers or 1)
+    line: Callable[[Any], str] = render.line
+    if request.heatmap is not None:
+        from edge_runtime.cli.heatmap import Heatmaps
+
+        heatmaps = Heatmaps(predictor, request.heatmap, request.heatmap_label, request.opacity)
+        found, line = heatmaps.answers(asked), partial(heatmaps.line, render)
     for answer in found if sys.stdout.isatty() else progress(found, len(asked)):
         failed += isinstance(answer, Failure)
-        say(render.line(answer))
+        say(line(answer))
     if foot := render.foot():
         say(foot)
     if failed:

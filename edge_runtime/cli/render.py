@@ -10,12 +10,10 @@ from typing import Protocol
 
 from edge_runtime.decision import Reason
 from edge_runtime.familiarity import is_familiar
-from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.prediction import NOTICE, Failure, Prediction
 from edge_runtime.region import region_name
 from edge_runtime.results.lines import to_line
 from edge_runtime.spec import ModelSpec
-
-NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
 
 _WHY = {
     Reason.ABOVE_CUTOFF: "the score reaches the cut-off",

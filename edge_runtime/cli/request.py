@@ -42,6 +42,9 @@ class Request:
     tiles: str | None
     map_png: Path | None
     scores: Path | None
+    heatmap: Path | None
+    heatmap_label: str | None
+    opacity: float
 
     def check(self) -> None:
         """Refuse options that contradict each other.
@@ -68,6 +71,16 @@ class Request:
                 "--resume, --retry-failed and --watch need --output FILE.",
             ),
             (self.retry_failed and not (self.resume or self.watch), "--retry-failed needs --resume."),
+            (
+                self.heatmap and (self.output or self.watch),
+                "--heatmap draws answers that are printed; leave out --output and --watch.",
+            ),
+            (self.heatmap and self.tiles, "a slide's map is its tiles' scores: --map FILE in place of --heatmap."),
+            (
+                self.heatmap and (self.workers or 1) > 1,
+                "--heatmap explains one picture at a time; leave out --workers.",
+            ),
+            (not self.heatmap and self.heatmap_label, "--heatmap-label needs --heatmap FILE_OR_FOLDER."),
             (self.output and self.style == Style.CSV.value, "a results file holds JSON lines; leave out --csv."),
             (self.tiles and self.style == Style.CSV.value, "--tiles prints a card or --json; leave out --csv."),
         ):
@@ -77,7 +90,7 @@ class Request:
 
 def options(command: Command) -> Command:
     """Add what a :class:`Request` holds to a command, in the order in which ``--help`` shows it."""
-    for option in reversed((*_MODEL, *_ANSWERS, *_RESULTS, *_TILES)):
+    for option in reversed((*_MODEL, *_ANSWERS, *_HEATMAPS, *_RESULTS, *_TILES)):
         command = option(command)
     return command
 
@@ -131,6 +144,25 @@ _ANSWERS = (
     ),
     click.option("--json", "style", flag_value=Style.JSON.value, help="One JSON object a line."),
     click.option("--csv", "style", flag_value=Style.CSV.value, help="CSV with a header line."),
+)
+_HEATMAPS = (
+    click.option(
+        "--heatmap",
+        type=_FILE,
+        metavar="FILE_OR_FOLDER",
+        help="Draw where in the picture the answer comes from, as PNG; several pictures need a folder.",
+    ),
+    click.option(
+        "--heatmap-label", metavar="LABEL", help="The label that heatmaps speak for, in place of the answer's."
+    ),
+    click.option(
+        "--opacity",
+        type=click.FloatRange(0, 1),
+        default=0.45,
+        show_default=True,
+        metavar="SHARE",
+        help="How much of a pixel's colour is the heatmap's.",
+    ),
 )
 _RESULTS = (
     click.option("--output", type=_FILE, metavar="FILE", help="Write JSON lines to FILE, each safe on disk at once."),

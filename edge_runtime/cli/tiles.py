@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ import click
 import numpy as np
 
 from edge_runtime.cli.faults import EXIT_SOME_FAILED
-from edge_runtime.cli.output import say
+from edge_runtime.cli.output import say, write_whole
 from edge_runtime.decision import Decision
-from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.errors import ImageError
 from edge_runtime.imaging import read
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
@@ -49,9 +48,9 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
         say(json.dumps(failure.to_dict()) if request.as_json else f"FAILED    {failure.image}\n[{error.code}] {error}")
         sys.exit(EXIT_SOME_FAILED)
     if request.map_png is not None:
-        _write_whole(request.map_png, overlay_png(picture, slide))
+        write_whole(request.map_png, overlay_png(picture, slide))
     if request.scores_npy is not None:
-        _write_whole(request.scores_npy, _npy(slide))
+        write_whole(request.scores_npy, _npy(slide))
     say(json.dumps(slide.to_dict(), ensure_ascii=False) if request.as_json else card(slide))
     for path in (request.map_png, request.scores_npy):
         if path is not None:
@@ -84,16 +83,3 @@ def _npy(slide: SlidePrediction) -> bytes:
     stream = io.BytesIO()
     np.save(stream, slide.scores, allow_pickle=False)
     return stream.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: whatever happens, it is the old one or the new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
-        ) from None

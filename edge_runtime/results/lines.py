@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_runtime.prediction import SCHEMA, Failure, Prediction
 from edge_runtime.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from edge_runtime.explanation import Explanation
 
 HEAD = f'{{"schema": "{SCHEMA}", "image": "'.encode()
 """What every line begins with: a torn one is known by it."""
@@ -70,7 +74,7 @@ class Line:
     origin: Origin | None
 
 
-def to_line(answer: Prediction | Failure, file: FileStamp | None = None) -> str:
+def to_line(answer: Prediction | Failure | Explanation, file: FileStamp | None = None) -> str:
     """Return the line without its end; in ASCII, which every terminal and path survives."""
     fields = answer.to_dict()
     if file is not None:

@@ -1,0 +1,61 @@
+"""The first half of an answer: read → (cut) → prepare, and how familiar the picture is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from edge_runtime.engine import Plan
+from edge_runtime.familiarity import is_familiar
+from edge_runtime.imaging import Picture, Source, read
+from edge_runtime.preprocessing import Prepared
+from edge_runtime.region import Region, check_asked, cut
+from edge_runtime.steps import ColourOrder
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of a picture, ready for an interpreter.
+
+    Attributes:
+        picture: as read, whole.
+        region: what is asked about; None where the model answers about whole pictures.
+        prepared: H×W×C from :meth:`Preparation.levels`.
+        share: distance from the model's own pictures over the limit; None where the model says nothing about it.
+        decode_ms, prepare_ms: wall clock.
+    """
+
+    picture: Picture
+    region: Region | None
+    prepared: Prepared
+    share: float | None
+    decode_ms: float
+    prepare_ms: float
+
+    @property
+    def familiar(self) -> bool:
+        """Whether the picture is like the model's own."""
+        return is_familiar(self.share)
+
+
+def ask(plan: Plan, image: Source, region: Region | None, order: ColourOrder, name: str | None) -> Question:
+    """Read a picture and make it ready.
+
+    Raises:
+        ImageError: the picture, or its region, is not what the model was made for.
+        RegionError: the model is asked about a region and none is given, or the other way round.
+    """
+    start, spec = perf_counter(), plan.spec
+    check_asked(region, spec.region)
+    picture = read(image, order=order, min_side_px=spec.min_side_px, name=name)
+    decoded = perf_counter()
+    shown = cut(picture, region, spec.region)
+    prepared = plan.preparation.levels(shown)
+    known = spec.familiarity
+    share = None if known is None else known.share(shown)
+    return Question(picture, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
+
+
+def since(start: float, end: float) -> float:
+    """Return milliseconds between two readings of ``perf_counter``, to the microsecond."""
+    return round((end - start) * 1000.0, 3)

@@ -1,0 +1,112 @@
+"""From a question to an explanation: the answer as ever, and the heatmap of the float32 file."""
+
+from __future__ import annotations
+
+from edge_runtime.asking import Question
+from edge_runtime.bundle import Bundle
+from edge_runtime.decision import Reason, Verdict
+from edge_runtime.engine import Engine, Plan
+from edge_runtime.errors import BackendError, SaliencyError, UsageError
+from edge_runtime.explanation import Explanation, Floats
+from edge_runtime.judging import refer_unfamiliar
+from edge_runtime.manifest import Role
+from edge_runtime.prediction import Prediction
+from edge_runtime.saliency import eigen_cam, from_npz, grad_cam
+from edge_runtime.saliency_record import Method, Saliency
+
+
+class Explainer:
+    """What a bundle holds for heatmaps, read and checked once; may be shared by threads."""
+
+    def __init__(self, bundle: Bundle, plan: Plan) -> None:
+        """Read the head's matrices.
+
+        Raises:
+            SaliencyError: the bundle holds nothing for heatmaps; the message says why, and what to do.
+            IntegrityError, ManifestError: its file is not the one that was exported.
+        """
+        self._plan = plan
+        self._saliency = _saliency(bundle)
+        self._weights: tuple[Floats, ...] = ()
+        if self._saliency.method is Method.GRAD_CAM:
+            entry = next((entry for entry in bundle.manifest.files if entry.role is Role.SALIENCY), None)
+            if entry is None:
+                raise SaliencyError(
+                    f"{bundle.where}: found no file for heatmaps, expected one. Export the model again."
+                )
+            self._weights = from_npz(bundle.content(entry), f"{bundle.where}/{entry.name}")
+
+    def explain(self, question: Question, prediction: Prediction, engine: Engine, label: str | None) -> Explanation:
+        """Run the float32 file on what was asked and draw the map of ``label``, by default of the answer's own.
+
+        Raises:
+            UsageError: the model has no such label, or its maps speak for none.
+            BackendError: the file hands out other values than the manifest says.
+        """
+        wanted = self._label(label, prediction.verdict)
+        logits, features, hidden = _parts(engine.explain(question.prepared), self._saliency, len(self._weights) - 1)
+        grid = eigen_cam(features) if wanted is None else self._grad_cam(features, hidden, wanted)
+        return Explanation(
+            prediction=prediction,
+            exact=self._exact(logits, prediction.verdict),
+            method=self._saliency.method,
+            label=wanted,
+            layer=self._saliency.layer,
+            grid=grid,
+            box=_box(question, self._plan),
+            picture=question.picture,
+        )
+
+    def _grad_cam(self, features: Floats, hidden: tuple[Floats, ...], label: str) -> Floats:
+        spec = self._plan.spec
+        return grad_cam(features, hidden, self._weights, spec.labels.index(label), spec.head)
+
+    def _label(self, wanted: str | None, verdict: Verdict) -> str | None:
+        labels = self._plan.spec.labels
+        if self._saliency.method is Method.EIGEN_CAM:
+            if wanted is not None:
+                raise UsageError(
+                    f"label {wanted!r}: found a model whose maps are Eigen-CAM, which speak for no label "
+                    f"({self._saliency.why}). Leave the label out."
+                )
+            return None
+        if wanted is not None and wanted not in labels:
+            raise UsageError(f"label {wanted!r}: found none of that name, expected one of {', '.join(labels)}.")
+        return wanted or verdict.label
+
+    def _exact(self, logits: Floats, said: Verdict) -> Verdict:
+        """Return the float32 file's verdict under the rule that the answer was given by."""
+        verdict = self._plan.judge.verdict(logits)
+        return refer_unfamiliar(verdict) if said.reason is Reason.UNFAMILIAR_INPUT else verdict
+
+
+def _saliency(bundle: Bundle) -> Saliency:
+    spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
+    remedy = "Leave the heatmap out, or export the model again: python -m export ARTIFACT --out BUNDLE."
+    if saliency is None:
+        raise SaliencyError(
+            f"{spec.name} {spec.version}: found nothing for heatmaps; bundles of this release hold them, "
+            f"older ones and a model file alone do not. {remedy}"
+        )
+    if saliency.method is Method.NONE:
+        raise SaliencyError(f"{spec.name} {spec.version}: it has no heatmaps: {saliency.why}. Leave the heatmap out.")
+    return saliency
+
+
+def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[Floats, Floats, tuple[Floats, ...]]:
+    """Tell logits, feature map and hidden layers apart, and refuse a file of another network."""
+    if len(given) != 2 + max(hidden, 0) or given[1].shape != saliency.grid:
+        raise BackendError(
+            f"found outputs of shapes {[part.shape for part in given]} in the float32 file, expected logits, a feature "
+            f"map of {saliency.grid} and {max(hidden, 0)} hidden layers. Export the model again."
+        )
+    return given[0], given[1], given[2:]
+
+
+def _box(question: Question, plan: Plan) -> tuple[int, int, int, int]:
+    """Return the part of the picture that the network saw: all of it, or the square around the region."""
+    height, width = question.picture.pixels.shape[:2]
+    if question.region is None or plan.spec.region is None:
+        return 0, 0, width, height
+    x, y, side = plan.spec.region.square(question.region)
+    return x, y, x + side, y + side

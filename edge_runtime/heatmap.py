@@ -1,0 +1,95 @@
+"""An explanation drawn over its picture, as a PNG that says what it shows: bar, peak, legend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from textwrap import wrap
+
+import cv2
+import numpy as np
+
+from edge_runtime.drawing import WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
+from edge_runtime.explanation import Explanation
+from edge_runtime.prediction import NOTICE
+from edge_runtime.saliency_record import Method
+
+OPACITY = 0.45
+"""How much of a pixel's colour is the map's, unless another share is asked for; the rest is the picture's."""
+
+SIDE_PX = 900
+"""The longer side of the drawn picture: larger ones shrink to it, smaller ones grow by a whole factor."""
+
+_CROSS_PX = 9
+_LINE = 110  # characters of a line of the legend
+
+
+def heatmap_png(explanation: Explanation, *, opacity: float = OPACITY) -> bytes:
+    """Return a picture under its heatmap, with colour bar and legend, as a PNG.
+
+    The map covers what the network saw; a marked region's square is outlined. A cross stands at the largest value.
+
+    Args:
+        opacity: share of a pixel's colour that is the map's, 0..1.
+
+    Raises:
+        EdgeError: no PNG can hold it.
+    """
+    return png(draw(explanation, opacity=opacity), explanation.picture.name)
+
+
+def draw(explanation: Explanation, *, opacity: float = OPACITY) -> Pixels:
+    """Return what :func:`heatmap_png` shows, uint8 H×W×3 BGR."""
+    picture = explanation.picture
+    longer = max(picture.pixels.shape[:2])
+    below, factor = fitted(bgr(picture), max(SIDE_PX // longer, 1) if longer <= SIDE_PX else SIDE_PX / longer)
+    blended = _blend(below, explanation, opacity)
+    _mark(blended, explanation, factor)
+    return framed(with_bar(blended, None), _legend(explanation, factor))
+
+
+def _blend(below: Pixels, explanation: Explanation, opacity: float) -> Pixels:
+    size = below.shape[1], below.shape[0]
+    whole = explanation.on_picture()
+    seen = cv2.resize((~np.isnan(whole)).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    shares = np.asarray(cv2.resize(np.nan_to_num(whole), size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    mixed = cv2.addWeighted(below, 1 - opacity, colours(shares), opacity, 0.0)
+    return np.where(seen[..., np.newaxis], mixed, below)
+
+
+def _mark(drawn: Pixels, explanation: Explanation, factor: float) -> None:
+    """Outline what the network saw, if that is not the whole picture, and put a cross on the largest value."""
+    left, top, right, bottom = (round(side * factor) for side in explanation.box)
+    if (left, top, right, bottom) != (0, 0, drawn.shape[1], drawn.shape[0]):
+        _twice(lambda ink, width: cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), ink, width))
+    peak = explanation.peak()
+    if peak is not None:
+        x, y = (round((side + 0.5) * factor - 0.5) for side in peak)
+        _twice(lambda ink, width: cv2.drawMarker(drawn, (x, y), ink, cv2.MARKER_CROSS, 2 * _CROSS_PX, width))
+
+
+def _twice(stroke: Callable[[tuple[int, int, int], int], object]) -> None:
+    """Draw white within black, so that a mark is seen on any ground."""
+    for level, width in ((0, 3), (WHITE, 1)):
+        stroke((level, level, level), width)
+
+
+def _legend(explanation: Explanation, factor: float) -> list[str]:
+    prediction, verdict = explanation.prediction, explanation.prediction.verdict
+    return [
+        f"{prediction.model} {prediction.version}: {verdict.label}, score {verdict.score:.4f}, "
+        f"{verdict.decision.value} ({verdict.reason.value})",
+        _what(explanation),
+        *(wrap(f"Note: {explanation.note()}", _LINE) if explanation.note() else ()),
+        f"0..1: share of the map's largest value; cross: where that is; drawn at {factor:.3g} times the picture's size",
+        NOTICE,
+    ]
+
+
+def _what(explanation: Explanation) -> str:
+    rows, columns = explanation.grid.shape
+    cells = f"{rows}x{columns} cells of layer {explanation.layer}"
+    if explanation.method is Method.EIGEN_CAM:
+        return f"Eigen-CAM: what the network sees most of, whatever the label; {cells}"
+    if explanation.blank:
+        return f"Grad-CAM: no place speaks for {explanation.label}; {cells}"
+    return f"Grad-CAM: what speaks for {explanation.label}; {cells}"

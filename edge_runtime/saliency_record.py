@@ -1,0 +1,46 @@
+"""What a manifest says of a model's heatmaps; :mod:`edge_runtime.saliency` makes them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Method(enum.Enum):
+    """How a model's heatmaps are made."""
+
+    GRAD_CAM = "grad-cam"
+    EIGEN_CAM = "eigen-cam"
+    NONE = "none"  # the bundle says why
+
+
+@dataclass(frozen=True)
+class MapParity:
+    """One file's heatmaps against TensorFlow's, over pictures.
+
+    Attributes:
+        worst: the largest difference anywhere, as a share of that map's range, 0..1.
+        blank: maps without a value above 0, on both sides.
+    """
+
+    file: str
+    runtime: str
+    images: int
+    worst: float
+    blank: int
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """What a manifest says of a model's heatmaps.
+
+    Attributes:
+        why: the reason for a method that is not Grad-CAM; empty for Grad-CAM.
+        layer: name of the layer whose feature map is shown, and ``grid`` its height, width and channels.
+    """
+
+    method: Method
+    why: str = ""
+    layer: str = ""
+    grid: tuple[int, ...] = ()
+    parity: tuple[MapParity, ...] = ()

@@ -1,0 +1,171 @@
+"""Heatmaps in a bundle: the float32 graph with its last feature map as a second output, the head's matrices, the proof.
+
+Frameworks are imported inside functions: they belong into the child processes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.backends import open_model
+from edge_runtime.decision import scores_of
+from edge_runtime.manifest import Format, Precision
+from edge_runtime.records import from_json, to_dict
+from edge_runtime.saliency import FILE, eigen_cam, from_npz, grad_cam, to_npz
+from edge_runtime.saliency_record import MapParity, Method, Saliency
+from edge_runtime.spec import ModelSpec
+from export.conversion import Work
+from export.isolation import in_own_process
+from export.keras_model import load_to_logits
+from export.parity import RUNTIMES
+from training.saliency.head import HeadError, find_head, last_map
+from training.saliency.oracle import eigen_cam as keras_eigen_cam
+from training.saliency.oracle import grad_cam as keras_grad_cam
+
+Floats = npt.NDArray[np.float32]
+
+PICTURES = 100
+"""Pictures whose heatmaps are compared with TensorFlow's."""
+
+WORST = 1e-4
+"""Largest difference between two heatmaps, as a share of their range."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A network that hands out its feature map, and TensorFlow's heatmaps.
+
+    Attributes:
+        network: the Keras model with the logits first, then the feature map and hidden layers; the plain one where
+            there is no feature map.
+        saliency: without parity yet.
+        weights: the bytes of ``saliency.npz``; None where the method needs none.
+        maps: float32 N×h×w of the first N parity pictures, and the label of each, int N.
+    """
+
+    network: Path
+    saliency: Saliency
+    weights: bytes | None
+    maps: Floats
+    labels: npt.NDArray[np.int64]
+
+
+def examine(network: Path, spec: ModelSpec, tensors: Floats, logits: Floats, work: Work) -> Explained:
+    """Find out how heatmaps of a network can be made, and let TensorFlow make some.
+
+    Args:
+        network: cut at its logits; a SavedModel folder has no layers, and gets no heatmaps.
+        tensors: parity pictures, float32 N×H×W×C, and ``logits``, the network's, float32 N×outputs.
+    """
+    if network.is_dir():
+        why = "it was exported from a SavedModel, whose layers are out of reach"
+        return Explained(network, Saliency(Method.NONE, why), None, np.zeros((0, 0, 0), np.float32), np.zeros(0, int))
+    labels = scores_of(logits[:PICTURES], spec).argmax(axis=1)
+    paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
+    asked = work.scratch / "explained-labels.npy"
+    np.save(asked, labels)
+    pictures = work.save("explained-pictures", tensors[:PICTURES])
+    in_own_process(write_explained, str(network), pictures, str(asked), spec, *map(str, paths.values()))
+    saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
+    weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
+    found = network if saliency.method is Method.NONE else paths["network"]
+    return Explained(found, saliency, weights, np.load(paths["maps"]), labels)
+
+
+_FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}
+
+
+def write_explained(
+    network: str, tensors: str, labels: str, spec: ModelSpec, out: str, record: str, weights: str, maps: str
+) -> None:
+    """Write what :class:`Explained` holds, each to its file."""
+    model, pictures = load_to_logits(network), np.load(tensors)
+    saliency, features, hidden, matrices = _chosen(model)
+    drawn = np.zeros((len(pictures), 0, 0), np.float32)
+    if saliency.method is Method.GRAD_CAM:
+        drawn = keras_grad_cam(model, features, pictures, np.load(labels), spec.head)
+        Path(weights).write_bytes(to_npz(matrices))
+    elif saliency.method is Method.EIGEN_CAM:
+        drawn = keras_eigen_cam(model, features, pictures)
+    if saliency.method is not Method.NONE:
+        _with_outputs(model, (features, *hidden)).save(out)
+    np.save(maps, drawn)
+    Path(record).write_text(json.dumps(to_dict(saliency)), encoding="utf-8")
+
+
+def _chosen(model: Any) -> tuple[Saliency, Any, tuple[Any, ...], tuple[Floats, ...]]:
+    """Return Grad-CAM's parts; or Eigen-CAM's and why; or neither."""
+    try:
+        head = find_head(model)
+    except HeadError as error:
+        features = last_map(model)
+        if features is None:
+            return Saliency(Method.NONE, f"{error}, and no layer gives a feature map"), None, (), ()
+        return _described(Method.EIGEN_CAM, str(error), features), features, (), ()
+    matrices = tuple(matrix.astype(np.float32) for matrix in head.weights)
+    return _described(Method.GRAD_CAM, "", head.features), head.features, head.hidden, matrices
+
+
+def _described(method: Method, why: str, features: Any) -> Saliency:
+    grid = tuple(int(side) for side in features.shape[1:])
+    return Saliency(method, why, features._keras_history.operation.name, grid)
+
+
+def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
+    import keras
+
+    return keras.Model(model.inputs[0], [model.outputs[0], *more])
+
+
+def prove(explained: Explained, spec: ModelSpec, tensors: Floats, work: Work) -> Saliency:
+    """Write ``saliency.npz`` into the bundle and hold the float32 files' heatmaps against TensorFlow's.
+
+    A bundle whose heatmaps differ by more than :data:`WORST` holds none, and says so.
+    """
+    saliency = explained.saliency
+    if saliency.method is Method.NONE:
+        return saliency
+    weights = () if explained.weights is None else from_npz(explained.weights, FILE)
+    rows = tuple(
+        _compare(path, form, explained, weights, spec, tensors)
+        for form, precision, path in work.written()
+        if precision is Precision.FLOAT32
+    )
+    worst = max(row.worst for row in rows)
+    if not worst <= WORST:
+        why = f"its maps differ from TensorFlow's by up to {worst:.2g} of their range, more than {WORST:g}"
+        return replace(saliency, method=Method.NONE, why=why, parity=rows)
+    if explained.weights is not None:
+        (work.bundle / FILE).write_bytes(explained.weights)
+    return replace(saliency, parity=rows)
+
+
+def _compare(
+    path: Path, form: Format, explained: Explained, weights: tuple[Floats, ...], spec: ModelSpec, tensors: Floats
+) -> MapParity:
+    backend = open_model(path.read_bytes(), RUNTIMES[form])
+    try:
+        given = [backend.outputs(tensor[np.newaxis]) for tensor in tensors[: len(explained.maps)]]
+    finally:
+        backend.close()
+    ours = [
+        grad_cam(features, tuple(hidden), weights, int(label), spec.head) if weights else eigen_cam(features)
+        for (_, features, *hidden), label in zip(given, explained.labels, strict=True)
+    ]
+    shares = [share(a, b) for a, b in zip(ours, explained.maps, strict=True)]
+    blank = sum(not (a.any() or b.any()) for a, b in zip(ours, explained.maps, strict=True))
+    return MapParity(path.name, RUNTIMES[form].value, len(ours), float(f"{max(shares):.3g}"), blank)
+
+
+def share(ours: Floats, theirs: Floats) -> float:
+    """Return the largest difference between two maps as a share of the second's range; 0 where both are blank."""
+    if not (ours.any() or theirs.any()):
+        return 0.0
+    spread = float(theirs.max() - theirs.min())
+    return float(np.abs(ours - theirs).max()) / spread if spread > 0 else float("inf")

@@ -1,0 +1,71 @@
+"""Heatmaps as TensorFlow makes them, by automatic differentiation: what the device's arithmetic is held against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.spec import Head
+
+Floats = npt.NDArray[np.float32]
+
+_BATCH = 16
+
+
+def grad_cam(network: Any, features: Any, tensors: Floats, labels: npt.NDArray[np.int64], head: Head) -> Floats:
+    """Return Grad-CAM by ``tf.GradientTape`` (Selvaraju et al. 2017, ICCV 618, equations 1 and 2).
+
+    Args:
+        network: Keras, cut at its logits.
+        features: the symbolic tensor of its last feature map.
+        tensors: float32 N×H×W×C.
+        labels: int N, the label that each map is for.
+
+    Returns:
+        float32 N×h×w, 0 or more, on the scale of logits.
+    """
+    import keras
+    import tensorflow as tf
+
+    both = keras.Model(network.inputs, [network.outputs[0], features])
+    maps = []
+    for start in range(0, len(tensors), _BATCH):
+        image = tf.convert_to_tensor(tensors[start : start + _BATCH])
+        with tf.GradientTape() as tape:
+            tape.watch(image)  # a frozen network is otherwise not recorded
+            logits, found = both(image, training=False)
+            wanted = tf.reduce_sum(_target(logits, labels[start : start + _BATCH], head))
+        gradient = tape.gradient(wanted, found)
+        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        maps.append(tf.nn.relu(tf.reduce_sum(weights * found, axis=-1)).numpy())
+    return np.concatenate(maps)
+
+
+def eigen_cam(network: Any, features: Any, tensors: Floats) -> Floats:
+    """Return Eigen-CAM by a whole singular value decomposition (Muhammad & Yeasin 2020, IJCNN).
+
+    Returns:
+        float32 N×h×w, 0 or more: the feature map on its first right singular vector, whose sign is the one that leaves
+        more above 0.
+    """
+    import keras
+
+    both = keras.Model(network.inputs, features)
+    maps = []
+    for found in np.asarray(both.predict(tensors, batch_size=_BATCH, verbose=0), dtype=np.float64):
+        rows = found.reshape(-1, found.shape[-1])
+        first = np.linalg.svd(rows, full_matrices=False)[2][0]
+        seen = (rows @ first).reshape(found.shape[:2])
+        maps.append(np.maximum(seen if seen.sum() >= 0 else -seen, 0.0))
+    return np.stack(maps).astype(np.float32)
+
+
+def _target(logits: Any, labels: npt.NDArray[np.int64], head: Head) -> Any:
+    """Return the logit of each picture's label; a single sigmoid's first label has the logit's opposite."""
+    import tensorflow as tf
+
+    if head is Head.SIGMOID:
+        return logits[:, 0] * np.where(labels == 1, 1.0, -1.0).astype(np.float32)
+    return tf.gather(logits, labels, axis=1, batch_dims=1)
