@@ -64,9 +64,7 @@ class Explanation:
         """
         left, top, right, bottom = self.box
         height, width = self.picture.pixels.shape[:2]
-        most = float(self.grid.max())
-        shares = self.grid / np.float32(most) if most > 0 else self.grid
-        shown = cv2.resize(shares, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        shown = stretched(self.grid, right - left, bottom - top)
         whole = np.full((height, width), np.nan, np.float32)
         first, last = (max(left, 0), max(top, 0)), (min(right, width), min(bottom, height))
         whole[first[1] : last[1], first[0] : last[0]] = shown[
@@ -119,3 +117,18 @@ class Explanation:
         if not done:
             raise EdgeError(f"{self.prediction.image}: its map of {levels.shape} could not be written as PNG.")
         return data.tobytes()
+
+
+def stretched(grid: Floats, width: int, height: int) -> Floats:
+    """Return a map over ``width`` × ``height`` pixels as shares of its largest value.
+
+    Args:
+        grid: float32 h×w, 0 or more.
+
+    Returns:
+        float32 height×width, 0..1, bilinear between the cells' centres and even beyond the outermost; all 0 if
+        ``grid`` is.
+    """
+    most = float(grid.max())
+    shares = grid / np.float32(most) if most > 0 else grid
+    return np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)

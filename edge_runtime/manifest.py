@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from edge_runtime.measured import Evaluation, Figure, SplitAudit
+from edge_runtime.measured import Evaluation, Figure, Localisation, SplitAudit
 from edge_runtime.records import ABSENT
 from edge_runtime.saliency_record import Saliency
 from edge_runtime.spec import ModelSpec
@@ -209,6 +209,7 @@ class Manifest:
         labelled: figures on the parity pictures, the Keras model's first; empty where labels are unknown.
         toolchain: versions of everything that made the files.
         saliency: how heatmaps are made; None in what older releases wrote.
+        localisations: whether they point at lesions; None where that was not measured.
     """
 
     schema: int
@@ -225,3 +226,4 @@ class Manifest:
     guard_band_exceptions: float | None = None
     labelled: tuple[Labelled, ...] = ()
     saliency: Saliency | None = field(default=None, metadata=ABSENT)
+    localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)

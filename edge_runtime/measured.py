@@ -99,6 +99,23 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Localisation:
+    """Whether heatmaps point at lesions, on the pictures of one part that have a marked one.
+
+    Attributes:
+        method: how the maps were made, as in the manifest.
+        figures: ``hits of …``: share of maps whose largest value lies in the lesion; ``energy of …``: mean share of the
+            map's sum that does; ``likeness to …``: mean rank correlation with the map of a randomised network.
+    """
+
+    part: str
+    method: str
+    images: int
+    groups: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
 class NearCopies:
     """What comparing all pictures of a data set with each other found.
 

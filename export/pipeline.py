@@ -139,6 +139,7 @@ def _prove(
         attempts=attempts,
         labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
         saliency=saliency.prove(explained, spec, judged.tensors, work),
+        localisations=source.localisations,
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])

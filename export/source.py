@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_runtime.folders import pictures_below
 from edge_runtime.manifest import Evaluation, TrainingRecord
+from edge_runtime.measured import Localisation
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
@@ -36,6 +37,7 @@ class Source:
         model_path: .keras, .h5, or a SavedModel folder.
         training: where the model comes from; None for one made elsewhere.
         evaluations: what was measured on it here.
+        localisations: whether its heatmaps point at lesions; None where that was not measured.
         data: a published data set, which a calibration list may name files of.
         held_out: reads the pictures for parity; None where there are none but the calibration pictures.
     """
@@ -44,6 +46,7 @@ class Source:
     spec: ModelSpec
     training: TrainingRecord | None
     evaluations: tuple[Evaluation, ...]
+    localisations: tuple[Localisation, ...] | None
     data: Path | None
     held_out: Callable[[], Pictures] | None
 
@@ -71,7 +74,8 @@ def from_artifact(artifact: Artifact, data: Path | None) -> Source:
     if not artifact.model_path.is_file():
         raise ArtifactError(f"{artifact.model_path}: missing; fit the recipe again.")
     held_out = None if data is None else partial(_validation, artifact, data, spec)
-    return Source(artifact.model_path, spec, measured.training, measured.evaluations, data, held_out)
+    known = measured.training, measured.evaluations, measured.localisations
+    return Source(artifact.model_path, spec, *known, data, held_out)
 
 
 def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> Source:
@@ -95,7 +99,7 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
         )
     read = from_json(ModelSpec, spec.read_bytes(), str(spec))
     held_out = None if parity is None else partial(_in_folder, parity, read)
-    return Source(model, read, None, (), data, held_out)
+    return Source(model, read, None, (), None, data, held_out)
 
 
 def is_keras_model(path: Path) -> bool:

@@ -10,11 +10,12 @@ checkpoint/     the fit after its last whole epoch, until it is finished
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from edge_runtime.manifest import Evaluation, TrainingRecord
-from edge_runtime.records import from_json
+from edge_runtime.measured import Localisation
+from edge_runtime.records import ABSENT, from_json
 from edge_runtime.spec import ModelSpec
 from training.errors import ArtifactError
 from training.splits import Split, read_split, write_split
@@ -23,10 +24,11 @@ from training.whole_file import why_not_written, write_json, write_whole
 
 @dataclass(frozen=True)
 class Measured:
-    """What ``metrics.json`` holds."""
+    """What ``metrics.json`` holds; ``localisations`` is None where nobody measured where heatmaps point."""
 
     training: TrainingRecord
     evaluations: tuple[Evaluation, ...]
+    localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)

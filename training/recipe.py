@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.spec import ModelSpec
 from training.augmentation import Augmentation
 from training.datasets import Dataset
+from training.datasets.lesions import Lesions
 from training.errors import RecipeError
 from training.splits import SplitPlan
 
@@ -26,6 +27,7 @@ class DataSource:
     Attributes:
         load: reads the published layout below a folder.
         research_only: models trained on it stay marked as such.
+        lesions: where the lesion of a sample lies; None where the data set does not say.
     """
 
     title: str
@@ -33,6 +35,7 @@ class DataSource:
     licence: str
     research_only: bool
     load: Callable[[Path], Dataset]
+    lesions: Lesions | None = None
 
 
 class Loss(enum.Enum):

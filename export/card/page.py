@@ -8,6 +8,7 @@ from export.card.closing import caveats, ethics
 from export.card.data import evaluation_data, split_audit, training_data
 from export.card.details import details, factors, intended
 from export.card.files import cost, parity
+from export.card.heatmaps import heatmaps
 from export.card.metrics import metrics, policy
 
 
@@ -28,6 +29,7 @@ def model_card(manifest: Manifest) -> str:
         split_audit(manifest),
         *analyses(manifest),
         parity(manifest),
+        heatmaps(manifest),
         cost(manifest),
         ethics(manifest),
         caveats(manifest),

@@ -16,6 +16,7 @@ from training.cli.familiarity import familiarity
 from training.cli.fit import fit
 from training.cli.leak import leak
 from training.cli.list_recipes import list_recipes
+from training.cli.localise import localise
 from training.cli.phantoms import phantoms
 from training.cli.preview import preview
 from training.cli.samples import samples
@@ -42,7 +43,7 @@ def main() -> None:
 for command in (
     *(list_recipes, preview, audit),
     *(fit, crossvalidate, leak),
-    *(decide, evaluate, familiarity, slide),
+    *(decide, evaluate, familiarity, localise, slide),
     *(samples, phantoms),
 ):
     main.add_command(command)

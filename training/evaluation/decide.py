@@ -65,7 +65,7 @@ def decide(
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
-    measured = Measured(replace(was.training, policy=fitted.basis), evaluations)
+    measured = replace(was, training=replace(was.training, policy=fitted.basis), evaluations=evaluations)
     _write(artifact, new, spec, measured)
     before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
     errors = calibration_error(before), calibration_error(after)

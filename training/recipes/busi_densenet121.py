@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
-from training.datasets import busi
+from training.datasets import busi, lesions
 from training.recipe import Adam, Claim, DataSource, Loss, Recipe, TrainingPlan
 from training.splits import SplitPlan
 
@@ -23,6 +23,7 @@ SOURCE = DataSource(
     licence="CC BY 4.0",
     research_only=False,
     load=busi.load,
+    lesions=lesions.of_busi,
 )
 
 

@@ -13,7 +13,7 @@ from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from training.audit.groups import uniting
 from training.augmentation import Augmentation
-from training.datasets import mias
+from training.datasets import lesions, mias
 from training.recipe import Adam, Claim, Copies, DataSource, Loss, Recipe, TrainingPlan
 from training.splits import SplitPlan
 
@@ -26,6 +26,7 @@ SOURCE = DataSource(
     licence="research use only; images are not to be redistributed",
     research_only=True,
     load=uniting(mias.load),  # 258 pictures are compared in 30 s of one core; none are copies
+    lesions=lesions.of_mias,
 )
 
 

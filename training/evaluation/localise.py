@@ -1,0 +1,192 @@
+"""Whether heatmaps point at lesions: measured on held-out pictures whose lesions are marked, against two baselines.
+
+Maps are the Keras model's own Grad-CAM, which the device's equal to a ten-thousandth of their range (a bundle's
+manifest says how nearly). The sanity checks are those of Adebayo et al. 2018 (NeurIPS): a map that stays as it is when
+the network's weights are replaced by random ones shows the picture, not what was learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.decision import scores_of
+from edge_runtime.errors import ImageError
+from edge_runtime.explanation import stretched
+from edge_runtime.imaging import Picture
+from edge_runtime.measured import Localisation
+from edge_runtime.preprocessing import prepare
+from edge_runtime.region import cut
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import ColourOrder
+from training.artifact import Artifact
+from training.datasets import Sample
+from training.datasets.lesions import Lesions
+from training.errors import ArtifactError, DatasetError
+from training.evaluation.evaluation import bootstrap
+from training.keras_model import load_model, logits_model
+from training.pictures import Pictures
+from training.recipes import find_recipe
+from training.saliency.head import HeadError, find_head, last_map
+from training.saliency.oracle import eigen_cam, grad_cam
+from training.saliency.pointing import brightest, centre, darkest, energy, hit, likeness
+from training.splits import Part, select
+
+Floats = npt.NDArray[np.float32]
+Column = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """A picture as the network sees it, and its lesion: bool H×W of the same pixels."""
+
+    picture: Picture
+    lesion: npt.NDArray[np.bool_]
+    label: int
+    group: str
+
+
+def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
+    """Measure an artifact's heatmaps on those pictures of a part that have a marked lesion.
+
+    Raises:
+        ArtifactError: it is incomplete, or no heatmap can be made of its network.
+        DatasetError: the data set marks no lesions, or none in this part.
+    """
+    spec = artifact.spec()
+    source = find_recipe(spec.name).source
+    if source.lesions is None:
+        raise DatasetError(
+            f"{source.title}: found no marked lesions in it, expected masks or circles. Use another model."
+        )
+    dataset = source.load(data)
+    marked = tuple(_marked(select(dataset.samples, artifact.split(), part), source.lesions, spec))
+    if not marked:
+        raise DatasetError(f"{data}: found no {part.value} picture with a marked lesion. Choose another --part.")
+    tensors = np.stack([prepare(each.picture, spec.steps) for each in marked])
+    network = logits_model(load_model(artifact.model_path))
+    maps = _Maps(network, spec)
+    answered = scores_of(network.predict(tensors, verbose=0), spec).argmax(axis=1)
+    truth = np.array([each.label for each in marked], dtype=np.int64)
+    shown, of_truth = maps.of(network, tensors, answered), maps.of(network, tensors, truth)
+    columns = _columns(marked, shown, of_truth) | {
+        f"likeness to the map of {name}": _likenesses(shown, maps.of(other, tensors, answered))
+        for name, other in (
+            ("a random head", _randomised(network, head=True)),
+            ("random weights", _randomised(network)),
+        )
+    }
+    groups = np.array([each.group for each in marked])
+    figures = bootstrap(lambda rows: _means(columns, rows), groups)
+    return Localisation(part.value, maps.method, len(marked), len(set(groups)), tuple(figures))
+
+
+class _Maps:
+    """How heatmaps of one network are made; what was chosen for it holds for its randomised copies too."""
+
+    def __init__(self, network: Any, spec: ModelSpec) -> None:
+        self._spec, self.method = spec, "grad-cam"
+        try:
+            self._layer = _name(find_head(network).features)
+        except HeadError as error:
+            features = last_map(network)
+            if features is None:
+                raise ArtifactError(
+                    f"{spec.name}: no heatmap can be made: {error}, and there is no feature map."
+                ) from None
+            self._layer, self.method = _name(features), "eigen-cam"
+
+    def of(self, network: Any, tensors: Floats, labels: npt.NDArray[np.int64]) -> Floats:
+        """Return float32 N×h×w."""
+        features = network.get_layer(self._layer).output
+        if self.method == "eigen-cam":
+            return eigen_cam(network, features, tensors)
+        return grad_cam(network, features, tensors, labels, self._spec.head)
+
+
+def _name(tensor: Any) -> str:
+    return str(tensor._keras_history.operation.name)
+
+
+def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Iterator[Marked]:
+    """Yield the pictures that have a lesion and that the runtime takes; both are cut alike."""
+    pictures = Pictures(spec)
+    for sample in samples:
+        lesion = lesions(sample)
+        if lesion is None:
+            continue
+        try:
+            picture = pictures.read(sample)
+        except ImageError:
+            continue
+        whole = Picture(sample.name, lesion.astype(np.uint8), ColourOrder.GREY)
+        seen = cut(whole, sample.region, spec.region).pixels.astype(bool)
+        if seen.shape != picture.pixels.shape[:2]:
+            found, expected = seen.shape, picture.pixels.shape[:2]
+            raise DatasetError(f"{sample.name}: found a lesion mask of {found}, expected {expected}. Unpack it again.")
+        yield Marked(picture, seen, sample.label, sample.group)
+
+
+def _columns(marked: Sequence[Marked], shown: Floats, of_truth: Floats) -> dict[str, Column]:
+    """Return name → one value a picture."""
+    rows = []
+    for each, answer, true in zip(marked, shown, of_truth, strict=True):
+        height, width = each.lesion.shape
+        pixels = np.asarray(each.picture.pixels, dtype=np.uint8)
+        maps = [stretched(answer, width, height), stretched(true, width, height)]
+        others = [centre((height, width)), brightest(pixels), darkest(pixels)]
+        hits = [float(hit(found, each.lesion)) for found in (*maps, *others)]
+        rows.append([*hits, *(energy(found, each.lesion) for found in maps), float(each.lesion.mean())])
+    found = np.array(rows, dtype=np.float64)
+    columns: dict[str, Column] = {name: found[:, i] for i, name in enumerate((*_HITS, *_ENERGY))}
+    gains: dict[str, Column] = {
+        f"gain over {name.removeprefix('hits of ')}": columns[_HITS[0]] - columns[name] for name in _HITS[2:]
+    }
+    blank = np.asarray(~shown.any(axis=(1, 2)), dtype=np.float64)
+    return columns | gains | {"blank maps": blank}
+
+
+_HITS = tuple(
+    f"hits of {name}"
+    for name in ("the answer's map", "the true label's map", "the centre", "the brightest place", "the darkest place")
+)
+_ENERGY = tuple(f"energy of {name}" for name in ("the answer's map", "the true label's map", "an even map"))
+
+
+def _means(columns: dict[str, Column], rows: npt.NDArray[np.intp]) -> dict[str, float]:
+    """Return each column's mean over the rows where it is defined."""
+    means = {}
+    for name, values in columns.items():
+        defined = values[rows][np.isfinite(values[rows])]
+        means[name] = float(defined.mean()) if len(defined) else float("nan")
+    return means
+
+
+def _likenesses(one: Floats, other: Floats) -> Column:
+    return np.array([likeness(a, b) for a, b in zip(one, other, strict=True)])
+
+
+def _randomised(network: Any, *, head: bool = False) -> Any:
+    """Return a copy with random weights, as the layers draw them; or with a random last layer alone."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    copy = keras.models.clone_model(network)
+    if head:
+        last = copy.layers[-1].name
+        for layer in copy.layers:
+            if layer.name != last:
+                layer.set_weights(network.get_layer(layer.name).get_weights())
+    return copy
+
+
+def keep(artifact: Artifact, found: Localisation) -> None:
+    """Write the figures into the artifact's ``metrics.json``, from which bundles and cards take them."""
+    measured = artifact.measured()
+    others = tuple(each for each in measured.localisations or () if each.part != found.part)
+    artifact.write_measured(replace(measured, localisations=(*others, found)))
