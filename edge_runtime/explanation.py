@@ -132,3 +132,14 @@ def stretched(grid: Floats, width: int, height: int) -> Floats:
     most = float(grid.max())
     shares = grid / np.float32(most) if most > 0 else grid
     return np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def spread_share(found: Floats, expected: Floats) -> float:
+    """Return the largest difference between two maps as a share of the range of ``expected``.
+
+    It is 0 where both are 0 everywhere, and infinite where only ``found`` is not.
+    """
+    if not (found.any() or expected.any()):
+        return 0.0
+    spread = float(expected.max() - expected.min())
+    return float(np.abs(found - expected).max()) / spread if spread > 0 else float("inf")

@@ -13,6 +13,7 @@ singular vector (Muhammad & Yeasin 2020, IJCNN). It shows what the network sees 
 from __future__ import annotations
 
 import io
+import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -83,7 +84,7 @@ def from_npz(data: bytes, where: str) -> tuple[Floats, ...]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             weights = tuple(np.asarray(stored[f"weights_{i}"], dtype=np.float32) for i in range(len(stored.files)))
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ManifestError(
             f"{where}: found no matrices in it ({error}), expected weights_0, …. Export again."
         ) from None

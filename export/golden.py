@@ -73,13 +73,14 @@ def golden_tensors(spec: ModelSpec) -> npt.NDArray[np.float32]:
     return np.stack([prepare(golden_picture(p.png, p.name, spec), spec.steps) for p in golden_pictures(spec)])
 
 
-def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits) -> FileEntry:
+def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_maps: Logits | None = None) -> FileEntry:
     """Write ``golden.npz`` into a bundle's folder and return its entry, which the manifest is still to name.
 
     Args:
         folder: holds the model files that ``manifest`` names; ``bundle.json`` need not be there yet.
         manifest: with the guard band, which decisions depend on.
         keras_logits: float32 N×outputs, the Keras model's for :func:`golden_tensors`.
+        keras_maps: float32 N×h×w, TensorFlow's heatmaps of them; None for a model without.
 
     Raises:
         ExportError: the logits are of another shape, or the file would be over ``MAX_BYTES``.
@@ -104,6 +105,7 @@ def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits) -> File
             for form, runtime in RUNTIMES.items()
             if any(entry.format is form for entry in entries)
         },
+        maps=keras_maps,
     )
     _write(folder / GOLDEN, to_npz(golden))
     return describe_files(folder, [(GOLDEN, Role.GOLDEN, None, None)])[0]

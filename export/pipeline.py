@@ -28,6 +28,7 @@ from edge_runtime.manifest import (
     Role,
 )
 from edge_runtime.saliency import FILE
+from edge_runtime.saliency_record import Method, Saliency
 from edge_runtime.spec import ModelSpec
 from export import keras_model, parity, saliency
 from export.card import model_card
@@ -76,7 +77,7 @@ def export_source(source: Source, calibration: Path, out: Path, *, float16: bool
         drawn = golden_tensors(source.spec)
         network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
         judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
-        explained = saliency.examine(network, source.spec, judged.tensors, judged.logits, work)
+        explained = saliency.examine(network, source.spec, judged, Judged(drawn, logits[2]), work)
         attempts = convert(network, explained.network, source.spec, judged, ranges, work, float16=float16)
         same = "the same pictures" if held_out is pictures else pictures.source
         described = replace(held_out, source=f"{held_out.source}; int8 ranges from {same}")
@@ -143,7 +144,8 @@ def _prove(
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])
-    vectors = write_golden(work.bundle, manifest, golden)
+    maps = None if (manifest.saliency or Saliency(Method.NONE)).method is Method.NONE else explained.golden
+    vectors = write_golden(work.bundle, manifest, golden, maps)
     (work.bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
     card = describe_files(work.bundle, [(CARD, Role.CARD, None, None)])
     manifest = replace(manifest, files=(*entries, vectors, *card))

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from edge_runtime.backends import open_model
 from edge_runtime.decision import scores_of
+from edge_runtime.explanation import spread_share
 from edge_runtime.manifest import Format, Precision
 from edge_runtime.records import from_json, to_dict
 from edge_runtime.saliency import FILE, eigen_cam, from_npz, grad_cam, to_npz
 from edge_runtime.saliency_record import MapParity, Method, Saliency
 from edge_runtime.spec import ModelSpec
-from export.conversion import Work
+from export.conversion import Judged, Work
 from export.isolation import in_own_process
 from export.keras_model import load_to_logits
 from export.parity import RUNTIMES
@@ -47,6 +48,7 @@ class Explained:
         saliency: without parity yet.
         weights: the bytes of ``saliency.npz``; None where the method needs none.
         maps: float32 N×h×w of the first N parity pictures, and the label of each, int N.
+        golden: the maps of the golden pictures.
     """
 
     network: Path
@@ -54,28 +56,36 @@ class Explained:
     weights: bytes | None
     maps: Floats
     labels: npt.NDArray[np.int64]
+    golden: Floats
 
 
-def examine(network: Path, spec: ModelSpec, tensors: Floats, logits: Floats, work: Work) -> Explained:
+def examine(network: Path, spec: ModelSpec, judged: Judged, golden: Judged, work: Work) -> Explained:
     """Find out how heatmaps of a network can be made, and let TensorFlow make some.
 
     Args:
         network: cut at its logits; a SavedModel folder has no layers, and gets no heatmaps.
-        tensors: parity pictures, float32 N×H×W×C, and ``logits``, the network's, float32 N×outputs.
+        judged: the parity pictures; the first :data:`PICTURES` of them get a map.
+        golden: the golden pictures, which all do.
     """
     if network.is_dir():
         why = "it was exported from a SavedModel, whose layers are out of reach"
-        return Explained(network, Saliency(Method.NONE, why), None, np.zeros((0, 0, 0), np.float32), np.zeros(0, int))
-    labels = scores_of(logits[:PICTURES], spec).argmax(axis=1)
+        none = np.zeros((0, 0, 0), np.float32)
+        return Explained(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
+    both = [
+        np.concatenate(pair)
+        for pair in ((judged.tensors[:PICTURES], golden.tensors), (judged.logits[:PICTURES], golden.logits))
+    ]
+    labels = scores_of(both[1], spec).argmax(axis=1)
     paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
     asked = work.scratch / "explained-labels.npy"
     np.save(asked, labels)
-    pictures = work.save("explained-pictures", tensors[:PICTURES])
+    pictures = work.save("explained-pictures", both[0])
     in_own_process(write_explained, str(network), pictures, str(asked), spec, *map(str, paths.values()))
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
     found = network if saliency.method is Method.NONE else paths["network"]
-    return Explained(found, saliency, weights, np.load(paths["maps"]), labels)
+    maps, count = np.load(paths["maps"]), min(PICTURES, len(judged.tensors))
+    return Explained(found, saliency, weights, maps[:count], labels[:count], maps[count:])
 
 
 _FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}
@@ -158,14 +168,6 @@ def _compare(
         grad_cam(features, tuple(hidden), weights, int(label), spec.head) if weights else eigen_cam(features)
         for (_, features, *hidden), label in zip(given, explained.labels, strict=True)
     ]
-    shares = [share(a, b) for a, b in zip(ours, explained.maps, strict=True)]
+    shares = [spread_share(a, b) for a, b in zip(ours, explained.maps, strict=True)]
     blank = sum(not (a.any() or b.any()) for a, b in zip(ours, explained.maps, strict=True))
     return MapParity(path.name, RUNTIMES[form].value, len(ours), float(f"{max(shares):.3g}"), blank)
-
-
-def share(ours: Floats, theirs: Floats) -> float:
-    """Return the largest difference between two maps as a share of the second's range; 0 where both are blank."""
-    if not (ours.any() or theirs.any()):
-        return 0.0
-    spread = float(theirs.max() - theirs.min())
-    return float(np.abs(ours - theirs).max()) / spread if spread > 0 else float("inf")

@@ -26,7 +26,7 @@ Exit status:
   3    the model cannot be trusted, or its bundle holds no golden vectors
   4    no interpreter is installed that can run the model"""
 
-_COUNTED = {Step.TENSOR: "pictures", Step.LOGITS: "logits", Step.DECISION: "decisions"}
+_COUNTED = {Step.TENSOR: "pictures", Step.LOGITS: "logits", Step.DECISION: "decisions", Step.MAP: "maps"}
 _PACKAGES = {  # with which the exporting machine ran the same file
     "litert": "ai-edge-litert",
     "tflite": "ai-edge-litert",

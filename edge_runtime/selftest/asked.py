@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from edge_runtime.decision import Decision
 from edge_runtime.imaging import Picture, read
 from edge_runtime.predictor import Predictor
@@ -28,6 +31,12 @@ def golden_picture(png: bytes, name: str, spec: ModelSpec) -> Picture:
     """Return what the spec's steps see of a golden picture's PNG file."""
     picture = read(png, min_side_px=spec.min_side_px, name=name)
     return cut(picture, golden_region(picture, spec), spec.region)
+
+
+def golden_map(predictor: Predictor, png: bytes, name: str, label: str | None) -> npt.NDArray[np.float32]:
+    """Let the predictor explain a golden picture from its bytes; return the map, float32 h×w."""
+    region = None if predictor.spec.region is None else golden_region(read(png, name=name), predictor.spec)
+    return predictor.explain(png, label=label, region=region, name=name).grid
 
 
 def golden_decision(predictor: Predictor, png: bytes, name: str) -> Decision:

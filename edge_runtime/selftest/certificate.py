@@ -17,6 +17,7 @@ class Step(enum.Enum):
     TENSOR = "tensor"  # file bytes → picture → tensor
     LOGITS = "logits"  # tensor → logits of one file on one interpreter
     DECISION = "decision"  # file bytes → decision, guard band included
+    MAP = "map"  # file bytes → heatmap of the float32 file
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Check:
         values: how many were compared: pictures, logits or decisions.
         differing: how many of them are not the same, bit for bit.
         difference: what is judged. Tensors and float32 logits: largest |Δ| / max(1, |value there|); int8 logits:
-            mean |Δ|; decisions: how many differ. None if the step gave no number.
+            mean |Δ|; decisions: how many differ; maps: largest |Δ| as a share of the map's range. None if the
+            step gave no number.
         tolerance: the largest ``difference`` that passes.
         largest: largest |Δ| of any value; for decisions as ``difference``.
         keras_difference: largest |Δ logit| against the Keras model, None for other steps. It is told, not judged.

@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
 from edge_runtime.decision import Decision
+from edge_runtime.explanation import spread_share
 from edge_runtime.manifest import FileEntry, Format, Manifest, Precision
 from edge_runtime.selftest.certificate import Check, Step
 from edge_runtime.selftest.golden import Golden, Logits, digest, sample
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import MinMax, PixelType
+
+MAPS = 1e-3
+"""Heatmaps, as a share of their range: ten times what export allows, for processors that add in another order."""
 
 FLOAT_STEPS = 1e-6
 """Tensors after a float32 step, relative to max(1, |value|): eight units in the last place."""
@@ -84,6 +88,26 @@ def compare_decisions(golden: Golden, form: Format, runtime: Runtime, found: Seq
         picture=differ[0] if differ else None,
         problem="",
         passed=not differ,
+    )
+
+
+def compare_maps(golden: Golden, maps: Sequence[Logits], runtime: Runtime) -> Check:
+    """Hold heatmaps, each float32 h×w, against TensorFlow's; a map that is 0 everywhere must be so there too."""
+    stored = [] if golden.maps is None else list(golden.maps)
+    worst = np.array([spread_share(found, there) for found, there in zip(maps, stored, strict=True)])
+    return Check(
+        step=Step.MAP,
+        subject="pictures",
+        runtime=runtime.value,
+        values=len(stored),
+        differing=sum(not np.array_equal(found, there) for found, there in zip(maps, stored, strict=True)),
+        difference=_number(worst.max()),
+        tolerance=MAPS,
+        largest=_number(np.max([np.abs(found - there).max() for found, there in zip(maps, stored, strict=True)])),
+        keras_difference=None,
+        picture=golden.names[int(worst.argmax())] if worst.any() else None,
+        problem="",
+        passed=bool(worst.max() <= MAPS),
     )
 
 

@@ -8,6 +8,7 @@ Every array is numeric, so that reading one can run nothing (``allow_pickle=Fals
     keras_logits        float32  N×outputs
     logits/<file name>  float32  N×outputs, one key a model file
     decisions/<format>  uint8    N, what Predictor answers with that format: index into ``DECISIONS``
+    keras_maps          float32  N×h×w, TensorFlow's heatmap of the label with the highest score; may be absent
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Golden:
         keras: float32 N×outputs, logits of the Keras model.
         logits: file name → float32 N×outputs, as computed on the exporting machine.
         decisions: format → N decisions of :class:`edge_runtime.Predictor`, guard band included.
+        maps: float32 N×h×w, TensorFlow's heatmaps; None for a model without.
     """
 
     names: tuple[str, ...]
@@ -55,6 +57,7 @@ class Golden:
     keras: Logits
     logits: dict[str, Logits]
     decisions: dict[Format, tuple[Decision, ...]]
+    maps: npt.NDArray[np.float32] | None = None
 
 
 def places(size: int) -> npt.NDArray[np.int64]:
@@ -83,6 +86,8 @@ def to_npz(golden: Golden) -> bytes:
     arrays |= {f"logits/{name}": logits for name, logits in golden.logits.items()}
     for form, decided in golden.decisions.items():
         arrays[f"decisions/{form.value}"] = np.array([DECISIONS.index(d) for d in decided], dtype=np.uint8)
+    if golden.maps is not None:
+        arrays["keras_maps"] = golden.maps
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stubs take the keys for options
     return buffer.getvalue()
@@ -119,6 +124,7 @@ def _golden(arrays: dict[str, npt.NDArray[Any]]) -> Golden:
         keras=arrays["keras_logits"],
         logits=_below("logits/", arrays),
         decisions={Format(form): tuple(DECISIONS[int(i)] for i in row) for form, row in decisions.items()},
+        maps=arrays.get("keras_maps"),
     )
 
 
@@ -149,6 +155,9 @@ def _check_shapes(golden: Golden) -> None:
     for name, logits in golden.logits.items():
         if logits.shape != golden.keras.shape:
             raise ValueError(f"logits/{name} has shape {logits.shape}, keras_logits {golden.keras.shape}")
+    maps = golden.maps
+    if maps is not None and not (maps.ndim == 3 and len(maps) == count and np.isfinite(maps).all()):
+        raise ValueError(f"keras_maps has shape {maps.shape} or values that are no number, expected {count} maps")
     for form, decided in golden.decisions.items():
         if len(decided) != count:
             raise ValueError(f"decisions/{form.value} has {len(decided)} rows, expected {count}")

@@ -14,14 +14,21 @@ import numpy.typing as npt
 
 from edge_runtime.backends import FORMAT, REMEDY, Runtime, choose, installed, open_model
 from edge_runtime.bundle import MANIFEST, Bundle
-from edge_runtime.decision import Decision
+from edge_runtime.decision import Decision, scores_of
 from edge_runtime.errors import BackendError, BundleError
 from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
-from edge_runtime.selftest.asked import golden_decision, golden_picture
+from edge_runtime.saliency_record import Method
+from edge_runtime.selftest.asked import golden_decision, golden_map, golden_picture
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
-from edge_runtime.selftest.comparison import compare_decisions, compare_logits, compare_tensors, logit_tolerance
+from edge_runtime.selftest.comparison import (
+    compare_decisions,
+    compare_logits,
+    compare_maps,
+    compare_tensors,
+    logit_tolerance,
+)
 from edge_runtime.selftest.golden import GOLDEN, Golden, Logits, from_npz, places
 from edge_runtime.selftest.machine import this_machine
 from edge_runtime.spec import ModelSpec
@@ -99,6 +106,8 @@ def _on_every_runtime(bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.fl
                     tolerance = logit_tolerance(entry, bundle.manifest)
                     yield compare_logits(golden, entry, runtime, found, tolerance)
             yield compare_decisions(golden, form, runtime, _decisions(bundle, golden, runtime))
+            if golden.maps is not None:
+                yield compare_maps(golden, _maps(bundle, golden, runtime), runtime)
         except BackendError as error:
             yield _broken(runtime, error)
 
@@ -116,6 +125,17 @@ def _decisions(bundle: Bundle, golden: Golden, runtime: Runtime) -> list[Decisio
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
         pairs = zip(golden.names, golden.pictures, strict=True)
         return [golden_decision(predictor, data, name) for name, data in pairs]
+
+
+def _maps(bundle: Bundle, golden: Golden, runtime: Runtime) -> list[Logits]:
+    """Let the predictor explain every golden picture: the label with the Keras model's highest score."""
+    spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
+    classless = saliency is not None and saliency.method is Method.EIGEN_CAM
+    best = scores_of(golden.keras, spec).argmax(axis=1)
+    labels = [None if classless else spec.labels[i] for i in best]
+    with Predictor(bundle, runtime, Precision.FLOAT32, threads=1) as predictor:
+        rows = zip(golden.names, golden.pictures, labels, strict=True)
+        return [golden_map(predictor, data, name, label) for name, data, label in rows]
 
 
 def _broken(runtime: Runtime, error: BackendError) -> Check:

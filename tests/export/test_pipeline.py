@@ -28,7 +28,7 @@ def _outside(folder: Path) -> set[str]:
 
 def test_a_bundle_holds_its_models_golden_vectors_a_card_and_a_manifest_that_hashes_them(phantom_bundle: Path) -> None:
     bundle = find(phantom_bundle)
-    assert _outside(phantom_bundle) == MODELS | {"golden.npz", "MODEL_CARD.md", "bundle.json"}
+    assert _outside(phantom_bundle) == MODELS | {"golden.npz", "saliency.npz", "MODEL_CARD.md", "bundle.json"}
     for entry in bundle.manifest.files:
         data = (phantom_bundle / entry.name).read_bytes()
         assert (entry.sha256, entry.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data)), entry.name
@@ -36,7 +36,7 @@ def test_a_bundle_holds_its_models_golden_vectors_a_card_and_a_manifest_that_has
     assert (
         models == MODELS == {f"model.{e.precision.value}.{e.format.value}" for e in bundle.manifest.files if e.format}
     )
-    assert bundle.verify() == len(MODELS) + 2
+    assert bundle.verify() == len(MODELS) + 3
 
 
 def test_a_manifest_names_every_way_of_quantising_that_was_tried(phantom_bundle: Path) -> None:

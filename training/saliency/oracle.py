@@ -29,7 +29,7 @@ def grad_cam(network: Any, features: Any, tensors: Floats, labels: npt.NDArray[n
     import keras
     import tensorflow as tf
 
-    both = keras.Model(network.inputs, [network.outputs[0], features])
+    both = keras.Model(network.inputs[0], [network.outputs[0], features])
     maps = []
     for start in range(0, len(tensors), _BATCH):
         image = tf.convert_to_tensor(tensors[start : start + _BATCH])
@@ -52,7 +52,7 @@ def eigen_cam(network: Any, features: Any, tensors: Floats) -> Floats:
     """
     import keras
 
-    both = keras.Model(network.inputs, features)
+    both = keras.Model(network.inputs[0], features)
     maps = []
     for found in np.asarray(both.predict(tensors, batch_size=_BATCH, verbose=0), dtype=np.float64):
         rows = found.reshape(-1, found.shape[-1])

@@ -1,0 +1,39 @@
+"""On the device, without TensorFlow: heatmaps of every model that ships are TensorFlow's, on every interpreter."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_runtime import Predictor, Runtime
+from edge_runtime.backends import FORMAT, installed
+from edge_runtime.bundle import find, shipped
+from edge_runtime.heatmap import heatmap_png
+from edge_runtime.imaging import read
+from edge_runtime.saliency_record import Method
+from edge_runtime.selftest.asked import golden_region
+from edge_runtime.selftest.certificate import Step
+from edge_runtime.selftest.replay import load_golden, selftest
+from tests.device.test_golden import RUNTIMES, usable
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_models_maps_are_tensorflows(name: str) -> None:
+    checks = [check for check in selftest(find(name)).checks if check.step is Step.MAP]
+    able = {runtime.value for runtime in FORMAT if installed(runtime) and usable(runtime)}
+    assert {check.runtime for check in checks} == able
+    for check in checks:
+        assert check.passed, (check.runtime, check.difference)
+
+
+@pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if usable(runtime)], ids=lambda r: r.value)
+@pytest.mark.parametrize("name", shipped())
+def test_a_map_is_drawn_over_its_picture(name: str, runtime: Runtime) -> None:
+    bundle = find(name)
+    assert bundle.manifest.saliency is not None
+    assert bundle.manifest.saliency.method is Method.GRAD_CAM
+    png = load_golden(bundle).pictures[0]
+    with Predictor.load(name, backend=runtime) as predictor:
+        region = golden_region(read(png), predictor.spec)
+        found = predictor.explain(png, region=region)
+    drawn = read(heatmap_png(found))
+    assert max(drawn.pixels.shape[:2]) >= 400
