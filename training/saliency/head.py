@@ -57,6 +57,8 @@ def find_head(network: Any) -> KerasHead:
         raise HeadError(f"what is flattened has the shape {tuple(walk.tensor.shape)}, no height, width and channels")
     while _step(walk, _MAPS, last=True):
         pass
+    if not _taken(walk.tensor):
+        raise HeadError("its head sees the picture itself, and no feature map")
     places = int(walk.tensor.shape[1]) * int(walk.tensor.shape[2])
     if places == 1:
         raise HeadError("its head sees one place alone, so that a map would be one colour")
@@ -71,15 +73,20 @@ def last_map(network: Any) -> Any | None:
     """Return the last feature map of a network, whatever follows it; None if no layer gives one of 2×2 or more."""
     found = None
     for operation in network.operations:
-        tensor = operation.output if not isinstance(getattr(operation, "output", None), list | tuple | dict) else None
-        if (
-            tensor is not None
-            and len(tensor.shape) == 4
-            and None not in tensor.shape[1:]
-            and min(tensor.shape[1:3]) > 1
-        ):
+        tensor = getattr(operation, "output", None)
+        if getattr(tensor, "_keras_history", None) is not None and _taken(tensor) and _is_map(tensor.shape):
             found = tensor
     return found
+
+
+def _is_map(shape: tuple[int | None, ...]) -> bool:
+    return len(shape) == 4 and None not in shape[1:] and min(side or 0 for side in shape[1:3]) > 1
+
+
+def _taken(tensor: Any) -> list[Any]:
+    """Return what the layer that gives ``tensor`` takes; nothing for an input."""
+    history = tensor._keras_history
+    return list(history.operation._inbound_nodes[history.node_index].input_tensors)
 
 
 @dataclass
@@ -100,9 +107,7 @@ def _step(walk: _Walk, known: dict[str, Callable[[_Walk, Any, Any], None]], *, l
     Raises:
         HeadError: there was not, and it is not the ``last`` stretch.
     """
-    history = walk.tensor._keras_history
-    layer = history.operation
-    taken = layer._inbound_nodes[history.node_index].input_tensors
+    layer, taken = walk.tensor._keras_history.operation, _taken(walk.tensor)
     step = known.get(type(layer).__name__) if taken else None
     if step is None or getattr(layer, "data_format", "channels_last") != "channels_last":
         if last:
@@ -176,10 +181,11 @@ def _depth(tensor: Any) -> int:
     seen: set[int] = set()
     waiting = [tensor]
     while waiting:
-        history = waiting.pop()._keras_history
-        if id(history.operation) not in seen:
-            seen.add(id(history.operation))
-            waiting.extend(history.operation._inbound_nodes[history.node_index].input_tensors)
+        tensor = waiting.pop()
+        operation = tensor._keras_history.operation
+        if id(operation) not in seen:
+            seen.add(id(operation))
+            waiting.extend(_taken(tensor))
     return len(seen)
 
 
