@@ -73,7 +73,7 @@ def last_map(network: Any) -> Any | None:
     """Return the last feature map of a network, whatever follows it; None if no layer gives one of 2×2 or more."""
     found = None
     for operation in network.operations:
-        tensor = getattr(operation, "output", None)
+        tensor: Any = getattr(operation, "output", None)
         if getattr(tensor, "_keras_history", None) is not None and _taken(tensor) and _is_map(tensor.shape):
             found = tensor
     return found
