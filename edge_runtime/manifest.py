@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
 from edge_runtime.measured import Evaluation, Figure, SplitAudit
-from edge_runtime.spec import ModelSpec
+from edge_runtime.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 
 __all__ = [
     "KERAS",
@@ -26,51 +25,8 @@ __all__ = [
     "TrainingRecord",
 ]
 
-SCHEMA = 1
-"""Bundles with a higher number come from a newer release and are refused."""
-
-
 KERAS = "keras"
 """The subject of figures that were measured on the Keras model itself."""
-
-
-class Role(enum.Enum):
-    """What a file in a bundle is for."""
-
-    MODEL = "model"
-    CARD = "card"
-    GOLDEN = "golden"
-
-
-class Format(enum.Enum):
-    """A model file's format."""
-
-    TFLITE = "tflite"
-    ONNX = "onnx"
-
-
-class Precision(enum.Enum):
-    """The arithmetic inside a model file."""
-
-    INT8 = "int8"
-    FLOAT16 = "float16"  # weights of 16 bits, computed with in 32
-    FLOAT32 = "float32"
-
-
-ROUNDED = frozenset({Precision.INT8, Precision.FLOAT16})
-"""Files whose answers near a threshold are left to the float32 file."""
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of a bundle; ``format`` and ``precision`` are set for models alone."""
-
-    name: str
-    role: Role
-    sha256: str
-    size_bytes: int
-    format: Format | None = None
-    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -193,12 +149,10 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """The whole of ``bundle.json``.
+class Manifest(Runnable):
+    """The whole of ``bundle.json``: what an answer needs, and after it what was measured.
 
     Attributes:
-        contract: the spec's preprocessing contract, repeated so that other programs can compare it.
-        guard_band: distance (in score, 0..1) from a threshold within which the float32 file decides.
         guard_band_exceptions: upper 95 % bound on the share of pictures outside the band that int8 decides otherwise
             than float32; None where nothing was measured.
         parity_source: which pictures parity and guard band were measured on.
@@ -207,11 +161,6 @@ class Manifest:
         toolchain: versions of everything that made the files.
     """
 
-    schema: int
-    spec: ModelSpec
-    contract: str
-    files: tuple[FileEntry, ...]
-    guard_band: float
     parity_source: str
     parity: tuple[Parity, ...]
     training: TrainingRecord | None

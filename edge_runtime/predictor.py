@@ -12,17 +12,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
-from edge_runtime.bundle import Bundle, find, key_in_force
+from edge_runtime.bundle import find_files, key_in_force
 from edge_runtime.default_model import model_in_force
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
-from edge_runtime.manifest import ROUNDED, Precision
+from edge_runtime.model_files import ModelFiles
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.preprocessing import Preparation
 from edge_runtime.region import Marked, Region, check_asked, cut
+from edge_runtime.runnable import ROUNDED, Precision
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Predictor:
     One predictor may be used from several threads; calls into the interpreter take turns.
     """
 
-    def __init__(self, bundle: Bundle, backend: Runtime, precision: Precision, threads: int) -> None:
+    def __init__(self, bundle: ModelFiles, backend: Runtime, precision: Precision, threads: int) -> None:
         """Open ``bundle``; :meth:`load` is the usual way."""
         if threads < 1:
             raise UsageError(f"found threads={threads}, expected 1 or more.")
@@ -80,7 +81,7 @@ class Predictor:
             BackendError: no interpreter here can run it.
         """
         wanted = model_in_force() if model is None else os.fspath(model)
-        found = find(wanted, trusted_key=key_in_force(trusted_key))
+        found = find_files(wanted, trusted_key=key_in_force(trusted_key))
         return cls(found, backend, precision, threads)
 
     def predict(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import InterpreterMissingError
-from edge_runtime.manifest import Format
+from edge_runtime.runnable import Format
 
 
 class Runtime(enum.Enum):

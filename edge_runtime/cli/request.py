@@ -14,7 +14,7 @@ from edge_runtime.backends import Runtime
 from edge_runtime.bundle import TRUSTED_KEY
 from edge_runtime.cli.render import Style
 from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
-from edge_runtime.manifest import Precision
+from edge_runtime.runnable import Precision
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
