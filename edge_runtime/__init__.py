@@ -9,7 +9,7 @@
 Decision support for trained people; not a medical device.
 """
 
-from edge_runtime.backends import Runtime
+from edge_runtime.backends import Provider, Runtime
 from edge_runtime.decision import Decision, Reason, Verdict
 from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, UsageError
@@ -36,6 +36,7 @@ __all__ = [
     "Precision",
     "Prediction",
     "Predictor",
+    "Provider",
     "Reason",
     "Region",
     "Runtime",

@@ -11,7 +11,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
+from edge_runtime.backends import FORMAT, Backend, Provider, Runtime, choose, for_provider, open_model, ran_by
 from edge_runtime.bundle import find_files, key_in_force
 from edge_runtime.default_model import model_in_force
 from edge_runtime.engine import Engine, Plan
@@ -39,13 +39,20 @@ class Predictor:
     One predictor may be used from several threads; calls into the interpreter take turns.
     """
 
-    def __init__(self, bundle: ModelFiles, backend: Runtime, precision: Precision, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: ModelFiles,
+        backend: Runtime,
+        precision: Precision,
+        threads: int,
+        provider: Provider = Provider.CPU,
+    ) -> None:
         """Open ``bundle``; :meth:`load` is the usual way."""
         if threads < 1:
             raise UsageError(f"found threads={threads}, expected 1 or more.")
         self._bundle = bundle
         self.spec = bundle.manifest.spec
-        self.runtime = choose(backend, bundle.formats())
+        self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
         self._format = FORMAT[self.runtime]
         self._threads = threads
         self.precision = next(p for p in (precision, *_INSTEAD) if self._has(p))
@@ -65,6 +72,7 @@ class Predictor:
         precision: Precision = Precision.INT8,
         threads: int = 1,
         trusted_key: Path | None = None,
+        provider: Provider = Provider.CPU,
     ) -> Predictor:
         """Load a model that is installed or ships by its name, or a bundle or model file by its path.
 
@@ -75,6 +83,7 @@ class Predictor:
             threads: threads inside the interpreter.
             trusted_key: a file with public keys; by default the one that ``EDGE_TRUSTED_KEY`` names, if it does.
                 Nothing loads then but a bundle that one of them signed.
+            provider: what onnxruntime computes with; another than the processor makes it the interpreter.
 
         Raises:
             BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
@@ -82,7 +91,7 @@ class Predictor:
         """
         wanted = model_in_force() if model is None else os.fspath(model)
         found = find_files(wanted, trusted_key=key_in_force(trusted_key))
-        return cls(found, backend, precision, threads)
+        return cls(found, backend, precision, threads, provider)
 
     def predict(
         self,
@@ -160,7 +169,8 @@ class Predictor:
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
         decode_ms = _ms(start, perf_counter())
         engines = self._engines(cores() if workers is None else workers)
-        return answer_tiles(picture, self._plan, engines, self.runtime, stride_px=stride_px, decode_ms=decode_ms)
+        backend = ran_by(self.runtime, self.provider)
+        return answer_tiles(picture, self._plan, engines, backend, stride_px=stride_px, decode_ms=decode_ms)
 
     @staticmethod
     def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
@@ -192,7 +202,7 @@ class Predictor:
             cutoff=self.spec.policy.cutoff,
             confidence_floor=self.spec.policy.confidence_floor,
             contract=self.spec.contract,
-            backend=self.runtime.value,
+            backend=ran_by(self.runtime, self.provider),
             precision=precision.value,
             ms=Timing(_ms(start, decoded), _ms(decoded, ready), _ms(ready, ran)),
             region=region,
@@ -231,7 +241,7 @@ class Predictor:
             if entry is None:
                 raise UsageError(f"{self._bundle.where}: holds no {self._format.value} model file.")
             content = self._contents[precision] = self._bundle.content(entry)
-        return open_model(content, self.runtime, threads=self._threads)
+        return open_model(content, self.runtime, threads=self._threads, provider=self.provider)
 
     def close(self) -> None:
         """Release the interpreters."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from edge_runtime import __version__
-from edge_runtime.backends import Runtime
+from edge_runtime.backends import Provider, Runtime
 from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.cli.pictures import answers, pictures, progress
@@ -58,6 +58,7 @@ def _load(request: Request) -> Predictor:
         precision=Precision(request.precision),
         threads=request.threads,
         trusted_key=request.trusted_key,
+        provider=Provider(request.provider),
     )
 
 

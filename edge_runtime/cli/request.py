@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_runtime.backends import Runtime
+from edge_runtime.backends import Provider, Runtime
 from edge_runtime.bundle import TRUSTED_KEY
 from edge_runtime.cli.render import Style
 from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
@@ -29,6 +29,7 @@ class Request:
     regions: tuple[str, ...]
     model: str | None
     backend: str
+    provider: str
     precision: str
     trusted_key: Path | None
     threads: int
@@ -98,6 +99,13 @@ _MODEL = (
         default=Runtime.AUTO.value,
         show_default=True,
         help="The interpreter.",
+    ),
+    click.option(
+        "--provider",
+        type=click.Choice([provider.value for provider in Provider]),
+        default=Provider.CPU.value,
+        show_default=True,
+        help="What onnxruntime computes with.",
     ),
     click.option(
         "--precision",
