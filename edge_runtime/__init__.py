@@ -9,14 +9,14 @@
 Decision support for trained people; not a medical device.
 """
 
-from edge_runtime.backends import Runtime
+from edge_runtime.backends import Provider, Runtime
 from edge_runtime.decision import Decision, Reason, Verdict
 from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, UsageError
-from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region
+from edge_runtime.runnable import Precision
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 
@@ -36,6 +36,7 @@ __all__ = [
     "Precision",
     "Prediction",
     "Predictor",
+    "Provider",
     "Reason",
     "Region",
     "Runtime",

@@ -10,16 +10,20 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from edge_runtime.containers import MANIFEST, SIGNATURE, Container, in_folder, in_zip
 from edge_runtime.embedded import read_embedded
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
-from edge_runtime.manifest import SCHEMA, FileEntry, Format, Manifest, Precision, Role
-from edge_runtime.manifest_file import parse_manifest
+from edge_runtime.manifest_file import parse_manifest, parse_runnable
+from edge_runtime.model_files import ModelFiles
 from edge_runtime.records import to_dict
+from edge_runtime.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.store.pointers import current_folder
+
+if TYPE_CHECKING:
+    from edge_runtime.manifest import Manifest
 
 __all__ = [
     "MANIFEST",
@@ -29,6 +33,7 @@ __all__ = [
     "Bundle",
     "describe_files",
     "find",
+    "find_files",
     "key_in_force",
     "shipped",
     "write_manifest",
@@ -37,63 +42,16 @@ __all__ = [
 SHIPPED = Path(__file__).parent / "bundles"
 TRUSTED_KEY = "EDGE_TRUSTED_KEY"
 """The environment variable that names the file with the trusted public keys."""
+Opened = TypeVar("Opened", bound=ModelFiles)
+Opener = Callable[[Container, bytes, str], Opened]
+"""A container, the bytes of its manifest and their name for errors, to what is opened."""
 _MODEL_SUFFIXES = {".tflite": Format.TFLITE, ".onnx": Format.ONNX}
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A manifest and the way to its files."""
+class Bundle(ModelFiles):
+    """The same with the whole manifest."""
 
-    where: str
     manifest: Manifest
-    read_file: Callable[[str], bytes]
-    names: frozenset[str]
-
-    def content(self, entry: FileEntry) -> bytes:
-        """Return a file's bytes after checking them.
-
-        Raises:
-            IntegrityError: the file is missing, leads out of the bundle, or its SHA-256 or size is not the manifest's.
-        """
-        try:
-            data = self.read_file(entry.name)
-        except OSError as error:
-            raise IntegrityError(
-                f"{self.where}: {entry.name} cannot be read ({error}). Install the bundle again."
-            ) from None
-        found = hashlib.sha256(data).hexdigest()
-        if found != entry.sha256:
-            raise IntegrityError(
-                f"{self.where}: {entry.name} has SHA-256 {found}, {MANIFEST} names {entry.sha256}. "
-                "The file was altered or damaged: install the bundle again."
-            )
-        if len(data) != entry.size_bytes:
-            raise IntegrityError(
-                f"{self.where}: {entry.name} has {len(data)} bytes, {MANIFEST} names {entry.size_bytes}. "
-                "The manifest was altered: install the bundle again."
-            )
-        return data
-
-    def model(self, form: Format, precision: Precision) -> FileEntry | None:
-        """Return the model file of that format and precision, None if the bundle has none."""
-        for entry in self.manifest.files:
-            if (entry.role, entry.format, entry.precision) == (Role.MODEL, form, precision):
-                return entry
-        return None
-
-    def formats(self) -> frozenset[Format]:
-        """Return the formats in which the model is here."""
-        return frozenset(entry.format for entry in self.manifest.files if entry.format is not None)
-
-    def refuse_unnamed(self) -> None:
-        """Refuse files that nothing vouches for: the manifest does not name them.
-
-        Raises:
-            IntegrityError: there is one; its name is in the message.
-        """
-        extra = sorted(self.names - {entry.name for entry in self.manifest.files} - {MANIFEST, SIGNATURE})
-        if extra:
-            raise IntegrityError(f"{self.where}: found {extra[0]}, which {MANIFEST} does not name. Remove it.")
 
     def verify(self) -> int:
         """Check every file and every embedded spec; return the number of files.
@@ -131,10 +89,31 @@ def find(model: str | Path, *, trusted_key: Path | None = None) -> Bundle:
         KeyFileError: the trusted key cannot be read.
         StoreError: it cannot be told which bundles are installed.
     """
+    return _find(model, trusted_key, _whole)
+
+
+def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFiles:
+    """Open as :func:`find` does what an answer needs; what was measured about the model is not read.
+
+    Raises:
+        BundleError: as :func:`find`; a fault in what was measured is none.
+    """
+    return _find(model, trusted_key, _needed)
+
+
+def _whole(container: Container, data: bytes, where: str) -> Bundle:
+    return Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+
+
+def _needed(container: Container, data: bytes, where: str) -> ModelFiles:
+    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names)
+
+
+def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened | Bundle:
     name = str(model)
     place = current_folder(name)
     if place is not None:
-        return _as_installed(_open_container(in_folder(place), trusted_key), place)
+        return _as_installed(_open_container(in_folder(place), trusted_key, opener), place)
     path = SHIPPED / name if name in shipped() else Path(model)
     if not _exists(path):
         raise BundleNotFoundError(
@@ -142,9 +121,9 @@ def find(model: str | Path, *, trusted_key: Path | None = None) -> Bundle:
             f"{', '.join(shipped()) or 'none'}. See: edge-bundle list"
         )
     if path.is_dir():
-        return _open_folder(path, trusted_key)
+        return _open_folder(path, trusted_key, opener)
     if path.is_file() and path.suffix == ".zip":
-        return _open_zip(path, trusted_key)
+        return _open_zip(path, trusted_key, opener)
     if path.is_file() and path.suffix in _MODEL_SUFFIXES:
         return _open_single(path, _MODEL_SUFFIXES[path.suffix], trusted_key)
     raise BundleNotFoundError(
@@ -171,22 +150,22 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}")))
 
 
-def _open_folder(folder: Path, trusted_key: Path | None) -> Bundle:
+def _open_folder(folder: Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
     if not (folder / MANIFEST).is_file():
         raise BundleNotFoundError(f"{folder}: found no {MANIFEST}, expected a bundle. Make one with python -m export.")
-    return _open_container(in_folder(folder), trusted_key)
+    return _open_container(in_folder(folder), trusted_key, opener)
 
 
-def _open_zip(path: Path, trusted_key: Path | None) -> Bundle:
+def _open_zip(path: Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
     try:
         container = in_zip(path)
         container.read(MANIFEST)
     except OSError as error:
         raise ManifestError(f"{path}: found no {MANIFEST} in a sound zip ({error}). Copy the file again.") from None
-    return _open_container(container, trusted_key)
+    return _open_container(container, trusted_key, opener)
 
 
-def _open_container(container: Container, trusted_key: Path | None) -> Bundle:
+def _open_container(container: Container, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
     """Read the manifest once; under a trusted key its very bytes are checked before they are parsed."""
     where = f"{container.where}/{MANIFEST}"
     try:
@@ -199,13 +178,13 @@ def _open_container(container: Container, trusted_key: Path | None) -> Bundle:
         )
 
         signatures.require(container, data, trusted_key)
-    bundle = Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+    bundle = opener(container, data, where)
     if trusted_key is not None:
         bundle.refuse_unnamed()
     return bundle
 
 
-def _as_installed(bundle: Bundle, place: Path) -> Bundle:
+def _as_installed(bundle: Opened, place: Path) -> Opened:
     """Refuse a bundle that was put in the place of another: it may be signed, but nobody installed it there."""
     spec = bundle.manifest.spec
     if (spec.name, spec.version) != (place.parent.name, place.name):
@@ -223,6 +202,8 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
 
         keys.read_public_keys(trusted_key)  # a key file that is none is told first
         raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
+    from edge_runtime.manifest import Manifest
+
     data = path.read_bytes()
     spec = read_embedded(data, form, str(path))
     named = (precision for precision in Precision if f".{precision.value}." in path.name)

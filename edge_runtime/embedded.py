@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 
 from edge_runtime.errors import ManifestError
-from edge_runtime.manifest import Format
 from edge_runtime.records import from_json
+from edge_runtime.runnable import Format
 from edge_runtime.spec import ModelSpec
 
 KEY = "edge_predict_spec"

@@ -19,8 +19,8 @@ from edge_runtime.backends import Backend
 from edge_runtime.decision import Verdict, margins
 from edge_runtime.errors import BackendError
 from edge_runtime.judging import Judge, margin, refer_unfamiliar
-from edge_runtime.manifest import Precision
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
+from edge_runtime.runnable import Precision
 from edge_runtime.spec import ModelSpec
 
 Opener = Callable[[Precision], Backend]

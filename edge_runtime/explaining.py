@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from edge_runtime.asking import Question
-from edge_runtime.bundle import Bundle
 from edge_runtime.decision import Reason, Verdict
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError, SaliencyError, UsageError
 from edge_runtime.explanation import Explanation, Floats
 from edge_runtime.judging import refer_unfamiliar
-from edge_runtime.manifest import Role
+from edge_runtime.model_files import ModelFiles
 from edge_runtime.prediction import Prediction
+from edge_runtime.runnable import Role
 from edge_runtime.saliency import eigen_cam, from_npz, grad_cam
 from edge_runtime.saliency_record import Method, Saliency
 
@@ -18,7 +18,7 @@ from edge_runtime.saliency_record import Method, Saliency
 class Explainer:
     """What a bundle holds for heatmaps, read and checked once; may be shared by threads."""
 
-    def __init__(self, bundle: Bundle, plan: Plan) -> None:
+    def __init__(self, bundle: ModelFiles, plan: Plan) -> None:
         """Read the head's matrices.
 
         Raises:
@@ -80,7 +80,7 @@ class Explainer:
         return refer_unfamiliar(verdict) if said.reason is Reason.UNFAMILIAR_INPUT else verdict
 
 
-def _saliency(bundle: Bundle) -> Saliency:
+def _saliency(bundle: ModelFiles) -> Saliency:
     spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
     remedy = "Leave the heatmap out, or export the model again: python -m export ARTIFACT --out BUNDLE."
     if saliency is None:

@@ -80,7 +80,8 @@ class Familiarity:
         import numpy as np
 
         mean, whitening = self._arrays
-        return np.asarray(np.linalg.norm((found - mean) @ whitening.T, axis=-1))
+        apart = (found - mean) @ whitening.T
+        return np.asarray(np.sqrt(np.einsum("...k,...k->...", apart, apart)))
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -4,6 +4,9 @@ Most are taken on the *overview*: the picture itself if it is small, or means of
 fine texture, is taken on the *centre*: the middle 64×64 px at the picture's own resolution. Both hold whole numbers,
 every sum over them is a whole number below 2^53, and only sums are rooted and divided: a float64 result is the same
 on every processor, whatever the order of adding.
+
+For a small picture the cost lies in how often OpenCV and NumPy are called, not in the arithmetic. So what several
+statistics share is worked out once (:class:`edge_runtime.texture.Texture`).
 """
 
 from __future__ import annotations
@@ -19,10 +22,9 @@ import numpy.typing as npt
 from edge_runtime.formats.decoding import Pixels
 from edge_runtime.imaging import Picture
 from edge_runtime.steps import ColourOrder
+from edge_runtime.texture import Levels, Texture, mean_square, squares, variance
 
 Floats = npt.NDArray[np.float64]
-Levels = npt.NDArray[np.uint8]
-Whole = npt.NDArray[np.integer[Any] | np.floating[Any]]  # as OpenCV types what it returns; here always uint8 or int16
 
 SIDE_PX = 64
 """Longest side of overview and centre."""
@@ -34,7 +36,7 @@ and paper say nothing about colour."""
 BLACK = 8
 """The highest grey level that counts as black."""
 
-_SHARES = (0.02, 0.25, 0.5, 0.75, 0.98)
+_SHARES = np.array([0.02, 0.25, 0.5, 0.75, 0.98])
 _GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRAY}
 
 
@@ -49,17 +51,9 @@ def statistics(picture: Picture) -> Floats:
     """
     small = max(picture.pixels.shape[:2]) <= SIDE_PX
     overview = _overview(picture.pixels)
-    grey = _grey(overview, picture.order)
-    centre = grey if small else _grey(_centre(picture.pixels), picture.order)
-    mean, variance = _moments(grey)
-    return np.array(
-        [
-            *_colour(overview, grey, picture.order, mean),
-            *_levels(grey),
-            *_texture(grey, mean, variance),
-            *_fine(centre),
-        ]
-    )
+    whole = Texture(_grey(overview, picture.order))
+    centre = whole if small else Texture(_grey(_centre(picture.pixels), picture.order))
+    return np.array([*_colour(overview, whole, picture.order), *_levels(whole.grey), *_coarse(whole), *_fine(centre)])
 
 
 def _overview(pixels: Pixels) -> Levels:
@@ -94,93 +88,67 @@ def _grey(pixels: Levels, order: ColourOrder) -> Levels:
     return pixels if order is ColourOrder.GREY else np.asarray(cv2.cvtColor(pixels, _GREY[order]), dtype=np.uint8)
 
 
-def _colour(pixels: Levels, grey: Levels, order: ColourOrder, mean: float) -> list[float]:
+def _colour(pixels: Levels, whole: Texture, order: ColourOrder) -> list[float]:
     """Return differences of channels: their means and spreads, and R − G beside how far the picture is from white.
 
     A stain takes light away in proportion to its amount, so that this ratio hardly depends on the amount.
     """
-    shaded = cv2.inRange(grey, 0, WHITE)
+    shaded, size = whole.grey <= WHITE, whole.grey.size
     if order is ColourOrder.GREY:
-        return [0.0, 0.0, 0.0, 0.0, 0.0, cv2.countNonZero(shaded) / grey.size]
-    first, green, last = cv2.split(pixels)
+        return [0.0, 0.0, 0.0, 0.0, 0.0, np.count_nonzero(shaded) / size]
+    channels = pixels.reshape(-1, 3).T.astype(np.int16, order="C")
+    first, last = channels[0] - channels[1], channels[2] - channels[1]
+    near_grey = np.abs(first) + np.abs(last) <= TINT
+    colourless = np.count_nonzero(near_grey & shaded.ravel()) / size
     red, blue = (first, last) if order is ColourOrder.RGB else (last, first)
-    tint = cv2.add(cv2.absdiff(red, green), cv2.absdiff(blue, green))  # stops at 255, far above TINT
-    colourless = cv2.countNonZero(cv2.bitwise_and(cv2.inRange(tint, 0, TINT), shaded)) / grey.size
-    red_mean, red_variance = _moments(cv2.subtract(red, green, dtype=cv2.CV_16S))
-    blue_mean, blue_variance = _moments(cv2.subtract(blue, green, dtype=cv2.CV_16S))
-    ratio = red_mean / (271.0 - mean)  # 16 levels beyond white: no division by zero there
-    return [red_mean / 255, ratio, blue_mean / 255, sqrt(red_variance) / 255, sqrt(blue_variance) / 255, colourless]
+    red_mean, blue_mean = cv2.sumElems(red)[0] / size, cv2.sumElems(blue)[0] / size
+    return [
+        red_mean / 255,
+        red_mean / (271.0 - whole.mean),  # 16 levels beyond white: no division by zero there
+        blue_mean / 255,
+        sqrt(variance(red, red_mean)) / 255,
+        sqrt(variance(blue, blue_mean)) / 255,
+        colourless,
+    ]
 
 
 def _levels(grey: Levels) -> list[float]:
     """Return five quantiles of the grey levels, 0..1, and the root of the share of black pixels."""
-    below = np.cumsum(np.bincount(grey.ravel(), minlength=256))
-    wanted = [share * grey.size for share in _SHARES]
-    return [*(np.searchsorted(below, wanted) / 255).tolist(), sqrt(below[BLACK] / grey.size)]
+    below = np.bincount(grey.ravel(), minlength=256).cumsum()
+    quantiles = below.searchsorted(_SHARES * grey.size) / 255
+    return [*quantiles.tolist(), sqrt(below[BLACK] / grey.size)]
 
 
-def _texture(grey: Levels, mean: float, variance: float) -> list[float]:
+def _coarse(whole: Texture) -> list[float]:
     """Return how levels differ over 1, 2 and 4 px, blobs of 2, 4 and 16 px, and the upper quarter's brightness."""
-    energies = [_energies(grey, lag) for lag in (1, 2, 4)]
-    (across, down), (across2, down2), _ = energies
-    upper = grey[: max(1, len(grey) // 4)]
+    ones, twos, fours, sixteens = whole.ones, whole.differences(2), whole.fours, whole.differences(16)
+    across, down = ones.energies()
+    both, both_2 = across + down, sum(twos.energies())
+    upper = whole.grey[: max(1, len(whole.grey) // 4)]
     return [
-        sqrt(across + down) / 255,
-        sqrt(across2 + down2) / 255,
-        *((x + y) / (4 * variance + 16) for x, y in energies),
-        (across - down) / (across + down + 16),
-        *(_blobs(grey, lag)[0] for lag in (2, 4, 16)),
-        (cv2.sumElems(upper)[0] / upper.size - mean) / 255,
+        sqrt(both) / 255,
+        sqrt(both_2) / 255,
+        whole.beside_variance(both),
+        whole.beside_variance(both_2),
+        whole.roughness_4,
+        (across - down) / (both + 16),
+        *(_balance(found.laplacian()) for found in (twos, fours, sixteens)),
+        (cv2.sumElems(upper)[0] / upper.size - whole.mean) / 255,
     ]
 
 
-def _fine(centre: Levels) -> list[float]:
+def _fine(centre: Texture) -> list[float]:
     """Return mean, finest blobs, texture over 4 px, and the root of the share of neighbours of one level."""
-    mean, variance = _moments(centre)
-    across, down = _energies(centre, 4)
-    pairs = ((centre[:, 1:], centre[:, :-1]), (centre[1:], centre[:-1]))
-    equal = sum(cv2.countNonZero(cv2.compare(a, b, cv2.CMP_EQ)) for a, b in pairs if a.size)
-    same = equal / max(sum(a.size for a, _ in pairs), 1)
-    return [mean / 255, sqrt(_blobs(centre, 1)[1]) / 1020, (across + down) / (4 * variance + 16), sqrt(same)]
+    across, down = centre.ones.across, centre.ones.down
+    pairs = across.size + down.size
+    differing = sum(cv2.countNonZero(found) for found in (across, down) if found.size)
+    grain = sqrt(mean_square(centre.ones.laplacian())) / 1020
+    return [centre.mean / 255, grain, centre.roughness_4, sqrt((pairs - differing) / max(pairs, 1))]
 
 
-def _moments(values: Whole) -> tuple[float, float]:
-    """Return mean and variance."""
-    mean = cv2.sumElems(values)[0] / values.size
-    return mean, max(_squares(values) / values.size - mean * mean, 0.0)
-
-
-def _squares(values: Whole, others: Whole | None = None) -> int:
-    """Return the sum of squares, of differences if there are ``others``; 0 of nothing.
-
-    Some builds of OpenCV square a root: rounding gives the whole number back.
-    """
-    if not values.size:
-        return 0
-    return round(cv2.norm(values, cv2.NORM_L2SQR) if others is None else cv2.norm(values, others, cv2.NORM_L2SQR))
-
-
-def _energies(grey: Levels, lag: int) -> tuple[float, float]:
-    """Return mean squared differences over ``lag`` px, across and down; 0 where the picture is smaller."""
-    right, below = grey[:, lag:], grey[lag:]
-    return (
-        _squares(right, grey[:, :-lag]) / max(right.size, 1),
-        _squares(below, grey[:-lag]) / max(below.size, 1),
-    )
-
-
-def _blobs(grey: Levels, lag: int) -> tuple[float, float]:
-    """Return the balance (-1..1) of bright blobs over dark ones, and their mean square.
-
-    Both are of the Laplacian over ``lag`` px: positive at a bright blob. Inverting a picture turns the balance round.
-    """
-    wide = grey.astype(np.int16)
-    blobs = 4 * wide[lag:-lag, lag:-lag]
+def _balance(blobs: npt.NDArray[np.int16]) -> float:
+    """Return the balance (-1..1) of bright blobs over dark ones; inverting a picture turns it round."""
     if not blobs.size:
-        return 0.0, 0.0
-    blobs -= wide[: -2 * lag, lag:-lag]
-    blobs -= wide[2 * lag :, lag:-lag]
-    blobs -= wide[lag:-lag, : -2 * lag]
-    blobs -= wide[lag:-lag, 2 * lag :]
-    every, bright = _squares(blobs), _squares(np.maximum(blobs, 0))
-    return (2 * bright - every) / (every + 16 * blobs.size), every / blobs.size
+        return 0.0
+    every, bright = squares(blobs), squares(cv2.threshold(blobs, 0, 0, cv2.THRESH_TOZERO)[1])
+    return (2 * bright - every) / (every + 16 * blobs.size)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 
 from edge_runtime.measured import Evaluation, Figure, Localisation, SplitAudit
 from edge_runtime.records import ABSENT
-from edge_runtime.saliency_record import Saliency
-from edge_runtime.spec import ModelSpec
+from edge_runtime.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 
 __all__ = [
     "KERAS",
@@ -28,52 +26,8 @@ __all__ = [
     "TrainingRecord",
 ]
 
-SCHEMA = 1
-"""Bundles with a higher number come from a newer release and are refused."""
-
-
 KERAS = "keras"
 """The subject of figures that were measured on the Keras model itself."""
-
-
-class Role(enum.Enum):
-    """What a file in a bundle is for."""
-
-    MODEL = "model"
-    CARD = "card"
-    GOLDEN = "golden"
-    SALIENCY = "saliency"
-
-
-class Format(enum.Enum):
-    """A model file's format."""
-
-    TFLITE = "tflite"
-    ONNX = "onnx"
-
-
-class Precision(enum.Enum):
-    """The arithmetic inside a model file."""
-
-    INT8 = "int8"
-    FLOAT16 = "float16"  # weights of 16 bits, computed with in 32
-    FLOAT32 = "float32"
-
-
-ROUNDED = frozenset({Precision.INT8, Precision.FLOAT16})
-"""Files whose answers near a threshold are left to the float32 file."""
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of a bundle; ``format`` and ``precision`` are set for models alone."""
-
-    name: str
-    role: Role
-    sha256: str
-    size_bytes: int
-    format: Format | None = None
-    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +77,22 @@ class Parity:
     flips: int
     flips_guarded: int
     reruns: int
+
+
+@dataclass(frozen=True)
+class MapParity:
+    """One file's heatmaps against TensorFlow's, over pictures.
+
+    Attributes:
+        worst: the largest difference anywhere, as a share of that map's range, 0..1.
+        blank: maps without a value above 0, on both sides.
+    """
+
+    file: str
+    runtime: str
+    images: int
+    worst: float
+    blank: int
 
 
 @dataclass(frozen=True)
@@ -196,27 +166,20 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """The whole of ``bundle.json``.
+class Manifest(Runnable):
+    """The whole of ``bundle.json``: what an answer needs, and after it what was measured.
 
     Attributes:
-        contract: the spec's preprocessing contract, repeated so that other programs can compare it.
-        guard_band: distance (in score, 0..1) from a threshold within which the float32 file decides.
         guard_band_exceptions: upper 95 % bound on the share of pictures outside the band that int8 decides otherwise
             than float32; None where nothing was measured.
         parity_source: which pictures parity and guard band were measured on.
         attempts: every way of quantising that was tried, file by file, in order.
         labelled: figures on the parity pictures, the Keras model's first; empty where labels are unknown.
         toolchain: versions of everything that made the files.
-        saliency: how heatmaps are made; None in what older releases wrote.
+        map_parity: heatmaps against TensorFlow's; None where there are none.
         localisations: whether they point at lesions; None where that was not measured.
     """
 
-    schema: int
-    spec: ModelSpec
-    contract: str
-    files: tuple[FileEntry, ...]
-    guard_band: float
     parity_source: str
     parity: tuple[Parity, ...]
     training: TrainingRecord | None
@@ -225,5 +188,5 @@ class Manifest:
     attempts: tuple[Attempt, ...] = ()
     guard_band_exceptions: float | None = None
     labelled: tuple[Labelled, ...] = ()
-    saliency: Saliency | None = field(default=None, metadata=ABSENT)
+    map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)

@@ -1,11 +1,19 @@
-"""The text of ``bundle.json`` to a :class:`Manifest`: schema, contract and file names are checked at this door."""
+"""The text of ``bundle.json`` to records: schema, contract and file names are checked at this door.
+
+A prediction reads a :class:`Runnable`; whoever wants what was measured reads the whole :class:`Manifest`.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from edge_runtime.containers import MANIFEST, SIGNATURE, is_plain
 from edge_runtime.errors import ManifestError
-from edge_runtime.manifest import SCHEMA, FileEntry, Manifest, Role
 from edge_runtime.records import from_dict, parse_json
+from edge_runtime.runnable import MEASURED, SCHEMA, FileEntry, Role, Runnable
+
+if TYPE_CHECKING:
+    from edge_runtime.manifest import Manifest
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -15,6 +23,28 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         ManifestError: it is malformed, from a newer release, contradicts itself, or names a file that is no plain
             name; ``where`` names it in the message.
     """
+    from edge_runtime.manifest import Manifest  # here: a prediction starts without these records
+
+    manifest = from_dict(Manifest, _of_known_schema(data, where), where)
+    _check(manifest, where)
+    return manifest
+
+
+def parse_runnable(data: bytes, where: str) -> Runnable:
+    """Return the part of the manifest in ``data`` that a prediction needs; what was measured may hold anything.
+
+    Raises:
+        ManifestError: as :func:`parse_manifest`, for this part; or there is a key that no manifest has.
+    """
+    value = _of_known_schema(data, where)
+    needed = {key: entry for key, entry in value.items() if key not in MEASURED} if isinstance(value, dict) else value
+    found = from_dict(Runnable, needed, where)
+    _check(found, where)
+    return found
+
+
+def _of_known_schema(data: bytes, where: str) -> Any:
+    """Return the JSON value, unless it says that a newer release wrote it."""
     value = parse_json(data, where)
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
@@ -22,7 +52,11 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             f"{where}: found schema {schema}, this release understands up to {SCHEMA}. "
             "Update edge-predict: pip install --upgrade edge-predict"
         )
-    manifest = from_dict(Manifest, value, where)
+    return value
+
+
+def _check(manifest: Runnable, where: str) -> None:
+    """Refuse a manifest that contradicts itself, or whose file names are not what files may be called."""
     if manifest.contract != manifest.spec.contract:
         raise ManifestError(
             f"{where}: contract {manifest.contract} is not the SHA-256 of the spec's steps, {manifest.spec.contract}. "
@@ -35,7 +69,6 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         raise ManifestError(f"{where}: names a file twice, among {', '.join(sorted(names))}. Install the bundle again.")
     if not any(entry.role is Role.MODEL for entry in manifest.files):
         raise ManifestError(f"{where}: names no model file. Install the bundle again.")
-    return manifest
 
 
 def _check_entry(entry: FileEntry, where: str) -> None:

@@ -12,26 +12,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edge_runtime.asking import Question, ask, since
-from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
-from edge_runtime.bundle import Bundle, find, key_in_force
+from edge_runtime.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
+from edge_runtime.bundle import find_files, key_in_force
 from edge_runtime.default_model import model_in_force
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
-from edge_runtime.manifest import ROUNDED, Precision
+from edge_runtime.model_files import ModelFiles
+from edge_runtime.opening import Files
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.preprocessing import Preparation
 from edge_runtime.region import Marked, Region, check_asked
+from edge_runtime.runnable import Precision
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
     from edge_runtime.explaining import Explainer
     from edge_runtime.explanation import Explanation
     from edge_runtime.tiles.slide import SlidePrediction
-
-_INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)
-"""Which file runs where the wanted one is not in the bundle: the exact one, if it is there."""
 
 
 class Predictor:
@@ -40,19 +39,24 @@ class Predictor:
     One predictor may be used from several threads; calls into the interpreter take turns.
     """
 
-    def __init__(self, bundle: Bundle, backend: Runtime, precision: Precision, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: ModelFiles,
+        backend: Runtime,
+        precision: Precision,
+        threads: int,
+        provider: Provider = Provider.CPU,
+    ) -> None:
         """Open ``bundle``; :meth:`load` is the usual way."""
         if threads < 1:
             raise UsageError(f"found threads={threads}, expected 1 or more.")
         self._bundle = bundle
         self.spec = bundle.manifest.spec
-        self.runtime = choose(backend, bundle.formats())
-        self._format = FORMAT[self.runtime]
-        self._threads = threads
-        self.precision = next(p for p in (precision, *_INSTEAD) if self._has(p))
-        self._contents: dict[Precision, bytes] = {}
+        self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
+        files = Files(bundle, self.runtime, provider, precision, threads)
+        self.precision = files.first
         ready = Preparation(self.spec.steps), Judge(self.spec)
-        self._plan = Plan(self.spec, *ready, self.precision, self._guard_band(), self._open)
+        self._plan = Plan(self.spec, *ready, self.precision, files.guard_band, files.open)
         self._engine = Engine(self._plan)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
@@ -67,6 +71,7 @@ class Predictor:
         precision: Precision = Precision.INT8,
         threads: int = 1,
         trusted_key: Path | None = None,
+        provider: Provider = Provider.CPU,
     ) -> Predictor:
         """Load a model that is installed or ships by its name, or a bundle or model file by its path.
 
@@ -77,14 +82,15 @@ class Predictor:
             threads: threads inside the interpreter.
             trusted_key: a file with public keys; by default the one that ``EDGE_TRUSTED_KEY`` names, if it does.
                 Nothing loads then but a bundle that one of them signed.
+            provider: what onnxruntime computes with; another than the processor makes it the interpreter.
 
         Raises:
             BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
             BackendError: no interpreter here can run it.
         """
         wanted = model_in_force() if model is None else os.fspath(model)
-        found = find(wanted, trusted_key=key_in_force(trusted_key))
-        return cls(found, backend, precision, threads)
+        found = find_files(wanted, trusted_key=key_in_force(trusted_key))
+        return cls(found, backend, precision, threads, provider)
 
     def predict(
         self,
@@ -190,7 +196,8 @@ class Predictor:
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
         decode_ms = since(start, perf_counter())
         engines = self._engines(cores() if workers is None else workers)
-        return answer_tiles(picture, self._plan, engines, self.runtime, stride_px=stride_px, decode_ms=decode_ms)
+        backend = ran_by(self.runtime, self.provider)
+        return answer_tiles(picture, self._plan, engines, backend, stride_px=stride_px, decode_ms=decode_ms)
 
     @staticmethod
     def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
@@ -217,17 +224,12 @@ class Predictor:
             cutoff=self.spec.policy.cutoff,
             confidence_floor=self.spec.policy.confidence_floor,
             contract=self.spec.contract,
-            backend=self.runtime.value,
+            backend=ran_by(self.runtime, self.provider),
             precision=precision.value,
             ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
             region=question.region,
             familiarity=question.share,
         )
-
-    def _guard_band(self) -> float:
-        """Return the band within which the first file may round across a threshold; 0 if no other one decides there."""
-        guarded = self.precision in ROUNDED and self._has(Precision.FLOAT32)
-        return self._bundle.manifest.guard_band if guarded else 0.0
 
     def _engines(self, count: int) -> list[Engine]:
         """Return ``count`` engines; those beyond the first are opened when they are first needed, and kept."""
@@ -244,19 +246,6 @@ class Predictor:
 
     def _exact_backend(self) -> Backend:
         return self._engine.exact.backend
-
-    def _has(self, precision: Precision) -> bool:
-        return self._bundle.model(self._format, precision) is not None
-
-    def _open(self, precision: Precision) -> Backend:
-        """Open a file of the bundle; its bytes are read and verified once, however many interpreters run them."""
-        content = self._contents.get(precision)
-        if content is None:
-            entry = self._bundle.model(self._format, precision)
-            if entry is None:
-                raise UsageError(f"{self._bundle.where}: holds no {precision.value} {self._format.value} model file.")
-            content = self._contents[precision] = self._bundle.content(entry)
-        return open_model(content, self.runtime, threads=self._threads)
 
     def close(self) -> None:
         """Release the interpreters."""

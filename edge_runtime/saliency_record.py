@@ -15,22 +15,6 @@ class Method(enum.Enum):
 
 
 @dataclass(frozen=True)
-class MapParity:
-    """One file's heatmaps against TensorFlow's, over pictures.
-
-    Attributes:
-        worst: the largest difference anywhere, as a share of that map's range, 0..1.
-        blank: maps without a value above 0, on both sides.
-    """
-
-    file: str
-    runtime: str
-    images: int
-    worst: float
-    blank: int
-
-
-@dataclass(frozen=True)
 class Saliency:
     """What a manifest says of a model's heatmaps.
 
@@ -43,4 +27,3 @@ class Saliency:
     why: str = ""
     layer: str = ""
     grid: tuple[int, ...] = ()
-    parity: tuple[MapParity, ...] = ()

@@ -28,7 +28,7 @@ from edge_runtime.manifest import (
     Role,
 )
 from edge_runtime.saliency import FILE
-from edge_runtime.saliency_record import Method, Saliency
+from edge_runtime.saliency_record import Method
 from edge_runtime.spec import ModelSpec
 from export import keras_model, parity, saliency
 from export.card import model_card
@@ -125,6 +125,7 @@ def _prove(
     exact = {form: answers[form, Precision.FLOAT32].logits for form in Format}
     rounded = [(found.logits, exact[form]) for (form, precision), found in answers.items() if precision in ROUNDED]
     band = parity.guard_band(rounded, spec)
+    heatmaps, map_parity = saliency.prove(explained, spec, judged.tensors, work)
     manifest = Manifest(
         schema=SCHEMA,
         spec=spec,
@@ -139,12 +140,13 @@ def _prove(
         toolchain=_toolchain(),
         attempts=attempts,
         labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
-        saliency=saliency.prove(explained, spec, judged.tensors, work),
+        map_parity=map_parity,
         localisations=source.localisations,
+        saliency=heatmaps,
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])
-    maps = None if (manifest.saliency or Saliency(Method.NONE)).method is Method.NONE else explained.golden
+    maps = None if heatmaps.method is Method.NONE else explained.golden
     vectors = write_golden(work.bundle, manifest, golden, maps)
     (work.bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
     card = describe_files(work.bundle, [(CARD, Role.CARD, None, None)])

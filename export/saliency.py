@@ -16,10 +16,10 @@ import numpy.typing as npt
 from edge_runtime.backends import open_model
 from edge_runtime.decision import scores_of
 from edge_runtime.explanation import spread_share
-from edge_runtime.manifest import Format, Precision
+from edge_runtime.manifest import Format, MapParity, Precision
 from edge_runtime.records import from_json, to_dict
 from edge_runtime.saliency import FILE, eigen_cam, from_npz, grad_cam, to_npz
-from edge_runtime.saliency_record import MapParity, Method, Saliency
+from edge_runtime.saliency_record import Method, Saliency
 from edge_runtime.spec import ModelSpec
 from export.conversion import Judged, Work
 from export.isolation import in_own_process
@@ -45,7 +45,7 @@ class Explained:
     Attributes:
         network: the Keras model with the logits first, then the feature map and hidden layers; the plain one where
             there is no feature map.
-        saliency: without parity yet.
+        saliency: how its heatmaps are made.
         weights: the bytes of ``saliency.npz``; None where the method needs none.
         maps: float32 N×h×w of the first N parity pictures, and the label of each, int N.
         golden: the maps of the golden pictures.
@@ -133,14 +133,16 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
     return keras.Model(model.inputs[0], [model.outputs[0], *more])
 
 
-def prove(explained: Explained, spec: ModelSpec, tensors: Floats, work: Work) -> Saliency:
+def prove(
+    explained: Explained, spec: ModelSpec, tensors: Floats, work: Work
+) -> tuple[Saliency, tuple[MapParity, ...] | None]:
     """Write ``saliency.npz`` into the bundle and hold the float32 files' heatmaps against TensorFlow's.
 
     A bundle whose heatmaps differ by more than :data:`WORST` holds none, and says so.
     """
     saliency = explained.saliency
     if saliency.method is Method.NONE:
-        return saliency
+        return saliency, None
     weights = () if explained.weights is None else from_npz(explained.weights, FILE)
     rows = tuple(
         _compare(path, form, explained, weights, spec, tensors)
@@ -150,10 +152,10 @@ def prove(explained: Explained, spec: ModelSpec, tensors: Floats, work: Work) ->
     worst = max(row.worst for row in rows)
     if not worst <= WORST:
         why = f"its maps differ from TensorFlow's by up to {worst:.2g} of their range, more than {WORST:g}"
-        return replace(saliency, method=Method.NONE, why=why, parity=rows)
+        return replace(saliency, method=Method.NONE, why=why), rows
     if explained.weights is not None:
         (work.bundle / FILE).write_bytes(explained.weights)
-    return replace(saliency, parity=rows)
+    return saliency, rows
 
 
 def _compare(

@@ -219,5 +219,5 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "opencv-python-headless<4.12;extra=='tflite'",
     }
     assert metadata["Requires-Python"] == ">=3.10"
-    assert "edge-predict = edge_runtime.cli.predict:main" in entry_points
+    assert "edge-predict = edge_runtime.cli.predict:run" in entry_points
     assert "edge-bundle = edge_runtime.cli.bundle:main" in entry_points

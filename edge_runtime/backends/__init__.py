@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.errors import InterpreterMissingError
-from edge_runtime.manifest import Format
+from edge_runtime.errors import InterpreterMissingError, UsageError
+from edge_runtime.runnable import Format
 
 
 class Runtime(enum.Enum):
@@ -20,6 +20,18 @@ class Runtime(enum.Enum):
     LITERT = "litert"
     TFLITE = "tflite"
     ONNXRUNTIME = "onnxruntime"
+
+
+class Provider(enum.Enum):
+    """What onnxruntime computes with; the other interpreters have the processor alone.
+
+    Parity and guard bands are measured on the processor. Other arithmetic rounds otherwise: nothing here takes it
+    unless it is asked for, and every answer names it.
+    """
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
 
 
 MODULE = {
@@ -103,16 +115,38 @@ def choose(wanted: Runtime, formats: frozenset[Format]) -> Runtime:
     return wanted
 
 
-def open_model(model: bytes, runtime: Runtime, *, threads: int = 1) -> Backend:
-    """Open a model file's bytes on a runtime that :func:`choose` returned.
+def for_provider(wanted: Runtime, provider: Provider) -> Runtime:
+    """Return the runtime to ask :func:`choose` for: onnxruntime where a provider other than the processor is wanted.
 
     Raises:
+        UsageError: another runtime is wanted by name, which has no such provider.
+    """
+    if provider is Provider.CPU:
+        return wanted
+    if wanted not in (Runtime.AUTO, Runtime.ONNXRUNTIME):
+        raise UsageError(
+            f"found provider {provider.value} with {wanted.value}, expected onnxruntime, which alone has it. "
+            "Use --backend onnxruntime, or leave out the provider."
+        )
+    return Runtime.ONNXRUNTIME
+
+
+def ran_by(runtime: Runtime, provider: Provider) -> str:
+    """Return what an answer names as its backend: the runtime, and its provider unless that is the processor."""
+    return runtime.value if provider is Provider.CPU else f"{runtime.value}+{provider.value}"
+
+
+def open_model(model: bytes, runtime: Runtime, *, threads: int = 1, provider: Provider = Provider.CPU) -> Backend:
+    """Open a model file's bytes on a runtime that :func:`choose` returned; ``provider`` is onnxruntime's.
+
+    Raises:
+        InterpreterMissingError: onnxruntime is here without that provider.
         InterpreterBrokenError: the package does not start here, or refuses the model.
     """
     if runtime is Runtime.ONNXRUNTIME:
         from edge_runtime.backends.ort import OnnxRuntimeBackend  # here: only what is used is imported
 
-        return OnnxRuntimeBackend(model, threads)
+        return OnnxRuntimeBackend(model, threads, provider)
     from edge_runtime.backends.litert import LiteRtBackend
 
     return LiteRtBackend(model, runtime, threads)

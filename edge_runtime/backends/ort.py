@@ -8,23 +8,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import REMEDY, Runtime
-from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.backends import REMEDY, Provider, Runtime
+from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
+
+NAMES = {
+    Provider.CPU: "CPUExecutionProvider",
+    Provider.CUDA: "CUDAExecutionProvider",
+    Provider.TENSORRT: "TensorrtExecutionProvider",
+}
+"""What onnxruntime calls its execution providers."""
+
+_AFTER = {
+    Provider.CPU: (),
+    Provider.CUDA: (Provider.CPU,),
+    Provider.TENSORRT: (Provider.CUDA, Provider.CPU),
+}
+"""Who computes the operators that a provider lacks."""
 
 
 class OnnxRuntimeBackend:
-    """One opened onnxruntime session on the CPU; int8 models take and give float32 (QDQ)."""
+    """One opened onnxruntime session; int8 models take and give float32 (QDQ)."""
 
     runtime = Runtime.ONNXRUNTIME
 
-    def __init__(self, model: bytes, threads: int) -> None:
-        """Open ``model``.
+    def __init__(self, model: bytes, threads: int, provider: Provider = Provider.CPU) -> None:
+        """Open ``model`` with the provider, which is never replaced by another one.
 
         Raises:
+            InterpreterMissingError: onnxruntime was built without the provider.
             InterpreterBrokenError: the package does not import here, or refuses the model.
         """
         self._lock = threading.Lock()
-        self._session = _open(model, threads)
+        self._session = _open(model, threads, provider)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         self._logits = [self._session.get_outputs()[0].name]
@@ -59,13 +74,16 @@ class OnnxRuntimeBackend:
             self._session = None
 
 
-def _open(model: bytes, threads: int) -> Any:
+def _open(model: bytes, threads: int, provider: Provider) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise InterpreterBrokenError(
             f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
+    there = onnxruntime.get_available_providers()
+    if NAMES[provider] not in there:
+        raise _missing(provider, there)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -75,9 +93,24 @@ def _open(model: bytes, threads: int) -> Any:
     # Waiting threads would otherwise spin and take the cores from whoever shares the board.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
+        session = onnxruntime.InferenceSession(model, options, providers=names)
     except Exception as error:  # onnxruntime's exceptions have no public base class
         raise InterpreterBrokenError(
             f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
             "Update it, or use --backend litert."
         ) from None
+    if session.get_providers()[0] != NAMES[provider]:  # onnxruntime itself only warns
+        raise InterpreterBrokenError(
+            f"onnxruntime has {NAMES[provider]} but it does not start here, and {session.get_providers()[0]} would "
+            "have answered instead. Mend the driver and libraries that it needs, or use --provider cpu."
+        )
+    return session
+
+
+def _missing(provider: Provider, there: list[str]) -> InterpreterMissingError:
+    usable = [each.value for each in Provider if NAMES[each] in there]
+    return InterpreterMissingError(
+        f"found onnxruntime with the providers {', '.join(there)}, expected {NAMES[provider]}. Install a build of "
+        f"onnxruntime that has it, such as onnxruntime-gpu, or use --provider {' or '.join(usable)}."
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import enum
-import io
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,7 +10,6 @@ from edge_runtime.decision import Reason
 from edge_runtime.familiarity import is_familiar
 from edge_runtime.prediction import NOTICE, Failure, Prediction
 from edge_runtime.region import region_name
-from edge_runtime.results.lines import to_line
 from edge_runtime.spec import ModelSpec
 
 _WHY = {
@@ -53,6 +50,8 @@ class JsonLines:
         return ""
 
     def line(self, answer: Prediction | Failure) -> str:
+        from edge_runtime.results.lines import to_line  # here, as csv below: a card needs neither
+
         return to_line(answer)
 
     def foot(self) -> str:
@@ -82,6 +81,9 @@ def _columns(regions: bool) -> tuple[str, ...]:
 
 
 def _csv_row(values: Sequence[object]) -> str:
+    import csv
+    import io
+
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(values)
     return text.getvalue()

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_runtime.backends import Runtime
+from edge_runtime.backends import Provider, Runtime
 from edge_runtime.bundle import TRUSTED_KEY
 from edge_runtime.cli.render import Style
 from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
-from edge_runtime.manifest import Precision
+from edge_runtime.runnable import Precision
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,6 +29,7 @@ class Request:
     regions: tuple[str, ...]
     model: str | None
     backend: str
+    provider: str
     precision: str
     trusted_key: Path | None
     threads: int
@@ -111,6 +112,13 @@ _MODEL = (
         default=Runtime.AUTO.value,
         show_default=True,
         help="The interpreter.",
+    ),
+    click.option(
+        "--provider",
+        type=click.Choice([provider.value for provider in Provider]),
+        default=Provider.CPU.value,
+        show_default=True,
+        help="What onnxruntime computes with.",
     ),
     click.option(
         "--precision",

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError
-from edge_runtime.manifest import Format
+from edge_runtime.runnable import Format
 
 GOLDEN = "golden.npz"
 DECISIONS = (Decision.POSITIVE, Decision.NEGATIVE, Decision.REFER)

@@ -15,7 +15,6 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import Runtime
 from edge_runtime.batches import in_order
 from edge_runtime.decision import Decision, Reason, decide_by, decide_case, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
@@ -56,7 +55,7 @@ def answer_tiles(
     picture: Picture,
     plan: Plan,
     engines: Sequence[Engine],
-    runtime: Runtime,
+    backend: str,
     *,
     stride_px: int | None = None,
     decode_ms: float = 0.0,
@@ -79,7 +78,7 @@ def answer_tiles(
         cutoff=spec.policy.cutoff,
         confidence_floor=spec.policy.confidence_floor,
         contract=spec.contract,
-        backend=runtime.value,
+        backend=backend,
         precision=plan.first.value,
         grid=grid,
         tiles=tiles,

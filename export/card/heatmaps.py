@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import Manifest
+from edge_runtime.manifest import Manifest, MapParity
 from edge_runtime.measured import Localisation
 from edge_runtime.saliency_record import Method, Saliency
 from export.card.markdown import cell, grouped_by, section, sentence, table
@@ -22,7 +22,7 @@ def heatmaps(manifest: Manifest) -> str:
     found = manifest.localisations or ()
     unmeasured = "" if found or saliency.method is Method.NONE else "Whether they point at lesions was not measured."
     measured = [_measured(each, grouped_by(manifest)) for each in found]
-    return section("Heatmaps", _made(saliency), _parity(saliency), unmeasured, *measured, level=3)
+    return section("Heatmaps", _made(saliency), _parity(manifest.map_parity or ()), unmeasured, *measured, level=3)
 
 
 def _made(saliency: Saliency) -> str:
@@ -34,11 +34,9 @@ def _made(saliency: Saliency) -> str:
     return f"{_CITED[saliency.method]}: {where}.{why} A heatmap shows what moved the network, not where disease is."
 
 
-def _parity(saliency: Saliency) -> str:
+def _parity(rows: tuple[MapParity, ...]) -> str:
     head = ("file", "runtime", "pictures", "largest difference to TensorFlow's map, share of its range", "blank maps")
-    return table(
-        head, [(row.file, row.runtime, str(row.images), f"{row.worst:.1e}", str(row.blank)) for row in saliency.parity]
-    )
+    return table(head, [(row.file, row.runtime, str(row.images), f"{row.worst:.1e}", str(row.blank)) for row in rows])
 
 
 def _measured(found: Localisation, groups: str) -> str:

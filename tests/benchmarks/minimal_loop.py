@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from system_4 import BUNDLE
 
 from edge_runtime.bundle import find
+from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.manifest import Format, Precision
 
 Pixels = npt.NDArray[np.uint8]
@@ -36,8 +37,7 @@ class Minimal:
 
     def array(self, pixels: Pixels) -> int:
         """Answer uint8 H×W×3 BGR pixels."""
-        image = cv2.filter2D(cv2.resize(pixels, (50, 50), interpolation=cv2.INTER_LINEAR_EXACT), -1, _SHARPEN)
-        levels = np.rint(image.astype(np.float32) / 255 / self._scale) + self._zero
+        levels = np.rint(self._prepared(pixels) / self._scale) + self._zero
         self._model.set_tensor(self._into, np.clip(levels, -128, 127).astype(np.int8)[np.newaxis])
         self._model.invoke()
         return int(np.argmax(self._model.get_tensor(self._out)))
@@ -45,6 +45,23 @@ class Minimal:
     def path(self, path: str) -> int:
         """Answer a file."""
         return self.array(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR))
+
+    @staticmethod
+    def _prepared(pixels: Pixels) -> npt.NDArray[np.float32]:
+        image = cv2.filter2D(cv2.resize(pixels, (50, 50), interpolation=cv2.INTER_LINEAR_EXACT), -1, _SHARPEN)
+        return image.astype(np.float32) / 255
+
+
+class MinimalCompact(Minimal):
+    """The same loop for the default model, whose steps are others; it asks no picture whether it is familiar."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(DEFAULT_MODEL))
+
+    @staticmethod
+    def _prepared(pixels: Pixels) -> npt.NDArray[np.float32]:
+        image = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), (50, 50), interpolation=cv2.INTER_LINEAR_EXACT)
+        return image.astype(np.float32) / np.float32(127.5) - 1
 
 
 def patches(count: int, side_px: int = 50, seed: int = 5) -> list[Pixels]:

@@ -1,10 +1,11 @@
 """What one answer costs beside the hand-written loop, picture by picture, in turns, in one run.
 
-    python tests/benchmarks/one_picture.py [--folder PATCHES] [--count 100] [--repeats 9]
+    python tests/benchmarks/one_picture.py [--default-model] [--folder PATCHES] [--count 100] [--repeats 9]
 
 A is ``Predictor.predict``, B is ``Minimal`` (minimal_loop.py). For each picture both run in turns, ``repeats`` times,
 and the fastest of each counts, so that what else the machine does falls away; the ratio is the median over pictures.
-Pictures that the float32 file decided are counted apart: B has no such second look.
+Pictures that the float32 file decided are counted apart: B has no such second look. The network is system 4's; with
+--default-model it is the default one, where A also asks whether the picture is familiar. Drawn patches are not.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from minimal_loop import Minimal, picture_files, seconds
+from minimal_loop import Minimal, MinimalCompact, picture_files, seconds
 from system_4 import BUNDLE
 
-from edge_runtime import ColourOrder, Prediction, Predictor, Reason
+from edge_runtime import DEFAULT_MODEL, ColourOrder, Prediction, Predictor, Reason
 
 
 def compare(
@@ -45,12 +46,13 @@ def compare(
 def main() -> None:
     """Compare arrays, then files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--default-model", action="store_true")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=9)
     chosen = parser.parse_args()
-    minimal = Minimal()
-    with tempfile.TemporaryDirectory() as scratch, Predictor.load(BUNDLE) as predictor:
+    minimal, model = (MinimalCompact(), DEFAULT_MODEL) if chosen.default_model else (Minimal(), BUNDLE)
+    with tempfile.TemporaryDirectory() as scratch, Predictor.load(model) as predictor:
         files = picture_files(chosen.folder, chosen.count, Path(scratch))
         arrays = [cv2.imread(path) for path in files]
         compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import bundle
+from edge_runtime import bundle, runnable
 from edge_runtime.bundle import MANIFEST, SIGNATURE, find
 from edge_runtime.errors import BundleError, BundleNotFoundError, IntegrityError, ManifestError
 from edge_runtime.manifest import SCHEMA, Format, Precision, Role
@@ -123,6 +124,33 @@ def test_a_manifest_that_is_not_understood_is_refused(case: str, edited_bundle: 
     with pytest.raises(ManifestError, match=words) as caught:
         find(edited_bundle(change))
     assert MANIFEST in caught.value.message
+    with pytest.raises(ManifestError, match=words):
+        bundle.find_files(edited_bundle(lambda _: None))  # as a prediction opens it
+
+
+MEASURED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a figure that is no number": lambda m: m["evaluations"][0]["figures"][0].update(value="high"),
+    "an unknown key of the training": lambda m: m["training"].update(x=1),
+    "no toolchain": lambda m: m.pop("toolchain"),
+}
+
+
+@pytest.mark.parametrize("case", MEASURED)
+def test_a_fault_in_what_was_measured_is_told_by_whoever_reads_it(case: str, edited_bundle: Edit) -> None:
+    """An answer needs none of it."""
+    folder = edited_bundle(MEASURED[case])
+    with pytest.raises(ManifestError, match=r"bundle\.json"):
+        find(folder)
+    opened = bundle.find_files(folder)
+    assert [opened.content(entry) for entry in opened.manifest.files]
+
+
+def test_what_an_answer_needs_and_what_was_measured_are_the_whole_manifest(phantom_bundle: Path) -> None:
+    whole, needed = find(phantom_bundle).manifest, bundle.find_files(phantom_bundle).manifest
+    names = {field.name for field in dataclasses.fields(needed)}
+    assert {field.name for field in dataclasses.fields(whole)} == names | runnable.MEASURED
+    assert not names & runnable.MEASURED
+    assert all(getattr(needed, name) == getattr(whole, name) for name in names)
 
 
 ESCAPES = ["../x", "/etc/hostname", "a/b", "a\\b", "..\\x", "C:\\x", "..", ".", "", MANIFEST, "a\0b", "a/"]

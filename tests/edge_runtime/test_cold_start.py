@@ -21,7 +21,8 @@ NEEDLESS = {
     # interpreters and training frameworks that did not answer
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
-    *("edge_runtime.batches", "edge_runtime.tiles"),
+    *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.results", "csv"),
+    *("edge_runtime.manifest", "edge_runtime.measured"),  # what was measured about the model
     *("edge_runtime.bilinear", "edge_runtime.backends.ort", "edge_runtime.signing", "edge_runtime.cli.tiles"),
     *("edge_runtime.formats.jpeg", "edge_runtime.formats.tiff", "edge_runtime.formats.webp"),
 }
@@ -36,6 +37,16 @@ import json, sys
 from edge_runtime.cli.predict import main
 main([sys.argv[1], "--backend", "litert"], standalone_mode=False)
 print(json.dumps(sorted(sys.modules)))
+"""
+FROZEN_RUN = """
+import gc, sys
+from edge_runtime.cli.predict import run
+before = len(gc.get_objects())
+sys.argv[2:] = ["--backend", "litert"]
+try:
+    run()
+finally:
+    print(before, gc.get_freeze_count())
 """
 PEAK_MB = 80
 
@@ -58,6 +69,12 @@ def test_a_plain_run_imports_nothing_needless(picture: Path) -> None:
     found = modules(PLAIN_RUN, str(picture))
     assert "edge_runtime.backends.litert" in found
     assert not (found - unavoidable) & NEEDLESS
+
+
+def test_no_collection_looks_at_what_starting_made(picture: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FROZEN_RUN, str(picture)], capture_output=True, text=True, check=True)
+    before, frozen = map(int, done.stdout.splitlines()[-1].split())
+    assert frozen > 0.9 * before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

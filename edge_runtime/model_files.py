@@ -1,0 +1,67 @@
+"""The files of a bundle and how to read them: no byte is handed on that the manifest does not vouch for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_runtime.containers import MANIFEST, SIGNATURE
+from edge_runtime.errors import IntegrityError
+from edge_runtime.runnable import FileEntry, Format, Precision, Role, Runnable
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What of a bundle an answer needs, and the way to its files."""
+
+    where: str
+    manifest: Runnable
+    read_file: Callable[[str], bytes]
+    names: frozenset[str]
+
+    def content(self, entry: FileEntry) -> bytes:
+        """Return a file's bytes after checking them.
+
+        Raises:
+            IntegrityError: the file is missing, leads out of the bundle, or its SHA-256 or size is not the manifest's.
+        """
+        try:
+            data = self.read_file(entry.name)
+        except OSError as error:
+            raise IntegrityError(
+                f"{self.where}: {entry.name} cannot be read ({error}). Install the bundle again."
+            ) from None
+        found = hashlib.sha256(data).hexdigest()
+        if found != entry.sha256:
+            raise IntegrityError(
+                f"{self.where}: {entry.name} has SHA-256 {found}, {MANIFEST} names {entry.sha256}. "
+                "The file was altered or damaged: install the bundle again."
+            )
+        if len(data) != entry.size_bytes:
+            raise IntegrityError(
+                f"{self.where}: {entry.name} has {len(data)} bytes, {MANIFEST} names {entry.size_bytes}. "
+                "The manifest was altered: install the bundle again."
+            )
+        return data
+
+    def model(self, form: Format, precision: Precision) -> FileEntry | None:
+        """Return the model file of that format and precision, None if the bundle has none."""
+        for entry in self.manifest.files:
+            if (entry.role, entry.format, entry.precision) == (Role.MODEL, form, precision):
+                return entry
+        return None
+
+    def formats(self) -> frozenset[Format]:
+        """Return the formats in which the model is here."""
+        return frozenset(entry.format for entry in self.manifest.files if entry.format is not None)
+
+    def refuse_unnamed(self) -> None:
+        """Refuse files that nothing vouches for: the manifest does not name them.
+
+        Raises:
+            IntegrityError: there is one; its name is in the message.
+        """
+        extra = sorted(self.names - {entry.name for entry in self.manifest.files} - {MANIFEST, SIGNATURE})
+        if extra:
+            raise IntegrityError(f"{self.where}: found {extra[0]}, which {MANIFEST} does not name. Remove it.")
