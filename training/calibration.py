@@ -19,7 +19,7 @@ from training.splits import Part, select
 from training.tensors import balanced_index
 
 FEWEST_BALANCED = 64
-"""Where the rarest of many labels leaves fewer, all pictures are chosen from: ranges need pictures more than balance."""
+"""Where the rarest label leaves fewer, all pictures are chosen from: ranges need pictures more than balance."""
 
 
 def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
