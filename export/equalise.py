@@ -8,7 +8,9 @@ with it the others round to nothing. In float32 none of this matters, and the re
 2. A factor commutes with pooling and dropout. The ranges of BatchNorm's channels are drawn together, by
    ``TOGETHER`` in the logarithm; the weights after take it up, and share the burden, since these have one int8
    scale for all their inputs (cross-layer equalisation: Nagel et al. 2019, Data-Free Quantization, ICCV).
-3. BatchNorm becomes a 1×1 depthwise convolution: one rounding instead of two, and a bias of 32 bits.
+3. BatchNorm becomes a 1×1 depthwise convolution: one rounding instead of two, and a bias of 32 bits. Where its
+   factors are all positive and a convolution without padding follows, its shift goes into that one's bias and
+   nothing is left of it: on the large maps of system 1 the depthwise convolutions cost as much as the others.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ def write_equalised(model_path: str, tensors_path: str, out: str) -> None:
         watched = keras.Model(model.inputs, [chain.norm.output for chain in chains])
         for chain, values in zip(chains, _as_list(watched.predict(tensors, verbose=0)), strict=True):
             _rescale(chain, _ranges(values) ** TOGETHER)
-        model = _with_depthwise(model, {chain.norm.name for chain in chains if len(chain.norm.output.shape) == 4})
+        kept = {chain.norm.name for chain in chains if len(chain.norm.output.shape) == 4}
+        gone = {chain.norm.name for chain in chains if _fold(chain)}
+        model = _with_depthwise(model, kept - gone, gone)
         after = np.asarray(model(tensors[:_COMPARED], training=False))
         if not np.abs(after - before).max() <= STAYS * max(1.0, np.abs(before).max()):
             model = load_to_logits(model_path)
@@ -146,14 +150,31 @@ def _rescale(chain: _Chain, after: Floats) -> None:
     chain.after.set_weights([weights * np.tile(after, inputs // len(after))[:, np.newaxis], *rest])
 
 
+def _fold(chain: _Chain) -> bool:
+    """Move BatchNorm's shift, after :func:`_rescale`, into the convolution that follows; return whether it can go.
+
+    Padding would stand for the value before the shift, and a factor of -1 does not commute with a maximum.
+    """
+    gamma, shift, *_ = chain.norm.get_weights()
+    if getattr(chain.after, "padding", "") != "valid" or not chain.after.use_bias or not np.allclose(gamma, 1.0):
+        return False
+    weights, bias = chain.after.get_weights()
+    chain.after.set_weights([weights, bias + np.einsum("hwio,i->o", weights, shift)])
+    return True
+
+
 def _identity(norm: Any) -> list[Floats]:
     """Return a moving mean of 0, and a moving variance that is 1 together with epsilon."""
     size = np.asarray(norm.gamma).shape
     return [np.zeros(size, np.float32), np.full(size, 1.0 - norm.epsilon, np.float32)]
 
 
-def _with_depthwise(model: Any, names: set[str]) -> Any:
-    """Return a copy in which the named BatchNorms, after :func:`_rescale`, are 1×1 depthwise convolutions."""
+def _with_depthwise(model: Any, names: set[str], gone: set[str]) -> Any:
+    """Return a copy in which the named BatchNorms, after :func:`_rescale`, are 1×1 depthwise convolutions.
+
+    Args:
+        gone: names of those of which nothing is left.
+    """
     import keras
 
     def replace(layer: Any) -> Any:
@@ -162,6 +183,8 @@ def _with_depthwise(model: Any, names: set[str]) -> Any:
         return layer.__class__.from_config(layer.get_config())
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if layer.name in gone:
+            return args[0]
         return layer(*args) if layer.name in names else layer(*args, **kwargs)  # BatchNorm's own arguments go
 
     copy = keras.models.clone_model(model, clone_function=replace, call_function=call)

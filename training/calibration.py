@@ -18,9 +18,12 @@ from training.recipes import find_recipe
 from training.splits import Part, select
 from training.tensors import balanced_index
 
+FEWEST_BALANCED = 64
+"""Where the rarest label leaves fewer, all pictures are chosen from: ranges need pictures more than balance."""
+
 
 def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
-    """Write ``name,sha256`` of about ``count`` training pictures, half of each label, spread over patients.
+    """Write ``name,sha256`` of about ``count`` training pictures, as many of each label, spread over patients.
 
     A region is named ``file@x,y,radius``; the SHA-256 is the whole file's.
 
@@ -45,6 +48,8 @@ def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
 def _choose(samples: tuple[Sample, ...], count: int) -> list[Sample]:
     """Take every n-th of the balanced samples: they are sorted by patient, so all patients come in."""
     rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
+    if len(rows) < FEWEST_BALANCED:
+        rows = np.arange(len(samples), dtype=np.int64)
     places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
     return [samples[i] for i in rows[np.unique(places)]]
 

@@ -73,6 +73,26 @@ def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> R
     )
 
 
+def speeds(bundle: Bundle, images: int, rounds: int) -> dict[str, Interval]:
+    """Return how many times as fast as TFLite float32 each model file is, by name; one thread each, in turns.
+
+    Args:
+        images: drawn pictures a turn, one by one.
+        rounds: turns of each file.
+
+    Raises:
+        ExportError: the bundle has no float32 TFLite file, or threads do not rest.
+    """
+    tensors = noise(bundle.manifest.spec, images)
+    with tempfile.TemporaryDirectory() as name:
+        subjects = [subject for subject in bundle_subjects(bundle, Path(name)) if subject.threads == 1]
+        turns = take_turns([open_subject(subject) for subject in subjects], tensors, rounds, lambda: None)
+    base = next((own for subject, own in zip(subjects, turns, strict=True) if subject.is_reference), None)
+    if base is None:
+        raise ExportError(f"{bundle.where}: found no float32 TFLite file to compare with. Export the bundle again.")
+    return {subject.file: _speed(base, own) for subject, own in zip(subjects, turns, strict=True)}
+
+
 def noise(spec: ModelSpec, images: int) -> Floats:
     """Return drawn pictures of the spec's input size, uint8 noise through the spec's own steps, float32 N×H×W×C."""
     rng = np.random.Generator(np.random.PCG64(SEED))

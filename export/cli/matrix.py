@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +14,15 @@ import click
 from edge_runtime.records import to_dict
 from export.errors import ExportError
 from training.cli.options import FOLDER
+from training.versions import versions
 
 if TYPE_CHECKING:
     from export.matrix import Cell
 
-_HEAD = (
-    "| network | file | interpreter | size | of float32 | pictures | mean \\|Δ logit\\| | max | flips | after the band "
-    "| rerun | Δ AUROC | quantised |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+_PACKAGES = ("tensorflow", "keras", "tf2onnx", "ai-edge-litert", "onnxruntime", "numpy")
+_COLUMNS = (
+    *("network", "file", "interpreter", "size", "× smaller", "× as fast", "pictures", "mean \\|Δ logit\\|", "max"),
+    *("flips", "after the band", "rerun", "Δ AUROC", "quantised, or how it went"),
 )
 
 
@@ -30,24 +34,37 @@ _HEAD = (
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Python of an environment with this package's wheel and tflite-runtime.",
 )
+@click.option("--rounds", type=click.IntRange(0), default=10, show_default=True, help="Turns of timing; 0: no times.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a row.")
-def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, as_json: bool) -> None:
+def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, rounds: int, as_json: bool) -> None:
     """Export each ARTIFACT, fitted on the data set in DATA, in all formats; print one table of how they compare."""
-    from export.matrix import Refused, fill  # here, so that --help starts without the converters
+    from export.matrix import Options, Refused, fill  # here, so that --help starts without the converters
 
     refused = 0
     if not as_json:
-        click.echo(_HEAD)
-    for found in fill([_pair(pair) for pair in pairs], out, tflite_python):
+        click.echo(f"{_line(_COLUMNS)}\n{_line(['---'] * len(_COLUMNS))}")
+    for found in fill([_pair(pair) for pair in pairs], Options(out, tflite_python, rounds)):
         if isinstance(found, Refused):
             refused += 1
             click.echo(f"error: {found.network}: {found.reason}", err=True)
             continue
         for cell in found:
             click.echo(json.dumps(to_dict(cell)) if as_json else _row(cell))
+    if not as_json:
+        click.echo(f"\n{_taken_on(rounds)}")
     if refused:
         click.echo(f"{refused} of {len(pairs)} were not exported.", err=True)
         sys.exit(1)
+
+
+def _taken_on(rounds: int) -> str:
+    """Return what the figures were taken with, in one line."""
+    from export.benchmark.report import this_machine
+
+    machine = this_machine(os.getloadavg()[0])
+    times = f"; times: {rounds} rounds in turns, one thread, load {machine.load[1]:.1f} at the end" if rounds else ""
+    packages = ", ".join(f"{name} {version}" for name, version in versions(_PACKAGES).items())
+    return f"{machine.architecture}, {machine.simd}, {machine.usable_cores} cores; {packages}{times}."
 
 
 def _pair(text: str) -> tuple[Path, Path]:
@@ -63,13 +80,18 @@ def _row(cell: Cell) -> str:
         cell.file,
         cell.runtime,
         f"{cell.size_bytes:,}",
-        f"{cell.of_float32:.2f}",
+        f"{cell.smaller:.2f}",
+        _or_dash(cell.faster, ".2f"),
         str(cell.images),
         *(_or_dash(value, ".3g") for value in (cell.logit_mean, cell.logit_max)),
         *(_or_dash(value, "d") for value in (cell.flips, cell.flips_guarded, cell.reruns)),
         _or_dash(cell.auroc_change, "+.4f"),
-        cell.how or "–",
+        cell.how or cell.remark.replace("|", "\\|").replace("\n", " ") or "–",
     )
+    return _line(values)
+
+
+def _line(values: Iterable[str]) -> str:
     return f"| {' | '.join(values)} |"
 
 

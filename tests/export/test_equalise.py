@@ -60,6 +60,38 @@ def test_float32_logits_stay(model_path: Path, tensors: Path, tmp_path: Path) ->
     assert kinds.count("BatchNormalization") == 1  # after the dense layer, with factors of one
 
 
+@pytest.mark.parametrize(
+    ("padding", "negative", "left"),
+    [("valid", False, 0), ("valid", True, 1), ("same", False, 1)],
+    ids=["positive factors", "a negative factor", "padding"],
+)
+def test_a_batchnorm_goes_into_a_convolution_without_padding(
+    padding: str, negative: bool, left: int, tensors: Path, tmp_path: Path
+) -> None:
+    """Padding stands for the value before the shift, and a negative factor turns a maximum into a minimum."""
+    import keras
+    from keras import layers
+
+    from export.equalise import write_equalised
+    from export.keras_model import load_to_logits
+
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((12, 12, 3))
+    x = layers.BatchNormalization(name="norm")(layers.Conv2D(6, 3, activation="relu")(inputs))
+    x = layers.Conv2D(5, 3, padding=padding)(layers.MaxPooling2D(2)(x))
+    model = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(x)))
+    factors = np.linspace(-0.5 if negative else 0.5, 3, 6)
+    model.get_layer("norm").set_weights([factors, RNG.normal(size=6), RNG.normal(size=6) * 0.1, np.full(6, 0.7)])
+    model.save(tmp_path / "model.keras")
+    write_equalised(str(tmp_path / "model.keras"), str(tensors), str(tmp_path / "out.keras"))
+    after = load_to_logits(str(tmp_path / "out.keras"))
+    kinds = [type(layer).__name__ for layer in after.layers]
+    assert (kinds.count("DepthwiseConv2D"), kinds.count("BatchNormalization")) == (left, 0)
+    images = np.load(tensors)
+    first = load_to_logits(str(tmp_path / "model.keras")).predict(images, verbose=0)
+    np.testing.assert_allclose(after.predict(images, verbose=0), first, atol=1e-5 * np.abs(first).max())
+
+
 def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path, tmp_path: Path) -> None:
     from edge_runtime.backends import Runtime, open_model
     from export import to_tflite

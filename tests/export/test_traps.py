@@ -11,9 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from keras import layers
 
+from edge_runtime.backends import Runtime, open_model
+from edge_runtime.errors import InterpreterBrokenError
 from export import to_onnx, to_tflite
 from export.benchmark import memory
 from export.isolation import in_own_process
@@ -104,10 +107,11 @@ def _direct_calls(source: str) -> list[str]:
     return [name for name in map(ast.unparse, called) if re.fullmatch(CONVERSION, name)]
 
 
-@pytest.mark.parametrize("name", ["pipeline.py", "conversion.py", "ladder.py"])
-def test_every_conversion_has_a_process_of_its_own(name: str) -> None:
+def test_every_conversion_has_a_process_of_its_own() -> None:
     """A network of 297 MB takes 14.8 GB to convert: two in one process are one too many."""
-    assert _direct_calls((PACKAGE / name).read_text(encoding="utf-8")) == []
+    sources = {path.name: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    assert {name: calls for name, text in sources.items() if (calls := _direct_calls(text))} == {}
+    assert {"pipeline.py", "conversion.py", "ladder.py", "matrix.py", "benchmark.py"} <= sources.keys()
     assert _direct_calls("to_onnx.write_float32(a, b)") == ["to_onnx.write_float32"]
 
 
@@ -125,3 +129,21 @@ def test_the_memory_of_a_conversion_never_is_ours(tmp_path: Path) -> None:
     theirs = int((tmp_path / "peak").read_text(encoding="ascii").split()[0])
     assert theirs * 1024 > HOGGED_MB * 1e6
     assert (after - before) * 1024 < HOGGED_MB * 1e6 / 4
+
+
+def test_onnxruntime_opens_every_file_with_the_settings_that_parity_was_measured_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answers depend on the level of graph optimisation; and threads that wait for work would spin."""
+    seen: list[onnxruntime.SessionOptions] = []
+
+    def refuse(_: bytes, options: onnxruntime.SessionOptions, **__: object) -> None:
+        seen.append(options)
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(InterpreterBrokenError, match="seen"):
+        open_model(b"", Runtime.ONNXRUNTIME, threads=2)
+    assert seen[0].graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    assert seen[0].get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert (seen[0].intra_op_num_threads, seen[0].inter_op_num_threads) == (2, 1)

@@ -175,6 +175,15 @@ def test_what_calibration_names_is_what_export_cuts(
         load_calibration(folder, dataset.root, PLAIN)
 
 
+def test_a_rare_label_does_not_leave_too_few_pictures_for_ranges(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many of each label would be six pictures of forty, and export refuses so few."""
+    rare = tuple(replace(sample, label=int(i < 3)) for i, sample in enumerate(dataset.samples))
+    assert _write(replace(dataset, samples=rare), tmp_path / "calibration", monkeypatch, len(rare)) == len(rare)
+    assert len(load_calibration(tmp_path / "calibration", dataset.root, SPEC).tensors) == len(rare)
+
+
 def test_a_list_without_regions_is_refused_for_a_region_model(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
