@@ -1,0 +1,82 @@
+"""Heatmaps of networks against TensorFlow's, on real pictures: the table in docs/heatmaps.md.
+
+    python -m tests.benchmarks.heatmap_parity ARTIFACT=DATA… [--format tflite] [--format onnx]
+
+For each artifact, fitted on the data set below DATA: 100 validation pictures through TensorFlow's own Grad-CAM, through
+the float32 files with the head's matrices in NumPy, and the largest difference as a share of each map's range. No int8
+file is made, so that this takes minutes where an export takes hours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from edge_runtime.manifest import Format, MapParity, Precision
+from edge_runtime.saliency import from_npz
+from edge_runtime.saliency_record import Method, Saliency
+from export import keras_model, saliency, to_onnx, to_tflite
+from export.conversion import Judged, Work
+from export.isolation import in_own_process
+from export.source import from_artifact
+from training.artifact import Artifact
+
+WRITERS = {Format.TFLITE: to_tflite.write_float32, Format.ONNX: to_onnx.write_float32}
+
+
+@click.command()
+@click.argument("pairs", nargs=-1, required=True, metavar="ARTIFACT=DATA...")
+@click.option("--format", "wanted", type=click.Choice([form.value for form in Format]), multiple=True)
+def main(pairs: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    """Print one row of Markdown for each artifact."""
+    forms = tuple(Format(name) for name in wanted) or tuple(Format)
+    worst = " | ".join(f"largest difference, {form.value}" for form in forms)
+    print(f"| network | map | cells | of layer | matrices carried | pictures | blank | {worst} |")
+    print("|" + "---|" * (7 + len(forms)))
+    for pair in tqdm(pairs, unit="network", disable=None, leave=False):
+        artifact, _, data = pair.rpartition("=")
+        print(row(Artifact(Path(artifact)), Path(data), forms), flush=True)
+
+
+def row(artifact: Artifact, data: Path, forms: tuple[Format, ...]) -> str:
+    """Convert a network to float32 and compare its maps."""
+    source = from_artifact(artifact, data)
+    if source.held_out is None:
+        raise TypeError("an artifact with data has validation pictures")
+    tensors = source.held_out().tensors[: saliency.PICTURES]
+    with tempfile.TemporaryDirectory() as hidden:
+        work = Work(Path(hidden) / "bundle", Path(hidden) / "scratch")
+        work.bundle.mkdir()
+        work.scratch.mkdir()
+        network, logits, refusal = (work.scratch / name for name in ("network.keras", "logits.npy", "refusal.txt"))
+        tensors_path = work.save("tensors", tensors)
+        in_own_process(
+            keras_model.write_network,
+            *(str(source.model_path), tensors_path, source.spec, str(network), str(logits), str(refusal)),
+        )
+        judged = Judged(tensors, np.load(logits))
+        explained = saliency.examine(network, source.spec, judged, Judged(tensors[:1], judged.logits[:1]), work)
+        for form in forms:
+            in_own_process(WRITERS[form], str(explained.network), str(work.model(form, Precision.FLOAT32)))
+        found, rows = saliency.prove(explained, source.spec, tensors, work)
+    return _text(source.spec.name, found, rows or (), explained)
+
+
+def _text(name: str, found: Saliency, rows: tuple[MapParity, ...], explained: saliency.Explained) -> str:
+    if found.method is Method.NONE and not rows:
+        return f"| `{name}` | none: {found.why} |"
+    carried = "–"
+    if explained.weights is not None:
+        carried = f"{sum(matrix.size for matrix in from_npz(explained.weights, name)):,}"
+    height, width, channels = found.grid
+    why = f" ({found.why})" if found.why else ""
+    cells = (f"{height}×{width}×{channels}", f"`{found.layer}`", carried, str(rows[0].images), str(rows[0].blank))
+    return " | ".join([f"| `{name}`", found.method.value + why, *cells, *(f"{row.worst:.1e}" for row in rows)]) + " |"
+
+
+if __name__ == "__main__":
+    main()
