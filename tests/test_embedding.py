@@ -19,6 +19,7 @@ SAYS = {
     "Frames from a camera": r"frame 2 (POSITIVE|NEGATIVE|REFER) [\d.]+ ms",
     "A folder, on all cores": r"a\.png POSITIVE\n.*b\.png failed: image_\w+\n.*c\.png POSITIVE",
     "A slide, tile by tile": r"\(10, 8\) tiles; \d+ positive; 0 left out",
+    "Why, as a heatmap": r"malignant grad-cam \(50, 50\) largest at \(\d+, \d+\)",
     "Several threads": "1 kind of answer from 8 calls",
     "A model of your own": r"not to be trusted: \[bundle_not_found\]",
     "Interpreter and threads": "litert int8",
