@@ -1,13 +1,14 @@
-"""The first half of an answer: read → (cut) → prepare, and how familiar the picture is."""
+"""The two halves of an answer: a picture becomes a question (read → cut → prepare), a verdict a prediction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
 
-from edge_runtime.engine import Plan
+from edge_runtime.engine import Engine, Plan
 from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture, Source, read
+from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.preprocessing import Prepared
 from edge_runtime.region import Region, check_asked, cut
 from edge_runtime.steps import ColourOrder
@@ -54,6 +55,34 @@ def ask(plan: Plan, image: Source, region: Region | None, order: ColourOrder, na
     known = spec.familiarity
     share = None if known is None else known.share(shown)
     return Question(picture, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
+
+
+def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Prediction:
+    """Let an engine answer a question.
+
+    Args:
+        backend: what the interpreter and what it computes with are called in the answer.
+
+    Raises:
+        BackendError: as :meth:`Engine.answer`.
+    """
+    start, spec = perf_counter(), plan.spec
+    verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
+    run_ms = since(start, perf_counter())
+    return Prediction(
+        image=question.picture.name,
+        model=spec.name,
+        version=spec.version,
+        verdict=verdict,
+        cutoff=spec.policy.cutoff,
+        confidence_floor=spec.policy.confidence_floor,
+        contract=spec.contract,
+        backend=backend,
+        precision=precision.value,
+        ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
+        region=question.region,
+        familiarity=question.share,
+    )
 
 
 def since(start: float, end: float) -> float:

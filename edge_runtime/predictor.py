@@ -11,7 +11,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from edge_runtime.asking import Question, ask, since
+from edge_runtime.asking import answer, ask, since
 from edge_runtime.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
 from edge_runtime.bundle import find_files, key_in_force
 from edge_runtime.default_model import model_in_force
@@ -21,7 +21,7 @@ from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
 from edge_runtime.model_files import ModelFiles
 from edge_runtime.opening import Files
-from edge_runtime.prediction import Failure, Prediction, Timing
+from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.preprocessing import Preparation
 from edge_runtime.region import Marked, Region, check_asked
 from edge_runtime.runnable import Precision
@@ -53,6 +53,7 @@ class Predictor:
         self._bundle = bundle
         self.spec = bundle.manifest.spec
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
+        self._ran_by = ran_by(self.runtime, provider)
         files = Files(bundle, self.runtime, provider, precision, threads)
         self.precision = files.first
         ready = Preparation(self.spec.steps), Judge(self.spec)
@@ -143,7 +144,8 @@ class Predictor:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
         wanted = None if region is None else Region.of(region)
         question = ask(self._plan, image, wanted, order, name)
-        return self._explainer.explain(question, self._answer(self._engine, question), self._engine, label)
+        said = answer(self._plan, self._engine, question, self._ran_by)
+        return self._explainer.explain(question, said, self._engine, label)
 
     def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
@@ -196,8 +198,7 @@ class Predictor:
         picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
         decode_ms = since(start, perf_counter())
         engines = self._engines(cores() if workers is None else workers)
-        backend = ran_by(self.runtime, self.provider)
-        return answer_tiles(picture, self._plan, engines, backend, stride_px=stride_px, decode_ms=decode_ms)
+        return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=decode_ms)
 
     @staticmethod
     def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
@@ -210,26 +211,7 @@ class Predictor:
     def _ask(
         self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
     ) -> Prediction:
-        return self._answer(engine, ask(self._plan, image, region, order, name))
-
-    def _answer(self, engine: Engine, question: Question) -> Prediction:
-        start = perf_counter()
-        verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
-        run_ms = since(start, perf_counter())
-        return Prediction(
-            image=question.picture.name,
-            model=self.spec.name,
-            version=self.spec.version,
-            verdict=verdict,
-            cutoff=self.spec.policy.cutoff,
-            confidence_floor=self.spec.policy.confidence_floor,
-            contract=self.spec.contract,
-            backend=ran_by(self.runtime, self.provider),
-            precision=precision.value,
-            ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
-            region=question.region,
-            familiarity=question.share,
-        )
+        return answer(self._plan, engine, ask(self._plan, image, region, order, name), self._ran_by)
 
     def _engines(self, count: int) -> list[Engine]:
         """Return ``count`` engines; those beyond the first are opened when they are first needed, and kept."""
