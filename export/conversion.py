@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edge_runtime.manifest import Attempt, Format, Precision
+from edge_runtime.bundle import describe_files
+from edge_runtime.manifest import Attempt, Format, Precision, Role
 from edge_runtime.spec import ModelSpec
 from export import equalise, ladder, parity, tflite_file, to_onnx, to_tflite
 from export.isolation import in_own_process
@@ -84,6 +85,7 @@ def convert(
             in_own_process(to_tflite.write_float16, model, str(work.model(Format.TFLITE, Precision.FLOAT16)))
         step("onnx float32")
         in_own_process(to_onnx.write_float32, str(explained), str(work.model(Format.ONNX, Precision.FLOAT32)))
+        _check_exact(work, judged, spec)
         if not network.is_dir():  # a SavedModel's layers are out of reach
             step("equalise")
             model = str(work.scratch / "equalised.keras")
@@ -96,6 +98,18 @@ def convert(
     for form, _, path in work.written():
         embed[form](path, spec)
     return attempts
+
+
+def _check_exact(work: Work, judged: Judged, spec: ModelSpec) -> None:
+    """Compare the float32 files before int8 is tried: a conversion fault there is none that int8 could mend.
+
+    Raises:
+        ParityError: as :func:`export.parity.check`.
+    """
+    for form in Format:
+        named = (NAMES[form, Precision.FLOAT32], Role.MODEL, form, Precision.FLOAT32)
+        (entry,) = describe_files(work.bundle, [named])
+        parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
 
 
 def _quantise(
