@@ -87,7 +87,7 @@ class Engine:
         Raises:
             BackendError: as :meth:`answer`.
         """
-        logits = self._first.run(prepared)
+        logits = self.logits(prepared)
         if self._plan.guard_band <= 0:
             return logits, np.zeros(len(logits), np.bool_)
         near = margins(logits, self._plan.spec) <= self._plan.guard_band
@@ -96,6 +96,18 @@ class Engine:
         if near.any():
             logits[near] = self.exact.run(prepared[near])
         return logits, near
+
+    def logits(self, prepared: Prepared, *, exact: bool = False) -> npt.NDArray[np.float32]:
+        """Return what one file alone says of N pictures, float32 N×outputs.
+
+        Args:
+            prepared: as for :meth:`answer_all`.
+            exact: ask the float32 file instead of the one that answers first.
+
+        Raises:
+            BackendError: as :meth:`answer`.
+        """
+        return (self.exact if exact else self._first).run(prepared)
 
     def explain(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], ...]:
         """Return what the float32 file hands out for one picture: see :meth:`Backend.outputs`.

@@ -180,6 +180,8 @@ class Predictor:
     ) -> SlidePrediction:
         """Answer a picture that is larger than what the model was made for, tile by tile.
 
+        Where the policy has ``neighbours`` and the tiles touch, those around a tile count in its answer.
+
         Args:
             image, order, name: as :meth:`predict`; or what :func:`edge_runtime.imaging.read` gave.
             stride_px: distance between two tiles, both ways; by default they touch.

@@ -57,12 +57,15 @@ class DecisionPolicy:
         confidence_floor: the largest score of any label (0..1) under which the answer is REFER.
         temperature: logits are divided by it before any score, so both thresholds speak of the divided ones.
         case: how a patient follows from several pictures; None where single pictures are judged.
+        neighbours: weight (over 0, at most 1) of the logits of each of the up to eight tiles that touch a tile of a
+            slide; None where every tile is judged for itself. Single pictures have no neighbours.
     """
 
     cutoff: float
     confidence_floor: float
     temperature: float = 1.0
     case: CaseRule | None = None
+    neighbours: float | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not 1e-6 <= self.temperature <= 1e6:  # so that no float32 logit overflows when divided
@@ -70,6 +73,8 @@ class DecisionPolicy:
         for name in ("cutoff", "confidence_floor"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"policy: found {name} {getattr(self, name)}, expected 0..1.")
+        if self.neighbours is not None and not 0.0 < self.neighbours <= 1.0:
+            raise ValueError(f"policy: found neighbours {self.neighbours}, expected over 0 and at most 1, or none.")
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,12 @@ def _signature(bundle: Bundle) -> str:
 
 def _lines(manifest: Manifest) -> list[str]:
     spec = manifest.spec
+    together = "" if spec.policy.neighbours is None else f", neighbours {spec.policy.neighbours:g} in slides"
     lines = [
         f"{spec.name} {spec.version}: {spec.summary}",
         f"labels       {', '.join(spec.labels)} (positive: {', '.join(spec.positive)}); {spec.head.value}",
         f"policy       cut-off {spec.policy.cutoff:g}, confidence floor {spec.policy.confidence_floor:g}, "
-        f"guard band {manifest.guard_band:.4f}",
+        f"guard band {manifest.guard_band:.4f}{together}",
         f"contract     {manifest.contract}",
         "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
         "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),

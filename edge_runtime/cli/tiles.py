@@ -64,6 +64,8 @@ def card(slide: SlidePrediction) -> str:
     if slide.unfamiliar is not None:
         counts += f" ({slide.unfamiliar} of them not like the pictures this model was made for)"
     rows = [f"          x {t.x_px:5} y {t.y_px:5}  score {t.score:.4f}" for t in slide.positive]
+    if slide.neighbours is not None:
+        counts += f"; each with its neighbours, weight {slide.neighbours:g}"
     whole = f"{case.decision.value} ({case.reason.value})" if case else "none: this model's policy has no rule for it"
     return "\n".join(
         [

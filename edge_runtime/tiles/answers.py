@@ -2,13 +2,20 @@
 
 The grid begins at the upper left corner. A place whose tile would reach over the right or the lower edge is left out
 and counted: filling it up or stretching it would show the model tissue that is not there. Every other tile is
-answered, empty glass as well. A tile's answer is the one that :meth:`Predictor.predict` gives its pixels alone.
+answered, empty glass as well.
+
+Where the policy has no ``neighbours``, a tile's answer is the one that :meth:`Predictor.predict` gives its pixels
+alone. Where it has, and the tiles touch, the answer follows from the weighted mean of the tile's logits and those of
+the tiles around it (:mod:`edge_runtime.tiles.neighbours`); tiles that failed or are unfamiliar neither give nor take
+part. Then the guard band holds for the mean: where the mean of the file that answers first comes near a threshold, the
+tile and all around it are put to the float32 file, whose mean decides. With a stride of another length than the
+tile's, every tile is answered for itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
@@ -16,17 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.batches import in_order
-from edge_runtime.decision import Decision, Reason, decide_by, decide_case, positive_scores, scores_of
+from edge_runtime.decision import Decision, Reason, decide_by, decide_case, margins, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
-from edge_runtime.errors import ImageError, ImageSizeError, UsageError
+from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.familiarity import is_familiar
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Timing
 from edge_runtime.spec import ModelSpec
-from edge_runtime.tiles.slide import Grid, SlidePrediction, Tile, TileFailure
-
-BATCH = 32
-"""Tiles that a worker takes at a time: some 19 MB for a network of 224×224×3."""
+from edge_runtime.tiles.batch import Batch, answer_batch, batches_of, exact_batch, joined
+from edge_runtime.tiles.neighbours import averaged, widened
+from edge_runtime.tiles.slide import Grid, SlidePrediction, Tile
 
 
 def grid_of(picture: Picture, spec: ModelSpec, stride_px: int | None = None) -> Grid:
@@ -67,9 +73,12 @@ def answer_tiles(
     """
     start, spec = perf_counter(), plan.spec
     grid = grid_of(picture, spec, stride_px)
-    batches = (range(i, min(i + BATCH, grid.rows * grid.columns)) for i in range(0, grid.rows * grid.columns, BATCH))
-    answers = list(in_order([partial(_answer_batch, engine, plan, picture, grid) for engine in engines], batches))
-    tiles, scores = _judge(answers, spec, grid)
+    weight = spec.policy.neighbours if grid.touching else None
+    asks = [partial(answer_batch, engine, plan, picture, grid, weight is None) for engine in engines]
+    found = joined(list(in_order(asks, batches_of(range(grid.rows * grid.columns)))))
+    if weight is not None:
+        found = _among_neighbours(found, picture, plan, engines, grid, weight)
+    tiles, scores = _judge(found, spec, grid)
     rule = spec.policy.case
     return SlidePrediction(
         image=picture.name,
@@ -82,58 +91,54 @@ def answer_tiles(
         precision=plan.first.value,
         grid=grid,
         tiles=tiles,
-        failures=tuple(failure for answer in answers for failure in answer.failures),
+        failures=found.failures,
         scores=scores,
         case=decide_case([t.decision for t in tiles], [t.confidence for t in tiles], rule) if rule else None,
         ms=Timing(decode_ms, 0.0, round((perf_counter() - start) * 1000.0, 3)),
+        neighbours=weight,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Some tiles' answers: their numbers, the logits that decide (N×outputs), and which were rerun (bool N).
-
-    ``familiarity`` holds N distances over the limit; None where the model says nothing about it.
-    """
-
-    numbers: tuple[int, ...]
-    logits: npt.NDArray[np.float32]
-    rerun: npt.NDArray[np.bool_]
-    familiarity: tuple[float | None, ...]
-    failures: tuple[TileFailure, ...]
-
-
-def _answer_batch(engine: Engine, plan: Plan, picture: Picture, grid: Grid, wanted: range) -> _Batch:
-    prepared, numbers, shares, failures = [], [], [], []
-    known = plan.spec.familiarity
-    for number in wanted:
-        try:
-            tile = grid.cut(picture, number)
-            prepared.append(plan.preparation.levels(tile))
-            shares.append(None if known is None else known.share(tile))
-            numbers.append(number)
-        except ImageError as error:
-            failures.append(TileFailure(*grid.place(number), error))
-    if not prepared:
-        return _Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
-    familiar = np.array([is_familiar(share) for share in shares])
-    logits, rerun = engine.answer_all(np.stack(prepared), familiar)
-    return _Batch(tuple(numbers), logits, rerun, tuple(shares), tuple(failures))
+def _among_neighbours(
+    found: Batch, picture: Picture, plan: Plan, engines: Sequence[Engine], grid: Grid, weight: float
+) -> Batch:
+    """Return the same tiles with the mean of their logits and their neighbours', all from one file."""
+    numbers, familiar = np.array(found.numbers, dtype=np.intp), found.familiar
+    present = _on_grid(numbers[familiar], grid)
+    cells = np.zeros((grid.rows * grid.columns, plan.spec.outputs))
+    shape = grid.rows, grid.columns, plan.spec.outputs
+    cells[numbers] = found.logits
+    logits = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers]
+    near = np.zeros(len(numbers), np.bool_)
+    if plan.guard_band > 0:
+        near = familiar & (margins(logits, plan.spec) <= plan.guard_band)
+    if near.any():
+        again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
+        asks = [partial(exact_batch, engine, plan, picture, grid) for engine in engines]
+        cells[again] = np.concatenate(list(in_order(asks, batches_of(again))))
+        # the others keep the first file's mean: one mixed of both files would be neither's answer
+        logits[near] = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers[near]]
+    return replace(found, logits=logits, rerun=near)
 
 
-def _judge(answers: Sequence[_Batch], spec: ModelSpec, grid: Grid) -> tuple[tuple[Tile, ...], npt.NDArray[np.float32]]:
+def _on_grid(numbers: npt.NDArray[np.intp], grid: Grid) -> npt.NDArray[np.bool_]:
+    """Return where tiles lie, bool rows×columns."""
+    cells = np.zeros(grid.rows * grid.columns, np.bool_)
+    cells[numbers] = True
+    return cells.reshape(grid.rows, grid.columns)
+
+
+def _judge(found: Batch, spec: ModelSpec, grid: Grid) -> tuple[tuple[Tile, ...], npt.NDArray[np.float32]]:
     """Return the tiles' answers and the map of their scores, float32 rows×columns."""
-    numbers = [number for answer in answers for number in answer.numbers]
+    numbers = list(found.numbers)
     cells = np.full(grid.rows * grid.columns, np.nan, dtype=np.float32)
     if not numbers:
         return (), cells.reshape(grid.rows, grid.columns)
-    logits = np.concatenate([answer.logits for answer in answers])
-    score, confidence = positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)
+    score, confidence = positive_scores(found.logits, spec), scores_of(found.logits, spec).max(axis=1)
     cells[numbers] = score
-    rerun = np.concatenate([answer.rerun for answer in answers]).tolist()
-    shares = [share for answer in answers for share in answer.familiarity]
+    answers = zip(numbers, score.tolist(), confidence.tolist(), found.rerun.tolist(), found.familiarity, strict=True)
     tiles = []
-    for number, s, c, again, share in zip(numbers, score.tolist(), confidence.tolist(), rerun, shares, strict=True):
+    for number, s, c, again, share in answers:
         decision, reason = decide_by(s, c, spec.policy)
         if again:
             reason = Reason.PRECISION_RERUN

@@ -66,8 +66,9 @@ def _legend(slide: SlidePrediction) -> list[str]:
     case, grid = slide.case, slide.grid
     whole = f"{case.decision.value} ({case.reason.value})" if case else "no decision: the model has no rule for it"
     counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
+    tile = "each tile" if slide.neighbours is None else f"each tile and its neighbours (weight {slide.neighbours:g})"
     return [
-        f"{slide.model} {slide.version}: positive score 0..1 of each tile; black line on the bar: cut-off",
+        f"{slide.model} {slide.version}: positive score 0..1 of {tile}; black line on the bar: cut-off",
         f"outlined: POSITIVE; crossed out: no answer ({len(slide.failures)}); left out at the edge: {grid.left_out}",
         f"{counts}; whole slide: {whole}",
         NOTICE,

@@ -35,6 +35,11 @@ class Grid:
     left_out: int
 
     @property
+    def touching(self) -> bool:
+        """Whether each tile begins where the one before it ends."""
+        return self.step_px == (self.tile_width_px, self.tile_height_px)
+
+    @property
     def step_px(self) -> tuple[int, int]:
         """Distance between tiles, across and down."""
         return self.stride_px or self.tile_width_px, self.stride_px or self.tile_height_px
@@ -54,6 +59,9 @@ class Grid:
 @dataclass(frozen=True)
 class Tile:
     """One tile's answer; x and y of its upper left pixel, score and confidence 0..1.
+
+    Where the slide's :attr:`SlidePrediction.neighbours` is set, the answer follows from the mean of the tile's logits
+    and its neighbours'.
 
     Attributes:
         familiarity: as of a :class:`edge_runtime.prediction.Prediction`.
@@ -87,6 +95,8 @@ class SlidePrediction:
         tiles: answered, row by row.
         scores: float32 rows×columns, positive scores 0..1; NaN where a tile got no answer.
         case: the decision on all tiles together; None if the model's policy has no rule for it, and none is made up.
+        neighbours: weight (over 0, at most 1) of each touching tile's logits in a tile's answer; None where every tile
+            was answered for itself.
     """
 
     image: str
@@ -103,6 +113,7 @@ class SlidePrediction:
     scores: npt.NDArray[np.float32]
     case: CaseVerdict | None
     ms: Timing
+    neighbours: float | None = None
 
     @property
     def positive(self) -> tuple[Tile, ...]:
@@ -128,6 +139,7 @@ class SlidePrediction:
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/json.md): counts, the decision on the whole, and every POSITIVE tile."""
         case = self.case
+        together = {} if self.neighbours is None else {"neighbours": self.neighbours}
         unfamiliar = {} if self.unfamiliar is None else {"unfamiliar": self.unfamiliar}
         return {
             "schema": SCHEMA,
@@ -152,6 +164,7 @@ class SlidePrediction:
             "positive": [{"x": t.x_px, "y": t.y_px, "score": t.score} for t in self.positive],
             "cutoff": self.cutoff,
             "confidence_floor": self.confidence_floor,
+            **together,
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,

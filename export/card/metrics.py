@@ -37,8 +37,18 @@ def policy(manifest: Manifest) -> str:
         f"POSITIVE from a score of {chosen.cutoff:g}; REFER when no label reaches a confidence of "
         f"{chosen.confidence_floor:g}.{divided} {band}",
         _case(chosen.case),
+        _neighbours(chosen.neighbours),
         basis,
         level=3,
+    )
+
+
+def _neighbours(weight: float | None) -> str:
+    if weight is None:
+        return ""
+    return (
+        f"In a slide, the logits of each of the eight tiles that touch a tile count with a weight of {weight:g} beside "
+        "its own; the thresholds were chosen, and all figures measured, on patches for themselves."
     )
 
 

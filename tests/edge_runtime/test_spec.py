@@ -168,6 +168,18 @@ def test_a_temperature_that_is_not_finite_and_over_0_is_refused(value: float) ->
         DecisionPolicy(0.5, 0.8, temperature=value)
 
 
+@pytest.mark.parametrize("value", [0.0, -0.5, 1.01, float("nan"), float("inf")])
+def test_a_weight_of_neighbours_that_is_not_over_0_and_up_to_1_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=r"found neighbours .* expected over 0 and at most 1, or none"):
+        DecisionPolicy(0.5, 0.8, neighbours=value)
+
+
+def test_a_policy_without_neighbours_keeps_its_text_and_one_with_them_its_contract() -> None:
+    alone, together = (spec(policy=DecisionPolicy(0.5, 0.8, neighbours=weight)) for weight in (None, 1.0))
+    assert "neighbours" not in canonical_json(alone) and together.contract == alone.contract
+    assert from_json(ModelSpec, canonical_json(together), "doc") == together != alone
+
+
 @pytest.mark.parametrize(("confidence", "count"), [(1.5, 1), (-0.1, 1), (float("nan"), 1), (0.8, 0), (0.8, -2)])
 def test_a_case_rule_that_makes_no_sense_is_refused(confidence: float, count: int) -> None:
     with pytest.raises(ValueError, match=r"confidence of 0\.\.1 and a count of 1 or more"):

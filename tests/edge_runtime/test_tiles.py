@@ -21,7 +21,8 @@ from edge_runtime.manifest import Precision
 from edge_runtime.predictor import Predictor
 from edge_runtime.spec import CaseRule
 from edge_runtime.steps import ColourOrder, MinMax, Resize
-from edge_runtime.tiles.answers import BATCH, grid_of
+from edge_runtime.tiles.answers import grid_of
+from edge_runtime.tiles.batch import BATCH
 from edge_runtime.tiles.overlay import draw, overlay_png
 from edge_runtime.tiles.slide import NO_RULE, SlidePrediction
 from tests.benchmarks.system_4 import BUNDLE

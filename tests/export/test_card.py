@@ -81,6 +81,13 @@ def test_another_value_in_the_manifest_is_another_value_in_the_card(manifest: Ma
     assert test.figure("auroc").text() not in analysed and analysed.count("0.123 [0.045, 0.678]") >= 9
 
 
+def test_the_weight_of_neighbours_is_told_where_there_is_one(manifest: Manifest) -> None:
+    together = replace(manifest.spec, policy=replace(manifest.spec.policy, neighbours=0.25))
+    said = _section(model_card(replace(manifest, spec=together)), "Decision policy")
+    assert "tiles that touch a tile count with a weight of 0.25" in said
+    assert "tiles that touch" not in model_card(manifest)
+
+
 def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
     test = next(e for e in manifest.evaluations if (e.subject, e.part) == ("keras", "test"))
     dense = Subgroup("tissue", "dense", 40, 20, 15, (Figure("auroc", 0.71, 0.6, 0.8), Figure("sensitivity", 0.5)))

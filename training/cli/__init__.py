@@ -17,6 +17,7 @@ from training.cli.fit import fit
 from training.cli.leak import leak
 from training.cli.list_recipes import list_recipes
 from training.cli.localise import localise
+from training.cli.neighbours import neighbours
 from training.cli.phantoms import phantoms
 from training.cli.preview import preview
 from training.cli.samples import samples
@@ -42,7 +43,7 @@ def main() -> None:
 
 for command in (
     *(list_recipes, preview, audit),
-    *(fit, crossvalidate, leak),
+    *(fit, crossvalidate, neighbours, leak),
     *(decide, evaluate, familiarity, localise, slide),
     *(samples, phantoms),
 ):

@@ -21,7 +21,10 @@ from training.errors import DatasetError
 FOLDER = "IDC_regular_ps50_idx5"
 LABELS = ("benign", "malignant")
 _NAME = re.compile(r"(?P<patient>\d+)_idx5_x(?P<x>\d+)_y(?P<y>\d+)_class(?P<label>[01])\.png")
-_WHOLE_PX = (50, 50)
+PATCH_PX = 50
+"""The grid on which patches were cut, both ways."""
+
+_WHOLE_PX = (PATCH_PX, PATCH_PX)
 _SHOWN = 5
 
 
@@ -52,6 +55,12 @@ def load(root: Path) -> Dataset:
     found = tuple(sorted(samples))
     notes = absent_labels(LABELS, found)
     return Dataset(folder, LABELS, found, tuple(passed_over), notes=notes, traits=_traits(found))
+
+
+def place_of(name: str) -> tuple[int, int] | None:
+    """Return x and y of a patch's upper left corner in the slide, in pixels; None if the name holds none."""
+    match = _NAME.fullmatch(name.rsplit("/", 1)[-1])
+    return None if match is None else (int(match["x"]), int(match["y"]))
 
 
 def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:

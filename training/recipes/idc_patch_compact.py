@@ -43,7 +43,7 @@ IDC_PATCH_COMPACT = Recipe(
         labels=idc.LABELS,
         positive=("malignant",),
         head=Head.SIGMOID,
-        policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
+        policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0, neighbours=0.5),
     ),
     source=SOURCE,
     network=network,

@@ -54,6 +54,12 @@ def test_the_temperature_alone_is_fitted_by_default_and_the_rest_is_kept() -> No
     assert found == replace(outcome.spec.policy, temperature=found.temperature)
 
 
+def test_the_weight_of_neighbours_is_kept_whatever_is_fitted() -> None:
+    policy = replace(BINARY.policy, neighbours=0.5)
+    found = fit_policy(_outcome(replace(BINARY, policy=policy)), Target(youden=True, max_error=0.2, case=True))
+    assert found.policy.neighbours == 0.5 and found.policy.case is not None
+
+
 def test_a_policy_fitted_twice_is_the_same_as_raw_logits_are_fitted() -> None:
     outcome = _outcome()
     target = Target(youden=True, max_error=0.2)
