@@ -22,7 +22,7 @@ from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, MODEL, zipped
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
-FILES = 7  # five models, the golden vectors and the card
+FILES = 8  # five models, the golden vectors, what heatmaps need, and the card
 
 
 def test_a_sound_bundle_verifies(phantom_bundle: Path) -> None:

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import predictor as module
-from edge_runtime.backends import Runtime, open_model
+from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.bundle import find
 from edge_runtime.decision import Decision, Reason, decide, margins
 from edge_runtime.errors import BackendError, ImageError, UsageError
@@ -48,7 +47,7 @@ def untimed(answer: Prediction | Failure, image: str = "") -> object:
 
 def test_an_answer_is_prepare_run_decide(phantom_bundle: Path, phantom_patches: list[Path], runtime: Runtime) -> None:
     bundle = find(phantom_bundle)
-    spec, form = bundle.manifest.spec, module.FORMAT[runtime]
+    spec, form = bundle.manifest.spec, FORMAT[runtime]
     files = {p: open_model(bundle.content(bundle.model(form, p)), runtime) for p in (Precision.INT8, Precision.FLOAT32)}  # type: ignore[arg-type]
     with Predictor.load(phantom_bundle, backend=runtime) as predictor:
         for path in phantom_patches[::5]:

@@ -37,7 +37,7 @@ class Session:
         self.asked.append(providers)
         self._providers = providers if self.start else [CPU]
         self._real = REAL(model, options, providers=[CPU])
-        self.run, self.get_inputs = self._real.run, self._real.get_inputs
+        self.run, self.get_inputs, self.get_outputs = self._real.run, self._real.get_inputs, self._real.get_outputs
 
     def get_providers(self) -> list[str]:
         return self._providers

@@ -70,9 +70,11 @@ def find_head(network: Any) -> KerasHead:
 
 
 def last_map(network: Any) -> Any | None:
-    """Return the last feature map of a network, whatever follows it; None if no layer gives one of 2×2 or more."""
+    """Return the last feature map before any pooling; None if no layer gives one of 2×2 or more."""
     found = None
     for operation in network.operations:
+        if type(operation).__name__ in _MAPS:
+            continue
         tensor: Any = getattr(operation, "output", None)
         if getattr(tensor, "_keras_history", None) is not None and _taken(tensor) and _is_map(tensor.shape):
             found = tensor

@@ -68,7 +68,7 @@ def test_info_as_json_is_the_manifest(edge_bundle: Any, phantom_bundle: Path) ->
 def test_verify_counts_the_files_of_a_whole_bundle(edge_bundle: Any, phantom_bundle: Path) -> None:
     result = edge_bundle("verify", phantom_bundle)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{phantom_bundle}: 7 files are the ones that bundle.json names.\n"
+    assert result.stdout == f"{phantom_bundle}: 8 files are the ones that bundle.json names.\n"
 
 
 def test_verify_names_the_file_that_was_altered(edge_bundle: Any, bundle_copy: Path) -> None:
