@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decision import Verdict
-from edge_runtime.errors import EdgeError
+from edge_runtime.drawing import png
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Prediction
 from edge_runtime.saliency_record import Method
@@ -113,10 +113,7 @@ class Explanation:
     def grey_png(self) -> bytes:
         """Return :meth:`on_picture` as a grey PNG of the picture's size: 255 is the largest value, 0 also unseen."""
         levels = np.rint(np.nan_to_num(self.on_picture()) * 255).astype(np.uint8)
-        done, data = cv2.imencode(".png", levels)
-        if not done:
-            raise EdgeError(f"{self.prediction.image}: its map of {levels.shape} could not be written as PNG.")
-        return data.tobytes()
+        return png(levels, self.prediction.image)
 
 
 def stretched(grid: Floats, width: int, height: int) -> Floats:

@@ -22,6 +22,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.asking import since
 from edge_runtime.batches import in_order
 from edge_runtime.decision import Decision, Reason, decide_by, decide_case, margins, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
@@ -94,7 +95,7 @@ def answer_tiles(
         failures=found.failures,
         scores=scores,
         case=decide_case([t.decision for t in tiles], [t.confidence for t in tiles], rule) if rule else None,
-        ms=Timing(decode_ms, 0.0, round((perf_counter() - start) * 1000.0, 3)),
+        ms=Timing(decode_ms, 0.0, since(start, perf_counter())),
         neighbours=weight,
     )
 
