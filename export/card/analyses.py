@@ -9,7 +9,7 @@ from training.evaluation.evaluation import GAIN
 
 _MAIN = (
     *("balanced accuracy", "auroc", "sensitivity", "specificity", "accuracy", "precision", "recall", "f1"),
-    *("label accuracy", "macro F1", "answered", "error among answered", GAIN),
+    *("label accuracy", "mean label recall", "macro F1", "answered", "error among answered", GAIN),
 )
 _COVERAGE = ("coverage", "accuracy", "precision", "recall")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from training.cli.options import FOLDER
-from training.cli.tables import table_of
+from training.cli.tables import figure_row, table_of
 from training.recipes import find_recipe
 
 
@@ -51,4 +51,8 @@ def crossvalidate(
     )
     for evaluation in measured.evaluations:
         click.echo(table_of(evaluation))
+    temperatures = ", ".join(f"{value:.3g}" for value in measured.tempered.temperatures)
+    click.echo(f"each fold at the temperature fitted on the others: {temperatures}")
+    click.echo(figure_row(measured.tempered.calibration.error))
+    click.echo(f"  {'by chance, were confidences right':36} {measured.tempered.by_chance:.3f}")
     click.echo(f"metrics: {out / 'metrics.json'}", err=True)

@@ -188,18 +188,23 @@ def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[
 def _labels(
     labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.intp], count: int, groups: npt.NDArray[np.str_]
 ) -> list[Figure]:
-    """Share whose label with the highest score is the true one, and the mean F1 of all labels; for three or more."""
+    """How often the label with the highest score is the true one, for three labels or more.
+
+    Of all pictures together, and label by label: mean recall and mean F1.
+    """
     if count == 2:
         return []
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         truth, answer = labels[rows], predicted[rows]
         right = np.bincount(truth[truth == answer], minlength=count)
-        either = np.bincount(truth, minlength=count) + np.bincount(answer, minlength=count)
-        seen = either > 0  # as scikit-learn does: a label neither there nor answered does not count
+        there = np.bincount(truth, minlength=count)
+        either = there + np.bincount(answer, minlength=count)
+        # As scikit-learn does: a label that is not there, or neither there nor answered, does not count.
         return {
             "label accuracy": float((truth == answer).mean()),
-            "macro F1": float((2 * right[seen] / either[seen]).mean()),
+            "mean label recall": float((right[there > 0] / there[there > 0]).mean()),
+            "macro F1": float((2 * right[either > 0] / either[either > 0]).mean()),
         }
 
     return bootstrap(measure, groups)

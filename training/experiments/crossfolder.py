@@ -18,6 +18,7 @@ from edge_runtime.spec import ModelSpec
 from training.artifact import create
 from training.datasets import Dataset
 from training.errors import ArtifactError
+from training.experiments.crossfitted import CrossFitted
 from training.whole_file import write_json
 
 
@@ -50,6 +51,7 @@ class CrossMeasured:
         refused: pictures that the runtime refuses; nobody was asked about them.
         epochs: that were fitted, a fold.
         evaluations: of the network, with the paired gain over the baseline; of the baseline.
+        tempered: the network's confidences at temperatures from other folds.
     """
 
     plan: CrossPlan
@@ -59,6 +61,7 @@ class CrossMeasured:
     refused: int
     epochs: tuple[int, ...]
     evaluations: tuple[Evaluation, ...]
+    tempered: CrossFitted
 
 
 def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | None:

@@ -19,11 +19,10 @@ from edge_runtime.manifest import Evaluation
 from edge_runtime.spec import ModelSpec
 from training.datasets import Dataset
 from training.errors import ArtifactError, DatasetError
-from training.evaluation.evaluation import (
-    baseline_scores,
-)
+from training.evaluation.evaluation import baseline_scores
 from training.evaluation.measure import beside
 from training.evaluation.rates import positive_truth
+from training.experiments.crossfitted import cross_fit
 from training.experiments.crossfolder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
 from training.experiments.predictions import Prediction, read_predictions, write_predictions
 from training.fitting.fit import train_network
@@ -106,6 +105,7 @@ def _run(
         len(tensors.refused),
         tuple(epochs),
         pooled(predictions, tensors, recipe.spec, f"{plan.folds} folds"),
+        cross_fit(predictions, recipe.spec),
     )
     write_measured(out, measured)
     return measured

@@ -192,13 +192,14 @@ def test_the_baseline_finds_what_colour_alone_tells_and_nothing_where_it_tells_n
         assert low <= found <= high, found
 
 
-def test_label_accuracy_and_macro_f1_are_scikit_learn_s() -> None:
-    from sklearn.metrics import accuracy_score, f1_score
+def test_label_accuracy_mean_recall_and_macro_f1_are_scikit_learn_s() -> None:
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
     rng = np.random.default_rng(4)
     labels, predicted = rng.integers(0, 4, 60), rng.integers(0, 3, 60)
     groups = np.array([f"{i // 3:02}" for i in range(60)])
     found = {figure.name: figure for figure in evaluation._labels(labels, predicted, 5, groups)}
     assert found["label accuracy"].value == pytest.approx(accuracy_score(labels, predicted), abs=1e-4)
+    assert found["mean label recall"].value == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-4)
     assert found["macro F1"].value == pytest.approx(f1_score(labels, predicted, average="macro"), abs=1e-4)
     assert evaluation._labels(labels % 2, predicted % 2, 2, groups) == []
