@@ -25,9 +25,7 @@ from export.conversion import Judged, Work
 from export.isolation import in_own_process
 from export.keras_model import load_to_logits
 from export.parity import RUNTIMES
-from training.saliency.head import HeadError, find_head, last_map
-from training.saliency.oracle import eigen_cam as keras_eigen_cam
-from training.saliency.oracle import grad_cam as keras_grad_cam
+from training.saliency.method import choose, draw
 
 Floats = npt.NDArray[np.float32]
 
@@ -96,35 +94,15 @@ def write_explained(
 ) -> None:
     """Write what :class:`Explained` holds, each to its file."""
     model, pictures = load_to_logits(network), np.load(tensors)
-    saliency, features, hidden, matrices = _chosen(model)
+    found = choose(model)
     drawn = np.zeros((len(pictures), 0, 0), np.float32)
-    if saliency.method is Method.GRAD_CAM:
-        drawn = keras_grad_cam(model, features, pictures, np.load(labels), spec.head)
-        Path(weights).write_bytes(to_npz(matrices))
-    elif saliency.method is Method.EIGEN_CAM:
-        drawn = keras_eigen_cam(model, features, pictures)
-    if saliency.method is not Method.NONE:
-        _with_outputs(model, (features, *hidden)).save(out)
+    if found.saliency.method is not Method.NONE:
+        drawn = draw(found, model, pictures, np.load(labels), spec.head)
+        _with_outputs(model, (found.features, *found.hidden)).save(out)
+    if found.weights:
+        Path(weights).write_bytes(to_npz(found.weights))
     np.save(maps, drawn)
-    Path(record).write_text(json.dumps(to_dict(saliency)), encoding="utf-8")
-
-
-def _chosen(model: Any) -> tuple[Saliency, Any, tuple[Any, ...], tuple[Floats, ...]]:
-    """Return Grad-CAM's parts; or Eigen-CAM's and why; or neither."""
-    try:
-        head = find_head(model)
-    except HeadError as error:
-        features = last_map(model)
-        if features is None:
-            return Saliency(Method.NONE, f"{error}, and no layer gives a feature map"), None, (), ()
-        return _described(Method.EIGEN_CAM, str(error), features), features, (), ()
-    matrices = tuple(matrix.astype(np.float32) for matrix in head.weights)
-    return _described(Method.GRAD_CAM, "", head.features), head.features, head.hidden, matrices
-
-
-def _described(method: Method, why: str, features: Any) -> Saliency:
-    grid = tuple(int(side) for side in features.shape[1:])
-    return Saliency(method, why, features._keras_history.operation.name, grid)
+    Path(record).write_text(json.dumps(to_dict(found.saliency)), encoding="utf-8")
 
 
 def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edge_runtime.imaging import Picture
 from edge_runtime.measured import Localisation
 from edge_runtime.preprocessing import prepare
 from edge_runtime.region import cut
+from edge_runtime.saliency_record import Method
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 from training.artifact import Artifact
@@ -32,8 +34,7 @@ from training.evaluation.evaluation import bootstrap
 from training.keras_model import load_model, logits_model
 from training.pictures import Pictures
 from training.recipes import find_recipe
-from training.saliency.head import HeadError, find_head, last_map
-from training.saliency.oracle import eigen_cam, grad_cam
+from training.saliency.method import choose, draw, moved
 from training.saliency.pointing import brightest, centre, darkest, energy, hit, likeness
 from training.splits import Part, select
 
@@ -70,12 +71,15 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
         raise DatasetError(f"{data}: found no {part.value} picture with a marked lesion. Choose another --part.")
     tensors = np.stack([prepare(each.picture, spec.steps) for each in marked])
     network = logits_model(load_model(artifact.model_path))
-    maps = _Maps(network, spec)
+    chosen = choose(network)
+    if chosen.saliency.method is Method.NONE:
+        raise ArtifactError(f"{spec.name}: no heatmap can be made: {chosen.saliency.why}.")
+    maps = partial(draw, tensors=tensors, head=spec.head)
     answered = scores_of(network.predict(tensors, verbose=0), spec).argmax(axis=1)
     truth = np.array([each.label for each in marked], dtype=np.int64)
-    shown, of_truth = maps.of(network, tensors, answered), maps.of(network, tensors, truth)
+    shown, of_truth = maps(chosen, network, labels=answered), maps(chosen, network, labels=truth)
     columns = _columns(marked, shown, of_truth) | {
-        f"likeness to the map of {name}": _likenesses(shown, maps.of(other, tensors, answered))
+        f"likeness to the map of {name}": _likenesses(shown, maps(moved(chosen, other), other, labels=answered))
         for name, other in (
             ("a random head", _randomised(network, head=True)),
             ("random weights", _randomised(network)),
@@ -83,34 +87,7 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
     }
     groups = np.array([each.group for each in marked])
     figures = bootstrap(lambda rows: _means(columns, rows), groups)
-    return Localisation(part.value, maps.method, len(marked), len(set(groups)), tuple(figures))
-
-
-class _Maps:
-    """How heatmaps of one network are made; what was chosen for it holds for its randomised copies too."""
-
-    def __init__(self, network: Any, spec: ModelSpec) -> None:
-        self._spec, self.method = spec, "grad-cam"
-        try:
-            self._layer = _name(find_head(network).features)
-        except HeadError as error:
-            features = last_map(network)
-            if features is None:
-                raise ArtifactError(
-                    f"{spec.name}: no heatmap can be made: {error}, and there is no feature map."
-                ) from None
-            self._layer, self.method = _name(features), "eigen-cam"
-
-    def of(self, network: Any, tensors: Floats, labels: npt.NDArray[np.int64]) -> Floats:
-        """Return float32 N×h×w."""
-        features = network.get_layer(self._layer).output
-        if self.method == "eigen-cam":
-            return eigen_cam(network, features, tensors)
-        return grad_cam(network, features, tensors, labels, self._spec.head)
-
-
-def _name(tensor: Any) -> str:
-    return str(tensor._keras_history.operation.name)
+    return Localisation(part.value, chosen.saliency.method.value, len(marked), len(set(groups)), tuple(figures))
 
 
 def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Iterator[Marked]:
