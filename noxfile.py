@@ -42,8 +42,8 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """All tests; those that need the published images skip with a reason where these are absent."""
-    session.run(sys.executable, "-m", "pytest", *session.posargs)
+    """All tests, two files at a time; those that need the published images skip where these are absent."""
+    session.run(sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(venv_backend="none")

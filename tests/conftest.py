@@ -1,12 +1,18 @@
-"""What many tests share: phantoms, a network fitted on them, its bundle, and the published images."""
+"""What many tests share: phantoms, a network fitted on them, its bundle, and the published images.
+
+Each is made once, by the worker that needs it first; the others wait for it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,33 @@ PUBLISHED = ROOT.parent / "shared"
 CALIBRATION_PICTURES = 96
 
 Change = Callable[[dict[str, Any]], object]
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one process in at a time."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return a function that has a folder filled, once for all workers of this run, and gives its path."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own  # each worker has a folder of its own below
+
+    def filled(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = root / name
+        with _alone(root / f"{name}.lock"):
+            if not folder.exists():
+                unfinished = tmp_path_factory.mktemp(name)
+                fill(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return filled
 
 
 @pytest.fixture(autouse=True)
@@ -28,36 +61,38 @@ def _no_store_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypa
 
 
 @pytest.fixture(scope="session")
-def phantom_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_data(once: Once) -> Path:
     """A folder with 20 made-up patients of 16 patches each, in the published IDC layout."""
     from training.datasets.phantoms import PhantomSet, write
 
-    root = tmp_path_factory.mktemp("phantoms")
-    write(PhantomSet(patients=20, patches_per_patient=16, seed=0), root)
-    return root
+    return once("phantoms", lambda folder: write(PhantomSet(patients=20, patches_per_patient=16, seed=0), folder))
 
 
 @pytest.fixture(scope="session")
-def phantom_artifact(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_artifact(phantom_data: Path, once: Once) -> Path:
     """The training artifact of recipe phantom-patch after a dozen epochs."""
     from training.fitting.fit import fit
     from training.recipes import find_recipe
 
-    out = tmp_path_factory.mktemp("artifact") / "phantom-patch"
-    return fit(find_recipe("phantom-patch"), phantom_data, out, epochs=12).folder
+    recipe = find_recipe("phantom-patch")
+    return (
+        once("artifact", lambda folder: fit(recipe, phantom_data, folder / recipe.spec.name, epochs=12))
+        / recipe.spec.name
+    )
 
 
 @pytest.fixture(scope="session")
-def phantom_bundle(phantom_data: Path, phantom_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_bundle(phantom_data: Path, phantom_artifact: Path, once: Once) -> Path:
     """The exported bundle; read only. Tests that alter one take ``bundle_copy``."""
     from export.pipeline import export
     from training.artifact import Artifact
     from training.calibration import write_samples
 
-    folder = tmp_path_factory.mktemp("bundle")
-    write_samples(phantom_artifact, phantom_data, folder / "samples" / "samples.csv", CALIBRATION_PICTURES)
-    export(Artifact(phantom_artifact), folder / "samples", phantom_data, folder / "phantom-patch", float16=True)
-    return folder / "phantom-patch"
+    def fill(folder: Path) -> None:
+        write_samples(phantom_artifact, phantom_data, folder / "samples" / "samples.csv", CALIBRATION_PICTURES)
+        export(Artifact(phantom_artifact), folder / "samples", phantom_data, folder / "phantom-patch", float16=True)
+
+    return once("bundle", fill) / "phantom-patch"
 
 
 @pytest.fixture
@@ -95,7 +130,8 @@ def published(request: pytest.FixtureRequest) -> Callable[[str], Path]:
     root = request.config.cache.mkdir("published")
 
     def folder(name: str) -> Path:
-        subprocess.run([sys.executable, str(unpack), str(root), name], check=True, capture_output=True, timeout=600)
+        with _alone(root / f"{name}.lock"):
+            subprocess.run([sys.executable, str(unpack), str(root), name], check=True, capture_output=True, timeout=600)
         return root / name
 
     return folder

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edge_runtime.backends import Provider
 from edge_runtime.bundle import find, key_in_force
 from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
@@ -36,15 +37,22 @@ _PACKAGES = {  # with which the exporting machine ran the same file
 
 @click.command("selftest", epilog=_EXIT_CODES)
 @click.argument("bundle", metavar="[NAME|FOLDER|ZIP]", default=DEFAULT_MODEL, envvar=MODEL_VARIABLE)
+@click.option(
+    "--provider",
+    type=click.Choice([provider.value for provider in Provider]),
+    default=Provider.CPU.value,
+    show_default=True,
+    help="What onnxruntime computes with; another than cpu tests onnxruntime alone.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the certificate.")
-def command(bundle: str, json_file: str | None) -> None:
+def command(bundle: str, provider: str, json_file: str | None) -> None:
     """Replay a bundle's golden pictures here: bytes, tensor, logits, decision.
 
     Nothing leaves this machine; without --json nothing is written.
     """
     with stops_command():
         found = find(bundle, trusted_key=key_in_force())
-        certificate = selftest(found)
+        certificate = selftest(found, Provider(provider))
         if json_file is not None:
             _save(certificate, Path(json_file))
         say(describe(certificate))
@@ -79,10 +87,10 @@ def remedy(check: Check, manifest: Manifest) -> str:
             f"Do not use the answers: the model sees other pixels here. The bundle was made with numpy {numpy} and "
             f"opencv-python-headless {opencv}; install those, then test again."
         )
-    package = _PACKAGES[check.runtime or "litert"]
+    package = _PACKAGES[(check.runtime or "litert").partition("+")[0]]
     return (
         f"Do not use the answers of this interpreter here. The bundle was made with {package} "
-        f"{made_with.get(package, '?')}; install that, or take another --backend, then test again."
+        f"{made_with.get(package, '?')}; install that, or take another --backend or --provider, then test again."
     )
 
 

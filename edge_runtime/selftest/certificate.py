@@ -26,7 +26,7 @@ class Check:
 
     Attributes:
         subject: the file, or ``pictures`` where no file is concerned.
-        runtime: the interpreter; None for tensors, which need none.
+        runtime: the interpreter, as answers name it (``onnxruntime+cuda`` on a GPU); None for tensors, which need none.
         values: how many were compared: pictures, logits or decisions.
         differing: how many of them are not the same, bit for bit.
         difference: what is judged. Tensors and float32 logits: largest |Δ| / max(1, |value there|); int8 logits:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import Runtime
 from edge_runtime.decision import Decision
 from edge_runtime.explanation import spread_share
 from edge_runtime.manifest import FileEntry, Format, Manifest, Precision
@@ -49,7 +48,7 @@ def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: Mode
     )
 
 
-def compare_logits(golden: Golden, entry: FileEntry, runtime: Runtime, found: Logits, tolerance: float) -> Check:
+def compare_logits(golden: Golden, entry: FileEntry, runtime: str, found: Logits, tolerance: float) -> Check:
     """Hold one file's logits, float32 N×outputs, against those that it gave on the exporting machine."""
     stored = golden.logits[entry.name]
     apart = _absolute(found, stored)
@@ -58,7 +57,7 @@ def compare_logits(golden: Golden, entry: FileEntry, runtime: Runtime, found: Lo
     return Check(
         step=Step.LOGITS,
         subject=entry.name,
-        runtime=runtime.value,
+        runtime=runtime,
         values=stored.size,
         differing=differing,
         difference=_number(judged),
@@ -71,14 +70,14 @@ def compare_logits(golden: Golden, entry: FileEntry, runtime: Runtime, found: Lo
     )
 
 
-def compare_decisions(golden: Golden, form: Format, runtime: Runtime, found: Sequence[Decision]) -> Check:
+def compare_decisions(golden: Golden, form: Format, runtime: str, found: Sequence[Decision]) -> Check:
     """Hold the predictor's decisions against those that the same format gave on the exporting machine."""
     stored = golden.decisions[form]
     differ = [name for name, a, b in zip(golden.names, found, stored, strict=True) if a is not b]
     return Check(
         step=Step.DECISION,
         subject="pictures",
-        runtime=runtime.value,
+        runtime=runtime,
         values=len(stored),
         differing=len(differ),
         difference=float(len(differ)),
@@ -91,14 +90,14 @@ def compare_decisions(golden: Golden, form: Format, runtime: Runtime, found: Seq
     )
 
 
-def compare_maps(golden: Golden, maps: Sequence[Logits], runtime: Runtime) -> Check:
+def compare_maps(golden: Golden, maps: Sequence[Logits], runtime: str) -> Check:
     """Hold heatmaps, each float32 h×w, against TensorFlow's; a map that is 0 everywhere must be so there too."""
     stored = [] if golden.maps is None else list(golden.maps)
     worst = np.array([spread_share(found, there) for found, there in zip(maps, stored, strict=True)])
     return Check(
         step=Step.MAP,
         subject="pictures",
-        runtime=runtime.value,
+        runtime=runtime,
         values=len(stored),
         differing=sum(not np.array_equal(found, there) for found, there in zip(maps, stored, strict=True)),
         difference=_number(worst.max()),

@@ -7,12 +7,23 @@ answers pictures, on every interpreter that is installed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import FORMAT, REMEDY, Runtime, choose, installed, open_model
+from edge_runtime.backends import (
+    FORMAT,
+    REMEDY,
+    Provider,
+    Runtime,
+    choose,
+    for_provider,
+    installed,
+    open_model,
+    ran_by,
+)
 from edge_runtime.bundle import MANIFEST, Bundle
 from edge_runtime.decision import Decision, scores_of
 from edge_runtime.errors import BackendError, BundleError
@@ -34,8 +45,23 @@ from edge_runtime.selftest.machine import this_machine
 from edge_runtime.spec import ModelSpec
 
 
-def selftest(bundle: Bundle) -> Certificate:
-    """Replay the golden vectors of ``bundle``.
+@dataclass(frozen=True)
+class _Place:
+    """An interpreter, and what it computes with."""
+
+    runtime: Runtime
+    provider: Provider
+
+    @property
+    def name(self) -> str:
+        return ran_by(self.runtime, self.provider)
+
+
+def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
+    """Replay the golden vectors of ``bundle`` on every interpreter that is installed.
+
+    Args:
+        provider: what onnxruntime computes with; with another than the processor it alone is tested.
 
     Raises:
         BundleError: a file is altered, or there are no golden vectors (``golden_missing``,
@@ -46,9 +72,10 @@ def selftest(bundle: Bundle) -> Certificate:
     manifest = bundle.manifest
     golden = load_golden(bundle)
     bundle.verify()
-    choose(Runtime.AUTO, bundle.formats())
+    choose(for_provider(Runtime.AUTO, provider), bundle.formats())
     tensors = tensors_of(golden, manifest.spec)
-    checks = (compare_tensors(golden, tensors, manifest.spec), *_on_every_runtime(bundle, golden, tensors))
+    replayed = [check for place in _places(bundle, provider) for check in _on(place, bundle, golden, tensors)]
+    checks = (compare_tensors(golden, tensors, manifest.spec), *replayed)
     return Certificate(
         schema=SCHEMA,
         passed=all(check.passed for check in checks),
@@ -94,53 +121,59 @@ def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
     return np.stack([prepare(golden_picture(data, name, spec), spec.steps) for name, data in pairs])
 
 
-def _on_every_runtime(bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.float32]) -> Iterator[Check]:
-    """Yield the checks of each interpreter that is installed and reads a file of the bundle."""
-    for runtime, form in FORMAT.items():
-        if form not in bundle.formats() or not installed(runtime):
-            continue
-        try:
-            for entry in _models(bundle.manifest):
-                if entry.format is form:
-                    found = _logits(bundle, entry, runtime, tensors)
-                    tolerance = logit_tolerance(entry, bundle.manifest)
-                    yield compare_logits(golden, entry, runtime, found, tolerance)
-            yield compare_decisions(golden, form, runtime, _decisions(bundle, golden, runtime))
-            if golden.maps is not None:
-                yield compare_maps(golden, _maps(bundle, golden, runtime), runtime)
-        except BackendError as error:
-            yield _broken(runtime, error)
+def _places(bundle: Bundle, provider: Provider) -> list[_Place]:
+    """Return each interpreter that is installed, reads a file of the bundle, and has the provider."""
+    able = [runtime for runtime, form in FORMAT.items() if form in bundle.formats() and installed(runtime)]
+    if provider is not Provider.CPU:
+        able = [Runtime.ONNXRUNTIME]
+    return [_Place(runtime, provider) for runtime in able]
 
 
-def _logits(bundle: Bundle, entry: FileEntry, runtime: Runtime, tensors: npt.NDArray[np.float32]) -> Logits:
-    backend = open_model(bundle.content(entry), runtime)
+def _on(place: _Place, bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.float32]) -> Iterator[Check]:
+    """Yield the checks of one interpreter; where it does not run the model, one that failed ends them."""
+    form = FORMAT[place.runtime]
+    try:
+        for entry in _models(bundle.manifest):
+            if entry.format is form:
+                found = _logits(bundle, entry, place, tensors)
+                tolerance = logit_tolerance(entry, bundle.manifest)
+                yield compare_logits(golden, entry, place.name, found, tolerance)
+        yield compare_decisions(golden, form, place.name, _decisions(bundle, golden, place))
+        if golden.maps is not None:
+            yield compare_maps(golden, _maps(bundle, golden, place), place.name)
+    except BackendError as error:
+        yield _broken(place, error)
+
+
+def _logits(bundle: Bundle, entry: FileEntry, place: _Place, tensors: npt.NDArray[np.float32]) -> Logits:
+    backend = open_model(bundle.content(entry), place.runtime, provider=place.provider)
     try:
         return backend.run(tensors)
     finally:
         backend.close()
 
 
-def _decisions(bundle: Bundle, golden: Golden, runtime: Runtime) -> list[Decision]:
+def _decisions(bundle: Bundle, golden: Golden, place: _Place) -> list[Decision]:
     """Let the predictor answer every golden picture from its bytes, as edge-predict would."""
-    with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
+    with Predictor(bundle, place.runtime, Precision.INT8, threads=1, provider=place.provider) as predictor:
         pairs = zip(golden.names, golden.pictures, strict=True)
         return [golden_decision(predictor, data, name) for name, data in pairs]
 
 
-def _maps(bundle: Bundle, golden: Golden, runtime: Runtime) -> list[Logits]:
+def _maps(bundle: Bundle, golden: Golden, place: _Place) -> list[Logits]:
     """Let the predictor explain every golden picture: the label with the Keras model's highest score."""
     spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
     classless = saliency is not None and saliency.method is Method.EIGEN_CAM
     best = scores_of(golden.keras, spec).argmax(axis=1)
     labels = [None if classless else spec.labels[i] for i in best]
-    with Predictor(bundle, runtime, Precision.FLOAT32, threads=1) as predictor:
+    with Predictor(bundle, place.runtime, Precision.FLOAT32, threads=1, provider=place.provider) as predictor:
         rows = zip(golden.names, golden.pictures, labels, strict=True)
         return [golden_map(predictor, data, name, label) for name, data, label in rows]
 
 
-def _broken(runtime: Runtime, error: BackendError) -> Check:
+def _broken(place: _Place, error: BackendError) -> Check:
     """Return the failed check of an interpreter that is installed but does not run the model."""
-    return Check(Step.LOGITS, "model files", runtime.value, 0, 0, None, 0.0, None, None, None, error.message, False)
+    return Check(Step.LOGITS, "model files", place.name, 0, 0, None, 0.0, None, None, None, error.message, False)
 
 
 def _not_run(manifest: Manifest) -> tuple[NotRun, ...]:

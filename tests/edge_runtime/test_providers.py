@@ -17,12 +17,18 @@ from click.testing import CliRunner
 
 from edge_runtime import Precision, Predictor, Provider, Runtime, UsageError
 from edge_runtime.backends import for_provider, ran_by
+from edge_runtime.bundle import find
+from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.records import to_dict
+from edge_runtime.selftest.replay import selftest
 from tests.benchmarks.system_4 import BUNDLE
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA = json.loads((DOCS / "prediction.schema.json").read_text(encoding="utf-8"))
+CERTIFICATE = json.loads((DOCS / "certificate.schema.json").read_text(encoding="utf-8"))
 PINK = np.random.default_rng(1).normal([190, 120, 210], 9, (50, 50, 3)).clip(0, 255).astype(np.uint8)
 REAL = onnxruntime.InferenceSession
 
@@ -108,3 +114,22 @@ def test_the_command_line_refuses_what_this_onnxruntime_lacks(phantom_patches: l
         pytest.skip("this onnxruntime has CUDA")
     done = CliRunner().invoke(main, ["--model", str(BUNDLE), "--provider", "cuda", str(phantom_patches[0])])
     assert done.exit_code == InterpreterMissingError.exit_code and CPU in done.stderr
+
+
+def test_a_self_test_on_a_provider_is_of_onnxruntime_alone_and_names_it(gpu: type[Session]) -> None:
+    certificate = selftest(find(BUNDLE), Provider.CUDA)
+    assert certificate.passed
+    assert {check.runtime for check in certificate.checks} == {None, "onnxruntime+cuda"}
+    assert {check.step.value for check in certificate.checks} >= {"tensor", "logits", "decision"}
+    assert gpu.asked and all(asked == [CUDA, CPU] for asked in gpu.asked)
+    jsonschema.Draft202012Validator(CERTIFICATE).validate(json.loads(json.dumps(to_dict(certificate))))
+
+
+def test_a_self_test_on_a_provider_that_is_not_there_fails_and_says_which_are(tmp_path: Path) -> None:
+    if CUDA in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    written = tmp_path / "certificate.json"
+    done = CliRunner().invoke(edge_bundle, ["selftest", str(BUNDLE), "--provider", "cuda", "--json", str(written)])
+    assert done.exit_code == 1
+    assert f"expected {CUDA}" in done.stderr and CPU in done.stderr
+    assert json.loads(written.read_text(encoding="utf-8"))["passed"] is False

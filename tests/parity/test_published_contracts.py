@@ -7,6 +7,7 @@ for LINEAR): not at all on the published sizes, and by one level at most on othe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,14 +167,18 @@ def _real(name: str, published: Callable[[str], Path]) -> list[Path]:
     sets = CASES[name].sets
     found: list[Path] = []
     for i, dataset in enumerate(sets):
-        recipe = next(
-            recipe for other, recipe in RECIPES.items() if CASES.get(other) and CASES[other].sets[0] == dataset
-        )
-        samples = recipe.source.load(published(dataset)).samples
+        paths = _pictures(dataset, published(dataset))
         wanted = -(-(REAL - len(found)) // (len(sets) - i))
-        found += [samples[row].path for row in np.linspace(0, len(samples) - 1, min(wanted, len(samples))).astype(int)]
+        found += [paths[row] for row in np.linspace(0, len(paths) - 1, min(wanted, len(paths))).astype(int)]
     assert len(found) == REAL
     return found
+
+
+@functools.cache
+def _pictures(dataset: str, root: Path) -> tuple[Path, ...]:
+    """Return a set's pictures; its source looks for near-same ones among them, which takes long."""
+    recipe = next(recipe for name, recipe in RECIPES.items() if CASES.get(name) and CASES[name].sets[0] == dataset)
+    return tuple(sample.path for sample in recipe.source.load(root).samples)
 
 
 def _drawn(name: str, drawn: dict[bool, list[Path]]) -> list[Path]:

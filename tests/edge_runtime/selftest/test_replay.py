@@ -19,7 +19,7 @@ import pytest
 from onnx import numpy_helper
 
 from edge_runtime import backends
-from edge_runtime.backends import Runtime, open_model
+from edge_runtime.backends import Provider, Runtime, open_model
 from edge_runtime.bundle import find
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
@@ -188,7 +188,7 @@ def test_int8_logits_are_judged_by_their_mean_difference(golden_source: Path, sh
     tolerance = logit_tolerance(entry, bundle.manifest)
     found = golden.logits[entry.name].copy()
     found[4, 0] += np.float32(share * tolerance * found.size)
-    check = compare_logits(golden, entry, Runtime.LITERT, found, tolerance)
+    check = compare_logits(golden, entry, Runtime.LITERT.value, found, tolerance)
     assert (check.passed, check.differing, check.picture) == (passes, 1, golden.names[4])
     assert check.difference == pytest.approx(share * tolerance, rel=1e-2)
     assert check.largest == pytest.approx(share * tolerance * found.size, rel=1e-2)
@@ -268,10 +268,10 @@ def test_without_any_interpreter_nothing_is_certified(golden_source: Path, monke
 def test_an_interpreter_that_does_not_start_fails_and_the_others_are_tested(
     golden_source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(model: bytes, runtime: Runtime) -> backends.Backend:
+    def refuse(model: bytes, runtime: Runtime, *, provider: Provider) -> backends.Backend:
         if runtime is Runtime.ONNXRUNTIME:
             raise InterpreterBrokenError("onnxruntime refuses this model: made up.")
-        return open_model(model, runtime)
+        return open_model(model, runtime, provider=provider)
 
     monkeypatch.setattr(replay, "open_model", refuse)
     source = find(golden_source)
