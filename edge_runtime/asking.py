@@ -53,7 +53,7 @@ def ask(plan: Plan, image: Source, region: Region | None, order: ColourOrder, na
     shown = cut(picture, region, spec.region)
     prepared = plan.preparation.levels(shown)
     known = spec.familiarity
-    share = None if known is None else known.share(shown)
+    share = None if known is None else known.share(known.judged(picture, shown))
     return Question(picture, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
 
 

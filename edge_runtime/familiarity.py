@@ -9,9 +9,11 @@ as read, which cost a fraction of a millisecond and need no access inside the ne
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from edge_runtime.records import ABSENT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +33,29 @@ NAMES = (
 
 
 @dataclass(frozen=True)
+class WholePicture:
+    """That a model of regions is for regions *of such pictures*: the picture is judged as read, before the cut.
+
+    A square inside a mammogram has no border and may hold every brightness; the mammogram has a black surround.
+
+    Attributes:
+        least_side_px: a picture with a shorter side is unfamiliar too. A region is counted in pixels, and in a picture
+            of a coarser scale they hold less than the model's own.
+    """
+
+    least_side_px: int
+
+    def __post_init__(self) -> None:
+        if self.least_side_px < 1:
+            raise ValueError(f"familiarity: found least_side_px {self.least_side_px}, expected 1 or more.")
+
+    def shortfall(self, picture: Picture) -> float:
+        """Return how many times too short the shorter side is, above 1; 0 where it is long enough."""
+        side = min(picture.pixels.shape[:2])
+        return self.least_side_px / side if side < self.least_side_px else 0.0
+
+
+@dataclass(frozen=True)
 class Familiarity:
     """Where a model's own pictures lie, and how far from them a picture may be.
 
@@ -39,12 +64,15 @@ class Familiarity:
         mean: of the model's own pictures, one for each statistic.
         whitening: lower triangle, row by row, of W; the distance of statistics x is ‖W (x − mean)‖.
         limit: distance beyond which a picture is unfamiliar.
+        whole: what is asked of the whole picture, which is judged then; None where what the model is shown is judged:
+            the picture, or the square that is cut around a region.
     """
 
     statistics: str
     mean: tuple[float, ...]
     whitening: tuple[float, ...]
     limit: float
+    whole: WholePicture | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if self.statistics != STATISTICS:
@@ -61,19 +89,29 @@ class Familiarity:
         if not (self.limit > 0 and math.isfinite(self.limit)):
             raise ValueError(f"familiarity: found limit {self.limit}, expected a finite number above 0.")
 
+    def judged(self, whole: Picture, shown: Picture) -> Picture:
+        """Return which of the two is judged: the picture as read, or what the model is shown of it."""
+        return shown if self.whole is None else whole
+
     def distance(self, picture: Picture) -> float:
         """Return a picture's Mahalanobis distance from the model's own, 0 or more.
 
         Args:
-            picture: as :func:`edge_runtime.imaging.read` gives it, before any step of the spec.
+            picture: what is :meth:`judged`, before any step of the spec.
         """
         from edge_runtime.image_statistics import statistics  # here: models without familiarity start without it
 
         return float(self.distances(statistics(picture)))
 
     def share(self, picture: Picture) -> float:
-        """Return the distance over the limit, 0 or more; above 1 the picture is unfamiliar."""
-        return self.distance(picture) / self.limit
+        """Return the distance over the limit, 0 or more; above 1 the picture is unfamiliar.
+
+        For a whole picture with too short a side it is how many times too short, where that is more.
+        """
+        share = self.distance(picture) / self.limit
+        if self.whole is None:
+            return share
+        return max(share, self.whole.shortfall(picture))
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the distance of each row of statistics, float64 …×K to float64 …."""

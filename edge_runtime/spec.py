@@ -136,6 +136,11 @@ class ModelSpec:
             raise ValueError(
                 f"head probabilities: found temperature {self.policy.temperature}, expected 1; it is for logits."
             )
+        if self.familiarity is not None and self.familiarity.whole is not None and self.region is None:
+            raise ValueError(
+                "familiarity: found whole, expected none in a spec without region: such a model is shown the whole "
+                "picture, and that is judged. Leave it out."
+            )
         check_order(self.steps)
 
     @property

@@ -37,7 +37,7 @@ class Pictures:
         """
         tight = TIGHT if sample.region else None
         try:
-            return cut(self._whole(sample), sample.region, self._spec.region if self._spec else tight)
+            return cut(self.whole(sample), sample.region, self._spec.region if self._spec else tight)
         except RegionError as error:
             found = "a region" if sample.region else "a whole picture"
             raise DatasetError(
@@ -45,8 +45,12 @@ class Pictures:
                 "Correct the recipe: its spec's region, or its data set."
             ) from None
 
-    def _whole(self, sample: Sample) -> Picture:
-        """Return the file's picture; one that is asked about as a whole is not kept, since nobody asks again."""
+    def whole(self, sample: Sample) -> Picture:
+        """Return the file's picture; one that is asked about as a whole is not kept, since nobody asks again.
+
+        Raises:
+            ImageError: the runtime refuses the file.
+        """
         if self._last is not None and self._last[0] == sample.path:
             return self._last[1]
         picture = read(sample.path, min_side_px=self._spec.min_side_px if self._spec else 1)

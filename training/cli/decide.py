@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Fit which pictures the model is for: share of a patient's own pictures that may be referred as unlike them.",
 )
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="With --familiar, of a model of regions: judge the picture that the region lies in, not the square cut out.",
+)
 @click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
@@ -47,16 +52,21 @@ def decide(
     max_error: float | None,
     case: bool,
     familiar: float | None,
+    whole: bool,
     strict: bool,
 ) -> None:
     """Fit temperature and thresholds of ARTIFACT on its validation patients; write it anew and measure it."""
     if sensitivity is not None and youden:
         raise click.UsageError("found --sensitivity and --youden, expected one of them: both choose the cut-off.")
-    from training.evaluation.decide import decide as run  # here, so that other commands start without a framework
+    if whole and familiar is None:
+        raise click.UsageError("found --whole alone, expected --familiar beside it: it says what that is fitted on.")
+    from training.evaluation.decide import Known  # here, so that other commands start without a framework
+    from training.evaluation.decide import decide as run
     from training.evaluation.policy import Target
 
     target = Target(sensitivity, youden, max_error, case=case)
-    decided = run(Artifact(artifact), data, out, target, familiar=familiar, strict=strict)
+    known = None if familiar is None else Known(familiar, whole=whole)
+    decided = run(Artifact(artifact), data, out, target, familiar=known, strict=strict)
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_runtime.manifest import Evaluation
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact, Measured, create
-from training.errors import ArtifactError
+from training.errors import ArtifactError, DatasetError
 from training.evaluation.cases import CaseEvaluation, evaluate_cases
 from training.evaluation.classwise import Outcome
 from training.evaluation.familiarity import fit_familiarity, see
@@ -38,22 +38,45 @@ class Decided:
     cases: CaseEvaluation | None
 
 
+@dataclass(frozen=True)
+class Known:
+    """How a familiarity is to be fitted.
+
+    Attributes:
+        share: of a patient's own pictures (0..1) that may be referred as unlike the model's own.
+        whole: judge the picture that a region lies in, and not the square that is cut out of it.
+    """
+
+    share: float
+    whole: bool = False
+
+    def check(self, spec: ModelSpec) -> None:
+        """Raises: DatasetError: the whole picture is to be judged, and the model knows no other."""
+        if self.whole and spec.region is None:
+            raise DatasetError(
+                f"{spec.name}: found --whole for a model that is shown whole pictures, expected one that is asked "
+                "about regions. Leave --whole out; the picture is judged as it is."
+            )
+
+
 def decide(
-    artifact: Artifact, data: Path, out: Path, target: Target, *, familiar: float | None = None, strict: bool = False
+    artifact: Artifact, data: Path, out: Path, target: Target, *, familiar: Known | None = None, strict: bool = False
 ) -> Decided:
     """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is left as it is.
 
     Args:
         data: the published layout on which the artifact was fitted.
-        familiar: share of a patient's own pictures (0..1) that may be referred as unlike the model's own; None keeps
-            what the spec says about familiarity. The figures measured here leave it aside: they are of all pictures.
+        familiar: which pictures the model is for; None keeps what the spec says about it. The figures measured here
+            leave it aside: they are of all pictures.
         strict: refuse data with a picture that cannot be read, instead of skipping it.
 
     Raises:
         ArtifactError: ``artifact`` is incomplete, ``out`` already holds files, or the disk is full.
-        DatasetError: the data are not what the layout promises, or do not allow what is asked.
+        DatasetError: the data are not what the layout promises, or they or the model do not allow what is asked.
     """
     was = artifact.measured()
+    if familiar is not None:
+        familiar.check(artifact.spec())
     new = create(out)
     opened = OpenArtifact(artifact, data, strict=strict)
     found = {part: opened.answer(opened.samples(part.value), part.value) for part in (Part.VALIDATION, Part.TEST)}
@@ -61,7 +84,7 @@ def decide(
     spec = replace(opened.spec, policy=fitted.policy)
     if familiar is not None:
         own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
-        known = fit_familiarity(see(own, spec), familiar)
+        known = fit_familiarity(see(own, spec, whole=familiar.whole), familiar.share)
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)

@@ -10,13 +10,13 @@ Source of the distance: Mahalanobis 1936; of its use against unfamiliar pictures
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageError
-from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity
+from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity, WholePicture
 from edge_runtime.image_statistics import statistics
 from edge_runtime.spec import ModelSpec
 from training.datasets import Sample
@@ -30,6 +30,11 @@ FLOOR = 0.01
 """Standard deviation (of statistics about -1..1) added to every statistic: one that never varies in the model's own
 pictures, such as colour in grey ones, must not refer a picture for a hundredth of its range."""
 
+WHOLE_FLOOR = 0.07
+"""The same of whole pictures that regions lie in. They are few, one or two a patient, and narrowly alike in most
+statistics; a film of another scan, with a grey surround, lies forty deviations away in some. Under the small floor the
+limit is that film's, and an ultrasound lies within it. Chosen among .01 to .1 (docs/familiarity.md)."""
+
 LEAST = 2 * len(NAMES)
 """Pictures under which a covariance of so many statistics says nothing."""
 
@@ -38,10 +43,16 @@ _DIGITS = 4
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Pictures as their statistics, float64 N×K, and N patient ids."""
+    """Pictures as their statistics, float64 N×K, and N patient ids.
+
+    Attributes:
+        sides_px: int64 N, shorter sides of whole pictures that regions lie in; None where what the model is shown was
+            counted.
+    """
 
     statistics: Floats
     groups: npt.NDArray[np.str_]
+    sides_px: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,23 +67,33 @@ class FittedFamiliarity:
     basis: str
 
 
-def see(samples: Sequence[Sample], spec: ModelSpec) -> Seen:
+def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> Seen:
     """Read pictures and count their statistics; those that the runtime refuses are left out.
+
+    Args:
+        whole: count the pictures that the samples' regions lie in, each once, and not the squares cut out of them.
 
     Raises:
         DatasetError: no picture can be read.
     """
-    rows, groups = [], []
+    rows, groups, sides = [], [], []
     pictures = Pictures(spec)
-    for sample in samples:
+    for sample in once_each(samples) if whole else samples:
         try:
-            rows.append(statistics(pictures.read(sample)))
+            picture = pictures.whole(sample) if whole else pictures.read(sample)
         except ImageError:
             continue
+        rows.append(statistics(picture))
         groups.append(sample.group)
+        sides.append(min(picture.pixels.shape[:2]))
     if not rows:
         raise DatasetError(f"familiarity: none of {len(samples)} pictures can be read; run training audit on the data.")
-    return Seen(np.array(rows), np.array(groups))
+    return Seen(np.array(rows), np.array(groups), np.array(sides) if whole else None)
+
+
+def once_each(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the first sample of each file: a film on which many regions are marked is one picture."""
+    return list({sample.path: sample for sample in reversed(samples)}.values())[::-1]
 
 
 def fit_familiarity(seen: Seen, share: float) -> FittedFamiliarity:
@@ -95,14 +116,27 @@ def fit_familiarity(seen: Seen, share: float) -> FittedFamiliarity:
             f"{FOLDS} or more; leave --familiar out, or give more data."
         )
     limit = _rounded(weighted_limit(_held_out(seen, patients), seen.groups, share), up=True)
-    familiarity = _model(seen.statistics, limit)
-    return FittedFamiliarity(
-        familiarity,
-        f"Familiarity: pictures farther than {limit:g} (Mahalanobis distance of {len(NAMES)} image statistics, "
-        f"{STATISTICS}) from the model's own are referred. Fitted on {len(seen.groups)} pictures of {len(patients)} "
-        f"training and validation patients; in {FOLDS} folds of patients {share:g} of a held-out patient's pictures "
-        "lie farther on average.",
+    familiarity = _model(seen.statistics, limit, _floor(seen))
+    if seen.sides_px is not None:  # half the side: a quarter of the pixels on the same region
+        familiarity = replace(familiarity, whole=WholePicture(max(1, int(seen.sides_px.min()) // 2)))
+    return FittedFamiliarity(familiarity, _basis(familiarity, seen, share))
+
+
+def _basis(fitted: Familiarity, seen: Seen, share: float) -> str:
+    what, small = "pictures", ""
+    if fitted.whole is not None:
+        what = "whole pictures"
+        small = f" So are those with a side under {fitted.whole.least_side_px} px, half of the shortest among them."
+    return (
+        f"Familiarity: {what} farther than {fitted.limit:g} (Mahalanobis distance of {len(NAMES)} image statistics, "
+        f"{STATISTICS}) from the model's own are referred. Fitted on {len(seen.groups)} {what} of "
+        f"{len(np.unique(seen.groups))} training and validation patients; in {FOLDS} folds of patients {share:g} of a "
+        f"held-out patient's pictures lie farther on average.{small}"
     )
+
+
+def _floor(seen: Seen) -> float:
+    return FLOOR if seen.sides_px is None else WHOLE_FLOOR
 
 
 def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float) -> float:
@@ -127,14 +161,14 @@ def _held_out(seen: Seen, patients: npt.NDArray[np.str_]) -> Floats:
     folds = np.array([fold_of[group] for group in seen.groups.tolist()])
     found = np.empty(len(folds))
     for fold in range(FOLDS):
-        model = _model(seen.statistics[folds != fold], limit=1.0)
+        model = _model(seen.statistics[folds != fold], 1.0, _floor(seen))
         found[folds == fold] = model.distances(seen.statistics[folds == fold])
     return found
 
 
-def _model(found: Floats, limit: float) -> Familiarity:
+def _model(found: Floats, limit: float, floor: float) -> Familiarity:
     """Whiten by the covariance: with C Cᵀ = S, the distance of x is ‖C⁻¹ (x − mean)‖."""
-    covariance = np.cov(found, rowvar=False) + FLOOR**2 * np.eye(len(NAMES))
+    covariance = np.cov(found, rowvar=False) + floor**2 * np.eye(len(NAMES))
     whitening = np.linalg.inv(np.linalg.cholesky(covariance))[np.tril_indices(len(NAMES))]
     mean = tuple(round(value, 5) for value in found.mean(axis=0).tolist())
     return Familiarity(STATISTICS, mean, tuple(_rounded(value) for value in whitening.tolist()), limit)

@@ -16,7 +16,7 @@ from training.artifact import Artifact
 from training.datasets import Sample
 from training.errors import DatasetError
 from training.evaluation.cases import exact
-from training.evaluation.familiarity import fit_familiarity, see
+from training.evaluation.familiarity import fit_familiarity, once_each, see
 from training.evaluation.foreign import DRAWN, Shape, drawn, inverted
 from training.pictures import Pictures
 from training.recipes import find_recipe
@@ -24,6 +24,8 @@ from training.splits import Part, select, usable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 OWN = "own test pictures"
+CUT = "own regions, cut out"
+"""A model that judges whole pictures is handed its own squares as if they were pictures."""
 REGION_RADIUS_PX = 40.0
 """Of the region in the middle of a foreign picture that a model of regions is asked about: a usual lesion's."""
 
@@ -88,12 +90,15 @@ def measure_familiarity(
     known = spec.familiarity
     if known is None:
         known = fit_familiarity(see((*parts[Part.TRAIN], *parts[Part.VALIDATION]), spec), share).familiarity
-    samples = parts[Part.TEST]
-    rows = [_count(OWN, _own(samples, spec), known, own=True)]
+    whole = known.whole is not None
+    samples = once_each(parts[Part.TEST]) if whole else parts[Part.TEST]
+    rows = [_count(OWN, _own(samples, spec, whole=whole), known, own=True)]
     some = _spaced(samples, most)
-    rows += [_count(_name(folder), _below(folder, most, spec), known) for folder in others]
-    rows.append(_count("own, inverted", (p and inverted(p) for p in _own(some, spec)), known))
-    shapes: list[Shape] = [p.pixels.shape for p in _own(some, spec) if p is not None]
+    rows += [_count(_name(folder), _below(folder, most, spec, whole=whole), known) for folder in others]
+    if whole:
+        rows.append(_count(CUT, _own(_spaced(parts[Part.TEST], most), spec, whole=False), known))
+    rows.append(_count("own, inverted", (p and inverted(p) for p in _own(some, spec, whole=whole)), known))
+    shapes: list[Shape] = [p.pixels.shape for p in _own(some, spec, whole=whole) if p is not None]
     rows += [_count(kind, drawn(kind, shapes, most, seed), known) for kind in DRAWN]
     return FamiliarityTable(spec.name, spec.version, known.limit, spec.familiarity is None, tuple(rows))
 
@@ -104,23 +109,24 @@ def _parts(artifact: Artifact, data: Path) -> dict[Part, tuple[Sample, ...]]:
     return {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
 
 
-def _own(samples: Sequence[Sample], spec: ModelSpec) -> Iterator[Picture | None]:
-    """Yield pictures; None for one that the runtime refuses."""
+def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
+    """Yield pictures, or the squares of their regions unless ``whole``; None for one that the runtime refuses."""
     pictures = Pictures(spec)
     for sample in samples:
         try:
-            yield pictures.read(sample)
+            yield pictures.whole(sample) if whole else pictures.read(sample)
         except ImageError:
             yield None
 
 
-def _below(folder: Path, most: int, spec: ModelSpec) -> Iterator[Picture | None]:
+def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and "_mask" not in p.stem)
     if not paths:
         raise DatasetError(f"{folder}: found no picture, expected files that end in {', '.join(SUFFIXES)}.")
     for path in _spaced(paths, most):
         try:
-            yield _asked(read(path, min_side_px=spec.min_side_px), spec)
+            picture = read(path, min_side_px=spec.min_side_px)
+            yield picture if whole else _asked(picture, spec)
         except ImageError:
             yield None
 
