@@ -56,14 +56,17 @@ def _familiarity(spec: ModelSpec) -> str:
     rule = spec.familiarity
     if rule is None:
         return "It does not notice by itself that a picture is of another kind: no familiarity check is part of it."
-    what, small = "Pictures", ""
+    distance = f"in {len(rule.mean)} image statistics ({rule.statistics}), is over {rule.limit:g}"
+    counts = "How many pictures of other kinds that catches: docs/familiarity.md."
     if rule.whole is not None:
-        what = "Regions of whole pictures (a crop handed in as a picture is none)"
-        small = f", or that have a side under {rule.whole.least_side_px} px"
+        return (
+            "A region is referred where the whole picture that it lies in is unlike those that it was fitted on: where "
+            f"its Mahalanobis distance from them, {distance}, or a side is under {rule.whole.least_side_px} px. Give the "
+            f"whole picture, not a crop. {counts}"
+        )
     return (
-        f"{what} unlike those that it was fitted on are referred: those whose Mahalanobis distance from them, in "
-        f"{len(rule.mean)} image statistics ({rule.statistics}), is over {rule.limit:g}{small}. How many pictures of "
-        "other kinds that catches: docs/familiarity.md."
+        "Pictures unlike those that it was fitted on are referred: those whose Mahalanobis distance from them, "
+        f"{distance}. {counts}"
     )
 
 

@@ -126,12 +126,12 @@ def _basis(fitted: Familiarity, seen: Seen, share: float) -> str:
     what, small = "pictures", ""
     if fitted.whole is not None:
         what = "whole pictures"
-        small = f" So are those with a side under {fitted.whole.least_side_px} px, half of the shortest among them."
+        small = f", as are those with a side under {fitted.whole.least_side_px} px, half of the shortest among them"
     return (
         f"Familiarity: {what} farther than {fitted.limit:g} (Mahalanobis distance of {len(NAMES)} image statistics, "
-        f"{STATISTICS}) from the model's own are referred. Fitted on {len(seen.groups)} {what} of "
+        f"{STATISTICS}) from the model's own are referred{small}. Fitted on {len(seen.groups)} {what} of "
         f"{len(np.unique(seen.groups))} training and validation patients; in {FOLDS} folds of patients {share:g} of a "
-        f"held-out patient's pictures lie farther on average.{small}"
+        "held-out patient's pictures lie farther on average."
     )
 
 
