@@ -61,8 +61,8 @@ def _familiarity(spec: ModelSpec) -> str:
     if rule.whole is not None:
         return (
             "A region is referred where the whole picture that it lies in is unlike those that it was fitted on: where "
-            f"its Mahalanobis distance from them, {distance}, or a side is under {rule.whole.least_side_px} px. Give the "
-            f"whole picture, not a crop. {counts}"
+            f"its Mahalanobis distance from them, {distance}, or a side is under {rule.whole.least_side_px} px. Give "
+            f"the whole picture, not a crop. {counts}"
         )
     return (
         "Pictures unlike those that it was fitted on are referred: those whose Mahalanobis distance from them, "
