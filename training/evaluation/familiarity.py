@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +94,10 @@ def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> S
 
 def once_each(samples: Sequence[Sample]) -> list[Sample]:
     """Return the first sample of each file: a film on which many regions are marked is one picture."""
-    return list({sample.path: sample for sample in reversed(samples)}.values())[::-1]
+    found: dict[Path, Sample] = {}
+    for sample in samples:
+        found.setdefault(sample.path, sample)
+    return list(found.values())
 
 
 def fit_familiarity(seen: Seen, share: float) -> FittedFamiliarity:
