@@ -18,6 +18,7 @@ from statistics import median
 
 from training.audit.duplicates import SAME_SCAN, Comparison, compare
 from training.audit.groups import comparison_notes, contradicted_names
+from training.datasets import burnt_in
 from training.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, png_size
 from training.errors import DatasetError
 
@@ -41,7 +42,7 @@ def load(root: Path) -> Dataset:
             the first five named.
     """
     dataset = read(root)
-    return clustered(dataset, compare(dataset.samples, SAME_SCAN))
+    return _with_marks(clustered(dataset, compare(dataset.samples, SAME_SCAN)))
 
 
 def read(root: Path) -> Dataset:
@@ -64,6 +65,19 @@ def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
         notes=(*dataset.notes, _GROUPS, *comparison_notes(comparison)),
         near=comparison.counts(),
     )
+
+
+def _with_marks(dataset: Dataset) -> Dataset:
+    """Tell of each picture whether marks are burnt in; that of BUSI's labels normal hardly has any is noted."""
+    found = {sample.name: burnt_in.trait(sample) for sample in dataset.samples}
+    marked = {name for name, trait in found.items() if trait is not None and trait[1] == burnt_in.WITH}
+    shares = ", ".join(
+        f"{sum(s.name in marked for s in dataset.samples if s.label == i)} of "
+        f"{sum(s.label == i for s in dataset.samples)} {label}"
+        for i, label in enumerate(LABELS)
+    )
+    traits = {name: (*known, *((found[name],) if found.get(name) else ())) for name, known in dataset.traits.items()}
+    return replace(dataset, traits=traits, notes=(*dataset.notes, f"marks are burnt into {shares} pictures"))
 
 
 def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:

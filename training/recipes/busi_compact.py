@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 BACKBONE = MobileNet(side_px=160, channels=1, taps=(5, 11))
 OVERLAYS = (
-    "Callipers, dotted lines and captions are burnt into many of the pictures and were left there; callipers were "
-    "drawn onto training pictures of every label alike. How figures differ with and without them was not measured."
+    "Callipers, dotted lines and captions are burnt into a third of the pictures and were left there, into hardly any "
+    "normal one; callipers were drawn onto training pictures of every label alike. The subgroups below tell what the "
+    "figures are with and without them."
 )
 STACK = Plain(side_px=96, channels=1, filters=(24, 32, 48, 64, 96, 96), pooled=(1, 2, 3))
 
