@@ -3,7 +3,7 @@
 lint, types and tests run in the environment that nox itself is in (the extra ``dev``), activated or not.
 A device session builds the wheel, installs it into an empty environment with one interpreter, and runs
 ``tests/device`` there: TensorFlow is not importable in it. The emulated sessions do so on Arm processors that are not
-here; they take several minutes each, so plain ``nox`` leaves them out.
+here; they take many minutes each, so plain ``nox`` runs ``arm`` alone, a small share of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "device"]
+nox.options.sessions = ["lint", "types", "tests", "device", "arm"]
 nox.options.error_on_missing_interpreters = False
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -24,6 +24,7 @@ INTERPRETERS = {
     "onnxruntime": "[onnx]",
     "tflite": "[tflite]",
 }
+DEFAULT = "idc-patch-compact"  # the model that answers where none is named
 LACKING = 77  # what tests.device.emulated exits with where qemu or Debian's packages cannot be had
 
 
@@ -69,10 +70,20 @@ def boards(session: nox.Session, interpreter: str) -> None:
 
 
 @nox.session(venv_backend="none")
+def arm(session: nox.Session) -> None:
+    """The wheel's default model on an emulated Raspberry Pi 4."""
+    _emulated(session, "cortex-a72", "--interpreter", "onnxruntime", "--bundle", DEFAULT)
+
+
+@nox.session(venv_backend="none")
 @nox.parametrize("cpu", ["cortex-a72", "cortex-a76"])
 def emulated(session: nox.Session, cpu: str) -> None:
-    """The wheel on 64-bit Arm under qemu: a Raspberry Pi 4's processor, and a 5's."""
-    command = [sys.executable, "-m", "tests.device.emulated", "--cpu", cpu, *session.posargs]
+    """The wheel on 64-bit Arm under qemu: a Raspberry Pi 4's processor, and a 5's; all models and interpreters."""
+    _emulated(session, cpu)
+
+
+def _emulated(session: nox.Session, cpu: str, *options: str) -> None:
+    command = [sys.executable, "-m", "tests.device.emulated", "--cpu", cpu, *options, *session.posargs]
     status = subprocess.run(command, check=False).returncode
     if status == LACKING:
         session.skip("qemu, Debian's Python for arm64 or a tool that fetches them cannot be had; named above")
