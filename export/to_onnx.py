@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,28 @@ def write_float32(model_path: str, out: str) -> None:
     model = load_to_logits(model_path)
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
     with _convolutions_in_the_open():
-        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
+        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_tidied())
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx does not raise on operators that it cannot convert
     onnx.save(graph, out)
+
+
+def _tidied() -> dict[str, Callable[[], Any]]:
+    """Return tf2onnx's optimisers, each preceded by a collection of garbage.
+
+    Each gets a deep copy of the graph, weights and all. Nodes and graph point to each other, so that a copy that was
+    replaced stays until a full collection, which Python puts off while few objects are new, however large they are.
+    """
+    from tf2onnx.optimizer import _get_optimizers
+
+    def tidied(factory: Callable[[], Any]) -> Callable[[], Any]:
+        def make() -> Any:
+            gc.collect()
+            return factory()
+
+        return make
+
+    return {name: tidied(factory) for name, factory in _get_optimizers().items()}
 
 
 @contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import tf2onnx.graph
+import tf2onnx.optimizer
 from onnx import numpy_helper
 
 from export import onnx_layers, to_onnx
@@ -174,3 +178,29 @@ def test_wide_activations_run_and_are_closer_to_keras(shared: Shared, tmp_path: 
     assert (_zero_points(shared.int8), _zero_points(wide)) == ({np.dtype(np.uint8)}, {np.dtype(np.uint16)})
     ours, theirs = (float(np.abs(shared.error(path)).mean()) for path in (wide, shared.int8))
     assert ours < theirs, f"mean |Δ logit| {ours} with 16 bits, {theirs} with 8"
+
+
+def test_tf2onnx_never_holds_more_than_three_copies_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each copy holds all weights, and Python by itself collects none of them while few objects are new."""
+    copies: list[int] = []
+    known = tf2onnx.optimizer._get_optimizers()
+
+    def counting(factory: Callable[[], object]) -> Callable[[], object]:
+        def make() -> object:
+            copies.append(sum(type(each) is tf2onnx.graph.Graph for each in gc.get_objects()))
+            return factory()
+
+        return make
+
+    monkeypatch.setattr(
+        tf2onnx.optimizer, "_get_optimizers", lambda: {name: counting(factory) for name, factory in known.items()}
+    )
+    branches().save(tmp_path / "model.keras")
+    gc.collect()
+    gc.disable()
+    try:
+        convert(to_onnx.write_float32, tmp_path / "model.keras", tmp_path / "out.onnx")
+    finally:
+        gc.enable()
+    assert len(copies) > len(known)  # they go round until nothing changes
+    assert max(copies) == 3, copies  # the first one, the one to improve, and the copy that is improved
