@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
@@ -15,6 +15,7 @@ from edge_runtime.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
+from export.flatbuffer import packed
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,8 +44,18 @@ def embed(path: Path, spec: ModelSpec) -> None:
         entry.name, entry.buffer = KEY, len(model.buffers)
         model.buffers.append(buffer)
         model.metadata = [*(model.metadata or []), entry]
+        for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+            tensor.name = _short(bytes(tensor.name))
 
     _rewrite(path, path, change)
+
+
+def _short(name: bytes) -> bytes:
+    """Return the first layer of a fused operator's name, without the networks around it: nothing reads the rest.
+
+    Of ``functional_1/conv_1/Relu;functional_1/conv_1/BiasAdd`` stays ``conv_1/Relu``.
+    """
+    return re.sub(rb"^(functional(_\d+)*/)+", b"", name.split(b";")[0])
 
 
 def order_outputs(path: Path) -> None:
@@ -144,6 +155,4 @@ def subtract_from_last_bias(source: Path, error: Floats, out: Path) -> None:
 def _rewrite(source: Path, out: Path, change: Callable[[Any], None]) -> None:
     model = schema.ModelT.InitFromPackedBuf(source.read_bytes(), 0)
     change(model)
-    builder = flatbuffers.Builder(source.stat().st_size + 4096)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    out.write_bytes(bytes(builder.Output()))
+    out.write_bytes(packed(model))
