@@ -108,4 +108,16 @@ def _representing(model_path: str, tensors_path: str) -> Any:
 def _converter(model_path: str) -> Any:
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_keras_model(load_to_logits(model_path))
+    return tf.lite.TFLiteConverter.from_keras_model(_for_one_picture(load_to_logits(model_path)))
+
+
+def _for_one_picture(model: Any) -> Any:
+    """Return ``model`` for a batch of one, which is what runs on a device.
+
+    With a batch of any size the file computes its own shapes, and no Dense on a map, Flatten or channel shuffle
+    is simplified: 13 of system 3's 21 operators, and 96 of ShuffleNet's 241.
+    """
+    import keras
+
+    image = keras.Input(batch_shape=(1, *model.inputs[0].shape[1:]), name="image")
+    return keras.Model(image, model(image))

@@ -180,7 +180,9 @@ def test_wide_activations_run_and_are_closer_to_keras(shared: Shared, tmp_path: 
     assert ours < theirs, f"mean |Δ logit| {ours} with 16 bits, {theirs} with 8"
 
 
-def test_tf2onnx_never_holds_more_than_three_copies_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tf2onnx_never_holds_more_than_three_copies_of_the_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each copy holds all weights, and Python by itself collects none of them while few objects are new."""
     copies: list[int] = []
     known = tf2onnx.optimizer._get_optimizers()
