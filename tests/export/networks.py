@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.backends import Runtime, open_model
 
@@ -50,3 +51,10 @@ def logits(path: Path, tensors: Floats) -> Floats:
     """Run a model file."""
     runtime = Runtime.LITERT if path.suffix == ".tflite" else Runtime.ONNXRUNTIME
     return open_model(path.read_bytes(), runtime).run(tensors)
+
+
+def operators(path: Path) -> list[str]:
+    """Name the operators of a .tflite file, in their order."""
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    return [names[model.operatorCodes[each.opcodeIndex].builtinCode] for each in model.subgraphs[0].operators]

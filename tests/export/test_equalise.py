@@ -127,3 +127,56 @@ def test_a_network_without_such_chains_is_left_alone(phantom_artifact: Path, tmp
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def _dense_block(path: Path) -> None:
+    """DenseNet's block: BatchNorm and ReLU after a concatenation that others read too; one channel is dead."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(6)
+    inputs = keras.Input((12, 12, 3), name="image")
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(name="folds")(x))
+    for name in ("first", "second"):
+        y = layers.ReLU()(layers.BatchNormalization(name=name)(x))
+        x = layers.Concatenate()([x, layers.Conv2D(8, 3, padding="same", use_bias=False)(y)])
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.BatchNormalization(name="last")(x)))
+    model = keras.Model(inputs, layers.Dense(2, activation="softmax")(x))
+    rng = np.random.default_rng(8)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            size = layer.gamma.shape[0]
+            factors, shifts = np.exp(rng.uniform(-3, 3, size)), rng.normal(size=size)
+            factors[:2] = 1e-9, -factors[1]
+            layer.set_weights([factors, shifts, rng.normal(size=size) * 0.1, np.full(size, 0.7)])
+    model.save(path)
+
+
+def test_a_batchnorm_before_its_convolution_leaves_no_multiplication_in_int8(tensors: Path, tmp_path: Path) -> None:
+    from export import to_tflite
+    from export.equalise import write_equalised
+    from export.keras_model import load_to_logits
+    from export.quantisation import Quantisation
+    from tests.export.networks import convert, logits, operators
+
+    _dense_block(tmp_path / "model.keras")
+    write_equalised(str(tmp_path / "model.keras"), str(tensors), str(tmp_path / "out.keras"))
+    images = np.load(tensors)
+    before, after = (load_to_logits(str(tmp_path / f"{name}.keras")) for name in ("model", "out"))
+    first, second = before.predict(images, verbose=0), after.predict(images, verbose=0)
+    np.testing.assert_allclose(second, first, atol=1e-5 * np.abs(first).max())
+    norms = [layer.name for layer in after.layers if type(layer).__name__ == "BatchNormalization"]
+    assert norms == ["folds"]
+
+    found, errors = [], []
+    for name in ("model", "out"):
+        calibrated, int8 = tmp_path / f"{name}.calibrated", tmp_path / f"{name}.tflite"
+        convert(to_tflite.write_calibrated, tmp_path / f"{name}.keras", tensors, calibrated)
+        convert(to_tflite.write_quantised, calibrated, "", "", Quantisation(), int8)
+        found.append(operators(int8))
+        errors.append(float(np.abs(logits(int8, images) - first).mean()))
+    assert {"MUL", "ADD"} <= set(found[0])
+    assert not {"MUL", "ADD", "RELU"} & set(found[1])
+    assert found[1].count("DEPTHWISE_CONV_2D") == 3
+    assert errors[1] < 0.5 * errors[0], f"mean |Δ logit| {errors[1]} rewritten, {errors[0]} plain"

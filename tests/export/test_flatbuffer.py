@@ -15,7 +15,7 @@ from keras import layers
 from export import tflite_file, to_tflite
 from export.flatbuffer import packed
 from export.quantisation import Quantisation
-from tests.export.networks import SIDE, branches, convert, dots, logits
+from tests.export.networks import SIDE, branches, convert, dots, logits, operators
 from training.recipes import RECIPES
 
 IMAGES = dots(4, seed=2)
@@ -37,12 +37,6 @@ BODIES: dict[str, Callable[[Any], Any]] = {
 
 def _opened(path: Path) -> Any:
     return schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-
-
-def _operators(path: Path) -> set[str]:
-    model = _opened(path)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    return {names[model.operatorCodes[each.opcodeIndex].builtinCode] for each in model.subgraphs[0].operators}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +68,7 @@ def test_no_shape_is_computed_in_the_file(body: Callable[[Any], Any], folder: bo
         model.save(tmp_path / "model.keras")
     out = tmp_path / "out.tflite"
     convert(to_tflite.write_float32, tmp_path / ("model" if folder else "model.keras"), out)
-    assert not _operators(out) & DEAD
+    assert not set(operators(out)) & DEAD
     assert _opened(out).subgraphs[0].tensors[0].shapeSignature is None  # nothing is of any size
     expected = np.asarray(model(IMAGES))
     np.testing.assert_allclose(logits(out, IMAGES), expected, atol=1e-5 * np.abs(expected).max())
