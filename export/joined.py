@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from export.norms import Floats, factors, identity, is_plain, relative_ranges
+from export.norms import Floats, factors, identity, is_plain, passes, relative_ranges
 
 Channels = npt.NDArray[np.int64]
 """The number of the maker's channel for each channel of a map; below 0 where a factor cannot go back to it."""
@@ -62,7 +62,7 @@ def _traced(model: Any, names: set[str]) -> _Graph:
         once = len(layer._inbound_nodes) == 1 and bool(taken)
         if once and layer.name in names:
             graph.read.append((layer, channels[0]))
-        elif once and _passes(layer):
+        elif once and passes(layer):
             known[id(layer.output)] = np.concatenate(channels)
         else:
             graph.fixed.update(*(each[each >= 0].tolist() for each in channels))
@@ -74,20 +74,6 @@ def _traced(model: Any, names: set[str]) -> _Graph:
     for tensor in model.outputs:
         graph.fixed.update(known.get(id(tensor), np.zeros(0, np.int64)).tolist())
     return graph
-
-
-def _passes(layer: Any) -> bool:
-    """Whether a positive factor of a channel may come before or after the layer alike."""
-    from keras import layers
-
-    if isinstance(layer, layers.Activation):
-        return bool(layer.activation.__name__ == "relu")
-    if isinstance(layer, layers.ReLU):
-        return layer.max_value is None and not layer.threshold
-    if isinstance(layer, layers.Concatenate):
-        return layer.axis in (-1, len(layer.output.shape) - 1)
-    pooling = layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalAveragePooling2D
-    return isinstance(layer, (*pooling, layers.ZeroPadding2D, layers.Dropout))
 
 
 def _makes(layer: Any) -> bool:

@@ -61,3 +61,17 @@ def identity(norm: Any) -> list[Floats]:
     """Return a moving mean of 0, and a moving variance that is 1 together with epsilon."""
     size = np.asarray(norm.gamma).shape
     return [np.zeros(size, np.float32), np.full(size, 1.0 - norm.epsilon, np.float32)]
+
+
+def passes(layer: Any) -> bool:
+    """Whether a positive factor of a channel may come before or after the layer alike."""
+    from keras import layers
+
+    if isinstance(layer, layers.Activation):
+        return bool(layer.activation.__name__ == "relu")
+    if isinstance(layer, layers.ReLU):
+        return layer.max_value is None and not layer.threshold
+    if isinstance(layer, layers.Concatenate):
+        return layer.axis in (-1, len(layer.output.shape) - 1)
+    pooling = layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalAveragePooling2D
+    return isinstance(layer, (*pooling, layers.ZeroPadding2D, layers.Dropout))
