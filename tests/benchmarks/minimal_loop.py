@@ -52,7 +52,7 @@ class Minimal:
         return image.astype(np.float32) / 255
 
 
-class MinimalCompact(Minimal):
+class MinimalPatch(Minimal):
     """The same loop for the default model, whose steps are others; it asks no picture whether it is familiar."""
 
     def __init__(self) -> None:
@@ -62,6 +62,20 @@ class MinimalCompact(Minimal):
     def _prepared(pixels: Pixels) -> npt.NDArray[np.float32]:
         image = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), (50, 50), interpolation=cv2.INTER_LINEAR_EXACT)
         return image.astype(np.float32) / np.float32(127.5) - 1
+
+
+class MinimalUltrasound(Minimal):
+    """The same loop for busi-compact: grey, halved to 160 px."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("busi-compact"))
+
+    @staticmethod
+    def _prepared(pixels: Pixels) -> npt.NDArray[np.float32]:
+        image = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        for side in (320, 160):
+            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
+        return image[..., np.newaxis].astype(np.float32) / np.float32(127.5) - 1
 
 
 def patches(count: int, side_px: int = 50, seed: int = 5) -> list[Pixels]:
@@ -77,7 +91,7 @@ def patches(count: int, side_px: int = 50, seed: int = 5) -> list[Pixels]:
     return drawn
 
 
-def picture_files(folder: Path | None, count: int, scratch: Path) -> list[str]:
+def picture_files(folder: Path | None, count: int, scratch: Path, side_px: int = 50) -> list[str]:
     """Return ``count`` PNG files: those in ``folder``, over and over if need be, or drawn ones in ``scratch``."""
     if folder is not None:
         found = sorted(str(path) for path in folder.rglob("*.png"))
@@ -86,7 +100,7 @@ def picture_files(folder: Path | None, count: int, scratch: Path) -> list[str]:
         step = max(1, len(found) // count)
         return (found[::step] * -(-count // len(found[::step])))[:count]
     paths = [scratch / f"{i:04}.png" for i in range(count)]
-    for path, pixels in zip(paths, patches(count), strict=True):
+    for path, pixels in zip(paths, patches(count, side_px), strict=True):
         cv2.imwrite(str(path), pixels)
     return [str(path) for path in paths]
 

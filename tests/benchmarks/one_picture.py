@@ -1,11 +1,11 @@
 """What one answer costs beside the hand-written loop, picture by picture, in turns, in one run.
 
-    python tests/benchmarks/one_picture.py [--default-model] [--folder PATCHES] [--count 100] [--repeats 9]
+    python tests/benchmarks/one_picture.py [--model busi-compact] [--folder PICTURES] [--count 100] [--repeats 9]
 
 A is ``Predictor.predict``, B is ``Minimal`` (minimal_loop.py). For each picture both run in turns, ``repeats`` times,
 and the fastest of each counts, so that what else the machine does falls away; the ratio is the median over pictures.
-Pictures that the float32 file decided are counted apart: B has no such second look. The network is system 4's; with
---default-model it is the default one, where A also asks whether the picture is familiar. Drawn patches are not.
+Pictures that the float32 file decided are counted apart: B has no such second look. The network is system 4's unless
+--model names one that ships, where A also asks whether the picture is familiar. Drawn pictures are not.
 """
 
 from __future__ import annotations
@@ -19,10 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from minimal_loop import Minimal, MinimalCompact, picture_files, seconds
+from minimal_loop import Minimal, MinimalPatch, MinimalUltrasound, picture_files, seconds
 from system_4 import BUNDLE
 
 from edge_runtime import DEFAULT_MODEL, ColourOrder, Prediction, Predictor, Reason
+
+LOOPS: dict[str, tuple[Callable[[], Minimal], str | Path, int]] = {
+    "system-4": (Minimal, BUNDLE, 50),
+    DEFAULT_MODEL: (MinimalPatch, DEFAULT_MODEL, 50),
+    "busi-compact": (MinimalUltrasound, "busi-compact", 500),
+}
+"""Name of a model → its hand-written loop, its bundle, and the side of a drawn picture."""
 
 
 def compare(
@@ -46,14 +53,15 @@ def compare(
 def main() -> None:
     """Compare arrays, then files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--default-model", action="store_true")
+    parser.add_argument("--model", choices=list(LOOPS), default="system-4")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=9)
     chosen = parser.parse_args()
-    minimal, model = (MinimalCompact(), DEFAULT_MODEL) if chosen.default_model else (Minimal(), BUNDLE)
+    loop, model, side_px = LOOPS[chosen.model]
+    minimal = loop()
     with tempfile.TemporaryDirectory() as scratch, Predictor.load(model) as predictor:
-        files = picture_files(chosen.folder, chosen.count, Path(scratch))
+        files = picture_files(chosen.folder, chosen.count, Path(scratch), side_px)
         arrays = [cv2.imread(path) for path in files]
         compare(
             "predict(array)",
