@@ -44,6 +44,14 @@ def embed(path: Path, spec: ModelSpec) -> None:
         entry.name, entry.buffer = KEY, len(model.buffers)
         model.buffers.append(buffer)
         model.metadata = [*(model.metadata or []), entry]
+
+    _rewrite(path, path, change)
+
+
+def tidy(path: Path) -> None:
+    """Shorten the names of tensors; writing the file again leaves out what stands in it twice."""
+
+    def change(model: Any) -> None:
         for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
             tensor.name = _short(bytes(tensor.name))
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from export.keras_model import load_to_logits
 from export.quantisation import Quantisation
-from export.tflite_file import join_ranges, order_outputs, subtract_from_last_bias
+from export.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
 
 
 def write_float32(model_path: str, out: str) -> None:
     """Convert without quantisation; outputs keep the order of the Keras model's."""
     Path(out).write_bytes(_converter(model_path).convert())
     order_outputs(Path(out))
+    tidy(Path(out))
 
 
 def write_float16(model_path: str, out: str) -> None:
@@ -28,6 +29,7 @@ def write_float16(model_path: str, out: str) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     Path(out).write_bytes(converter.convert())
+    tidy(Path(out))
 
 
 def write_calibrated(model_path: str, tensors_path: str, out: str) -> None:
@@ -46,6 +48,7 @@ def write_wide(model_path: str, tensors_path: str, out: str) -> None:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int16
     Path(out).write_bytes(converter.convert())
+    tidy(Path(out))
 
 
 def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how: Quantisation, out: str) -> None:
@@ -65,6 +68,7 @@ def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how
     if how.float_layers:
         kept = [name for name, _ in json.loads(Path(layers_path).read_text())[: how.float_layers]]
     Path(out).write_bytes(quantise(source, kept=kept or None))
+    tidy(Path(out))
     if how.bias_corrected:
         source.unlink()
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Region, UsageError
+from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Provider, Region, UsageError
 from edge_runtime.bundle import find
 from edge_runtime.errors import RegionError
 from edge_runtime.imaging import read
@@ -148,7 +148,7 @@ def test_golden_pictures_of_a_region_model_are_cut_by_both_sides_alike(
     bundle = find(region_bundle)
     for form, decisions in golden.decisions.items():
         runtime = next(r for r, f in replay.FORMAT.items() if f is form and replay.installed(r))
-        assert tuple(replay._decisions(bundle, golden, runtime)) == decisions
+        assert tuple(replay._decisions(bundle, golden, replay._Place(runtime, Provider.CPU))) == decisions
     plain = find(phantom_bundle).manifest.spec
     assert [p.png for p in golden_pictures(plain)] == [p.png for p in golden_pictures(spec)]
     assert golden_region(read(golden.pictures[0]), plain) is None

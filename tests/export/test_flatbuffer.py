@@ -14,9 +14,7 @@ from keras import layers
 
 from export import tflite_file, to_tflite
 from export.flatbuffer import packed
-from export.quantisation import Quantisation
 from tests.export.networks import SIDE, branches, convert, dots, logits, operators
-from training.recipes import RECIPES
 
 IMAGES = dots(4, seed=2)
 DEAD = {"SHAPE", "PACK", "GATHER", "REDUCE_PROD", "STRIDED_SLICE"}
@@ -52,7 +50,7 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ("model.keras", "ranges.npy", "calibrated.tflite", "int8.tflite")
     model, ranges, calibrated, out = (folder / name for name in names)
     convert(to_tflite.write_calibrated, model, ranges, calibrated)
-    convert(to_tflite.write_quantised, calibrated, "", "", Quantisation(), out)
+    out.write_bytes(to_tflite.quantise(calibrated))
     return out
 
 
@@ -116,10 +114,10 @@ def test_weights_lie_where_the_schema_wants_them(int8: Path) -> None:
     assert {place % 16 for place in places} == {0}
 
 
-def test_an_embedded_file_names_each_tensor_by_its_first_layer(int8: Path, tmp_path: Path) -> None:
+def test_a_tidied_file_names_each_tensor_by_its_first_layer(int8: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.tflite"
     out.write_bytes(int8.read_bytes())
-    tflite_file.embed(out, next(iter(RECIPES.values())).spec)
+    tflite_file.tidy(out)
     assert any(b";" in tensor.name for tensor in _opened(int8).subgraphs[0].tensors)
     names = tflite_file.names_of(out)
     assert "first_1/Relu" in names, names
