@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.quantisation import Quantisation
 from tests.device import debian, emulated
 from tests.device.board import Board
 from tests.device.steps import opencv_in, step_table
@@ -86,6 +87,15 @@ def test_only_tensors_and_onnxruntimes_int8_must_be_the_same_bits(
 def test_another_release_of_onnxruntime_may_round_otherwise() -> None:
     check = {"step": "logits", "subject": "m.int8.onnx", "runtime": "onnxruntime", "values": 20, "differing": 1}
     assert not emulated.departures(certificate(check), {"onnxruntime": "1.23.2"})
+
+
+def test_a_file_with_wide_activations_may_round_otherwise_and_is_named_as_the_exporter_does() -> None:
+    check = {"step": "logits", "subject": "m.int8.onnx", "runtime": "onnxruntime", "values": 20, "differing": 1}
+    toolchain = {"onnxruntime": "1.31.1"}
+    assert not emulated.departures(certificate(check), toolchain, frozenset({"m.int8.onnx"}))
+    assert emulated.departures(certificate(check), toolchain, frozenset({"other.int8.onnx"}))
+    assert Quantisation(wide_activations=True).text().startswith(emulated.WIDE)
+    assert not Quantisation().text().startswith(emulated.WIDE)
 
 
 def certificate(check: dict[str, Any]) -> dict[str, Any]:
