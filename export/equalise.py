@@ -95,7 +95,7 @@ def _chains(model: Any) -> Iterator[_Chain]:
         layers.Flatten,
     )
     for norm in filter(is_plain, model.operations):
-        before = maker(model, norm.input)
+        before = maker(norm.input)
         if not isinstance(before, weighted) or before.activation.__name__ != "relu" or not before.use_bias:
             continue
         after = consumer(model, norm)
@@ -110,7 +110,7 @@ def _loose(model: Any) -> Iterator[str]:
     from keras import layers
 
     for norm in filter(is_plain, model.operations):
-        after, before = consumer(model, norm), maker(model, norm.input)
+        after, before = consumer(model, norm), maker(norm.input)
         rectified = isinstance(after, (layers.Activation, layers.ReLU)) and passes(after)
         weighted = isinstance(before, (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D))
         folds = weighted and before.activation.__name__ == "linear" and consumer(model, before) is norm

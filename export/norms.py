@@ -25,10 +25,10 @@ def is_plain(operation: Any) -> bool:
     )
 
 
-def maker(model: Any, tensor: Any) -> Any:
+def maker(tensor: Any) -> Any:
     """Return the operation that gives ``tensor``, None if it serves in several places."""
-    maker = tensor._keras_history.operation
-    return maker if len(maker._inbound_nodes) == 1 else None
+    operation = tensor._keras_history.operation
+    return operation if len(operation._inbound_nodes) == 1 else None
 
 
 def consumer(model: Any, operation: Any) -> Any:

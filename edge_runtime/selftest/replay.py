@@ -123,9 +123,9 @@ def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
 
 def _places(bundle: Bundle, provider: Provider) -> list[_Place]:
     """Return each interpreter that is installed, reads a file of the bundle, and has the provider."""
-    able = [runtime for runtime, form in FORMAT.items() if form in bundle.formats() and installed(runtime)]
     if provider is not Provider.CPU:
-        able = [Runtime.ONNXRUNTIME]
+        return [_Place(Runtime.ONNXRUNTIME, provider)]
+    able = (runtime for runtime, form in FORMAT.items() if form in bundle.formats() and installed(runtime))
     return [_Place(runtime, provider) for runtime in able]
 
 

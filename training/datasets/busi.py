@@ -11,6 +11,7 @@ labels: Pawłowska, Karwat & Żołek 2023, Data in Brief 48:109247.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -68,15 +69,13 @@ def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
 
 
 def _with_marks(dataset: Dataset) -> Dataset:
-    """Tell of each picture whether marks are burnt in; that of BUSI's labels normal hardly has any is noted."""
-    found = {sample.name: burnt_in.trait(sample) for sample in dataset.samples}
-    marked = {name for name, trait in found.items() if trait is not None and trait[1] == burnt_in.WITH}
-    shares = ", ".join(
-        f"{sum(s.name in marked for s in dataset.samples if s.label == i)} of "
-        f"{sum(s.label == i for s in dataset.samples)} {label}"
-        for i, label in enumerate(LABELS)
-    )
-    traits = {name: (*known, *((found[name],) if found.get(name) else ())) for name, known in dataset.traits.items()}
+    """Tell of each picture whether marks are burnt in; how many of each label have some is noted."""
+    found = {sample.name: trait for sample in dataset.samples if (trait := burnt_in.trait(sample)) is not None}
+    marks = burnt_in.NAME, burnt_in.WITH
+    marked = Counter(sample.label for sample in dataset.samples if found.get(sample.name) == marks)
+    all_of = Counter(sample.label for sample in dataset.samples)
+    shares = ", ".join(f"{marked[i]} of {all_of[i]} {label}" for i, label in enumerate(LABELS))
+    traits = {name: (*known, found[name]) if name in found else known for name, known in dataset.traits.items()}
     return replace(dataset, traits=traits, notes=(*dataset.notes, f"marks are burnt into {shares} pictures"))
 
 
