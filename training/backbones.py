@@ -6,6 +6,7 @@ folds without loss. Its first layers know edges and textures, which ultrasound, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,15 @@ class MobileNet:
         channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of those of R, G and B,
             which is the same network on grey pictures.
         taps: numbers of the blocks (1..13) whose pooled features reach the head, in rising order.
-        frozen: only the head is fitted, on features that BatchNorm brings to about one scale: for sets so small that
-            the backbone would learn them by heart.
+        fixed: so many blocks from the first keep ImageNet's weights, on the grid of int8, and its averages: for sets so
+            small that they would be learnt by heart. Where all are fixed only the head is fitted, on features that
+            BatchNorm brings to about one scale.
     """
 
     side_px: int
     channels: int
     taps: tuple[int, ...]
-    frozen: bool = False
+    fixed: int = 0
 
     def build(self, weights: str | None, *, outputs: int, dropout: float, activation: str) -> keras.Model:
         """Return taps → global average → Dropout → Dense ``logits`` → ``scores``.
@@ -52,14 +54,10 @@ class MobileNet:
         """
         from keras import layers  # here, so that listing recipes does not start a training framework
 
-        from training.fitting.grid import round_filters
-
         backbone = self._backbone(weights)
         features = [layers.GlobalAveragePooling2D()(backbone.get_layer(_tap(tap)).output) for tap in self.taps]
         x = layers.Concatenate()(features) if len(features) > 1 else features[0]
-        if self.frozen:
-            round_filters(backbone)  # before the head learns from them: nothing adapts to the rounding afterwards
-            backbone.trainable = False
+        if self.fixed == self.taps[-1]:
             x = layers.BatchNormalization(momentum=MOMENTUM, epsilon=LEAST_VARIANCE, center=False, scale=False)(x)
         return _ended(backbone.input, x, "mobilenet", outputs, dropout, activation)
 
@@ -76,7 +74,18 @@ class MobileNet:
         for layer in backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = MOMENTUM
+        if self.fixed:
+            _fix(backbone.layers[: backbone.layers.index(backbone.get_layer(_tap(self.fixed))) + 1])
         return backbone
+
+
+def _fix(layers: Sequence[keras.layers.Layer]) -> None:
+    """Keep the layers as they are, rounded already: what is fitted behind them learns from what the device computes."""
+    from training.fitting.grid import round_filters
+
+    round_filters(layers)
+    for layer in layers:
+        layer.trainable = False
 
 
 def _tap(block: int) -> str:

@@ -8,6 +8,8 @@ of the BatchNorm behind it, measured anew, take the shift out again (Sun et al. 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +31,9 @@ def round_kernel(kernel: Kernel, channel_axis: int) -> Kernel:
     return np.asarray(np.rint(kernel / safe) * safe, dtype=np.float32)
 
 
-def round_filters(model: keras.Model) -> None:
+def round_filters(layers: Iterable[keras.layers.Layer]) -> None:
     """Put the filters of every convolution on the grid, in place; dense layers stay as they are."""
-    for layer in model.layers:
+    for layer in layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             layer.kernel.assign(round_kernel(np.asarray(layer.kernel), channel_axis=2))
         elif isinstance(layer, keras.layers.Conv2D):
@@ -40,7 +42,7 @@ def round_filters(model: keras.Model) -> None:
 
 def settle(model: keras.Model, batches: Batches) -> None:
     """Round the filters, then let BatchNorm measure its averages on training pictures; nothing else moves."""
-    round_filters(model)
+    round_filters(model.layers)
     for _ in range(PASSES):
         for index in range(len(batches)):
             model(batches[index][0], training=True)

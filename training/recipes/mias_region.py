@@ -24,7 +24,7 @@ from training.splits import SplitPlan
 if TYPE_CHECKING:
     import keras
 
-BACKBONE = MobileNet(side_px=128, channels=1, taps=(5, 9), frozen=True)
+BACKBONE = MobileNet(side_px=128, channels=1, taps=(5, 9), fixed=9)
 
 
 def network(weights: str | None = None) -> keras.Model:

@@ -44,7 +44,7 @@ def test_an_int8_file_holds_the_rounded_filters_as_they_are() -> None:
     for layer in model.layers:
         if "batch_normalization" in layer.name:
             layer.set_weights([RNG.uniform(0.2, 2.0, weight.shape) for weight in layer.get_weights()])
-    round_filters(model)
+    round_filters(model.layers)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([image[np.newaxis]] for image in IMAGES)
