@@ -13,9 +13,11 @@ from tqdm import tqdm
 from edge_runtime.bundle import describe_files
 from edge_runtime.manifest import Attempt, Format, Precision, Role
 from edge_runtime.spec import ModelSpec
-from export import equalise, ladder, parity, tflite_file, to_onnx, to_tflite
+from export import ladder, parity
+from export.formats import tflite_file, to_onnx, to_tflite
+from export.int8 import equalise
+from export.int8.quantisation import Quantisation
 from export.isolation import in_own_process
-from export.quantisation import Quantisation
 
 Logits = npt.NDArray[np.float32]
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.manifest import Attempt, Format
-from export import onnx_layers, tflite_layers, to_onnx, to_tflite
 from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
+from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite
+from export.int8.quantisation import LADDER, Quantisation, Ranges
 from export.isolation import in_own_process
-from export.quantisation import LADDER, Quantisation, Ranges
 
 _LOG = logging.getLogger(__name__)
 

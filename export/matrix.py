@@ -9,10 +9,10 @@ from pathlib import Path
 from edge_runtime.bundle import find
 from edge_runtime.errors import EdgeError
 from edge_runtime.manifest import KERAS, Format, Manifest, Parity, Precision
-from export import elsewhere
 from export.benchmark.benchmark import speeds
 from export.errors import ExportError
 from export.pipeline import export
+from export.proof import elsewhere
 from training.artifact import Artifact
 from training.calibration import write_samples
 from training.errors import TrainingError

@@ -30,15 +30,17 @@ from edge_runtime.manifest import (
 from edge_runtime.saliency import FILE
 from edge_runtime.saliency_record import Method
 from edge_runtime.spec import ModelSpec
-from export import keras_model, parity, saliency
+from export import parity
 from export.card import model_card
 from export.conversion import Judged, Logits, Work, convert
 from export.errors import ExportError
-from export.golden import golden_tensors, write_golden
 from export.isolation import in_own_process
-from export.labelled import labelled
-from export.representative import Pictures, Truth
-from export.source import Source, from_artifact
+from export.network import keras_model
+from export.network.representative import Pictures, Truth
+from export.network.source import Source, from_artifact
+from export.proof import saliency
+from export.proof.golden import golden_tensors, write_golden
+from export.proof.labelled import labelled
 from training.artifact import Artifact
 from training.versions import version
 

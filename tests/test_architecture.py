@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,18 @@ def test_everything_public_is_documented() -> None:
     ]
     assert not bare, f"without a docstring: {bare}"
     assert edge_runtime.__doc__
+
+
+def test_export_flows_from_the_network_to_its_proof() -> None:
+    """Each room knows those before it alone; the conversion stands between the formats and the proof."""
+    order = ("network", "int8", "formats", "conversion", "proof", "card", "pipeline", "matrix", "cli")
+    for number, room in enumerate(order):
+        later = "|".join(order[number + 1 :]) or "nothing"
+        files = [ROOT / "export" / f"{room}.py", *(ROOT / "export" / room).rglob("*.py")]
+        lines = [line for path in files if path.is_file() for line in path.read_text(encoding="utf-8").splitlines()]
+        assert lines
+        backwards = rf"\s*from export(\.| import (.*, )?)({later})\b"
+        assert not [line for line in lines if re.match(backwards, line)], room
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -19,13 +19,13 @@ from edge_runtime.manifest import Precision
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
-from export import keras_model
 from export.benchmark.memory import peak_mb
 from export.benchmark.report import SCHEMA, Interval, Report, Row, median_interval, this_machine
 from export.benchmark.subject import Engine, Floats, Subject, bundle_subjects, keras_subjects, open_subject
 from export.benchmark.timing import Turn, take_turns
 from export.errors import ExportError
 from export.isolation import in_own_process
+from export.network import keras_model
 from export.parity import logits_of
 from training.versions import versions
 

@@ -121,7 +121,7 @@ def open_subject(subject: Subject) -> Run:
         return open_model(subject.path.read_bytes(), Runtime(subject.engine.value), threads=subject.threads or 1).run
     import tensorflow as tf
 
-    from export.saved import load
+    from export.network.saved import load
 
     model = load(subject.path)
     if subject.engine is Engine.KERAS_PREDICT:

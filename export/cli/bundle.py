@@ -29,8 +29,8 @@ def bundle(
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
+    from export.network.source import from_artifact, from_model, is_keras_model
     from export.pipeline import export_source  # here, so that --help starts without the converters
-    from export.source import from_artifact, from_model, is_keras_model
 
     if spec is not None:
         source = from_model(model, spec, parity, data)

@@ -19,10 +19,12 @@ from tqdm import tqdm
 from edge_runtime.manifest import Format, MapParity, Precision
 from edge_runtime.saliency import from_npz
 from edge_runtime.saliency_record import Method, Saliency
-from export import keras_model, saliency, to_onnx, to_tflite
 from export.conversion import Judged, Work
+from export.formats import to_onnx, to_tflite
 from export.isolation import in_own_process
-from export.source import from_artifact
+from export.network import keras_model
+from export.network.source import from_artifact
+from export.proof import saliency
 from training.artifact import Artifact
 from training.recipes import find_recipe
 from training.splits import Part, select

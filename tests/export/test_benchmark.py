@@ -22,7 +22,6 @@ from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_json
 from edge_runtime.spec import Head
 from edge_runtime.steps import Resize
-from export import to_onnx, to_tflite
 from export.benchmark import benchmark, timing
 from export.benchmark.memory import peak_mb, read_peak_kib
 from export.benchmark.report import Interval, Report, median_interval
@@ -31,6 +30,7 @@ from export.benchmark.table import as_markdown, as_text
 from export.benchmark.timing import Turn, order, settle
 from export.cli.benchmark import benchmark as command
 from export.errors import ConversionError, ExportError
+from export.formats import to_onnx, to_tflite
 from tests.benchmarks.system_4 import BUNDLE
 from tests.export.networks import SIDE, branches, convert
 

@@ -22,11 +22,11 @@ from edge_runtime.selftest.golden import GOLDEN, Golden, digest, from_npz, sampl
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Window
-from export import golden
 from export.errors import ExportError
-from export.golden import golden_pictures, golden_tensors, write_golden
-from export.keras_model import load_to_logits
+from export.network.keras_model import load_to_logits
 from export.parity import answer
+from export.proof import golden
+from export.proof.golden import golden_pictures, golden_tensors, write_golden
 from training.recipes import RECIPES
 
 SPECS = {name: recipe.spec for name, recipe in RECIPES.items()}

@@ -15,8 +15,8 @@ from edge_runtime.decision import scores_of
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from export.errors import ExportError
-from export.fitting import Network, check_end, check_shapes, complements
-from export.heads import End, cut
+from export.network.fitting import Network, check_end, check_shapes, complements
+from export.network.heads import End, cut
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 3), dtype=np.float32)
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR, PixelType.FLOAT32))

@@ -8,9 +8,9 @@ from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_a
 
 from edge_runtime.decision import positive_scores, scores_of
 from edge_runtime.spec import ModelSpec
-from export.labelled import labelled
+from export.network.representative import Truth
 from export.parity import exceptions
-from export.representative import Truth
+from export.proof.labelled import labelled
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
 SPEC: ModelSpec = PHANTOM_PATCH.spec

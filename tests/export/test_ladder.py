@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from edge_runtime.manifest import Attempt, Format
-from export import ladder, onnx_layers, tflite_layers, to_onnx, to_tflite
+from export import ladder
 from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
-from export.quantisation import LADDER, Quantisation
+from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite
+from export.int8.quantisation import LADDER, Quantisation
 
 EXPECTED = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
 FOUND = EXPECTED + np.array([0.5, -0.25], dtype=np.float32)

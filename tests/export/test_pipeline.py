@@ -13,8 +13,8 @@ from edge_runtime.bundle import find
 from edge_runtime.embedded import read_embedded
 from edge_runtime.manifest import SCHEMA, Format, Precision, Role
 from export.cli import main
+from export.int8.quantisation import LADDER
 from export.pipeline import export as run_export
-from export.quantisation import LADDER
 from training.artifact import Artifact
 
 MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from edge_runtime.bundle import find
 from edge_runtime.manifest import Attempt
 from export.cli import main
-from export.report import parity_page
+from export.proof.report import parity_page
 
 
 def _text(page: str) -> str:

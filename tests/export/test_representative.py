@@ -11,7 +11,7 @@ import pytest
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from export.errors import CalibrationError
-from export.representative import FEWEST, load_calibration, prepare_all
+from export.network.representative import FEWEST, load_calibration, prepare_all
 from training.recipes.phantom_patch import SPEC
 
 Folders = tuple[Path, Path, list[str]]

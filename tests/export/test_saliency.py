@@ -16,10 +16,11 @@ from edge_runtime.saliency import FILE
 from edge_runtime.saliency_record import Method, Saliency
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
-from export import saliency, tflite_file, to_onnx, to_tflite
 from export.card.heatmaps import heatmaps
 from export.conversion import Judged, Work
-from export.saliency import PICTURES, WORST, Explained, examine, prove
+from export.formats import tflite_file, to_onnx, to_tflite
+from export.proof import saliency
+from export.proof.saliency import PICTURES, WORST, Explained, examine, prove
 from tests.export.networks import SIDE, convert, logits
 
 SPEC = ModelSpec(

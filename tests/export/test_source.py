@@ -17,11 +17,11 @@ from PIL import Image
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import to_dict
 from edge_runtime.spec import ModelSpec
-from export.equalise import write_equalised
 from export.errors import CalibrationError, ExportError
-from export.keras_model import load_to_logits, write_network
-from export.saved import load
-from export.source import from_model
+from export.int8.equalise import write_equalised
+from export.network.keras_model import load_to_logits, write_network
+from export.network.saved import load
+from export.network.source import from_model
 from training.recipes.phantom_patch import SPEC
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 3), dtype=np.float32)

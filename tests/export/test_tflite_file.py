@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from export import tflite_file, tflite_layers, to_tflite
 from export.errors import ConversionError
-from export.quantisation import Quantisation
+from export.formats import tflite_file, tflite_layers, to_tflite
+from export.int8.quantisation import Quantisation
 from tests.export.networks import Floats, branches, convert, dots, logits
 
 PLAIN = Quantisation()

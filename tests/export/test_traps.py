@@ -17,13 +17,13 @@ from keras import layers
 
 from edge_runtime.backends import Runtime, open_model
 from edge_runtime.errors import InterpreterBrokenError
-from export import to_onnx, to_tflite
 from export.benchmark import memory
+from export.formats import to_onnx, to_tflite
 from export.isolation import in_own_process
 from tests.export.networks import SIDE, branches, convert, dots, logits
 
 IMAGES = dots(4, seed=3)
-PACKAGE = Path(to_onnx.__file__).parent
+PACKAGE = Path(to_onnx.__file__).parents[1]
 WRITERS: dict[str, Callable[..., None]] = {"tflite": to_tflite.write_float32, "onnx": to_onnx.write_float32}
 HOGGED_MB = 300
 CONVERSION = r"(to_tflite|to_onnx|tflite_layers|onnx_layers|equalise|keras_model)\.write_\w+"

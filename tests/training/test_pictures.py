@@ -19,7 +19,7 @@ from edge_runtime.region import Region, RegionCrop, crop, region_name
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from export.errors import CalibrationError
-from export.representative import FEWEST, load_calibration
+from export.network.representative import FEWEST, load_calibration
 from training import calibration
 from training.audit.audit_picture import write_sheet
 from training.audit.duplicates import compare

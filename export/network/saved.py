@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.keras2 import translated
+from export.network.keras2 import translated
 
 ENDPOINT = "serving_default"
 """The signature that is called; ``model.export()``, and ``model.save()`` of Keras 2, write it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from export.to_onnx import INPUT
+from export.formats.to_onnx import INPUT
 
 _JUDGED = 4
 """Pictures on which layers are compared: all their activations are held at once."""

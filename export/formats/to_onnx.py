@@ -18,8 +18,8 @@ from edge_runtime.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
-from export.keras_model import load_to_logits
-from export.quantisation import PERCENTILE, Quantisation, Ranges
+from export.int8.quantisation import PERCENTILE, Quantisation, Ranges
+from export.network.keras_model import load_to_logits
 
 Floats = npt.NDArray[np.float32]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from export.norms import Floats, factors, identity, is_plain, passes, relative_ranges
+from export.int8.norms import Floats, factors, identity, is_plain, passes, relative_ranges
 
 Channels = npt.NDArray[np.int64]
 """The number of the maker's channel for each channel of a map; below 0 where a factor cannot go back to it."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edge_runtime.spec import Head, ModelSpec
 from export.errors import ExportError
-from export.heads import End
+from export.network.heads import End
 
 BEYOND = 1e-3
 """An output so far outside 0..1 is no probability, whatever rounding did to it."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from export.quantisation import PERCENTILE
-from export.tflite_file import join_ranges, names_of, ranges_of, set_ranges
-from export.to_tflite import quantise
+from export.formats.tflite_file import join_ranges, names_of, ranges_of, set_ranges
+from export.formats.to_tflite import quantise
+from export.int8.quantisation import PERCENTILE
 
 _BINS = 4096
 _JUDGED = 16

@@ -115,7 +115,7 @@ def _write(path: Path, data: bytes) -> None:
     if len(data) > MAX_BYTES:
         raise ExportError(
             f"{path.name}: found {len(data)} bytes, expected at most {MAX_BYTES}. "
-            "Draw smaller golden pictures for a model of this size (export/golden.py)."
+            "Draw smaller golden pictures for a model of this size (export/proof/golden.py)."
         )
     path.write_bytes(data)
 

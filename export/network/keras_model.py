@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
-from export.fitting import Network, check_end, check_shapes, complements
-from export.heads import End, cut
-from export.saved import load
+from export.network.fitting import Network, check_end, check_shapes, complements
+from export.network.heads import End, cut
+from export.network.saved import load
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edge_runtime.decision import positive_scores, scores_of
 from edge_runtime.manifest import Coverage, Labelled
 from edge_runtime.spec import ModelSpec
-from export.representative import Truth
+from export.network.representative import Truth
 from training.evaluation.confidence import expected_calibration_error
 from training.evaluation.evaluation import CONFIDENCES, coverage_at
 from training.evaluation.rates import auroc, positive_truth

@@ -15,7 +15,7 @@ from edge_runtime.measured import Localisation
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
-from export.representative import FEWEST, Pictures, Truth, load_calibration, prepare_all
+from export.network.representative import FEWEST, Pictures, Truth, load_calibration, prepare_all
 from training.artifact import Artifact
 from training.errors import ArtifactError
 from training.recipes import find_recipe

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from export.keras_model import load_to_logits
-from export.quantisation import Quantisation
-from export.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
+from export.formats.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
+from export.int8.quantisation import Quantisation
+from export.network.keras_model import load_to_logits
 
 
 def write_float32(model_path: str, out: str) -> None:

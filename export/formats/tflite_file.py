@@ -15,7 +15,7 @@ from edge_runtime.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
-from export.flatbuffer import packed
+from export.formats.flatbuffer import packed
 
 Floats = npt.NDArray[np.float32]
 

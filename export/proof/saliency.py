@@ -23,7 +23,7 @@ from edge_runtime.saliency_record import Method, Saliency
 from edge_runtime.spec import ModelSpec
 from export.conversion import Judged, Work
 from export.isolation import in_own_process
-from export.keras_model import load_to_logits
+from export.network.keras_model import load_to_logits
 from export.parity import RUNTIMES
 from training.saliency.method import choose, draw
 
