@@ -24,6 +24,8 @@ class Augmentation:
         zoom: enlarge or shrink by up to this share.
         shift: move by up to this share of the side, both ways.
         photometric: changes of values, in this order, after all others.
+        kept: probability that nothing after the quarter turns happens: pictures as a device sees them belong among
+            those that are fitted on, and into BatchNorm's averages.
         black, white: what the levels 0 and 255 are in the tensor.
 
     The first two move values without changing any, and commute with a symmetric kernel and with a resize that
@@ -36,6 +38,7 @@ class Augmentation:
     zoom: float = 0.0
     shift: float = 0.0
     photometric: tuple[Photometric, ...] = ()
+    kept: float = 0.0
     black: float = 0.0
     white: float = 1.0
 
@@ -45,6 +48,8 @@ class Augmentation:
             image = image[:, ::-1]
         if self.quarter_turns:
             image = np.rot90(image, int(rng.integers(4)))
+        if self.kept and rng.random() < self.kept:
+            return image
         if self.rotation_deg or self.zoom or self.shift:
             image = self._warp(image, rng)
         return self._recolour(image, rng) if self.photometric else image

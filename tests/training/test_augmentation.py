@@ -39,6 +39,16 @@ def test_nothing_switched_on_changes_nothing() -> None:
     np.testing.assert_array_equal(Augmentation(flips=False, quarter_turns=False).apply(image, RNG), image)
 
 
+def test_so_many_pictures_are_kept_as_a_device_sees_them() -> None:
+    image = RNG.random((8, 8, 1), dtype=np.float32)
+    turned = Augmentation(flips=False, quarter_turns=False, rotation_deg=20.0, kept=0.25)
+    rng = np.random.default_rng(3)
+    same = sum(np.array_equal(turned.apply(image, rng), image) for _ in range(2000))
+    assert 440 < same < 560  # 500 expected; a deviation is 19
+    mirrored = Augmentation(flips=True, quarter_turns=False, rotation_deg=20.0, kept=1.0)
+    assert {mirrored.apply(image, rng).tobytes() for _ in range(50)} == {image.tobytes(), image[:, ::-1].tobytes()}
+
+
 def test_batches_cover_every_picture_once_an_epoch_and_repeat_with_the_seed() -> None:
     from training.fitting.batches import Batches
 

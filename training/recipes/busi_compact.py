@@ -83,6 +83,7 @@ def _recipe(
             zoom=0.15,
             shift=0.08,
             photometric=(GainAndSpeckle(gain=0.2, gamma=0.4, speckle=0.1), Callipers(0.4)),
+            kept=0.25,
             black=-1.0,
         ),
         caveat=(ORIGIN + " " if network is compact else "") + OVERLAYS,
