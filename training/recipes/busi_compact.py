@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec, ParityTolerance
 from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet, Plain
@@ -30,6 +30,9 @@ OVERLAYS = (
     "normal one; callipers were drawn onto training pictures of every label alike. The subgroups below tell what the "
     "figures are with and without them."
 )
+TOLERANCE = ParityTolerance(int8_flips_per_1000=18.0)
+"""Two of the 115 pictures that validate may flip before the guard band: one more or less is chance on so few."""
+
 STACK = Plain(side_px=96, channels=1, filters=(24, 32, 48, 64, 96, 96), pooled=(1, 2, 3))
 
 
@@ -60,6 +63,7 @@ def _recipe(
             positive=("malignant",),
             head=Head.SOFTMAX,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
+            tolerance=TOLERANCE,
             min_side_px=min(96, side_px * 2 // 3),  # the smallest published picture has 190
         ),
         source=SOURCE,
