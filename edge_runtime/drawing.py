@@ -12,6 +12,9 @@ from edge_runtime.steps import ColourOrder
 
 Pixels = npt.NDArray[np.uint8]
 
+OPACITY = 0.45
+"""How much of a pixel's colour is the map's, unless another share is asked for; the rest is the picture's."""
+
 WHITE, INK = 255, 40
 _MARGIN_PX, _BAR_PX, _PANEL_PX, _LINE_PX = 16, 24, 96, 22
 _LEAST_PX = 120

@@ -14,6 +14,7 @@ from edge_runtime.backends import Provider, Runtime
 from edge_runtime.bundle import TRUSTED_KEY
 from edge_runtime.cli.render import Style
 from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
+from edge_runtime.drawing import OPACITY
 from edge_runtime.runnable import Precision
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -166,7 +167,7 @@ _HEATMAPS = (
     click.option(
         "--opacity",
         type=click.FloatRange(0, 1),
-        default=0.45,
+        default=OPACITY,
         show_default=True,
         metavar="SHARE",
         help="How much of a pixel's colour is the heatmap's.",

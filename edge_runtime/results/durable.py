@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_runtime.disk import sync_names
+
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -43,7 +45,7 @@ class Durable:
             _lock(self._file, path)
             self.size = os.fstat(self._file).st_size
             if fresh:
-                _sync_folder(path)
+                sync_names(path.parent)
         except BaseException:
             self.close()
             raise
@@ -87,7 +89,7 @@ class Durable:
             raise
         os.close(self._file)
         self._file, self.size = new, os.fstat(new).st_size
-        _sync_folder(self._path)
+        sync_names(self._path.parent)
 
     def close(self) -> None:
         """Close the file; another process may open it."""
@@ -113,12 +115,3 @@ def _write(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
-
-
-def _sync_folder(path: Path) -> None:
-    """Hand the file's name to the disk: a file without a name is lost however well it was written."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

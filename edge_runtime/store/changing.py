@@ -6,13 +6,13 @@ What is made or thrown away lies in a hidden folder of the store, which nothing 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_runtime.disk import sync_names
 from edge_runtime.errors import StoreError
 from edge_runtime.store.pointers import PLACE, store_folder
 
@@ -50,7 +50,7 @@ def discard(path: Path, store: Path) -> None:
     """Take ``path`` away in one step, then delete it; a half-deleted bundle is never where one is looked for."""
     with hidden(store) as away:
         path.rename(away)
-        sync(path.parent)
+        sync_names(path.parent)
 
 
 @contextmanager
@@ -81,15 +81,3 @@ def write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync(folder: Path) -> None:
-    """Have the names in ``folder`` written to the disk; some file systems (FAT) know no such order."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(descriptor)

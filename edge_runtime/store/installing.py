@@ -12,9 +12,10 @@ from pathlib import Path
 
 from edge_runtime.bundle import MANIFEST, SIGNATURE, Bundle, find
 from edge_runtime.containers import read_inside
+from edge_runtime.disk import sync_names
 from edge_runtime.errors import BundleNotFoundError, StoreError
 from edge_runtime.records import canonical_json
-from edge_runtime.store.changing import changing, discard, hidden, sync, write
+from edge_runtime.store.changing import changing, discard, hidden, write
 from edge_runtime.store.pointers import POINTER, SCHEMA, Pointer, is_name, is_version, read_pointer
 
 
@@ -111,14 +112,14 @@ def _put(bundle: Bundle, place: Path, store: Path, trusted_key: Path | None) -> 
         copy.mkdir()
         for name in _files(bundle):
             write(copy / name, bundle.read_file(name))
-        sync(copy)
+        sync_names(copy)
         find(copy, trusted_key=trusted_key).verify()
         if place.is_symlink() or place.exists():  # a killed installation got as far as here; nothing points to it
             discard(place, store)
         place.parent.mkdir(exist_ok=True)
         copy.rename(place)
-    sync(place.parent)
-    sync(store)
+    sync_names(place.parent)
+    sync_names(store)
 
 
 def _mend(bundle: Bundle, place: Path, store: Path) -> Outcome:
@@ -139,7 +140,7 @@ def _mend(bundle: Bundle, place: Path, store: Path) -> Outcome:
     for extra in sorted(path for path in place.iterdir() if path.name not in {*_files(bundle), SIGNATURE}):
         discard(extra, store)
         outcome = Outcome.MENDED
-    sync(place)
+    sync_names(place)
     find(place).verify()
     return outcome
 
@@ -189,7 +190,7 @@ def _point(store: Path, name: str, pointer: Pointer) -> None:
     with hidden(store) as text:
         write(text, (canonical_json(pointer) + "\n").encode("ascii"))
         text.replace(store / name / POINTER)
-    sync(store / name)
+    sync_names(store / name)
 
 
 def _prune(store: Path, name: str, pointer: Pointer) -> None:

@@ -6,16 +6,13 @@ import cv2
 import numpy as np
 
 from edge_runtime.decision import Decision
-from edge_runtime.drawing import INK, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
+from edge_runtime.drawing import INK, OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import NOTICE
 from edge_runtime.tiles.slide import SlidePrediction
 
 SIDE_PX = 1200
 """The longer side of the drawn slide."""
-
-_SHARE = 0.45
-"""How much of a tile's colour is the map's; the rest is tissue."""
 
 
 def overlay_png(picture: Picture, slide: SlidePrediction) -> bytes:
@@ -58,7 +55,7 @@ def _blend(tissue: Pixels, slide: SlidePrediction, factor: float) -> Pixels:
         (x, y), (right, below) = _corners(slide, tile.x_px, tile.y_px, factor)
         row, column = tile.y_px // slide.grid.step_px[1], tile.x_px // slide.grid.step_px[0]
         area = slice(y, below + 1), slice(x, right + 1)
-        blended[area] = np.rint(tissue[area] * (1 - _SHARE) + tints[row, column] * _SHARE)
+        blended[area] = np.rint(tissue[area] * (1 - OPACITY) + tints[row, column] * OPACITY)
     return blended
 
 
