@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT.parent / "shared"
 CALIBRATION_PICTURES = 96
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # what a script starts with & ignores Ctrl-C, and so would every program that these tests start and interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Change = Callable[[dict[str, Any]], object]
 Once = Callable[[str, Callable[[Path], object]], Path]
