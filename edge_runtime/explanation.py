@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -60,8 +61,12 @@ class Explanation:
 
         Returns:
             float32 height×width, 0..1: shares of the map's largest value, bilinear between the cells' centres; NaN
-            where the network saw nothing of the picture.
+            where the network saw nothing of the picture. Read-only: drawing, peak and JSON share it.
         """
+        return self._whole
+
+    @cached_property
+    def _whole(self) -> Floats:
         left, top, right, bottom = self.box
         height, width = self.picture.pixels.shape[:2]
         shown = stretched(self.grid, right - left, bottom - top)
@@ -70,6 +75,7 @@ class Explanation:
         whole[first[1] : last[1], first[0] : last[0]] = shown[
             first[1] - top : last[1] - top, first[0] - left : last[0] - left
         ]
+        whole.flags.writeable = False
         return whole
 
     def peak(self) -> tuple[int, int] | None:
