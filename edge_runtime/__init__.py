@@ -10,13 +10,13 @@ Decision support for trained people; not a medical device.
 """
 
 from edge_runtime.backends import Provider, Runtime
+from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Decision, Reason, Verdict
-from edge_runtime.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, UsageError
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region
-from edge_runtime.runnable import Precision
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 

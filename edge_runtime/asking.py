@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from edge_runtime.engine import Engine, Plan
-from edge_runtime.familiarity import is_familiar
+from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.imaging import Picture, Source, read
 from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.preprocessing import Prepared

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.backends import Backend
+from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Verdict, margins
 from edge_runtime.errors import BackendError
 from edge_runtime.judging import Judge, margin, refer_unfamiliar
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
-from edge_runtime.runnable import Precision
 from edge_runtime.spec import ModelSpec
 
 Opener = Callable[[Precision], Backend]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edge_runtime.backends import FORMAT, Backend, Provider, Runtime, open_model
+from edge_runtime.bundle.model_files import ModelFiles
+from edge_runtime.bundle.runnable import ROUNDED, Precision
 from edge_runtime.errors import UsageError
-from edge_runtime.model_files import ModelFiles
-from edge_runtime.runnable import ROUNDED, Precision
 
 _INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)
 """Which file runs where the wanted one is not in the bundle: the exact one, if it is there."""

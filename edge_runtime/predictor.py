@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.asking import answer, ask, since
 from edge_runtime.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
-from edge_runtime.bundle import find_files, key_in_force
-from edge_runtime.default_model import model_in_force
+from edge_runtime.bundle.bundle import find_files, key_in_force
+from edge_runtime.bundle.default_model import model_in_force
+from edge_runtime.bundle.model_files import ModelFiles
+from edge_runtime.bundle.runnable import Precision
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
-from edge_runtime.model_files import ModelFiles
 from edge_runtime.opening import Files
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.preprocessing import Preparation
 from edge_runtime.region import Marked, Region, check_asked
-from edge_runtime.runnable import Precision
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
-    from edge_runtime.explaining import Explainer
-    from edge_runtime.explanation import Explanation
+    from edge_runtime.saliency.explaining import Explainer
+    from edge_runtime.saliency.explanation import Explanation
     from edge_runtime.tiles.slide import SlidePrediction
 
 
@@ -138,7 +138,7 @@ class Predictor:
             UsageError: it has no such label, or no float32 file, which heatmaps are made from.
             ImageError, RegionError, BackendError: as :meth:`predict`.
         """
-        from edge_runtime.explaining import Explainer  # here: most answers are given without
+        from edge_runtime.saliency.explaining import Explainer  # here: most answers are given without
 
         with self._lock:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge_runtime.familiarity import Familiarity
+from edge_runtime.familiarity.familiarity import Familiarity
 from edge_runtime.records import ABSENT, canonical_json
 from edge_runtime.region import RegionCrop
 from edge_runtime.steps import Colour, ColourOrder, Resize, Step, check_order

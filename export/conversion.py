@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edge_runtime.bundle import describe_files
-from edge_runtime.manifest import Attempt, Format, Precision, Role
+from edge_runtime.bundle.bundle import describe_files
+from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.spec import ModelSpec
 from export import ladder, parity
 from export.formats import tflite_file, to_onnx, to_tflite

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.manifest import Attempt, Format
+from edge_runtime.bundle.manifest import Attempt, Format
 from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
 from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite
 from export.int8.quantisation import LADDER, Quantisation, Ranges

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import KERAS, Format, Manifest, Parity, Precision
 from edge_runtime.errors import EdgeError
-from edge_runtime.manifest import KERAS, Format, Manifest, Parity, Precision
 from export.benchmark.benchmark import speeds
 from export.errors import ExportError
 from export.pipeline import export

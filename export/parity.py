@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
+from edge_runtime.bundle.manifest import ROUNDED, Attempt, FileEntry, Format, Parity, Precision
 from edge_runtime.decision import Decision, decisions, margins, positive_scores, scores_of
-from edge_runtime.manifest import ROUNDED, Attempt, FileEntry, Format, Parity, Precision
 from edge_runtime.spec import ModelSpec
 from export.errors import ParityError
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime import __version__
-from edge_runtime.bundle import describe_files, find, write_manifest
-from edge_runtime.manifest import (
+from edge_runtime.bundle.bundle import describe_files, find, write_manifest
+from edge_runtime.bundle.manifest import (
     KERAS,
     ROUNDED,
     SCHEMA,
@@ -27,8 +27,8 @@ from edge_runtime.manifest import (
     Precision,
     Role,
 )
-from edge_runtime.saliency import FILE
-from edge_runtime.saliency_record import Method
+from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.saliency.saliency import FILE
 from edge_runtime.spec import ModelSpec
 from export import parity
 from export.card import model_card

@@ -201,7 +201,7 @@ def test_the_models_that_ship_stay_small_together(wheel: Path) -> None:
 
 
 def edge_runtime_bundles() -> dict[str, list[str]]:
-    bundle = importlib.import_module("edge_runtime.bundle")
+    bundle = importlib.import_module("edge_runtime.bundle.bundle")
     found = {name: bundle.find(name) for name in bundle.shipped()}
     if not found:
         pytest.skip("no model ships in this checkout")

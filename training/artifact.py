@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from edge_runtime.manifest import Evaluation, TrainingRecord
-from edge_runtime.measured import Localisation
+from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
+from edge_runtime.bundle.measured import Localisation
 from edge_runtime.records import ABSENT, from_json
 from edge_runtime.spec import ModelSpec
 from training.errors import ArtifactError

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.runnable import Format
 from edge_runtime.errors import InterpreterMissingError, UsageError
-from edge_runtime.runnable import Format
 
 
 class Runtime(enum.Enum):
@@ -74,8 +74,8 @@ class Backend(Protocol):
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """Return everything that a float32 file hands out for one picture, 1×H×W×C: its logits, and what follows.
 
-        What follows the logits serves heatmaps (:mod:`edge_runtime.saliency`): the last feature map, h×w×C, and
-        the values of hidden layers, (units,). Nothing follows in files of bundles without heatmaps.
+        What follows the logits serves heatmaps (:mod:`edge_runtime.saliency.saliency`): the last feature map, h×w×C,
+        and the values of hidden layers, (units,). Nothing follows in files of bundles without heatmaps.
 
         Raises:
             BackendError: as :meth:`run`.

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edge_runtime import __version__
-from edge_runtime.bundle import SIGNATURE, Bundle, find
+from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find
 from edge_runtime.cli import selftest
 from edge_runtime.cli.describe import describe, rows
 from edge_runtime.cli.faults import stops_command

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime import bundle as bundles
-from edge_runtime.bundle import SIGNATURE, Bundle
-from edge_runtime.manifest import Evaluation, Manifest
+from edge_runtime.bundle import bundle as bundles
+from edge_runtime.bundle.bundle import SIGNATURE, Bundle
+from edge_runtime.bundle.manifest import Evaluation, Manifest
 from edge_runtime.records import canonical_json
 from edge_runtime.signing.signatures import signer_name
 from edge_runtime.store.pointers import installed

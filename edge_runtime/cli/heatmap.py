@@ -9,13 +9,13 @@ from pathlib import Path
 from edge_runtime.cli.output import write_whole
 from edge_runtime.cli.render import Csv, JsonLines, Renderer
 from edge_runtime.errors import ImageError, UsageError
-from edge_runtime.explanation import Explanation
-from edge_runtime.heatmap import heatmap_png
 from edge_runtime.imaging import source_name
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region
 from edge_runtime.results.lines import to_line
+from edge_runtime.saliency.explanation import Explanation
+from edge_runtime.saliency.heatmap import heatmap_png
 
 
 @dataclass(frozen=True, eq=False)

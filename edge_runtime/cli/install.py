@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.bundle import TRUSTED_KEY
+from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.cli.faults import stops_command
 from edge_runtime.cli.output import say
 

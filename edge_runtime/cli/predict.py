@@ -13,6 +13,7 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.backends import Provider, Runtime
+from edge_runtime.bundle.runnable import Precision
 from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.cli.pictures import answers, pictures, progress
@@ -21,7 +22,6 @@ from edge_runtime.cli.request import Request, options
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region, check_asked
-from edge_runtime.runnable import Precision
 
 if TYPE_CHECKING:
     from edge_runtime.cli.heatmap import Drawn

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.decision import Reason
-from edge_runtime.familiarity import is_familiar
+from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.prediction import NOTICE, Failure, Prediction
 from edge_runtime.region import region_name
 from edge_runtime.spec import ModelSpec

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from edge_runtime.backends import Provider, Runtime
-from edge_runtime.bundle import TRUSTED_KEY
+from edge_runtime.bundle.bundle import TRUSTED_KEY
+from edge_runtime.bundle.default_model import DEFAULT_MODEL, MODEL_VARIABLE
+from edge_runtime.bundle.runnable import Precision
 from edge_runtime.cli.render import Style
-from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.drawing import OPACITY
-from edge_runtime.runnable import Precision
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

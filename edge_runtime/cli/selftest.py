@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from edge_runtime.backends import Provider
-from edge_runtime.bundle import find, key_in_force
+from edge_runtime.bundle.bundle import find, key_in_force
+from edge_runtime.bundle.default_model import DEFAULT_MODEL, MODEL_VARIABLE
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
 from edge_runtime.cli.output import say
-from edge_runtime.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.errors import UsageError
-from edge_runtime.manifest import Manifest
 from edge_runtime.records import to_dict
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from edge_runtime.selftest.replay import selftest

@@ -15,7 +15,7 @@ from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import Identity
-from edge_runtime.watch import Watch, stamp_of
+from edge_runtime.results.watch import Watch, stamp_of
 
 
 def watch_folder(predictor: Predictor, folder: Path, filing: Filing, interval_s: float) -> None:

@@ -11,7 +11,7 @@ from edge_runtime.prediction import SCHEMA, Failure, Prediction
 from edge_runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from edge_runtime.explanation import Explanation
+    from edge_runtime.saliency.explanation import Explanation
 
 HEAD = f'{{"schema": "{SCHEMA}", "image": "'.encode()
 """What every line begins with: a torn one is known by it."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.manifest import FileEntry, Format, Manifest, Precision
 from edge_runtime.decision import Decision
-from edge_runtime.explanation import spread_share
-from edge_runtime.manifest import FileEntry, Format, Manifest, Precision
+from edge_runtime.saliency.explanation import spread_share
 from edge_runtime.selftest.certificate import Check, Step
 from edge_runtime.selftest.golden import Golden, Logits, digest, sample
 from edge_runtime.spec import ModelSpec

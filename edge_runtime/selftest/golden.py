@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.runnable import Format
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError
-from edge_runtime.runnable import Format
 
 GOLDEN = "golden.npz"
 DECISIONS = (Decision.POSITIVE, Decision.NEGATIVE, Decision.REFER)

@@ -24,13 +24,13 @@ from edge_runtime.backends import (
     open_model,
     ran_by,
 )
-from edge_runtime.bundle import MANIFEST, Bundle
+from edge_runtime.bundle.bundle import MANIFEST, Bundle
+from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
+from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision import Decision, scores_of
 from edge_runtime.errors import BackendError, BundleError
-from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
-from edge_runtime.saliency_record import Method
 from edge_runtime.selftest.asked import golden_decision, golden_map, golden_picture
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.bundle import MANIFEST, SIGNATURE, find
+from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, find
 from edge_runtime.errors import BundleNotFoundError, UsageError
 from edge_runtime.signing.keys import PublicKey, read_private_key
 from edge_runtime.signing.signatures import sign

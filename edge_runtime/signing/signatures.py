@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge_runtime.containers import MANIFEST, SIGNATURE, Container
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container
 from edge_runtime.errors import SignatureError
 from edge_runtime.signing.keys import PublicKey, package, read_private_key, read_public_keys
 

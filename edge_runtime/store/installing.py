@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle import MANIFEST, SIGNATURE, Bundle, find
-from edge_runtime.containers import read_inside
+from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, Bundle, find
+from edge_runtime.bundle.containers import read_inside
 from edge_runtime.disk import sync_names
 from edge_runtime.errors import BundleNotFoundError, StoreError
 from edge_runtime.records import canonical_json

@@ -27,7 +27,7 @@ from edge_runtime.batches import in_order
 from edge_runtime.decision import Decision, Reason, decide_by, decide_case, margins, positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageSizeError, UsageError
-from edge_runtime.familiarity import is_familiar
+from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Timing
 from edge_runtime.spec import ModelSpec

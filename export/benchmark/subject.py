@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.backends import Runtime, open_model
-from edge_runtime.bundle import Bundle
-from edge_runtime.manifest import FileEntry, Format, Precision, Role
+from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.bundle.manifest import FileEntry, Format, Precision, Role
 from export.errors import ExportError
 from export.parity import RUNTIMES
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import KERAS, Manifest
-from edge_runtime.measured import Evaluation
+from edge_runtime.bundle.manifest import KERAS, Manifest
+from edge_runtime.bundle.measured import Evaluation
 from export.card.markdown import BASELINE, cell, evaluation_of, figure_of, grouped_by, section, table
 from training.evaluation.evaluation import GAIN
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import KERAS, Manifest
+from edge_runtime.bundle.manifest import KERAS, Manifest
 from export.card.markdown import cell, evaluation_of, figure_of, grouped_by, section
 
 

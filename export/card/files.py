@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import KERAS, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.manifest import KERAS, Labelled, Manifest, Parity, Role
 from export.card.markdown import section, table
 
 _HEAD = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edge_runtime.manifest import Manifest
-from edge_runtime.measured import Evaluation, Figure
+from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.measured import Evaluation, Figure
 
 BASELINE = "baseline"
 

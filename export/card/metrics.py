@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import Manifest
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.spec import CaseRule
 from export.card.markdown import grouped_by, section
 

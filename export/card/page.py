@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.manifest import Manifest
+from edge_runtime.bundle.manifest import Manifest
 from export.card.analyses import analyses
 from export.card.closing import caveats, ethics
 from export.card.data import evaluation_data, split_audit, training_data

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.manifest import Labelled, Manifest
+from edge_runtime.bundle.manifest import Labelled, Manifest
 from export.errors import ExportError
 from training.artifact import Artifact
 from training.cli.options import FOLDER

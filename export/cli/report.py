@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from training.cli.options import FOLDER
 
 

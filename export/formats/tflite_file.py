@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_runtime.embedded import KEY
+from edge_runtime.bundle.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
@@ -35,7 +35,7 @@ _ONE_SCALE = (
 
 
 def embed(path: Path, spec: ModelSpec) -> None:
-    """Write the spec into the file's metadata, where :mod:`edge_runtime.embedded` reads it."""
+    """Write the spec into the file's metadata, where :mod:`edge_runtime.bundle.embedded` reads it."""
 
     def change(model: Any) -> None:
         model.description = f"{spec.name} {spec.version}: {spec.summary}"

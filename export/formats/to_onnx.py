@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
 
-from edge_runtime.embedded import KEY
+from edge_runtime.bundle.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
@@ -164,7 +164,7 @@ def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
 
 
 def embed(path: Path, spec: ModelSpec) -> None:
-    """Write the spec into ``metadata_props``, where :mod:`edge_runtime.embedded` reads it."""
+    """Write the spec into ``metadata_props``, where :mod:`edge_runtime.bundle.embedded` reads it."""
     model = onnx.load(path)
     model.doc_string = f"{spec.name} {spec.version}: {spec.summary}"
     onnx.helper.set_model_props(model, {KEY: canonical_json(spec), "labels": ", ".join(spec.labels)})

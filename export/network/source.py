@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
+from edge_runtime.bundle.measured import Localisation
 from edge_runtime.folders import pictures_below
-from edge_runtime.manifest import Evaluation, TrainingRecord
-from edge_runtime.measured import Localisation
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.manifest import Manifest
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.records import from_json
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from export.errors import ExportError

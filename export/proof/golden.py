@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
-from edge_runtime.bundle import Bundle, describe_files
+from edge_runtime.bundle.bundle import Bundle, describe_files
+from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.decision import Decision
-from edge_runtime.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
 from edge_runtime.region import LEAST_PX

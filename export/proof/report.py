@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from edge_runtime.manifest import Attempt, Labelled, Manifest
+from edge_runtime.bundle.manifest import Attempt, Labelled, Manifest
 from training.report.drawing import BLUE, GREY, ORANGE, canvas, png
 from training.report.markup import Cell, Picture, document, heading, paragraph, picture, table, title, verbatim
 from training.whole_file import write_whole

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from system_4 import BUNDLE
 
-from edge_runtime.bundle import find
-from edge_runtime.manifest import Format, Precision
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Format, Precision
 
 MINIMAL = """
 import sys

@@ -20,7 +20,7 @@ from minimal_loop import Minimal, picture_files, seconds, side_by_side
 from system_4 import BUNDLE
 
 from edge_runtime import Precision, Predictor, Runtime
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 
 
 def without_band(model: Path = BUNDLE) -> Predictor:

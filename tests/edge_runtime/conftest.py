@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import describe_files, find, write_manifest
-from edge_runtime.manifest import Format, Precision, Role
+from edge_runtime.bundle.bundle import describe_files, find, write_manifest
+from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.selftest.golden import GOLDEN, Golden, from_npz, to_npz
 
 Reseal = Callable[[Path], None]

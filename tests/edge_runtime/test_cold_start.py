@@ -22,8 +22,13 @@ NEEDLESS = {
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
     *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.results", "csv"),
-    *("edge_runtime.manifest", "edge_runtime.measured"),  # what was measured about the model
-    *("edge_runtime.saliency", "edge_runtime.explaining", "edge_runtime.explanation", "edge_runtime.heatmap"),
+    *("edge_runtime.bundle.manifest", "edge_runtime.bundle.measured"),  # what was measured about the model
+    *(
+        "edge_runtime.saliency.saliency",
+        "edge_runtime.saliency.explaining",
+        "edge_runtime.saliency.explanation",
+        "edge_runtime.saliency.heatmap",
+    ),
     *("edge_runtime.bilinear", "edge_runtime.backends.ort", "edge_runtime.signing", "edge_runtime.cli.tiles"),
     *("edge_runtime.formats.jpeg", "edge_runtime.formats.tiff", "edge_runtime.formats.webp"),
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Provider, Region, UsageError
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from edge_runtime.errors import RegionError
 from edge_runtime.imaging import read
 from edge_runtime.prediction import Timing

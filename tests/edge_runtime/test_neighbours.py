@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from edge_runtime.backends import Runtime
-from edge_runtime.bundle import Bundle, find
+from edge_runtime.bundle.bundle import Bundle, find
+from edge_runtime.bundle.manifest import Precision
 from edge_runtime.cli.describe import describe
 from edge_runtime.cli.tiles import card
 from edge_runtime.decision import Decision, Reason, decide, margins
 from edge_runtime.engine import Engine
 from edge_runtime.imaging import Picture, read
-from edge_runtime.manifest import Precision
 from edge_runtime.predictor import Predictor
 from edge_runtime.steps import MinMax, Resize
 from edge_runtime.tiles import overlay

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision import Decision, Reason, decide, margins
 from edge_runtime.errors import BackendError, ImageError, UsageError
 from edge_runtime.imaging import read
-from edge_runtime.manifest import Format, Precision
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare

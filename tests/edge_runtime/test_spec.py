@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
 from edge_runtime.spec import CaseRule, DecisionPolicy, Head, ModelSpec

@@ -11,7 +11,7 @@ import export.conversion
 import export.ladder
 import export.pipeline
 import export.proof.saliency
-from edge_runtime.manifest import Format, Precision
+from edge_runtime.bundle.manifest import Format, Precision
 from training.artifact import Artifact
 from training.calibration import write_samples
 

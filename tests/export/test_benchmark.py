@@ -15,9 +15,9 @@ import pytest
 import scipy.stats
 from click.testing import CliRunner, Result
 
-from edge_runtime.bundle import describe_files, find, write_manifest
+from edge_runtime.bundle.bundle import describe_files, find, write_manifest
+from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.imaging import read
-from edge_runtime.manifest import Format, Precision, Role
 from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_json
 from edge_runtime.spec import Head

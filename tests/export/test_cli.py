@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from edge_runtime import Predictor
-from edge_runtime.bundle import find
-from edge_runtime.manifest import Precision
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Precision
 from edge_runtime.records import from_json, to_dict
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec, ParityTolerance
 from edge_runtime.steps import Step

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from edge_runtime import Precision, Predictor, Runtime
-from edge_runtime.bundle import find, write_manifest
+from edge_runtime.bundle.bundle import find, write_manifest
+from edge_runtime.bundle.manifest import Format, Manifest, Role
 from edge_runtime.decision import Decision
 from edge_runtime.imaging import read
-from edge_runtime.manifest import Format, Manifest, Role
 from edge_runtime.selftest.golden import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.spec import ModelSpec

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.manifest import Attempt, Format
+from edge_runtime.bundle.manifest import Attempt, Format
 from export import ladder
 from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
 from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import export.matrix
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from export.cli import main
 
 ROOT = Path(__file__).parents[2]

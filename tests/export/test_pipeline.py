@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import __version__
-from edge_runtime.bundle import find
-from edge_runtime.embedded import read_embedded
-from edge_runtime.manifest import SCHEMA, Format, Precision, Role
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.embedded import read_embedded
+from edge_runtime.bundle.manifest import SCHEMA, Format, Precision, Role
 from export.cli import main
 from export.int8.quantisation import LADDER
 from export.pipeline import export as run_export

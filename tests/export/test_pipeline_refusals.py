@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_runtime.manifest import Format, Precision
+from edge_runtime.bundle.manifest import Format, Precision
 from export.errors import ConversionError, ExportError, ParityError
 from export.pipeline import export as run_export
 from training.artifact import Artifact

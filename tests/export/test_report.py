@@ -7,8 +7,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from edge_runtime.bundle import find
-from edge_runtime.manifest import Attempt
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Attempt
 from export.cli import main
 from export.proof.report import parity_page
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.decision import Decision, decide
-from edge_runtime.familiarity import is_familiar
+from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.imaging import Picture, read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edge_runtime.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.records import from_dict
 from training.artifact import Artifact
 from training.cli import main

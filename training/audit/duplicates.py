@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from edge_runtime.bundle.measured import NearCopies
 from edge_runtime.errors import ImageError
-from edge_runtime.measured import NearCopies
 from training.audit.likeness import Detail, candidates, detail, likeness
 from training.datasets.dataset import Sample
 from training.pictures import Pictures

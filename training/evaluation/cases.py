@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
+from edge_runtime.bundle.manifest import Figure
 from edge_runtime.decision import CaseVerdict, Decision, decide_case, sure
-from edge_runtime.manifest import Figure
 from edge_runtime.spec import CaseRule
 from training.errors import DatasetError
 from training.evaluation.classwise import Outcome

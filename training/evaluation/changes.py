@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.measured import Figure
+from edge_runtime.bundle.measured import Figure
 from edge_runtime.spec import ModelSpec
 from training.errors import DatasetError
 from training.evaluation.confidence import expected_calibration_error

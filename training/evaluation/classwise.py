@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
+from edge_runtime.bundle.manifest import Figure
 from edge_runtime.decision import Decision, decisions, positive_scores, scores_of
-from edge_runtime.manifest import Figure
 from edge_runtime.spec import DecisionPolicy, ModelSpec
 from training.evaluation.confidence import expected_calibration_error
 from training.evaluation.evaluation import bootstrap
@@ -119,7 +119,7 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Classwise:
-    """All of an outcome's figures that go beyond :class:`edge_runtime.manifest.Evaluation`.
+    """All of an outcome's figures that go beyond :class:`edge_runtime.bundle.manifest.Evaluation`.
 
     Attributes:
         labels: each label against the rest, by the highest score.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from edge_runtime.measured import ReliabilityBin
+from edge_runtime.bundle.measured import ReliabilityBin
 from edge_runtime.spec import Head, ModelSpec
 from training.errors import DatasetError
 

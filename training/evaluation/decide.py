@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_runtime.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact, Measured, create
 from training.errors import ArtifactError, DatasetError

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from edge_runtime import Decision, ImageError, Precision, Prediction, Predictor, Reason
-from edge_runtime.measured import Figure
+from edge_runtime.bundle.measured import Figure
 from edge_runtime.spec import Head, ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.measured import Localisation
+from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision import scores_of
 from edge_runtime.errors import ImageError
-from edge_runtime.explanation import stretched
 from edge_runtime.imaging import Picture
-from edge_runtime.measured import Localisation
 from edge_runtime.preprocessing import prepare
 from edge_runtime.region import cut
-from edge_runtime.saliency_record import Method
+from edge_runtime.saliency.explanation import stretched
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 from training.artifact import Artifact

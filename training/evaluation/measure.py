@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.records import to_dict
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edge_runtime import Predictor, Runtime
 from edge_runtime.backends import FORMAT
-from edge_runtime.bundle import Bundle
-from edge_runtime.manifest import KERAS, Precision
-from edge_runtime.measured import Evaluation, Figure
+from edge_runtime.bundle.bundle import Bundle
+from edge_runtime.bundle.manifest import KERAS, Precision
+from edge_runtime.bundle.measured import Evaluation, Figure
 from edge_runtime.records import to_dict
 from training.artifact import Artifact
 from training.datasets import Dataset, Sample

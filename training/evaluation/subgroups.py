@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.measured import Evaluation, Figure, Subgroup
+from edge_runtime.bundle.measured import Evaluation, Figure, Subgroup
 from edge_runtime.spec import ModelSpec
 from training.datasets import Sample, Traits
 from training.evaluation.evaluation import bootstrap

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.errors import ImageError
-from edge_runtime.familiarity import Familiarity, is_familiar
+from edge_runtime.familiarity.familiarity import Familiarity, is_familiar
 from edge_runtime.imaging import Picture, read
 from edge_runtime.region import Region, cut
 from edge_runtime.spec import ModelSpec

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.spec import ModelSpec
 from training.datasets import Dataset
 from training.errors import ArtifactError, DatasetError

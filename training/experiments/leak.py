@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.manifest import Figure
+from edge_runtime.bundle.manifest import Figure
 from edge_runtime.records import from_json
 from training.artifact import create
 from training.errors import RecipeError

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.measured import Figure
 from edge_runtime.decision import positive_scores
-from edge_runtime.measured import Figure
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tiles.neighbours import averaged

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from edge_runtime.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation
 from training.artifact import Artifact, Measured, create, interrupted
 from training.datasets import Dataset, Sample, Traits
 from training.evaluation.measure import compare

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.manifest import Figure, TrainingRecord
-from edge_runtime.measured import SplitAudit
+from edge_runtime.bundle.manifest import Figure, TrainingRecord
+from edge_runtime.bundle.measured import SplitAudit
 from training.datasets import Dataset
 from training.recipe import Recipe
 from training.splits import Part

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
-from edge_runtime.manifest import Figure
+from edge_runtime.bundle.manifest import Figure
 
 Cell = str | Figure | None
 """Text, a figure with its interval, or nothing measured."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.manifest import Evaluation, TrainingRecord
+from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.spec import ModelSpec
 from training.evaluation.case_report import CaseReport
 from training.evaluation.classwise import Classwise, side_names

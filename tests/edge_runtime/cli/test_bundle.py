@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import __version__, bundle
-from edge_runtime.bundle import find
-from edge_runtime.manifest import Manifest
+from edge_runtime import __version__
+from edge_runtime.bundle import bundle
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.records import from_dict
 
 MODULE = "edge_runtime.cli.bundle"

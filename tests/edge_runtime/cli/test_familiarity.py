@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_runtime.bundle import describe_files, find, write_manifest
-from edge_runtime.embedded import KEY
-from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity
-from edge_runtime.image_statistics import statistics
+from edge_runtime.bundle.bundle import describe_files, find, write_manifest
+from edge_runtime.bundle.embedded import KEY
+from edge_runtime.bundle.manifest import Format, Role
+from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
+from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.imaging import read
-from edge_runtime.manifest import Format, Role
 from edge_runtime.records import canonical_json
 from tests.edge_runtime.cli.conftest import Called
 

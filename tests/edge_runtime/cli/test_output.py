@@ -383,6 +383,7 @@ def test_a_command_without_a_results_file_does_not_load_what_writes_one() -> Non
     modules = loaded.stdout.decode().split()
     assert "edge_runtime.cli.predict" in modules
     unwanted = {
-        f"edge_runtime.{name}" for name in ("results.file", "results.durable", "watch", "cli.filing", "cli.watching")
+        f"edge_runtime.{name}"
+        for name in ("results.file", "results.durable", "results.watch", "cli.filing", "cli.watching")
     }
     assert not unwanted & {*modules}

@@ -12,10 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Format
 from edge_runtime.cli.selftest import remedy
 from edge_runtime.decision import Decision
-from edge_runtime.manifest import Format
 from edge_runtime.selftest.golden import GOLDEN, Golden
 from edge_runtime.selftest.replay import selftest
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from edge_runtime.decision import Decision, Reason, Verdict
 from edge_runtime.errors import ImageNotFoundError, ResultsError
 from edge_runtime.prediction import Failure, Prediction, Timing

@@ -20,11 +20,11 @@ from onnx import numpy_helper
 
 from edge_runtime import backends
 from edge_runtime.backends import Provider, Runtime, open_model
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.imaging import Picture
-from edge_runtime.manifest import Format, Precision
 from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_dict, to_dict
 from edge_runtime.selftest import replay

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import MANIFEST, SIGNATURE, TRUSTED_KEY, find, key_in_force
-from edge_runtime.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, TRUSTED_KEY, find, key_in_force
+from edge_runtime.bundle.default_model import DEFAULT_MODEL
 from edge_runtime.errors import (
     BundleError,
     BundleNotFoundError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from edge_runtime.store.pointers import read_pointer
 from tests.edge_runtime.small_bundle import FILES
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import find
-from edge_runtime.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, SignatureError, StoreError
 from edge_runtime.signing.keys import write_key_pair
 from edge_runtime.signing.sealing import sign_folder

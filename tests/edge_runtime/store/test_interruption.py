@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import MANIFEST, SHIPPED, find
-from edge_runtime.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, find
+from edge_runtime.bundle.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BundleError, StoreError
 from edge_runtime.store import changing
 from edge_runtime.store.installing import Outcome, install

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import SHIPPED, SIGNATURE, find
-from edge_runtime.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.bundle import SHIPPED, SIGNATURE, find
+from edge_runtime.bundle.default_model import DEFAULT_MODEL
 from edge_runtime.errors import IntegrityError, StoreError
 from edge_runtime.store import pointers
 from edge_runtime.store.installing import install, remove, rollback

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from edge_runtime import Decision, Precision, Predictor, Reason, Runtime
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import ROUNDED
 from edge_runtime.decision import positive_scores, scores_of
-from edge_runtime.manifest import ROUNDED
 from edge_runtime.records import from_dict
 from edge_runtime.spec import DecisionPolicy, Head
 from training.artifact import Artifact

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge_runtime.familiarity import NAMES, Familiarity, WholePicture
-from edge_runtime.image_statistics import statistics
+from edge_runtime.familiarity.familiarity import NAMES, Familiarity, WholePicture
+from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.imaging import Picture, read
 from edge_runtime.region import Region, RegionCrop, crop, region_name
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec

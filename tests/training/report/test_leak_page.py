@@ -2,7 +2,7 @@
 
 import re
 
-from edge_runtime.manifest import Figure
+from edge_runtime.bundle.manifest import Figure
 from training.experiments.leak import AS_PUBLISHED, BY_GROUP, LeakRow, LeakTable
 from training.report.leak_page import leak_section
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.manifest import TrainingRecord
+from edge_runtime.bundle.manifest import TrainingRecord
 from edge_runtime.records import from_dict
 from edge_runtime.spec import CaseRule, Head, ModelSpec
 from training.artifact import Artifact, Measured, create

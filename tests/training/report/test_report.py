@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.manifest import Evaluation, Figure, TrainingRecord
+from edge_runtime.bundle.manifest import Evaluation, Figure, TrainingRecord
 from training.evaluation import evaluation
 from training.evaluation.case_report import CaseReport
 from training.evaluation.classwise import Outcome, evaluate_classes

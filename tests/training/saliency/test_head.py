@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.saliency import eigen_cam, grad_cam
+from edge_runtime.saliency.saliency import eigen_cam, grad_cam
 from edge_runtime.spec import Head
 from training.saliency.head import MOST_WEIGHTS, HeadError, find_head, last_map
 from training.saliency.oracle import eigen_cam as keras_eigen_cam

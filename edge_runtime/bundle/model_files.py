@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_runtime.containers import MANIFEST, SIGNATURE
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE
+from edge_runtime.bundle.runnable import FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.errors import IntegrityError
-from edge_runtime.runnable import FileEntry, Format, Precision, Role, Runnable
 
 
 @dataclass(frozen=True)

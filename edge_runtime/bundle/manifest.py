@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_runtime.measured import Evaluation, Figure, Localisation, SplitAudit
+from edge_runtime.bundle.measured import Evaluation, Figure, Localisation, SplitAudit
+from edge_runtime.bundle.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.records import ABSENT
-from edge_runtime.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 
 __all__ = [
     "KERAS",

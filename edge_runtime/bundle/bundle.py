@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from edge_runtime.containers import MANIFEST, SIGNATURE, Container, in_folder, in_zip
-from edge_runtime.embedded import read_embedded
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, in_folder, in_zip
+from edge_runtime.bundle.embedded import read_embedded
+from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
+from edge_runtime.bundle.model_files import ModelFiles
+from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
-from edge_runtime.manifest_file import parse_manifest, parse_runnable
-from edge_runtime.model_files import ModelFiles
 from edge_runtime.records import to_dict
-from edge_runtime.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.store.pointers import current_folder
 
 if TYPE_CHECKING:
-    from edge_runtime.manifest import Manifest
+    from edge_runtime.bundle.manifest import Manifest
 
 __all__ = [
     "MANIFEST",
@@ -39,7 +39,7 @@ __all__ = [
     "write_manifest",
 ]
 
-SHIPPED = Path(__file__).parent / "bundles"
+SHIPPED = Path(__file__).parents[1] / "bundles"
 TRUSTED_KEY = "EDGE_TRUSTED_KEY"
 """The environment variable that names the file with the trusted public keys."""
 Opened = TypeVar("Opened", bound=ModelFiles)
@@ -202,7 +202,7 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
 
         keys.read_public_keys(trusted_key)  # a key file that is none is told first
         raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
-    from edge_runtime.manifest import Manifest
+    from edge_runtime.bundle.manifest import Manifest
 
     data = path.read_bytes()
     spec = read_embedded(data, form, str(path))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.containers import MANIFEST, SIGNATURE, is_plain
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, is_plain
+from edge_runtime.bundle.runnable import MEASURED, SCHEMA, FileEntry, Role, Runnable
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import from_dict, parse_json
-from edge_runtime.runnable import MEASURED, SCHEMA, FileEntry, Role, Runnable
 
 if TYPE_CHECKING:
-    from edge_runtime.manifest import Manifest
+    from edge_runtime.bundle.manifest import Manifest
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -23,7 +23,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         ManifestError: it is malformed, from a newer release, contradicts itself, or names a file that is no plain
             name; ``where`` names it in the message.
     """
-    from edge_runtime.manifest import Manifest  # here: a prediction starts without these records
+    from edge_runtime.bundle.manifest import Manifest  # here: a prediction starts without these records
 
     manifest = from_dict(Manifest, _of_known_schema(data, where), where)
     _check(manifest, where)

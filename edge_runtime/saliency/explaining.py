@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from edge_runtime.asking import Question
+from edge_runtime.bundle.model_files import ModelFiles
+from edge_runtime.bundle.runnable import Role
+from edge_runtime.bundle.saliency_record import Method, Saliency
 from edge_runtime.decision import Reason, Verdict
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError, SaliencyError, UsageError
-from edge_runtime.explanation import Explanation, Floats
 from edge_runtime.judging import refer_unfamiliar
-from edge_runtime.model_files import ModelFiles
 from edge_runtime.prediction import Prediction
-from edge_runtime.runnable import Role
-from edge_runtime.saliency import eigen_cam, from_npz, grad_cam
-from edge_runtime.saliency_record import Method, Saliency
+from edge_runtime.saliency.explanation import Explanation, Floats
+from edge_runtime.saliency.saliency import eigen_cam, from_npz, grad_cam
 
 
 class Explainer:

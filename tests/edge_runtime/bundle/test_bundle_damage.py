@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle import MANIFEST, SHIPPED, describe_files, find, write_manifest
-from edge_runtime.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, describe_files, find, write_manifest
+from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.errors import BundleError, IntegrityError
-from edge_runtime.manifest import Format, Precision, Role
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import zipped
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.results.lines import FileStamp, Identity
-from edge_runtime.watch import Watch
+from edge_runtime.results.watch import Watch
 
 SECOND = 1_000_000_000
 

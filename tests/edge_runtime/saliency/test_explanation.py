@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision import Decision, Reason, Verdict
-from edge_runtime.explanation import Explanation, Floats, spread_share, stretched
-from edge_runtime.heatmap import draw, heatmap_png
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Prediction, Timing
-from edge_runtime.saliency_record import Method
+from edge_runtime.saliency.explanation import Explanation, Floats, spread_share, stretched
+from edge_runtime.saliency.heatmap import draw, heatmap_png
 from edge_runtime.steps import ColourOrder
 
 VERDICT = Verdict("yes", {"no": 0.2, "yes": 0.8}, 0.8, 0.8, Decision.POSITIVE, Reason.ABOVE_CUTOFF)

@@ -12,14 +12,14 @@ import pytest
 from scipy.spatial.distance import mahalanobis
 
 from edge_runtime.backends import Runtime
-from edge_runtime.bundle import Bundle, find
+from edge_runtime.bundle.bundle import Bundle, find
+from edge_runtime.bundle.manifest import Precision
 from edge_runtime.decision import Decision, Reason, Verdict
 from edge_runtime.errors import ManifestError
-from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity
-from edge_runtime.image_statistics import statistics
+from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
+from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.imaging import Picture, read
 from edge_runtime.judging import refer_unfamiliar
-from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.records import canonical_json, from_dict, to_dict
@@ -27,7 +27,7 @@ from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 from tests.benchmarks.system_4 import BUNDLE
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
 K = len(NAMES)
 GLASS = np.full((50, 50, 3), 243, np.uint8)
 PINK = np.random.default_rng(1).normal([190, 120, 210], 9, (50, 50, 3)).clip(0, 255).astype(np.uint8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.familiarity import NAMES
-from edge_runtime.image_statistics import BLACK, SIDE_PX, TINT, WHITE, statistics
+from edge_runtime.familiarity.familiarity import NAMES
+from edge_runtime.familiarity.image_statistics import BLACK, SIDE_PX, TINT, WHITE, statistics
 from edge_runtime.imaging import Picture
 from edge_runtime.steps import ColourOrder
 

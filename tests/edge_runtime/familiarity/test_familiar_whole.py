@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge_runtime import ColourOrder, Marked, Prediction, Predictor, Region
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
 from edge_runtime.decision import Decision, Reason
 from edge_runtime.errors import ManifestError
-from edge_runtime.familiarity import NAMES, STATISTICS, Familiarity, WholePicture
-from edge_runtime.image_statistics import statistics
+from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity, WholePicture
+from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.imaging import Picture, read
 from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
 from edge_runtime.region import RegionCrop, crop

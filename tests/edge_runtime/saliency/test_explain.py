@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edge_runtime import Predictor, Runtime, UsageError
-from edge_runtime.bundle import find
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Precision
 from edge_runtime.errors import BackendError, IntegrityError, SaliencyError
-from edge_runtime.manifest import Precision
 from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.region import Region, RegionCrop
 

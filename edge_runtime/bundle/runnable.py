@@ -1,7 +1,7 @@
 """The part of ``bundle.json`` that an answer needs: the spec, the files, and the guard band.
 
-The rest, what machines measured about the model, is in :mod:`edge_runtime.manifest`; defining and reading all its
-records takes longer than reading a picture and answering it.
+The rest, what machines measured about the model, is in :mod:`edge_runtime.bundle.manifest`; defining and reading all
+its records takes longer than reading a picture and answering it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from edge_runtime.bundle.saliency_record import Saliency
 from edge_runtime.records import ABSENT
-from edge_runtime.saliency_record import Saliency
 from edge_runtime.spec import ModelSpec
 
 SCHEMA = 1
@@ -59,7 +59,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Runnable:
-    """What a prediction asks of ``bundle.json``; :class:`edge_runtime.manifest.Manifest` is the whole of it.
+    """What a prediction asks of ``bundle.json``; :class:`edge_runtime.bundle.manifest.Manifest` is the whole of it.
 
     Attributes:
         contract: the spec's preprocessing contract, repeated so that other programs can compare it.

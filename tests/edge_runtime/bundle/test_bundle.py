@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import bundle, runnable
-from edge_runtime.bundle import MANIFEST, SIGNATURE, find
+from edge_runtime.bundle import bundle, runnable
+from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, find
+from edge_runtime.bundle.manifest import SCHEMA, Format, Precision, Role
 from edge_runtime.errors import BundleError, BundleNotFoundError, IntegrityError, ManifestError
-from edge_runtime.manifest import SCHEMA, Format, Precision, Role
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, MODEL, zipped
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from edge_runtime.bundle.runnable import Format
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import from_json
-from edge_runtime.runnable import Format
 from edge_runtime.spec import ModelSpec
 
 KEY = "edge_predict_spec"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.bundle import find
-from edge_runtime.embedded import KEY, read_embedded
+from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.embedded import KEY, read_embedded
+from edge_runtime.bundle.manifest import Format
 from edge_runtime.errors import ManifestError
-from edge_runtime.manifest import Format
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 

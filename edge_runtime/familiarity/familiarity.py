@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.imaging import Picture
 
 STATISTICS = "image-statistics/1"
-"""Name and version of :func:`edge_runtime.image_statistics.statistics`; a new number when any number changes."""
+"""Name and version of :func:`edge_runtime.familiarity.image_statistics.statistics`; new when any number changes."""
 
 NAMES = (
     *("red_mean", "red_ratio", "blue_mean", "red_spread", "blue_spread", "colourless"),
@@ -99,7 +99,9 @@ class Familiarity:
         Args:
             picture: what is :meth:`judged`, before any step of the spec.
         """
-        from edge_runtime.image_statistics import statistics  # here: models without familiarity start without it
+        from edge_runtime.familiarity.image_statistics import (
+            statistics,  # here: models without familiarity start without it
+        )
 
         return float(self.distances(statistics(picture)))
 
