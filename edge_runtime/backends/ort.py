@@ -25,6 +25,10 @@ _AFTER = {
 }
 """Who computes the operators that a provider lacks."""
 
+_UNWANTED = ["WeightBiasQuantization"]
+"""Of onnxruntime's rewritings (1.21 on, PR #22969): it rounds the weights of layers that an int8 file keeps in float32,
+all channels by one scale."""
+
 
 class OnnxRuntimeBackend:
     """One opened onnxruntime session; int8 models take and give float32 (QDQ)."""
@@ -94,7 +98,7 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
-        session = onnxruntime.InferenceSession(model, options, providers=names)
+        session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)
     except Exception as error:  # onnxruntime's exceptions have no public base class
         raise InterpreterBrokenError(
             f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "

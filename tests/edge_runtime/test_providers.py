@@ -39,10 +39,10 @@ class Session:
     asked: list[list[str]]
     start = True
 
-    def __init__(self, model: bytes, options: object, providers: list[str]) -> None:
+    def __init__(self, model: bytes, options: object, providers: list[str], **more: object) -> None:
         self.asked.append(providers)
         self._providers = providers if self.start else [CPU]
-        self._real = REAL(model, options, providers=[CPU])
+        self._real = REAL(model, options, providers=[CPU], **more)
         self.run, self.get_inputs, self.get_outputs = self._real.run, self._real.get_inputs, self._real.get_outputs
 
     def get_providers(self) -> list[str]:
