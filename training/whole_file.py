@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_runtime.disk import sync_names
 from edge_runtime.records import to_dict
 
 
@@ -27,7 +28,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:  # an interruption, too, must not leave half a file on a disk that may be full
         part.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    sync_names(path.parent)
 
 
 def write_json(path: Path, record: object) -> None:
@@ -46,14 +47,3 @@ def why_not_written(path: Path, error: OSError) -> str:
     """Say which file could not be written, why, and how many bytes are free where it should stand."""
     free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
     return f"{path}: cannot be written ({error.strerror or error}); found {free} bytes free in {path.parent}."
-
-
-def _flush_folder(folder: Path) -> None:
-    """Wait until the new name is on the disk; systems without folder handles (Windows) do so by themselves."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

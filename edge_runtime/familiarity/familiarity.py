@@ -99,9 +99,8 @@ class Familiarity:
         Args:
             picture: what is :meth:`judged`, before any step of the spec.
         """
-        from edge_runtime.familiarity.image_statistics import (
-            statistics,  # here: models without familiarity start without it
-        )
+        # here: models without familiarity start without it
+        from edge_runtime.familiarity.image_statistics import statistics
 
         return float(self.distances(statistics(picture)))
 
