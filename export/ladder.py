@@ -42,7 +42,7 @@ class Shop:
 
     def error(self, how: Quantisation) -> Path:
         """Where the mean error of the logits on the calibration pictures lies, .npy, of ``how`` without correction."""
-        return self.folder / f"error-{how.ranges.value}-{how.float_layers}.npy"
+        return self.folder / f"error of {replace(how, bias_corrected=False).text()}.npy"
 
     def once(self, name: str, job: Callable[..., None], *args: str) -> str:
         """Return the file that ``job(*args, file)`` writes, made the first time it is asked for."""
@@ -109,7 +109,7 @@ def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
     source, layers = calibrated, ""
     if how.ranges is Ranges.PERCENTILE:
         source = shop.once("percentiles.tflite", tflite_layers.write_percentiles, calibrated, shop.ranges)
-    if how.float_layers:
+    if how.keeps_layers:
         layers = shop.once("layers.json", tflite_layers.write_layers, calibrated, shop.ranges)
     in_own_process(to_tflite.write_quantised, source, str(shop.error(how)), layers, how, str(out))
 
@@ -118,7 +118,7 @@ def _write_onnx(shop: Shop, how: Quantisation, out: Path) -> None:
     float32 = shop.once("float32.onnx", to_onnx.write_float32, shop.model)
     prepared = shop.once("prepared.onnx", to_onnx.write_prepared, float32)
     layers = ""
-    if how.float_layers:
+    if how.keeps_layers:
         layers = shop.once("layers.json", onnx_layers.write_layers, prepared, str(out), shop.ranges)
     error = str(shop.error(how))
     in_own_process(to_onnx.write_quantised, prepared, shop.ranges, str(shop.folder), error, layers, how, str(out))

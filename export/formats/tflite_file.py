@@ -16,10 +16,12 @@ from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.formats.flatbuffer import packed
+from export.int8.ends import Layer, is_vector
 
 Floats = npt.NDArray[np.float32]
 
 _WITH_BIAS = (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.CONV_2D)
+_WEIGHTED = (*_WITH_BIAS, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
 
 _ONE_SCALE = (
     schema.BuiltinOperator.AVERAGE_POOL_2D,
@@ -109,8 +111,29 @@ def ranges_of(source: Path) -> dict[int, tuple[float, float]]:
 
 def names_of(source: Path) -> frozenset[str]:
     """Return the names of all tensors."""
-    tensors = schema.ModelT.InitFromPackedBuf(source.read_bytes(), 0).subgraphs[0].tensors
-    return frozenset(bytes(tensor.name).decode("utf-8", "replace") for tensor in tensors)
+    return frozenset(_names(schema.ModelT.InitFromPackedBuf(source.read_bytes(), 0).subgraphs[0]))
+
+
+def layers_of(source: Path) -> tuple[list[Layer], str]:
+    """Return the operators, each named as the quantiser names it, by what it gives first; and the logits' tensor."""
+    model = schema.ModelT.InitFromPackedBuf(source.read_bytes(), 0)
+    graph = model.subgraphs[0]
+    names = _names(graph)
+    layers = [
+        Layer(
+            names[operator.outputs[0]],
+            tuple(names[index] for index in operator.inputs if index >= 0),
+            names[operator.outputs[0]],
+            model.operatorCodes[operator.opcodeIndex].builtinCode in _WEIGHTED,
+            is_vector(graph.tensors[operator.outputs[0]].shape),
+        )
+        for operator in graph.operators
+    ]
+    return layers, names[graph.outputs[0]]
+
+
+def _names(graph: Any) -> list[str]:
+    return [bytes(tensor.name).decode("utf-8", "replace") for tensor in graph.tensors]
 
 
 def join_ranges(source: Path, out: Path) -> None:

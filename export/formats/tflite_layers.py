@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from export.formats.tflite_file import join_ranges, names_of, ranges_of, set_ranges
+from export.formats.tflite_file import join_ranges, layers_of, names_of, ranges_of, set_ranges
 from export.formats.to_tflite import quantise
-from export.int8.quantisation import PERCENTILE
+from export.int8.ends import first_layers, last_layers
+from export.int8.quantisation import PERCENTILE, Keepable
 
 _BINS = 4096
 _JUDGED = 16
@@ -33,10 +33,10 @@ def write_percentiles(calibrated_path: str, tensors_path: str, out: str) -> None
 
 
 def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
-    """Write JSON pairs of a layer's name and its own int8 error, the most hurt first.
+    """Write the layers that may stay float32, as a :class:`export.int8.quantisation.Keepable`.
 
-    Each layer is fed with int8 inputs and compared with itself in float32 on the same inputs; the error is the
-    root mean square over pictures and values, in units of the layer's int8 step (a perfect one has .29).
+    For its int8 error, each layer is fed with int8 inputs and compared with itself in float32 on the same inputs; the
+    error is the root mean square over pictures and values, in units of the layer's int8 step (a perfect one has .29).
     """
     verified = Path(out).with_suffix(".verified")
     verified.write_bytes(quantise(Path(calibrated_path), verify=True))
@@ -45,7 +45,8 @@ def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
     names = [_known(name, known) for name in checked]
     verified.unlink()
     pairs = sorted(zip(names, np.sqrt(squares).tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
-    Path(out).write_text(json.dumps(pairs, indent=1))
+    layers, logits = layers_of(Path(calibrated_path))
+    Keepable(pairs, first_layers(layers), last_layers(layers, logits)).write(Path(out))
 
 
 def _known(checked: str, known: frozenset[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge_runtime.bundle.embedded import KEY
 from edge_runtime.records import canonical_json
 from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
-from export.int8.quantisation import PERCENTILE, Quantisation, Ranges
+from export.int8.quantisation import PERCENTILE, Keepable, Quantisation, Ranges
 from export.network.keras_model import load_to_logits
 
 Floats = npt.NDArray[np.float32]
@@ -97,7 +96,7 @@ def write_quantised(
         tensors_path: calibration pictures, float32 N×H×W×C.
         folder: where measured ranges are kept, so that the next way of quantising needs no second measurement.
         error_path: mean error of the logits, float32, for ``how.bias_corrected``.
-        layers_path: names of layers, the most hurt first, for ``how.float_layers``.
+        layers_path: the layers that may stay float32, for ways that keep some.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -105,9 +104,6 @@ def write_quantised(
     model = onnx.load(prepared_path)
     if how.bias_corrected:
         _subtract_from_last_bias(model.graph, np.load(error_path))
-    kept: list[str] = []
-    if how.float_layers:
-        kept = [name for name, _ in json.loads(Path(layers_path).read_text())[: how.float_layers]]
     quantize_static(
         model,
         out,
@@ -116,7 +112,7 @@ def write_quantised(
         per_channel=True,
         activation_type=QuantType.QUInt16 if how.wide_activations else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=kept,
+        nodes_to_exclude=Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
         calibrate_method=method,
         calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
         # percentiles otherwise keep all activations of all pictures in memory until the end

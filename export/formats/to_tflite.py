@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export.formats.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
-from export.int8.quantisation import Quantisation
+from export.int8.quantisation import Keepable, Quantisation
 from export.network.keras_model import load_to_logits
 
 
@@ -57,27 +56,33 @@ def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how
     Args:
         calibrated_path: from :func:`write_calibrated`, or with percentiles for ranges.
         error_path: mean error of the logits, float32, for ``how.bias_corrected``.
-        layers_path: names of layers, the most hurt first, for ``how.float_layers``.
+        layers_path: the layers that may stay float32, for ways that keep some.
     """
     source = Path(calibrated_path)
     if how.bias_corrected:
         corrected = Path(out).with_suffix(".corrected")
         subtract_from_last_bias(source, np.load(error_path), corrected)
         source = corrected
-    kept: list[str] = []
-    if how.float_layers:
-        kept = [name for name, _ in json.loads(Path(layers_path).read_text())[: how.float_layers]]
-    Path(out).write_bytes(quantise(source, kept=kept or None))
+    kept = Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else None
+    Path(out).write_bytes(quantise(source, kept=kept, takes_float=how.float_first > 0, gives_float=how.float_last))
     tidy(Path(out))
     if how.bias_corrected:
         source.unlink()
 
 
-def quantise(source: Path, *, kept: list[str] | None = None, verify: bool = False) -> bytes:
-    """Return a calibrated file quantised; it takes and gives int8.
+def quantise(
+    source: Path,
+    *,
+    kept: list[str] | None = None,
+    takes_float: bool = False,
+    gives_float: bool = False,
+    verify: bool = False,
+) -> bytes:
+    """Return a calibrated file quantised.
 
     Args:
         kept: names of layers that stay float32.
+        takes_float, gives_float: pictures go in, and logits come out, in float32 instead of int8.
         verify: beside each int8 layer the float32 one, and an operator NumericVerify that subtracts them.
     """
     import tensorflow as tf
@@ -85,9 +90,10 @@ def quantise(source: Path, *, kept: list[str] | None = None, verify: bool = Fals
 
     quantised: bytes = mlir_quantize(
         source.read_bytes(),
-        fully_quantize=not verify,
-        input_data_type=tf.int8,
-        output_data_type=tf.int8,
+        # fully: what a layer kept in float32 gives is rounded to int8 all the same
+        fully_quantize=not (verify or takes_float or gives_float),
+        input_data_type=tf.float32 if takes_float else tf.int8,
+        output_data_type=tf.float32 if gives_float else tf.int8,
         enable_numeric_verify=verify,
         denylisted_nodes=kept,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from export.errors import ConversionError
 from export.formats import tflite_file, tflite_layers, to_tflite
-from export.int8.quantisation import Quantisation
-from tests.export.networks import Floats, branches, convert, dots, logits
+from export.int8.quantisation import Keepable, Quantisation
+from tests.export.networks import Floats, branches, convert, dots, logits, operators
 
 PLAIN = Quantisation()
 ADDED = {"QUANTIZE", "DEQUANTIZE"}
@@ -150,7 +149,7 @@ def test_percentiles_cut_off_one_outlier_and_keep_the_bulk(shared: Shared, tmp_p
 
 
 def test_layers_are_named_as_in_the_calibrated_file_the_most_hurt_first(shared: Shared, layers: Path) -> None:
-    names, errors = zip(*json.loads(layers.read_text()), strict=True)
+    names, errors = zip(*Keepable.read(layers).hurt, strict=True)
     assert set(names) <= tflite_file.names_of(shared.calibrated)
     assert len(set(names)) == len(names) == len(_outputs(shared.calibrated))
     assert list(errors) == sorted(errors, reverse=True)
@@ -160,12 +159,35 @@ def test_layers_are_named_as_in_the_calibrated_file_the_most_hurt_first(shared: 
 def test_one_layer_in_float32_is_the_most_hurt_one_and_no_other(shared: Shared, layers: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.tflite"
     convert(to_tflite.write_quantised, shared.calibrated, "", layers, Quantisation(float_layers=1), out)
-    hurt = json.loads(layers.read_text())[0][0]
+    hurt = Keepable.read(layers).hurt[0][0]
     kept = [detail["dtype"] is np.float32 for detail in _outputs(out)]
     assert kept == [detail["name"] == hurt for detail in _outputs(shared.calibrated)]
     assert sum(kept) == 1
     assert out.stat().st_size > shared.int8.stat().st_size
     assert {_opened(out).get_input_details()[0]["dtype"], _opened(out).get_output_details()[0]["dtype"]} == {np.int8}
+
+
+def test_the_last_layers_in_float32_are_pooling_and_the_dense_one_and_give_logits_as_they_are(
+    shared: Shared, layers: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.tflite"
+    convert(to_tflite.write_quantised, shared.calibrated, "", layers, Quantisation(float_last=True), out)
+    assert operators(shared.calibrated)[-2:] == ["MEAN", "FULLY_CONNECTED"]
+    kept = [detail["dtype"] is np.float32 for detail in _outputs(out)]
+    assert kept == [False] * (len(kept) - 2) + [True] * 2
+    opened = _opened(out)
+    assert opened.get_input_details()[0]["dtype"] is np.int8
+    assert opened.get_output_details()[0]["dtype"] is np.float32
+
+
+def test_with_both_ends_in_float32_only_what_lies_between_is_int8(shared: Shared, layers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.tflite"
+    how = Quantisation(float_first=3, float_last=True)
+    convert(to_tflite.write_quantised, shared.calibrated, "", layers, how, out)
+    assert operators(shared.calibrated)[:5] == ["CONV_2D", "AVERAGE_POOL_2D", "CONV_2D", "CONCATENATION", "CONV_2D"]
+    assert [detail["dtype"] for detail in _outputs(out)] == [np.float32] * 7
+    assert _opened(out).get_input_details()[0]["dtype"] is np.float32
+    np.testing.assert_allclose(logits(out, shared.tensors), shared.expected, atol=1e-5)
 
 
 def test_wide_activations_run_and_are_closer_to_keras(shared: Shared, tmp_path: Path) -> None:

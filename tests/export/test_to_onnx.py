@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from onnx import numpy_helper
 
 from export.errors import ConversionError
 from export.formats import onnx_layers, to_onnx
-from export.int8.quantisation import Quantisation, Ranges
+from export.int8.quantisation import Keepable, Quantisation, Ranges
 from export.network.keras_model import load_to_logits
 from tests.export.networks import Floats, branches, convert, dots, logits
 
@@ -159,14 +158,14 @@ def test_ranges_are_measured_once_for_all_ways(shared: Shared, tmp_path: Path) -
 
 
 def test_layers_are_named_as_in_the_prepared_file_the_most_hurt_first(shared: Shared) -> None:
-    names, errors = zip(*json.loads(shared.layers.read_text()), strict=True)
+    names, errors = zip(*Keepable.read(shared.layers).hurt, strict=True)
     assert set(_quantised(shared.int8)) <= set(names) <= {n.name for n in onnx.load(shared.prepared).graph.node}
     assert list(errors) == sorted(errors, reverse=True)
     assert errors[0] > 0
 
 
 def test_one_layer_in_float32_is_the_most_hurt_one_and_no_other(shared: Shared, tmp_path: Path) -> None:
-    hurt = json.loads(shared.layers.read_text())[0][0]
+    hurt = Keepable.read(shared.layers).hurt[0][0]
     out = shared.quantise(Quantisation(float_layers=1), tmp_path / "out.onnx")
     assert set(_quantised(shared.int8).values()) == {True}
     assert _quantised(out) == {name: name != hurt for name in _quantised(shared.int8)}
@@ -192,7 +191,7 @@ def test_a_layer_in_float32_stays_so_when_it_runs(tmp_path: Path) -> None:
     uneven.set_weights([kernel, bias])
     made = _made(tmp_path, model)
     convolutions = [node.name for node in onnx.load(made.prepared).graph.node if node.op_type == "Conv"]
-    made.layers.write_text(json.dumps([[convolutions[1], 1.0]]))
+    Keepable([(convolutions[1], 1.0)], [], []).write(made.layers)
     kept = made.quantise(Quantisation(float_layers=1), tmp_path / "kept.onnx")
     ours, theirs = (float(np.abs(made.error(path)).mean()) for path in (kept, made.int8))
     assert ours < 0.2 * theirs, f"mean |Δ logit| {ours} with one layer in float32, {theirs} with none"
