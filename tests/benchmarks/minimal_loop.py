@@ -37,8 +37,10 @@ class Minimal:
 
     def array(self, pixels: Pixels) -> int:
         """Answer uint8 H×W×3 BGR pixels."""
-        levels = np.rint(self._prepared(pixels) / self._scale) + self._zero
-        self._model.set_tensor(self._into, np.clip(levels, -128, 127).astype(np.int8)[np.newaxis])
+        values = self._prepared(pixels)
+        if self._scale:  # 0 where the file takes float32
+            values = np.clip(np.rint(values / self._scale) + self._zero, -128, 127).astype(np.int8)
+        self._model.set_tensor(self._into, values[np.newaxis])
         self._model.invoke()
         return int(np.argmax(self._model.get_tensor(self._out)))
 

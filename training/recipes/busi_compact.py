@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec, ParityTolerance
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet, Plain
@@ -30,11 +30,6 @@ OVERLAYS = (
     "normal one; callipers were drawn onto training pictures of every label alike. The subgroups below tell what the "
     "figures are with and without them."
 )
-TOLERANCE = ParityTolerance(int8_flips_per_1000=18.0)
-"""Of the MobileNet alone: two of its 115 validation decisions may flip before the guard band. Raised from 5 per 1000
-after the export had failed by one flip; the only way of quantising that kept 5 is far slower than float32
-(docs/experiments.md)."""
-
 STACK = Plain(side_px=96, channels=1, filters=(24, 32, 48, 64, 96, 96), pooled=(1, 2, 3))
 
 
@@ -65,7 +60,6 @@ def _recipe(
             positive=("malignant",),
             head=Head.SOFTMAX,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
-            tolerance=TOLERANCE if network is compact else ParityTolerance(),
             min_side_px=min(96, side_px * 2 // 3),  # the smallest published picture has 190
         ),
         source=SOURCE,
