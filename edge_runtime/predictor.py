@@ -24,7 +24,7 @@ from edge_runtime.judging import Judge
 from edge_runtime.opening import Files
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.preprocessing import Preparation
-from edge_runtime.region import Marked, Region, check_asked
+from edge_runtime.region import Marked, Region, check_asked, unmarked
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Predictor:
 
     @staticmethod
     def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
-        image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
+        image, region = unmarked(item)
         try:
             return ask(image, region=region)
         except ImageError as error:

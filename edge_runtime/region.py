@@ -94,6 +94,11 @@ class Marked:
     region: Region
 
 
+def unmarked(item: Source | Marked) -> tuple[Source, Region | None]:
+    """Return the picture, and the region of it that is asked about; None where the whole is."""
+    return (item.image, item.region) if isinstance(item, Marked) else (item, None)
+
+
 class Outside(enum.Enum):
     """What a cut holds where it reaches over the picture's edge."""
 

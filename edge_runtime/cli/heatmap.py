@@ -12,7 +12,7 @@ from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.imaging import source_name
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
-from edge_runtime.region import Marked, Region
+from edge_runtime.region import Marked, Region, unmarked
 from edge_runtime.results.lines import to_line
 from edge_runtime.saliency.explanation import Explanation
 from edge_runtime.saliency.heatmap import heatmap_png
@@ -51,8 +51,8 @@ class Heatmaps:
             if isinstance(item, Failure):
                 yield item
                 continue
-            region = item.region if isinstance(item, Marked) else None
-            image = source_name(item.image if isinstance(item, Marked) else item)
+            source, region = unmarked(item)
+            image = source_name(source)
             try:
                 yield self._draw(image, region, self._path(image, number, len(asked)))
             except ImageError as error:

@@ -15,6 +15,10 @@ from export.int8.quantisation import Keepable
 _JUDGED = 4
 """Pictures on which layers are compared: all their activations are held at once."""
 
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
+_COMPUTING = ("Add", *_WEIGHTED, "Mul", "Sigmoid")
+"""Operators that compute: their inputs are what int8 rounds."""
+
 
 def write_layers(prepared_path: str, int8_path: str, tensors_path: str, out: str) -> None:
     """Write the layers that may stay float32, as a :class:`export.int8.quantisation.Keepable`.
@@ -40,11 +44,6 @@ def write_layers(prepared_path: str, int8_path: str, tensors_path: str, out: str
         first=first_layers(layers),
         last=last_layers(layers, graph.output[0].name),
     ).write(Path(out))
-
-
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
-_COMPUTING = ("Add", *_WEIGHTED, "Mul", "Sigmoid")
-"""Operators that compute: their inputs are what int8 rounds."""
 
 
 def _layers(graph: onnx.GraphProto) -> list[Layer]:

@@ -44,7 +44,14 @@ def nano(weights: str | None = None) -> keras.Model:
 
 
 def _recipe(
-    name: str, network: Callable[[str | None], keras.Model], side_px: int, *, epochs: int, rate: float, seed: int
+    name: str,
+    network: Callable[[str | None], keras.Model],
+    side_px: int,
+    *,
+    epochs: int,
+    rate: float,
+    seed: int,
+    origin: str = "",
 ) -> Recipe:
     return Recipe(
         spec=ModelSpec(
@@ -75,7 +82,7 @@ def _recipe(
             int8_grid=True,
         ),
         split=SplitPlan(validation=0.2, test=0.2, seed=5),
-        transfer=network is compact,
+        transfer=bool(origin),
         augmentation=Augmentation(
             flips=True,
             quarter_turns=False,
@@ -86,9 +93,9 @@ def _recipe(
             kept=0.25,
             black=-1.0,
         ),
-        caveat=(ORIGIN + " " if network is compact else "") + OVERLAYS,
+        caveat=f"{origin} {OVERLAYS}".strip(),
     )
 
 
-BUSI_COMPACT = _recipe("busi-compact", compact, BACKBONE.side_px, epochs=25, rate=1e-3, seed=7)
+BUSI_COMPACT = _recipe("busi-compact", compact, BACKBONE.side_px, epochs=25, rate=1e-3, seed=7, origin=ORIGIN)
 BUSI_NANO = _recipe("busi-nano", nano, STACK.side_px, epochs=60, rate=2e-3, seed=8)
