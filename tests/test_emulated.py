@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.int8.quantisation import Quantisation
+from export.int8.quantisation import LADDER
 from tests.device import debian, emulated
 from tests.device.board import Board
 from tests.device.steps import opencv_in, step_table
@@ -89,13 +89,16 @@ def test_another_release_of_onnxruntime_may_round_otherwise() -> None:
     assert not emulated.departures(certificate(check), {"onnxruntime": "1.23.2"})
 
 
-def test_a_file_with_wide_activations_may_round_otherwise_and_is_named_as_the_exporter_does() -> None:
+def test_a_file_that_rounds_in_floating_point_may_do_so_otherwise() -> None:
     check = {"step": "logits", "subject": "m.int8.onnx", "runtime": "onnxruntime", "values": 20, "differing": 1}
     toolchain = {"onnxruntime": "1.31.1"}
     assert not emulated.departures(certificate(check), toolchain, frozenset({"m.int8.onnx"}))
     assert emulated.departures(certificate(check), toolchain, frozenset({"other.int8.onnx"}))
-    assert Quantisation(wide_activations=True).text().startswith(emulated.WIDE)
-    assert not Quantisation().text().startswith(emulated.WIDE)
+
+
+def test_ways_that_round_in_floating_point_are_named_as_the_exporter_does() -> None:
+    for how in LADDER:
+        assert emulated.rounds(how.text()) is (how.wide_activations or how.keeps_layers), how.text()
 
 
 def certificate(check: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from tests.device.steps import compare_steps
 TFLITE_PYTHONS = ("3.10", "3.11")
 SKIPPED = 77
 WIDE = "int8 weights, 16-bit activations"
-"""How a manifest names that way of quantising."""
+FLOAT = "in float32"
+"""How a manifest's names of ways that leave more than eight bits somewhere begin, and how they end."""
 
 
 def main() -> int:
@@ -52,23 +53,30 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def departures(certificate: dict[str, Any], toolchain: dict[str, str], wide: frozenset[str] = frozenset()) -> list[str]:
+def departures(
+    certificate: dict[str, Any], toolchain: dict[str, str], rounding: frozenset[str] = frozenset()
+) -> list[str]:
     """Return what a certificate shows that this project says never differs between processors.
 
     Tensors never differ. int8 logits of onnxruntime do not where the release is the one that the bundle was made
-    with, and activations have 8 bits. The certificate judges the rest by its own tolerances.
+    with, and all activations have 8 bits. The certificate judges the rest by its own tolerances.
 
     Args:
-        wide: files with 8 bits for weights alone, whose products onnxruntime adds up in floating point.
+        rounding: int8 files some of whose products are added up in floating point (:func:`rounds`).
     """
     found = [] if certificate["passed"] else ["the certificate says that a step failed"]
     same = certificate["machine"]["versions"].get("onnxruntime") == toolchain.get("onnxruntime")
     for check in certificate["checks"]:
-        whole = ".int8." in check["subject"] and check["subject"] not in wide
+        whole = ".int8." in check["subject"] and check["subject"] not in rounding
         exact = check["runtime"] == "onnxruntime" and whole and same
         if check["differing"] and (exact or check["step"] == "tensor"):
             found.append(f"{check['subject']}: {check['differing']} of {check['values']} are not the same bits")
     return found
+
+
+def rounds(how: str) -> bool:
+    """Whether a file quantised in that way adds up some of its products in floating point."""
+    return how.startswith(WIDE) or how.endswith(FLOAT)
 
 
 def _replay(board: Board, code: Path, options: argparse.Namespace) -> Iterator[str]:
@@ -100,8 +108,8 @@ def _selftest(board: Board, cpu: str, bundle: str, path: Sequence[Path], certifi
     shipped = path[0] / "edge_runtime" / "bundles" / bundle
     manifest = (shipped if shipped.is_dir() else Path(bundle)) / "bundle.json"
     made = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {"toolchain": {}, "attempts": []}
-    wide = frozenset(way["file"] for way in made["attempts"] if way["passed"] and way["how"].startswith(WIDE))
-    found = departures(json.loads(certificate.read_text(encoding="utf-8")), made["toolchain"], wide)
+    rounding = frozenset(way["file"] for way in made["attempts"] if way["passed"] and rounds(way["how"]))
+    found = departures(json.loads(certificate.read_text(encoding="utf-8")), made["toolchain"], rounding)
     return found if found or not status else [f"self-test of {bundle} {_ending(status)}"]
 
 
