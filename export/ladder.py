@@ -1,4 +1,4 @@
-"""int8 until it passes: ways of quantising, tried in the order of what they cost on the device, each measured.
+"""int8 until it passes: ways of quantising, tried in the order of :data:`LADDER`, each measured.
 
 What a way needs (ranges, percentiles, the layers that suffer most) is measured once, when the first way asks for it.
 """

@@ -103,4 +103,4 @@ LADDER = (
     Quantisation(bias_corrected=True, float_layers=8),
     Quantisation(wide_activations=True),
 )
-"""Tried in this order until one passes: each costs more time or space on the device than the one before."""
+"""Tried in this order until one passes, by and large from the smallest file to the slowest."""

@@ -173,6 +173,18 @@ def test_one_layer_in_float32_is_the_most_hurt_one_and_no_other(shared: Shared, 
     assert {_constants(out)[name].dtype for name in node.input if name in _constants(out)} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize(("first", "kept"), [(0, [3]), (1, [0, 3]), (3, [0, 1, 2, 3])])
+def test_the_ends_in_float32_are_the_first_convolutions_and_the_dense_layer(
+    shared: Shared, tmp_path: Path, first: int, kept: list[int]
+) -> None:
+    how = Quantisation(float_first=first, float_last=True)
+    found = _quantised(shared.quantise(how, tmp_path / "out.onnx"))
+    assert list(found) == list(_quantised(shared.int8)) and len(found) == 4  # three convolutions, and the dense layer
+    assert [number for number, quantised in enumerate(found.values()) if not quantised] == kept
+    if first == 3:
+        np.testing.assert_allclose(logits(tmp_path / "out.onnx", shared.tensors), shared.expected, atol=1e-5)
+
+
 def test_a_layer_in_float32_stays_so_when_it_runs(tmp_path: Path) -> None:
     """One of its inputs is always 0, and the weights of that one so large that int8's step leaves none of the others.
 
