@@ -96,6 +96,9 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Waiting threads would otherwise spin and take the cores from whoever shares the board.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # On x86-64 without VNNI the kernels for uint8 times int8 add pairs of products in 16 bits, which saturate: answers
+    # differ without an error. This takes kernels that do not; elsewhere it changes nothing.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
         session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)

@@ -146,4 +146,5 @@ def test_onnxruntime_opens_every_file_with_the_settings_that_parity_was_measured
         open_model(b"", Runtime.ONNXRUNTIME, threads=2)
     assert seen[0].graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     assert seen[0].get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert seen[0].get_session_config_entry("session.x64quantprecision") == "1"
     assert (seen[0].intra_op_num_threads, seen[0].inter_op_num_threads) == (2, 1)
