@@ -82,6 +82,7 @@ def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Pred
         ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
         region=question.region,
         familiarity=question.share,
+        fallback=plan.fallback,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from edge_runtime.decision import Verdict
@@ -13,6 +14,12 @@ NOTICE = "Decision support for trained people, not a diagnosis and not a medical
 
 SCHEMA = "edge-predict/1"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
+
+
+class Fallback(enum.Enum):
+    """Why the float32 file answers in place of the one that was wanted."""
+
+    KNOWN_ANSWERS_DIFFER = "KNOWN_ANSWERS_DIFFER"  # that file gives other answers here than where it was made
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Prediction:
         region: what was asked about; None where the model answers about whole pictures.
         familiarity: the picture's distance from the model's own pictures over the limit, 0 or more; above 1 it is
             unfamiliar and referred. None where the model says nothing about it.
+        fallback: why float32 answers in place of the file that was wanted; None if nothing was replaced.
     """
 
     image: str
@@ -51,9 +59,10 @@ class Prediction:
     ms: Timing
     region: Region | None = None
     familiarity: float | None = None
+    fallback: Fallback | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md); ``familiarity`` is absent where it is None."""
+        """Return the JSON form (docs/json.md); ``familiarity`` and ``fallback`` are absent where they are None."""
         verdict = self.verdict
         known = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
@@ -74,6 +83,7 @@ class Prediction:
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,
+            **({} if self.fallback is None else {"fallback": self.fallback.value}),
             "ms": {"decode": self.ms.decode, "prepare": self.ms.prepare, "run": self.ms.run},
         }
 

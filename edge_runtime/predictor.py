@@ -55,10 +55,11 @@ class Predictor:
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
         self._ran_by = ran_by(self.runtime, provider)
         files = Files(bundle, self.runtime, provider, precision, threads)
-        self.precision = files.first
+        opened = files.open_first()
+        self.precision, self.known_answers = files.first, files.known
         ready = Preparation(self.spec.steps), Judge(self.spec)
-        self._plan = Plan(self.spec, *ready, self.precision, files.guard_band, files.open)
-        self._engine = Engine(self._plan)
+        self._plan = Plan(self.spec, *ready, files.first, files.guard_band, files.open, files.fallback)
+        self._engine = Engine(self._plan, opened)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
         self._lock = threading.Lock()
@@ -87,7 +88,7 @@ class Predictor:
 
         Raises:
             BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
-            BackendError: no interpreter here can run it.
+            BackendError: no interpreter here can run it, or it gives other answers here than where the bundle was made.
         """
         wanted = model_in_force() if model is None else os.fspath(model)
         found = find_files(wanted, trusted_key=key_in_force(trusted_key))
