@@ -102,11 +102,15 @@ def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFi
 
 
 def _whole(container: Container, data: bytes, where: str) -> Bundle:
-    return Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+    return Bundle(container.where, parse_manifest(data, where), container.read, container.names, _digest(data))
 
 
 def _needed(container: Container, data: bytes, where: str) -> ModelFiles:
-    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names)
+    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names, _digest(data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened | Bundle:
@@ -210,7 +214,7 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
     precision = next(named, Precision.FLOAT32)
     entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
-    return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)))
+    return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)), entry.sha256)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -13,12 +13,17 @@ from edge_runtime.errors import IntegrityError
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What of a bundle an answer needs, and the way to its files."""
+    """What of a bundle an answer needs, and the way to its files.
+
+    Attributes:
+        digest: SHA-256 of ``bundle.json``'s bytes; of a model file alone, its own.
+    """
 
     where: str
     manifest: Runnable
     read_file: Callable[[str], bytes]
     names: frozenset[str]
+    digest: str = ""
 
     def content(self, entry: FileEntry) -> bytes:
         """Return a file's bytes after checking them.
@@ -43,6 +48,20 @@ class ModelFiles:
                 f"{self.where}: {entry.name} has {len(data)} bytes, {MANIFEST} names {entry.size_bytes}. "
                 "The manifest was altered: install the bundle again."
             )
+        return data
+
+    def manifest_bytes(self) -> bytes:
+        """Return the very ``bundle.json`` that was opened.
+
+        Raises:
+            IntegrityError: it is gone, or another one stands there by now.
+        """
+        try:
+            data = self.read_file(MANIFEST)
+        except OSError as error:
+            raise IntegrityError(f"{self.where}: {MANIFEST} cannot be read ({error}). Load the bundle again.") from None
+        if hashlib.sha256(data).hexdigest() != self.digest:
+            raise IntegrityError(f"{self.where}: {MANIFEST} was replaced while it was in use. Load the bundle again.")
         return data
 
     def model(self, form: Format, precision: Precision) -> FileEntry | None:

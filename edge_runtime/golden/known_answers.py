@@ -54,8 +54,7 @@ def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Back
     Raises:
         BundleError: the golden vectors are altered, unreadable or another model's.
     """
-    manifest = bundle.manifest
-    stamp = stamps.Stamp.of((manifest.contract, entry.sha256, golden.sha256), f"{ran_by} {backend.version}")
+    stamp = stamps.Stamp.of((bundle.digest, entry.sha256), f"{ran_by} {backend.version}")
     found = stamp.read()
     if found is not None:
         return KnownAnswers(entry.name, *found, ms=None, kept=True)
@@ -71,7 +70,7 @@ def _replayed(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: 
     from edge_runtime.golden.images import load_golden, tensors_of
     from edge_runtime.golden.logits import judged_difference, logit_tolerance
 
-    manifest = parse_manifest(bundle.read_file(MANIFEST), f"{bundle.where}/{MANIFEST}")
+    manifest = parse_manifest(bundle.manifest_bytes(), f"{bundle.where}/{MANIFEST}")
     vectors = load_golden(bundle, golden)
     tolerance = logit_tolerance(entry, manifest)
     try:

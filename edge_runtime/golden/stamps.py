@@ -34,7 +34,7 @@ class Stamp:
         """Return the stamp of a replay.
 
         Args:
-            files: hashes of what is replayed.
+            files: hashes of the manifest, which names all files, and of the file that is checked.
             interpreter: its name, provider and version.
         """
         from edge_runtime import __version__

@@ -35,9 +35,14 @@ def untimed(answer: Prediction | Failure) -> object:
 
 @pytest.fixture
 def region_bundle(edited_bundle: Edit) -> Path:
-    """The phantom bundle, whose spec says now how regions are cut."""
+    """The phantom bundle, whose spec says now how regions are cut; its golden vectors are of whole images, and go."""
     rule = {"margin": RULE.margin, "least_half_px": RULE.least_half_px}
-    return edited_bundle(lambda manifest: manifest["spec"].update(region=rule))
+
+    def altered(manifest: dict[str, Any]) -> None:
+        manifest["spec"].update(region=rule)
+        manifest["files"] = [entry for entry in manifest["files"] if entry["role"] != "golden"]
+
+    return edited_bundle(altered)
 
 
 @pytest.fixture
