@@ -37,6 +37,7 @@ class Plan:
         guard_band: distance from a threshold (in score, 0..1) within which the float32 file decides; 0 if it never
             does.
         open: opens the model file of a precision.
+        bundle: SHA-256 of ``bundle.json``, as answers name it.
     """
 
     spec: ModelSpec
@@ -45,6 +46,7 @@ class Plan:
     first: Precision
     guard_band: float
     open: Opener
+    bundle: str | None = None
 
 
 class Engine:
