@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,17 @@ def test_a_line_read_back_tells_image_origin_and_kind(file: FileStamp | None) ->
 def test_the_checksum_is_the_one_that_the_docs_describe() -> None:
     for line in LINES.values():
         assert sealed(line).decode() == json.dumps(line)
+
+
+def test_the_check_in_the_docs_tells_a_changed_line() -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "json.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(def is_whole.*?)```", docs, re.DOTALL)
+    known: dict[str, Any] = {"hashlib": hashlib}
+    exec(code, known)
+    line = to_line(answer(NAMES[-1]), STAMP).encode()
+    assert known["is_whole"](line)
+    for position in range(0, len(line), 7):
+        assert not known["is_whole"](line[:position] + b"~" + line[position + 1 :]), position
 
 
 def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
