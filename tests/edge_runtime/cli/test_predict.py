@@ -81,7 +81,9 @@ def test_json_lines_hold_the_answers_and_fit_the_schema(
     with Predictor.load(phantom_bundle) as predictor:
         expected = [answer.to_dict() for answer in predictor.predict_all([*phantom_patches[::9], "missing.png"])]
     for line, answer in zip(found, expected, strict=True):
-        assert {k: v for k, v in line.items() if k not in VARIES} == {k: v for k, v in answer.items() if k not in VARIES}
+        assert {k: v for k, v in line.items() if k not in VARIES} == {
+            k: v for k, v in answer.items() if k not in VARIES
+        }
 
 
 def test_csv_parses_and_holds_answers_and_failures(

@@ -63,7 +63,9 @@ def test_json_lines_are_the_predictors_answers_and_fit_the_schema(
         for line, text in zip(found, ASKED, strict=True):
             x, y, radius = map(float, text.split(","))
             answer = predictor.predict(str(film), region=(x, y, radius)).to_dict()
-            assert {k: v for k, v in line.items() if k not in VARIES} == {k: v for k, v in answer.items() if k not in VARIES}
+            assert {k: v for k, v in line.items() if k not in VARIES} == {
+                k: v for k, v in answer.items() if k not in VARIES
+            }
     assert failed["error"]["code"] == "image_region_outside"
     assert failed["region"] == {"x": 500, "y": 5, "radius": 9}
 
