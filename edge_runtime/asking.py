@@ -87,6 +87,7 @@ def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Pred
         ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
         region=question.region,
         familiarity=question.share,
+        fallback=plan.fallback,
         bundle=plan.bundle,
         sha256=question.picture.sha256,
     )

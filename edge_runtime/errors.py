@@ -21,7 +21,8 @@
     │   └── SigningMissingError                  a key is trusted, and nothing here can check a signature
     ├── BackendError                    exit 4   no interpreter can run the model here
     │   ├── InterpreterMissingError
-    │   └── InterpreterBrokenError
+    │   ├── InterpreterBrokenError
+    │   └── KnownAnswersError                    a model file gives other answers here than where it was made
     ├── WriteError                      exit 5   an answer could not be written: the disk is full or gone
     │   ├── OutputError                          to stdout
     │   └── ResultsWriteError                    to the results file
@@ -185,6 +186,12 @@ class InterpreterBrokenError(BackendError):
     """The interpreter's package is installed, but it does not start or refuses the model."""
 
     default_code = "interpreter_broken"
+
+
+class KnownAnswersError(BackendError):
+    """A model file gives other logits here than where the bundle was made, so that its answers cannot be trusted."""
+
+    default_code = "known_answers"
 
 
 class WriteError(EdgeError):

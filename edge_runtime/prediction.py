@@ -23,6 +23,12 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
 
 
+class Fallback(enum.Enum):
+    """Why the float32 file answers in place of the one that was wanted."""
+
+    KNOWN_ANSWERS_DIFFER = "KNOWN_ANSWERS_DIFFER"  # that file gives other answers here than where it was made
+
+
 @dataclass(frozen=True)
 class Timing:
     """Milliseconds, wall clock."""
@@ -45,6 +51,7 @@ class Prediction:
         region: what was asked about; None where the model answers about whole pictures.
         familiarity: the picture's distance from the model's own pictures over the limit, 0 or more; above 1 it is
             unfamiliar and referred. None where the model says nothing about it.
+        fallback: why float32 answers in place of the file that was wanted; None if nothing was replaced.
         bundle: SHA-256 of the bundle's ``bundle.json``; of a model file alone, its own.
         sha256: of the image: of the file's bytes, or of an array (docs/json.md).
         time: when it was answered, by this machine's clock, as :func:`now` tells it. Answers that differ in it alone
@@ -63,12 +70,13 @@ class Prediction:
     ms: Timing
     region: Region | None = None
     familiarity: float | None = None
+    fallback: Fallback | None = None
     bundle: str | None = None
     sha256: str | None = None
     time: str = field(default_factory=now, compare=False)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md); ``familiarity`` and the two hashes are absent where they are None."""
+        """Return the JSON form (docs/json.md); what is None is absent from it."""
         verdict = self.verdict
         known = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
@@ -90,6 +98,7 @@ class Prediction:
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,
+            **({} if self.fallback is None else {"fallback": self.fallback.value}),
             "ms": {"decode": self.ms.decode, "prepare": self.ms.prepare, "run": self.ms.run},
         }
 

@@ -57,10 +57,12 @@ class Predictor:
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
         self.digest, self._ran_by = bundle.digest, ran_by(self.runtime, provider)
         files = Files(bundle, self.runtime, provider, precision, threads)
-        self.precision = files.first
+        opened = files.open_first()
+        self.precision, self.known_answers = files.first, files.known
         ready = Preparation(self.spec.steps), Judge(self.spec)
-        self._plan = Plan(self.spec, *ready, self.precision, files.guard_band, files.open, bundle.digest)
-        self._engine = Engine(self._plan)
+        band, fallback = files.guard_band, files.fallback
+        self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest)
+        self._engine = Engine(self._plan, opened)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
         self._lock = threading.Lock()
@@ -89,7 +91,7 @@ class Predictor:
 
         Raises:
             BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
-            BackendError: no interpreter here can run it.
+            BackendError: no interpreter here can run it, or it gives other answers here than where the bundle was made.
         """
         wanted = model_in_force() if model is None else os.fspath(model)
         found = find_files(wanted, trusted_key=key_in_force(trusted_key))
@@ -147,8 +149,8 @@ class Predictor:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
         wanted = None if region is None else Region.of(region)
         question = ask(self._plan, image, wanted, order, name)
-        said = answer(self._plan, self._engine, question, self._ran_by)
-        return self._explainer.explain(question, said, self._engine, label)
+        answered = answer(self._plan, self._engine, question, self._ran_by)
+        return self._explainer.explain(question, answered, self._engine, label)
 
     def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
@@ -202,8 +204,8 @@ class Predictor:
         check_asked(None, self.spec.region)
         with machine_faults(name or source_name(image)):
             picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
-            decode_ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
-            return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=decode_ms)
+            ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
+            return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
 
     def _attempt(self, ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
         image, region = unmarked(item)

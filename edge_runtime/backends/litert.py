@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from typing import Any
 
@@ -38,6 +39,7 @@ class LiteRtBackend:
                 f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
+        self.version = _version(interpreter_class)
         self._input = self._interpreter.get_input_details()[0]
         given = self._interpreter.get_output_details()
         self._from, self._to = self._input["index"], given[0]["index"]
@@ -84,6 +86,12 @@ class LiteRtBackend:
         """Release the interpreter and its memory."""
         with self._lock:
             self._interpreter = None
+
+
+def _version(interpreter_class: Any) -> str:
+    """Return the package's version, which both packages state at their top."""
+    package = sys.modules[interpreter_class.__module__.split(".")[0]]
+    return str(getattr(package, "__version__", "of unknown version"))
 
 
 def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -45,6 +46,7 @@ class OnnxRuntimeBackend:
         """
         self._lock = threading.Lock()
         self._session = _open(model, threads, provider)
+        self.version = str(sys.modules["onnxruntime"].__version__)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         self._logits = [self._session.get_outputs()[0].name]

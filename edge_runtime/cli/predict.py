@@ -55,6 +55,7 @@ def main(**given: Any) -> None:
     with stops_command(), _load(request) as predictor:
         if request.model is None:
             _tell_default(predictor)
+        _tell_known_answers(predictor)
         regions = [Region.parse(text) for text in request.regions]
         check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
@@ -81,10 +82,27 @@ def _load(request: Request) -> Predictor:
     )
 
 
+def _load_anew(request: Request) -> Predictor:
+    predictor = _load(request)
+    _tell_known_answers(predictor)
+    return predictor
+
+
 def _tell_default(predictor: Predictor) -> None:
     """Say which model nobody chose: a picture of another kind gets an answer from it, too."""
     spec = predictor.spec
     click.echo(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.", err=True)
+
+
+def _tell_known_answers(predictor: Predictor) -> None:
+    """Say that int8 is not trusted here; on a terminal also what the check of the first start took."""
+    for precision, found in predictor.known_answers.items():
+        if not found.passed:
+            text = f"differ by {found.difference:.3g}, expected at most {found.tolerance:.3g}; float32 answers instead."
+            click.echo(f"{found.file}: its answers on this machine and the known ones {text}", err=True)
+        elif found.ms is not None and sys.stderr.isatty():
+            kept = "once for this processor" if found.kept else "at every start: no cache can be written"
+            click.echo(f"{precision.value} file checked against known answers in {found.ms:.0f} ms, {kept}.", err=True)
 
 
 def _file(predictor: Predictor, output: Path, request: Request) -> None:
@@ -97,7 +115,7 @@ def _file(predictor: Predictor, output: Path, request: Request) -> None:
     from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watching import watch_folder
 
-    model = CurrentModel(predictor, partial(_load, request), request.model or model_in_force())
+    model = CurrentModel(predictor, partial(_load_anew, request), request.model or model_in_force())
     with model:
         watch_folder(model, request.watch, filing, request.interval)
 

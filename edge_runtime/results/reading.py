@@ -14,7 +14,7 @@ from typing import Any
 from edge_runtime.backends import Provider, Runtime, ran_by
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Decision, Reason
-from edge_runtime.prediction import SCHEMA, Fault
+from edge_runtime.prediction import SCHEMA, Fallback, Fault
 from edge_runtime.results.lines import FileStamp, Identity, Origin, is_whole
 
 
@@ -153,7 +153,7 @@ _ANSWER: dict[str, Test] = {
 }
 _ERROR = {"kind": _one_of(Fault.IMAGE.value), "code": _like(_CODE), "message": lambda value: _text(value) and value}
 _KINDS: dict[Kind, tuple[dict[str, Test], dict[str, Test]]] = {
-    Kind.ANSWER: (_ANSWER, {**_OPTIONAL, "familiarity": _amount}),
+    Kind.ANSWER: (_ANSWER, {**_OPTIONAL, "familiarity": _amount, "fallback": _one_of(*(f.value for f in Fallback))}),
     Kind.FAILURE: ({**_COMMON, "error": _object(_ERROR)}, {**_OPTIONAL, **_HASHED}),
     Kind.LEFT_OUT: (
         {**_COMMON, "left_out": _object({"reason": lambda value: _text(value) and value})},

@@ -14,13 +14,14 @@ import pytest
 from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Provider, Region, UsageError
 from edge_runtime.bundle.bundle import find
 from edge_runtime.errors import RegionError
+from edge_runtime.golden import images
+from edge_runtime.golden.images import golden_picture, golden_region
+from edge_runtime.golden.vectors import GOLDEN, from_npz
 from edge_runtime.imaging import read
 from edge_runtime.prediction import Timing
 from edge_runtime.records import canonical_json, from_json
 from edge_runtime.region import RegionCrop, crop
 from edge_runtime.selftest import replay
-from edge_runtime.selftest.asked import golden_picture, golden_region
-from edge_runtime.selftest.golden import GOLDEN, from_npz
 from edge_runtime.spec import ModelSpec
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
@@ -139,7 +140,7 @@ def test_golden_pictures_of_a_region_model_are_cut_by_both_sides_alike(
     spec = manifest.spec
     write_golden(region_bundle, manifest, golden_tensors(spec)[:, 0, 0, : spec.outputs])
     golden = from_npz((region_bundle / GOLDEN).read_bytes(), "golden")
-    np.testing.assert_array_equal(replay.tensors_of(golden, spec), golden_tensors(spec))
+    np.testing.assert_array_equal(images.tensors_of(golden, spec), golden_tensors(spec))
     for name, png in zip(golden.names, golden.pictures, strict=True):
         whole = read(png, name=name)
         region = golden_region(whole, spec)
