@@ -39,7 +39,9 @@ _REMEDIES = {
     "machine_busy": "Wait until other programs have ended",
     "machine_io": "Check the disk, the mount and the network",
 }
-_NO_MEMORY = re.compile(r"bad_alloc|failed to allocate|out ?of ?memory|insufficient memory|cannot allocate", re.I)
+_NO_MEMORY = re.compile(
+    r"bad_alloc|failed to allocate|out ?of ?memory|insufficient memory|cannot allocate|failed to map", re.I
+)
 _OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
 
 
@@ -93,6 +95,8 @@ def _reason_of_import(error: ImportError) -> tuple[str, str] | None:
     cause = error.__cause__ or error.__context__
     if cause is not None and (reason := _reason(cause)):
         return reason
+    if _NO_MEMORY.search(str(error)):
+        return "machine_memory", "out of memory"
     numbers = (*_CODES, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)
     said = next((number for number in numbers if os.strerror(number) in str(error)), None)
     return None if said is None else (_CODES.get(said, "machine_io"), os.strerror(said))

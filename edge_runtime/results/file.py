@@ -67,10 +67,7 @@ class Results:
         Raises:
             ResultsWriteError: the disk is full or gone; the file ends with the answer before.
         """
-        if isinstance(answer, Failure):
-            answer = answer.by(self.origin.bundle)
-            if answer.of_machine:
-                raise ValueError(f"{answer.error.code}: a fault of the machine is no line of a results file")
+        answer = final(answer, self.origin)
         self._write(answer, Kind.FAILURE if isinstance(answer, Failure) else Kind.ANSWER)
 
     def leave_out(self, image: str, reason: str) -> None:
@@ -142,6 +139,19 @@ class Results:
         except OSError as error:
             raise write_error(self.path, error, len(self)) from None
         tell(f"{self.path}: line {fault.number} and what follows is damaged ({fault.fault}); set aside in {aside}.")
+
+
+def final(answer: Prediction | Failure, origin: Origin) -> Prediction | Failure:
+    """Return what a results file may keep, with the bundle that answered.
+
+    Raises:
+        ValueError: a failure of the machine; the image is to be asked again.
+    """
+    if isinstance(answer, Prediction):
+        return answer
+    if answer.of_machine:
+        raise ValueError(f"{answer.error.code}: a fault of the machine is no line of a results file")
+    return answer.by(origin.bundle)
 
 
 def _of_failure(entry: Entry) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.prediction import Failure, LeftOut, Prediction
-from edge_runtime.results.file import Tell, silent
+from edge_runtime.results.file import Tell, final, silent
 from edge_runtime.results.journal import Journal
 from edge_runtime.results.lines import FileStamp, Identity, Origin, to_line
 from edge_runtime.results.memory import Mark, Memory
@@ -84,13 +84,9 @@ class WatchedResults:
             self._journal.clear()
             self._memory.sync()
 
-    def append(self, answer: Prediction | Failure | LeftOut, file: FileStamp | None) -> None:
-        """Write one answer and hand it to the disk, into the file that is at the path now."""
-        kinds = {Failure: Mark.FAILED, LeftOut: Mark.LEFT_OUT}
-        named = answer.by(self.origin.bundle) if isinstance(answer, Failure) else answer
-        with self._writing():
-            self._file.append((to_line(named, file) + "\n").encode("ascii"))
-            self._memory.note(Identity(answer.image, file), kinds.get(type(answer), Mark.ANSWERED))
+    def append(self, answer: Prediction | Failure, file: FileStamp | None) -> None:
+        """Write one answer (as :func:`final` takes them) and hand it to the disk, into the file that is there now."""
+        self._write(final(answer, self.origin), file, Mark.FAILED if isinstance(answer, Failure) else Mark.ANSWERED)
 
     def take_over(self, origin: Origin) -> None:
         """Go on with the answers of another version of the model."""
@@ -98,7 +94,7 @@ class WatchedResults:
 
     def leave_out(self, image: str, reason: str, file: FileStamp | None) -> None:
         """Write that a file is not asked about."""
-        self.append(LeftOut(image, reason, self.origin.bundle), file)
+        self._write(LeftOut(image, reason, self.origin.bundle), file, Mark.LEFT_OUT)
 
     def follow(self) -> bool:
         """Go on in a new file if this one was moved or removed; tell whether it was.
@@ -133,6 +129,11 @@ class WatchedResults:
     ) -> None:
         """Close the files."""
         self.close()
+
+    def _write(self, answer: Prediction | Failure | LeftOut, file: FileStamp | None, mark: Mark) -> None:
+        with self._writing():
+            self._file.append((to_line(answer, file) + "\n").encode("ascii"))
+            self._memory.note(Identity(answer.image, file), mark)
 
     def _check(self, number: int, line: Line) -> None:
         check_kind(self.path, line, watching=True)

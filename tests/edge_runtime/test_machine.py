@@ -114,6 +114,11 @@ FAULTS: dict[str, tuple[str, Exception, str]] = {
         ImportError("_x.so: cannot open shared object file: Too many open files"),
         "machine_descriptors",
     ),
+    "no memory for a module": (
+        "edge_runtime.formats.import_module",
+        ImportError("libaom.so.3: failed to map segment from shared object"),
+        "machine_memory",
+    ),
     "no more threads": ("edge_runtime.engine.Engine.answer", RuntimeError("can't start new thread"), "machine_busy"),
 }
 
