@@ -39,6 +39,7 @@ class Plan:
             does.
         open: opens the model file of a precision.
         fallback: why float32 answers in place of the file that was wanted.
+        bundle: SHA-256 of ``bundle.json``, as answers name it.
     """
 
     spec: ModelSpec
@@ -48,6 +49,7 @@ class Plan:
     guard_band: float
     open: Opener
     fallback: Fallback | None = None
+    bundle: str | None = None
 
 
 class Engine:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.machine import machine_error
 from edge_runtime.native_output import listen
 
 _GREETING = re.compile(rb"^INFO: ")
@@ -32,6 +33,8 @@ class LiteRtBackend:
         try:
             self._interpreter, _ = listen(lambda: _start(interpreter_class, model, threads), _GREETING)
         except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            if fault := machine_error(error, runtime.value):
+                raise fault from None
             raise InterpreterBrokenError(
                 f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
                 "Update the interpreter, or use --backend onnxruntime."
@@ -139,6 +142,8 @@ def _interpreter_class(runtime: Runtime) -> Any:
         else:
             from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
+        if fault := machine_error(error, runtime.value):
+            raise fault from None
         raise InterpreterBrokenError(
             f"{runtime.value} is installed but does not import: {error}. Reinstall it with: {REMEDY[runtime]}"
         ) from None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Provider, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.machine import machine_error
 
 NAMES = {
     Provider.CPU: "CPUExecutionProvider",
@@ -84,6 +85,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
@@ -105,6 +108,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
         names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
         session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)
     except Exception as error:  # onnxruntime's exceptions have no public base class
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
             "Update it, or use --backend litert."

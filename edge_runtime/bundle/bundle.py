@@ -19,6 +19,7 @@ from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import to_dict
 from edge_runtime.store.pointers import current_folder
 
@@ -145,7 +146,9 @@ def _exists(path: Path) -> bool:
     """Tell whether anything stands at ``path``; a name that no file can have is nothing."""
     try:
         return path.exists()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         return False
 
 
@@ -175,6 +178,8 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
     try:
         data = container.read(MANIFEST)
     except OSError as error:
+        if fault := machine_error(error, where):
+            raise fault from None
         raise ManifestError(f"{where}: cannot be read ({error}). Install the bundle again.") from None
     if trusted_key is not None:
         from edge_runtime.signing import (

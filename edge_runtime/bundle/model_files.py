@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE
 from edge_runtime.bundle.runnable import FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.errors import IntegrityError
+from edge_runtime.machine import machine_error
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class ModelFiles:
         try:
             data = self.read_file(entry.name)
         except OSError as error:
+            if fault := machine_error(error, f"{self.where}/{entry.name}"):
+                raise fault from None
             raise IntegrityError(
                 f"{self.where}: {entry.name} cannot be read ({error}). Install the bundle again."
             ) from None
