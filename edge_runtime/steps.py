@@ -14,7 +14,7 @@ from typing import ClassVar
 class Interpolation(enum.Enum):
     """How a resize finds a value between pixels. Pixel centres lie at half-integers in all of them."""
 
-    NEAREST = "nearest"  # OpenCV INTER_NEAREST_EXACT, equal to Pillow's NEAREST
+    NEAREST = "nearest"  # equal to Pillow's NEAREST and to OpenCV 5's INTER_NEAREST_EXACT
     LINEAR = "linear"  # float32: tf.image.resize, bit for bit; uint8: OpenCV INTER_LINEAR, bits differ by processor
     LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, the same bits everywhere
     AREA = "area"  # OpenCV INTER_AREA; for shrinking
