@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import NoReturn
 
-import click
-
 from edge_runtime.cli.faults import EXIT_SIGNAL, EXIT_SOME_FAILED
+from edge_runtime.cli.output import tell
 from edge_runtime.cli.pictures import answers, progress
 from edge_runtime.cli.stopping import Stop, stops_on_signals
+from edge_runtime.left_out import LeftOut, expects_answer
+from edge_runtime.left_out import summary as summary_of_left_out
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
@@ -44,7 +45,9 @@ class Filing:
         return results
 
 
-def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filing) -> None:
+def file_answers(
+    predictor: Predictor, paths: Sequence[str | Failure], filing: Filing, left_out: Sequence[LeftOut] = ()
+) -> None:
     """Answer every picture that the results file lacks; leave with the status that fits.
 
     A path that is named twice is one picture and has one line.
@@ -54,11 +57,16 @@ def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filin
         there = Counter(results.failed(identity) for identity in wanted if identity in results)
         todo = [path for identity, path in wanted.items() if identity not in results]
         done = _append_all(answers(predictor, todo, filing.workers), len(todo), results, stop)
+        if stop.by is None:
+            results.leave_out(left_out)
     if stop.by is not None and done.total() < len(todo):
         _interrupted(stop.by, f"{filing.path} holds {done.total() + there.total()} of {len(wanted)} pictures")
-    click.echo(f"{filing.path}: {summary(done, there)}", err=True)
+    tell(f"{filing.path}: {summary(done, there)}")
+    if left_out:
+        tell(summary_of_left_out(left_out))
     if done[True] + there[True]:
-        click.echo("Answer the failed ones again with --resume --retry-failed.", err=True)
+        tell("Answer the failed ones again with --resume --retry-failed.")
+    if done[True] + there[True] or expects_answer(left_out):
         sys.exit(EXIT_SOME_FAILED)
 
 
@@ -80,7 +88,7 @@ def _append_all(found: Iterator[Prediction | Failure], count: int, results: Resu
 
 def _interrupted(by: Signals, holds: str) -> NoReturn:
     text = f"interrupted ({by.name}): {holds}, each line whole. Go on with the same command and --resume."
-    click.echo(text, err=True)
+    tell(text)
     sys.exit(EXIT_SIGNAL + by)
 
 

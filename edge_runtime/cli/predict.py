@@ -14,9 +14,9 @@ import click
 from edge_runtime import __version__
 from edge_runtime.backends import Provider, Runtime
 from edge_runtime.bundle.runnable import Precision
-from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, stops_command
-from edge_runtime.cli.output import say
-from edge_runtime.cli.pictures import answers, pictures, progress
+from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.output import require_stdout, say, tell
+from edge_runtime.cli.pictures import answers, named, progress
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.cli.request import Request, options
 from edge_runtime.prediction import Failure, Prediction
@@ -25,13 +25,14 @@ from edge_runtime.region import Marked, Region, check_asked
 
 if TYPE_CHECKING:
     from edge_runtime.cli.heatmap import Drawn
+    from edge_runtime.left_out import LeftOut
 
 
-@click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @options
 @click.version_option(__version__, prog_name="edge-predict")
 def main(**given: Any) -> None:
-    """Classify breast images. A folder stands for the pictures in it and below it, in order of their names.
+    """Classify breast images. A folder stands for the images in it and below it, in order of their names.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
@@ -50,12 +51,15 @@ def main(**given: Any) -> None:
         elif request.output is not None:
             _file(predictor, request.output, request)
         elif regions:
-            _print(predictor, [Marked(request.images[0], region) for region in regions], request)
+            _print(predictor, [Marked(request.images[0], region) for region in regions], (), request)
         else:
-            _print(predictor, list(pictures(request.images)), request)
+            asked = named(request.images)
+            _print(predictor, asked.images, asked.left_out, request)
 
 
 def _load(request: Request) -> Predictor:
+    if request.output is None:
+        require_stdout()
     return Predictor.load(
         request.model,
         backend=Runtime(request.backend),
@@ -69,7 +73,7 @@ def _load(request: Request) -> Predictor:
 def _tell_default(predictor: Predictor) -> None:
     """Say which model nobody chose: a picture of another kind gets an answer from it, too."""
     spec = predictor.spec
-    click.echo(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.", err=True)
+    tell(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.")
 
 
 def _file(predictor: Predictor, output: Path, request: Request) -> None:
@@ -77,19 +81,22 @@ def _file(predictor: Predictor, output: Path, request: Request) -> None:
 
     filing = Filing(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
-        file_answers(predictor, list(pictures(request.images)), filing)
+        asked = named(request.images)
+        file_answers(predictor, asked.images, filing, asked.left_out)
         return
     from edge_runtime.cli.watching import watch_folder
 
     watch_folder(predictor, request.watch, filing, request.interval)
 
 
-def _print(predictor: Predictor, asked: Sequence[str | Marked | Failure], request: Request) -> None:
-    """Print every answer as soon as it is there."""
+def _print(
+    predictor: Predictor, asked: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: Request
+) -> None:
+    """Print every answer as soon as it is there; on stderr what is left out."""
     chosen = Style(request.style) if request.style else Style.CARD if len(asked) == 1 else Style.TABLE
     render = renderer(chosen)
     if head := render.head(predictor.spec):
-        say(head)
+        say(head, render.end)
     failed = 0
     found: Iterator[Prediction | Failure | Drawn] = answers(predictor, asked, request.workers or 1)
     line: Callable[[Any], str] = render.line
@@ -100,12 +107,24 @@ def _print(predictor: Predictor, asked: Sequence[str | Marked | Failure], reques
         found, line = heatmaps.answers(asked), partial(heatmaps.line, render)
     for answer in found if sys.stdout.isatty() else progress(found, len(asked)):
         failed += isinstance(answer, Failure)
-        say(line(answer))
+        say(line(answer), render.end)
     if foot := render.foot():
         say(foot)
+    missing = _tell_left_out(left_out)
     if failed:
-        click.echo(f"{failed} of {len(asked)} failed.", err=True)
+        tell(f"{failed} of {len(asked)} failed.")
+    if failed or missing:
         sys.exit(EXIT_SOME_FAILED)
+
+
+def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
+    """Sum up what folders hold and is not answered; tell whether an answer to any of it is expected."""
+    if not left_out:
+        return False
+    from edge_runtime.left_out import expects_answer, summary
+
+    tell(summary(left_out))
+    return expects_answer(left_out)
 
 
 def run() -> None:

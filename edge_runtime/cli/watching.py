@@ -6,11 +6,11 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import click
-
 from edge_runtime.cli.filing import Filing, summary
+from edge_runtime.cli.output import tell
 from edge_runtime.cli.stopping import Stop, stops_on_signals
 from edge_runtime.errors import ImageUnreadableError, UsageError
+from edge_runtime.left_out import summary as summary_of_left_out
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
@@ -28,9 +28,12 @@ def watch_folder(predictor: Predictor, folder: Path, filing: Filing, interval_s:
         raise UsageError(f"{folder}: found no folder to watch. Make it first.")
     with stops_on_signals() as stop, filing.open(predictor, watching=True) as results:
         before = len(results)
-        click.echo(f"watching {folder}; {filing.path} holds {before} answers.", err=True)
-        done = _watch(predictor, Watch(folder), results, stop, interval_s)
-    click.echo(f"{filing.path}: {summary(done, Counter({False: before}))}", err=True)
+        tell(f"watching {folder}; {filing.path} holds {before} answers.")
+        watch = Watch(folder)
+        done = _watch(predictor, watch, results, stop, interval_s)
+    tell(f"{filing.path}: {summary(done, Counter({False: before}))}")
+    if watch.left_out:
+        tell(summary_of_left_out(watch.left_out))
 
 
 def _watch(predictor: Predictor, watch: Watch, results: Results, stop: Stop, interval_s: float) -> Counter[bool]:
@@ -40,6 +43,7 @@ def _watch(predictor: Predictor, watch: Watch, results: Results, stop: Stop, int
         for picture in watch.look(results):
             if stop.by is None:
                 done.update(_answer(predictor, picture, results))
+        results.leave_out([item for item in watch.left_out if item.reason.expects_answer])
         if {error.message for error in watch.unreadable} != {error.message for error in unreadable}:
             _tell(watch.unreadable)
         unreadable = watch.unreadable
@@ -59,6 +63,6 @@ def _answer(predictor: Predictor, picture: Identity, results: Results) -> list[b
 def _tell(errors: tuple[ImageUnreadableError, ...]) -> None:
     """Say once that folders cannot be listed, and once that all can be again."""
     for error in errors:
-        click.echo(f"waiting [{error.code}]: {error.message}", err=True)
+        tell(f"waiting [{error.code}]: {error.message}")
     if not errors:
-        click.echo("every folder can be listed again.", err=True)
+        tell("every folder can be listed again.")

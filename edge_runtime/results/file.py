@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.errors import ResultsError, ResultsWriteError
+from edge_runtime.left_out import LeftOut
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.results.durable import Durable, InUseError
 from edge_runtime.results.lines import HEAD, FileStamp, Identity, Line, Origin, from_line, to_line
@@ -34,6 +36,7 @@ class Results:
         self.path = path
         self._watching = watching
         self._failed: dict[Identity, bool] = {}
+        self._left_out: set[LeftOut] = set()
         self._file = _opened(path, resume)
         try:
             self._learn(Origin.of(spec))
@@ -65,6 +68,21 @@ class Results:
             raise self._write_error(error) from None
         self._failed[Identity(answer.image, file)] = isinstance(answer, Failure)
 
+    def leave_out(self, items: Iterable[LeftOut]) -> None:
+        """Write down what was left out, each once for each reason; it stays to be answered if it becomes an image.
+
+        Raises:
+            ResultsWriteError: as :meth:`append`.
+        """
+        new = [item for item in dict.fromkeys(items) if item not in self._left_out]
+        if not new:
+            return
+        try:
+            self._file.append("".join(json.dumps(item.to_dict()) + "\n" for item in new).encode("ascii"))
+        except OSError as error:
+            raise self._write_error(error) from None
+        self._left_out.update(new)
+
     def forget_failures(self) -> None:
         """Take the lines of failed pictures out, so that these are answered again, at the end of the file.
 
@@ -74,7 +92,7 @@ class Results:
         if not any(self._failed.values()):
             return
         try:
-            self._file.replace(lambda: (data for data, line in self._lines() if line.origin is not None))
+            self._file.replace(lambda: (data for data, line in self._lines() if line.origin or line.left_out))
         except OSError as error:
             raise self._write_error(error) from None
         self._failed = {identity: False for identity, failed in self._failed.items() if not failed}
@@ -97,9 +115,12 @@ class Results:
         """Read what the file holds, and cut off what follows its last whole line."""
         size = 0
         for number, (data, line) in enumerate(self._lines(), start=1):
+            size += len(data)
+            if line.left_out is not None:
+                self._left_out.add(LeftOut(line.identity.image, line.left_out))
+                continue
             self._check(line, origin, number)
             self._failed[line.identity] = line.origin is None
-            size += len(data)
         if size < self._file.size:
             self._file.cut(size)
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_runtime.left_out import Reason
 from edge_runtime.prediction import SCHEMA, Failure, Prediction
 from edge_runtime.spec import ModelSpec
 
@@ -68,10 +69,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Line:
-    """What a line says of its picture; ``origin`` is None if the picture failed."""
+    """What a line says of its picture; ``origin`` is None if it failed, ``left_out`` why it was not answered at all."""
 
     identity: Identity
     origin: Origin | None
+    left_out: Reason | None = None
 
 
 def to_line(answer: Prediction | Failure | Explanation, file: FileStamp | None = None) -> str:
@@ -94,6 +96,8 @@ def from_line(line: bytes) -> Line:
             raise ValueError(f"schema {fields['schema']!r}")
         stamp = FileStamp(**fields["file"]) if "file" in fields else None
         identity = Identity(str(fields["image"]), stamp)
+        if "left_out" in fields:
+            return Line(identity, None, Reason(fields["left_out"]["reason"]))
         if "error" in fields:
             return Line(identity, None)
         return Line(identity, Origin(*(fields[name] for name in Origin.__dataclass_fields__)))

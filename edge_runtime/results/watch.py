@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Container
 from pathlib import Path
 
+from edge_runtime.discovery import Memory, folder_error, look_into
 from edge_runtime.errors import ImageUnreadableError
-from edge_runtime.folders import folder_error, pictures_below
+from edge_runtime.left_out import LeftOut
 from edge_runtime.results.lines import FileStamp, Identity
-
-_UNFINISHED = (".", "~")
-"""First characters of hidden and temporary files and folders: rsync, editors and browsers write under such names."""
 
 
 class Watch:
@@ -29,12 +27,15 @@ class Watch:
         """
         self._folder = folder
         self._before: dict[str, FileStamp] = {}
+        self._memory = Memory()
         self.unreadable: tuple[ImageUnreadableError, ...] = ()
+        self.left_out: tuple[LeftOut, ...] = ()
 
     def look(self, known: Container[Identity]) -> list[Identity]:
         """Return the pictures at rest that are not ``known``, in order of their last change, then their names.
 
-        ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed.
+        ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed. ``left_out`` tells
+        what the folder holds and is not answered.
         """
         found = self._stamps()
         rest = [
@@ -46,19 +47,14 @@ class Watch:
         return sorted(rest, key=_arrival)
 
     def _stamps(self) -> dict[str, FileStamp]:
-        errors: list[OSError] = []
-        stamps: dict[str, FileStamp] = {}
-        for path in pictures_below(self._folder, errors.append):
-            if any(part.startswith(_UNFINISHED) for part in path.relative_to(self._folder).parts):
-                continue
-            try:
-                stamps[str(path)] = FileStamp.of(path)
-            except FileNotFoundError:
-                continue  # moved away meanwhile, or a link to nothing
-            except OSError as error:  # a folder that can be listed and not entered
-                errors.append(OSError(error.errno, error.strerror, str(path.parent)))
-        self.unreadable = tuple({str(error.filename): folder_error(error) for error in errors}.values())
-        return stamps
+        found = look_into(self._folder, self._memory)
+        self.unreadable = tuple(map(folder_error, found.unreadable))
+        self.left_out = found.left_out
+        return {
+            image.path: FileStamp(image.size_bytes, image.modified_ns)
+            for image in found.images
+            if image.size_bytes is not None and image.modified_ns is not None  # a link to nothing is waited for
+        }
 
 
 def stamp_of(path: str) -> FileStamp | None:
