@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -117,15 +117,21 @@ def test_a_folder_that_goes_away_is_told_and_taken_up_again(tmp_path: Path) -> N
 
 
 def test_a_folder_that_can_be_listed_and_not_entered_is_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, refusing_status: Callable[[Path], None]
 ) -> None:
     put(tmp_path / "a.png")
     put(tmp_path / "b.png")
-
-    def refuse(path: Any) -> FileStamp:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(FileStamp, "of", refuse)
+    refusing_status(tmp_path)
     watch = Watch(tmp_path)
     assert watch.look(()) == []
     assert [error.message.split(":")[0] for error in watch.unreadable] == [str(tmp_path)]
+
+
+def test_what_is_no_image_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    put(tmp_path / "IM1", b"\0" * 128 + b"DICM")
+    put(tmp_path / ".a.png")
+    put(tmp_path / "b", b"\xff\xd8\xff")
+    watch.look(())
+    assert [Path(image.image).name for image in watch.look(())] == ["b"]
+    assert {Path(item.path).name: item.reason.value for item in watch.left_out} == {".a.png": "hidden", "IM1": "dicom"}
