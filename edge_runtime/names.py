@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-_FORMULA = re.compile(r"(^|;)(\s*[\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_FORMULA = r"(^|;)(\s*[\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])"
 """Where a spreadsheet would begin to compute: at the start of a cell, and after a semicolon, which some languages'
 spreadsheets take for the end of one. The full-width forms count as well."""
 
@@ -36,4 +36,4 @@ def shown_cell(text: str) -> str:
 
     Tab and carriage return, which begin a formula for some, are written as in :func:`shown`.
     """
-    return _FORMULA.sub(r"\1'\2", shown(text))
+    return re.sub(_FORMULA, r"\1'\2", shown(text))
