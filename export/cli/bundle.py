@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.manifest import Labelled, Manifest
+from edge_runtime.left_out import summary
+from edge_runtime.names import shown
 from export.errors import ExportError
 from training.artifact import Artifact
 from training.cli.options import FOLDER
@@ -29,6 +31,7 @@ def bundle(
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
+    from export.network.representative import left_out_of
     from export.network.source import from_artifact, from_model, is_keras_model
     from export.pipeline import export_source  # here, so that --help starts without the converters
 
@@ -45,6 +48,9 @@ def bundle(
         )
     else:
         source = from_artifact(Artifact(model), data)
+    for folder in (calibration, parity):
+        if folder is not None and (left_out := left_out_of(folder)):
+            click.echo(f"{shown(folder)}: {summary(left_out)}", err=True)
     click.echo(_summary(export_source(source, calibration, out, float16=float16), out))
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.discovery import folder_error, look_into
 from edge_runtime.errors import ImageError, RegionError
-from edge_runtime.folders import pictures_below
 from edge_runtime.imaging import Picture, read
+from edge_runtime.left_out import LeftOut
 from edge_runtime.preprocessing import prepare
 from edge_runtime.region import cut, split_name
 from edge_runtime.spec import ModelSpec
@@ -63,7 +64,7 @@ def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Pictur
         blobs = _listed(listed, data)
         source = f"{listed.parent.name}/{LIST}"
     elif folder.is_dir():
-        blobs = _in_folder(folder)
+        blobs = [(path.name, path.read_bytes()) for path in images_in(folder, "calibration")]
         source = f"pictures in {folder.name}"
     else:
         raise CalibrationError(f"{folder}: found no folder, expected pictures or {LIST}.")
@@ -127,5 +128,28 @@ def _below(data: Path, name: str) -> Path:
     raise CalibrationError(f"{data}: found no {name}, which the calibration list names. Is this the right data set?")
 
 
-def _in_folder(folder: Path) -> list[tuple[str, bytes]]:
-    return [(path.name, path.read_bytes()) for path in pictures_below(folder) if path.is_file()]
+def images_in(folder: Path, role: str) -> list[Path]:
+    """Return the images in ``folder`` and below it, in order of their names; see :func:`left_out_of` for the rest.
+
+    Args:
+        role: what the images are for, one word for the message.
+
+    Raises:
+        ImageUnreadableError: ``folder_unreadable``, because the images in it would be missing without a word.
+        CalibrationError: one has an image's ending and is no regular file; it is named.
+    """
+    found = look_into(folder)
+    if found.unreadable:
+        raise folder_error(found.unreadable[0])
+    for image in found.images:
+        if image.size_bytes is None:
+            raise CalibrationError(
+                f"{role} picture refused: {image.path}: found a link to nothing or no regular file, expected an image. "
+                "Remove or replace it."
+            )
+    return [Path(image.path) for image in found.images]
+
+
+def left_out_of(folder: Path) -> tuple[LeftOut, ...]:
+    """Return what a calibration or parity folder holds beside its images; nothing where a list names these."""
+    return () if (folder / LIST).is_file() or not folder.is_dir() else look_into(folder).left_out

@@ -11,11 +11,10 @@ import numpy as np
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.measured import Localisation
-from edge_runtime.folders import pictures_below
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
-from export.network.representative import FEWEST, Pictures, Truth, load_calibration, prepare_all
+from export.network.representative import FEWEST, Pictures, Truth, images_in, load_calibration, prepare_all
 from training.artifact import Artifact
 from training.errors import ArtifactError
 from training.recipes import find_recipe
@@ -125,7 +124,7 @@ def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
     """Read every picture below a folder."""
     if not folder.is_dir():
         raise CalibrationError(f"{folder}: found no folder, expected pictures for parity. Correct --parity.")
-    paths = [path for path in pictures_below(folder) if path.is_file()]
+    paths = images_in(folder, "parity")
     if len(paths) < FEWEST:
         raise CalibrationError(
             f"{folder}: found {len(paths)} pictures for parity, expected {FEWEST} or more. Add pictures that the "

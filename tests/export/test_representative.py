@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from export.errors import CalibrationError
-from export.network.representative import FEWEST, load_calibration, prepare_all
+from export.network.representative import FEWEST, images_in, left_out_of, load_calibration, prepare_all
 from training.recipes.phantom_patch import SPEC
 
 Folders = tuple[Path, Path, list[str]]
@@ -77,6 +78,46 @@ def test_pictures_in_a_folder_come_in_order_of_their_paths(tmp_path: Path) -> No
     oracle = [_prepared(folder / f"{i:03}.png") for i in range(FEWEST)]
     np.testing.assert_array_equal(found.tensors, np.stack(oracle))
     assert found.source == f"{FEWEST} of pictures in pictures"
+
+
+def test_what_computers_put_beside_images_changes_no_tensor_and_is_told(tmp_path: Path) -> None:
+    """Copies of a notebook, thumbnails and AppleDouble files stopped an export, or were calibrated on."""
+    folder = _folder(tmp_path, FEWEST)
+    clean = load_calibration(folder, None, SPEC)
+    beside = {
+        ".ipynb_checkpoints/000-checkpoint.png": _png(99),
+        "@eaDir/000.png/SYNOFILE_THUMB_M.png": _png(98),
+        "._000.png": b"\0\5\x16\7\0\2\0\0",
+        "IM000001": b"\0" * 128 + b"DICM",
+        "README": b"where these come from",
+    }
+    for name, data in beside.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    found = load_calibration(folder, None, SPEC)
+    np.testing.assert_array_equal(found.tensors, clean.tensors)
+    assert found.source == clean.source
+    assert {Path(item.path).name: item.reason.value for item in left_out_of(folder)} == {
+        **{".ipynb_checkpoints": "hidden", "@eaDir": "thumbnail_folder", "._000.png": "apple_double"},
+        **{"IM000001": "dicom", "README": "unknown_kind"},
+    }
+
+
+def test_an_image_without_an_ending_is_calibrated_on(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, FEWEST)
+    (folder / "000.png").rename(folder / "000")
+    assert len(load_calibration(folder, None, SPEC).tensors) == FEWEST
+
+
+def test_a_link_to_nothing_and_a_pipe_are_refused_by_name(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, FEWEST)
+    (folder / "gone.png").symlink_to("nowhere")
+    with pytest.raises(CalibrationError, match=r"calibration picture refused: .*gone\.png: found a link to nothing"):
+        load_calibration(folder, None, SPEC)
+    (folder / "gone.png").unlink()
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(CalibrationError, match=r"parity picture refused: .*pipe\.png"):
+        images_in(folder, "parity")
 
 
 def test_an_altered_picture_is_refused_and_named(listed: Folders) -> None:
