@@ -19,6 +19,7 @@ from edge_runtime.backends import Backend
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Verdict, margins
 from edge_runtime.errors import BackendError
+from edge_runtime.fork_safety import renew_in_child
 from edge_runtime.judging import Judge, margin, refer_unfamiliar
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
 from edge_runtime.spec import ModelSpec
@@ -55,6 +56,11 @@ class Engine:
         self._plan = plan
         self._first = _File(plan.open(plan.first), plan.preparation)
         self._exact: _File | None = None
+        self._lock = threading.Lock()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """See :mod:`edge_runtime.fork_safety`; the opened files do the same by themselves."""
         self._lock = threading.Lock()
 
     def answer(self, prepared: Prepared, *, familiar: bool = True) -> tuple[Verdict, Precision]:

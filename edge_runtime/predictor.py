@@ -19,6 +19,7 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.fork_safety import renew_in_child
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
 from edge_runtime.opening import Files
@@ -61,6 +62,11 @@ class Predictor:
         self._engine = Engine(self._plan)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
+        self._lock = threading.Lock()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Take a new lock in a child process (:mod:`edge_runtime.fork_safety`); engines do the same by themselves."""
         self._lock = threading.Lock()
 
     @classmethod
