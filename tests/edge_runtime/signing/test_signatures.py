@@ -302,7 +302,7 @@ def test_the_key_in_force_is_the_one_given_else_the_environments(monkeypatch: py
         with pytest.raises(KeyFileError, match=f"is set but empty.*unset {TRUSTED_KEY}"):
             key_in_force()
     with pytest.raises(KeyFileError, match="found an empty name"):
-        key_in_force(Path(""))
+        key_in_force(Path())
 
 
 def test_a_fingerprint_is_the_sha256_of_the_32_bytes() -> None:
