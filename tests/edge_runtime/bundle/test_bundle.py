@@ -300,7 +300,10 @@ OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "tolerated score": (lambda m: m["spec"]["tolerance"].update(int8_score_mean=2), "int8_score_mean 2"),
     "tolerated logit": (lambda m: m["spec"]["tolerance"].update(float32_logit_max=1e9), "float32_logit_max 1000000000"),
     "shortest side": (lambda m: m["spec"].update(min_side_px=-8), "min_side_px -8"),
-    "divisor": (lambda m: m["spec"]["steps"][2].update(divisor=1e-300), "found divisor 1e-300"),
+    "divisor": (
+        lambda m: m["spec"]["steps"].append({"kind": "scale", "divisor": 1e-300, "offset": 0}),
+        "found divisor 1e-300",
+    ),
     "size below 0": (lambda m: m["files"][0].update(size_bytes=-1), "has size -1"),
     "size of a disk": (lambda m: m["files"][0].update(size_bytes=10**12), "has size 1000000000000"),
     "size of many digits": (lambda m: m["files"][0].update(size_bytes=10**4000), "has size 10000"),

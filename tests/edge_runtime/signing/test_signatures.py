@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -221,6 +222,16 @@ def x25519_key() -> bytes:
 
     half = serialization.PublicFormat.SubjectPublicKeyInfo
     return X25519PrivateKey.generate().public_key().public_bytes(serialization.Encoding.PEM, half)
+
+
+def test_a_pipe_or_a_folder_is_no_key(signed: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pub")
+    (tmp_path / "round.pub").symlink_to("round.pub")
+    for name, words in (("pipe.pub", "found a pipe"), (".", "found a folder"), ("round.pub", "levels of symbolic")):
+        with pytest.raises(KeyFileError, match=words):
+            find(signed, trusted_key=tmp_path / name)
+        with pytest.raises(KeyFileError, match=words):
+            sign_folder(signed, tmp_path / name)
 
 
 @pytest.mark.parametrize("case", KEY_FILES)
