@@ -33,6 +33,30 @@ def renew_in_child(owner: Renewed) -> None:
     _renewed.add(owner)
 
 
+class ForkSafeLock:
+    """A lock that is free in a child process, unless the thread that forked held it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder = 0
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Take a new lock in place of one that a thread holds which is not in the child."""
+        if self._holder != threading.get_ident():
+            self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        """Wait until the lock is free, and take it."""
+        self._lock.acquire()
+        self._holder = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        """Release the lock."""
+        self._holder = 0
+        self._lock.release()
+
+
 def keep(interpreter: object) -> None:
     """Keep an inherited interpreter until the process ends, the end included: its destructor would wait for threads."""
     import ctypes  # here: children alone need it

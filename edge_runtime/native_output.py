@@ -7,6 +7,7 @@ does not expect are handed on.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TypeVar
 
-from edge_runtime.fork_safety import renew_in_child
+from edge_runtime.fork_safety import ForkSafeLock, renew_in_child
 
 Result = TypeVar("Result")
 
@@ -30,14 +31,13 @@ class _Listening:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = ForkSafeLock()
         self.before: int | None = None
         self.thread = 0
         renew_in_child(self)
 
     def renew(self) -> None:
         """In a child process: give standard error back, which the listening thread of the parent never will here."""
-        self.lock = threading.Lock()
         if self.before is not None and self.thread != threading.get_ident():
             _lead_back(self.before)
             self.before = None
@@ -66,7 +66,11 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
 
 
 def _scratch() -> IO[bytes]:
-    """Open a nameless file, in memory where the system has such."""
+    """Open a nameless file, in memory where the system has such.
+
+    Raises:
+        OSError: there is no memory or descriptor for it, which says nothing about what was to be called.
+    """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("standard-error"), "w+b", buffering=0)
     from tempfile import TemporaryFile
@@ -79,7 +83,9 @@ def _standard_error_into(descriptor: int) -> Iterator[None]:
     """Let descriptor 2 lead to ``descriptor`` meanwhile, also in a process that has closed it."""
     try:
         before = os.dup(_STANDARD_ERROR)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EBADF:  # without a free descriptor, say: the caller's own would be closed below
+            raise
         before = -1
     _listening.thread, _listening.before = threading.get_ident(), before  # known before anything is led elsewhere
     os.dup2(descriptor, _STANDARD_ERROR)

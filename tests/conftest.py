@@ -61,6 +61,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 def _no_store_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is installed or chosen on the developer's machine decides no test."""
     monkeypatch.setenv("EDGE_MODELS", str(tmp_path_factory.getbasetemp() / "no-models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     for variable in ("EDGE_TRUSTED_KEY", "EDGE_PREDICT_MODEL"):
         monkeypatch.delenv(variable, raising=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
-from edge_runtime.fork_safety import keep, opening, renew_in_child
+from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
+from edge_runtime.machine import machine_error
 from edge_runtime.native_output import listen
 
 _GREETING = re.compile(rb"^INFO: ")
@@ -29,9 +30,10 @@ class LiteRtBackend:
             InterpreterBrokenError: the package does not start here, or refuses the model.
         """
         self.runtime = runtime
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._open: Callable[[], Any] | None = partial(_open, model, runtime, threads)
         self._interpreter = self._open()
+        self.version = _version(_interpreter_class(runtime))
         self._input = self._interpreter.get_input_details()[0]
         given = self._interpreter.get_output_details()
         self._from, self._to = self._input["index"], given[0]["index"]
@@ -43,7 +45,6 @@ class LiteRtBackend:
 
     def renew(self) -> None:
         """See :mod:`edge_runtime.fork_safety`."""
-        self._lock = threading.Lock()
         keep(self._interpreter)
         self._interpreter = None
 
@@ -95,10 +96,18 @@ def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
         try:
             return listen(lambda: _start(interpreter_class, model, threads), _GREETING)[0]
         except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            if fault := machine_error(error, runtime.value):
+                raise fault from None
             raise InterpreterBrokenError(
                 f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
+
+
+def _version(interpreter_class: Any) -> str:
+    """Return the package's version, which both packages state at their top."""
+    package = sys.modules[interpreter_class.__module__.split(".")[0]]
+    return str(getattr(package, "__version__", "of unknown version"))
 
 
 def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:
@@ -149,6 +158,8 @@ def _interpreter_class(runtime: Runtime) -> Any:
         else:
             from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
+        if fault := machine_error(error, runtime.value):
+            raise fault from None
         raise InterpreterBrokenError(
             f"{runtime.value} is installed but does not import: {error}. Reinstall it with: {REMEDY[runtime]}"
         ) from None

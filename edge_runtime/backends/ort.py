@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Provider, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.fork_safety import keep, opening, renew_in_child
+from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
+from edge_runtime.machine import machine_error
 
 NAMES = {
     Provider.CPU: "CPUExecutionProvider",
@@ -45,10 +46,11 @@ class OnnxRuntimeBackend:
             InterpreterMissingError: onnxruntime was built without the provider.
             InterpreterBrokenError: the package does not import here, or refuses the model.
         """
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._open: Callable[[], Any] | None = partial(_open, model, threads, provider)
         with opening:
             self._session = self._open()
+        self.version = str(sys.modules["onnxruntime"].__version__)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         self._logits = [self._session.get_outputs()[0].name]
@@ -56,7 +58,6 @@ class OnnxRuntimeBackend:
 
     def renew(self) -> None:
         """See :mod:`edge_runtime.fork_safety`."""
-        self._lock = threading.Lock()
         keep(self._session)
         self._session = None
 
@@ -97,6 +98,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
@@ -118,6 +121,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
         names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
         session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)
     except Exception as error:  # onnxruntime's exceptions have no public base class
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
             "Update it, or use --backend litert."

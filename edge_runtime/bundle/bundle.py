@@ -22,6 +22,7 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.bundle.trusted_key import TRUSTED_KEY, key_in_force
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import to_dict
 from edge_runtime.regular_files import kind, read_regular, reason
 from edge_runtime.store.pointers import current_folder
@@ -105,11 +106,15 @@ def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFi
 
 
 def _whole(container: Container, data: bytes, where: str) -> Bundle:
-    return Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+    return Bundle(container.where, parse_manifest(data, where), container.read, container.names, _digest(data))
 
 
 def _needed(container: Container, data: bytes, where: str) -> ModelFiles:
-    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names)
+    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names, _digest(data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened | Bundle:
@@ -137,6 +142,8 @@ def _mode(path: Path, name: str) -> int:
     try:
         return path.stat().st_mode
     except (OSError, ValueError) as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         if isinstance(error, OSError) and os.path.lexists(path):
             raise BundleNotFoundError(f"{path}: cannot be opened ({reason(error)}), {_EXPECTED}") from None
         raise BundleNotFoundError(
@@ -154,6 +161,8 @@ def _listed(folder: Path) -> Container:
     try:
         return in_folder(folder)
     except OSError as error:
+        if fault := machine_error(error, str(folder)):
+            raise fault from None
         raise ManifestError(f"{folder}: cannot be listed ({reason(error)}). Let this user read it.") from None
 
 
@@ -163,6 +172,8 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
     try:
         data = container.read(MANIFEST)
     except OSError as error:
+        if fault := machine_error(error, where):
+            raise fault from None
         raise ManifestError(f"{where}: cannot be read ({reason(error)}). Install the bundle again.") from None
     if trusted_key is not None:
         from edge_runtime.signing import (
@@ -208,13 +219,15 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
     try:
         data = read_regular(path, most=LARGEST_FILE)
     except OSError as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         raise BundleNotFoundError(f"{path}: cannot be read ({reason(error)}), {_EXPECTED}") from None
     spec = read_embedded(data, form, str(path))
     named = (precision for precision in Precision if f".{precision.value}." in path.name)
     precision = next(named, Precision.FLOAT32)
     entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
-    return Bundle(str(path.parent), manifest, lambda name, size=None: data, frozenset((path.name,)))
+    return Bundle(str(path.parent), manifest, lambda name, size=None: data, frozenset((path.name,)), entry.sha256)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from edge_runtime.bundle.limits import LARGEST_FILE, LARGEST_RECORD, MOST_NAMES
 from edge_runtime.bundle.litter import is_litter
 from edge_runtime.errors import ManifestError
+from edge_runtime.machine import machine_error
 from edge_runtime.regular_files import read_regular
 
 MANIFEST = "bundle.json"
@@ -96,7 +97,7 @@ def _names(folder: Path) -> Iterator[str]:
                         waiting.append(below)
                     elif not (is_litter(below) and entry.is_file(follow_symlinks=False)):
                         yield "/".join(below)
-        except OSError:
-            if not parts:
+        except OSError as error:
+            if not parts or machine_error(error, str(folder)):
                 raise
             yield "/".join(parts)

@@ -18,6 +18,7 @@ from edge_runtime.bundle.containers import MANIFEST, Container, most_bytes
 from edge_runtime.bundle.limits import LARGEST_BUNDLE, MOST_NAMES
 from edge_runtime.bundle.litter import is_litter
 from edge_runtime.errors import EdgeError, IntegrityError, ManifestError
+from edge_runtime.machine import machine_error
 from edge_runtime.regular_files import check_size, kind, open_regular, reason
 
 SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
@@ -47,6 +48,8 @@ def in_zip(path: Path) -> Container:
             _refuse_overlaps(archive, path)
             entries = _files(archive.infolist(), path)
     except OSError as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         raise ManifestError(
             f"{path}: found no {MANIFEST} in a sound zip ({reason(error)}). Copy the file again."
         ) from None
@@ -96,7 +99,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with _Bounded(open_regular(path)) as file, zipfile.ZipFile(file) as archive:
             file.most = None
             yield archive
-    except (OSError, EdgeError):
+    except (OSError, EdgeError, MemoryError):
         raise
     except Exception as error:
         raise OSError(str(error)) from None

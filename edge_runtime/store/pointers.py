@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import ManifestError, StoreError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import from_json
 from edge_runtime.regular_files import read_regular, reason
 
@@ -92,6 +93,8 @@ def read_pointer(store: Path, name: str) -> Pointer | None:
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
             return None
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         raise StoreError(
             f"{path}: cannot be read ({reason(error)}). Let this user read it, name another store in {PLACE}, or "
             f"remove the bundle and install it again: edge-bundle remove {name}"

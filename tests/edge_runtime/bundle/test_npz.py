@@ -11,8 +11,8 @@ import pytest
 from edge_runtime.bundle import npz
 from edge_runtime.bundle.npz import MOST_UNPACKED, read_arrays
 from edge_runtime.errors import BundleError, ManifestError
+from edge_runtime.golden import vectors
 from edge_runtime.saliency import saliency
-from edge_runtime.selftest import golden
 
 
 def claiming(shape: tuple[int, ...]) -> bytes:
@@ -40,7 +40,7 @@ def test_a_file_that_would_fill_the_memory_is_refused_by_whoever_reads_it(data: 
     with pytest.raises(ManifestError, match="found no matrices"):
         saliency.from_npz(data, "saliency.npz")
     with pytest.raises(BundleError, match="found no golden vectors") as caught:
-        golden.from_npz(data, "golden.npz")
+        vectors.from_npz(data, "golden.npz")
     assert caught.value.code == "golden_unreadable"
 
 
