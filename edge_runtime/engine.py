@@ -6,7 +6,6 @@ for many (:func:`edge_runtime.decision.margins`). Tests hold the two against eac
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
@@ -19,6 +18,7 @@ from edge_runtime.backends import Backend
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Verdict, margins
 from edge_runtime.errors import BackendError
+from edge_runtime.fork_safety import ForkSafeLock
 from edge_runtime.judging import Judge, margin, refer_unfamiliar
 from edge_runtime.prediction import Fallback
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
@@ -60,7 +60,7 @@ class Engine:
         self._plan = plan
         self._first = _File(first or plan.open(plan.first), plan.preparation)
         self._exact: _File | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def answer(self, prepared: Prepared, *, familiar: bool = True) -> tuple[Verdict, Precision]:
         """Return the verdict on one picture, H×W×C from :meth:`Preparation.levels`, and which file decided.

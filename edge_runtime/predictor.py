@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, MachineError, UsageError
+from edge_runtime.fork_safety import ForkSafeLock
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
 from edge_runtime.machine import machine_faults
@@ -65,7 +65,7 @@ class Predictor:
         self._engine = Engine(self._plan, opened)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     @classmethod
     def load(

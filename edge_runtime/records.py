@@ -75,13 +75,30 @@ def from_json(kind: type[Record], text: str | bytes, where: str) -> Record:
 def parse_json(text: str | bytes, where: str) -> Any:
     """Return plain JSON values.
 
+    What JSON's standard (RFC 8259) leaves open is refused: readers would not agree which of two equal keys counts, and
+    ``NaN`` and ``Infinity`` are no numbers there.
+
     Raises:
-        ManifestError: the text does not parse; ``where`` names the file.
+        ManifestError: the text does not parse, or an object holds a key twice; ``where`` names the file.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: expected JSON, found text that does not parse: {error}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's keys and values (ValueError if a key is there twice)."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {_SHORT.repr(twice)} stands twice in one object")
+    return found
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:

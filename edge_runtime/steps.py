@@ -10,6 +10,9 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
+_LARGEST = 1e6
+"""Of the numbers in a step: beyond it float32 keeps too few digits of a pixel, and products of steps overflow."""
+
 
 class Interpolation(enum.Enum):
     """How a resize finds a value between pixels. Pixel centres lie at half-integers in all of them."""
@@ -94,6 +97,8 @@ class Sharpen:
         side = len(self.kernel)
         if side % 2 == 0 or any(len(row) != side for row in self.kernel):
             raise ValueError(f"sharpen: expected a square kernel of odd side, found rows of {self.kernel!r}.")
+        if side > 31 or any(abs(value) > _LARGEST for row in self.kernel for value in row):
+            raise ValueError(f"sharpen: expected a side of 1..31 and values within {_LARGEST:g}, found side {side}.")
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,10 @@ class MinMax:
     KIND: ClassVar[str] = "min_max"
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        if self.low == self.high or max(abs(self.low), abs(self.high)) > _LARGEST:
+            raise ValueError(f"min_max {self.low}..{self.high}: expected two different numbers within {_LARGEST:g}.")
 
 
 @dataclass(frozen=True)
@@ -114,8 +123,11 @@ class Scale:
     offset: float
 
     def __post_init__(self) -> None:
-        if self.divisor == 0:
-            raise ValueError("scale: found divisor 0, expected another number.")
+        if not 1 / _LARGEST <= abs(self.divisor) <= _LARGEST or abs(self.offset) > _LARGEST:
+            raise ValueError(
+                f"scale: found divisor {self.divisor} and offset {self.offset}, expected a divisor other than 0, "
+                f"{1 / _LARGEST:g}..{_LARGEST:g} either way, and an offset within {_LARGEST:g}."
+            )
 
 
 Step = Colour | Window | Resize | Sharpen | MinMax | Scale

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
 from edge_runtime.machine import machine_error
 from edge_runtime.native_output import listen
 
@@ -28,18 +30,10 @@ class LiteRtBackend:
             InterpreterBrokenError: the package does not start here, or refuses the model.
         """
         self.runtime = runtime
-        self._lock = threading.Lock()
-        interpreter_class = _interpreter_class(runtime)
-        try:
-            self._interpreter, _ = listen(lambda: _start(interpreter_class, model, threads), _GREETING)
-        except (ValueError, RuntimeError, SystemError, TypeError) as error:
-            if fault := machine_error(error, runtime.value):
-                raise fault from None
-            raise InterpreterBrokenError(
-                f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
-                "Update the interpreter, or use --backend onnxruntime."
-            ) from None
-        self.version = _version(interpreter_class)
+        self._lock = ForkSafeLock()
+        self._open: Callable[[], Any] | None = partial(_open, model, runtime, threads)
+        self._interpreter = self._open()
+        self.version = _version(_interpreter_class(runtime))
         self._input = self._interpreter.get_input_details()[0]
         given = self._interpreter.get_output_details()
         self._from, self._to = self._input["index"], given[0]["index"]
@@ -47,6 +41,12 @@ class LiteRtBackend:
         self._shape = tuple(int(side) for side in self._input["shape"][1:])
         self._dtype = np.dtype(self._input["dtype"])
         self._logit_of = _logit_of_level(given[0])
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """See :mod:`edge_runtime.fork_safety`."""
+        keep(self._interpreter)
+        self._interpreter = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See :class:`edge_runtime.backends.Backend`."""
@@ -68,11 +68,13 @@ class LiteRtBackend:
             return logits[0], *(self._interpreter.get_tensor(index)[0] for index in self._given[1:])
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
-        """Refuse tensors of another shape, and any once the model is closed."""
+        """Refuse tensors of another shape, and any once the model is closed; in a child process, open it again."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
-        if self._interpreter is None:
+        if self._open is None:
             raise BackendError("this model was closed; load it again.")
+        if self._interpreter is None:
+            self._interpreter = self._open()
 
     def _run_one(self, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Run 1×H×W×C; the interpreter copies what it is given, and gives a copy."""
@@ -85,7 +87,21 @@ class LiteRtBackend:
     def close(self) -> None:
         """Release the interpreter and its memory."""
         with self._lock:
-            self._interpreter = None
+            self._interpreter = self._open = None
+
+
+def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
+    with opening:
+        interpreter_class = _interpreter_class(runtime)
+        try:
+            return listen(lambda: _start(interpreter_class, model, threads), _GREETING)[0]
+        except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            if fault := machine_error(error, runtime.value):
+                raise fault from None
+            raise InterpreterBrokenError(
+                f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
+                "Update the interpreter, or use --backend onnxruntime."
+            ) from None
 
 
 def _version(interpreter_class: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Provider, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
 from edge_runtime.machine import machine_error
 
 NAMES = {
@@ -45,12 +47,20 @@ class OnnxRuntimeBackend:
             InterpreterMissingError: onnxruntime was built without the provider.
             InterpreterBrokenError: the package does not import here, or refuses the model.
         """
-        self._lock = threading.Lock()
-        self._session = _open(model, threads, provider)
+        self._lock = ForkSafeLock()
+        self._open: Callable[[], Any] | None = partial(_open, model, threads, provider)
+        with opening:
+            self._session = self._open()
         self.version = str(sys.modules["onnxruntime"].__version__)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         self._logits = [self._session.get_outputs()[0].name]
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """See :mod:`edge_runtime.fork_safety`."""
+        keep(self._session)
+        self._session = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See :class:`edge_runtime.backends.Backend`; the file quantises by itself."""
@@ -70,16 +80,19 @@ class OnnxRuntimeBackend:
             return tuple(given[0] for given in self._session.run(None, {self._input: tensor}))
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
-        """Refuse tensors of another shape, and any once the model is closed."""
+        """Refuse tensors of another shape, and any once the model is closed; in a child process, open it again."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
-        if self._session is None:
+        if self._open is None:
             raise BackendError("this model was closed; load it again.")
+        if self._session is None:
+            with opening:
+                self._session = self._open()
 
     def close(self) -> None:
         """Release the session and its memory."""
         with self._lock:
-            self._session = None
+            self._session = self._open = None
 
 
 def silence() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edge_runtime import __version__
-from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find
+from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find, key_in_force
 from edge_runtime.cli import selftest
 from edge_runtime.cli.describe import describe, rows
 from edge_runtime.cli.faults import Group, stops_command
@@ -18,7 +18,7 @@ from edge_runtime.cli.output import say
 from edge_runtime.errors import BundleError
 from edge_runtime.names import shown
 from edge_runtime.records import to_dict
-from edge_runtime.signing.signatures import signer_name
+from edge_runtime.signing.signatures import read_signature, signer_name
 
 _EXIT_CODES = """\b
 Exit status:
@@ -69,13 +69,15 @@ def info(bundle: str, as_json: bool) -> None:
 def verify(bundle: str, key: Path | None) -> None:
     """Check every file's SHA-256 and every embedded spec; with a key, also the signature."""
     with stops_command():
+        key = key_in_force(key)
         found: Bundle = find(bundle, trusted_key=key)
         count = found.verify()
         say(f"{shown(found.where)}: {count} files are the ones that bundle.json names.")
         for row in found.manifest.quantised or ():
             say(f"{row.file}: {row.text()}.")
         if key is not None:
-            say(f"bundle.json is what key {signer_name(found.read_file(SIGNATURE), found.where)[:16]} signed.")
+            signer = signer_name(read_signature(found.read_file, found.where), found.where)
+            say(f"bundle.json is what key {signer[:16]} signed.")
         elif SIGNATURE in found.names:
             say(f"{SIGNATURE} was not checked: name the public key with --key.")
 

@@ -11,7 +11,7 @@ from edge_runtime.bundle.bundle import SIGNATURE, Bundle
 from edge_runtime.bundle.manifest import Evaluation, Manifest
 from edge_runtime.names import shown
 from edge_runtime.records import canonical_json
-from edge_runtime.signing.signatures import signer_name
+from edge_runtime.signing.signatures import read_signature, signer_name
 from edge_runtime.store.pointers import installed
 
 
@@ -52,7 +52,7 @@ def describe(bundle: Bundle) -> str:
 def _signature(bundle: Bundle) -> str:
     if SIGNATURE not in bundle.names:
         return "none"
-    name = signer_name(bundle.read_file(SIGNATURE), bundle.where)
+    name = signer_name(read_signature(bundle.read_file, bundle.where), bundle.where)
     return f"says key {name[:16]}; edge-bundle verify --key PUBLIC checks it"
 
 

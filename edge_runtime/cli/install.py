@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 trusted_key_option = click.option(
     "--key",
+    "--trusted-key",
+    "key",
     metavar="PUBLIC",
     type=click.Path(path_type=Path),
     envvar=TRUSTED_KEY,
@@ -28,15 +30,17 @@ trusted_key_option = click.option(
 @click.command("install", cls=Command)
 @click.argument("bundle", metavar="FOLDER|ZIP")
 @trusted_key_option
-def install(bundle: str, key: Path | None) -> None:
+@click.option("--allow-downgrade", is_flag=True, help="Take an older version than the one in use, too.")
+def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
     """Verify a bundle, copy it onto this device, and make it the current one of its name.
 
-    The version before is kept for rollback. A process that is killed leaves that one current.
+    The version before is kept for rollback. A process that is killed leaves that one current. A version older than the
+    one that the name means now is refused: its signature does not say that it is the newest.
     """
     from edge_runtime.store import installing
 
     with stops_command():
-        change = installing.install(bundle, trusted_key=key)
+        change = installing.install(bundle, trusted_key=key, allow_downgrade=allow_downgrade)
         say(_told(change))
         if change.outcome is installing.Outcome.INSTALLED:
             say(f"Does this machine compute the same? edge-bundle selftest {change.name}")

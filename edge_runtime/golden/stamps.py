@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.processor import processor_identity
+from edge_runtime.regular_files import read_regular
 
 _FOLDER = ("edge-predict", "known-answers")
 _MOST_BYTES = 200
@@ -50,8 +51,8 @@ class Stamp:
         if self.path is None:
             return None
         try:
-            with self.path.open("rb") as file:
-                key, difference, tolerance = file.read(_MOST_BYTES).decode("ascii").split()
+            data = read_regular(self.path, most=_MOST_BYTES)
+            key, difference, tolerance = data.decode("ascii").split()
             return (float(difference), float(tolerance)) if key == self.key else None
         except (OSError, ValueError):
             return None

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, describe_files
+from edge_runtime.bundle.containers import in_folder
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.decision import Decision
 from edge_runtime.golden.images import golden_picture
@@ -126,7 +127,7 @@ def _decisions(
 ) -> tuple[Decision, ...]:
     """Return what a device would answer, from the pictures' bytes, guard band included."""
     names = frozenset(entry.name for entry in manifest.files)
-    bundle = Bundle(str(folder), manifest, lambda name: (folder / name).read_bytes(), names)
+    bundle = Bundle(str(folder), manifest, in_folder(folder).read, names)
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
         return tuple(golden_decision(predictor, p.png, p.name) for p in pictures)
 
