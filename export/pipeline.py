@@ -97,7 +97,7 @@ def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tupl
     """
     network = work.scratch / ("network" if source.model_path.is_dir() else "network.keras")
     logits, refusal = work.scratch / "logits.npy", work.scratch / "refusal.txt"
-    tensors = work.save("tensors", np.concatenate(sets))
+    tensors = keras_model.save_sets(work.scratch / "tensors.npy", sets)
     in_own_process(
         keras_model.write_network,
         *(str(source.model_path), tensors, source.spec, str(network), str(logits), str(refusal)),

@@ -5,6 +5,7 @@ Frameworks are imported inside functions: they belong into the child processes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 AGREES = 1e-4
 """Largest |Δ score| between the model as saved, and the network cut at its logits with the activation put back."""
 
+_BATCH = 32
 _COMPARED = 8
 """Pictures on which they are compared."""
 
@@ -29,6 +31,24 @@ _COMPARED = 8
 def load_to_logits(model_path: str) -> Any:
     """Load a model (.keras, .h5, SavedModel folder) and cut it at its logits, if it has any that can be reached."""
     return cut(load(Path(model_path)))[0]
+
+
+def save_sets(path: Path, sets: Sequence[Floats]) -> str:
+    """Save sets of tensors, float32 N×H×W×C each, one behind the other without a copy in memory; return where."""
+    rows = sum(map(len, sets))
+    out = np.lib.format.open_memmap(path, "w+", np.float32, (rows, *sets[0].shape[1:]))
+    start = 0
+    for tensors in sets:
+        out[start : start + len(tensors)] = tensors
+        start += len(tensors)
+    out.flush()
+    return str(path)
+
+
+def answers(network: Any, tensors: Floats) -> Floats:
+    """Return what a Keras model gives for N tensors, float32 N×outputs; read in batches, since they may lie on disk."""
+    batches = (tensors[start : start + _BATCH] for start in range(0, len(tensors), _BATCH))
+    return np.concatenate([np.asarray(network.predict_on_batch(batch), dtype=np.float32) for batch in batches])
 
 
 def write_network(
@@ -43,7 +63,7 @@ def write_network(
         refusal_path: is written instead of everything else if model and spec contradict each other: one sentence.
     """
     try:
-        network, logits = _network(Path(model_path), np.load(tensors_path), spec)
+        network, logits = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
@@ -63,7 +83,7 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats]
     network, end = cut(model)
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
     network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)
-    logits = np.asarray(network.predict(tensors, verbose=0), dtype=np.float32)
+    logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
     return network, logits
 
