@@ -29,11 +29,13 @@ def bundle(
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
+    from export.network.file_kind import check_kind
     from export.network.source import from_artifact, from_model, is_keras_model
     from export.pipeline import export_source  # here, so that --help starts without the converters
 
     if spec is not None:
         source = from_model(model, spec, parity, data)
+        check_kind(model)  # before pictures are read; loading asks again
     elif is_keras_model(model):
         raise ExportError(
             f"{model}: found a model and no --spec, expected --spec FILE that says what it takes and answers. Start "

@@ -16,6 +16,7 @@ from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
 from export.network.encoded import Encoded
+from export.network.file_kind import check_kind
 from export.network.representative import (
     FEWEST,
     Pictures,
@@ -102,8 +103,12 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
         ManifestError: the spec is not one; the message says where.
     """
     if not is_keras_model(model):
-        found = "a training artifact, which needs no --spec" if Artifact(model).model_path.is_file() else "none"
-        raise ExportError(f"{model}: found {found}, expected a file .keras or .h5, or a SavedModel folder.")
+        if Artifact(model).model_path.is_file():
+            raise ExportError(
+                f"{model}: found a training artifact, which needs no --spec, expected a file .keras or .h5, or a "
+                "SavedModel folder. Leave out --spec."
+            )
+        check_kind(model)
     if not spec.is_file():
         raise ExportError(
             f"{spec}: found no file, expected a spec in JSON. Start from one with: "
