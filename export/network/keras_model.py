@@ -16,7 +16,8 @@ from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
 from export.network.fitting import Network, check_end, check_shapes, complements
 from export.network.heads import End, cut
-from export.network.saved import load
+from export.network.precision import check_precision, in_float32, other_types
+from export.network.saved import load, load_as_saved
 
 Floats = npt.NDArray[np.float32]
 
@@ -76,10 +77,14 @@ def write_network(
 
 def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats]:
     """Return the network of ``path`` cut at its logits, as the converters want it, and its logits."""
-    model = load(path)
+    saved = load_as_saved(path)
+    model = in_float32(saved)
     facts = _facts(path, model)
     check_shapes(facts, spec)
     scores = np.asarray(model(tensors[:_COMPARED], training=False))
+    if model is not saved:
+        before = np.asarray(saved(tensors[:_COMPARED], training=False)).astype(np.float32)
+        check_precision(str(path), other_types(saved), before, scores)
     network, end = cut(model)
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
     network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)

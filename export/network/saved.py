@@ -13,6 +13,7 @@ from typing import Any
 from export.errors import ExportError
 from export.network.file_kind import check_kind
 from export.network.keras2 import translated
+from export.network.precision import check_saved_model, in_float32
 
 ENDPOINT = "serving_default"
 """The signature that is called; ``model.export()``, and ``model.save()`` of Keras 2, write it."""
@@ -24,7 +25,16 @@ _REMEDY = (
 
 
 def load(path: Path) -> Any:
-    """Return the Keras model at ``path``; a SavedModel becomes a model of one layer.
+    """Return the Keras model at ``path`` in float32, whatever it was fitted in.
+
+    Raises:
+        ExportError: as :func:`load_as_saved`.
+    """
+    return in_float32(load_as_saved(path))
+
+
+def load_as_saved(path: Path) -> Any:
+    """Return the Keras model at ``path``, each layer in its own precision; a SavedModel becomes a model of one layer.
 
     Code in the file is not run: Lambda layers are refused.
 
@@ -101,7 +111,9 @@ def _saved_model(folder: Path) -> Any:
             f"{folder}: TensorFlow {tf.__version__} cannot load it: found {type(error).__name__}, expected a whole "
             "SavedModel. Copy the folder again, or write it again with model.export('FOLDER')."
         ) from error
-    if ENDPOINT not in signatures:
+    if ENDPOINT in signatures:
+        check_saved_model(str(folder), signatures[ENDPOINT].graph)
+    else:
         raise ExportError(
             f"{folder}: found signatures {', '.join(signatures) or 'none'}, expected {ENDPOINT}. "
             "Write it with model.export('FOLDER')."
