@@ -21,9 +21,19 @@ from training.cli.options import FOLDER
 )
 @click.option("--parity", type=FOLDER, help="Pictures that calibration never saw, for a model made elsewhere.")
 @click.option("--float16", is_flag=True, help="A TFLite file with weights of 16 bits, too: half the size of float32.")
+@click.option(
+    "--insist", is_flag=True, help="Export a model that its labelled parity pictures contradict; the card says so."
+)
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
-    model: Path, spec: Path | None, calibration: Path, data: Path | None, parity: Path | None, float16: bool, out: Path
+    model: Path,
+    spec: Path | None,
+    calibration: Path,
+    data: Path | None,
+    parity: Path | None,
+    float16: bool,
+    insist: bool,
+    out: Path,
 ) -> None:
     """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle if every file keeps parity.
 
@@ -47,7 +57,7 @@ def bundle(
         )
     else:
         source = from_artifact(Artifact(model), data)
-    click.echo(_summary(export_source(source, calibration, out, float16=float16), out))
+    click.echo(_summary(export_source(source, calibration, out, float16=float16, insist=insist), out))
 
 
 def _summary(manifest: Manifest, out: Path) -> str:

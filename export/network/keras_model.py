@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
+from export.network.first_layers import FILE, FirstLayers, first_layers
 from export.network.fitting import Network, check_end, check_shapes, complements
 from export.network.heads import End, cut
 from export.network.precision import check_precision, in_float32, other_types
@@ -59,12 +60,13 @@ def write_network(
 
     Args:
         tensors_path: prepared pictures, float32 N×H×W×C.
-        network_path: ends with .keras, or is a folder to write a SavedModel into.
+        network_path: ends with .keras, or is a folder to write a SavedModel into; how the network begins is written
+            beside it (:mod:`export.network.first_layers`).
         logits_path: float32 N×outputs of the tensors.
         refusal_path: is written instead of everything else if model and spec contradict each other: one sentence.
     """
     try:
-        network, logits = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
+        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
@@ -73,10 +75,11 @@ def write_network(
     else:
         network.export(network_path)
     np.save(Path(logits_path), logits)
+    first.write(Path(network_path).with_name(FILE))
 
 
-def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats]:
-    """Return the network of ``path`` cut at its logits, as the converters want it, and its logits."""
+def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats, FirstLayers]:
+    """Return the network of ``path`` cut at its logits, as the converters want it, its logits, and how it begins."""
     saved = load_as_saved(path)
     model = in_float32(saved)
     facts = _facts(path, model)
@@ -85,12 +88,13 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats]
     if model is not saved:
         before = np.asarray(saved(tensors[:_COMPARED], training=False)).astype(np.float32)
         check_precision(str(path), other_types(saved), before, scores)
+    first = first_layers(model, spec)
     network, end = cut(model)
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
     network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)
     logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
-    return network, logits
+    return network, logits, first
 
 
 def _facts(path: Path, model: Any) -> Network:

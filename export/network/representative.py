@@ -42,11 +42,16 @@ class Truth:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Prepared pictures, float32 N×H×W×C, one line that says which they are, and the truth if it is known."""
+    """Prepared pictures, float32 N×H×W×C, one line that says which they are, and the truth if it is known.
+
+    Attributes:
+        files: what they were read from, for other steps to be tried; empty where that is not known.
+    """
 
     tensors: npt.NDArray[np.float32]
     source: str
     truth: Truth | None = None
+    files: tuple[Encoded, ...] = ()
 
 
 def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Pictures:

@@ -151,7 +151,7 @@ def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
     chosen, how = sample(files, spec, PARITY_MIB, role="parity")
     counted = f"{len(chosen)} of {len(files)}" if how else str(len(files))
     source = f"{counted} pictures in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
-    return Pictures(prepare_all(chosen, spec, role="parity"), source, _truth(chosen, spec))
+    return Pictures(prepare_all(chosen, spec, role="parity"), source, _truth(chosen, spec), tuple(chosen))
 
 
 def _truth(files: list[Encoded], spec: ModelSpec) -> Truth | None:
