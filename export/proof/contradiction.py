@@ -21,7 +21,7 @@ from export.network.alternatives import Alternative, alternatives, write_answers
 from export.network.first_layers import FirstLayers
 from export.network.representative import FEWEST, Pictures, prepare_all
 from export.network.source import Source
-from export.proof.suspicion import Answered, answered, best_order, does_better, suspicion
+from export.proof.suspicion import Answered, answered, best_order, does_better, remark, suspicion
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,12 +63,18 @@ def contradict(
     faults = " Also ".join(text for text in told if text)
     if faults and not insist:
         raise ExportError(f"{source.model_path}: {faults} {INSIST}")
-    if not faults and len(logits) > 1 and np.ptp(scores_of(logits, source.spec), axis=0).max() < _SAME:
-        faults = f"found the same scores for all {len(logits)} parity images. Compare the spec with the fitting."
+    faults = faults or _remark(held_out, logits, source.spec)
     if not faults:
         return held_out
     _LOG.warning("%s: %s", source.model_path, faults)
     return replace(held_out, source=f"{held_out.source}; WARNING: {faults.rstrip('.')}")
+
+
+def _remark(held_out: Pictures, logits: Logits, spec: ModelSpec) -> str:
+    """Return what is worth a warning and stops nothing."""
+    if len(logits) > 1 and np.ptp(scores_of(logits, spec), axis=0).max() < _SAME:
+        return f"found the same scores for all {len(logits)} parity images. Compare the spec with the fitting."
+    return "" if held_out.truth is None else remark(logits, held_out.truth.labels, spec)
 
 
 def _of_labels(held_out: Pictures, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
@@ -95,7 +101,8 @@ def _of_labels(held_out: Pictures, logits: Logits, spec: ModelSpec, network: Pat
 
 
 def _count(held_out: Pictures) -> int:
-    return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // held_out.tensors[0].nbytes))
+    each = int(held_out.tensors[0].nbytes)
+    return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
 
 
 def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[Answered, str]:
@@ -115,7 +122,7 @@ def _restepped(
         return []
     files, labels = [held_out.files[row] for row in rows], held_out.truth.labels[rows]
     kept: list[Alternative] = []
-    paths: list[str] = []
+    paths: list[Path] = []
     for each in alternatives(spec):
         path = scratch / f"alternative-{len(paths)}.npy"
         try:
@@ -123,13 +130,13 @@ def _restepped(
         except CalibrationError:  # of these steps the runtime refuses an image
             continue
         kept.append(each)
-        paths.append(str(path))
+        paths.append(path)
     if not kept:
         return []
     out = scratch / "alternatives.npy"
-    in_own_process(write_answers, str(network), paths, str(out))
+    in_own_process(write_answers, str(network), [str(path) for path in paths], str(out))
     for path in paths:
-        Path(path).unlink()
+        path.unlink()
     return [
         (answered(logits, labels, spec), f"{each.how} it is right on {{right}}: {each.likely}.")
         for each, logits in zip(kept, np.load(out), strict=True)

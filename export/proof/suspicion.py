@@ -25,6 +25,9 @@ _RARE = 0.01
 _RARE_AMONG_MANY = 0.001
 """The same where several alternatives were tried, and nothing else is suspicious."""
 
+_USELESS = 0.6
+"""An AUROC of which the upper 95 % bound is lower than this ranks next to nothing."""
+
 _FEWEST_OTHERS = 10
 """Images of the other kind that are all missed before one answer for everything is no accident: a network that finds
 each with a chance of 0.37 misses all ten in one of a hundred folders."""
@@ -77,25 +80,49 @@ def suspicion(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
     if called.all() == called.any() and others >= _FEWEST_OTHERS:
         answer = "POSITIVE" if called[0] else "NEGATIVE"
         return f"found the answer {answer} for all {n}, of which {others} are not, expected both answers"
-    if _below_chance(positive, area):
+    if _ranks_nothing(positive, area):
         return f"found an AUROC of {area:.3f} on {n}, expected more than 0.5"
     found = answered(logits, truth, spec)
-    chance, right = 1 / len(np.unique(truth)), int(found.right.sum())
-    most = int(np.bincount(truth).max())
-    if found.recall <= chance and binom.cdf(right, len(truth), most / len(truth)) < _RARE:
-        commonest = spec.labels[int(np.bincount(truth).argmax())]
-        return f"found {right} of {n} right, fewer than the {most} of always saying {commonest}, expected more"
+    if _below_chance(found.recall, truth):
+        return f"{_fewer(found, truth, spec)}, and each label less often than by chance, expected more"
     return ""
 
 
-def _below_chance(positive: npt.NDArray[np.bool_], area: float) -> bool:
-    """Whether an AUROC lies below 0.5 by more than chance (Mann & Whitney 1947, the normal approximation)."""
+def remark(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
+    """Return what is worth a warning though it may be meant: a network fitted on as many images of each label, say."""
+    found = answered(logits, truth, spec)
+    most = int(np.bincount(truth).max())
+    if binom.cdf(int(found.right.sum()), len(truth), most / len(truth)) < _RARE:
+        return f"{_fewer(found, truth, spec)}. Compare the labels and the steps with how the network was fitted."
+    return ""
+
+
+def _fewer(found: Answered, truth: Labels, spec: ModelSpec) -> str:
+    counts = np.bincount(truth)
+    always = f"{counts.max()} of always saying {spec.labels[int(counts.argmax())]}"
+    return f"found {found.right.sum()} of {len(truth)} labelled parity images right, fewer than the {always}"
+
+
+def _ranks_nothing(positive: npt.NDArray[np.bool_], area: float) -> bool:
+    """Whether an AUROC lies below 0.5 by more than chance, or surely below :data:`_USELESS`.
+
+    Its standard error is that of a ranking that knows nothing (Mann & Whitney 1947).
+    """
     ones = int(positive.sum())
     zeros = len(positive) - ones
     if not (ones and zeros):
         return False
     error = np.sqrt((ones + zeros + 1) / (12 * ones * zeros))
-    return bool(norm.cdf((area - 0.5) / error) < _RARE)
+    useless = min(ones, zeros) >= _FEWEST_OTHERS and area + norm.ppf(0.975) * error < _USELESS
+    return bool(norm.cdf((area - 0.5) / error) < _RARE or useless)
+
+
+def _below_chance(recall: float, truth: Labels) -> bool:
+    """Whether a mean recall is lower than that of labels drawn at random, by more than chance."""
+    counts = np.bincount(truth)
+    chance = 1 / (counts > 0).sum()
+    error = chance * np.sqrt((chance * (1 - chance) / counts[counts > 0]).sum())
+    return bool(norm.cdf((recall - chance) / error) < _RARE)
 
 
 def does_better(other: Answered, own: Answered, *, suspicious: bool) -> bool:
