@@ -16,6 +16,7 @@ from edge_runtime.steps import (
     ColourOrder,
     Interpolation,
     MinMax,
+    Normalize,
     PixelType,
     Resize,
     Scale,
@@ -144,10 +145,22 @@ def _scale(step: Scale) -> Operation:
     return run
 
 
+def _normalize(step: Normalize) -> Operation:
+    mean, std = (np.asarray(values, dtype=np.float32) for values in (step.mean, step.std))
+
+    def run(pixels: Array, name: str) -> Array:
+        normalized = pixels.astype(np.float32, copy=False) - mean  # by channel; H×W has one, and so has the mean
+        normalized /= std
+        return normalized
+
+    return run
+
+
 _MAKERS: dict[type, Callable[[Any], Operation]] = {
     Window: _window,
     Resize: _resize,
     Sharpen: _sharpen,
     MinMax: _min_max,
     Scale: _scale,
+    Normalize: _normalize,
 }

@@ -23,20 +23,32 @@ from training.cli.options import FOLDER
 )
 @click.option("--parity", type=FOLDER, help="Pictures that calibration never saw, for a model made elsewhere.")
 @click.option("--float16", is_flag=True, help="A TFLite file with weights of 16 bits, too: half the size of float32.")
+@click.option(
+    "--insist", is_flag=True, help="Export a model that its labelled parity pictures contradict; the card says so."
+)
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
-    model: Path, spec: Path | None, calibration: Path, data: Path | None, parity: Path | None, float16: bool, out: Path
+    model: Path,
+    spec: Path | None,
+    calibration: Path,
+    data: Path | None,
+    parity: Path | None,
+    float16: bool,
+    insist: bool,
+    out: Path,
 ) -> None:
     """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle if every file keeps parity.
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
+    from export.network.file_kind import check_kind
     from export.network.representative import left_out_of
     from export.network.source import from_artifact, from_model, is_keras_model
     from export.pipeline import export_source  # here, so that --help starts without the converters
 
     if spec is not None:
         source = from_model(model, spec, parity, data)
+        check_kind(model)  # before pictures are read; loading asks again
     elif is_keras_model(model):
         raise ExportError(
             f"{model}: found a model and no --spec, expected --spec FILE that says what it takes and answers. Start "
@@ -51,7 +63,7 @@ def bundle(
     for folder in (calibration, parity):
         if folder is not None and (left_out := left_out_of(folder)):
             click.echo(f"{shown(folder)}: {summary(left_out)}", err=True)
-    click.echo(_summary(export_source(source, calibration, out, float16=float16), out))
+    click.echo(_summary(export_source(source, calibration, out, float16=float16, insist=insist), out))
 
 
 def _summary(manifest: Manifest, out: Path) -> str:
