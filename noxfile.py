@@ -128,10 +128,10 @@ def arm(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
-@nox.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+@nox.parametrize("cpu", ["cortex-a72", "cortex-a76", "Haswell"])
 def emulated(session: nox.Session, cpu: str) -> None:
-    """The wheel on 64-bit Arm under qemu: a Raspberry Pi 4's processor, and a 5's; all models and interpreters."""
-    _emulated(session, cpu)
+    """The wheel under qemu as on a Raspberry Pi 4, a 5, and an x86-64 without VNNI; all models and interpreters."""
+    _emulated(session, cpu, *(["--arch", "x86_64"] if cpu == "Haswell" else []))
 
 
 def _emulated(session: nox.Session, cpu: str, *options: str) -> None:

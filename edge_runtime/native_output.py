@@ -7,6 +7,7 @@ does not expect are handed on.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -40,7 +41,11 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
 
 
 def _scratch() -> IO[bytes]:
-    """Open a nameless file, in memory where the system has such."""
+    """Open a nameless file, in memory where the system has such.
+
+    Raises:
+        OSError: there is no memory or descriptor for it, which says nothing about what was to be called.
+    """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("standard-error"), "w+b", buffering=0)
     from tempfile import TemporaryFile
@@ -53,7 +58,9 @@ def _standard_error_into(descriptor: int) -> Iterator[None]:
     """Let descriptor 2 lead to ``descriptor`` meanwhile, also in a process that has closed it."""
     try:
         before = os.dup(_STANDARD_ERROR)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EBADF:  # without a free descriptor, say: the caller's own would be closed below
+            raise
         before = -1
     os.dup2(descriptor, _STANDARD_ERROR)
     try:

@@ -41,6 +41,7 @@ from export.network.source import Source, from_artifact
 from export.proof import saliency
 from export.proof.golden import golden_tensors, write_golden
 from export.proof.labelled import labelled
+from export.quantised import shares
 from training.artifact import Artifact
 from training.versions import version
 
@@ -145,6 +146,7 @@ def _prove(
         map_parity=map_parity,
         localisations=source.localisations,
         saliency=heatmaps,
+        quantised=shares(work.bundle, entries),
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])

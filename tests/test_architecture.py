@@ -133,7 +133,7 @@ def test_everything_public_is_documented() -> None:
 
 FLOWS = {
     "edge_runtime": (
-        *("familiarity", "bundle", "backends", "opening", "engine", "saliency", "tiles"),
+        *("familiarity", "bundle", "backends", "golden", "opening", "engine", "saliency", "tiles"),
         *("predictor", "results", "selftest", "cli"),
     ),
     "export": ("network", "int8", "formats", "conversion", "proof", "card", "pipeline", "matrix", "cli"),

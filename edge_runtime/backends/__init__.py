@@ -52,9 +52,14 @@ FORMAT = {
 
 
 class Backend(Protocol):
-    """An opened model. Calls from several threads take turns."""
+    """An opened model. Calls from several threads take turns.
+
+    Attributes:
+        version: of the interpreter's package.
+    """
 
     runtime: Runtime
+    version: str
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Return float32 values of any shape as the network's input takes them: int8 levels, or as they are."""

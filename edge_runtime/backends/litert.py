@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.machine import machine_error
 from edge_runtime.native_output import listen
 
 _GREETING = re.compile(rb"^INFO: ")
@@ -31,10 +33,13 @@ class LiteRtBackend:
         try:
             self._interpreter, _ = listen(lambda: _start(interpreter_class, model, threads), _GREETING)
         except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            if fault := machine_error(error, runtime.value):
+                raise fault from None
             raise InterpreterBrokenError(
                 f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
+        self.version = _version(interpreter_class)
         self._input = self._interpreter.get_input_details()[0]
         given = self._interpreter.get_output_details()
         self._from, self._to = self._input["index"], given[0]["index"]
@@ -81,6 +86,12 @@ class LiteRtBackend:
         """Release the interpreter and its memory."""
         with self._lock:
             self._interpreter = None
+
+
+def _version(interpreter_class: Any) -> str:
+    """Return the package's version, which both packages state at their top."""
+    package = sys.modules[interpreter_class.__module__.split(".")[0]]
+    return str(getattr(package, "__version__", "of unknown version"))
 
 
 def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:
@@ -131,6 +142,8 @@ def _interpreter_class(runtime: Runtime) -> Any:
         else:
             from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
+        if fault := machine_error(error, runtime.value):
+            raise fault from None
         raise InterpreterBrokenError(
             f"{runtime.value} is installed but does not import: {error}. Reinstall it with: {REMEDY[runtime]}"
         ) from None

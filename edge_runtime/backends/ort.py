@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Provider, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.machine import machine_error
 
 NAMES = {
     Provider.CPU: "CPUExecutionProvider",
@@ -44,6 +47,7 @@ class OnnxRuntimeBackend:
         """
         self._lock = threading.Lock()
         self._session = _open(model, threads, provider)
+        self.version = str(sys.modules["onnxruntime"].__version__)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         self._logits = [self._session.get_outputs()[0].name]
@@ -78,13 +82,27 @@ class OnnxRuntimeBackend:
             self._session = None
 
 
+def silence() -> None:
+    """Forbid onnxruntime to tell its maker anything; to be called before it is imported.
+
+    Official wheels for Linux from 1.29 on send usage data over the network, and keep a device identifier and a data
+    base in the user's cache, unless this variable is set before the process's first session (its PR #27379).
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 def _open(model: bytes, threads: int, provider: Provider) -> Any:
+    silence()
     try:
         import onnxruntime
     except ImportError as error:
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # a program around this one may have opened a session before
+        onnxruntime.disable_telemetry_events()
     there = onnxruntime.get_available_providers()
     if NAMES[provider] not in there:
         raise _missing(provider, there)
@@ -103,6 +121,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
         names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
         session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)
     except Exception as error:  # onnxruntime's exceptions have no public base class
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
             "Update it, or use --backend litert."

@@ -19,6 +19,7 @@ from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import to_dict
 from edge_runtime.store.pointers import current_folder
 
@@ -102,11 +103,15 @@ def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFi
 
 
 def _whole(container: Container, data: bytes, where: str) -> Bundle:
-    return Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+    return Bundle(container.where, parse_manifest(data, where), container.read, container.names, _digest(data))
 
 
 def _needed(container: Container, data: bytes, where: str) -> ModelFiles:
-    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names)
+    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names, _digest(data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened | Bundle:
@@ -141,7 +146,9 @@ def _exists(path: Path) -> bool:
     """Tell whether anything stands at ``path``; a name that no file can have is nothing."""
     try:
         return path.exists()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         return False
 
 
@@ -171,6 +178,8 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
     try:
         data = container.read(MANIFEST)
     except OSError as error:
+        if fault := machine_error(error, where):
+            raise fault from None
         raise ManifestError(f"{where}: cannot be read ({error}). Install the bundle again.") from None
     if trusted_key is not None:
         from edge_runtime.signing import (
@@ -210,7 +219,7 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
     precision = next(named, Precision.FLOAT32)
     entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
-    return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)))
+    return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)), entry.sha256)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -65,6 +65,8 @@ def in_zip(path: Path) -> Container:
         try:
             with zipfile.ZipFile(path) as archive:
                 return read(archive)
+        except (OSError, MemoryError):
+            raise
         except Exception as error:  # zipfile hands on whatever its decompressors raise; all are a bad disk's to us
             raise OSError(str(error)) from None
 

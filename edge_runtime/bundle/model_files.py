@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE
 from edge_runtime.bundle.runnable import FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.errors import IntegrityError
+from edge_runtime.machine import machine_error
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What of a bundle an answer needs, and the way to its files."""
+    """What of a bundle an answer needs, and the way to its files.
+
+    Attributes:
+        digest: SHA-256 of ``bundle.json``'s bytes; of a model file alone, its own.
+    """
 
     where: str
     manifest: Runnable
     read_file: Callable[[str], bytes]
     names: frozenset[str]
+    digest: str = ""
 
     def content(self, entry: FileEntry) -> bytes:
         """Return a file's bytes after checking them.
@@ -29,6 +35,8 @@ class ModelFiles:
         try:
             data = self.read_file(entry.name)
         except OSError as error:
+            if fault := machine_error(error, f"{self.where}/{entry.name}"):
+                raise fault from None
             raise IntegrityError(
                 f"{self.where}: {entry.name} cannot be read ({error}). Install the bundle again."
             ) from None
@@ -43,6 +51,20 @@ class ModelFiles:
                 f"{self.where}: {entry.name} has {len(data)} bytes, {MANIFEST} names {entry.size_bytes}. "
                 "The manifest was altered: install the bundle again."
             )
+        return data
+
+    def manifest_bytes(self) -> bytes:
+        """Return the very ``bundle.json`` that was opened.
+
+        Raises:
+            IntegrityError: it is gone, or another one stands there by now.
+        """
+        try:
+            data = self.read_file(MANIFEST)
+        except OSError as error:
+            raise IntegrityError(f"{self.where}: {MANIFEST} cannot be read ({error}). Load the bundle again.") from None
+        if hashlib.sha256(data).hexdigest() != self.digest:
+            raise IntegrityError(f"{self.where}: {MANIFEST} was replaced while it was in use. Load the bundle again.")
         return data
 
     def model(self, form: Format, precision: Precision) -> FileEntry | None:

@@ -70,6 +70,8 @@ def verify(bundle: str, key: Path | None) -> None:
         found: Bundle = find(bundle, trusted_key=key)
         count = found.verify()
         say(f"{found.where}: {count} files are the ones that bundle.json names.")
+        for row in found.manifest.quantised or ():
+            say(f"{row.file}: {row.text()}.")
         if key is not None:
             say(f"bundle.json is what key {signer_name(found.read_file(SIGNATURE), found.where)[:16]} signed.")
         elif SIGNATURE in found.names:

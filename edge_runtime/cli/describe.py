@@ -65,6 +65,10 @@ def _lines(manifest: Manifest) -> list[str]:
         "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
         "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),
     ]
+    if manifest.quantised:
+        shares = (f"{row.file}  {row.text()}" for row in manifest.quantised)
+        lines.append("quantised    " + "\n             ".join(shares))
+    lines += [f"no int8      {row.text()}" for row in manifest.attempts if row.worthless is not None]
     if spec.region is not None:
         lines.append(f"asked about  a marked region; cut {canonical_json(spec.region)}")
     if manifest.training is not None:

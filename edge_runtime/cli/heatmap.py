@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_runtime.cli.output import write_whole
 from edge_runtime.cli.render import Csv, JsonLines, Renderer
-from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.imaging import source_name
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
@@ -55,7 +55,7 @@ class Heatmaps:
             image = source_name(source)
             try:
                 yield self._draw(image, region, self._path(image, number, len(asked)))
-            except ImageError as error:
+            except (ImageError, MachineError) as error:
                 yield Failure(image, error, region)
 
     def line(self, render: Renderer, answer: Drawn | Failure) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edge_runtime.decision import Reason
 from edge_runtime.familiarity.familiarity import is_familiar
-from edge_runtime.prediction import NOTICE, Failure, Prediction
+from edge_runtime.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.region import region_name
 from edge_runtime.spec import ModelSpec
 
@@ -19,10 +19,11 @@ _WHY = {
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
     Reason.UNFAMILIAR_INPUT: "not like the pictures this model was made for; its answer means nothing here",
 }
+FALLBACKS = {Fallback.KNOWN_ANSWERS_DIFFER: "the int8 file's answers differ on this machine from the known ones"}
 _REGION = "region"  # a column after the image, for models that are asked about regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
-    *("contract", "backend", "precision", "error_code", "error_message", "familiarity"),
+    *("contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback"),
 )
 
 
@@ -105,6 +106,7 @@ class Card:
                 f"image     {answer.image}",
                 *([] if region is None else [f"region    x {region.x:g}, y {region.y:g}, radius {region.radius:g} px"]),
                 f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
+                *([] if answer.fallback is None else [f"          {FALLBACKS[answer.fallback]}"]),
                 f"label     {verdict.label}   ({scores})",
                 f"score     {verdict.score:.4f}   cut-off {answer.cutoff:.4f}",
                 f"          confidence {verdict.confidence:.4f}, floor {answer.confidence_floor:.4f}",

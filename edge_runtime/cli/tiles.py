@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_runtime.cli.faults import EXIT_SOME_FAILED
 from edge_runtime.cli.output import say, write_whole
+from edge_runtime.cli.render import FALLBACKS
 from edge_runtime.decision import Decision
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import read
@@ -71,6 +72,7 @@ def card(slide: SlidePrediction) -> str:
         [
             f"image     {slide.image}",
             f"model     {slide.model} {slide.version} ({slide.precision}, {slide.backend})",
+            *([] if slide.fallback is None else [f"          {FALLBACKS[slide.fallback]}"]),
             f"tiles     {grid.rows} rows x {grid.columns} columns of {grid.tile_width_px}x{grid.tile_height_px} px; "
             f"{grid.left_out} left out at the edges",
             f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",

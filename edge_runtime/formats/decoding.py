@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.formats.header import Format, Header, damaged
+from edge_runtime.machine import machine_error, machine_faults
 from edge_runtime.native_output import listen
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -37,10 +38,12 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
     """
     said = b""
     if header.format in _LISTENED:
-        pixels, said = listen(lambda: _decode(data), _DECODER_LINE)
+        pixels, said = listen(lambda: _decode(data, name), _DECODER_LINE)
     else:
-        pixels = _decode(data)
+        pixels = _decode(data, name)
     if pixels is None:
+        with machine_faults(name):
+            _check_memory(header, said)
         raise damaged(name, header.format, "it cannot be decoded")
     if complaint := _DAMAGE.search(said):
         raise damaged(name, header.format, f"the decoder says {complaint[0].decode()!r}")
@@ -52,8 +55,21 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
     return pixels
 
 
-def _decode(data: bytes) -> Pixels | None:
+def _decode(data: bytes, name: str) -> Pixels | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # type: ignore[return-value]
-    except cv2.error:
+    except cv2.error as error:
+        if fault := machine_error(error, name):
+            raise fault from None
         return None
+
+
+def _check_memory(header: Header, said: bytes) -> None:
+    """Tell a decoder that found no memory from one that found damage; OpenCV returns nothing for both.
+
+    Raises:
+        MemoryError: the decoder says so, or what it needs at least (the pixels twice) cannot be had now either.
+    """
+    if b"memory" in said.lower():
+        raise MemoryError
+    np.empty(2 * header.width_px * header.height_px * header.channels * (header.bit_depth + 7) // 8, np.uint8)

@@ -1,16 +1,31 @@
-"""A folder that is looked at again and again for pictures that have come to rest."""
+"""A folder that is looked at again and again for images that have come to rest.
+
+A look costs little more than listing the folder: what needs no answer any more is known by name, size and time of last
+change, directory by directory, before anything else is computed about it.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Container
 from pathlib import Path
 
-from edge_runtime.errors import ImageUnreadableError
-from edge_runtime.folders import folder_error, pictures_below
+from edge_runtime.errors import EdgeError
+from edge_runtime.folders import PICTURE_SUFFIXES, folder_error
+from edge_runtime.machine import machine_error
 from edge_runtime.results.lines import FileStamp, Identity
 
 _UNFINISHED = (".", "~")
 """First characters of hidden and temporary files and folders: rsync, editors and browsers write under such names."""
+
+_GONE = (errno.ENOENT, errno.ELOOP)
+"""Moved away since it was listed. A link that leads nowhere now is left until it leads somewhere."""
+Stamp = tuple[int, int]
+"""Size and time of last change, as in :class:`FileStamp`: a tuple is made and compared in a fraction of the time."""
+Names = dict[str, Stamp]
+"""The files of one directory by name."""
 
 
 class Watch:
@@ -27,38 +42,83 @@ class Watch:
         Args:
             folder: looked at with everything below it; paths are named as they follow from it.
         """
-        self._folder = folder
-        self._before: dict[str, FileStamp] = {}
-        self.unreadable: tuple[ImageUnreadableError, ...] = ()
+        self._folder = "" if folder == Path() else str(folder)
+        self._settled: dict[str, Names] = {}
+        self._before: dict[str, Names] = {}
+        self.unreadable: tuple[EdgeError, ...] = ()
 
     def look(self, known: Container[Identity]) -> list[Identity]:
-        """Return the pictures at rest that are not ``known``, in order of their last change, then their names.
+        """Return the images at rest that are not ``known``, in order of their last change, then their names.
 
         ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed.
+
+        Args:
+            known: what is in it once stays in it.
         """
-        found = self._stamps()
-        rest = [
-            Identity(path, stamp)
-            for path, stamp in found.items()
-            if self._before.get(path) == stamp and Identity(path, stamp) not in known
-        ]
-        self._before = found
+        rest: list[Identity] = []
+        errors: dict[str, EdgeError] = {}
+        settled, before = self._settled, self._before
+        self._settled, self._before = {}, {}
+        places = [self._folder]
+        while places:
+            place = places.pop()
+            quiet, loose = settled.get(place, {}), before.get(place, {})
+            now_quiet: Names = {}
+            now_loose: Names = {}
+            try:
+                found = _files(place, places, quiet, now_quiet)
+            except OSError as error:
+                errors[place] = _listing_error(error, place or ".")
+                continue
+            for name, stamp in found:
+                path = os.path.join(place, name)
+                identity = Identity(path, FileStamp(*stamp))
+                if not is_image(path) or identity in known:
+                    now_quiet[name] = stamp
+                    continue
+                now_loose[name] = stamp
+                if loose.get(name) == stamp:
+                    rest.append(identity)
+            self._settled[place], self._before[place] = now_quiet, now_loose
+        self.unreadable = tuple(errors.values())
         return sorted(rest, key=_arrival)
 
-    def _stamps(self) -> dict[str, FileStamp]:
-        errors: list[OSError] = []
-        stamps: dict[str, FileStamp] = {}
-        for path in pictures_below(self._folder, errors.append):
-            if any(part.startswith(_UNFINISHED) for part in path.relative_to(self._folder).parts):
+
+def is_image(path: str) -> bool:
+    """Tell whether a file is asked about; what it says of a file must stay the same while its stamp does."""
+    return Path(path).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp]]:
+    """List one directory: settled files go into ``now_quiet``, folders onto ``places``, the others are returned.
+
+    Links to files are taken, links to folders are not entered.
+    """
+    others = []
+    with os.scandir(place or ".") as listed:
+        for entry in listed:
+            name = entry.name
+            if name[0] in _UNFINISHED:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                places.append(os.path.join(place, name))
                 continue
             try:
-                stamps[str(path)] = FileStamp.of(path)
-            except FileNotFoundError:
-                continue  # moved away meanwhile, or a link to nothing
-            except OSError as error:  # a folder that can be listed and not entered
-                errors.append(OSError(error.errno, error.strerror, str(path.parent)))
-        self.unreadable = tuple({str(error.filename): folder_error(error) for error in errors}.values())
-        return stamps
+                status = entry.stat()
+            except OSError as error:
+                if error.errno in _GONE or entry.is_symlink():
+                    continue
+                raise
+            stamp = (status.st_size, status.st_mtime_ns)
+            if quiet.get(name) == stamp:
+                now_quiet[name] = stamp
+            elif not stat.S_ISDIR(status.st_mode):
+                others.append((name, stamp))
+    return others
+
+
+def _listing_error(error: OSError, place: str) -> EdgeError:
+    return machine_error(error, place) or folder_error(OSError(error.errno, error.strerror, place))
 
 
 def stamp_of(path: str) -> FileStamp | None:

@@ -71,7 +71,7 @@ def eigen_cam(features: Floats) -> Floats:
 def to_npz(weights: tuple[Floats, ...]) -> bytes:
     """Return ``saliency.npz``: ``weights_0``, ``weights_1``, …, float32; the same bytes for the same numbers."""
     stream = io.BytesIO()
-    np.savez(stream, **{f"weights_{i}": matrix for i, matrix in enumerate(weights)})  # type: ignore[arg-type]  # as in selftest.golden
+    np.savez(stream, **{f"weights_{i}": matrix for i, matrix in enumerate(weights)})  # type: ignore[arg-type]  # as in golden.vectors
     return stream.getvalue()
 
 

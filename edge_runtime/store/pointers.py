@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import ManifestError, StoreError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import from_json
 
 PLACE = "EDGE_MODELS"
@@ -90,6 +91,8 @@ def read_pointer(store: Path, name: str) -> Pointer | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         raise StoreError(
             f"{path}: cannot be read ({error.strerror}). Let this user read it, or name another store in {PLACE}."
         ) from None

@@ -56,6 +56,8 @@ def _summary(manifest: Manifest, out: Path) -> str:
             f"  {row.file:22} {sizes[row.file]:>10,} bytes  max |Δ logit| {row.logit_max:<9g} "
             f"flips {row.flips} of {row.images}, after the guard band {row.flips_guarded} ({row.reruns} rerun)"
         )
+    lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
+    lines += [f"  {row.text()}. No int8 file of this format" for row in manifest.attempts if row.worthless is not None]
     lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
     lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)

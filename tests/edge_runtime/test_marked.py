@@ -14,13 +14,14 @@ import pytest
 from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Provider, Region, UsageError
 from edge_runtime.bundle.bundle import find
 from edge_runtime.errors import RegionError
+from edge_runtime.golden import images
+from edge_runtime.golden.images import golden_picture, golden_region
+from edge_runtime.golden.vectors import GOLDEN, from_npz
 from edge_runtime.imaging import read
 from edge_runtime.prediction import Timing
 from edge_runtime.records import canonical_json, from_json
 from edge_runtime.region import RegionCrop, crop
 from edge_runtime.selftest import replay
-from edge_runtime.selftest.asked import golden_picture, golden_region
-from edge_runtime.selftest.golden import GOLDEN, from_npz
 from edge_runtime.spec import ModelSpec
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
@@ -34,9 +35,14 @@ def untimed(answer: Prediction | Failure) -> object:
 
 @pytest.fixture
 def region_bundle(edited_bundle: Edit) -> Path:
-    """The phantom bundle, whose spec says now how regions are cut."""
+    """The phantom bundle, whose spec says now how regions are cut; its golden vectors are of whole images, and go."""
     rule = {"margin": RULE.margin, "least_half_px": RULE.least_half_px}
-    return edited_bundle(lambda manifest: manifest["spec"].update(region=rule))
+
+    def altered(manifest: dict[str, Any]) -> None:
+        manifest["spec"].update(region=rule)
+        manifest["files"] = [entry for entry in manifest["files"] if entry["role"] != "golden"]
+
+    return edited_bundle(altered)
 
 
 @pytest.fixture
@@ -139,7 +145,7 @@ def test_golden_pictures_of_a_region_model_are_cut_by_both_sides_alike(
     spec = manifest.spec
     write_golden(region_bundle, manifest, golden_tensors(spec)[:, 0, 0, : spec.outputs])
     golden = from_npz((region_bundle / GOLDEN).read_bytes(), "golden")
-    np.testing.assert_array_equal(replay.tensors_of(golden, spec), golden_tensors(spec))
+    np.testing.assert_array_equal(images.tensors_of(golden, spec), golden_tensors(spec))
     for name, png in zip(golden.names, golden.pictures, strict=True):
         whole = read(png, name=name)
         region = golden_region(whole, spec)
