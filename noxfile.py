@@ -101,7 +101,7 @@ def mutants(session: nox.Session) -> None:
     It works on a copy in the session's own folder, which remembers what was tried; an hour and more if all are new.
     """
     session.install(*MUTATION)
-    copy = Path(session.create_tmp()) / "checkout"
+    copy = Path(session.create_tmp()).resolve() / "checkout"
     for name in MUTATED_COPY:
         if Path(name).is_dir():
             shutil.copytree(name, copy / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
