@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from edge_runtime.backends import REMEDY, Runtime
 from tests.device.constraints import FOLDER, SIGN, Kind, kinds
 
 LINE = re.compile(r"([A-Za-z0-9._-]+)==([0-9][A-Za-z0-9.]*) --hash=sha256:([0-9a-f]{64})")
@@ -89,6 +91,23 @@ def test_no_release_is_let_in_that_is_newer_than_those_tried(needed: list[Requir
             any(Version(version) not in o.specifier for o in lines if "extra" not in str(o.marker)) for r in bare
         )
         assert any(Version(version) not in r.specifier for r in lines), name
+
+
+@pytest.mark.parametrize("runtime", REMEDY, ids=lambda runtime: runtime.value)
+def test_what_an_error_says_to_install_lies_within_the_metadatas_bounds(
+    runtime: Runtime, needed: list[Requirement]
+) -> None:
+    pip, install, *wanted = shlex.split(REMEDY[runtime])
+    assert (pip, install) == ("pip", "install")
+    tried = ["1.23.2", "1.32.0", "1.33.0", "1.22.1", "2.0.2", "2.3.0", "2.4.0", "1.4.0", "2.14.0", "2.15.0", "1.26.4"]
+    tried += ["2.5.5", "2.6.0", "4.8.0.76", "4.11.0.86", "4.12.0.88", "5.0.0.93", "5.1.0.0"]
+    for text in wanted:
+        told = Requirement(text)
+        lines = [r.specifier for r in needed if r.name == told.name and "dev" not in str(r.marker)]
+        for version in map(Version, tried):
+            if version in told.specifier and told.name != "numpy":
+                assert any(version in specifier for specifier in lines), f"{told.name} {version}"
+        assert Version("99") not in told.specifier
 
 
 def test_the_floors_keep_known_faults_out(needed: list[Requirement]) -> None:
