@@ -101,7 +101,7 @@ def test_layers_that_stay_in_float32_do_not_count(files: dict[str, Path], kept: 
 def test_a_file_with_every_layer_in_float32_is_no_gain(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gain, "time_ratio", lambda *_: 0.5)
+    monkeypatch.setattr(gain, "times", lambda *_: (0.5, 1.0))
     larger = tmp_path / "larger.tflite"
     larger.write_bytes(files["float32.tflite"].read_bytes() + bytes(9))
     said = gain.no_gain(files["float32.tflite"], larger, Format.TFLITE, dots(1, 0))
@@ -112,11 +112,14 @@ def test_a_file_with_every_layer_in_float32_is_no_gain(
     assert "no smaller than float32" in said
 
 
-@pytest.mark.parametrize("ratio, refused", [(0.4, False), (1.5, False), (1.51, True), (50.0, True)])
+@pytest.mark.parametrize(
+    "times, refused",
+    [((0.4, 1.0), False), ((1.5, 1.0), False), ((1.51, 1.0), True), ((0.1, 0.002), True), ((0.001, 0.0001), False)],
+)
 def test_a_file_that_is_clearly_slower_is_no_gain(
-    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, refused: bool
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: tuple[float, float], refused: bool
 ) -> None:
-    monkeypatch.setattr(gain, "time_ratio", lambda *_: ratio)
+    monkeypatch.setattr(gain, "times", lambda *_: times)
     large = tmp_path / "float32.tflite"
     large.write_bytes(files["float32.tflite"].read_bytes() + bytes(100_000))
     said = gain.no_gain(files["int8.tflite"], large, Format.TFLITE, dots(1, 0))
@@ -124,5 +127,5 @@ def test_a_file_that_is_clearly_slower_is_no_gain(
 
 
 def test_times_are_taken_in_turns_of_both_files(files: dict[str, Path]) -> None:
-    same = gain.time_ratio(files["int8.tflite"], files["int8.tflite"], Format.TFLITE, dots(1, 0))
-    assert 0.2 < same < 5, "a file beside itself"
+    mine, theirs = gain.times(files["int8.tflite"], files["int8.tflite"], Format.TFLITE, dots(1, 0))
+    assert 0.2 < mine / theirs < 5, "a file beside itself"
