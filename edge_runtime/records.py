@@ -150,11 +150,20 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     if missing:
         raise ManifestError(f"{where}: key {missing[0]!r} is missing; add it.")
     hints = _hints(kind)
+    _expect_numbers(kind, hints, value, where)
     read = {name: _read(hints[name], value[name], f"{where}.{name}") for name in fields if name in value}
     try:
         return kind(**read)
     except ValueError as error:
         raise ManifestError(f"{where}: {error}") from None
+
+
+def _expect_numbers(kind: Any, hints: dict[str, Any], value: dict[str, Any], where: str) -> None:
+    """Refuse a list where a record takes a number and knows another record for lists, which its ``LISTED`` names."""
+    listed = [name for name in hints if hints[name] is float and isinstance(value.get(name), list)]
+    if listed and hasattr(kind, "LISTED"):
+        shown = _SHORT.repr(value[listed[0]])
+        raise ManifestError(f"{where}.{listed[0]}: found {shown}, expected a finite number. {kind.LISTED}")
 
 
 @functools.cache

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT.parent / "shared"
 CALIBRATION_PICTURES = 96
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests that import onnxruntime themselves send nothing either
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # what a script starts with & ignores Ctrl-C, and so would every program that these tests start and interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -150,7 +150,7 @@ def _interpreter_class(runtime: Runtime) -> Any:
         raise InterpreterBrokenError(
             f"tflite-runtime was built for numpy 1 and cannot run with numpy {np.__version__}. "
             f"Install a matching set with: {REMEDY[runtime]} "
-            "or use its maintained successor: pip install ai-edge-litert"
+            f"or use its maintained successor: {REMEDY[Runtime.LITERT]}"
         )
     try:
         if runtime is Runtime.LITERT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -94,7 +95,17 @@ class OnnxRuntimeBackend:
             self._session = self._open = None
 
 
+def silence() -> None:
+    """Forbid onnxruntime to tell its maker anything; to be called before it is imported.
+
+    Official wheels for Linux from 1.29 on send usage data over the network, and keep a device identifier and a data
+    base in the user's cache, unless this variable is set before the process's first session (its PR #27379).
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 def _open(model: bytes, threads: int, provider: Provider) -> Any:
+    silence()
     try:
         import onnxruntime
     except ImportError as error:
@@ -103,6 +114,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
         raise InterpreterBrokenError(
             f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # a program around this one may have opened a session before
+        onnxruntime.disable_telemetry_events()
     there = onnxruntime.get_available_providers()
     if NAMES[provider] not in there:
         raise _missing(provider, there)

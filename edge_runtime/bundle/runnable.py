@@ -82,7 +82,7 @@ class Runnable:
 MEASURED = frozenset(
     (
         *("parity_source", "parity", "training", "evaluations", "toolchain", "attempts", "guard_band_exceptions"),
-        *("labelled", "map_parity", "localisations"),
+        *("labelled", "map_parity", "localisations", "quantised"),
     )
 )
 """The keys of ``bundle.json`` that no prediction reads."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import NoReturn
 
-import click
-
 from edge_runtime.cli.faults import EXIT_SIGNAL, leave_with
+from edge_runtime.cli.output import tell
 from edge_runtime.cli.pictures import answers, progress
 from edge_runtime.cli.stopping import Stop, stops_on_signals
+from edge_runtime.left_out import LeftOut, expects_answer
+from edge_runtime.left_out import summary as summary_of_left_out
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
@@ -39,14 +40,14 @@ class Filing:
 
     def open(self, predictor: Predictor) -> Results:
         """Open the file (:class:`edge_runtime.results.file.ResultsError` if it cannot take these answers)."""
-        results = Results(self.path, Origin.of(predictor), resume=self.resume, tell=_tell)
+        results = Results(self.path, Origin.of(predictor), resume=self.resume, tell=tell)
         if self.retry_failed:
             results.forget_failures()
         return results
 
     def open_watched(self, predictor: Predictor) -> WatchedResults:
         """Open the file of a watch, as :meth:`open`."""
-        results = WatchedResults(self.path, Origin.of(predictor), tell=_tell)
+        results = WatchedResults(self.path, Origin.of(predictor), tell=tell)
         if self.retry_failed:
             results.forget_failures()
         return results
@@ -69,7 +70,9 @@ class Done:
         return self.answered + self.failed + self.of_machine.total()
 
 
-def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filing) -> None:
+def file_answers(
+    predictor: Predictor, paths: Sequence[str | Failure], filing: Filing, left_out: Sequence[LeftOut] = ()
+) -> None:
     """Answer every picture that the results file lacks; leave with the status that fits.
 
     A path that is named twice is one picture and has one line.
@@ -79,20 +82,23 @@ def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filin
         there = Counter(results.failed(identity) for identity in wanted if identity in results)
         todo = [path for identity, path in wanted.items() if identity not in results]
         done = _append_all(answers(predictor, todo, filing.workers), len(todo), results, stop)
+        for item in left_out if stop.by is None else ():
+            results.leave_out(item.path, item.reason.value)
     if stop.by is not None and len(done) < len(todo):
         held = done.answered + done.failed + there.total()
         _interrupted(stop.by, f"{filing.path} holds {held} of {len(wanted)} pictures")
-    click.echo(f"{filing.path}: {summary(done.answered, done.failed, there)}", err=True)
+    tell(f"{filing.path}: {summary(done.answered, done.failed, there)}")
     if done.of_machine:
         codes = ", ".join(f"{code} {count}" for code, count in sorted(done.of_machine.items()))
-        click.echo(
+        tell(
             f"{done.of_machine.total()} not answered, for the machine failed ({codes}): they have no line, and "
-            "--resume asks them again.",
-            err=True,
+            "--resume asks them again."
         )
+    if left_out:
+        tell(summary_of_left_out(left_out))
     if done.failed + there[True]:
-        click.echo("Answer the failed ones again with --resume --retry-failed.", err=True)
-    leave_with(done.failed + there[True], done.of_machine.total())
+        tell("Answer the failed ones again with --resume --retry-failed.")
+    leave_with(done.failed + there[True] + expects_answer(left_out), done.of_machine.total())
 
 
 def summary(answered: int, failed: int, there: Counter[bool]) -> str:
@@ -103,11 +109,7 @@ def summary(answered: int, failed: int, there: Counter[bool]) -> str:
 
 def tell_fault(failure: Failure) -> None:
     """Say on stderr that the machine failed at an image, which gets no line."""
-    click.echo(f"not answered [{failure.error.code}]: {failure.error.message}", err=True)
-
-
-def _tell(text: str) -> None:
-    click.echo(text, err=True)
+    tell(f"not answered [{failure.error.code}]: {failure.error.message}")
 
 
 def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: Stop) -> Done:
@@ -128,7 +130,7 @@ def _append_all(found: Iterator[Prediction | Failure], count: int, results: Resu
 
 def _interrupted(by: Signals, holds: str) -> NoReturn:
     text = f"interrupted ({by.name}): {holds}, each line whole. Go on with the same command and --resume."
-    click.echo(text, err=True)
+    tell(text)
     sys.exit(EXIT_SIGNAL + by)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.bundle.bundle import TRUSTED_KEY
-from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.faults import Command, stops_command
 from edge_runtime.cli.output import say
+from edge_runtime.names import shown
 
 if TYPE_CHECKING:
     from edge_runtime.store.installing import Change
@@ -26,7 +27,7 @@ trusted_key_option = click.option(
 )
 
 
-@click.command("install")
+@click.command("install", cls=Command)
 @click.argument("bundle", metavar="FOLDER|ZIP")
 @trusted_key_option
 @click.option("--allow-downgrade", is_flag=True, help="Take an older version than the one in use, too.")
@@ -45,7 +46,7 @@ def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
             say(f"Does this machine compute the same? edge-bundle selftest {change.name}")
 
 
-@click.command("rollback")
+@click.command("rollback", cls=Command)
 @click.argument("name", metavar="NAME")
 @trusted_key_option
 def rollback(name: str, key: Path | None) -> None:
@@ -56,16 +57,16 @@ def rollback(name: str, key: Path | None) -> None:
         say(_told(installing.rollback(name, trusted_key=key)))
 
 
-@click.command("remove")
+@click.command("remove", cls=Command)
 @click.argument("name", metavar="NAME")
 def remove(name: str) -> None:
     """Remove every installed version of a bundle, also a damaged one. What ships stays."""
     from edge_runtime.store import installing
 
     with stops_command():
-        say(f"{installing.remove(name)}: removed.")
+        say(f"{shown(installing.remove(name))}: removed.")
 
 
 def _told(change: Change) -> str:
     before = f"; {change.pointer.previous} is kept for rollback" if change.pointer.previous else ""
-    return f"{change.name} {change.pointer.current}: {change.outcome.value} in {change.folder}{before}."
+    return f"{change.name} {change.pointer.current}: {change.outcome.value} in {shown(change.folder)}{before}."

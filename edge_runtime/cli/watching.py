@@ -6,13 +6,13 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import click
-
 from edge_runtime.cli.current_model import CurrentModel
 from edge_runtime.cli.filing import Filing, summary, tell_fault
+from edge_runtime.cli.output import tell
 from edge_runtime.cli.service import Service
 from edge_runtime.cli.stopping import Stop, follows_hangup, stops_on_signals
 from edge_runtime.errors import EdgeError, ImageUnreadableError, UsageError
+from edge_runtime.left_out import summary as summary_of_left_out
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.results.lines import Identity, Origin
 from edge_runtime.results.watch import Watch, stamp_of
@@ -33,11 +33,14 @@ def watch_folder(model: CurrentModel, folder: Path, filing: Filing, interval_s: 
     with stops_on_signals() as stop, follows_hangup(stop), filing.open_watched(model.predictor) as results:
         before = len(results)
         elsewhere = f"; {before} images were answered before" if before > results.lines else ""
-        click.echo(f"watching {folder}; {filing.path} holds {results.lines} answers{elsewhere}.", err=True)
-        watching = Watching(model, Watch(folder), results, stop, Service())
+        tell(f"watching {folder}; {filing.path} holds {results.lines} answers{elsewhere}.")
+        watch = Watch(folder)
+        watching = Watching(model, watch, results, stop, Service())
         watching.run(interval_s)
     done = watching.done
-    click.echo(f"{filing.path}: {summary(done[False], done[True], Counter({False: before}))}", err=True)
+    if watch.left_out:
+        tell(summary_of_left_out(tuple(watch.left_out.values())))
+    tell(f"{filing.path}: {summary(done[False], done[True], Counter({False: before}))}")
 
 
 class Watching:
@@ -81,16 +84,23 @@ class Watching:
             self._follow()
             faults |= self._answer(image)
             self._service.alive()
+        self._leave_out()
         if found:
             self._results.let_go()
         self._told &= faults
+
+    def _leave_out(self) -> None:
+        """Write a line for each file that someone may expect an answer to and that gets none."""
+        for item, stamp in self._watch.take_expected():
+            if Identity(item.path, stamp) not in self._results:
+                self._results.leave_out(item.path, item.reason.value, stamp)
 
     def _follow(self) -> None:
         """Go on in another file and with another version of the model, if they were changed."""
         if self._model.refresh():
             self._results.take_over(Origin.of(self._model.predictor))
         if self._results.follow():
-            click.echo(f"{self._results.path}: was moved or removed; going on in a new file.", err=True)
+            tell(f"{self._results.path}: was moved or removed; going on in a new file.")
 
     def _answer(self, image: Identity) -> set[str]:
         """Write one answer; nothing if the file was changed while it was read: a later look takes it.
@@ -129,9 +139,9 @@ class Watching:
         errors: dict[str, EdgeError] = {error.message: error for error in self._watch.unreadable}
         if errors.keys() != self._unreadable:
             for error in errors.values():
-                click.echo(f"waiting [{error.code}]: {error.message}", err=True)
+                tell(f"waiting [{error.code}]: {error.message}")
             if not errors:
-                click.echo("every folder can be listed again.", err=True)
+                tell("every folder can be listed again.")
         self._unreadable = frozenset(errors)
 
 

@@ -12,13 +12,13 @@ import stat
 from collections.abc import Container
 from pathlib import Path
 
+from edge_runtime.content import kind_of
+from edge_runtime.discovery import folder_error, head_of
+from edge_runtime.entries import has_image_suffix, reason_of_content, reason_of_name
 from edge_runtime.errors import EdgeError
-from edge_runtime.folders import PICTURE_SUFFIXES, folder_error
+from edge_runtime.left_out import LeftOut, Reason
 from edge_runtime.machine import machine_error
 from edge_runtime.results.lines import FileStamp, Identity
-
-_UNFINISHED = (".", "~")
-"""First characters of hidden and temporary files and folders: rsync, editors and browsers write under such names."""
 
 _GONE = (errno.ENOENT, errno.ELOOP)
 """Moved away since it was listed. A link that leads nowhere now is left until it leads somewhere."""
@@ -46,11 +46,19 @@ class Watch:
         self._settled: dict[str, Names] = {}
         self._before: dict[str, Names] = {}
         self.unreadable: tuple[EdgeError, ...] = ()
+        self.left_out: dict[str, LeftOut] = {}
+        self._expected: list[tuple[LeftOut, FileStamp]] = []
+
+    def take_expected(self) -> list[tuple[LeftOut, FileStamp]]:
+        """Return what was left out since the last call and someone may expect an answer to, each with its stamp."""
+        found, self._expected = self._expected, []
+        return found
 
     def look(self, known: Container[Identity]) -> list[Identity]:
         """Return the images at rest that are not ``known``, in order of their last change, then their names.
 
-        ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed.
+        ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed. ``left_out`` holds
+        by path what all looks so far have met and do not answer.
 
         Args:
             known: what is in it once stays in it.
@@ -70,10 +78,10 @@ class Watch:
             except OSError as error:
                 errors[place] = _listing_error(error, place or ".")
                 continue
-            for name, stamp in found:
+            for name, stamp, mode in found:
                 path = os.path.join(place, name)
                 identity = Identity(path, FileStamp(*stamp))
-                if not is_image(path) or identity in known:
+                if identity in known or self._left_out(path, name, mode, stamp):
                     now_quiet[name] = stamp
                     continue
                 now_loose[name] = stamp
@@ -83,25 +91,49 @@ class Watch:
         self.unreadable = tuple(errors.values())
         return sorted(rest, key=_arrival)
 
+    def _left_out(self, path: str, name: str, mode: int, stamp: Stamp) -> bool:
+        """Tell whether a file is left out, and note it."""
+        reason = _reason(path, name, mode)
+        if reason is None:
+            self.left_out.pop(path, None)
+            return False
+        item = self.left_out[path] = LeftOut(path, reason)
+        if reason.expects_answer:
+            self._expected.append((item, FileStamp(*stamp)))
+        return True
 
-def is_image(path: str) -> bool:
-    """Tell whether a file is asked about; what it says of a file must stay the same while its stamp does."""
-    return Path(path).suffix.lower() in PICTURE_SUFFIXES
+
+def _reason(path: str, name: str, mode: int) -> Reason | None:
+    """Return why a file, as it is now, is left out; None for one to answer."""
+    if reason := reason_of_name(name, is_folder=False):
+        return reason
+    if stat.S_ISDIR(mode):
+        return Reason.LINKED_FOLDER
+    if not stat.S_ISREG(mode):
+        return None if has_image_suffix(path) else Reason.SPECIAL_FILE
+    try:
+        return reason_of_content(path, kind_of(head_of(path)))
+    except OSError as error:
+        if machine_error(error, path):
+            return None  # the reader says it, and it is asked again
+        return None if has_image_suffix(path) else Reason.UNREADABLE
 
 
-def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp]]:
+def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp, int]]:
     """List one directory: settled files go into ``now_quiet``, folders onto ``places``, the others are returned.
 
     Links to files are taken, links to folders are not entered.
+
+    Returns:
+        Name, stamp and mode of each file that is new or changed.
     """
     others = []
     with os.scandir(place or ".") as listed:
         for entry in listed:
             name = entry.name
-            if name[0] in _UNFINISHED:
-                continue
             if entry.is_dir(follow_symlinks=False):
-                places.append(os.path.join(place, name))
+                if reason_of_name(name, is_folder=True) is None:
+                    places.append(os.path.join(place, name))
                 continue
             try:
                 status = entry.stat()
@@ -112,8 +144,8 @@ def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> lis
             stamp = (status.st_size, status.st_mtime_ns)
             if quiet.get(name) == stamp:
                 now_quiet[name] = stamp
-            elif not stat.S_ISDIR(status.st_mode):
-                others.append((name, stamp))
+            else:
+                others.append((name, stamp, status.st_mode))
     return others
 
 

@@ -25,6 +25,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from edge_runtime.backends.ort import silence
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Format, Manifest, Precision
 from edge_runtime.decision import decisions, margins
@@ -52,6 +53,7 @@ class Way:
 
 def opened(model: bytes, precise: bool) -> onnxruntime.InferenceSession:
     """Open as the package does, with or without kernels that do not saturate."""
+    silence()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +65,30 @@ def rewrite(reseal: Reseal) -> Rewrite:
         reseal(folder)
 
     return change
+
+
+class _Refusing:
+    """An entry of a folder that can be listed and not entered."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self.name, self.is_dir, self.is_symlink = entry.name, entry.is_dir, entry.is_symlink
+
+    def stat(self) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", self.name)
+
+
+@pytest.fixture
+def refusing_status(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return a function that takes the right to enter a folder, also from root."""
+
+    def refuse(folder: Path) -> None:
+        listed = os.scandir
+
+        @contextmanager
+        def scandir(path: Any) -> Iterator[Any]:
+            with listed(path) as entries:
+                yield map(_Refusing, entries) if Path(path) == folder else entries
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return refuse

@@ -258,7 +258,7 @@ def test_files_that_no_interpreter_here_reads_are_listed_with_the_remedy(
     assert certificate.passed
     assert {check.runtime for check in certificate.checks} == {None, "litert"}
     assert {missing.file for missing in certificate.not_run} == {"model.int8.onnx", "model.float32.onnx"}
-    assert {missing.remedy for missing in certificate.not_run} == {"pip install onnxruntime"}
+    assert {missing.remedy for missing in certificate.not_run} == {'pip install "onnxruntime>=1.23.2,<1.33"'}
 
 
 def test_without_any_interpreter_nothing_is_certified(golden_source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
