@@ -77,7 +77,7 @@ def test_verify_names_the_file_that_was_altered(edge_bundle: Any, bundle_copy: P
         card.write("\nBetter than any radiologist.\n")
     result = edge_bundle("verify", bundle_copy)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith(f"error [integrity]: {bundle_copy}: MODEL_CARD.md has SHA-256 ")
+    assert result.stderr.startswith(f"error [integrity]: {bundle_copy}: MODEL_CARD.md has ")
 
 
 @pytest.mark.parametrize("command", ["info", "verify"])
