@@ -230,6 +230,24 @@ def test_the_band_is_no_narrower_than_the_usual_error_of_score_or_confidence() -
     assert guard_band([], SPEC) == pytest.approx(0.0, abs=2e-6)
 
 
+def test_the_band_is_rounded_up_to_six_digits() -> None:
+    """Rounded down it would leave out the very image that it was measured on."""
+    for away in (0.1234564, 0.1234561, 0.1234569):
+        float32, int8 = column(*[3.0] * 39, -3.0), column(*[3.0] * 39, logit(0.5 + away))
+        exact = 1 / (1 + math.exp(-float(int8[-1, 0]))) - 0.5
+        found = guard_band([(int8, float32)], SPEC)
+        assert exact <= found <= exact + 1.1e-6
+        assert found == round(found, 6)
+
+
+def test_answers_to_other_images_are_never_compared() -> None:
+    """One answer would otherwise be held against each of many."""
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        guard_band([(KERAS[:1], KERAS)], SPEC)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        measure(answers(Precision.FLOAT32, KERAS), KERAS, KERAS[:1], SPEC, 0.0)
+
+
 def test_the_bound_on_exceptions_is_that_of_independent_draws() -> None:
     """(1 - p)^n = 0.05: drawing n images without an exception then happens one time in twenty."""
     for images in (1, 60, 300):
