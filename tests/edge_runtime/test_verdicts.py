@@ -15,7 +15,7 @@ from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8))
-LABELS = ("normal", "benign", "malignant")
+LABELS = ("absent", "benign", "malignant")
 BASE = ModelSpec("some-model", "1.0.0", "for tests", STEPS, LABELS, LABELS[1:], Head.SOFTMAX, DecisionPolicy(0.5, 0.0))
 PAIR = replace(BASE, labels=LABELS[:2], positive=LABELS[1:2])
 
@@ -28,7 +28,7 @@ def test_an_unfamiliar_image_is_referred_under_its_strongest_label_of_all() -> N
     assert (referred.decision, referred.reason, referred.label) == (
         Decision.REFER,
         Reason.UNFAMILIAR_INPUT,
-        "normal",
+        "absent",
     )
     assert (referred.scores, referred.score, referred.confidence) == (
         verdict.scores,

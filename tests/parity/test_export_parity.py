@@ -6,7 +6,8 @@ The model is one sigmoid with a cut-off of 0.5, so that a score is 1/(1+e^-z) an
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,12 @@ SPEC = ModelSpec(
     Head.SIGMOID,
     DecisionPolicy(0.5, 0.0),
     tolerance=TOLERANCE,
+)
+
+
+REFUSAL = (
+    r"model\.onnx on onnxruntime: WHAT\d*, tolerance 0\.01, over logits of shape \(2, 1\)\. Nothing was written\. "
+    r"More or better calibration pictures help an int8 file; a float32 file that differs points at a conversion fault\."
 )
 
 
@@ -101,8 +108,9 @@ def test_a_float32_file_may_stray_by_a_share_of_its_largest_logit(reference: flo
         if passes:
             check(found, keras, SPEC)
         else:
-            with pytest.raises(ParityError, match=r"relative \|Δ logit\| is 0\.0101"):
+            with pytest.raises(ParityError) as caught:
                 check(found, keras, SPEC)
+            assert re.fullmatch(REFUSAL.replace("WHAT", r"relative \|Δ logit\| is 0\.0101"), str(caught.value))
 
 
 def test_a_difference_on_the_tolerance_passes() -> None:
@@ -147,14 +155,13 @@ def test_an_attempt_counts_flips_and_score_and_passes_within_both_limits(tmp_pat
 
 
 def test_an_attempt_on_its_limit_passes(tmp_path: Path) -> None:
+    """Scores of 0.5, 1 and 1 against 1, 1 and 0: no rounding anywhere. Both means are 0.5."""
     (file := tmp_path / "m").write_bytes(b"")
-    found, reference = column(0.0, 4.0), column(logit(0.75), 4.0)
-    mean = float(
-        np.abs(1 / (1 + np.exp(-found.astype(np.float64))) - 1 / (1 + np.exp(-reference.astype(float)))).mean()
-    )
-    for limit, passed in ((np.nextafter(mean, 1) + 1e-15, True), (mean - 1e-12, False)):
-        spec = replace(SPEC, tolerance=replace(TOLERANCE, int8_score_mean=float(limit)))
+    found, reference = column(0.0, 1000.0, 1000.0), column(1000.0, 1000.0, -1000.0)
+    for limit, passed in ((0.5, True), (math.nextafter(0.5, 0), False)):
+        spec = replace(SPEC, tolerance=replace(TOLERANCE, int8_score_mean=limit))
         assert judge(file, "", found, reference, spec).passed is passed
+        assert judge(file, "", found, reference, spec).score_mean == 0.5
 
 
 @pytest.mark.parametrize("broken", [FAR[1:], np.full_like(FAR, np.nan), np.where(FAR > 0, np.inf, FAR)])
@@ -192,8 +199,10 @@ def test_a_band_that_is_too_narrow_mends_nothing() -> None:
 
 
 def test_a_score_on_the_edge_of_the_band_is_a_rerun() -> None:
-    on = column(0.0, -2.0, 0.3, -1.0)  # a distance of exactly 0
-    assert measured(Precision.INT8, on, 5e-324).reruns == 1
+    on = column(0.4, -2.0, 0.3, -1.0)
+    edge = 1 / (1 + np.exp(-np.float64(np.float32(0.3)))) - 0.5  # the nearest of the four
+    assert measured(Precision.INT8, on, float(edge)).reruns == 1
+    assert measured(Precision.INT8, on, float(np.nextafter(edge, 0))).reruns == 0
 
 
 def test_without_a_band_or_rounding_nothing_is_run_again() -> None:
@@ -221,6 +230,24 @@ def test_the_band_is_no_narrower_than_the_usual_error_of_score_or_confidence() -
     assert guard_band([], SPEC) == pytest.approx(0.0, abs=2e-6)
 
 
+def test_the_band_is_rounded_up_to_six_digits() -> None:
+    """Rounded down it would leave out the very image that it was measured on."""
+    for away in (0.1234564, 0.1234561, 0.1234569):
+        float32, int8 = column(*[3.0] * 39, -3.0), column(*[3.0] * 39, logit(0.5 + away))
+        exact = 1 / (1 + math.exp(-float(int8[-1, 0]))) - 0.5
+        found = guard_band([(int8, float32)], SPEC)
+        assert exact <= found <= exact + 1.1e-6
+        assert found == round(found, 6)
+
+
+def test_answers_to_other_images_are_never_compared() -> None:
+    """One answer would otherwise be held against each of many."""
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        guard_band([(KERAS[:1], KERAS)], SPEC)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        measure(answers(Precision.FLOAT32, KERAS), KERAS, KERAS[:1], SPEC, 0.0)
+
+
 def test_the_bound_on_exceptions_is_that_of_independent_draws() -> None:
     """(1 - p)^n = 0.05: drawing n images without an exception then happens one time in twenty."""
     for images in (1, 60, 300):
@@ -230,3 +257,45 @@ def test_the_bound_on_exceptions_is_that_of_independent_draws() -> None:
 def test_a_file_that_is_no_model_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"card\.md is no model file"):
         answer(tmp_path, FileEntry("card.md", Role.CARD, "0" * 64, 1), FAR)
+
+
+@dataclass
+class Opened:
+    """A model file that was opened: its logits are twice the first value of each image."""
+
+    data: bytes
+    runtime: Runtime
+    fails: bool = False
+    closed: int = 0
+
+    def run(self, tensors: np.ndarray) -> np.ndarray:
+        if self.fails:
+            raise ZeroDivisionError
+        return 2 * tensors.reshape(len(tensors), -1)[:, :1]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("form, runtime", [(Format.ONNX, Runtime.ONNXRUNTIME), (Format.TFLITE, Runtime.LITERT)])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_is_run_on_the_runtime_of_its_format_and_closed(
+    form: Format, runtime: Runtime, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "the-file").write_bytes(b"its bytes")
+    opened: list[Opened] = []
+
+    def open_model(data: bytes, chosen: Runtime) -> Opened:
+        opened.append(Opened(data, chosen, fails))
+        return opened[-1]
+
+    monkeypatch.setattr("export.parity.open_model", open_model)
+    entry = FileEntry("the-file", Role.MODEL, "0" * 64, 9, form, Precision.INT8)
+    tensors = np.arange(12, dtype=np.float32).reshape(3, 2, 2, 1)
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            answer(tmp_path, entry, tensors)
+    else:
+        found = answer(tmp_path, entry, tensors)
+        assert (found.entry, found.runtime, found.logits.ravel().tolist()) == (entry, runtime, [0, 8, 16])
+    assert [(file.data, file.runtime, file.closed) for file in opened] == [(b"its bytes", runtime, 1)]
