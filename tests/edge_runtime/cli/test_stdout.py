@@ -33,6 +33,11 @@ def test_a_closed_stdout_is_noticed_before_anything_is_answered(
     assert done.stderr.count(b"\n") == 1
 
 
+def test_a_closed_stdout_is_noticed_before_the_model_is_opened() -> None:
+    assert in_shell(">&-", PREDICT, "--model", "no-such-model", "a.png").returncode == 5
+    assert in_shell("", PREDICT, "--model", "no-such-model", "a.png").returncode == 3
+
+
 @pytest.mark.parametrize(
     "module, arguments",
     [
