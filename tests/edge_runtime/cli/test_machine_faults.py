@@ -165,5 +165,6 @@ def test_a_folder_that_the_machine_cannot_list_now_has_no_line_either(
         imaging, "open", lambda path, mode: (_ for _ in ()).throw(OSError(24, "f", path)), raising=False
     )
     assert (edge_predict(*call, "--resume").exit_code, len(lines(place))) == (6, 3)
-    monkeypatch.undo()
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.delattr(imaging, "open")
     assert (edge_predict(*call, "--resume").exit_code, len(lines(place))) == (0, 4)
