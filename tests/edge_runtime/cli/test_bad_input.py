@@ -219,7 +219,7 @@ def test_a_missing_interpreter_leaves_with_4_and_the_pip_command(
 
 def test_the_schema_lists_every_code_that_a_picture_can_be_refused_by() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "edge_runtime").rglob("*.py"))
-    codes = set(re.findall(r'"((?:image|folder)_[a-z_]+)"', source))
+    codes = set(re.findall(r'"((?:image|folder|machine)_[a-z_]+)"', source))
     roots = {"image_unreadable", "image_unsupported", "image_size"}  # of classes; each use of one names its own
     assert sorted(codes - roots) == CODES
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
