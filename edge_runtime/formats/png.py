@@ -5,15 +5,26 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edge_runtime.formats.directory import exif_orientation
-from edge_runtime.formats.header import MAX_PARTS, MAX_PIXELS, Format, Header, damaged, too_many_parts, truncated
+from edge_runtime.formats.header import (
+    MAX_PARTS,
+    MAX_PIXELS,
+    Format,
+    Header,
+    damaged,
+    joined,
+    too_many_parts,
+    truncated,
+)
 
 _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _MAX_RATIO, _FREE_BYTES, _INPUT_BYTES, _OUTPUT_BYTES = 1032, 10**9, 1 << 16, 1 << 20
 """Most that Deflate shrinks by; what libpng may inflate unchecked, a few seconds; pieces of constant memory."""
-_READ = frozenset({b"IHDR", b"eXIf", b"tRNS", b"acTL"})
+_READ = frozenset({b"IHDR", b"tRNS", b"acTL", b"PLTE"})
+_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _DEPTHS = {
     _GREY: (1, 2, 4, 8, 16),
     _RGB: (8, 16),
@@ -27,18 +38,27 @@ def inspect(data: bytes, name: str) -> Header:
     """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
     chunks: dict[bytes, bytes] = {}
     pieces: list[memoryview] = []
+    spans, at, orientation, before = [(0, _SIGNATURE_BYTES)], _SIGNATURE_BYTES, 1, b""
     for kind, payload in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
             raise damaged(name, Format.PNG, f"chunk {kind!r} stands twice or before IHDR")
         if kind == b"IDAT":
+            if pieces and before != b"IDAT":
+                raise damaged(name, Format.PNG, "other chunks stand between its IDAT chunks")
             pieces.append(payload)
         elif kind in _READ:
             chunks[kind] = bytes(payload)
+        elif kind == b"eXIf" and orientation == 1:
+            orientation = exif_orientation(bytes(payload))
+        end = at + len(payload) + 12
+        if kind in _PIXELS:
+            spans.append((at, end))
+        at, before = end, kind
     if len(chunks[b"IHDR"]) != 13:
         raise damaged(name, Format.PNG, "its IHDR chunk has no 13 bytes")
     if not pieces:
         raise damaged(name, Format.PNG, "it has no IDAT chunk")
-    header = _header(chunks, name)
+    header = replace(_header(chunks, name), orientation=orientation, parts=joined(spans))
     if header.pixels <= MAX_PIXELS and sum(map(len, pieces)) * _MAX_RATIO > _FREE_BYTES:
         _refuse_surplus(pieces, 2 * header.decoded_bytes + _OUTPUT_BYTES, name)
     return header
@@ -86,10 +106,6 @@ def _header(chunks: dict[bytes, bytes], name: str) -> Header:
     width, height, depth, colour, _, _, _ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     if not (width and height) or depth not in _DEPTHS.get(colour, ()):
         raise damaged(name, Format.PNG, f"IHDR declares {width}x{height}, {depth} bits, colour type {colour}")
-    try:
-        orientation = exif_orientation(chunks[b"eXIf"]) if b"eXIf" in chunks else 1
-    except ValueError as error:
-        raise damaged(name, Format.PNG, str(error)) from None
     return Header(
         Format.PNG,
         width,
@@ -97,8 +113,19 @@ def _header(chunks: dict[bytes, bytes], name: str) -> Header:
         channels=3 if colour in (_RGB, _RGB_ALPHA) else 1,
         bit_depth=depth,
         palette=colour == _PALETTE,
-        alpha=colour in (_GREY_ALPHA, _RGB_ALPHA) or b"tRNS" in chunks,
-        orientation=orientation,
+        alpha=colour in (_GREY_ALPHA, _RGB_ALPHA),
+        transparent=_transparent(chunks, colour, depth, name),
         # For any animation: even one frame may differ from the picture for other viewers.
         frames=2 if b"acTL" in chunks else 1,
     )
+
+
+def _transparent(chunks: dict[bytes, bytes], colour: int, depth: int, name: str) -> tuple[int, ...] | None:
+    """The grey or RGB value that tRNS calls transparent; its chunk is kept from the decoder."""
+    if b"tRNS" not in chunks or colour == _PALETTE:
+        return None
+    samples = {_GREY: 1, _RGB: 3}.get(colour)
+    if samples is None or len(chunks[b"tRNS"]) != 2 * samples:
+        raise damaged(name, Format.PNG, f"a tRNS chunk of {len(chunks[b'tRNS'])} bytes with colour type {colour}")
+    # Only the low bits of a sample count (PNG, third edition, 11.3.1.1).
+    return tuple(value & (1 << depth) - 1 for value in struct.unpack(f">{samples}H", chunks[b"tRNS"]))
