@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge_runtime.formats.directory import exif_orientation
+from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
@@ -23,6 +23,7 @@ _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _MAX_RATIO, _FREE_BYTES, _INPUT_BYTES, _OUTPUT_BYTES = 1032, 10**9, 1 << 16, 1 << 20
 """Most that Deflate shrinks by; what libpng may inflate unchecked, a few seconds; pieces of constant memory."""
+_HEAD_BYTES = 1024  # a palette has 768; no other chunk that is read is longer
 _READ = frozenset({b"IHDR", b"tRNS", b"acTL", b"PLTE"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _DEPTHS = {
@@ -47,9 +48,9 @@ def inspect(data: bytes, name: str) -> Header:
                 raise damaged(name, Format.PNG, "other chunks stand between its IDAT chunks")
             pieces.append(payload)
         elif kind in _READ:
-            chunks[kind] = bytes(payload)
+            chunks[kind] = bytes(payload[:_HEAD_BYTES])
         elif kind == b"eXIf" and orientation == 1:
-            orientation = exif_orientation(bytes(payload))
+            orientation = exif_orientation(bytes(payload[:MAX_EXIF_BYTES]))
         end = at + len(payload) + 12
         if kind in _PIXELS:
             spans.append((at, end))
