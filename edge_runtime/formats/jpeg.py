@@ -28,6 +28,7 @@ from edge_runtime.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coefficien
 
 _SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+_ADOBE_BYTES = 12  # the last of them says which colours; 0 is RGB
 _MAX_TABLE_BYTES = 1_000_000
 """Most bytes of tables and headers. A file needs some kilobytes; the decoder builds each table anew."""
 _PROGRESSIVE = 0xC2
@@ -54,6 +55,7 @@ class _Findings:
     multi_picture: bool = False
     end: int = 0
     in_scan: bool = False
+    colours: set[str] = field(default_factory=set)
     scan_bytes_left: int = 0
     table_bytes: int = 0
     spans: list[tuple[int, int]] = field(default_factory=lambda: [(0, 2)])
@@ -137,6 +139,10 @@ def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
     elif marker == _APP1 and payload.startswith(b"Exif\0\0"):
         if found.orientation == 1:  # of two EXIF blocks, readers obey one or the other
             found.orientation = exif_orientation(payload)
+    elif marker == _APP0 and payload.startswith(b"JFIF\0"):
+        found.colours.add("YCbCr")
+    elif marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= _ADOBE_BYTES:
+        found.colours.add("YCbCr" if payload[_ADOBE_BYTES - 1] else "RGB")
     elif marker == _APP2 and payload.startswith(b"MPF\0"):
         found.multi_picture = True
 
@@ -159,6 +165,9 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
     if not (width and height) or components not in (1, 3, 4) or len(found.frame) != 6 + 3 * components:
         declared = f"{width}x{height}, {components} components"
         raise damaged(name, Format.JPEG, f"its frame header declares {declared}")
+    colours = found.colours | ({"RGB"} if found.frame[6::3] == b"RGB" else set())
+    if components == 3 and len(colours) > 1:  # readers differ in which mark they believe
+        raise not_taken(name, "a JPEG whose marks call its colours both RGB and YCbCr", "one of them; save it as PNG")
     try:
         if incomplete(found.frame, found.scans, found.progressive):
             raise damaged(name, Format.JPEG, "its scans leave out a part of the picture")

@@ -18,6 +18,7 @@ from edge_runtime.formats.header import (
     too_many_parts,
     truncated,
 )
+from edge_runtime.formats.transparency import transparency
 
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of the VP8X chunk
 _KEY_FRAME_START = b"\x9d\x01\x2a"
@@ -43,6 +44,8 @@ def inspect(data: bytes, name: str) -> Header:
     for kind, start, end in _walk(data, name):
         if kind in chunks or (kind in _IMAGE and _IMAGE & chunks.keys()):
             raise not_taken(name, f"a second {kind.decode().strip()} chunk in a WebP file", "one; save it as PNG")
+        if kind == b"ALPH" and _IMAGE & chunks.keys():
+            raise not_taken(name, "a WebP file with alpha after its image", "alpha before it; save it as PNG")
         if kind in _READ:
             chunks[kind] = data[start + 8 : min(end, start + 8 + _HEAD_BYTES)]
             spans.append((start, end + (end - start) % 2))
@@ -91,6 +94,8 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
         if extended and _canvas(extended) != (width, height):
             raise damaged(name, Format.WEBP, "its canvas and its picture differ in size")
         frames = 1
+    if b"ALPH" in chunks and (b"VP8L" in chunks or not flags & _ALPHA):
+        raise transparency(name, "a WebP file with an alpha chunk that its other headers deny")
     return Header(
         Format.WEBP,
         width,
