@@ -73,7 +73,7 @@ def inspect(data: bytes, name: str) -> Header:
 def _check_memory(data: bytes, header: Header, name: str) -> None:
     handed = sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in header.parts) or len(data)
     # The file is let go of when what carries pixels was copied from it.
-    copying = len(data) + handed if handed < len(data) else len(data)
+    copying = len(data) + (handed if header.parts not in ((), ((0, len(data)),)) else 0)
     needed = max(copying, handed + 2 * header.decoded_bytes + header.buffer_bytes)
     # More than MAX_PIXELS is refused by the caller, in pixels, which says more.
     if needed > MAX_WORKING_BYTES and header.pixels <= MAX_PIXELS:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
 _ORIENTATION = 274
+_MAX_ORIENTATIONS = 8
+MAX_EXIF_BYTES = 1 << 20
+"""Most of an EXIF block that is read; its first directory stands at its beginning. JPEG holds 64 KB at most."""
 _MAX_VALUES = 1 << 20
 """Most values that one directory is asked for, all tags together: 64 million pixels in strips of one row need fewer
 unless they are under 128 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
@@ -100,11 +105,12 @@ def orientation(data: bytes, offset: int) -> int:
     order = _HEADS[data[:4]]
     (count,) = struct.unpack_from(f"{order}H", data, offset)
     table = data[offset + 2 : offset + 2 + 12 * count]
-    wanted, at = struct.pack(f"{order}H", _ORIENTATION), -1
-    while (at := table.find(wanted, at + 1)) >= 0:
-        if at % 12 == 0 and len(table) - at >= 12 and 2 <= (value := _first_value(data, order, table, at)) <= 8:
-            return value
-    return 1
+    tags = np.frombuffer(table[: len(table) // 12 * 12], f"{order}u2")[::6]
+    values = (
+        _first_value(data, order, table, 12 * index)
+        for index in np.flatnonzero(tags == _ORIENTATION)[:_MAX_ORIENTATIONS].tolist()
+    )
+    return next((value for value in values if 2 <= value <= 8), 1)
 
 
 def _first_value(data: bytes, order: str, table: bytes, at: int) -> int:

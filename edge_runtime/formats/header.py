@@ -78,7 +78,7 @@ class Header:
         return self.pixels * (4 if self.alpha else self.channels) * (2 if self.bit_depth > 8 else 1)
 
 
-def joined(spans: Iterable[tuple[int, int]]) -> tuple[Part, ...]:
+def joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """The spans in order, those that adjoin taken together."""
     found: list[tuple[int, int]] = []
     for start, end in spans:

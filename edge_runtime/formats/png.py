@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge_runtime.formats.directory import exif_orientation
+from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
@@ -15,6 +15,7 @@ from edge_runtime.formats.header import (
     Header,
     damaged,
     joined,
+    not_taken,
     too_many_parts,
     truncated,
 )
@@ -23,7 +24,9 @@ _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _MAX_RATIO, _FREE_BYTES, _INPUT_BYTES, _OUTPUT_BYTES = 1032, 10**9, 1 << 16, 1 << 20
 """Most that Deflate shrinks by; what libpng may inflate unchecked, a few seconds; pieces of constant memory."""
-_READ = frozenset({b"IHDR", b"tRNS", b"acTL", b"PLTE"})
+_HEAD_BYTES = 1024  # a palette has 768; no other chunk that is read is longer
+_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_READ = frozenset({b"IHDR", b"tRNS", b"PLTE"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _DEPTHS = {
     _GREY: (1, 2, 4, 8, 16),
@@ -38,18 +41,23 @@ def inspect(data: bytes, name: str) -> Header:
     """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
     chunks: dict[bytes, bytes] = {}
     pieces: list[memoryview] = []
+    frames = 1
     spans, at, orientation, before = [(0, _SIGNATURE_BYTES)], _SIGNATURE_BYTES, 1, b""
     for kind, payload in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
             raise damaged(name, Format.PNG, f"chunk {kind!r} stands twice or before IHDR")
+        if kind[:1].isupper() and kind not in _PIXELS:  # readers must not show what they do not understand
+            raise not_taken(name, f"a PNG file with the unknown critical chunk {kind!r}", "none; save it as plain PNG")
         if kind == b"IDAT":
             if pieces and before != b"IDAT":
                 raise damaged(name, Format.PNG, "other chunks stand between its IDAT chunks")
             pieces.append(payload)
+        elif kind in _ANIMATION:
+            frames = 2  # even one frame may differ from the picture for other viewers
         elif kind in _READ:
-            chunks[kind] = bytes(payload)
+            chunks[kind] = bytes(payload[:_HEAD_BYTES])
         elif kind == b"eXIf" and orientation == 1:
-            orientation = exif_orientation(bytes(payload))
+            orientation = exif_orientation(bytes(payload[:MAX_EXIF_BYTES]))
         end = at + len(payload) + 12
         if kind in _PIXELS:
             spans.append((at, end))
@@ -58,7 +66,7 @@ def inspect(data: bytes, name: str) -> Header:
         raise damaged(name, Format.PNG, "its IHDR chunk has no 13 bytes")
     if not pieces:
         raise damaged(name, Format.PNG, "it has no IDAT chunk")
-    header = replace(_header(chunks, name), orientation=orientation, parts=joined(spans))
+    header = replace(_header(chunks, name), frames=frames, orientation=orientation, parts=joined(spans))
     if header.pixels <= MAX_PIXELS and sum(map(len, pieces)) * _MAX_RATIO > _FREE_BYTES:
         _refuse_surplus(pieces, 2 * header.decoded_bytes + _OUTPUT_BYTES, name)
     return header
@@ -115,8 +123,6 @@ def _header(chunks: dict[bytes, bytes], name: str) -> Header:
         palette=colour == _PALETTE,
         alpha=colour in (_GREY_ALPHA, _RGB_ALPHA),
         transparent=_transparent(chunks, colour, depth, name),
-        # For any animation: even one frame may differ from the picture for other viewers.
-        frames=2 if b"acTL" in chunks else 1,
     )
 
 

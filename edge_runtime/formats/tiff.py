@@ -36,7 +36,7 @@ _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
 _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 1, 2, 3, 5
 _ALPHA = (1, 2)  # ExtraSamples: associated, unassociated; 0 says nothing
 _COLOURS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}  # samples that are no extra ones
-_PIECE_BYTES = 1 << 20
+_INPUT_BYTES, _PIECE_BYTES = 1 << 16, 1 << 20
 
 
 def inspect(data: bytes, name: str) -> Header:
@@ -159,7 +159,7 @@ def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> No
             raise truncated(name, Format.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
         if not deflated and count < size:
             raise damaged(name, Format.TIFF, f"a strip has {count} bytes of {size}")
-        if deflated and not _inflates_to(data[offset : offset + count], size):
+        if deflated and not _inflates_to(memoryview(data)[offset : offset + count], size):
             raise damaged(name, Format.TIFF, f"the strip at byte {offset} does not inflate to {size} bytes")
 
 
@@ -178,15 +178,19 @@ def _rows_per_strip(page: Directory, height_px: int) -> int:
     return max(1, page.first(_ROWS_PER_STRIP, height_px))
 
 
-def _inflates_to(block: bytes, size: int) -> bool:
+def _inflates_to(block: memoryview, size: int) -> bool:
     """Inflate in pieces of constant memory; zlib verifies the Adler-32 at the end."""
     stream, length = zlib.decompressobj(), 0
     try:
-        while not stream.eof and length <= size:
-            piece = stream.decompress(block, _PIECE_BYTES)
-            if not piece and not stream.eof:
-                return False
-            length, block = length + len(piece), stream.unconsumed_tail
+        for at in range(0, len(block), _INPUT_BYTES):
+            rest: bytes | memoryview = block[at : at + _INPUT_BYTES]
+            while rest and not stream.eof and length <= size:
+                length += len(stream.decompress(rest, _PIECE_BYTES))
+                rest = stream.unconsumed_tail
+            if stream.eof or length > size:
+                break
+        while not stream.eof and length <= size and (piece := stream.decompress(b"", _PIECE_BYTES)):
+            length += len(piece)
     except zlib.error:
         return False
     return stream.eof and length == size

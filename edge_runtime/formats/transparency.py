@@ -54,7 +54,7 @@ def opaque(pixels: Pixels, header: Header, name: str) -> Pixels:
     if least != np.iinfo(pixels.dtype).max:
         raise transparency(name, f"transparency (an alpha value of {least})")
     if values.ndim == 2:
-        return np.ascontiguousarray(values)  # type: ignore[return-value]
+        return values.copy()
     if header.channels == 1:
         return cv2.extractChannel(values, 0)  # type: ignore[return-value]
     return cv2.cvtColor(values, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge_runtime.formats.directory import exif_orientation
+from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.formats.header import (
     MAX_PARTS,
     Format,
@@ -18,10 +18,12 @@ from edge_runtime.formats.header import (
     too_many_parts,
     truncated,
 )
+from edge_runtime.formats.transparency import transparency
 
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of the VP8X chunk
 _KEY_FRAME_START = b"\x9d\x01\x2a"
 _LOSSLESS_SIGNATURE = 0x2F
+_HEAD_BYTES = 32  # of each chunk that carries pixels
 _IMAGE = frozenset({b"VP8 ", b"VP8L"})
 _READ = frozenset({b"VP8X", b"ALPH"}) | _IMAGE
 _PROFILE, _EXIF, _XMP = 0x20, 0x08, 0x04  # flags of chunks that are kept from the decoder
@@ -42,25 +44,29 @@ def inspect(data: bytes, name: str) -> Header:
     for kind, start, end in _walk(data, name):
         if kind in chunks or (kind in _IMAGE and _IMAGE & chunks.keys()):
             raise not_taken(name, f"a second {kind.decode().strip()} chunk in a WebP file", "one; save it as PNG")
+        if kind == b"ALPH" and _IMAGE & chunks.keys():
+            raise not_taken(name, "a WebP file with alpha after its image", "alpha before it; save it as PNG")
         if kind in _READ:
-            chunks[kind] = data[start + 8 : end]
+            chunks[kind] = data[start + 8 : min(end, start + 8 + _HEAD_BYTES)]
             spans.append((start, end + (end - start) % 2))
         elif kind == b"EXIF" and orientation == 1:
-            orientation = exif_orientation(data[start + 8 : end])
+            orientation = exif_orientation(data[start + 8 : min(end, start + 8 + MAX_EXIF_BYTES)])
         animation_frames += kind == b"ANMF"
     header = _header(chunks, animation_frames, name)
     parts = _parts(data, joined(spans))
     return replace(header, orientation=orientation, parts=parts)
 
 
-def _parts(data: bytes, kept: tuple[Part, ...]) -> tuple[Part, ...]:
+def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:
     """A container of the chunks that carry pixels; nothing where the file holds no others."""
     if kept == ((12, len(data)),):
         return ()
-    whole = b"".join(data[slice(*span)] for span in kept if not isinstance(span, bytes))
-    if whole.startswith(b"VP8X"):
-        whole = whole[:8] + bytes([whole[8] & ~(_PROFILE | _EXIF | _XMP)]) + whole[9:]
-    return (b"RIFF" + struct.pack("<I", len(whole) + 4) + b"WEBP" + whole,)
+    head = b"RIFF" + struct.pack("<I", sum(end - start for start, end in kept) + 4) + b"WEBP"
+    first = kept[0][0] if kept else 0
+    if data[first : first + 4] != b"VP8X":
+        return (head, *kept)
+    flags = bytes([data[first + 8] & ~(_PROFILE | _EXIF | _XMP)])
+    return (head, (first, first + 8), flags, (first + 9, kept[0][1]), *kept[1:])
 
 
 def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:
@@ -88,6 +94,8 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
         if extended and _canvas(extended) != (width, height):
             raise damaged(name, Format.WEBP, "its canvas and its picture differ in size")
         frames = 1
+    if b"ALPH" in chunks and (b"VP8L" in chunks or not flags & _ALPHA):
+        raise transparency(name, "a WebP file with an alpha chunk that its other headers deny")
     return Header(
         Format.WEBP,
         width,
