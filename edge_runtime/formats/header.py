@@ -78,20 +78,20 @@ class Header:
         return self.pixels * (4 if self.alpha else self.channels) * (2 if self.bit_depth > 8 else 1)
 
 
-def joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The spans in order, those that adjoin taken together."""
+def joined(spans: Iterable[tuple[int, int]], length: int) -> tuple[tuple[int, int], ...]:
+    """The spans in order, those that adjoin taken together; nothing if they are all of a file of this length."""
     found: list[tuple[int, int]] = []
     for start, end in spans:
         if found and found[-1][1] == start:
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))
-    return tuple(found)
+    return () if found == [(0, length)] else tuple(found)
 
 
 def for_decoder(data: bytes, header: Header) -> bytes:
     """What carries the pixels of a file that was inspected; the very file where it holds nothing else."""
-    if header.parts in ((), ((0, len(data)),)):
+    if not header.parts:
         return data
     view = memoryview(data)
     return b"".join(part if isinstance(part, bytes) else view[slice(*part)] for part in header.parts)

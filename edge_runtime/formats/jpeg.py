@@ -187,6 +187,6 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
         cmyk=components == 4,
         orientation=found.orientation,
         frames=2 if another else 1,
-        parts=joined(found.spans),
+        parts=joined(found.spans, len(data)),
         buffer_bytes=max(0, coefficients - width * height * components),  # OpenCV's copy of the pixels comes later
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.formats.header import (
@@ -13,6 +12,7 @@ from edge_runtime.formats.header import (
     MAX_PIXELS,
     Format,
     Header,
+    Part,
     damaged,
     joined,
     not_taken,
@@ -46,7 +46,7 @@ def inspect(data: bytes, name: str) -> Header:
     for kind, payload in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
             raise damaged(name, Format.PNG, f"chunk {kind!r} stands twice or before IHDR")
-        if kind[:1].isupper() and kind not in _PIXELS:  # readers must not show what they do not understand
+        if kind not in _PIXELS and kind[:1].isupper():  # readers must not show what they do not understand
             raise not_taken(name, f"a PNG file with the unknown critical chunk {kind!r}", "none; save it as plain PNG")
         if kind == b"IDAT":
             if pieces and before != b"IDAT":
@@ -66,7 +66,7 @@ def inspect(data: bytes, name: str) -> Header:
         raise damaged(name, Format.PNG, "its IHDR chunk has no 13 bytes")
     if not pieces:
         raise damaged(name, Format.PNG, "it has no IDAT chunk")
-    header = replace(_header(chunks, name), frames=frames, orientation=orientation, parts=joined(spans))
+    header = _header(chunks, orientation, frames, joined(spans, len(data)), name)
     if header.pixels <= MAX_PIXELS and sum(map(len, pieces)) * _MAX_RATIO > _FREE_BYTES:
         _refuse_surplus(pieces, 2 * header.decoded_bytes + _OUTPUT_BYTES, name)
     return header
@@ -110,7 +110,7 @@ def _refuse_surplus(pieces: list[memoryview], limit: int, name: str) -> None:
             rest = stream.unconsumed_tail
 
 
-def _header(chunks: dict[bytes, bytes], name: str) -> Header:
+def _header(chunks: dict[bytes, bytes], orientation: int, frames: int, parts: tuple[Part, ...], name: str) -> Header:
     width, height, depth, colour, _, _, _ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     if not (width and height) or depth not in _DEPTHS.get(colour, ()):
         raise damaged(name, Format.PNG, f"IHDR declares {width}x{height}, {depth} bits, colour type {colour}")
@@ -122,13 +122,16 @@ def _header(chunks: dict[bytes, bytes], name: str) -> Header:
         bit_depth=depth,
         palette=colour == _PALETTE,
         alpha=colour in (_GREY_ALPHA, _RGB_ALPHA),
-        transparent=_transparent(chunks, colour, depth, name),
+        transparent=_transparent(chunks, colour, depth, name) if b"tRNS" in chunks else None,
+        orientation=orientation,
+        frames=frames,
+        parts=parts,
     )
 
 
 def _transparent(chunks: dict[bytes, bytes], colour: int, depth: int, name: str) -> tuple[int, ...] | None:
     """The grey or RGB value that tRNS calls transparent; its chunk is kept from the decoder."""
-    if b"tRNS" not in chunks or colour == _PALETTE:
+    if colour == _PALETTE:
         return None
     samples = {_GREY: 1, _RGB: 3}.get(colour)
     if samples is None or len(chunks[b"tRNS"]) != 2 * samples:

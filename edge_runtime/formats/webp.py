@@ -53,14 +53,15 @@ def inspect(data: bytes, name: str) -> Header:
             orientation = exif_orientation(data[start + 8 : min(end, start + 8 + MAX_EXIF_BYTES)])
         animation_frames += kind == b"ANMF"
     header = _header(chunks, animation_frames, name)
-    parts = _parts(data, joined(spans))
+    parts = _parts(data, joined([(0, 12), *spans], len(data)))
     return replace(header, orientation=orientation, parts=parts)
 
 
 def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:
     """A container of the chunks that carry pixels; nothing where the file holds no others."""
-    if kept == ((12, len(data)),):
+    if not kept:
         return ()
+    kept = tuple((max(start, 12), end) for start, end in kept if end > 12)
     head = b"RIFF" + struct.pack("<I", sum(end - start for start, end in kept) + 4) + b"WEBP"
     first = kept[0][0] if kept else 0
     if data[first : first + 4] != b"VP8X":
