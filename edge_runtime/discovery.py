@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.content import HEAD_BYTES, Kind, kind_of
-from edge_runtime.entries import has_image_suffix, reason_of_content, reason_of_name
+from edge_runtime.content import HEAD_BYTES, kind_of
+from edge_runtime.entries import has_image_suffix, reason_of_content, reason_of_name, unless_image
 from edge_runtime.errors import ImageUnreadableError, MachineError
 from edge_runtime.left_out import LeftOut, Reason
 from edge_runtime.machine import machine_error
@@ -49,41 +49,30 @@ class Found:
     unreadable: tuple[OSError, ...]
 
 
-class Memory:
-    """What files were at the last walk: one with the same path, size and time of change is not opened again."""
-
-    def __init__(self) -> None:
-        self._before: dict[str, tuple[int, int, Kind]] = {}
-        self._now: dict[str, tuple[int, int, Kind]] = {}
-
-    def kind(self, path: str, status: os.stat_result) -> Kind:
-        """Return what the file at ``path`` is (OSError if it cannot be read)."""
-        size, modified_ns, kind = self._before.get(path, (-1, 0, Kind.OTHER))
-        if (size, modified_ns) != (status.st_size, status.st_mtime_ns):
-            kind = kind_of(head_of(path))
-        self._now[path] = (status.st_size, status.st_mtime_ns, kind)
-        return kind
-
-    def turn(self) -> None:
-        """Forget what the walk that has ended did not meet."""
-        self._before, self._now = self._now, {}
-
-
-def look_into(folder: str | os.PathLike[str], memory: Memory | None = None) -> Found:
+def look_into(folder: str | os.PathLike[str]) -> Found:
     """List a folder and what is below it.
 
     Links to files are followed, links to folders are not entered. Of a hidden folder, a thumbnail folder or a linked
     one the folder alone is told, not what is in it. The folder itself is entered whatever it is called.
-
-    Args:
-        memory: of the same folder, for one that is looked at again and again.
     """
-    walk = _Walk(memory or Memory())
+    walk = _Walk()
     walk.through(str(Path(folder)))
-    if memory is not None:
-        memory.turn()
     unreadable = {str(error.filename): error for error in walk.unreadable}
     return Found(tuple(walk.images), tuple(walk.left_out), tuple(unreadable.values()))
+
+
+def reason_of_file(path: str, mode: int) -> Reason | None:
+    """Return why what stands at ``path``, no folder, is left out whatever it is called; None for a file to answer.
+
+    Args:
+        mode: its ``st_mode``.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(mode):
+        return unless_image(path, Reason.SPECIAL_FILE)
+    return reason_of_content(path, kind_of(head_of(path)))
 
 
 def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
@@ -100,11 +89,10 @@ def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
 class _Walk:
     """One walk; collects what :class:`Found` holds."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self) -> None:
         self.images: list[ImageFile] = []
         self.left_out: list[LeftOut] = []
         self.unreadable: list[OSError] = []
-        self._memory = memory
 
     def through(self, root: str) -> None:
         """Visit everything, in the order of paths compared part by part; without recursion, however deep it is."""
@@ -162,22 +150,20 @@ class _Walk:
         if stat.S_ISDIR(status.st_mode):
             self._leave(path, Reason.LOOP if _is_above(path, linked_from or path) else Reason.LINKED_FOLDER)
             return
-        if not stat.S_ISREG(status.st_mode):
-            self._without_content(path, Reason.SPECIAL_FILE)
-            return
         try:
-            reason = reason_of_content(path, self._memory.kind(path, status))
-        except OSError as error:  # what the machine fails at is left to the reader, which says so
-            by_name = has_image_suffix(path) or machine_error(error, path)
-            reason = None if by_name else Reason.UNREADABLE
-        if reason is None:
+            reason = reason_of_file(path, status.st_mode)
+        except OSError:
+            reason = unless_image(path, Reason.UNREADABLE)
+        if reason is not None:
+            self._leave(path, reason)
+        elif stat.S_ISREG(status.st_mode):
             self.images.append(ImageFile(path, status.st_size, status.st_mtime_ns))
         else:
-            self._leave(path, reason)
+            self.images.append(ImageFile(path))
 
     def _without_content(self, path: str, reason: Reason) -> None:
         """An image's ending makes it one that fails by name; else it is left out."""
-        if has_image_suffix(path):
+        if unless_image(path, reason) is None:
             self.images.append(ImageFile(path))
         else:
             self._leave(path, reason)

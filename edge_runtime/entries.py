@@ -59,6 +59,11 @@ def reason_of_content(path: str, kind: Kind) -> Reason | None:
     return None if kind is Kind.IMAGE else Reason.UNKNOWN_KIND
 
 
+def unless_image(path: str, reason: Reason) -> Reason | None:
+    """Return ``reason`` for what has no content to judge; None where its ending says image: it fails by name then."""
+    return None if has_image_suffix(path) else reason
+
+
 def has_image_suffix(path: str) -> bool:
     """Tell whether an answer, or a refusal by name, is expected for a file of this name."""
     return _has_suffix(path, _IMAGE_SUFFIXES)

@@ -12,9 +12,8 @@ import stat
 from collections.abc import Container
 from pathlib import Path
 
-from edge_runtime.content import kind_of
-from edge_runtime.discovery import folder_error, head_of
-from edge_runtime.entries import has_image_suffix, reason_of_content, reason_of_name
+from edge_runtime.discovery import folder_error, reason_of_file
+from edge_runtime.entries import reason_of_name, unless_image
 from edge_runtime.errors import EdgeError
 from edge_runtime.left_out import LeftOut, Reason
 from edge_runtime.machine import machine_error
@@ -109,14 +108,11 @@ def _reason(path: str, name: str, mode: int) -> Reason | None:
         return reason
     if stat.S_ISDIR(mode):
         return Reason.LINKED_FOLDER
-    if not stat.S_ISREG(mode):
-        return None if has_image_suffix(path) else Reason.SPECIAL_FILE
     try:
-        return reason_of_content(path, kind_of(head_of(path)))
+        return reason_of_file(path, mode)
     except OSError as error:
-        if machine_error(error, path):
-            return None  # the reader says it, and it is asked again
-        return None if has_image_suffix(path) else Reason.UNREADABLE
+        # of a fault of the machine the reader tells, and it is asked again
+        return None if machine_error(error, path) else unless_image(path, Reason.UNREADABLE)
 
 
 def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp, int]]:

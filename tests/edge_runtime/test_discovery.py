@@ -18,7 +18,7 @@ from PIL import Image
 
 from edge_runtime import discovery
 from edge_runtime.content import Kind, kind_of
-from edge_runtime.discovery import Memory, folder_error, look_into
+from edge_runtime.discovery import folder_error, look_into
 from edge_runtime.errors import ImageError, ImageUnreadableError
 from edge_runtime.formats import inspect
 from edge_runtime.left_out import LeftOut, Reason, summary
@@ -235,32 +235,6 @@ def test_a_tree_deeper_than_recursion_goes_is_walked(tmp_path: Path) -> None:
         assert [image.path for image in look_into(tmp_path).images] == [os.path.join(deepest, "a.png")]
     finally:
         subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are opened, in order."""
-    names, whole = list[str](), discovery.head_of
-
-    def head(path: str) -> bytes:
-        names.append(Path(path).name)
-        return whole(path)
-
-    monkeypatch.setattr(discovery, "head_of", head)
-    return names
-
-
-def test_with_a_memory_a_file_that_has_not_changed_is_not_opened_again(tmp_path: Path, opened: list[str]) -> None:
-    fill(tmp_path, {"a": PNG, "b": b"text", "c.png": PNG})
-    memory = Memory()
-    first = look_into(tmp_path, memory)
-    assert opened == ["a", "b", "c.png"]
-    assert look_into(tmp_path, memory) == first
-    assert opened == ["a", "b", "c.png"]
-    fill(tmp_path, {"b": PNG, "d": PNG})
-    (tmp_path / "a").unlink()
-    assert [Path(image.path).name for image in look_into(tmp_path, memory).images] == ["b", "c.png", "d"]
-    assert opened[3:] == ["b", "d"]
 
 
 def test_what_cannot_be_opened_is_unreadable_unless_its_ending_says_image(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime import discovery
 from edge_runtime.results.lines import FileStamp, Identity
 from edge_runtime.results.watch import Watch
 
@@ -192,3 +193,32 @@ def test_paths_are_named_as_the_folder_was(tmp_path: Path, monkeypatch: pytest.M
         watch = Watch(folder)
         watch.look(())
         assert [picture.image for picture in watch.look(())] == [str(folder / "sub" / "a.png")]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are opened, in order."""
+    names, whole = list[str](), discovery.head_of
+
+    def head(path: str) -> bytes:
+        names.append(Path(path).name)
+        return whole(path)
+
+    monkeypatch.setattr(discovery, "head_of", head)
+    return names
+
+
+def test_what_needs_no_answer_and_has_not_changed_is_not_opened_again(tmp_path: Path, opened: list[str]) -> None:
+    png, text = b"\x89PNG\r\n\x1a\n", b"text"
+    put(tmp_path / "b", text)
+    known = {put(tmp_path / "a", png), put(tmp_path / "c.png", png)}
+    watch = Watch(tmp_path)
+    assert watch.look(known) == []
+    assert opened == ["b"], "what is known is not opened at all"
+    assert watch.look(known) == []
+    assert opened == ["b"]
+    changed, new = put(tmp_path / "b", png, at_s=1001), put(tmp_path / "d", png)
+    (tmp_path / "a").unlink()
+    watch.look(known)
+    assert sorted(opened[1:]) == ["b", "d"]
+    assert watch.look(known) == [new, changed]
