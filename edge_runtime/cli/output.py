@@ -11,6 +11,7 @@ from typing import TextIO
 
 import click
 
+from edge_runtime import disk
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.names import shown, shown_lines
 
@@ -89,12 +90,9 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(data)
-        part.replace(path)
+        disk.write_whole(path, data)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
         ) from None

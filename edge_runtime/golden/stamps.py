@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from edge_runtime.disk import write_whole
 from edge_runtime.processor import processor_identity
 from edge_runtime.regular_files import read_regular
 
@@ -61,14 +61,10 @@ class Stamp:
         """Keep what was found, whole or not at all; return whether that was possible."""
         if self.path is None:
             return False
-        part = self.path.with_name(f".{self.key}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(f"{self.key} {difference!r} {tolerance!r}\n", encoding="ascii")
-            part.replace(self.path)
+            write_whole(self.path, f"{self.key} {difference!r} {tolerance!r}\n".encode("ascii"))
         except OSError:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
             return False
         return True
 
