@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import re
 import reprlib
 from collections.abc import Callable
@@ -14,7 +13,9 @@ from typing import Any
 from edge_runtime.backends import Provider, Runtime, ran_by
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Decision, Reason
+from edge_runtime.errors import ManifestError
 from edge_runtime.prediction import SCHEMA, Fallback, Fault
+from edge_runtime.records import parse_json
 from edge_runtime.results.lines import FileStamp, Identity, Origin, is_whole
 
 
@@ -210,16 +211,9 @@ def _said(kind: Kind, fields: dict[str, Any]) -> tuple[str, Origin | None]:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(data, object_pairs_hook=_once_each)
-    except (ValueError, RecursionError):
+        fields = parse_json(data, "line")
+    except ManifestError:
         raise LineError("it is no JSON") from None
     if not isinstance(fields, dict):
         raise LineError("it is no JSON object")
-    return fields
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a key twice")
     return fields
