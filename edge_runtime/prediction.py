@@ -150,7 +150,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutLine:
     """A file of a folder that is not asked about, and why: a hidden one, a thumbnail, another kind of file."""
 
     image: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from edge_runtime.prediction import Failure, LeftOut, Prediction
+from edge_runtime.prediction import Failure, LeftOutLine, Prediction
 from edge_runtime.results.aside import copy_aside
 from edge_runtime.results.lines import Identity, Origin, to_line
 from edge_runtime.results.opened import check_kind, check_origin, check_release, damaged, open_durable, write_error
@@ -73,7 +73,7 @@ class Results:
     def leave_out(self, image: str, reason: str) -> None:
         """Write that a file of a folder is not asked about, once (ResultsWriteError as :meth:`append`)."""
         if Identity(image) not in self._kinds:
-            self._write(LeftOut(image, reason, self.origin.bundle), Kind.LEFT_OUT)
+            self._write(LeftOutLine(image, reason, self.origin.bundle), Kind.LEFT_OUT)
 
     def forget_failures(self) -> None:
         """Take the lines of failed images out, so that these are answered again, at the end of the file.
@@ -104,7 +104,7 @@ class Results:
         """Close the file."""
         self.close()
 
-    def _write(self, answer: Prediction | Failure | LeftOut, kind: Kind) -> None:
+    def _write(self, answer: Prediction | Failure | LeftOutLine, kind: Kind) -> None:
         try:
             self._file.append((to_line(answer) + "\n").encode("ascii"))
         except OSError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from edge_runtime.prediction import SCHEMA, Failure, LeftOut, Prediction
+from edge_runtime.prediction import SCHEMA, Failure, LeftOutLine, Prediction
 
 if TYPE_CHECKING:
     from edge_runtime.predictor import Predictor
@@ -75,7 +75,7 @@ class Origin:
         return [f"{name} {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
 
 
-def to_line(answer: Prediction | Failure | LeftOut | Explanation, file: FileStamp | None = None) -> str:
+def to_line(answer: Prediction | Failure | LeftOutLine | Explanation, file: FileStamp | None = None) -> str:
     """Return the line without its end; in ASCII, which every terminal and path survives.
 
     Its last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line as it is without that key.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from edge_runtime.prediction import Failure, LeftOut, Prediction
+from edge_runtime.prediction import Failure, LeftOutLine, Prediction
 from edge_runtime.results.file import Tell, final, silent
 from edge_runtime.results.journal import Journal
 from edge_runtime.results.lines import FileStamp, Identity, Origin, to_line
@@ -97,7 +97,7 @@ class WatchedResults:
 
     def leave_out(self, image: str, reason: str, file: FileStamp | None) -> None:
         """Write that a file is not asked about."""
-        self._write(LeftOut(image, reason, self.origin.bundle), file, Mark.LEFT_OUT)
+        self._write(LeftOutLine(image, reason, self.origin.bundle), file, Mark.LEFT_OUT)
 
     def follow(self) -> bool:
         """Go on in a new file if this one was moved or removed; tell whether it was.
@@ -134,7 +134,7 @@ class WatchedResults:
         """Close the files."""
         self.close()
 
-    def _write(self, answer: Prediction | Failure | LeftOut, file: FileStamp | None, mark: Mark) -> None:
+    def _write(self, answer: Prediction | Failure | LeftOutLine, file: FileStamp | None, mark: Mark) -> None:
         with self._writing():
             self._file.append((to_line(answer, file) + "\n").encode("ascii"))
             self._memory.note(Identity(answer.image, file), mark)

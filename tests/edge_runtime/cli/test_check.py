@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.prediction import LeftOut
+from edge_runtime.prediction import LeftOutLine
 from edge_runtime.results.lines import to_line
 from tests.edge_runtime.results.made import answer, failure
 from tests.edge_runtime.shipped_bundle import NAME, image
@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> Path:
         answer("a.png"),
         answer("b.png"),
         failure("c.png"),
-        LeftOut("d.txt", "no image", "b" * 64),
+        LeftOutLine("d.txt", "no image", "b" * 64),
         answer("a.png"),
     ]
     path = tmp_path / "results.jsonl"
@@ -84,7 +84,7 @@ def test_what_is_no_file_leaves_with_2(name: str, edge_predict: Any, tmp_path: P
 
 def test_a_reason_cannot_steer_the_terminal(tmp_path: Path, edge_predict: Any) -> None:
     place = tmp_path / "r"
-    place.write_text(to_line(LeftOut("a", "x\x1b[2J\nanswered 9", "b" * 64)) + "\n", encoding="ascii")
+    place.write_text(to_line(LeftOutLine("a", "x\x1b[2J\nanswered 9", "b" * 64)) + "\n", encoding="ascii")
     result = edge_predict("check", place)
     assert "\x1b" not in result.stdout and "\nanswered 9" not in result.stdout
 

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge_runtime.prediction import LeftOut
+from edge_runtime.prediction import LeftOutLine
 from edge_runtime.region import Region
 from edge_runtime.results.lines import FileStamp, Identity, to_line
 from edge_runtime.results.reading import Kind, LineError, OtherReleaseError, from_line
@@ -25,7 +25,7 @@ NAMES = ["a.png", "sub/ü, 切片.png", 'quote".png', "line\nbreak.png", "latin\
 LINES = {
     "answer": json.loads(to_line(answer("a.png"), STAMP)),
     "failure": json.loads(to_line(failure("a.png"), STAMP)),
-    "left out": json.loads(to_line(LeftOut("a.png", "hidden", "b" * 64), STAMP)),
+    "left out": json.loads(to_line(LeftOutLine("a.png", "hidden", "b" * 64), STAMP)),
 }
 ODD = (None, True, 7, -1, 1.5, math.nan, math.inf, 10**400, "", "x", "ABOVE_CUTOFF", [], {}, [1], {"x": 1}, [[]] * 3)
 
@@ -42,7 +42,7 @@ def sealed(fields: dict[str, Any]) -> bytes:
 def test_a_line_read_back_tells_image_origin_and_kind(file: FileStamp | None) -> None:
     for name in NAMES:
         good, bad = from_line(to_line(answer(name), file).encode()), from_line(to_line(failure(name), file).encode())
-        left = from_line(to_line(LeftOut(name, "hidden", "b" * 64), file).encode() + b"\n")
+        left = from_line(to_line(LeftOutLine(name, "hidden", "b" * 64), file).encode() + b"\n")
         assert good.identity == bad.identity == left.identity == Identity(name, file)
         assert (good.kind, bad.kind, left.kind) == (Kind.ANSWER, Kind.FAILURE, Kind.LEFT_OUT)
         assert (good.origin, bad.origin, left.origin) == (ORIGIN, None, None)
