@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-import click
-
 from edge_runtime.bundle.containers import MANIFEST
+from edge_runtime.cli.output import tell
 from edge_runtime.errors import EdgeError, UsageError
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import check_asked
@@ -54,15 +53,12 @@ class CurrentModel:
             if changed:
                 said = f"the new model cannot be used [{error.code}]: {error.message}"
                 spec = self.predictor.spec
-                click.echo(f"{said} {spec.name} {spec.version} goes on answering.", err=True)
+                tell(f"{said} {spec.name} {spec.version} goes on answering.")
             return False
         if new is None:
             return False
         old, self.predictor = self.predictor, new
-        click.echo(
-            f"model {old.spec.name} {old.spec.version} gives way to {new.spec.version} (bundle {new.digest[:16]}).",
-            err=True,
-        )
+        tell(f"model {old.spec.name} {old.spec.version} gives way to {new.spec.version} (bundle {new.digest[:16]}).")
         old.close()
         return True
 
