@@ -76,4 +76,4 @@ def _check_memory(header: Header, said: bytes) -> None:
     """
     if b"memory" in said.lower():
         raise MemoryError
-    np.empty(2 * header.width_px * header.height_px * header.channels * (header.bit_depth + 7) // 8, np.uint8)
+    np.empty(2 * header.decoded_bytes, np.uint8)
