@@ -77,12 +77,12 @@ class Files:
 
     def _require_known_answers(self, precision: Precision, entry: FileEntry, backend: Backend) -> None:
         """Check a file once for this predictor; a bundle without golden vectors gives nothing to check by."""
-        golden = next((each for each in self._bundle.manifest.files if each.role is Role.GOLDEN), None)
-        if golden is None:
+        golden = self._bundle.manifest.of_role(Role.GOLDEN)
+        if not golden:
             return
         if precision not in self.known:
             name = ran_by(self._runtime, self._provider)
-            self.known[precision] = known_answers.check(self._bundle, entry, golden, backend, name)
+            self.known[precision] = known_answers.check(self._bundle, entry, golden[0], backend, name)
         found = self.known[precision]
         if not found.passed:
             backend.close()

@@ -33,7 +33,7 @@ def count_again(folder: Path) -> Manifest:
     bundle = find(folder.resolve())
     bundle.verify()
     manifest = replace(bundle.manifest, quantised=shares(folder, bundle.manifest.files))
-    (name,) = (entry.name for entry in manifest.files if entry.role is Role.CARD)
+    (name,) = (entry.name for entry in manifest.of_role(Role.CARD))
     (folder / name).write_text(model_card(manifest), encoding="utf-8")
     (card,) = describe_files(folder, [(name, Role.CARD, None, None)])
     files = tuple(card if entry.role is Role.CARD else entry for entry in manifest.files)

@@ -80,7 +80,7 @@ def _check(manifest: Runnable, where: str) -> None:
     names = [entry.name.lower() for entry in manifest.files]  # some file systems tell no A from an a
     if len(set(names)) != len(names):
         raise ManifestError(f"{where}: names a file twice, among {', '.join(sorted(names))}. Install the bundle again.")
-    if not any(entry.role is Role.MODEL for entry in manifest.files):
+    if not manifest.of_role(Role.MODEL):
         raise ManifestError(f"{where}: names no model file. Install the bundle again.")
 
 

@@ -74,6 +74,10 @@ class Runnable:
     guard_band: float
     saliency: Saliency | None = field(default=None, kw_only=True, metadata=ABSENT)
 
+    def of_role(self, role: Role) -> tuple[FileEntry, ...]:
+        """Return the files that are for one thing, in the manifest's order."""
+        return tuple(entry for entry in self.files if entry.role is role)
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.guard_band <= 1.0:  # below 0 no answer would ever be checked in float32
             raise ValueError(f"found guard_band {self.guard_band}, expected 0..1. Install the bundle again.")

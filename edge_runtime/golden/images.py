@@ -18,11 +18,6 @@ _LEAST_HALF_PX = 16.0  # so that the smallest golden pictures, too, give more th
 _HALF_SHARE = 0.35
 
 
-def golden_entry(bundle: ModelFiles) -> FileEntry | None:
-    """Return the entry of the bundle's golden vectors, None if it has none."""
-    return next((entry for entry in bundle.manifest.files if entry.role is Role.GOLDEN), None)
-
-
 def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
     """Return the bundle's golden vectors after checking their SHA-256 and that they are this model's.
 
@@ -33,7 +28,7 @@ def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
     where = f"{bundle.where}/{entry.name}"
     golden = from_npz(bundle.content(entry), where)
     spec = bundle.manifest.spec
-    files = [entry for entry in bundle.manifest.files if entry.role is Role.MODEL]
+    files = bundle.manifest.of_role(Role.MODEL)
     (width, height), values = spec.size_px, golden.samples.shape[1]
     expected = len(places(width * height * spec.channels))
     if (values, golden.keras.shape[1]) != (expected, spec.outputs):

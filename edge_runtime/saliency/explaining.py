@@ -29,12 +29,12 @@ class Explainer:
         self._saliency = _saliency(bundle)
         self._weights: tuple[Floats, ...] = ()
         if self._saliency.method is Method.GRAD_CAM:
-            entry = next((entry for entry in bundle.manifest.files if entry.role is Role.SALIENCY), None)
-            if entry is None:
+            entries = bundle.manifest.of_role(Role.SALIENCY)
+            if not entries:
                 raise SaliencyError(
                     f"{bundle.where}: found no file for heatmaps, expected one. Export the model again."
                 )
-            self._weights = from_npz(bundle.content(entry), f"{bundle.where}/{entry.name}")
+            self._weights = from_npz(bundle.content(entries[0]), f"{bundle.where}/{entries[0].name}")
 
     def explain(self, question: Question, prediction: Prediction, engine: Engine, label: str | None) -> Explanation:
         """Run the float32 file on what was asked and draw the map of ``label``, by default of the answer's own.

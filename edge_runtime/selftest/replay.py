@@ -95,10 +95,10 @@ def load_golden(bundle: Bundle) -> Golden:
     Raises:
         BundleError: see :func:`selftest`.
     """
-    entry = images.golden_entry(bundle)
-    if entry is None:
+    entries = bundle.manifest.of_role(Role.GOLDEN)
+    if not entries:
         raise _missing(bundle)
-    return images.load_golden(bundle, entry)
+    return images.load_golden(bundle, entries[0])
 
 
 def _places(bundle: Bundle, provider: Provider) -> list[_Place]:
@@ -113,7 +113,7 @@ def _on(place: _Place, bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.f
     """Yield the checks of one interpreter; where it does not run the model, one that failed ends them."""
     form = FORMAT[place.runtime]
     try:
-        for entry in _models(bundle.manifest):
+        for entry in bundle.manifest.of_role(Role.MODEL):
             if entry.format is form:
                 found = _logits(bundle, entry, place, tensors)
                 tolerance = logit_tolerance(entry, bundle.manifest)
@@ -158,15 +158,11 @@ def _broken(place: _Place, error: BackendError) -> Check:
 
 def _not_run(manifest: Manifest) -> tuple[NotRun, ...]:
     found = []
-    for entry in _models(manifest):
+    for entry in manifest.of_role(Role.MODEL):
         able = [runtime for runtime, form in FORMAT.items() if form is entry.format]
         if not any(map(installed, able)):
             found.append(NotRun(entry.name, REMEDY[able[0]]))
     return tuple(found)
-
-
-def _models(manifest: Manifest) -> tuple[FileEntry, ...]:
-    return tuple(entry for entry in manifest.files if entry.role is Role.MODEL)
 
 
 def _missing(bundle: Bundle) -> BundleError:

@@ -94,8 +94,7 @@ def cost(manifest: Manifest) -> str:
     """Say how large each model file is; how fast it is depends on the device, which measures it itself."""
     rows = [
         (entry.name, f"{entry.size_bytes:,}", f"{entry.size_bytes / 1e6:.2f} MB")
-        for entry in manifest.files
-        if entry.role is Role.MODEL
+        for entry in manifest.of_role(Role.MODEL)
     ]
     return section(
         "Cost",

@@ -94,7 +94,7 @@ def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_m
             f"golden vectors: found Keras logits of shape {keras_logits.shape}, expected "
             f"{(len(pictures), spec.outputs)}. Compute them for golden_tensors of the same spec."
         )
-    entries = [entry for entry in manifest.files if entry.role is Role.MODEL]
+    entries = manifest.of_role(Role.MODEL)
     golden = Golden(
         names=tuple(picture.name for picture in pictures),
         pictures=tuple(picture.png for picture in pictures),
