@@ -28,6 +28,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests that import onnxruntime thems
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # what a script starts with & ignores Ctrl-C, and so would every program that these tests start and interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and what nohup starts, the order to reload
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 Change = Callable[[dict[str, Any]], object]
 Once = Callable[[str, Callable[[Path], object]], Path]

@@ -160,8 +160,16 @@ def test_a_fork_inside_a_listener_leaves_it_listening_in_the_child() -> None:
 
 
 def another_thread_may_open() -> bool:
+    """Given back by the thread that took it: a lock whose thread has ended stays locked for all later tests."""
+
+    def taken() -> bool:
+        if not fork_safety.opening.acquire(timeout=5):
+            return False
+        fork_safety.opening.release()
+        return True
+
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(fork_safety.opening.acquire, timeout=5).result()
+        return pool.submit(taken).result()
 
 
 def test_a_fork_waits_until_an_interpreter_is_open(

@@ -35,7 +35,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 def until(listening: socket.socket, wanted: str) -> list[str]:
     """Every line that came, up to the wanted one."""
     found: list[str] = []
+    end = time.monotonic() + 60
     while wanted not in found:
+        assert time.monotonic() < end, f"{wanted} never came"  # signs of life go on coming
         found += listening.recv(4096).decode().split("\n")
     return found
 
