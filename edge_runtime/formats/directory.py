@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
+_EXIF = b"Exif\0"  # and one byte, 0 or FF
 _ORIENTATION = 274
-_MAX_VALUES = 1 << 20
+_ORIENTATION_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
+MAX_EXIF_BLOCKS = 64
+"""Most EXIF blocks that are read of one file; a file of megabytes could hold thousands of long ones."""
+_MAX_VALUES = 1 << 18
 """Most values that one directory is asked for, all tags together: 64 million pixels in strips of one row need fewer
-unless they are under 128 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
+unless they are under 490 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,36 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
     return Directory(tags, following)
 
 
-def exif_orientation(block: bytes) -> int:
-    """The orientation that an EXIF block (with or without its ``Exif`` prefix) declares; 1 for none.
+def orientation(block: bytes | memoryview, offset: int, order: str) -> int:
+    """The orientation that the directory at ``offset`` declares: 2..8, or 1 (as stored) for none that can be read.
 
-    Raises:
-        ValueError: the block is damaged, so whether the picture is rotated cannot be told.
+    Readers differ in how they take a tag that stands there twice, or in a longer integer type than EXIF wants. So
+    any value from 2 to 8 counts, for the pixels may be shown rotated. What no reader can read is no rotation.
     """
-    block = block.removeprefix(b"Exif\0\0")
-    try:
-        (offset,) = struct.unpack_from(f"{byte_order(block)}I", block, 4)
-        return read_directory(block, offset, frozenset({_ORIENTATION})).first(_ORIENTATION, 1)
-    except (struct.error, ValueError) as error:
-        raise ValueError(f"its EXIF block cannot be read: {error}") from None
+    count = int.from_bytes(block[offset : offset + 2], "little" if order == "<" else "big")
+    start = offset + 2
+    entries = block[start : start + min(count, max(0, len(block) - start) // 12) * 12]
+    for tag, kind, values, value in struct.iter_unpack(f"{order}HHI4s", entries):
+        if tag != _ORIENTATION or kind not in _ORIENTATION_TYPES or not values:
+            continue
+        layout = struct.Struct(order + _ORIENTATION_TYPES[kind])
+        held, place = value, 0
+        if values * layout.size > 4:
+            (place,) = struct.unpack(f"{order}I", value)
+            held = block
+        if place + layout.size <= len(held):
+            (found,) = layout.unpack_from(held, place)
+            if 2 <= found <= 8:
+                return int(found)
+    return 1
+
+
+def exif_orientation(block: bytes | memoryview) -> int:
+    """The orientation that an EXIF block (with or without its ``Exif`` prefix) declares, as :func:`orientation`."""
+    if bytes(block[:5]) == _EXIF:
+        block = block[6:]
+    order = _HEADS.get(bytes(block[:4]))
+    if order is None or len(block) < 8:
+        return 1
+    (offset,) = struct.unpack_from(f"{order}I", block, 4)
+    return orientation(block, offset, order) if offset >= 8 else 1

@@ -16,7 +16,6 @@ from PIL import Image
 
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.bounded_reader import SECONDS, read_apart
-from tests.edge_runtime.hostile_files import GREY, encode
 
 PEAK_MIB = 512
 Outcome = str | tuple[int, ...]  # the code of a refusal, or the shape of a picture of zeros
@@ -52,8 +51,8 @@ CLAIMS: dict[str, tuple[Outcome, Callable[[], bytes]]] = {
     "jpeg of 1.1 million empty segments": ("image_damaged", lambda: b"\xff\xd8" + b"\xff\xfe\0\2" * 1_100_000),
     "jpeg of 20 MB of fill": ("image_damaged", lambda: b"\xff\xd8" + b"\xff" * 20_000_000),
     "jpeg with 4,000 long orientations": (
-        "image_damaged",
-        lambda: make.with_segment(encode(GREY, "JPEG"), 0xE1, _many_orientations(4000)),
+        (24, 24),
+        lambda: make.with_segment(_black("L", 24), 0xE1, _many_orientations(4000)),
     ),
     "tiff of 100 million rows": ("image_too_large", lambda: make.tiff(t256=1, t257=100_000_000, t278=1)),
     "tiff of 60 million strips": ("image_damaged", lambda: make.tiff(t256=1, t257=60_000_000, t278=1)),
