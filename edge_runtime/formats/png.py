@@ -30,7 +30,7 @@ _DEPTHS = {
 }
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _ONCE = frozenset({b"IHDR", b"PLTE", b"tRNS"})
-_MEANT = (*_CRITICAL, b"tRNS", b"eXIf", b"acTL")  # what else is read
+_ANCILLARY = (b"tRNS", b"eXIf", b"acTL")  # those that are read
 _AT_ONCE_IN, _AT_ONCE_OUT = 1 << 18, 1 << 26
 """Bytes of IDAT, and of rows, up to which libpng decodes the stream itself. It inflates what follows the last row to
 its end and drops it: a gigabyte of it takes two seconds, and comes out of one megabyte."""
@@ -87,7 +87,7 @@ def _walk(data: bytes, name: str) -> Iterator[_Chunk]:
         if not kind.isalpha() or (kind[0] < 0x60 and kind not in _CRITICAL):
             raise damaged(name, Format.PNG, f"the chunk at byte {at} is of the unknown kind {kind!r}")
         checked = struct.unpack_from(">I", data, end)[0] == zlib.crc32(view[at + 4 : end])
-        if not checked and _matters(kind, view[at + 8 : end]):
+        if not checked and _matters(kind, data, at + 8, end):
             raise damaged(name, Format.PNG, f"the CRC of chunk {kind!r} at byte {at} does not match")
         yield _Chunk(kind, at, end + 4, view[at + 8 : end])
         at = end + 4
@@ -95,17 +95,16 @@ def _walk(data: bytes, name: str) -> Iterator[_Chunk]:
         raise damaged(name, Format.PNG, f"{len(data) - at} bytes follow its end")
 
 
-def _matters(kind: bytes, payload: memoryview) -> bool:
+def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
     """Whether a wrong CRC in such a chunk may change the pixels; damaged metadata costs no image.
 
     It may if the chunk is read, if it was one that is read before a bit of its name flipped, or if it has swallowed
     such a chunk. EXIF is read whatever its CRC: its orientation either can be read or says nothing.
     """
-    flipped = [int.from_bytes(kind, "big") ^ int.from_bytes(meant, "big") for meant in _MEANT]
-    if any(bits.bit_count() == 1 for bits in flipped) or (kind in _MEANT and kind != b"eXIf"):
+    flipped = [int.from_bytes(kind, "big") ^ int.from_bytes(meant, "big") for meant in (*_CRITICAL, *_ANCILLARY)]
+    if any(bits.bit_count() == 1 for bits in flipped) or (0 in flipped and kind != b"eXIf"):
         return True
-    inside = bytes(payload)
-    return any(meant in inside for meant in _MEANT)
+    return any(data.find(meant, start, end) >= 0 for meant in _ANCILLARY)
 
 
 def _note(found: _Findings, chunk: _Chunk, name: str) -> None:

@@ -20,6 +20,8 @@ _ORDER = {b"VP8X": 0, b"ALPH": 1, b"VP8 ": 2, b"VP8L": 2}
 _S_PER_PIXEL, _S_PER_BYTE, _S_PER_LOSSLESS_BYTE = 10e-9, 60e-9, 20e-9
 """Processor time of libwebp 1.6, see ``header.MAX_WORK_S``."""
 
+_MOST_GROUPS, _GROUP_BYTES = 1 << 16, 5600
+
 
 def inspect(data: bytes, name: str) -> Header:
     """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
@@ -92,10 +94,20 @@ def _header(chunks: dict[bytes, memoryview], animation_frames: int, orientation:
         alpha=alpha,
         orientation=orientation,
         frames=frames,
-        buffer_bytes=coded,  # what is decoded is a copy
+        # What is decoded is a copy.
+        buffer_bytes=coded + (_table_bytes(width * height, coded) + width * height // 2 if lossless else 0),
         work_s=work + coded * (_S_PER_LOSSLESS_BYTE if lossless else _S_PER_BYTE),
         stream=partial(_essential, chunks),
     )
+
+
+def _table_bytes(pixels: int, coded: int) -> int:
+    """Most that libwebp keeps for the Huffman codes of a lossless image.
+
+    Each block of 4x4 pixels may have five codes of its own, described in no more than 20 bits. How many there are is
+    only known after decoding; encoders use some 2,600 at most.
+    """
+    return min(_MOST_GROUPS, pixels // 16, coded * 8 // 20) * _GROUP_BYTES
 
 
 def _canvas(extended: bytes | memoryview) -> tuple[int, int]:
