@@ -9,8 +9,10 @@ here; they take many minutes each, so plain ``nox`` runs ``arm`` alone, a small 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nox
@@ -25,6 +27,12 @@ INTERPRETERS = {
     "tflite": "[tflite]",
 }
 DEFAULT = "idc-patch-compact"  # the model that answers where none is named
+MUTATION = (
+    *("mutmut>=3.8,<4", "pytest>=9", "hypothesis>=6.150", "pillow>=11", "jsonschema>=4.23"),
+    *("click", "numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime", "cryptography"),
+)
+"""No TensorFlow, and not the wheel, which would be tested in place of the changed copy."""
+MUTATED_COPY = ("edge_runtime", "export", "training", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
 LACKING = 77  # what tests.device.emulated exits with where qemu or Debian's packages cannot be had
 
 
@@ -69,6 +77,50 @@ def boards(session: nox.Session, interpreter: str) -> None:
     _device(session, interpreter)
 
 
+@nox.session(venv_backend="venv", python=["3.10", "3.11", "3.12", "3.13"])
+def constraints(session: nox.Session) -> None:
+    """Write docs/constraints again: the wheels of each kind of device, by the Python that the device has."""
+    session.run("python", "-m", "tests.device.constraints")
+
+
+@nox.session(venv_backend="none")
+def sbom(session: nox.Session) -> None:
+    """The wheel's bill of materials, in ``dist``, held against the wheel and the standard's own schema."""
+    session.run(sys.executable, "-m", "build", "--wheel", "--outdir", "dist", ".", silent=True)
+    wheel = max(Path("dist").glob("edge_predict-*.whl"), key=lambda path: path.stat().st_mtime)
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".cdx.json")]
+        Path("dist", Path(name).name).write_bytes(archive.read(name))
+    session.run(sys.executable, "-m", "pytest", "-q", "tests/wheel/test_sbom.py")
+
+
+@nox.session(venv_backend="venv")
+def mutants(session: nox.Session) -> None:
+    """Which changed lines no test notices, on the rules that decide: ``nox -s mutants -- 'edge_runtime.engine.*'``.
+
+    It works on a copy in the session's own folder, which remembers what was tried; an hour and more if all are new.
+    """
+    session.install(*MUTATION)
+    copy = Path(session.create_tmp()).resolve() / "checkout"
+    for name in MUTATED_COPY:
+        if Path(name).is_dir():
+            shutil.copytree(name, copy / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(name, copy / name)
+    log = copy / "mutmut.log"  # it draws its progress thousands of times
+    session.chdir(copy)
+    with log.open("w", encoding="utf-8") as output:
+        session.run("mutmut", "run", *session.posargs, stdout=output, stderr=subprocess.STDOUT)
+    survivors = [
+        line.split(":")[0].strip()
+        for line in str(session.run("mutmut", "results", silent=True)).splitlines()
+        if not line.strip().endswith(("killed", "not checked")) and ": " in line
+    ]
+    for name in survivors:
+        print(session.run("mutmut", "show", name, silent=True))
+    print(f"{len(survivors)} survive")
+
+
 @nox.session(venv_backend="none")
 def arm(session: nox.Session) -> None:
     """The wheel's default model on an emulated Raspberry Pi 4."""
@@ -76,10 +128,10 @@ def arm(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
-@nox.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+@nox.parametrize("cpu", ["cortex-a72", "cortex-a76", "Haswell"])
 def emulated(session: nox.Session, cpu: str) -> None:
-    """The wheel on 64-bit Arm under qemu: a Raspberry Pi 4's processor, and a 5's; all models and interpreters."""
-    _emulated(session, cpu)
+    """The wheel under qemu as on a Raspberry Pi 4, a 5, and an x86-64 without VNNI; all models and interpreters."""
+    _emulated(session, cpu, *(["--arch", "x86_64"] if cpu == "Haswell" else []))
 
 
 def _emulated(session: nox.Session, cpu: str, *options: str) -> None:

@@ -8,6 +8,7 @@ from time import perf_counter
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.imaging import Picture, Source, read
+from edge_runtime.machine import machine_faults
 from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.preprocessing import Prepared
 from edge_runtime.region import Region, check_asked, cut
@@ -45,15 +46,17 @@ def ask(plan: Plan, image: Source, region: Region | None, order: ColourOrder, na
     Raises:
         ImageError: the picture, or its region, is not what the model was made for.
         RegionError: the model is asked about a region and none is given, or the other way round.
+        MachineError: memory, descriptors or I/O failed; the image may be sound.
     """
     start, spec = perf_counter(), plan.spec
     check_asked(region, spec.region)
     picture = read(image, order=order, min_side_px=spec.min_side_px, name=name)
     decoded = perf_counter()
-    shown = cut(picture, region, spec.region)
-    prepared = plan.preparation.levels(shown)
-    known = spec.familiarity
-    share = None if known is None else known.share(known.judged(picture, shown))
+    with machine_faults(picture.name):
+        shown = cut(picture, region, spec.region)
+        prepared = plan.preparation.levels(shown)
+        known = spec.familiarity
+        share = None if known is None else known.share(known.judged(picture, shown))
     return Question(picture, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
 
 
@@ -65,9 +68,11 @@ def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Pred
 
     Raises:
         BackendError: as :meth:`Engine.answer`.
+        MachineError: as :func:`ask`.
     """
     start, spec = perf_counter(), plan.spec
-    verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
+    with machine_faults(question.picture.name):
+        verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
     run_ms = since(start, perf_counter())
     return Prediction(
         image=question.picture.name,
@@ -82,6 +87,9 @@ def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Pred
         ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
         region=question.region,
         familiarity=question.share,
+        fallback=plan.fallback,
+        bundle=plan.bundle,
+        sha256=question.picture.sha256,
     )
 
 

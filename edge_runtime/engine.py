@@ -6,7 +6,6 @@ for many (:func:`edge_runtime.decision.margins`). Tests hold the two against eac
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
@@ -19,7 +18,9 @@ from edge_runtime.backends import Backend
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision import Verdict, margins
 from edge_runtime.errors import BackendError
+from edge_runtime.fork_safety import ForkSafeLock
 from edge_runtime.judging import Judge, margin, refer_unfamiliar
+from edge_runtime.prediction import Fallback
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
 from edge_runtime.spec import ModelSpec
 
@@ -37,6 +38,8 @@ class Plan:
         guard_band: distance from a threshold (in score, 0..1) within which the float32 file decides; 0 if it never
             does.
         open: opens the model file of a precision.
+        fallback: why float32 answers in place of the file that was wanted.
+        bundle: SHA-256 of ``bundle.json``, as answers name it.
     """
 
     spec: ModelSpec
@@ -45,17 +48,19 @@ class Plan:
     first: Precision
     guard_band: float
     open: Opener
+    fallback: Fallback | None = None
+    bundle: str | None = None
 
 
 class Engine:
     """The model's files, opened; used by one thread at a time for speed, by several without harm."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Open the file that answers first."""
+    def __init__(self, plan: Plan, first: Backend | None = None) -> None:
+        """Open the file that answers first, unless it is handed in opened."""
         self._plan = plan
-        self._first = _File(plan.open(plan.first), plan.preparation)
+        self._first = _File(first or plan.open(plan.first), plan.preparation)
         self._exact: _File | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def answer(self, prepared: Prepared, *, familiar: bool = True) -> tuple[Verdict, Precision]:
         """Return the verdict on one picture, H×W×C from :meth:`Preparation.levels`, and which file decided.

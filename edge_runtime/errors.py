@@ -21,10 +21,12 @@
     │   └── SigningMissingError                  a key is trusted, and nothing here can check a signature
     ├── BackendError                    exit 4   no interpreter can run the model here
     │   ├── InterpreterMissingError
-    │   └── InterpreterBrokenError
-    └── WriteError                      exit 5   an answer could not be written: the disk is full or gone
-        ├── OutputError                          to stdout
-        └── ResultsWriteError                    to the results file
+    │   ├── InterpreterBrokenError
+    │   └── KnownAnswersError                    a model file gives other answers here than where it was made
+    ├── WriteError                      exit 5   an answer could not be written: the disk is full or gone
+    │   ├── OutputError                          to stdout
+    │   └── ResultsWriteError                    to the results file
+    └── MachineError                    exit 6   memory, descriptors, I/O: no fault of the image, which is asked again
 
 Each message says what was found, what was expected, where, and what to do. ``code`` is stable and
 meant for programs; the message is meant for people and may change.
@@ -50,9 +52,19 @@ class EdgeError(Exception):
 
 
 class ImageError(EdgeError):
-    """One picture cannot be answered."""
+    """One picture cannot be answered.
+
+    Attributes:
+        sha256: of the bytes that were refused; None where none were read.
+    """
 
     default_code = "image"
+    sha256: str | None = None
+
+    def __reduce__(self) -> tuple[type[EdgeError], tuple[str], dict[str, str]]:
+        """Keep ``sha256``, too."""
+        kind, message, state = super().__reduce__()
+        return kind, message, state if self.sha256 is None else {**state, "sha256": self.sha256}
 
 
 class ImageNotFoundError(ImageError):
@@ -176,6 +188,12 @@ class InterpreterBrokenError(BackendError):
     default_code = "interpreter_broken"
 
 
+class KnownAnswersError(BackendError):
+    """A model file gives other logits here than where the bundle was made, so that its answers cannot be trusted."""
+
+    default_code = "known_answers"
+
+
 class WriteError(EdgeError):
     """An answer could not be written; every earlier one stands."""
 
@@ -193,3 +211,14 @@ class ResultsWriteError(WriteError):
     """The results file takes no more."""
 
     default_code = "results_write"
+
+
+class MachineError(EdgeError):
+    """The machine failed while an image was answered; the image may be sound, and a later try may succeed.
+
+    ``code`` is ``machine_memory``, ``machine_descriptors``, ``machine_space``, ``machine_busy`` or ``machine_io``
+    (:mod:`edge_runtime.machine`).
+    """
+
+    exit_code = 6
+    default_code = "machine_io"

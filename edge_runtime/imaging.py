@@ -6,6 +6,7 @@ handed on as it is stored is refused.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from edge_runtime.errors import (
     ImageSizeError,
     ImageUnreadableError,
     ImageUnsupportedError,
+    MachineError,
 )
 from edge_runtime.formats import MAX_PIXELS, inspect
 from edge_runtime.formats.acceptance import check, check_size
 from edge_runtime.formats.decoding import Pixels, decode
+from edge_runtime.formats.header import for_decoder
+from edge_runtime.machine import machine_error, machine_faults
 from edge_runtime.steps import ColourOrder
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read", "source_name"]
@@ -42,11 +46,14 @@ class Picture:
         name: what error messages call it.
         pixels: uint8 (0..255) or uint16 (0..65535), C-contiguous; H×W for grey, H×W×3 for colour.
         order: GREY for H×W; the order of the last axis for H×W×3. Decoded files are GREY or BGR.
+        sha256: of the file's bytes as they were decoded; of an array as :func:`_array_sha256` says; None for a part
+            of an image.
     """
 
     name: str
     pixels: Pixels
     order: ColourOrder
+    sha256: str | None = None
 
 
 def read(
@@ -70,6 +77,7 @@ def read(
         ImageUnsupportedError: ``image_format``, ``image_depth``, ``image_alpha``, ``image_palette``,
             ``image_cmyk``, ``image_orientation``, ``image_frames`` or ``image_array``.
         ImageSizeError: ``image_too_large`` or ``image_too_small``.
+        MachineError: memory, descriptors or I/O failed; the image may be sound.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, order, min_side_px, name or "array")
@@ -91,10 +99,17 @@ def source_name(source: object) -> str:
 def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(name, len(data))
-    header = inspect(data, name)
-    check(header, min_side_px, name)
-    pixels = decode(data, header, name)  # the very bytes that were inspected
-    return Picture(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR)
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        with machine_faults(name):
+            header = inspect(data, name)
+            check(header, min_side_px, name)
+            data = for_decoder(data, header)  # of the very bytes that were inspected and hashed
+            pixels = decode(data, header, name)
+    except ImageError as error:
+        error.sha256 = digest
+        raise
+    return Picture(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR, digest)
 
 
 def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, name: str) -> Picture:
@@ -112,7 +127,18 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
     pixels = array if colour else array.reshape(array.shape[:2])
     if not (pixels.flags.c_contiguous and pixels.dtype.isnative):
         pixels = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("="))
-    return Picture(name, pixels, order if colour else ColourOrder.GREY)
+    return Picture(name, pixels, order if colour else ColourOrder.GREY, _array_sha256(pixels))
+
+
+def _array_sha256(pixels: Pixels) -> str:
+    """Return the SHA-256 of type, shape and values: of ``uint8 50x50x3``, a newline, and the bytes in C order.
+
+    The type is ``uint8`` or ``uint16`` (values little-endian), grey has two sides, whatever the array's own layout.
+    """
+    said = f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n"
+    found = hashlib.sha256(said.encode("ascii"))
+    found.update(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).data)
+    return found.hexdigest()
 
 
 def _array_error(name: str, found: str, remedy: str) -> ImageUnsupportedError:
@@ -145,7 +171,7 @@ def _load(path: str, name: str) -> bytes:
             raise _too_many_bytes(name, status.st_size)
         with open(path, "rb") as file:
             data = file.read(status.st_size + 1)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         raise _load_error(error, name) from None
     if len(data) != status.st_size:
         raise ImageUnreadableError(
@@ -156,7 +182,10 @@ def _load(path: str, name: str) -> bytes:
     return data
 
 
-def _load_error(error: OSError | ValueError, name: str) -> ImageError:
+def _load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageError | MachineError:
+    """Tell a fault of the path from a fault of the machine."""
+    if fault := machine_error(error, name):
+        return fault
     if isinstance(error, PermissionError):
         return ImageUnreadableError(
             f"{name}: found a file that may not be read, expected a readable one. Change its permissions.",

@@ -7,6 +7,7 @@ does not expect are handed on.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -14,10 +15,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TypeVar
 
+from edge_runtime.fork_safety import ForkSafeLock, renew_in_child
+
 Result = TypeVar("Result")
 
-_one_at_a_time = threading.Lock()
 _STANDARD_ERROR = 2
+
+
+class _Listening:
+    """Whose turn it is, and where standard error leads when nobody listens.
+
+    Attributes:
+        before: a descriptor of what standard error leads to otherwise, while somebody listens; -1 if that is nothing.
+        thread: who listens.
+    """
+
+    def __init__(self) -> None:
+        self.lock = ForkSafeLock()
+        self.before: int | None = None
+        self.thread = 0
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """In a child process: give standard error back, which the listening thread of the parent never will here."""
+        if self.before is not None and self.thread != threading.get_ident():
+            _lead_back(self.before)
+            self.before = None
+
+
+_listening = _Listening()
 
 
 def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Result, bytes]:
@@ -25,7 +51,7 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
 
     Other lines, from other threads for example, go on to standard error, also when ``call`` raises.
     """
-    with _one_at_a_time, _scratch() as scratch:
+    with _listening.lock, _scratch() as scratch:
         try:
             with _standard_error_into(scratch.fileno()):
                 result = call()
@@ -40,7 +66,11 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
 
 
 def _scratch() -> IO[bytes]:
-    """Open a nameless file, in memory where the system has such."""
+    """Open a nameless file, in memory where the system has such.
+
+    Raises:
+        OSError: there is no memory or descriptor for it, which says nothing about what was to be called.
+    """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("standard-error"), "w+b", buffering=0)
     from tempfile import TemporaryFile
@@ -53,14 +83,25 @@ def _standard_error_into(descriptor: int) -> Iterator[None]:
     """Let descriptor 2 lead to ``descriptor`` meanwhile, also in a process that has closed it."""
     try:
         before = os.dup(_STANDARD_ERROR)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EBADF:  # without a free descriptor, say: the caller's own would be closed below
+            raise
         before = -1
+    _listening.thread, _listening.before = threading.get_ident(), before  # known before anything is led elsewhere
     os.dup2(descriptor, _STANDARD_ERROR)
     try:
         yield
     finally:
-        if before < 0:
-            os.close(_STANDARD_ERROR)
-        else:
-            os.dup2(before, _STANDARD_ERROR)
+        _lead_back(before)
+        _listening.before = None
+        if before >= 0:
             os.close(before)
+
+
+def _lead_back(before: int) -> None:
+    """Let descriptor 2 lead to what ``before`` leads to; twice does no harm, -1 is nothing."""
+    if before < 0:
+        with suppress(OSError):
+            os.close(_STANDARD_ERROR)
+    else:
+        os.dup2(before, _STANDARD_ERROR)

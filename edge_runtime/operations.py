@@ -16,6 +16,7 @@ from edge_runtime.steps import (
     ColourOrder,
     Interpolation,
     MinMax,
+    Normalize,
     PixelType,
     Resize,
     Scale,
@@ -37,7 +38,6 @@ _CONVERSION = {
     (ColourOrder.GREY, ColourOrder.BGR): cv2.COLOR_GRAY2BGR,
 }
 _INTERPOLATION = {
-    Interpolation.NEAREST: cv2.INTER_NEAREST_EXACT,
     Interpolation.LINEAR: cv2.INTER_LINEAR,
     Interpolation.LINEAR_EXACT: cv2.INTER_LINEAR_EXACT,
     Interpolation.AREA: cv2.INTER_AREA,
@@ -81,7 +81,7 @@ def _window(step: Window) -> Operation:
 
 def _resize(step: Resize) -> Operation:
     dtype, shape, size = _DTYPE[step.result], (step.height_px, step.width_px), (step.width_px, step.height_px)
-    interpolation = _INTERPOLATION[step.interpolation]
+    interpolation = _INTERPOLATION.get(step.interpolation)
 
     def run(pixels: Array, name: str) -> Array:
         if pixels.shape[:2] == shape:
@@ -90,9 +90,23 @@ def _resize(step: Resize) -> Operation:
             from edge_runtime.bilinear import resize_bilinear  # here: few models need it, and every import is felt
 
             return resize_bilinear(pixels, *size)
+        if interpolation is None:
+            return _nearest(pixels.astype(dtype, copy=False), *shape)
         return cv2.resize(pixels.astype(dtype, copy=False), size, interpolation=interpolation)
 
     return run
+
+
+def _nearest(pixels: Array, height: int, width: int) -> Array:
+    """Return the pixels under the new ones' centres, as Pillow and OpenCV 5 (INTER_NEAREST_EXACT) do; OpenCV 4 differs.
+
+    Both add up the centres in float64, whose rounding decides where a centre lies on the edge of two pixels.
+    """
+    rows, columns = (
+        np.add.accumulate(np.array([before / after / 2, *[before / after] * (after - 1)])).astype(np.intp)
+        for before, after in zip(pixels.shape, (height, width), strict=False)
+    )
+    return np.take(np.take(pixels, rows, axis=0), columns, axis=1)
 
 
 def _sharpen(step: Sharpen) -> Operation:
@@ -131,10 +145,22 @@ def _scale(step: Scale) -> Operation:
     return run
 
 
+def _normalize(step: Normalize) -> Operation:
+    mean, std = (np.asarray(values, dtype=np.float32) for values in (step.mean, step.std))
+
+    def run(pixels: Array, name: str) -> Array:
+        normalized = pixels.astype(np.float32, copy=False) - mean  # by channel; H×W has one, and so has the mean
+        normalized /= std
+        return normalized
+
+    return run
+
+
 _MAKERS: dict[type, Callable[[Any], Operation]] = {
     Window: _window,
     Resize: _resize,
     Sharpen: _sharpen,
     MinMax: _min_max,
     Scale: _scale,
+    Normalize: _normalize,
 }

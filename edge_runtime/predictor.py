@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,11 @@ from edge_runtime.bundle.default_model import model_in_force
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.engine import Engine, Plan
-from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.errors import ImageError, MachineError, UsageError
+from edge_runtime.fork_safety import ForkSafeLock
 from edge_runtime.imaging import Picture, Source, read, source_name
 from edge_runtime.judging import Judge
+from edge_runtime.machine import machine_faults
 from edge_runtime.opening import Files
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.preprocessing import Preparation
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 class Predictor:
     """A loaded model that answers pictures; use as a context manager, or call :meth:`close`.
 
-    One predictor may be used from several threads; calls into the interpreter take turns.
+    One predictor may be used from several threads; calls into the interpreter take turns. ``digest`` is the SHA-256 of
+    the bundle's ``bundle.json``, of a model file alone its own.
     """
 
     def __init__(
@@ -53,15 +55,17 @@ class Predictor:
         self._bundle = bundle
         self.spec = bundle.manifest.spec
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
-        self._ran_by = ran_by(self.runtime, provider)
+        self.digest, self._ran_by = bundle.digest, ran_by(self.runtime, provider)
         files = Files(bundle, self.runtime, provider, precision, threads)
-        self.precision = files.first
+        opened = files.open_first()
+        self.precision, self.known_answers = files.first, files.known
         ready = Preparation(self.spec.steps), Judge(self.spec)
-        self._plan = Plan(self.spec, *ready, self.precision, files.guard_band, files.open)
-        self._engine = Engine(self._plan)
+        band, fallback = files.guard_band, files.fallback
+        self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest)
+        self._engine = Engine(self._plan, opened)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     @classmethod
     def load(
@@ -87,7 +91,7 @@ class Predictor:
 
         Raises:
             BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
-            BackendError: no interpreter here can run it.
+            BackendError: no interpreter here can run it, or it gives other answers here than where the bundle was made.
         """
         wanted = model_in_force() if model is None else os.fspath(model)
         found = find_files(wanted, trusted_key=key_in_force(trusted_key))
@@ -114,6 +118,7 @@ class Predictor:
             ImageError: the picture, or its region, is not what the model was made for; nothing was guessed.
             RegionError: the model is asked about a region and none is given, or the other way round.
             BackendError: the network answered with no number, or the predictor was closed.
+            MachineError: memory, descriptors or I/O failed.
         """
         wanted = None if region is None else Region.of(region)
         return self._ask(self._engine, image, wanted, order, name)
@@ -136,7 +141,7 @@ class Predictor:
         Raises:
             SaliencyError: the model's bundle holds nothing for heatmaps.
             UsageError: it has no such label, or no float32 file, which heatmaps are made from.
-            ImageError, RegionError, BackendError: as :meth:`predict`.
+            ImageError, RegionError, BackendError, MachineError: as :meth:`predict`.
         """
         from edge_runtime.saliency.explaining import Explainer  # here: most answers are given without
 
@@ -144,8 +149,8 @@ class Predictor:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
         wanted = None if region is None else Region.of(region)
         question = ask(self._plan, image, wanted, order, name)
-        said = answer(self._plan, self._engine, question, self._ran_by)
-        return self._explainer.explain(question, said, self._engine, label)
+        answered = answer(self._plan, self._engine, question, self._ran_by)
+        return self._explainer.explain(question, answered, self._engine, label)
 
     def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
@@ -190,25 +195,24 @@ class Predictor:
         Raises:
             ImageError: the picture cannot be read, or not one tile fits into it.
             UsageError: ``stride_px`` or ``workers`` is less than 1, or the model is asked about regions.
-            BackendError: as :meth:`predict`.
+            BackendError, MachineError: as :meth:`predict`.
         """
         from edge_runtime.batches import cores
         from edge_runtime.tiles.answers import answer_tiles  # here: most pictures are no slides
 
         start = perf_counter()
         check_asked(None, self.spec.region)
-        picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
-        decode_ms = since(start, perf_counter())
-        engines = self._engines(cores() if workers is None else workers)
-        return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=decode_ms)
+        with machine_faults(name or source_name(image)):
+            picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
+            ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
+            return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
 
-    @staticmethod
-    def _attempt(ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
+    def _attempt(self, ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
         image, region = unmarked(item)
         try:
             return ask(image, region=region)
-        except ImageError as error:
-            return Failure(source_name(image), error, region)
+        except (ImageError, MachineError) as error:
+            return Failure(source_name(image), error, region, self.digest)
 
     def _ask(
         self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None

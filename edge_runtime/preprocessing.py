@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge_runtime.errors import ImageUnsupportedError
 from edge_runtime.imaging import Picture
 from edge_runtime.operations import Array, apply, ready, recolour
-from edge_runtime.steps import ColourOrder, MinMax, PixelType, Scale, Step, Window
+from edge_runtime.steps import ColourOrder, MinMax, Normalize, PixelType, Scale, Step, Window
 
 __all__ = ["Preparation", "Prepared", "apply", "look_up", "prepare"]
 
@@ -28,7 +28,7 @@ class Preparation:
 
     Attributes:
         values: float32 256, what the last steps make of each uint8 level, where those steps see one value at a time
-            (scales); None where they do not.
+            (scales); 256×C where they differ by channel; None where they see more than one.
     """
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
@@ -36,7 +36,7 @@ class Preparation:
         self._takes_deep = bool(steps) and isinstance(steps[0], Window)
         whole = _without_scales(steps)
         by_value = all(getattr(step, "result", None) is not PixelType.FLOAT32 for step in whole) and not any(
-            isinstance(step, MinMax | Scale) for step in whole
+            isinstance(step, MinMax | Scale | Normalize) for step in whole
         )
         self._operations = tuple(ready(step) for step in (whole if by_value else steps))
         self.values: npt.NDArray[np.float32] | None = _of_levels(steps[len(whole) :]) if by_value else None
@@ -87,24 +87,34 @@ def prepare(picture: Picture, steps: tuple[Step, ...]) -> npt.NDArray[np.float32
 
 
 def look_up(levels: Prepared, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return ``values[levels]`` in the dtype of ``values``; levels are uint8 of any shape, values 256."""
+    """Return ``values[levels]`` in the dtype of ``values``; levels are uint8 of any shape.
+
+    Args:
+        values: 256 for all channels, or 256×C: a column for each channel of the levels, which lie on their last axis.
+    """
+    if values.ndim == 2:
+        rows = levels.reshape(1, -1, values.shape[1])
+        return np.asarray(cv2.LUT(rows, values[np.newaxis])).reshape(levels.shape)
     return np.asarray(cv2.LUT(levels.reshape(1, -1), values)).reshape(levels.shape)
 
 
 def _without_scales(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Leave out the scales at the end."""
+    """Leave out the scales at the end, by channel or not."""
     count = len(steps)
-    while count and isinstance(steps[count - 1], Scale):
+    while count and isinstance(steps[count - 1], Scale | Normalize):
         count -= 1
     return steps[:count]
 
 
 def _of_levels(scales: tuple[Step, ...]) -> npt.NDArray[np.float32]:
     """Return what ``scales`` make of 0..255, by the very operations that a whole picture would go through."""
+    channels = max((len(step.mean) for step in scales if isinstance(step, Normalize)), default=1)
     values: Array = np.arange(256, dtype=np.uint8)
+    if channels > 1:
+        values = np.repeat(values[:, np.newaxis], channels, axis=1)
     for step in scales:
         values = apply(step, values, "levels")
-    return np.asarray(values, dtype=np.float32)
+    return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _too_deep(picture: Picture) -> ImageUnsupportedError:

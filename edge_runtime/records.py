@@ -75,13 +75,30 @@ def from_json(kind: type[Record], text: str | bytes, where: str) -> Record:
 def parse_json(text: str | bytes, where: str) -> Any:
     """Return plain JSON values.
 
+    What JSON's standard (RFC 8259) leaves open is refused: readers would not agree which of two equal keys counts, and
+    ``NaN`` and ``Infinity`` are no numbers there.
+
     Raises:
-        ManifestError: the text does not parse; ``where`` names the file.
+        ManifestError: the text does not parse, or an object holds a key twice; ``where`` names the file.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: expected JSON, found text that does not parse: {error}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's keys and values (ValueError if a key is there twice)."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {_SHORT.repr(twice)} stands twice in one object")
+    return found
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
@@ -133,11 +150,20 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     if missing:
         raise ManifestError(f"{where}: key {missing[0]!r} is missing; add it.")
     hints = _hints(kind)
+    _expect_numbers(kind, hints, value, where)
     read = {name: _read(hints[name], value[name], f"{where}.{name}") for name in fields if name in value}
     try:
         return kind(**read)
     except ValueError as error:
         raise ManifestError(f"{where}: {error}") from None
+
+
+def _expect_numbers(kind: Any, hints: dict[str, Any], value: dict[str, Any], where: str) -> None:
+    """Refuse a list where a record takes a number and knows another record for lists, which its ``LISTED`` names."""
+    listed = [name for name in hints if hints[name] is float and isinstance(value.get(name), list)]
+    if listed and hasattr(kind, "LISTED"):
+        shown = _SHORT.repr(value[listed[0]])
+        raise ManifestError(f"{where}.{listed[0]}: found {shown}, expected a finite number. {kind.LISTED}")
 
 
 @functools.cache

@@ -91,6 +91,11 @@ class ParityTolerance:
     int8_score_mean: float = 0.02
     int8_flips_per_1000: float = 5.0
 
+    def __post_init__(self) -> None:
+        for name, most in (("float32_logit_max", 1.0), ("int8_score_mean", 1.0), ("int8_flips_per_1000", 1000.0)):
+            if not 0.0 <= getattr(self, name) <= most:
+                raise ValueError(f"tolerance: found {name} {getattr(self, name)}, expected 0..{most:g}.")
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -124,8 +129,10 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
             raise ValueError(f"name {self.name!r}: expected lower-case words joined by hyphens.")
-        if not re.fullmatch(r"\d+\.\d+\.\d+", self.version):
-            raise ValueError(f"version {self.version!r}: expected MAJOR.MINOR.PATCH.")
+        if not re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", self.version, re.ASCII):
+            raise ValueError(f"version {self.version!r}: expected MAJOR.MINOR.PATCH, none with a leading zero.")
+        if not 1 <= self.min_side_px <= 65535:
+            raise ValueError(f"found min_side_px {self.min_side_px}, expected 1..65535.")
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels {self.labels}: expected two or more different names.")
         if not self.positive or not set(self.positive) < set(self.labels):

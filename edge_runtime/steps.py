@@ -10,11 +10,14 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
+_LARGEST = 1e6
+"""Of the numbers in a step: beyond it float32 keeps too few digits of a pixel, and products of steps overflow."""
+
 
 class Interpolation(enum.Enum):
     """How a resize finds a value between pixels. Pixel centres lie at half-integers in all of them."""
 
-    NEAREST = "nearest"  # OpenCV INTER_NEAREST_EXACT, equal to Pillow's NEAREST
+    NEAREST = "nearest"  # equal to Pillow's NEAREST and to OpenCV 5's INTER_NEAREST_EXACT
     LINEAR = "linear"  # float32: tf.image.resize, bit for bit; uint8: OpenCV INTER_LINEAR, bits differ by processor
     LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, the same bits everywhere
     AREA = "area"  # OpenCV INTER_AREA; for shrinking
@@ -94,6 +97,8 @@ class Sharpen:
         side = len(self.kernel)
         if side % 2 == 0 or any(len(row) != side for row in self.kernel):
             raise ValueError(f"sharpen: expected a square kernel of odd side, found rows of {self.kernel!r}.")
+        if side > 31 or any(abs(value) > _LARGEST for row in self.kernel for value in row):
+            raise ValueError(f"sharpen: expected a side of 1..31 and values within {_LARGEST:g}, found side {side}.")
 
 
 @dataclass(frozen=True)
@@ -104,21 +109,54 @@ class MinMax:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        if self.low == self.high or max(abs(self.low), abs(self.high)) > _LARGEST:
+            raise ValueError(f"min_max {self.low}..{self.high}: expected two different numbers within {_LARGEST:g}.")
+
 
 @dataclass(frozen=True)
 class Scale:
     """``x / divisor + offset`` in float32."""
 
     KIND: ClassVar[str] = "scale"
+    LISTED: ClassVar[str] = (
+        'For one value a channel write {"kind": "normalize", "mean": [...], "std": [...]}, which is (x - mean) / std. '
+        "Keras' caffe mode is colour bgr, mean [103.939, 116.779, 123.68] and std [1, 1, 1]."
+    )
     divisor: float
     offset: float
 
     def __post_init__(self) -> None:
-        if self.divisor == 0:
-            raise ValueError("scale: found divisor 0, expected another number.")
+        if not 1 / _LARGEST <= abs(self.divisor) <= _LARGEST or abs(self.offset) > _LARGEST:
+            raise ValueError(
+                f"scale: found divisor {self.divisor} and offset {self.offset}, expected a divisor other than 0, "
+                f"{1 / _LARGEST:g}..{_LARGEST:g} either way, and an offset within {_LARGEST:g}."
+            )
 
 
-Step = Colour | Window | Resize | Sharpen | MinMax | Scale
+@dataclass(frozen=True)
+class Normalize:
+    """``(x - mean) / std`` in float32, one mean and one deviation a channel, in the order of the channels then."""
+
+    KIND: ClassVar[str] = "normalize"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise ValueError(
+                f"normalize: found {len(self.mean)} means and {len(self.std)} deviations, expected one of each a "
+                "channel: 1 for grey, 3 for colour."
+            )
+        if not all(1 / _LARGEST <= value <= _LARGEST for value in self.std):
+            raise ValueError(
+                f"normalize: found std {list(self.std)}, expected numbers above 0, {1 / _LARGEST:g} to {_LARGEST:g}."
+            )
+        if not all(abs(value) <= _LARGEST for value in self.mean):
+            raise ValueError(f"normalize: found mean {list(self.mean)}, expected numbers within {_LARGEST:g}.")
+
+
+Step = Colour | Window | Resize | Sharpen | MinMax | Scale | Normalize
 
 LAPLACIAN_SHARPEN_3X3: tuple[tuple[float, ...], ...] = ((-1.0, -1.0, -1.0), (-1.0, 9.0, -1.0), (-1.0, -1.0, -1.0))
 """Identity plus the 8-neighbour Laplacian (Gonzalez & Woods, Digital Image Processing, 3.6.2)."""
@@ -132,9 +170,14 @@ def check_order(steps: tuple[Step, ...]) -> None:
         raise ValueError("steps: expected a colour step, found none; the channel order would be unknown.")
     if any(isinstance(step, Window) for step in steps[1:]):
         raise ValueError("steps: a window step must come first.")
-    floating = False
+    floating, channels = False, 0
     for step in steps:
+        if isinstance(step, Colour):
+            channels = 1 if step.order is ColourOrder.GREY else 3
+        if isinstance(step, Normalize) and len(step.mean) != channels:
+            found = f"{channels} channels" if channels else "no colour step before it"
+            raise ValueError(f"steps: normalize has {len(step.mean)} means, found {found}; give one a channel.")
         result = getattr(step, "result", None)
         if floating and (isinstance(step, Colour) or result is PixelType.UINT8):
             raise ValueError(f"steps: {step.KIND} on uint8 comes after a float32 step; put it before.")
-        floating = floating or result is PixelType.FLOAT32 or isinstance(step, MinMax | Scale)
+        floating = floating or result is PixelType.FLOAT32 or isinstance(step, MinMax | Scale | Normalize)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.spec import ModelSpec
 from export import ladder, parity
 from export.formats import tflite_file, to_onnx, to_tflite
+from export.gain import no_gain
 from export.int8 import equalise
 from export.int8.quantisation import Quantisation
 from export.isolation import in_own_process
@@ -119,7 +120,11 @@ def _quantise(
 ) -> tuple[Attempt, ...]:
     def judge(path: Path, how: Quantisation) -> Attempt:
         logits = parity.logits_of(path, form, judged.tensors)
-        return parity.judge(path, how.text(), logits, judged.logits, spec)
+        found = parity.judge(path, how.text(), logits, judged.logits, spec)
+        if not found.passed:
+            return found
+        worthless = no_gain(path, work.model(form, Precision.FLOAT32), form, judged.tensors[:1])
+        return replace(found, passed=worthless is None, worthless=worthless)
 
     def run(path: Path) -> Logits:
         return parity.logits_of(path, form, ranges.tensors)

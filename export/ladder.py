@@ -57,6 +57,9 @@ def quantise(
 ) -> tuple[Attempt, ...]:
     """Write the first int8 file that passes to ``out``, and return every attempt.
 
+    A way within the tolerance that is no gain over float32 ends the search without a file: later ways keep more layers
+    in float32, or take more time.
+
     Args:
         run: gives a file's logits for the calibration pictures.
         judge: holds a file against the Keras model on pictures that calibration never saw.
@@ -84,6 +87,10 @@ def quantise(
             continue
         attempts.append(judge(out, how))
         if attempts[-1].passed:
+            return tuple(attempts)
+        if attempts[-1].worthless is not None:
+            out.unlink()
+            _LOG.warning("%s. No int8 file of this format is written; float32 answers", attempts[-1].text())
             return tuple(attempts)
         _LOG.warning("%s; trying the next way", attempts[-1].text())
         if not (how.bias_corrected or how.wide_activations):

@@ -114,6 +114,8 @@ def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float
     Returns:
         Distance to the nearest threshold, 0..1 in score.
     """
+    if not pairs:  # nothing is rounded
+        return 0.0
     band = 0.0
     for int8, float32 in pairs:
         error = np.abs(_thresholded(int8, spec) - _thresholded(float32, spec)).max(axis=1)

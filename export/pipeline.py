@@ -39,8 +39,10 @@ from export.network import keras_model
 from export.network.representative import Pictures, Truth
 from export.network.source import Source, from_artifact
 from export.proof import saliency
+from export.proof.contradiction import contradict
 from export.proof.golden import golden_tensors, write_golden
 from export.proof.labelled import labelled
+from export.quantised import shares
 from training.artifact import Artifact
 from training.versions import version
 
@@ -57,12 +59,15 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path, 
     return export_source(from_artifact(artifact, data), calibration, out, float16=float16)
 
 
-def export_source(source: Source, calibration: Path, out: Path, *, float16: bool = False) -> Manifest:
+def export_source(
+    source: Source, calibration: Path, out: Path, *, float16: bool = False, insist: bool = False
+) -> Manifest:
     """Write the bundle of ``source`` to ``out`` and return its manifest.
 
     Args:
         calibration: folder of pictures, or with a ``samples.csv`` that names published ones.
         float16: write a TFLite file with weights of 16 bits, too.
+        insist: export a model that its own images contradict, with a warning in the card.
 
     Raises:
         ExportError: model and spec contradict each other, or a converter, a picture or a comparison failed;
@@ -79,10 +84,11 @@ def export_source(source: Source, calibration: Path, out: Path, *, float16: bool
         drawn = golden_tensors(source.spec)
         network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
         judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
+        described = contradict(source, held_out, logits[0], network, work.scratch, insist)
         explained = saliency.examine(network, source.spec, judged, Judged(drawn, logits[2]), work)
         attempts = convert(network, explained.network, source.spec, judged, ranges, work, float16=float16)
         same = "the same pictures" if held_out is pictures else pictures.source
-        described = replace(held_out, source=f"{held_out.source}; int8 ranges from {same}")
+        described = replace(described, source=f"{described.source}; int8 ranges from {same}")
         manifest = _prove(source, attempts, described, judged, logits[2], explained, work)
         find(work.bundle).verify()
         work.bundle.rename(out)
@@ -97,7 +103,7 @@ def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tupl
     """
     network = work.scratch / ("network" if source.model_path.is_dir() else "network.keras")
     logits, refusal = work.scratch / "logits.npy", work.scratch / "refusal.txt"
-    tensors = work.save("tensors", np.concatenate(sets))
+    tensors = keras_model.save_sets(work.scratch / "tensors.npy", sets)
     in_own_process(
         keras_model.write_network,
         *(str(source.model_path), tensors, source.spec, str(network), str(logits), str(refusal)),
@@ -145,6 +151,7 @@ def _prove(
         map_parity=map_parity,
         localisations=source.localisations,
         saliency=heatmaps,
+        quantised=shares(work.bundle, entries),
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])

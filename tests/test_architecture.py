@@ -133,7 +133,7 @@ def test_everything_public_is_documented() -> None:
 
 FLOWS = {
     "edge_runtime": (
-        *("familiarity", "bundle", "backends", "opening", "engine", "saliency", "tiles"),
+        *("familiarity", "bundle", "backends", "golden", "opening", "engine", "saliency", "tiles"),
         *("predictor", "results", "selftest", "cli"),
     ),
     "export": ("network", "int8", "formats", "conversion", "proof", "card", "pipeline", "matrix", "cli"),
@@ -224,19 +224,21 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         entry_points = archive.read(name.replace("METADATA", "entry_points.txt")).decode("utf-8")
     needed = metadata.get_all("Requires-Dist", [])
     assert {line.replace(" ", "") for line in needed if "extra" not in line} == {
-        "click>=8.1",
+        "click<8.6,>=8.1",
         "numpy<2,>=1.24;platform_machine=='armv7l'",
-        "numpy>=1.24;platform_machine!='armv7l'",
-        "opencv-python-headless<4.12,>=4.8;platform_machine=='armv7l'",
-        "opencv-python-headless>=4.8;platform_machine!='armv7l'",
-        "ai-edge-litert>=2.0;platform_machine!='armv7l'",
-        "tflite-runtime>=2.14;platform_machine=='armv7l'",
+        "numpy<2.6,>=1.24;platform_machine!='armv7l'",
+        "opencv-python-headless<4.12,>=4.8.1.78;platform_machine=='armv7l'",
+        "opencv-python-headless<5.1,>=4.14.0.94;platform_machine!='armv7l'andpython_version>='3.12'",
+        "opencv-python-headless!=4.12.*,!=4.13.*,<5.1,>=4.11.0.86;platform_machine!='armv7l'andpython_version<'3.12'",
+        "ai-edge-litert<2.4,>=2.0.2;platform_machine!='armv7l'",
+        "tflite-runtime<2.15,>=2.14;platform_machine=='armv7l'",
     }
     extras = {line.replace(" ", "") for line in needed if "extra" in line and "'dev'" not in line}
     assert extras == {
-        "onnxruntime>=1.20;extra=='onnx'",
-        "cryptography>=41;extra=='sign'",
-        "tflite-runtime>=2.14;extra=='tflite'",
+        "onnxruntime<1.33,>=1.23.2;extra=='onnx'",
+        "opencv-python-headless>=4.14.0.94;extra=='onnx'",
+        "cryptography<51,>=46.0.7;extra=='sign'",
+        "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",
     }

@@ -40,9 +40,9 @@ MODULE = {
     Runtime.ONNXRUNTIME: "onnxruntime",
 }
 REMEDY = {
-    Runtime.LITERT: "pip install ai-edge-litert",
-    Runtime.TFLITE: 'pip install tflite-runtime "numpy<2" "opencv-python-headless<4.12"',
-    Runtime.ONNXRUNTIME: "pip install onnxruntime",
+    Runtime.LITERT: 'pip install "ai-edge-litert>=2.0.2,<2.4"',
+    Runtime.TFLITE: 'pip install "tflite-runtime>=2.14,<2.15" "numpy<2" "opencv-python-headless>=4.11.0.86,<4.12"',
+    Runtime.ONNXRUNTIME: 'pip install "onnxruntime>=1.23.2,<1.33"',
 }
 FORMAT = {
     Runtime.LITERT: Format.TFLITE,
@@ -52,9 +52,14 @@ FORMAT = {
 
 
 class Backend(Protocol):
-    """An opened model. Calls from several threads take turns."""
+    """An opened model. Calls from several threads take turns.
+
+    Attributes:
+        version: of the interpreter's package.
+    """
 
     runtime: Runtime
+    version: str
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Return float32 values of any shape as the network's input takes them: int8 levels, or as they are."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
+from edge_runtime.machine import machine_error
 from edge_runtime.native_output import listen
 
 _GREETING = re.compile(rb"^INFO: ")
@@ -26,15 +30,10 @@ class LiteRtBackend:
             InterpreterBrokenError: the package does not start here, or refuses the model.
         """
         self.runtime = runtime
-        self._lock = threading.Lock()
-        interpreter_class = _interpreter_class(runtime)
-        try:
-            self._interpreter, _ = listen(lambda: _start(interpreter_class, model, threads), _GREETING)
-        except (ValueError, RuntimeError, SystemError, TypeError) as error:
-            raise InterpreterBrokenError(
-                f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
-                "Update the interpreter, or use --backend onnxruntime."
-            ) from None
+        self._lock = ForkSafeLock()
+        self._open: Callable[[], Any] | None = partial(_open, model, runtime, threads)
+        self._interpreter = self._open()
+        self.version = _version(_interpreter_class(runtime))
         self._input = self._interpreter.get_input_details()[0]
         given = self._interpreter.get_output_details()
         self._from, self._to = self._input["index"], given[0]["index"]
@@ -42,6 +41,12 @@ class LiteRtBackend:
         self._shape = tuple(int(side) for side in self._input["shape"][1:])
         self._dtype = np.dtype(self._input["dtype"])
         self._logit_of = _logit_of_level(given[0])
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """See :mod:`edge_runtime.fork_safety`."""
+        keep(self._interpreter)
+        self._interpreter = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See :class:`edge_runtime.backends.Backend`."""
@@ -63,11 +68,13 @@ class LiteRtBackend:
             return logits[0], *(self._interpreter.get_tensor(index)[0] for index in self._given[1:])
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
-        """Refuse tensors of another shape, and any once the model is closed."""
+        """Refuse tensors of another shape, and any once the model is closed; in a child process, open it again."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
-        if self._interpreter is None:
+        if self._open is None:
             raise BackendError("this model was closed; load it again.")
+        if self._interpreter is None:
+            self._interpreter = self._open()
 
     def _run_one(self, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Run 1×H×W×C; the interpreter copies what it is given, and gives a copy."""
@@ -80,7 +87,27 @@ class LiteRtBackend:
     def close(self) -> None:
         """Release the interpreter and its memory."""
         with self._lock:
-            self._interpreter = None
+            self._interpreter = self._open = None
+
+
+def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
+    with opening:
+        interpreter_class = _interpreter_class(runtime)
+        try:
+            return listen(lambda: _start(interpreter_class, model, threads), _GREETING)[0]
+        except (ValueError, RuntimeError, SystemError, TypeError) as error:
+            if fault := machine_error(error, runtime.value):
+                raise fault from None
+            raise InterpreterBrokenError(
+                f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
+                "Update the interpreter, or use --backend onnxruntime."
+            ) from None
+
+
+def _version(interpreter_class: Any) -> str:
+    """Return the package's version, which both packages state at their top."""
+    package = sys.modules[interpreter_class.__module__.split(".")[0]]
+    return str(getattr(package, "__version__", "of unknown version"))
 
 
 def _start(interpreter_class: Any, model: bytes, threads: int) -> Any:
@@ -123,7 +150,7 @@ def _interpreter_class(runtime: Runtime) -> Any:
         raise InterpreterBrokenError(
             f"tflite-runtime was built for numpy 1 and cannot run with numpy {np.__version__}. "
             f"Install a matching set with: {REMEDY[runtime]} "
-            "or use its maintained successor: pip install ai-edge-litert"
+            f"or use its maintained successor: {REMEDY[Runtime.LITERT]}"
         )
     try:
         if runtime is Runtime.LITERT:
@@ -131,6 +158,8 @@ def _interpreter_class(runtime: Runtime) -> Any:
         else:
             from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
+        if fault := machine_error(error, runtime.value):
+            raise fault from None
         raise InterpreterBrokenError(
             f"{runtime.value} is installed but does not import: {error}. Reinstall it with: {REMEDY[runtime]}"
         ) from None

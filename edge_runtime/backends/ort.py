@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,8 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Provider, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
+from edge_runtime.machine import machine_error
 
 NAMES = {
     Provider.CPU: "CPUExecutionProvider",
@@ -42,11 +47,20 @@ class OnnxRuntimeBackend:
             InterpreterMissingError: onnxruntime was built without the provider.
             InterpreterBrokenError: the package does not import here, or refuses the model.
         """
-        self._lock = threading.Lock()
-        self._session = _open(model, threads, provider)
+        self._lock = ForkSafeLock()
+        self._open: Callable[[], Any] | None = partial(_open, model, threads, provider)
+        with opening:
+            self._session = self._open()
+        self.version = str(sys.modules["onnxruntime"].__version__)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         self._logits = [self._session.get_outputs()[0].name]
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """See :mod:`edge_runtime.fork_safety`."""
+        keep(self._session)
+        self._session = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """See :class:`edge_runtime.backends.Backend`; the file quantises by itself."""
@@ -66,25 +80,42 @@ class OnnxRuntimeBackend:
             return tuple(given[0] for given in self._session.run(None, {self._input: tensor}))
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
-        """Refuse tensors of another shape, and any once the model is closed."""
+        """Refuse tensors of another shape, and any once the model is closed; in a child process, open it again."""
         if tensors.shape[1:] != self._shape:
             raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
-        if self._session is None:
+        if self._open is None:
             raise BackendError("this model was closed; load it again.")
+        if self._session is None:
+            with opening:
+                self._session = self._open()
 
     def close(self) -> None:
         """Release the session and its memory."""
         with self._lock:
-            self._session = None
+            self._session = self._open = None
+
+
+def silence() -> None:
+    """Forbid onnxruntime to tell its maker anything; to be called before it is imported.
+
+    Official wheels for Linux from 1.29 on send usage data over the network, and keep a device identifier and a data
+    base in the user's cache, unless this variable is set before the process's first session (its PR #27379).
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def _open(model: bytes, threads: int, provider: Provider) -> Any:
+    silence()
     try:
         import onnxruntime
     except ImportError as error:
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # a program around this one may have opened a session before
+        onnxruntime.disable_telemetry_events()
     there = onnxruntime.get_available_providers()
     if NAMES[provider] not in there:
         raise _missing(provider, there)
@@ -103,6 +134,8 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
         names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
         session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)
     except Exception as error:  # onnxruntime's exceptions have no public base class
+        if fault := machine_error(error, "onnxruntime"):
+            raise fault from None
         raise InterpreterBrokenError(
             f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
             "Update it, or use --backend litert."

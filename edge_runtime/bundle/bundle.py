@@ -9,17 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, in_folder, in_zip
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, in_folder
 from edge_runtime.bundle.embedded import read_embedded
+from edge_runtime.bundle.limits import LARGEST_FILE
 from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
+from edge_runtime.bundle.trusted_key import TRUSTED_KEY, key_in_force
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import to_dict
+from edge_runtime.regular_files import kind, read_regular, reason
 from edge_runtime.store.pointers import current_folder
 
 if TYPE_CHECKING:
@@ -40,11 +45,10 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
-TRUSTED_KEY = "EDGE_TRUSTED_KEY"
-"""The environment variable that names the file with the trusted public keys."""
 Opened = TypeVar("Opened", bound=ModelFiles)
 Opener = Callable[[Container, bytes, str], Opened]
 """A container, the bytes of its manifest and their name for errors, to what is opened."""
+_EXPECTED = "expected a bundle folder, a bundle .zip, a .tflite or an .onnx."
 _MODEL_SUFFIXES = {".tflite": Format.TFLITE, ".onnx": Format.ONNX}
 
 
@@ -102,47 +106,50 @@ def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFi
 
 
 def _whole(container: Container, data: bytes, where: str) -> Bundle:
-    return Bundle(container.where, parse_manifest(data, where), container.read, container.names)
+    return Bundle(container.where, parse_manifest(data, where), container.read, container.names, _digest(data))
 
 
 def _needed(container: Container, data: bytes, where: str) -> ModelFiles:
-    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names)
+    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names, _digest(data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened | Bundle:
     name = str(model)
     place = current_folder(name)
     if place is not None:
-        return _as_installed(_open_container(in_folder(place), trusted_key, opener), place)
+        return _as_installed(_open_container(_listed(place), trusted_key, opener), place)
     path = SHIPPED / name if name in shipped() else Path(model)
-    if not _exists(path):
+    mode = _mode(path, name)
+    if stat.S_ISDIR(mode):
+        return _open_container(_of_bundle(_listed(path)), trusted_key, opener)
+    if not stat.S_ISREG(mode):
+        raise BundleNotFoundError(f"{path}: found {kind(mode)}, {_EXPECTED}")
+    if path.suffix in _MODEL_SUFFIXES:
+        return _open_single(path, _MODEL_SUFFIXES[path.suffix], trusted_key)
+    from edge_runtime.bundle.zips import in_zip, is_zip  # here: bundles are folders on most devices
+
+    if path.suffix.lower() == ".zip" or is_zip(path):
+        return _open_container(in_zip(path), trusted_key, opener)
+    raise BundleNotFoundError(f"{path}: found a file that is no model, {_EXPECTED}")
+
+
+def _mode(path: Path, name: str) -> int:
+    """Return what stands at ``path``, as ``st_mode`` says it; a name that no file can have is nothing."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError) as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
+        if isinstance(error, OSError) and os.path.lexists(path):
+            raise BundleNotFoundError(f"{path}: cannot be opened ({reason(error)}), {_EXPECTED}") from None
         raise BundleNotFoundError(
             f"Found no model {name[:200]!r}: no such path, and the models that ship are "
             f"{', '.join(shipped()) or 'none'}. See: edge-bundle list"
-        )
-    if path.is_dir():
-        return _open_folder(path, trusted_key, opener)
-    if path.is_file() and path.suffix == ".zip":
-        return _open_zip(path, trusted_key, opener)
-    if path.is_file() and path.suffix in _MODEL_SUFFIXES:
-        return _open_single(path, _MODEL_SUFFIXES[path.suffix], trusted_key)
-    raise BundleNotFoundError(
-        f"{path}: found a file that is no model, expected a bundle folder, a bundle .zip, a .tflite or an .onnx."
-    )
-
-
-def key_in_force(given: Path | None = None) -> Path | None:
-    """Return the trusted key that was given, else the one that the environment names, else None."""
-    named = os.environ.get(TRUSTED_KEY)
-    return given if given is not None else Path(named) if named else None
-
-
-def _exists(path: Path) -> bool:
-    """Tell whether anything stands at ``path``; a name that no file can have is nothing."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
+        ) from None
 
 
 def shipped() -> tuple[str, ...]:
@@ -150,19 +157,13 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}")))
 
 
-def _open_folder(folder: Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
-    if not (folder / MANIFEST).is_file():
-        raise BundleNotFoundError(f"{folder}: found no {MANIFEST}, expected a bundle. Make one with python -m export.")
-    return _open_container(in_folder(folder), trusted_key, opener)
-
-
-def _open_zip(path: Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
+def _listed(folder: Path) -> Container:
     try:
-        container = in_zip(path)
-        container.read(MANIFEST)
+        return in_folder(folder)
     except OSError as error:
-        raise ManifestError(f"{path}: found no {MANIFEST} in a sound zip ({error}). Copy the file again.") from None
-    return _open_container(container, trusted_key, opener)
+        if fault := machine_error(error, str(folder)):
+            raise fault from None
+        raise ManifestError(f"{folder}: cannot be listed ({reason(error)}). Let this user read it.") from None
 
 
 def _open_container(container: Container, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
@@ -171,7 +172,9 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
     try:
         data = container.read(MANIFEST)
     except OSError as error:
-        raise ManifestError(f"{where}: cannot be read ({error}). Install the bundle again.") from None
+        if fault := machine_error(error, where):
+            raise fault from None
+        raise ManifestError(f"{where}: cannot be read ({reason(error)}). Install the bundle again.") from None
     if trusted_key is not None:
         from edge_runtime.signing import (
             signatures,  # here: the cold command rarely trusts a key, and every import is felt
@@ -182,6 +185,15 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
     if trusted_key is not None:
         bundle.refuse_unnamed()
     return bundle
+
+
+def _of_bundle(container: Container) -> Container:
+    """Refuse a folder that is no bundle, and say where in it one is: some programs unpack one folder deeper."""
+    if MANIFEST not in container.names:
+        deeper = sorted(name.removesuffix(f"/{MANIFEST}") for name in container.names if name.endswith(f"/{MANIFEST}"))
+        remedy = f"Name {container.where}/{deeper[0]}" if deeper else "Make one with python -m export."
+        raise BundleNotFoundError(f"{container.where}: found no {MANIFEST}, expected a bundle. {remedy}")
+    return container
 
 
 def _as_installed(bundle: Opened, place: Path) -> Opened:
@@ -204,13 +216,18 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
         raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
     from edge_runtime.bundle.manifest import Manifest
 
-    data = path.read_bytes()
+    try:
+        data = read_regular(path, most=LARGEST_FILE)
+    except OSError as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
+        raise BundleNotFoundError(f"{path}: cannot be read ({reason(error)}), {_EXPECTED}") from None
     spec = read_embedded(data, form, str(path))
     named = (precision for precision in Precision if f".{precision.value}." in path.name)
     precision = next(named, Precision.FLOAT32)
     entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
-    return Bundle(str(path.parent), manifest, lambda name: data, frozenset((path.name,)))
+    return Bundle(str(path.parent), manifest, lambda name, size=None: data, frozenset((path.name,)), entry.sha256)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from edge_runtime.bundle.limits import LARGEST_RECORD
 from edge_runtime.bundle.runnable import Format
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import from_json
@@ -37,6 +38,10 @@ def read_embedded(model: bytes, form: Format, where: str) -> ModelSpec:
         raise ManifestError(
             f"{where}: found no embedded spec {KEY!r}, so its preprocessing is unknown. "
             "Use a file from a bundle, or export the model with python -m export."
+        )
+    if len(text) > LARGEST_RECORD:
+        raise ManifestError(
+            f"{where}: its spec has {len(text)} bytes, expected at most {LARGEST_RECORD}. Export again."
         )
     return from_json(ModelSpec, text, f"{where} ({KEY})")
 

@@ -22,6 +22,7 @@ __all__ = [
     "Manifest",
     "Parity",
     "Precision",
+    "QuantisedShare",
     "Role",
     "TrainingRecord",
 ]
@@ -142,7 +143,9 @@ class Attempt:
         failure: why the converter could not do it; empty if it could.
         score_mean: mean |Δ positive score|, 0..1.
         flips: decisions that differ, before the guard band.
-        passed: within the spec's tolerance; the last attempt of a file is the one in the bundle.
+        passed: within the spec's tolerance and worth it; such an attempt is the file's last, and is in the bundle.
+        worthless: why a file within the tolerance is left out: it is no gain over float32; None if it is, or was not
+            within the tolerance.
     """
 
     file: str
@@ -153,15 +156,43 @@ class Attempt:
     score_mean: float = 0.0
     flips: int = 0
     passed: bool = False
+    worthless: str | None = field(default=None, metadata=ABSENT)
 
     def text(self) -> str:
         """Return one line for people."""
         if self.failure:
             return f"{self.file}, {self.how}: not possible, {self.failure}"
         verdict = "passed" if self.passed else "over the tolerance"
+        if self.worthless is not None:
+            verdict = f"within the tolerance, but {self.worthless}"
         return (
             f"{self.file}, {self.how}: {self.flips} of {self.images} decisions flip, mean |Δ score| "
             f"{self.score_mean:.2g}, {self.size_bytes:,} bytes; {verdict}"
+        )
+
+
+@dataclass(frozen=True)
+class QuantisedShare:
+    """How much of a model file has eight bits, counted in the file.
+
+    Attributes:
+        multiply_accumulates: of one image, in convolutions, dense layers and matrix products.
+        computed: share of them whose both factors have eight bits, 0..1.
+        weights: numbers in the filters of those layers, biases left out.
+        stored: share of them stored in eight bits, 0..1.
+    """
+
+    file: str
+    multiply_accumulates: int
+    computed: float
+    weights: int
+    stored: float
+
+    def text(self) -> str:
+        """Return one line for people."""
+        return (
+            f"{self.computed:.1%} of {self.multiply_accumulates:,} multiply-accumulates and {self.stored:.1%} of "
+            f"{self.weights:,} weights in 8 bits"
         )
 
 
@@ -177,6 +208,7 @@ class Manifest(Runnable):
         labelled: figures on the parity pictures, the Keras model's first; empty where labels are unknown.
         toolchain: versions of everything that made the files.
         map_parity: heatmaps against TensorFlow's; None where there are none.
+        quantised: how much of each model file has eight bits; None in what older releases wrote.
         localisations: whether they point at lesions; None where that was not measured.
     """
 
@@ -188,5 +220,6 @@ class Manifest(Runnable):
     attempts: tuple[Attempt, ...] = ()
     guard_band_exceptions: float | None = None
     labelled: tuple[Labelled, ...] = ()
+    quantised: tuple[QuantisedShare, ...] | None = field(default=None, metadata=ABSENT)
     map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)

@@ -5,15 +5,19 @@ A prediction reads a :class:`Runnable`; whoever wants what was measured reads th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, is_plain
+from edge_runtime.bundle.limits import LARGEST_BUNDLE, LARGEST_FILE, MOST_FILES
 from edge_runtime.bundle.runnable import MEASURED, SCHEMA, FileEntry, Role, Runnable
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import from_dict, parse_json
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.manifest import Manifest
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -49,7 +53,7 @@ def _of_known_schema(data: bytes, where: str) -> Any:
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise ManifestError(
-            f"{where}: found schema {schema}, this release understands up to {SCHEMA}. "
+            f"{where}: found schema {str(schema)[:20]}, this release understands up to {SCHEMA}. "
             "Update edge-predict: pip install --upgrade edge-predict"
         )
     return value
@@ -62,8 +66,17 @@ def _check(manifest: Runnable, where: str) -> None:
             f"{where}: contract {manifest.contract} is not the SHA-256 of the spec's steps, {manifest.spec.contract}. "
             "The manifest was altered: install the bundle again."
         )
+    if len(manifest.files) > MOST_FILES:
+        raise ManifestError(
+            f"{where}: names {len(manifest.files)} files, expected at most {MOST_FILES}. Leave some out."
+        )
     for entry in manifest.files:
         _check_entry(entry, where)
+    total = sum(entry.size_bytes for entry in manifest.files)
+    if total > LARGEST_BUNDLE:
+        raise ManifestError(
+            f"{where}: names {total} bytes in all, expected at most {LARGEST_BUNDLE}. Leave some files out."
+        )
     names = [entry.name.lower() for entry in manifest.files]  # some file systems tell no A from an a
     if len(set(names)) != len(names):
         raise ManifestError(f"{where}: names a file twice, among {', '.join(sorted(names))}. Install the bundle again.")
@@ -77,6 +90,11 @@ def _check_entry(entry: FileEntry, where: str) -> None:
         raise ManifestError(
             f"{where}: file name {entry.name[:200]!r} may leave the bundle or hide in it; "
             "expected a plain name of letters, digits and ._- as python -m export writes."
+        )
+    if not 0 <= entry.size_bytes <= LARGEST_FILE or not _SHA256.fullmatch(entry.sha256):
+        raise ManifestError(
+            f"{where}: {entry.name} has size {str(entry.size_bytes)[:20]} and SHA-256 {entry.sha256[:64]!r}, expected "
+            f"0..{LARGEST_FILE} bytes and 64 hexadecimal digits. Install the bundle again."
         )
     if entry.role is Role.MODEL and (entry.format is None or entry.precision is None):
         raise ManifestError(f"{where}: the model {entry.name} lacks its format or precision; give it both.")

@@ -74,11 +74,15 @@ class Runnable:
     guard_band: float
     saliency: Saliency | None = field(default=None, kw_only=True, metadata=ABSENT)
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.guard_band <= 1.0:  # below 0 no answer would ever be checked in float32
+            raise ValueError(f"found guard_band {self.guard_band}, expected 0..1. Install the bundle again.")
+
 
 MEASURED = frozenset(
     (
         *("parity_source", "parity", "training", "evaluations", "toolchain", "attempts", "guard_band_exceptions"),
-        *("labelled", "map_parity", "localisations"),
+        *("labelled", "map_parity", "localisations", "quantised"),
     )
 )
 """The keys of ``bundle.json`` that no prediction reads."""

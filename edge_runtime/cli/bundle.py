@@ -8,16 +8,17 @@ from pathlib import Path
 import click
 
 from edge_runtime import __version__
-from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find
+from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find, key_in_force
 from edge_runtime.cli import selftest
 from edge_runtime.cli.describe import describe, rows
-from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.faults import Group, stops_command
 from edge_runtime.cli.install import install, remove, rollback, trusted_key_option
 from edge_runtime.cli.keys import key, sign
 from edge_runtime.cli.output import say
 from edge_runtime.errors import BundleError
+from edge_runtime.names import shown
 from edge_runtime.records import to_dict
-from edge_runtime.signing.signatures import signer_name
+from edge_runtime.signing.signatures import read_signature, signer_name
 
 _EXIT_CODES = """\b
 Exit status:
@@ -26,10 +27,11 @@ Exit status:
   2    the command line, or a key file that it names, cannot be used
   3    the model cannot be trusted: missing, altered, not signed by the trusted key, or from a newer release;
        or the store of installed ones cannot be read or changed
-  4    no interpreter can run the self-test here"""
+  4    no interpreter can run the self-test here
+  5    stdout is closed, or what it leads to is full or gone"""
 
 
-@click.group(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-bundle")
 def main() -> None:
     """Look at the models that edge-predict runs, install them, and sign them."""
@@ -45,7 +47,7 @@ def list_bundles() -> None:
                 spec = find(row.folder).manifest.spec
                 say(f"{spec.name} {spec.version}  {spec.summary}  ({row.state})")
             except BundleError as error:
-                say(f"{row.name} {row.version or '?'}  CANNOT BE USED [{error.code}]  ({row.state})")
+                say(f"{shown(row.name)} {row.version or '?'}  CANNOT BE USED [{error.code}]  ({row.state})")
                 fault = fault or error
         if fault is not None:
             raise fault
@@ -67,11 +69,15 @@ def info(bundle: str, as_json: bool) -> None:
 def verify(bundle: str, key: Path | None) -> None:
     """Check every file's SHA-256 and every embedded spec; with a key, also the signature."""
     with stops_command():
+        key = key_in_force(key)
         found: Bundle = find(bundle, trusted_key=key)
         count = found.verify()
-        say(f"{found.where}: {count} files are the ones that bundle.json names.")
+        say(f"{shown(found.where)}: {count} files are the ones that bundle.json names.")
+        for row in found.manifest.quantised or ():
+            say(f"{row.file}: {row.text()}.")
         if key is not None:
-            say(f"bundle.json is what key {signer_name(found.read_file(SIGNATURE), found.where)[:16]} signed.")
+            signer = signer_name(read_signature(found.read_file, found.where), found.where)
+            say(f"bundle.json is what key {signer[:16]} signed.")
         elif SIGNATURE in found.names:
             say(f"{SIGNATURE} was not checked: name the public key with --key.")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from edge_runtime.bundle import bundle as bundles
 from edge_runtime.bundle.bundle import SIGNATURE, Bundle
 from edge_runtime.bundle.manifest import Evaluation, Manifest
+from edge_runtime.names import shown
 from edge_runtime.records import canonical_json
-from edge_runtime.signing.signatures import signer_name
+from edge_runtime.signing.signatures import read_signature, signer_name
 from edge_runtime.store.pointers import installed
 
 
@@ -43,13 +44,15 @@ def describe(bundle: Bundle) -> str:
     """Return a bundle as text: where it is, what a person chose, and what was measured."""
     state = next((row.state for row in rows() if str(row.folder) == bundle.where), "named by its path")
     first, *rest = _lines(bundle.manifest)
-    return "\n".join([first, f"found        {bundle.where} ({state})", f"signature    {_signature(bundle)}", *rest])
+    return "\n".join(
+        [first, f"found        {shown(bundle.where)} ({state})", f"signature    {_signature(bundle)}", *rest]
+    )
 
 
 def _signature(bundle: Bundle) -> str:
     if SIGNATURE not in bundle.names:
         return "none"
-    name = signer_name(bundle.read_file(SIGNATURE), bundle.where)
+    name = signer_name(read_signature(bundle.read_file, bundle.where), bundle.where)
     return f"says key {name[:16]}; edge-bundle verify --key PUBLIC checks it"
 
 
@@ -65,6 +68,10 @@ def _lines(manifest: Manifest) -> list[str]:
         "steps        " + "\n             ".join(canonical_json(step) for step in spec.steps),
         "files        " + "\n             ".join(f"{f.name}  {f.size_bytes:,} bytes" for f in manifest.files),
     ]
+    if manifest.quantised:
+        shares = (f"{row.file}  {row.text()}" for row in manifest.quantised)
+        lines.append("quantised    " + "\n             ".join(shares))
+    lines += [f"no int8      {row.text()}" for row in manifest.attempts if row.worthless is not None]
     if spec.region is not None:
         lines.append(f"asked about  a marked region; cut {canonical_json(spec.region)}")
     if manifest.training is not None:

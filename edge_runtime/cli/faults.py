@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
-from edge_runtime.errors import EdgeError
+from edge_runtime.cli.output import READER_GONE, open_closed_descriptors, output_error, tell
+from edge_runtime.errors import EdgeError, MachineError
+from edge_runtime.machine import machine_faults
+from edge_runtime.names import shown
 
 EXIT_SOME_FAILED = 1
 EXIT_SIGNAL = 128
@@ -16,23 +20,59 @@ EXIT_SIGNAL = 128
 
 EXIT_CODES = """\b
 Exit status:
-  0    every picture was answered; a watch was ended
-  1    some pictures failed (the others were answered)
+  0    every image was answered; a watch was ended
+  1    some images failed, or are of a kind that folders leave out, as DICOM (the others were answered)
   2    the command line or the results file cannot be used
   3    the model cannot be trusted: missing, altered, not signed by the trusted key, or from a newer release
   4    no interpreter can run the model here
-  5    an answer could not be written: the disk is full or gone
+  5    an answer could not be written: stdout is closed, or the disk is full or gone
+  6    the machine failed (memory, descriptors, I/O); ask again, what was answered stands
   130  interrupted; what was printed or written is complete (143: SIGTERM)"""
+
+
+def leave_with(failed: int, of_machine: int) -> None:
+    """End the command with the status of what was not answered: of the images' faults, or of the machine's."""
+    if of_machine:
+        sys.exit(MachineError.exit_code)
+    if failed:
+        sys.exit(EXIT_SOME_FAILED)
 
 
 @contextmanager
 def stops_command() -> Iterator[None]:
-    """Show an :class:`EdgeError` on stderr and leave with its exit status."""
+    """Show an :class:`EdgeError` on stderr and leave with its exit status; also what the machine failed at."""
     try:
-        yield
+        with machine_faults("edge-predict"):
+            yield
     except EdgeError as error:
-        click.echo(f"error [{error.code}]: {error.message}", err=True)
+        if error.code != READER_GONE:
+            tell(f"error [{error.code}]: {error.message}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        click.echo("interrupted; every answer printed or written so far is complete.", err=True)
+        tell("interrupted; every answer printed or written so far is complete.")
         sys.exit(130)
+
+
+class Command(click.Command):
+    """A command of this package: shows what it was given escaped, and leaves with 5 where stdout is closed."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run as a program; see :func:`edge_runtime.cli.output.open_closed_descriptors`."""
+        open_closed_descriptors()
+        return super().main(*args, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; what click prints itself (``--help``) may find stdout closed, too."""
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            raise click.UsageError(shown(error.format_message()), error.ctx) from None
+        except OSError as error:
+            with stops_command():
+                raise output_error(error) from None
+
+
+class Group(Command, click.Group):
+    """Several of them."""
+
+    command_class = Command

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import NoReturn
 
-import click
-
-from edge_runtime.cli.faults import EXIT_SIGNAL, EXIT_SOME_FAILED
+from edge_runtime.cli.faults import EXIT_SIGNAL, leave_with
+from edge_runtime.cli.output import tell
 from edge_runtime.cli.pictures import answers, progress
 from edge_runtime.cli.stopping import Stop, stops_on_signals
+from edge_runtime.left_out import LeftOut, expects_answer
+from edge_runtime.left_out import summary as summary_of_left_out
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
-from edge_runtime.results.lines import Identity
+from edge_runtime.results.lines import Identity, Origin
+from edge_runtime.results.watched import WatchedResults
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,41 @@ class Filing:
     retry_failed: bool = False
     workers: int = 1
 
-    def open(self, predictor: Predictor, *, watching: bool = False) -> Results:
+    def open(self, predictor: Predictor) -> Results:
         """Open the file (:class:`edge_runtime.results.file.ResultsError` if it cannot take these answers)."""
-        results = Results(self.path, predictor.spec, resume=self.resume or watching, watching=watching)
+        results = Results(self.path, Origin.of(predictor), resume=self.resume, tell=tell)
+        if self.retry_failed:
+            results.forget_failures()
+        return results
+
+    def open_watched(self, predictor: Predictor) -> WatchedResults:
+        """Open the file of a watch, as :meth:`open`."""
+        results = WatchedResults(self.path, Origin.of(predictor), tell=tell)
         if self.retry_failed:
             results.forget_failures()
         return results
 
 
-def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filing) -> None:
+@dataclass(frozen=True)
+class Done:
+    """What became of the pictures of this run.
+
+    Attributes:
+        of_machine: codes of the machine's faults; these pictures have no line and are asked again by ``--resume``.
+    """
+
+    answered: int
+    failed: int
+    of_machine: Counter[str]
+
+    def __len__(self) -> int:
+        """Return how many pictures were dealt with."""
+        return self.answered + self.failed + self.of_machine.total()
+
+
+def file_answers(
+    predictor: Predictor, paths: Sequence[str | Failure], filing: Filing, left_out: Sequence[LeftOut] = ()
+) -> None:
     """Answer every picture that the results file lacks; leave with the status that fits.
 
     A path that is named twice is one picture and has one line.
@@ -54,33 +82,55 @@ def file_answers(predictor: Predictor, paths: list[str | Failure], filing: Filin
         there = Counter(results.failed(identity) for identity in wanted if identity in results)
         todo = [path for identity, path in wanted.items() if identity not in results]
         done = _append_all(answers(predictor, todo, filing.workers), len(todo), results, stop)
-    if stop.by is not None and done.total() < len(todo):
-        _interrupted(stop.by, f"{filing.path} holds {done.total() + there.total()} of {len(wanted)} pictures")
-    click.echo(f"{filing.path}: {summary(done, there)}", err=True)
-    if done[True] + there[True]:
-        click.echo("Answer the failed ones again with --resume --retry-failed.", err=True)
-        sys.exit(EXIT_SOME_FAILED)
+        for item in left_out if stop.by is None else ():
+            results.leave_out(item.path, item.reason.value)
+    if stop.by is not None and len(done) < len(todo):
+        held = done.answered + done.failed + there.total()
+        _interrupted(stop.by, f"{filing.path} holds {held} of {len(wanted)} pictures")
+    tell(f"{filing.path}: {summary(done.answered, done.failed, there)}")
+    if done.of_machine:
+        codes = ", ".join(f"{code} {count}" for code, count in sorted(done.of_machine.items()))
+        tell(
+            f"{done.of_machine.total()} not answered, for the machine failed ({codes}): they have no line, and "
+            "--resume asks them again."
+        )
+    if left_out:
+        tell(summary_of_left_out(left_out))
+    if done.failed + there[True]:
+        tell("Answer the failed ones again with --resume --retry-failed.")
+    leave_with(done.failed + there[True] + expects_answer(left_out), done.of_machine.total())
 
 
-def summary(done: Counter[bool], there: Counter[bool]) -> str:
-    """Return counts of pictures, by whether they failed: of this run, and of those before."""
+def summary(answered: int, failed: int, there: Counter[bool]) -> str:
+    """Return counts of pictures: of this run, and of those before by whether they failed."""
     before = f" ({there[True]} failed)" if there[True] else ""
-    return f"{done[False]} answered, {done[True]} failed, {there.total()} already there{before}."
+    return f"{answered} answered, {failed} failed, {there.total()} already there{before}."
 
 
-def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: Stop) -> Counter[bool]:
+def tell_fault(failure: Failure) -> None:
+    """Say on stderr that the machine failed at an image, which gets no line."""
+    tell(f"not answered [{failure.error.code}]: {failure.error.message}")
+
+
+def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: Stop) -> Done:
     done: Counter[bool] = Counter()
+    of_machine: Counter[str] = Counter()
     for answer in progress(found, count):
-        results.append(answer)
-        done[isinstance(answer, Failure)] += 1
+        if isinstance(answer, Failure) and answer.of_machine:
+            if answer.error.code not in of_machine:
+                tell_fault(answer)
+            of_machine[answer.error.code] += 1
+        else:
+            results.append(answer)
+            done[isinstance(answer, Failure)] += 1
         if stop.by is not None:
             break
-    return done
+    return Done(done[False], done[True], of_machine)
 
 
 def _interrupted(by: Signals, holds: str) -> NoReturn:
     text = f"interrupted ({by.name}): {holds}, each line whole. Go on with the same command and --resume."
-    click.echo(text, err=True)
+    tell(text)
     sys.exit(EXIT_SIGNAL + by)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from edge_runtime.cli.output import write_whole
 from edge_runtime.cli.render import Csv, JsonLines, Renderer
-from edge_runtime.errors import ImageError, UsageError
+from edge_runtime.decision import Reason
+from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.imaging import source_name
+from edge_runtime.names import shown
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked, Region, unmarked
@@ -55,7 +57,7 @@ class Heatmaps:
             image = source_name(source)
             try:
                 yield self._draw(image, region, self._path(image, number, len(asked)))
-            except ImageError as error:
+            except (ImageError, MachineError) as error:
                 yield Failure(image, error, region)
 
     def line(self, render: Renderer, answer: Drawn | Failure) -> str:
@@ -106,9 +108,10 @@ def _about(drawn: Drawn) -> str:
     """Say in one line what a drawing shows; in a second one what does not go together with the answer."""
     explanation = drawn.explanation
     peak, what = explanation.peak(), explanation.method.value
-    shown = what if explanation.label is None else f"{what} of {explanation.label}"
+    unfamiliar = explanation.prediction.verdict.reason is Reason.UNFAMILIAR_INPUT  # no label means anything
+    subject = what if unfamiliar or explanation.label is None else f"{what} of {explanation.label}"
     where = "blank: no place speaks for it" if peak is None else f"largest at x {peak[0]}, y {peak[1]}"
-    lines = [f"heatmap   {shown}, {where}; {drawn.path}"]
-    if explanation.note():
+    lines = [f"heatmap   {subject}, {where}; {shown(drawn.path)}"]
+    if explanation.note() and not unfamiliar:
         lines.append(f"          note: {explanation.note()}")
     return "\n".join(lines)

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.bundle.bundle import TRUSTED_KEY
-from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.faults import Command, stops_command
 from edge_runtime.cli.output import say
+from edge_runtime.names import shown
 
 if TYPE_CHECKING:
     from edge_runtime.store.installing import Change
 
 trusted_key_option = click.option(
     "--key",
+    "--trusted-key",
+    "key",
     metavar="PUBLIC",
     type=click.Path(path_type=Path),
     envvar=TRUSTED_KEY,
@@ -24,24 +27,26 @@ trusted_key_option = click.option(
 )
 
 
-@click.command("install")
+@click.command("install", cls=Command)
 @click.argument("bundle", metavar="FOLDER|ZIP")
 @trusted_key_option
-def install(bundle: str, key: Path | None) -> None:
+@click.option("--allow-downgrade", is_flag=True, help="Take an older version than the one in use, too.")
+def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
     """Verify a bundle, copy it onto this device, and make it the current one of its name.
 
-    The version before is kept for rollback. A process that is killed leaves that one current.
+    The version before is kept for rollback. A process that is killed leaves that one current. A version older than the
+    one that the name means now is refused: its signature does not say that it is the newest.
     """
     from edge_runtime.store import installing
 
     with stops_command():
-        change = installing.install(bundle, trusted_key=key)
+        change = installing.install(bundle, trusted_key=key, allow_downgrade=allow_downgrade)
         say(_told(change))
         if change.outcome is installing.Outcome.INSTALLED:
             say(f"Does this machine compute the same? edge-bundle selftest {change.name}")
 
 
-@click.command("rollback")
+@click.command("rollback", cls=Command)
 @click.argument("name", metavar="NAME")
 @trusted_key_option
 def rollback(name: str, key: Path | None) -> None:
@@ -52,16 +57,16 @@ def rollback(name: str, key: Path | None) -> None:
         say(_told(installing.rollback(name, trusted_key=key)))
 
 
-@click.command("remove")
+@click.command("remove", cls=Command)
 @click.argument("name", metavar="NAME")
 def remove(name: str) -> None:
     """Remove every installed version of a bundle, also a damaged one. What ships stays."""
     from edge_runtime.store import installing
 
     with stops_command():
-        say(f"{installing.remove(name)}: removed.")
+        say(f"{shown(installing.remove(name))}: removed.")
 
 
 def _told(change: Change) -> str:
     before = f"; {change.pointer.previous} is kept for rollback" if change.pointer.previous else ""
-    return f"{change.name} {change.pointer.current}: {change.outcome.value} in {change.folder}{before}."
+    return f"{change.name} {change.pointer.current}: {change.outcome.value} in {shown(change.folder)}{before}."

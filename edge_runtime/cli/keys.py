@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.faults import Command, stops_command
 from edge_runtime.cli.output import say
+from edge_runtime.names import shown
 
 
-@click.command("key")
+@click.command("key", cls=Command)
 @click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 def key(out: Path) -> None:
     """Make a key pair: OUT signs bundles and stays secret, OUT.pub goes onto devices.
@@ -21,11 +22,11 @@ def key(out: Path) -> None:
 
     with stops_command():
         public = write_key_pair(out)
-        say(f"{out}: private key; whoever has it can sign. Keep it off devices and out of repositories.")
-        say(f"{out}.pub: public key {public.fingerprint[:16]}; trust it with --trusted-key or EDGE_TRUSTED_KEY.")
+        say(f"{shown(out)}: private key; whoever has it can sign. Keep it off devices and out of repositories.")
+        say(f"{shown(out)}.pub: public key {public.fingerprint[:16]}; trust it with --trusted-key or EDGE_TRUSTED_KEY.")
 
 
-@click.command("sign")
+@click.command("sign", cls=Command)
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option("--key", required=True, metavar="PRIVATE", type=click.Path(path_type=Path), help="The private key.")
 def sign(folder: Path, key: Path) -> None:
@@ -34,4 +35,4 @@ def sign(folder: Path, key: Path) -> None:
 
     with stops_command():
         public = sign_folder(folder, key)
-        say(f"{folder}: signed by key {public.fingerprint[:16]}.")
+        say(f"{shown(folder)}: signed by key {public.fingerprint[:16]}.")

@@ -1,38 +1,66 @@
-"""From what the command line names to pictures, and from pictures to answers."""
+"""From what the command line names to images, and from images to answers."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from edge_runtime.errors import ImageNotFoundError
-from edge_runtime.folders import PICTURE_SUFFIXES, folder_error, pictures_below
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.region import Marked
 
+if TYPE_CHECKING:
+    from edge_runtime.left_out import LeftOut
+
 Answer = TypeVar("Answer")
 
 
-def pictures(images: Iterable[str]) -> Iterator[str | Failure]:
-    """Yield each path; a folder yields its pictures, and a failure if it has none or cannot be listed."""
-    for image in images:
-        if not os.path.isdir(image):
-            yield image
-            continue
-        errors: list[OSError] = []
-        found = pictures_below(Path(image), errors.append)
-        yield from map(str, found)
-        yield from (Failure(str(error.filename), folder_error(error)) for error in errors)
-        if not found and not errors:
-            endings = " ".join(sorted(PICTURE_SUFFIXES))
-            message = f"{image}: found a folder without pictures, expected files ending in {endings}."
-            yield Failure(image, ImageNotFoundError(message, code="folder_without_images"))
+@dataclass(frozen=True)
+class Named:
+    """What the command line names.
+
+    Attributes:
+        images: each path to answer, and each folder that has no image or cannot be listed, in order.
+        left_out: what the folders hold beside them.
+    """
+
+    images: tuple[str | Failure, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def named(arguments: Iterable[str]) -> Named:
+    """Return the files among ``arguments`` as they are, and for each folder what it holds."""
+    images: list[str | Failure] = []
+    left_out: list[LeftOut] = []
+    for argument in arguments:
+        if os.path.isdir(argument):
+            found = _in_folder(argument)
+            images += found.images
+            left_out += found.left_out
+        else:
+            images.append(argument)
+    return Named(tuple(images), tuple(left_out))
+
+
+def _in_folder(folder: str) -> Named:
+    from edge_runtime.discovery import folder_error, look_into  # here: one image starts without them
+
+    found = look_into(folder)
+    images: list[str | Failure] = [image.path for image in found.images]
+    images += [Failure(str(error.filename), folder_error(error)) for error in found.unreadable]
+    if not images:
+        message = (
+            f"{folder}: found a folder without images, expected files that are PNG, JPEG, TIFF, BMP, PNM or WebP by "
+            "content. Check the folder."
+        )
+        images.append(Failure(folder, ImageNotFoundError(message, code="folder_without_images")))
+    return Named(tuple(images), found.left_out)
 
 
 def answers(
@@ -46,7 +74,7 @@ def answers(
 
 def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
     """Pass answers on, with a bar on stderr if someone sees it."""
-    if count < 2 or not sys.stderr.isatty():
+    if count < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield from found
         return
     with click.progressbar(found, length=count, label="answering", file=sys.stderr) as bar:

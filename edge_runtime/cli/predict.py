@@ -13,10 +13,11 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.backends import Provider, Runtime
+from edge_runtime.bundle.default_model import model_in_force
 from edge_runtime.bundle.runnable import Precision
-from edge_runtime.cli.faults import EXIT_CODES, EXIT_SOME_FAILED, stops_command
-from edge_runtime.cli.output import say
-from edge_runtime.cli.pictures import answers, pictures, progress
+from edge_runtime.cli.faults import EXIT_CODES, Command, leave_with, stops_command
+from edge_runtime.cli.output import require_stdout, say, tell
+from edge_runtime.cli.pictures import answers, named, progress
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.cli.request import Request, options
 from edge_runtime.prediction import Failure, Prediction
@@ -25,13 +26,28 @@ from edge_runtime.region import Marked, Region, check_asked
 
 if TYPE_CHECKING:
     from edge_runtime.cli.heatmap import Drawn
+    from edge_runtime.left_out import LeftOut
 
 
-@click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(Command):
+    """``edge-predict check FILE`` is a command of its own; an image of that name is ``./check``."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        given = sys.argv[1:] if args is None else list(args)
+        if given[:1] != ["check"]:
+            return super().main(given, *rest, **extra)
+        from edge_runtime.cli.check import check  # here: answers are given without
+
+        return check.main(given[1:], **{**extra, "prog_name": "edge-predict check"})
+
+
+@click.command(cls=_Command, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @options
 @click.version_option(__version__, prog_name="edge-predict")
 def main(**given: Any) -> None:
-    """Classify breast images. A folder stands for the pictures in it and below it, in order of their names.
+    """Classify breast images. A folder stands for the images in it and below it, in order of their names.
+
+    edge-predict check FILE says what a results file holds.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
@@ -40,6 +56,7 @@ def main(**given: Any) -> None:
     with stops_command(), _load(request) as predictor:
         if request.model is None:
             _tell_default(predictor)
+        _tell_known_answers(predictor)
         regions = [Region.parse(text) for text in request.regions]
         check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
@@ -50,12 +67,15 @@ def main(**given: Any) -> None:
         elif request.output is not None:
             _file(predictor, request.output, request)
         elif regions:
-            _print(predictor, [Marked(request.images[0], region) for region in regions], request)
+            _print(predictor, [Marked(request.images[0], region) for region in regions], (), request)
         else:
-            _print(predictor, list(pictures(request.images)), request)
+            asked = named(request.images)
+            _print(predictor, asked.images, asked.left_out, request)
 
 
 def _load(request: Request) -> Predictor:
+    if request.output is None:
+        require_stdout()
     return Predictor.load(
         request.model,
         backend=Runtime(request.backend),
@@ -66,10 +86,27 @@ def _load(request: Request) -> Predictor:
     )
 
 
+def _load_anew(request: Request) -> Predictor:
+    predictor = _load(request)
+    _tell_known_answers(predictor)
+    return predictor
+
+
 def _tell_default(predictor: Predictor) -> None:
     """Say which model nobody chose: a picture of another kind gets an answer from it, too."""
     spec = predictor.spec
-    click.echo(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.", err=True)
+    tell(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.")
+
+
+def _tell_known_answers(predictor: Predictor) -> None:
+    """Say that int8 is not trusted here; on a terminal also what the check of the first start took."""
+    for precision, found in predictor.known_answers.items():
+        if not found.passed:
+            text = f"differ by {found.difference:.3g}, expected at most {found.tolerance:.3g}; float32 answers instead."
+            tell(f"{found.file}: its answers on this machine and the known ones {text}")
+        elif found.ms is not None and sys.stderr.isatty():
+            kept = "once for this processor" if found.kept else "at every start: no cache can be written"
+            tell(f"{precision.value} file checked against known answers in {found.ms:.0f} ms, {kept}.")
 
 
 def _file(predictor: Predictor, output: Path, request: Request) -> None:
@@ -77,20 +114,26 @@ def _file(predictor: Predictor, output: Path, request: Request) -> None:
 
     filing = Filing(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
-        file_answers(predictor, list(pictures(request.images)), filing)
+        asked = named(request.images)
+        file_answers(predictor, asked.images, filing, asked.left_out)
         return
+    from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watching import watch_folder
 
-    watch_folder(predictor, request.watch, filing, request.interval)
+    model = CurrentModel(predictor, partial(_load_anew, request), request.model or model_in_force())
+    with model:
+        watch_folder(model, request.watch, filing, request.interval)
 
 
-def _print(predictor: Predictor, asked: Sequence[str | Marked | Failure], request: Request) -> None:
-    """Print every answer as soon as it is there."""
+def _print(
+    predictor: Predictor, asked: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: Request
+) -> None:
+    """Print every answer as soon as it is there; on stderr what is left out."""
     chosen = Style(request.style) if request.style else Style.CARD if len(asked) == 1 else Style.TABLE
     render = renderer(chosen)
     if head := render.head(predictor.spec):
-        say(head)
-    failed = 0
+        say(head, render.end)
+    failed = of_machine = 0
     found: Iterator[Prediction | Failure | Drawn] = answers(predictor, asked, request.workers or 1)
     line: Callable[[Any], str] = render.line
     if request.heatmap is not None:
@@ -99,13 +142,27 @@ def _print(predictor: Predictor, asked: Sequence[str | Marked | Failure], reques
         heatmaps = Heatmaps(predictor, request.heatmap, request.heatmap_label, request.opacity)
         found, line = heatmaps.answers(asked), partial(heatmaps.line, render)
     for answer in found if sys.stdout.isatty() else progress(found, len(asked)):
-        failed += isinstance(answer, Failure)
-        say(line(answer))
+        if isinstance(answer, Failure):
+            failed, of_machine = failed + 1, of_machine + answer.of_machine
+        say(line(answer.by(predictor.digest) if isinstance(answer, Failure) else answer), render.end)
     if foot := render.foot():
         say(foot)
+    missing = _tell_left_out(left_out)
     if failed:
-        click.echo(f"{failed} of {len(asked)} failed.", err=True)
-        sys.exit(EXIT_SOME_FAILED)
+        tell(f"{failed} of {len(asked)} failed.")
+    if of_machine:
+        tell(f"The machine failed at {of_machine} of them, which may be sound: ask again.")
+    leave_with(failed + missing, of_machine)
+
+
+def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
+    """Sum up what folders hold and is not answered; tell whether an answer to any of it is expected."""
+    if not left_out:
+        return False
+    from edge_runtime.left_out import expects_answer, summary
+
+    tell(summary(left_out))
+    return expects_answer(left_out)
 
 
 def run() -> None:

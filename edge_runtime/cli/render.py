@@ -8,7 +8,8 @@ from typing import Protocol
 
 from edge_runtime.decision import Reason
 from edge_runtime.familiarity.familiarity import is_familiar
-from edge_runtime.prediction import NOTICE, Failure, Prediction
+from edge_runtime.names import shown, shown_cell
+from edge_runtime.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.region import region_name
 from edge_runtime.spec import ModelSpec
 
@@ -19,10 +20,11 @@ _WHY = {
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
     Reason.UNFAMILIAR_INPUT: "not like the pictures this model was made for; its answer means nothing here",
 }
+FALLBACKS = {Fallback.KNOWN_ANSWERS_DIFFER: "the int8 file's answers differ on this machine from the known ones"}
 _REGION = "region"  # a column after the image, for models that are asked about regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
-    *("contract", "backend", "precision", "error_code", "error_message", "familiarity"),
+    *("contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback"),
 )
 
 
@@ -36,7 +38,10 @@ class Style(enum.Enum):
 
 
 class Renderer(Protocol):
-    """Turns answers into lines; ``head`` and ``foot`` may be empty."""
+    """Turns answers into lines; ``head`` and ``foot`` may be empty. ``end`` follows each of them."""
+
+    @property
+    def end(self) -> str: ...
 
     def head(self, spec: ModelSpec) -> str: ...
     def line(self, answer: Prediction | Failure) -> str: ...
@@ -45,6 +50,8 @@ class Renderer(Protocol):
 
 class JsonLines:
     """One object a line (docs/json.md)."""
+
+    end = "\n"
 
     def head(self, spec: ModelSpec) -> str:
         return ""
@@ -59,17 +66,24 @@ class JsonLines:
 
 
 class Csv:
-    """RFC 4180 with a header line; a failed picture fills the two error columns."""
+    """RFC 4180 with a header line; a failed image fills the two error columns.
+
+    Names are escaped, and no cell begins a formula (docs/json.md): the file may be opened in a spreadsheet.
+    """
+
+    end = "\r\n"
 
     def head(self, spec: ModelSpec) -> str:
         return _csv_row(_columns(spec.region is not None))
 
     def line(self, answer: Prediction | Failure) -> str:
-        fields = answer.to_dict()
+        fields = {name: _cell(value) for name, value in answer.to_dict().items()}
         if isinstance(answer, Failure):
-            fields |= {"error_code": answer.error.code, "error_message": answer.error.message}
+            fields |= {"error_code": answer.error.code, "error_message": _cell(answer.error.message)}
+        elif _is_unfamiliar(answer):
+            fields |= dict.fromkeys(("label", "score", "confidence"), "")
         if answer.region is not None:
-            fields[_REGION] = str(answer.region)
+            fields[_REGION] = str(answer.region)  # numbers, as they are given to --region
         return _csv_row([fields.get(name, "") for name in _columns(answer.region is not None)])
 
     def foot(self) -> str:
@@ -85,12 +99,23 @@ def _csv_row(values: Sequence[object]) -> str:
     import io
 
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+    csv.writer(text, lineterminator=Csv.end).writerow(values)  # with another end, some Pythons do not quote this one
+    return text.getvalue().removesuffix(Csv.end)
+
+
+def _cell(value: object) -> object:
+    return shown_cell(value) if isinstance(value, str) else value
+
+
+def _is_unfamiliar(answer: Prediction) -> bool:
+    """Tell whether label and scores mean nothing; programs find them in JSON all the same."""
+    return answer.verdict.reason is Reason.UNFAMILIAR_INPUT
 
 
 class Card:
     """A block that a person reads from top to bottom."""
+
+    end = "\n"
 
     def head(self, spec: ModelSpec) -> str:
         return ""
@@ -99,15 +124,13 @@ class Card:
         if isinstance(answer, Failure):
             return _failed(answer)
         verdict, region = answer.verdict, answer.region
-        scores = ", ".join(f"{label} {score:.4f}" for label, score in verdict.scores.items())
         return "\n".join(
             [
-                f"image     {answer.image}",
+                f"image     {shown(answer.image)}",
                 *([] if region is None else [f"region    x {region.x:g}, y {region.y:g}, radius {region.radius:g} px"]),
                 f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
-                f"label     {verdict.label}   ({scores})",
-                f"score     {verdict.score:.4f}   cut-off {answer.cutoff:.4f}",
-                f"          confidence {verdict.confidence:.4f}, floor {answer.confidence_floor:.4f}",
+                *([] if answer.fallback is None else [f"          {FALLBACKS[answer.fallback]}"]),
+                *_scores(answer),
                 *([] if answer.familiarity is None else [_familiarity(answer.familiarity)]),
                 f"decision  {verdict.decision.value}",
                 f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",
@@ -118,6 +141,19 @@ class Card:
         return NOTICE
 
 
+def _scores(answer: Prediction) -> list[str]:
+    """Say what the network answers, with the thresholds; of an unfamiliar image, that it means nothing."""
+    if _is_unfamiliar(answer):
+        return ["label     none: what the model says of an image that is not like its own means nothing"]
+    verdict = answer.verdict
+    scores = ", ".join(f"{label} {score:.4f}" for label, score in verdict.scores.items())
+    return [
+        f"label     {verdict.label}   ({scores})",
+        f"score     {verdict.score:.4f}   cut-off {answer.cutoff:.4f}",
+        f"          confidence {verdict.confidence:.4f}, floor {answer.confidence_floor:.4f}",
+    ]
+
+
 def _familiarity(share: float) -> str:
     """Say how far a picture lies from the model's own pictures."""
     said = "like" if is_familiar(share) else "NOT like"
@@ -125,7 +161,9 @@ def _familiarity(share: float) -> str:
 
 
 class Table:
-    """A line a picture, under one head."""
+    """A line an image, under one head."""
+
+    end = "\n"
 
     def head(self, spec: ModelSpec) -> str:
         policy = spec.policy
@@ -138,16 +176,17 @@ class Table:
     def line(self, answer: Prediction | Failure) -> str:
         if isinstance(answer, Failure):
             return _failed(answer)
-        v, asked = answer.verdict, region_name(answer.image, answer.region)
-        return f"{v.decision.value:9} {v.score:6.4f}  {v.label:12} {v.reason.value:16} {asked}"
+        v, asked = answer.verdict, shown(region_name(answer.image, answer.region))
+        score, label = ("-", "-") if _is_unfamiliar(answer) else (f"{v.score:.4f}", v.label)
+        return f"{v.decision.value:9} {score:>6}  {label:12} {v.reason.value:16} {asked}"
 
     def foot(self) -> str:
         return NOTICE
 
 
 def _failed(failure: Failure) -> str:
-    asked = region_name(failure.image, failure.region)
-    return f"FAILED    {asked}\n          [{failure.error.code}] {failure.error.message}"
+    asked = shown(region_name(failure.image, failure.region))
+    return f"FAILED    {asked}\n          [{failure.error.code}] {shown(failure.error.message)}"
 
 
 def renderer(style: Style) -> Renderer:

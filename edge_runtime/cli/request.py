@@ -35,7 +35,8 @@ class Request:
     trusted_key: Path | None
     threads: int
     workers: int | None
-    style: str | None
+    as_json: bool
+    as_csv: bool
     output: Path | None
     resume: bool
     retry_failed: bool
@@ -47,6 +48,11 @@ class Request:
     heatmap: Path | None
     heatmap_label: str | None
     opacity: float
+
+    @property
+    def style(self) -> str | None:
+        """How answers are printed, where the command line says so."""
+        return Style.JSON.value if self.as_json else Style.CSV.value if self.as_csv else None
 
     def check(self) -> None:
         """Refuse options that contradict each other.
@@ -83,8 +89,9 @@ class Request:
                 "--heatmap explains one picture at a time; leave out --workers.",
             ),
             (not self.heatmap and self.heatmap_label, "--heatmap-label needs --heatmap FILE_OR_FOLDER."),
-            (self.output and self.style == Style.CSV.value, "a results file holds JSON lines; leave out --csv."),
-            (self.tiles and self.style == Style.CSV.value, "--tiles prints a card or --json; leave out --csv."),
+            (self.as_json and self.as_csv, "--json and --csv contradict each other; leave one of them out."),
+            (self.output and self.as_csv, "a results file holds JSON lines; leave out --csv."),
+            (self.tiles and self.as_csv, "--tiles prints a card or --json; leave out --csv."),
         ):
             if fault:
                 raise click.UsageError(message)
@@ -151,8 +158,8 @@ _ANSWERS = (
         metavar="X,Y,RADIUS",
         help="Ask about this circle of the one picture, in pixels from its upper left corner; may be repeated.",
     ),
-    click.option("--json", "style", flag_value=Style.JSON.value, help="One JSON object a line."),
-    click.option("--csv", "style", flag_value=Style.CSV.value, help="CSV with a header line."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
+    click.option("--csv", "as_csv", is_flag=True, help="CSV with a header line."),
 )
 _HEATMAPS = (
     click.option(

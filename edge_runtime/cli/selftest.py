@@ -12,8 +12,8 @@ from edge_runtime.backends import Provider
 from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.cli.faults import EXIT_SOME_FAILED, stops_command
-from edge_runtime.cli.output import say
+from edge_runtime.cli.faults import EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.output import say, tell
 from edge_runtime.errors import UsageError
 from edge_runtime.records import to_dict
 from edge_runtime.selftest.certificate import Certificate, Check, Step
@@ -35,7 +35,7 @@ _PACKAGES = {  # with which the exporting machine ran the same file
 }
 
 
-@click.command("selftest", epilog=_EXIT_CODES)
+@click.command("selftest", cls=Command, epilog=_EXIT_CODES)
 @click.argument("bundle", metavar="[NAME|FOLDER|ZIP]", default=DEFAULT_MODEL, envvar=MODEL_VARIABLE)
 @click.option(
     "--provider",
@@ -57,7 +57,7 @@ def command(bundle: str, provider: str, json_file: str | None) -> None:
             _save(certificate, Path(json_file))
         say(describe(certificate))
         for check in certificate.failed():
-            click.echo(f"failed: {_where(check)}: {_finding(check)} {remedy(check, found.manifest)}", err=True)
+            tell(f"failed: {_where(check)}: {_finding(check)} {remedy(check, found.manifest)}")
     if not certificate.passed:
         sys.exit(EXIT_SOME_FAILED)
 

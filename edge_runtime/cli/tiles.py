@@ -8,14 +8,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 
 from edge_runtime.cli.faults import EXIT_SOME_FAILED
-from edge_runtime.cli.output import say, write_whole
+from edge_runtime.cli.output import say, tell, write_whole
+from edge_runtime.cli.render import FALLBACKS
 from edge_runtime.decision import Decision
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import read
+from edge_runtime.names import shown
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.tiles.overlay import overlay_png
@@ -45,16 +46,17 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
         slide = predictor.predict_tiles(picture, workers=request.workers)
     except ImageError as error:
         failure = Failure(request.slide, error)
-        say(json.dumps(failure.to_dict()) if request.as_json else f"FAILED    {failure.image}\n[{error.code}] {error}")
+        text = f"FAILED    {shown(failure.image)}\n[{error.code}] {shown(str(error))}"
+        say(json.dumps(failure.to_dict()) if request.as_json else text)
         sys.exit(EXIT_SOME_FAILED)
     if request.map_png is not None:
         write_whole(request.map_png, overlay_png(picture, slide))
     if request.scores_npy is not None:
         write_whole(request.scores_npy, _npy(slide))
-    say(json.dumps(slide.to_dict(), ensure_ascii=False) if request.as_json else card(slide))
+    say(json.dumps(slide.to_dict()) if request.as_json else card(slide))
     for path in (request.map_png, request.scores_npy):
         if path is not None:
-            click.echo(f"written: {path}", err=True)
+            tell(f"written: {path}")
 
 
 def card(slide: SlidePrediction) -> str:
@@ -69,8 +71,9 @@ def card(slide: SlidePrediction) -> str:
     whole = f"{case.decision.value} ({case.reason.value})" if case else "none: this model's policy has no rule for it"
     return "\n".join(
         [
-            f"image     {slide.image}",
+            f"image     {shown(slide.image)}",
             f"model     {slide.model} {slide.version} ({slide.precision}, {slide.backend})",
+            *([] if slide.fallback is None else [f"          {FALLBACKS[slide.fallback]}"]),
             f"tiles     {grid.rows} rows x {grid.columns} columns of {grid.tile_width_px}x{grid.tile_height_px} px; "
             f"{grid.left_out} left out at the edges",
             f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",

@@ -6,19 +6,23 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import click
-
-from edge_runtime.cli.filing import Filing, summary
-from edge_runtime.cli.stopping import Stop, stops_on_signals
-from edge_runtime.errors import ImageUnreadableError, UsageError
-from edge_runtime.prediction import Failure
-from edge_runtime.predictor import Predictor
-from edge_runtime.results.file import Results
-from edge_runtime.results.lines import Identity
+from edge_runtime.cli.current_model import CurrentModel
+from edge_runtime.cli.filing import Filing, summary, tell_fault
+from edge_runtime.cli.output import tell
+from edge_runtime.cli.service import Service
+from edge_runtime.cli.stopping import Stop, follows_hangup, stops_on_signals
+from edge_runtime.errors import EdgeError, ImageUnreadableError, UsageError
+from edge_runtime.left_out import summary as summary_of_left_out
+from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.results.lines import Identity, Origin
 from edge_runtime.results.watch import Watch, stamp_of
+from edge_runtime.results.watched import WatchedResults
+
+DEATHS = 2
+"""Deaths of the process at an image after which it is set aside."""
 
 
-def watch_folder(predictor: Predictor, folder: Path, filing: Filing, interval_s: float) -> None:
+def watch_folder(model: CurrentModel, folder: Path, filing: Filing, interval_s: float) -> None:
     """Look every ``interval_s`` seconds and answer what has come to rest, until SIGINT or SIGTERM.
 
     Raises:
@@ -26,39 +30,124 @@ def watch_folder(predictor: Predictor, folder: Path, filing: Filing, interval_s:
     """
     if not os.path.isdir(folder):
         raise UsageError(f"{folder}: found no folder to watch. Make it first.")
-    with stops_on_signals() as stop, filing.open(predictor, watching=True) as results:
+    with stops_on_signals() as stop, follows_hangup(stop), filing.open_watched(model.predictor) as results:
         before = len(results)
-        click.echo(f"watching {folder}; {filing.path} holds {before} answers.", err=True)
-        done = _watch(predictor, Watch(folder), results, stop, interval_s)
-    click.echo(f"{filing.path}: {summary(done, Counter({False: before}))}", err=True)
+        elsewhere = f"; {before} images were answered before" if before > results.lines else ""
+        tell(f"watching {folder}; {filing.path} holds {results.lines} answers{elsewhere}.")
+        watch = Watch(folder)
+        watching = Watching(model, watch, results, stop, Service())
+        watching.run(interval_s)
+    done = watching.done
+    if watch.left_out:
+        tell(summary_of_left_out(tuple(watch.left_out.values())))
+    tell(f"{filing.path}: {summary(done[False], done[True], Counter({False: before}))}")
 
 
-def _watch(predictor: Predictor, watch: Watch, results: Results, stop: Stop, interval_s: float) -> Counter[bool]:
-    done: Counter[bool] = Counter()
-    unreadable: tuple[ImageUnreadableError, ...] = ()
-    while stop.by is None:
-        for picture in watch.look(results):
-            if stop.by is None:
-                done.update(_answer(predictor, picture, results))
-        if {error.message for error in watch.unreadable} != {error.message for error in unreadable}:
-            _tell(watch.unreadable)
-        unreadable = watch.unreadable
-        stop.sleep(interval_s)
-    return done
+class Watching:
+    """One watch while it runs.
+
+    Attributes:
+        done: images of this run that have a line, by whether they failed.
+    """
+
+    def __init__(
+        self, model: CurrentModel, watch: Watch, results: WatchedResults, stop: Stop, service: Service
+    ) -> None:
+        self._model, self._watch, self._results, self._stop, self._service = model, watch, results, stop, service
+        self.done: Counter[bool] = Counter()
+        self._unreadable: frozenset[str] = frozenset()
+        self._told: set[str] = set()
+
+    def run(self, interval_s: float) -> None:
+        """Look and answer until a signal comes."""
+        self._service.tell("READY=1", self._status())
+        while self._stop.by is None:
+            if self._stop.take_hangup():
+                self._service.reloading()
+                self._follow()
+                self._service.tell("READY=1")
+            self._look()
+            self._service.tell(self._status())
+            self._stop.sleep(interval_s, self._service.alive)
+        self._service.tell("STOPPING=1")
+        self._service.close()
+
+    def _look(self) -> None:
+        self._service.alive()
+        self._follow()
+        found = self._watch.look(self._results)
+        self._tell_unreadable()
+        faults = set[str]()
+        for image in sorted(found, key=self._results.deaths):  # who killed the process once comes last
+            if self._stop.by is not None:
+                break
+            self._follow()
+            faults |= self._answer(image)
+            self._service.alive()
+        self._leave_out()
+        if found:
+            self._results.let_go()
+        self._told &= faults
+
+    def _leave_out(self) -> None:
+        """Write a line for each file that someone may expect an answer to and that gets none."""
+        for item, stamp in self._watch.take_expected():
+            if Identity(item.path, stamp) not in self._results:
+                self._results.leave_out(item.path, item.reason.value, stamp)
+
+    def _follow(self) -> None:
+        """Go on in another file and with another version of the model, if they were changed."""
+        if self._model.refresh():
+            self._results.take_over(Origin.of(self._model.predictor))
+        if self._results.follow():
+            tell(f"{self._results.path}: was moved or removed; going on in a new file.")
+
+    def _answer(self, image: Identity) -> set[str]:
+        """Write one answer; nothing if the file was changed while it was read: a later look takes it.
+
+        Returns:
+            The code of what the machine failed at, if it did: a later look takes the image again.
+        """
+        if self._results.deaths(image) >= DEATHS:
+            self._write(_killer(image.image), image)
+            return set()
+        self._results.begin(image)
+        try:
+            (answer,) = self._model.predictor.predict_all([image.image])
+        except BaseException:
+            self._results.let_go()  # an error or a second signal, no death
+            raise
+        if isinstance(answer, Failure) and answer.of_machine:
+            if answer.error.code not in self._told:
+                tell_fault(answer)
+            self._told.add(answer.error.code)
+            return {answer.error.code}
+        if stamp_of(image.image) in (image.file, None):
+            self._write(answer, image)
+        return set()
+
+    def _write(self, answer: Prediction | Failure, image: Identity) -> None:
+        self._results.append(answer, image.file)
+        self.done[isinstance(answer, Failure)] += 1
+
+    def _status(self) -> str:
+        waiting = f"; {len(self._unreadable)} folders cannot be listed" if self._unreadable else ""
+        return f"STATUS={self.done[False]} answered, {self.done[True]} failed since the start{waiting}"
+
+    def _tell_unreadable(self) -> None:
+        """Say once that folders cannot be listed, and once that all can be again."""
+        errors: dict[str, EdgeError] = {error.message: error for error in self._watch.unreadable}
+        if errors.keys() != self._unreadable:
+            for error in errors.values():
+                tell(f"waiting [{error.code}]: {error.message}")
+            if not errors:
+                tell("every folder can be listed again.")
+        self._unreadable = frozenset(errors)
 
 
-def _answer(predictor: Predictor, picture: Identity, results: Results) -> list[bool]:
-    """Write one answer; nothing if the file was changed while it was read: a later look takes it."""
-    (answer,) = predictor.predict_all([picture.image])
-    if stamp_of(picture.image) not in (picture.file, None):
-        return []
-    results.append(answer, picture.file)
-    return [isinstance(answer, Failure)]
-
-
-def _tell(errors: tuple[ImageUnreadableError, ...]) -> None:
-    """Say once that folders cannot be listed, and once that all can be again."""
-    for error in errors:
-        click.echo(f"waiting [{error.code}]: {error.message}", err=True)
-    if not errors:
-        click.echo("every folder can be listed again.", err=True)
+def _killer(image: str) -> Failure:
+    text = (
+        f"{image}: the process died {DEATHS} times while it had this image at hand, expected an answer. Look at the "
+        "image elsewhere, raise the memory limit, then start the watch once with --retry-failed."
+    )
+    return Failure(image, ImageUnreadableError(text, code="image_kills_process"))

@@ -68,7 +68,7 @@ def check(header: Header, min_side_px: int, name: str) -> None:
     Raises:
         ImageSizeError: see :func:`check_size`.
         ImageUnsupportedError: one of ``image_frames``, ``image_orientation``, ``image_palette``,
-            ``image_cmyk`` and ``image_depth``. Transparency is found after decoding.
+            ``image_cmyk`` and ``image_depth``.
     """
     check_size(header.width_px, header.height_px, min_side_px, name)
     for code, applies, found, remedy in _RULES:

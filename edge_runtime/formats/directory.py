@@ -5,16 +5,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
-_EXIF = b"Exif\0"  # and one byte, 0 or FF
 _ORIENTATION = 274
-_ORIENTATION_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
-MAX_EXIF_BLOCKS = 64
-"""Most EXIF blocks that are read of one file; a file of megabytes could hold thousands of long ones."""
-_MAX_VALUES = 1 << 18
+_MAX_ORIENTATIONS = 8
+MAX_EXIF_BYTES = 1 << 20
+"""Most of an EXIF block that is read; its first directory stands at its beginning. JPEG holds 64 KB at most."""
+_MAX_VALUES = 1 << 20
 """Most values that one directory is asked for, all tags together: 64 million pixels in strips of one row need fewer
-unless they are under 490 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
+unless they are under 128 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -74,36 +75,43 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
     return Directory(tags, following)
 
 
-def orientation(block: bytes | memoryview, offset: int, order: str) -> int:
-    """The orientation that the directory at ``offset`` declares: 2..8, or 1 (as stored) for none that can be read.
+def orientation(data: bytes, offset: int) -> int:
+    """The orientation that the directory at ``offset`` declares: 2..8, or 1 for stored as shown.
 
-    Readers differ in how they take a tag that stands there twice, or in a longer integer type than EXIF wants. So
-    any value from 2 to 8 counts, for the pixels may be shown rotated. What no reader can read is no rotation.
+    What cannot be read says nothing about the pixels: a directory that is cut or beyond the end, a type that is no
+    unsigned integer, no value at all. So do values outside 1..8, which TIFF 6.0 does not define. Where the tag stands
+    twice, readers differ in which one counts, and any rotation is told.
     """
-    count = int.from_bytes(block[offset : offset + 2], "little" if order == "<" else "big")
-    start = offset + 2
-    entries = block[start : start + min(count, max(0, len(block) - start) // 12) * 12]
-    for tag, kind, values, value in struct.iter_unpack(f"{order}HHI4s", entries):
-        if tag != _ORIENTATION or kind not in _ORIENTATION_TYPES or not values:
-            continue
-        layout = struct.Struct(order + _ORIENTATION_TYPES[kind])
-        held, place = value, 0
-        if values * layout.size > 4:
-            (place,) = struct.unpack(f"{order}I", value)
-            held = block
-        if place + layout.size <= len(held):
-            (found,) = layout.unpack_from(held, place)
-            if 2 <= found <= 8:
-                return int(found)
-    return 1
-
-
-def exif_orientation(block: bytes | memoryview) -> int:
-    """The orientation that an EXIF block (with or without its ``Exif`` prefix) declares, as :func:`orientation`."""
-    if bytes(block[:5]) == _EXIF:
-        block = block[6:]
-    order = _HEADS.get(bytes(block[:4]))
-    if order is None or len(block) < 8:
+    if data[:4] not in _HEADS or not 8 <= offset <= len(data) - 2:
         return 1
-    (offset,) = struct.unpack_from(f"{order}I", block, 4)
-    return orientation(block, offset, order) if offset >= 8 else 1
+    order = _HEADS[data[:4]]
+    (count,) = struct.unpack_from(f"{order}H", data, offset)
+    table = data[offset + 2 : offset + 2 + 12 * count]
+    tags = np.frombuffer(table[: len(table) // 12 * 12], f"{order}u2")[::6]
+    values = (
+        _first_value(data, order, table, 12 * index)
+        for index in np.flatnonzero(tags == _ORIENTATION)[:_MAX_ORIENTATIONS].tolist()
+    )
+    return next((value for value in values if 2 <= value <= 8), 1)
+
+
+def _first_value(data: bytes, order: str, table: bytes, at: int) -> int:
+    """The first value of the entry at ``at`` of the table; 0 if it has none that can be read."""
+    kind, length = struct.unpack_from(f"{order}HI", table, at + 2)
+    if kind not in _INTEGERS or not length:
+        return 0
+    layout = order + _INTEGERS[kind]
+    if length * struct.calcsize(layout) <= 4:
+        return int(struct.unpack_from(layout, table, at + 8)[0])
+    (place,) = struct.unpack_from(f"{order}I", table, at + 8)
+    if place + length * struct.calcsize(layout) > len(data):
+        return 0
+    return int(struct.unpack_from(layout, data, place)[0])
+
+
+def exif_orientation(block: bytes) -> int:
+    """The orientation of an EXIF block, with or without its ``Exif`` prefix; see :func:`orientation`."""
+    block = block.removeprefix(b"Exif\0\0")
+    if len(block) < 8 or block[:4] not in _HEADS:
+        return 1
+    return orientation(block, struct.unpack_from(f"{_HEADS[block[:4]]}I", block, 4)[0])

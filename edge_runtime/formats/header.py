@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError, ImageUnsupportedError
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+OpenCV = Callable[[bytes], Pixels | None]
+"""Decodes a whole file; None where it cannot."""
 
 MAX_PIXELS = 64_000_000
 """Most pixels that are decoded: about three times the largest mammograms (some 24 million) and above the
@@ -20,12 +22,16 @@ usual medium-format cameras (51 million), yet 192 MB as 8-bit colour, which a de
 MAX_WORKING_BYTES = 448_000_000
 """Most bytes that decoding one picture may take: its file, its pixels twice (OpenCV hands on a copy) and what its
 decoder keeps beside them. With the 50 MB of Python, NumPy and OpenCV a process stays below 512 MiB."""
-MAX_PARTS = 200_000
-"""Most chunks or segments that are walked, some 0.3 s of work. Empty ones could fill a file for minutes."""
+MAX_PARTS = 100_000
+"""Most chunks, segments or strips of one file. A file of 64 million pixels in chunks of 8 KB has 24,000; walking
+empty ones that fill a file would take minutes."""
 
 MAX_WORK_S = 1.5
 """Most processor time that decoding may take by the inspectors' estimates, which hold for an x86-64 server core of
 2023. It leaves room below two seconds for checksums and for estimates that are too low."""
+
+Part = tuple[int, int] | bytes
+"""A piece of what the decoder is handed: start and end in the file, or bytes that stand for others."""
 
 
 class Format(enum.Enum):
@@ -49,17 +55,16 @@ class Header:
         channels: 1 for grey or a palette index, 3 for colour, 4 for CMYK; alpha is not counted.
         bit_depth: bits a channel as stored, 1..64.
         palette: the values are indices into a table of colours.
-        alpha: there is a channel beside the colours. Only after decoding it is known whether it is opaque.
-        clear_value: the grey value (1) or colour (3, RGB) that is declared transparent; None for none.
+        alpha: there is an alpha channel beside the channels; it is dropped where every pixel is opaque.
+        transparent: the one grey or RGB value that stands for full transparency in a PNG, if any.
         cmyk: the values are amounts of ink.
         orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
         frames: pictures in the file: pages, animation frames, concatenated images.
         buffer_bytes: what the decoder keeps beside the file and twice the pixels, at most.
-        work_s: estimate of the processor time that decoding takes, see MAX_WORK_S.
-        stream: makes the bytes that OpenCV decodes, where those of the file hold more than pixels; None for the
-            file itself.
-        decoder: decodes without OpenCV's decoder of the format; None where that decoder is used. It returns pixels
-            as :func:`edge_runtime.formats.decoding.decode` does, and raises ValueError for damage.
+        work_s: estimate of the processor time that decoding takes, see MAX_WORK_S; 0 where no file takes long.
+        decoder: decodes in place of OpenCV, which it may use for parts; None for OpenCV. It returns what OpenCV would,
+            or what remains of it without opaque alpha, and raises ValueError for damage.
+        parts: what the decoder is handed, in order: that which carries pixels. Empty for the whole file as it is.
     """
 
     format: Format
@@ -69,14 +74,14 @@ class Header:
     bit_depth: int
     palette: bool = False
     alpha: bool = False
+    transparent: tuple[int, ...] | None = None
     cmyk: bool = False
     orientation: int = 1
     frames: int = 1
     buffer_bytes: int = 0
-    clear_value: tuple[int, ...] | None = None
+    parts: tuple[Part, ...] = ()
     work_s: float = 0.0
-    stream: Callable[[], bytes | memoryview] | None = field(default=None, repr=False, compare=False)
-    decoder: Callable[[], Pixels] | None = field(default=None, repr=False, compare=False)
+    decoder: Callable[[OpenCV], Pixels] | None = field(default=None, repr=False, compare=False)
 
     @property
     def pixels(self) -> int:
@@ -85,8 +90,27 @@ class Header:
 
     @property
     def decoded_bytes(self) -> int:
-        """The bytes of the decoded pixels; with alpha OpenCV makes four channels, of grey as well."""
+        """The bytes of the decoded pixels; with alpha, OpenCV decodes grey as colour, too."""
         return self.pixels * (4 if self.alpha else self.channels) * (2 if self.bit_depth > 8 else 1)
+
+
+def joined(spans: Iterable[tuple[int, int]], length: int) -> tuple[tuple[int, int], ...]:
+    """The spans in order, those that adjoin taken together; nothing if they are all of a file of this length."""
+    found: list[tuple[int, int]] = []
+    for start, end in spans:
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return () if found == [(0, length)] else tuple(found)
+
+
+def for_decoder(data: bytes, header: Header) -> bytes:
+    """What carries the pixels of a file that was inspected; the very file where it holds nothing else."""
+    if not header.parts:
+        return data
+    view = memoryview(data)
+    return b"".join(part if isinstance(part, bytes) else view[slice(*part)] for part in header.parts)
 
 
 def truncated(name: str, kind: Format, where: str) -> ImageUnreadableError:
@@ -114,12 +138,6 @@ def too_many_parts(name: str, kind: Format) -> ImageUnreadableError:
 def not_taken(name: str, found: str, remedy: str, code: str = "image_format") -> ImageUnsupportedError:
     """The file is sound, but of a format or a variant of one that is not taken."""
     return ImageUnsupportedError(f"{name}: found {found}, expected {remedy}.", code=code)
-
-
-def transparent(name: str) -> ImageUnsupportedError:
-    """Some pixel is not opaque: what it shows depends on the background."""
-    remedy = "none, or an alpha channel that is opaque everywhere; flatten it on the background that its readers see"
-    return not_taken(name, "transparency", f"{remedy} and save it again", "image_alpha")
 
 
 def too_much_work(name: str, seconds: float) -> ImageSizeError:

@@ -1,8 +1,5 @@
 """JPEG (ITU-T T.81): every marker is walked up to an end-of-image marker that is really there.
 
-OpenCV is given what libjpeg needs: tables, frame, scans, and the two segments that tell the colours, JFIF's APP0 and
-Adobe's APP14. Comments, profiles, EXIF and what follows the end are left out.
-
 JPEG has no checksum. Damage inside a scan shows only when the decoder stumbles over it, which
 :mod:`edge_runtime.formats.decoding` listens for; a flipped bit that leads to valid codes stays unseen.
 """
@@ -13,16 +10,27 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
-from edge_runtime.errors import ImageUnreadableError
-from edge_runtime.formats.directory import MAX_EXIF_BLOCKS, exif_orientation
-from edge_runtime.formats.header import MAX_PARTS, Format, Header, damaged, not_taken, too_many_parts, truncated
-from edge_runtime.formats.scans import MAX_SCANS, coefficient_bytes, incomplete, work_s
+from edge_runtime.errors import ImageSizeError
+from edge_runtime.formats.directory import exif_orientation
+from edge_runtime.formats.header import (
+    MAX_PARTS,
+    MAX_PIXELS,
+    Format,
+    Header,
+    damaged,
+    joined,
+    not_taken,
+    too_many_parts,
+    truncated,
+)
+from edge_runtime.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coefficient_bytes, incomplete, work_s
 
-_SOS, _EOI, _APP0, _APP1, _APP2, _APP14 = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2, 0xEE
-_TABLES = frozenset({0xC4, 0xDB, 0xDC, 0xDD})  # Huffman, quantisation, number of lines, restart interval
-_METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # application segments and comments
+_SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
+_APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+_ADOBE_BYTES = 12  # the last of them says which colours; 0 is RGB
+_MAX_TABLE_BYTES = 1_000_000
+"""Most bytes of tables and headers. A file needs some kilobytes; the decoder builds each table anew."""
 _PROGRESSIVE = 0xC2
 _HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})  # baseline, extended, progressive
 _OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
@@ -32,132 +40,124 @@ _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _FILL = re.compile(rb"\xff*(?=\xff)")  # FF bytes that may pad a marker (T.81, B.1.1.2)
 
 
+_MAX_SCAN_BYTES, _SCAN_BYTES_FREE, _SCAN_BYTES_PER_PIXEL = 100_000_000, 1_000_000, 8
+"""Most bytes of all scans: noise in full quality takes about four a pixel, and 100 MB about two seconds."""
+
+
 @dataclass
 class _Findings:
-    """What the walk has met so far.
+    """What the walk has met so far."""
 
-    Attributes:
-        kept: where the parts begin and end that carry pixels; neighbours are joined.
-        adobe: transforms that Adobe's segments name: 0 for RGB or CMYK, 1 for YCbCr, 2 for YCCK.
-    """
-
-    kept: list[tuple[int, int]] = field(default_factory=lambda: [(0, 2)])
     frame: bytes = b""
     orientation: int = 1
-    exif_blocks: int = 0
     progressive: bool = False
     scans: list[bytes] = field(default_factory=list)
-    jfif: bool = False
-    adobe: set[int] = field(default_factory=set)
     multi_picture: bool = False
     end: int = 0
-
-    def keep(self, start: int, stop: int) -> None:
-        """Add a part that carries pixels."""
-        if start == self.kept[-1][1]:
-            start = self.kept.pop()[0]
-        self.kept.append((start, stop))
+    in_scan: bool = False
+    colours: set[str] = field(default_factory=set)
+    scan_bytes_left: int = 0
+    table_bytes: int = 0
+    spans: list[tuple[int, int]] = field(default_factory=lambda: [(0, 2)])
 
 
 def inspect(data: bytes, name: str) -> Header:
     """Walk all markers; see :func:`edge_runtime.formats.inspect`."""
     found = _Findings()
-    for marker, payload, start, end in _walk(data, name):
-        found.end = end
-        if marker in _METADATA:
-            kept = _note_metadata(found, marker, payload, name)
-        else:
-            kept = True
-            _note(found, marker, payload, name)
-        if kept:
-            found.keep(start, end)
+    for marker, payload, start, end in _walk(data, found, name):
+        if found.in_scan:
+            found.spans.append((found.end, start))
+        if not _is_ballast(marker, payload):
+            found.spans.append((start, end))
+            found.table_bytes += end - start
+        if found.table_bytes > _MAX_TABLE_BYTES:
+            raise damaged(name, Format.JPEG, f"it has more than {_MAX_TABLE_BYTES} bytes of tables")
+        found.end, found.in_scan = end, marker == _SOS
+        _note(found, marker, payload, name)
     if not found.frame or not found.scans:
         raise damaged(name, Format.JPEG, "it has no frame header or no scan")
     return _header(found, data, name)
 
 
-def _walk(data: bytes, name: str) -> Iterator[tuple[int, memoryview, int, int]]:
-    """Yield marker, payload, begin and end of each segment up to EOI; a scan belongs to its header's segment."""
-    view = memoryview(data)
+def _is_ballast(marker: int, payload: bytes) -> bool:
+    """Whether a segment says nothing that decoding needs: comments, EXIF, profiles, previews."""
+    if marker == _APP0:
+        return not payload.startswith(b"JFIF\0")
+    return marker == _COM or (_APP0 < marker <= _APP15 and not (marker == _APP14 and payload.startswith(b"Adobe")))
+
+
+def _walk(data: bytes, found: _Findings, name: str) -> Iterator[tuple[int, bytes, int, int]]:
+    """Yield marker, payload, start and end of each segment up to EOI, scans and fill skipped."""
     at, marker, count = 2, 0, 0
     while marker != _EOI:
         count += 1
         if count > MAX_PARTS:
             raise too_many_parts(name, Format.JPEG)
         fill = _FILL.match(data, at)
-        match = _MARKER.match(data, fill.end() if fill else at)
+        if marker == _SOS:
+            match = _MARKER.search(data, at, at + found.scan_bytes_left)
+            found.scan_bytes_left -= (match.start() if match else len(data)) - at
+            if found.scan_bytes_left < 0:
+                raise _out_of_proportion(found.frame, name)
+        else:
+            match = _MARKER.match(data, fill.end() if fill else at)
         if match is None:
-            if at + 2 <= len(data):
+            if at + 2 <= len(data) and marker != _SOS:
                 raise damaged(name, Format.JPEG, f"no marker stands at byte {at}")
-            raise _without_end(data, name)
-        marker, start, at = match[1][0], match.start(), match.end()
+            raise truncated(name, Format.JPEG, f"{len(data)} bytes without an end-of-image marker")
+        marker, at = match[1][0], match.end()
         if marker == _EOI:
-            yield marker, view[at:at], start, at
+            yield marker, b"", at - 2, at
             return
-        if marker < 0xC0 or marker == 0xD8:  # reserved, or without a length; another start of an image
-            raise damaged(name, Format.JPEG, f"marker {marker:02X} stands at byte {start}")
         (length,) = struct.unpack_from(">H", data, at)
         if length < 2:
             raise damaged(name, Format.JPEG, f"the segment at byte {at} has length {length}")
         if at + length > len(data):
             raise truncated(name, Format.JPEG, f"the segment at byte {at} needs {length} bytes")
-        payload = view[at + 2 : at + length]
+        yield marker, data[at + 2 : at + length], at - 2, at + length
         at += length
-        if marker == _SOS:
-            following = _MARKER.search(data, at)
-            if following is None:
-                raise _without_end(data, name)
-            at = following.start()
-        yield marker, payload, start, at
 
 
-def _without_end(data: bytes, name: str) -> ImageUnreadableError:
-    return truncated(name, Format.JPEG, f"{len(data)} bytes without an end-of-image marker")
-
-
-def _note(found: _Findings, marker: int, payload: memoryview, name: str) -> None:
+def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
     if marker in _OTHER_FRAMES:
         variant = f"a JPEG of frame type {marker - 0xC0} (lossless, hierarchical or arithmetic coding)"
         raise not_taken(name, variant, "baseline or progressive JPEG; save it as PNG")
     if marker in _HUFFMAN_FRAMES:
         if found.frame:
             raise damaged(name, Format.JPEG, "it has two frame headers")
-        found.frame, found.progressive = bytes(payload), marker == _PROGRESSIVE
+        found.frame, found.progressive = payload, marker == _PROGRESSIVE
+        found.scan_bytes_left = min(_MAX_SCAN_BYTES, _SCAN_BYTES_FREE + _SCAN_BYTES_PER_PIXEL * _pixels(payload))
     elif marker == _SOS:
         if not found.frame:
             raise damaged(name, Format.JPEG, "a scan precedes the frame header")
-        found.scans.append(bytes(payload))
+        found.scans.append(payload)
         if len(found.scans) > MAX_SCANS:
             raise not_taken(name, f"a JPEG of more than {MAX_SCANS} scans", "about ten; save it as PNG")
-    elif marker != _EOI and marker not in _TABLES:
-        raise damaged(name, Format.JPEG, f"it has a segment of the unknown kind {marker:02X}")
-
-
-def _note_metadata(found: _Findings, marker: int, payload: memoryview, name: str) -> bool:
-    """Whether the decoder needs the segment to tell the colours."""
-    head = bytes(payload[:12])
-    if marker == _APP0 and head.startswith(b"JFIF\0"):
-        found.jfif = True
-        return True
-    if marker == _APP14 and head.startswith(b"Adobe") and len(head) == 12:
-        found.adobe.add(head[11])
-        return True
-    if marker == _APP1 and head.startswith(b"Exif\0"):
-        found.exif_blocks += 1
-        if found.exif_blocks > MAX_EXIF_BLOCKS:
-            raise damaged(name, Format.JPEG, f"it has more than {MAX_EXIF_BLOCKS} EXIF blocks")
+        if len(found.scans) * _pixels(found.frame) > MAX_SCANNED_PIXELS and _pixels(found.frame) <= MAX_PIXELS:
+            found_scans = f"a JPEG of {_pixels(found.frame)} pixels in {len(found.scans)} scans or more"
+            raise not_taken(name, found_scans, "about ten scans; save it as PNG")
+    elif marker == _APP1 and payload.startswith(b"Exif\0\0"):
         if found.orientation == 1:  # of two EXIF blocks, readers obey one or the other
             found.orientation = exif_orientation(payload)
-    elif marker == _APP2 and head.startswith(b"MPF\0"):
+    elif marker == _APP0 and payload.startswith(b"JFIF\0"):
+        found.colours.add("YCbCr")
+    elif marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= _ADOBE_BYTES:
+        found.colours.add("YCbCr" if payload[_ADOBE_BYTES - 1] else "RGB")
+    elif marker == _APP2 and payload.startswith(b"MPF\0"):
         found.multi_picture = True
-    return False
 
 
-def _essential(data: bytes, kept: list[tuple[int, int]]) -> memoryview | bytes:
-    """The file without what carries no pixels; a part of the file, not copied, if that is in one piece."""
-    view = memoryview(data)
-    parts = [view[start:stop] for start, stop in kept]
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+def _pixels(frame: bytes) -> int:
+    height, width = struct.unpack_from(">xHH", frame)
+    return int(height * width)
+
+
+def _out_of_proportion(frame: bytes, name: str) -> ImageSizeError:
+    return ImageSizeError(
+        f"{name}: found a JPEG file with far more bytes than its {_pixels(frame)} pixels need, expected at most "
+        f"{_SCAN_BYTES_PER_PIXEL} a pixel and {_MAX_SCAN_BYTES} in all. Save it as PNG.",
+        code="image_too_large",
+    )
 
 
 def _header(found: _Findings, data: bytes, name: str) -> Header:
@@ -165,18 +165,16 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
     if not (width and height) or components not in (1, 3, 4) or len(found.frame) != 6 + 3 * components:
         declared = f"{width}x{height}, {components} components"
         raise damaged(name, Format.JPEG, f"its frame header declares {declared}")
+    colours = found.colours | ({"RGB"} if found.frame[6::3] == b"RGB" else set())
+    if components == 3 and len(colours) > 1:  # readers differ in which mark they believe
+        raise not_taken(name, "a JPEG whose marks call its colours both RGB and YCbCr", "one of them; save it as PNG")
     try:
         if incomplete(found.frame, found.scans, found.progressive):
             raise damaged(name, Format.JPEG, "its scans leave out a part of the picture")
     except ValueError as error:
         raise damaged(name, Format.JPEG, str(error)) from None
-    if components == 3 and (len(found.adobe) > 1 or (found.adobe == {0} and found.jfif) or found.adobe - {0, 1}):
-        variant = (
-            "a JPEG whose colours are RGB to one reader and YCbCr to another (its JFIF and Adobe segments disagree)"
-        )
-        raise not_taken(name, variant, "one of them; save the original as PNG")
     # A picture in several scans is joined in memory before any pixel of it is known.
-    joined = coefficient_bytes(found.frame, width * height) if found.progressive or len(found.scans) > 1 else 0
+    coefficients = coefficient_bytes(found.frame, width * height) if found.progressive or len(found.scans) > 1 else 0
     # In a multi-picture file (CIPA DC-007) the first picture is the photograph and the others are its
     # previews and gain maps; without that mark, a second picture is one of a sequence.
     another = data.startswith(b"\xff\xd8\xff", found.end) and not found.multi_picture
@@ -189,8 +187,7 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
         cmyk=components == 4,
         orientation=found.orientation,
         frames=2 if another else 1,
-        buffer_bytes=max(0, joined - width * height * components)  # OpenCV's copy of the pixels comes later
-        + (sum(stop - start for start, stop in found.kept) if len(found.kept) > 1 else 0),
-        work_s=work_s(found.frame, found.scans, found.progressive, found.end),
-        stream=partial(_essential, data, found.kept),
+        parts=joined(found.spans, len(data)),
+        work_s=work_s(found.frame, found.scans, found.progressive, sum(end - start for start, end in found.spans)),
+        buffer_bytes=max(0, coefficients - width * height * components),  # OpenCV's copy of the pixels comes later
     )

@@ -11,10 +11,9 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from edge_runtime.formats.header import MAX_WORK_S, Pixels, too_much_work
+from edge_runtime.formats.header import MAX_WORK_S, OpenCV, Pixels, too_much_work
 from edge_runtime.formats.inflating import Inflater, Meter, estimate_s
 from edge_runtime.formats.transparency import without_alpha
 
@@ -67,13 +66,14 @@ class _Work:
             raise too_much_work(name, self.seconds)
 
 
-def decode(data: bytes, pieces: tuple[memoryview, ...], name: str) -> Pixels:
+def decode(data: bytes, pieces: tuple[memoryview, ...], name: str, opencv: OpenCV) -> Pixels:
     """Decode an image of 8 or 16 bits without a palette, whose chunks have been inspected.
 
     Args:
         data: the file, for its IHDR chunk.
         pieces: payloads of the IDAT chunks.
         name: what error messages call the image.
+        opencv: decodes a whole file.
 
     Returns:
         Grey H×W, or colour H×W×3 in the order BGR; uint8 or uint16. Opaque alpha is dropped.
@@ -95,12 +95,12 @@ def decode(data: bytes, pieces: tuple[memoryview, ...], name: str) -> Pixels:
     shape = (height, width, 3) if colour in (2, 6) else (height, width)
     pixels: Pixels = np.empty(shape, np.uint16) if depth == 16 else np.empty(shape, np.uint8)
     for layout, place in passes:
-        _decode_pass(stream, layout, pixels[place], work, name)
+        _decode_pass(stream, layout, pixels[place], work, opencv, name)
     stream.finish(_SURPLUS_BYTES)
     return pixels
 
 
-def _decode_pass(stream: Inflater, layout: _Layout, into: Pixels, work: _Work, name: str) -> None:
+def _decode_pass(stream: Inflater, layout: _Layout, into: Pixels, work: _Work, opencv: OpenCV, name: str) -> None:
     rows = max(1, _BAND_BYTES // layout.row_bytes)
     above = b""
     for top in range(0, layout.height, rows):
@@ -108,7 +108,7 @@ def _decode_pass(stream: Inflater, layout: _Layout, into: Pixels, work: _Work, n
         filtered = stream.read(count * layout.row_bytes)
         work.add(filtered, layout.row_bytes, name)
         file = layout.png(above + filtered, bool(above) + count)
-        band: Pixels | None = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)  # type: ignore[assignment]
+        band = opencv(file)
         if band is None:
             raise ValueError("it cannot be decoded")
         above = b"\0" + _as_stored(band[-1], layout.colour)

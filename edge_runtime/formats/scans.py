@@ -12,6 +12,9 @@ MAX_SCANS = 100
 """Most scans of one picture. Encoders write about ten; each costs the decoder a walk over all of its pixels, so that
 a file of some kilobytes could keep it busy for hours."""
 
+MAX_SCANNED_PIXELS = 1_000_000_000
+"""Most pixels times scans, which is what those walks cost: about two seconds."""
+
 _S_PER_SAMPLE, _S_PER_VISIT, _S_PER_BYTE, _S_PER_PROGRESSIVE_BYTE = 6e-9, 0.6e-9, 3e-9, 22e-9
 """Processor time of libjpeg-turbo 3: a sample's transform and colours, a look at it in one scan, a byte of the file."""
 

@@ -3,34 +3,46 @@
 LZW, PackBits, CCITT and JPEG inside TIFF have no checksum, and decoders leave the rest of a damaged
 strip black without an error, so they are refused. A Deflate strip carries one, which is verified.
 Tiles are refused because OpenCV 4.11 and 5.0 decode those of 16 bits but not those of 8.
-
-libtiff is not used at all: it reads every tag into memory, be it thirty times the same 40 MB. The tags that say where
-the pixels are, and how, are read here; :mod:`edge_runtime.formats.tiff_strips` decodes them.
 """
 
 from __future__ import annotations
 
 import struct
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from math import ceil
 
 from edge_runtime.formats.directory import Directory, byte_order, orientation, read_directory
-from edge_runtime.formats.header import MAX_PIXELS, Format, Header, Pixels, damaged, not_taken, truncated
+from edge_runtime.formats.header import (
+    MAX_PARTS,
+    MAX_PIXELS,
+    Format,
+    Header,
+    OpenCV,
+    Pixels,
+    damaged,
+    not_taken,
+    too_many_parts,
+    truncated,
+)
 from edge_runtime.formats.inflating import estimate_s
+from edge_runtime.formats.transparency import transparency
 
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
-_PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT, _RAW = 317, 324, 338, 339, 50706
+_PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT = 317, 324, 338, 339
 _WANTED = frozenset(
-    {_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, _SAMPLES}
-    | {_ROWS_PER_STRIP, _STRIP_BYTES, _PLANES, _PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT, _RAW}
+    {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, _SAMPLES}
+    | {_ROWS_PER_STRIP, _STRIP_BYTES, _PLANES, _PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT}
 )
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
 _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 1, 2, 3, 5
+_ALPHA = (1, 2)  # ExtraSamples: associated, unassociated; 0 says nothing
 _COLOURS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}  # samples that are no extra ones
 _HORIZONTAL = 2
 _S_PER_BYTE, _S_PER_PREDICTED_BYTE = 2.5e-9, 3e-9
+"""Processor time of NumPy and OpenCV, see ``header.MAX_WORK_S``."""
 
 
 def inspect(data: bytes, name: str) -> Header:
@@ -39,13 +51,44 @@ def inspect(data: bytes, name: str) -> Header:
         (offset,) = struct.unpack_from(f"{byte_order(data)}I", data, 4)
         page = read_directory(data, offset, _WANTED)
         frames = _count_pages(data, offset, page.next_offset)
+        turned = orientation(data, offset)
     except ValueError as error:
         raise damaged(name, Format.TIFF, str(error)) from None
-    header = _header(data, page, frames, orientation(data, offset, byte_order(data)), name)
-    _refuse_variants(page, header, name)
+    header = replace(_header(page, frames, name), orientation=turned)
+    _refuse_variants(page, name)
+    # A declared size beyond the limit is refused by the caller.
     if header.pixels <= MAX_PIXELS:
         _check_strips(data, page, header, name)
+        header = replace(header, decoder=_decoder(data, page, header, name), work_s=_work_s(page, header))
     return header
+
+
+def _decoder(data: bytes, page: Directory, header: Header, name: str) -> Callable[[OpenCV], Pixels]:
+    """Its strips are decoded here: libtiff reads every tag into memory, be it thirty times the same 40 MB."""
+
+    def decode(_: OpenCV) -> Pixels:
+        strips = import_module("edge_runtime.formats.tiff_strips")
+        layout = strips.Layout(
+            header.width_px,
+            header.height_px,
+            page.first(_SAMPLES, 1),
+            dtype=f"{byte_order(data)}u{header.bit_depth // 8}",
+            rows=_rows_per_strip(page, header.height_px),
+            deflated=page.first(_COMPRESSION, _UNCOMPRESSED) in _DEFLATE,
+            predicted=page.first(_PREDICTOR, 1) == _HORIZONTAL,
+        )
+        found: Pixels = strips.decode(data, page.tags[_STRIP_OFFSETS], page.tags[_STRIP_BYTES], layout, name)
+        return found
+
+    return decode
+
+
+def _work_s(page: Directory, header: Header) -> float:
+    size = _row_bytes(header.width_px, header.bit_depth, page.first(_SAMPLES, 1)) * header.height_px
+    copied = size * (_S_PER_BYTE + (_S_PER_PREDICTED_BYTE if page.first(_PREDICTOR, 1) == _HORIZONTAL else 0.0))
+    if page.first(_COMPRESSION, _UNCOMPRESSED) not in _DEFLATE:
+        return copied
+    return copied + estimate_s(sum(page.tags[_STRIP_BYTES]), size)
 
 
 def _count_pages(data: bytes, offset: int, following: int) -> int:
@@ -58,48 +101,43 @@ def _count_pages(data: bytes, offset: int, following: int) -> int:
     return 2
 
 
-def _header(data: bytes, page: Directory, frames: int, orientation: int, name: str) -> Header:
+def _header(page: Directory, frames: int, name: str) -> Header:
     width, height, samples = page.first(_WIDTH, 0), page.first(_HEIGHT, 0), page.first(_SAMPLES, 1)
     bits, photometric = page.tags.get(_BITS, (1,)), page.first(_PHOTOMETRIC, -1)
     if photometric not in _COLOURS:
         found = f"a TIFF file of photometric interpretation {photometric}"
         raise not_taken(name, found, "black-is-zero grey or RGB (0 is inverted grey); save it as PNG")
-    colours = _COLOURS[photometric]
-    uniform = len(set(bits)) == 1 and 0 < bits[0] <= 64 and len(bits) in (1, samples)
-    extra = page.tags.get(_EXTRA, (0,) * max(0, samples - colours))
-    if not (width and height and uniform) or samples != colours + len(extra):
+    uniform = len(set(bits)) == 1 and 0 < bits[0] <= 64
+    if not (width and height and uniform) or samples < _COLOURS[photometric]:
         declared = f"{width}x{height}, {samples} samples of {bits[:4]} bits"
         raise damaged(name, Format.TIFF, f"it declares {declared}")
-    if len(extra) > 1:
-        raise not_taken(name, f"a TIFF file of {len(extra)} channels beside the colours", "none; save it as PNG")
-    row_bytes = ceil(width * bits[0] * samples / 8)
-    rows = max(1, page.first(_ROWS_PER_STRIP, height))
-    predicted = page.first(_PREDICTOR, 1) == _HORIZONTAL
     return Header(
         Format.TIFF,
         width,
         height,
-        channels=colours,
+        channels=_COLOURS[photometric],
         bit_depth=bits[0],
         palette=photometric == _PALETTE,
-        alpha=bool(extra),
+        alpha=_has_alpha(page, samples - _COLOURS[photometric], name),
         cmyk=photometric == _CMYK,
-        orientation=orientation,
         frames=frames,
-        buffer_bytes=2 * row_bytes * min(height, rows),
-        work_s=_work_s(page, row_bytes * height, predicted),
-        decoder=partial(_decode, data, page, (width, height, samples), bits[0], name),
+        buffer_bytes=2 * _row_bytes(width, bits[0], samples) * min(height, _rows_per_strip(page, height)),
     )
 
 
-def _work_s(page: Directory, decoded_bytes: int, predicted: bool) -> float:
-    copied = decoded_bytes * (_S_PER_PREDICTED_BYTE if predicted else 0.0) + decoded_bytes * _S_PER_BYTE
-    if page.first(_COMPRESSION, _UNCOMPRESSED) not in _DEFLATE:
-        return copied
-    return copied + estimate_s(sum(page.tags.get(_STRIP_BYTES, ())), decoded_bytes)
+def _has_alpha(page: Directory, extra: int, name: str) -> bool:
+    """Whether there is one extra sample, and it is alpha; anything else beside the colours has no meaning here."""
+    kinds = page.tags.get(_EXTRA, ())
+    if not extra and not kinds:
+        return False
+    if page.first(_PHOTOMETRIC, -1) in (_PALETTE, _CMYK):
+        return True
+    if extra != 1 or len(kinds) != 1 or kinds[0] not in _ALPHA:
+        raise transparency(name, f"{extra} extra samples of kind {kinds[:4]} in a TIFF file")
+    return True
 
 
-def _refuse_variants(page: Directory, header: Header, name: str) -> None:
+def _refuse_variants(page: Directory, name: str) -> None:
     """Refuse what decoders render in their own ways, or cannot tell to be damaged."""
     if set(page.tags.get(_SAMPLE_FORMAT, (1,))) != {1}:
         found = "a TIFF file of signed or floating-point numbers"
@@ -113,45 +151,43 @@ def _refuse_variants(page: Directory, header: Header, name: str) -> None:
         raise not_taken(name, "a TIFF file in tiles", "strips; save the region to classify as PNG")
     if page.first(_SAMPLES, 1) > 1 and page.first(_PLANES, 1) != 1:
         raise not_taken(name, "a TIFF file with separate colour planes", "interleaved ones; save it as PNG")
+    if compression == _UNCOMPRESSED and page.first(_PREDICTOR, 1) != 1:
+        # TIFF 6.0 defines it for compressed data; some readers undo it all the same.
+        raise not_taken(name, "an uncompressed TIFF file with a predictor", "none; save it as PNG")
     if page.first(_FILL_ORDER, 1) != 1 or page.first(_PREDICTOR, 1) not in (1, _HORIZONTAL):
         found = "a TIFF file with reversed bits or a floating-point predictor"
         raise not_taken(name, found, "a plain one; save it as PNG")
-    if page.first(_PREDICTOR, 1) != 1 and compression == _UNCOMPRESSED:
-        found = "an uncompressed TIFF file with a predictor, which some readers apply and others do not"
-        raise not_taken(name, found, "one without; save the original as PNG")
-    if page.first(_SUBFILE, 0) & 5 or _RAW in page.tags:
-        found = "a TIFF file that begins with a preview or a mask (camera raw files do)"
-        raise not_taken(name, found, "the image itself; develop it and save it as PNG")
 
 
 def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> None:
     """Each strip must lie inside the file and hold the bytes of its rows."""
     offsets, counts = page.tags.get(_STRIP_OFFSETS, ()), page.tags.get(_STRIP_BYTES, ())
-    rows = max(1, page.first(_ROWS_PER_STRIP, header.height_px))
-    strips = ceil(header.height_px / rows)
+    strips = ceil(header.height_px / _rows_per_strip(page, header.height_px))
+    if len(offsets) == strips > MAX_PARTS:
+        raise too_many_parts(name, Format.TIFF)
     if not len(offsets) == len(counts) == strips:
         raise damaged(name, Format.TIFF, f"found {len(offsets)} strips, expected {strips}")
-    row_bytes = ceil(header.width_px * header.bit_depth * page.first(_SAMPLES, 1) / 8)
+    sizes = _decoded_bytes(page, header)
     deflated = page.first(_COMPRESSION, _UNCOMPRESSED) in _DEFLATE
     if deflated and sum(counts) > len(data):  # inflating the same bytes again for every strip could take hours
         raise damaged(name, Format.TIFF, f"its strips have {sum(counts)} bytes in a file of {len(data)}")
-    size = row_bytes * min(rows, header.height_px)
-    last = row_bytes * (header.height_px - rows * (strips - 1))
-    if not deflated and (min(counts[:-1], default=size) < size or counts[-1] < last):
-        raise damaged(name, Format.TIFF, f"a strip has {min(counts)} bytes of {size}")
-    end = max(map(sum, zip(offsets, counts, strict=True)))
-    if end > len(data):
-        raise truncated(name, Format.TIFF, f"a strip ends at byte {end} of {len(data)}")
+    for offset, count, size in zip(offsets, counts, sizes, strict=True):
+        if offset + count > len(data):
+            raise truncated(name, Format.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
+        if not deflated and count < size:
+            raise damaged(name, Format.TIFF, f"a strip has {count} bytes of {size}")
 
 
-def _decode(data: bytes, page: Directory, shape: tuple[int, int, int], bits: int, name: str) -> Pixels:
-    strips = import_module("edge_runtime.formats.tiff_strips")
-    layout = strips.Layout(
-        *shape,
-        dtype=f"{byte_order(data)}u{bits // 8}",
-        rows=max(1, page.first(_ROWS_PER_STRIP, shape[1])),
-        deflated=page.first(_COMPRESSION, _UNCOMPRESSED) in _DEFLATE,
-        predicted=page.first(_PREDICTOR, 1) == _HORIZONTAL,
-    )
-    found: Pixels = strips.decode(data, page.tags[_STRIP_OFFSETS], page.tags[_STRIP_BYTES], layout, name)
-    return found
+def _decoded_bytes(page: Directory, header: Header) -> list[int]:
+    """The bytes of each strip once decoded; the last one may have fewer rows."""
+    row_bytes = _row_bytes(header.width_px, header.bit_depth, page.first(_SAMPLES, 1))
+    rows = _rows_per_strip(page, header.height_px)
+    return [row_bytes * min(rows, header.height_px - top) for top in range(0, header.height_px, rows)]
+
+
+def _row_bytes(width_px: int, bits: int, samples: int) -> int:
+    return ceil(width_px * bits * samples / 8)
+
+
+def _rows_per_strip(page: Directory, height_px: int) -> int:
+    return max(1, page.first(_ROWS_PER_STRIP, height_px))

@@ -1,25 +1,35 @@
-"""WebP (RIFF container, RFC 9649): chunks are walked against the sizes, and OpenCV is given the image's alone.
-
-It has no checksum. Profiles, EXIF, XMP and unknown chunks are left out of what is decoded.
-"""
+"""WebP (RIFF container, RFC 9649): chunks are walked against the sizes. It has no checksum."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 
-from edge_runtime.formats.directory import MAX_EXIF_BLOCKS, exif_orientation
-from edge_runtime.formats.header import MAX_PARTS, Format, Header, damaged, not_taken, too_many_parts, truncated
+from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
+from edge_runtime.formats.header import (
+    MAX_PARTS,
+    Format,
+    Header,
+    Part,
+    damaged,
+    joined,
+    not_taken,
+    too_many_parts,
+    truncated,
+)
+from edge_runtime.formats.transparency import transparency
 
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of the VP8X chunk
 _KEY_FRAME_START = b"\x9d\x01\x2a"
 _LOSSLESS_SIGNATURE = 0x2F
-_IMAGE = (b"VP8X", b"ALPH", b"VP8 ", b"VP8L")  # in this order
-_ORDER = {b"VP8X": 0, b"ALPH": 1, b"VP8 ": 2, b"VP8L": 2}
+_HEAD_BYTES = 32  # of each chunk that carries pixels
+_IMAGE = frozenset({b"VP8 ", b"VP8L"})
+_READ = frozenset({b"VP8X", b"ALPH"}) | _IMAGE
+_PROFILE, _EXIF, _XMP = 0x20, 0x08, 0x04  # flags of chunks that are kept from the decoder
+
 _S_PER_PIXEL, _S_PER_BYTE, _S_PER_LOSSLESS_BYTE = 10e-9, 60e-9, 20e-9
 """Processor time of libwebp 1.6, see ``header.MAX_WORK_S``."""
-
 _MOST_GROUPS, _GROUP_BYTES = 1 << 16, 5600
 
 
@@ -32,73 +42,34 @@ def inspect(data: bytes, name: str) -> Header:
         raise truncated(name, Format.WEBP, f"{len(data)} bytes of {size + 8}")
     if len(data) > size + 8:
         raise damaged(name, Format.WEBP, f"{len(data) - size - 8} bytes follow its end")
-    chunks: dict[bytes, memoryview] = {}
-    animation_frames, exif_blocks, orientation = 0, 0, 1
-    for kind, payload in _walk(data, name):
-        if kind in _IMAGE:
-            _add(chunks, kind, payload, name)
-        elif kind == b"ANMF":
-            animation_frames += 1
+    chunks: dict[bytes, bytes] = {}
+    spans: list[tuple[int, int]] = []
+    animation_frames, orientation = 0, 1
+    for kind, start, end in _walk(data, name):
+        if kind in chunks or (kind in _IMAGE and _IMAGE & chunks.keys()):
+            raise not_taken(name, f"a second {kind.decode().strip()} chunk in a WebP file", "one; save it as PNG")
+        if kind == b"ALPH" and _IMAGE & chunks.keys():
+            raise not_taken(name, "a WebP file with alpha after its image", "alpha before it; save it as PNG")
+        if kind in _READ:
+            chunks[kind] = data[start + 8 : min(end, start + 8 + _HEAD_BYTES)]
+            spans.append((start, end + (end - start) % 2))
         elif kind == b"EXIF" and orientation == 1:
-            exif_blocks += 1
-            if exif_blocks > MAX_EXIF_BLOCKS:
-                raise damaged(name, Format.WEBP, f"it has more than {MAX_EXIF_BLOCKS} EXIF blocks")
-            orientation = exif_orientation(payload)
-    return _header(chunks, animation_frames, orientation, name)
-
-
-def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
-    view = memoryview(data)
-    at, count = 12, 0
-    while at < len(data):
-        count += 1
-        if count > MAX_PARTS:
-            raise too_many_parts(name, Format.WEBP)
-        kind, length = struct.unpack_from("<4sI", data, at)
-        if at + 8 + length > len(data):
-            raise truncated(name, Format.WEBP, f"chunk {kind!r} at byte {at} needs {length} bytes")
-        yield kind, view[at + 8 : at + 8 + length]
-        at += 8 + length + length % 2
-
-
-def _add(chunks: dict[bytes, memoryview], kind: bytes, payload: memoryview, name: str) -> None:
-    """Readers differ in which of two images they show, and in whether they take chunks out of their order."""
-    if any(_ORDER[other] >= _ORDER[kind] for other in chunks) or (kind == b"VP8L" and b"ALPH" in chunks):
-        met = ", ".join(repr(other) for other in chunks)
-        found = f"a WebP file in which {kind!r} follows {met}, so that readers differ in what they show"
-        raise not_taken(name, found, "one image, its chunks in order; save the image to classify as PNG")
-    chunks[kind] = payload
-
-
-def _header(chunks: dict[bytes, memoryview], animation_frames: int, orientation: int, name: str) -> Header:
-    extended = chunks.get(b"VP8X", b"")
-    flags = extended[0] if extended else 0
-    if flags & _ANIMATION or animation_frames:
-        # Even one frame may differ from what other viewers show.
-        frames, alpha = max(2, animation_frames), False
-        width, height = _canvas(extended)
-    else:
-        width, height, alpha = _bitstream(chunks, name)
-        if extended and _canvas(extended) != (width, height):
-            raise damaged(name, Format.WEBP, "its canvas and its picture differ in size")
-        frames = 1
-    lossless = b"VP8L" in chunks
-    coded = sum(map(len, chunks.values()))
-    work = width * height * (1 + (b"ALPH" in chunks)) * _S_PER_PIXEL
-    return Header(
-        Format.WEBP,
-        width,
-        height,
-        channels=3,
-        bit_depth=8,
-        alpha=alpha,
+            orientation = exif_orientation(data[start + 8 : min(end, start + 8 + MAX_EXIF_BYTES)])
+        animation_frames += kind == b"ANMF"
+    header = _header(chunks, animation_frames, name)
+    parts = _parts(data, joined([(0, 12), *spans], len(data)))
+    coded, lossless = sum(end - start for start, end in spans), b"VP8L" in chunks
+    return replace(
+        header,
         orientation=orientation,
-        frames=frames,
-        # What is decoded is a copy.
-        buffer_bytes=coded + (_table_bytes(width * height, coded) + width * height // 2 if lossless else 0),
-        work_s=work + coded * (_S_PER_LOSSLESS_BYTE if lossless else _S_PER_BYTE),
-        stream=partial(_essential, chunks),
+        parts=parts,
+        work_s=_work_s(header.pixels * (1 + (b"ALPH" in chunks)), coded, lossless),
+        buffer_bytes=_table_bytes(header.pixels, coded) + header.pixels // 2 if lossless else 0,
     )
+
+
+def _work_s(pixels: int, coded: int, lossless: bool) -> float:
+    return pixels * _S_PER_PIXEL + coded * (_S_PER_LOSSLESS_BYTE if lossless else _S_PER_BYTE)
 
 
 def _table_bytes(pixels: int, coded: int) -> int:
@@ -110,19 +81,70 @@ def _table_bytes(pixels: int, coded: int) -> int:
     return min(_MOST_GROUPS, pixels // 16, coded * 8 // 20) * _GROUP_BYTES
 
 
-def _canvas(extended: bytes | memoryview) -> tuple[int, int]:
+def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:
+    """A container of the chunks that carry pixels; nothing where the file holds no others."""
+    if not kept:
+        return ()
+    kept = tuple((max(start, 12), end) for start, end in kept if end > 12)
+    head = b"RIFF" + struct.pack("<I", sum(end - start for start, end in kept) + 4) + b"WEBP"
+    first = kept[0][0] if kept else 0
+    if data[first : first + 4] != b"VP8X":
+        return (head, *kept)
+    flags = bytes([data[first + 8] & ~(_PROFILE | _EXIF | _XMP)])
+    return (head, (first, first + 8), flags, (first + 9, kept[0][1]), *kept[1:])
+
+
+def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of each chunk, without the byte of padding."""
+    at, count = 12, 0
+    while at < len(data):
+        count += 1
+        if count > MAX_PARTS:
+            raise too_many_parts(name, Format.WEBP)
+        kind, length = struct.unpack_from("<4sI", data, at)
+        if at + 8 + length > len(data):
+            raise truncated(name, Format.WEBP, f"chunk {kind!r} at byte {at} needs {length} bytes")
+        yield kind, at, at + 8 + length
+        at += 8 + length + length % 2
+
+
+def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Header:
+    extended = chunks.get(b"VP8X", b"")
+    flags = extended[0] if extended else 0
+    if flags & _ANIMATION or animation_frames:
+        width, height, alpha = *_canvas(extended), False
+        frames = max(2, animation_frames)  # even one frame may differ from what other viewers show
+    else:
+        width, height, alpha = _bitstream(chunks, name)
+        if extended and _canvas(extended) != (width, height):
+            raise damaged(name, Format.WEBP, "its canvas and its picture differ in size")
+        frames = 1
+    if b"ALPH" in chunks and (b"VP8L" in chunks or not flags & _ALPHA):
+        raise transparency(name, "a WebP file with an alpha chunk that its other headers deny")
+    return Header(
+        Format.WEBP,
+        width,
+        height,
+        channels=3,
+        bit_depth=8,
+        alpha=alpha or bool(flags & _ALPHA) or b"ALPH" in chunks,
+        frames=frames,
+    )
+
+
+def _canvas(extended: bytes) -> tuple[int, int]:
     """Width and height of a VP8X chunk, both stored as 24 bits less one."""
     struct.unpack_from("10x", extended)
     return int.from_bytes(extended[4:7], "little") + 1, int.from_bytes(extended[7:10], "little") + 1
 
 
-def _bitstream(chunks: dict[bytes, memoryview], name: str) -> tuple[int, int, bool]:
+def _bitstream(chunks: dict[bytes, bytes], name: str) -> tuple[int, int, bool]:
     """Width, height and alpha of the one picture."""
     if b"VP8 " in chunks:
         tag, start, width, height = struct.unpack_from("<B2x3sHH", chunks[b"VP8 "])
         if tag & 1 or start != _KEY_FRAME_START:
             raise damaged(name, Format.WEBP, "its picture does not begin with a key frame")
-        size, alpha = (width & 0x3FFF, height & 0x3FFF), b"ALPH" in chunks
+        size, alpha = (width & 0x3FFF, height & 0x3FFF), False
     elif b"VP8L" in chunks:
         signature, bits = struct.unpack_from("<BI", chunks[b"VP8L"])
         if signature != _LOSSLESS_SIGNATURE or bits >> 29:
@@ -133,17 +155,3 @@ def _bitstream(chunks: dict[bytes, memoryview], name: str) -> tuple[int, int, bo
     if not all(size):
         raise damaged(name, Format.WEBP, f"it declares {size[0]}x{size[1]}")
     return *size, alpha
-
-
-def _essential(chunks: dict[bytes, memoryview]) -> bytes:
-    """A file of the image's chunks alone; without ALPH there is no use for VP8X."""
-    parts: list[bytes | memoryview] = []
-    for kind in _IMAGE:
-        if kind not in chunks or (kind == b"VP8X" and b"ALPH" not in chunks):
-            continue
-        payload: bytes | memoryview = chunks[kind]
-        if kind == b"VP8X":
-            payload = bytes([_ALPHA]) + bytes(3) + bytes(payload[4:10])
-        parts += [kind, struct.pack("<I", len(payload)), payload, bytes(len(payload) % 2)]
-    size = 4 + sum(map(len, parts))
-    return b"".join((b"RIFF", struct.pack("<I", size), b"WEBP", *parts))

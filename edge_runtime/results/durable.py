@@ -50,16 +50,39 @@ class Durable:
             self.close()
             raise
 
-    def append(self, data: bytes) -> None:
-        """Write ``data`` and hand it to the disk; if that fails, the file ends where it ended before."""
+    def append(self, data: bytes, *, sync: bool = True) -> None:
+        """Write ``data`` and hand it to the disk; if that fails, the file ends where it ended before.
+
+        Args:
+            sync: without it the system alone has the data when this returns: a killed process loses nothing, a power
+                cut may, until :meth:`sync`.
+        """
+        self.size = os.fstat(self._file).st_size  # somebody may have cut it, as logrotate's copytruncate does
         try:
             _write(self._file, data)
-            _sync(self._file)
+            if sync:
+                self.sync()
         except OSError:
             with suppress(OSError):  # the next one to open the file sees a torn piece then
                 self.cut(self.size)
             raise
         self.size += len(data)
+
+    def sync(self) -> None:
+        """Hand everything that was appended to the disk."""
+        _sync(self._file)
+
+    def shrank(self) -> bool:
+        """Tell whether somebody has cut the file since the last call or piece; what follows goes to its new end."""
+        size, self.size = self.size, os.fstat(self._file).st_size
+        return self.size < size
+
+    def is_at(self, path: Path) -> bool:
+        """Tell whether this still is the file at ``path``; it may have been moved or removed."""
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(path))
+        except FileNotFoundError:
+            return False
 
     def cut(self, size: int) -> None:
         """Let the file end at ``size``."""

@@ -1,83 +1,94 @@
-"""A results file: one JSON line a picture, each whole or absent, whatever ended the command that wrote it."""
+"""A results file: one JSON line an image, each whole or absent, whatever ended the command that wrote it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from edge_runtime.errors import ResultsError, ResultsWriteError
-from edge_runtime.prediction import Failure, Prediction
-from edge_runtime.results.durable import Durable, InUseError
-from edge_runtime.results.lines import HEAD, FileStamp, Identity, Line, Origin, from_line, to_line
-from edge_runtime.spec import ModelSpec
+from edge_runtime.prediction import Failure, LeftOut, Prediction
+from edge_runtime.results.aside import copy_aside
+from edge_runtime.results.lines import Identity, Origin, to_line
+from edge_runtime.results.opened import check_kind, check_origin, check_release, damaged, open_durable, write_error
+from edge_runtime.results.reading import Kind
+from edge_runtime.results.scan import Entry, entries
 
-_LONGEST = 1 << 20
-"""Bytes of a line; no path and no message is nearly as long."""
+Tell = Callable[[str], object]
+"""Takes a sentence for the person who started the command."""
+
+
+def silent(text: str) -> None:
+    """Tell nobody."""
 
 
 class Results:
     """A results file that is open for appending, by one process at a time; use as a context manager."""
 
-    def __init__(self, path: Path, spec: ModelSpec, *, resume: bool, watching: bool = False) -> None:
-        """Make the file, or open it to go on.
+    def __init__(self, path: Path, origin: Origin, *, resume: bool, tell: Tell = silent) -> None:
+        """Make the file, or open it to go on; every line of it is checked as a whole.
 
         Args:
-            spec: of the model whose answers will be written.
+            origin: of the answers that will be written.
             resume: go on with an existing file; without it, one is refused. A missing one is made.
-            watching: each picture's stamp is written beside its path and belongs to its identity.
+            tell: what a damaged end is told to, which is set aside in ``PATH.damaged-N``.
 
         Raises:
-            ResultsError: ``results_exists``, ``results_unusable``, ``results_in_use``,
-                ``results_damaged``, ``results_other_model`` or ``results_other_kind``.
+            ResultsError: ``results_exists``, ``results_unusable``, ``results_in_use``, ``results_damaged``,
+                ``results_other_release``, ``results_other_model`` or ``results_other_kind``.
+            ResultsWriteError: a damaged end could not be set aside.
         """
-        self.path = path
-        self._watching = watching
-        self._failed: dict[Identity, bool] = {}
-        self._file = _opened(path, resume)
+        self.path, self.origin = path, origin
+        self._kinds: dict[Identity, Kind] = {}
+        self._file = open_durable(path, existing=resume)
         try:
-            self._learn(Origin.of(spec))
+            self._learn(tell)
         except BaseException:
             self.close()
             raise
 
     def __contains__(self, identity: object) -> bool:
-        """Tell whether the picture has a line."""
-        return identity in self._failed
+        """Tell whether the image has an answer or a failure here; a file that was left out has neither."""
+        return self._kinds.get(identity, Kind.LEFT_OUT) is not Kind.LEFT_OUT  # type: ignore[call-overload]
 
     def __len__(self) -> int:
-        """Return the number of pictures that have a line."""
-        return len(self._failed)
+        """Return the number of images that have an answer or a failure."""
+        return sum(kind is not Kind.LEFT_OUT for kind in self._kinds.values())
 
     def failed(self, identity: Identity) -> bool:
-        """Tell whether the picture's line says why it got no answer."""
-        return self._failed.get(identity, False)
+        """Tell whether the image's line says why it got no answer."""
+        return self._kinds.get(identity) is Kind.FAILURE
 
-    def append(self, answer: Prediction | Failure, file: FileStamp | None = None) -> None:
+    def append(self, answer: Prediction | Failure) -> None:
         """Write one answer and hand it to the disk.
+
+        Args:
+            answer: no failure of the machine: a file keeps what is final.
 
         Raises:
             ResultsWriteError: the disk is full or gone; the file ends with the answer before.
         """
-        try:
-            self._file.append((to_line(answer, file) + "\n").encode("ascii"))
-        except OSError as error:
-            raise self._write_error(error) from None
-        self._failed[Identity(answer.image, file)] = isinstance(answer, Failure)
+        answer = final(answer, self.origin)
+        self._write(answer, Kind.FAILURE if isinstance(answer, Failure) else Kind.ANSWER)
+
+    def leave_out(self, image: str, reason: str) -> None:
+        """Write that a file of a folder is not asked about, once (ResultsWriteError as :meth:`append`)."""
+        if Identity(image) not in self._kinds:
+            self._write(LeftOut(image, reason, self.origin.bundle), Kind.LEFT_OUT)
 
     def forget_failures(self) -> None:
-        """Take the lines of failed pictures out, so that these are answered again, at the end of the file.
+        """Take the lines of failed images out, so that these are answered again, at the end of the file.
 
         Raises:
             ResultsWriteError: the folder is full or cannot be written; nothing was taken out.
         """
-        if not any(self._failed.values()):
+        if Kind.FAILURE not in self._kinds.values():
             return
         try:
-            self._file.replace(lambda: (data for data, line in self._lines() if line.origin is not None))
+            with self._file.reader() as old:
+                self._file.replace(lambda: (entry.data for entry in entries(old) if not _of_failure(entry)))
         except OSError as error:
-            raise self._write_error(error) from None
-        self._failed = {identity: False for identity, failed in self._failed.items() if not failed}
+            raise write_error(self.path, error, len(self)) from None
+        self._kinds = {identity: kind for identity, kind in self._kinds.items() if kind is not Kind.FAILURE}
 
     def close(self) -> None:
         """Close the file; another process may open it."""
@@ -93,67 +104,55 @@ class Results:
         """Close the file."""
         self.close()
 
-    def _learn(self, origin: Origin) -> None:
-        """Read what the file holds, and cut off what follows its last whole line."""
-        size = 0
-        for number, (data, line) in enumerate(self._lines(), start=1):
-            self._check(line, origin, number)
-            self._failed[line.identity] = line.origin is None
-            size += len(data)
-        if size < self._file.size:
-            self._file.cut(size)
+    def _write(self, answer: Prediction | Failure | LeftOut, kind: Kind) -> None:
+        try:
+            self._file.append((to_line(answer) + "\n").encode("ascii"))
+        except OSError as error:
+            raise write_error(self.path, error, len(self)) from None
+        self._kinds[Identity(answer.image)] = kind
 
-    def _check(self, line: Line, origin: Origin, number: int) -> None:
-        if line.origin is not None and line.origin != origin:
-            found = "; ".join(line.origin.differences(origin))
-            text = f"line {number} is of {found}: one file holds the answers of one model. Name another file."
-            raise self._error("other_model", text)
-        if (line.identity.file is not None) != self._watching:
-            found, expected = ("with", "without") if line.identity.file else ("without", "with")
-            text = f"found answers written {found} --watch, expected {expected}. Name another file."
-            raise self._error("other_kind", text)
-
-    def _lines(self) -> Iterator[tuple[bytes, Line]]:
-        """Yield the whole lines from the file's start, as bytes and as what they say."""
-        number = 0
+    def _learn(self, tell: Tell) -> None:
+        """Read what the file holds; set aside what follows its last whole line."""
+        sound, fault = 0, None
         with self._file.reader() as file:
-            while data := file.readline(_LONGEST):
-                number += 1
-                if not data.endswith(b"\n"):
-                    self._check_torn(data, number)
-                    return
-                try:
-                    yield data, from_line(data)
-                except ValueError as error:
-                    raise self._damaged(number, f"({error})") from None
+            for entry in entries(file):
+                check_release(self.path, entry)
+                fault = fault or (entry if entry.line is None else None)
+                if entry.line is None:
+                    continue
+                if fault is not None:
+                    raise damaged(self.path, fault)
+                check_origin(self.path, entry.number, entry.line, self.origin)
+                check_kind(self.path, entry.line, watching=False)
+                self._kinds[entry.line.identity] = entry.line.kind
+                sound = entry.start + len(entry.data)
+        if fault is not None:
+            self._set_aside(sound, fault, tell)
 
-    def _check_torn(self, data: bytes, number: int) -> None:
-        """Refuse what is not the beginning of a line: it may be a file that was named by mistake."""
-        zeros = not data.strip(b"\0")  # what some file systems leave after a power cut
-        if len(data) == _LONGEST or not (zeros or data.startswith(HEAD[: len(data)])):
-            raise self._damaged(number, "and not the beginning of one")
-
-    def _damaged(self, number: int, why: str) -> ResultsError:
-        text = f"line {number} is no answer of edge-predict {why}. Name another file, or mend that line."
-        return self._error("damaged", text)
-
-    def _error(self, kind: str, text: str) -> ResultsError:
-        return ResultsError(f"{self.path}: {text}", code=f"results_{kind}")
-
-    def _write_error(self, error: OSError) -> ResultsWriteError:
-        return ResultsWriteError(
-            f"{self.path}: could not be written ({error.strerror}); the {len(self)} answers in it are whole. "
-            "Make room, then go on with the same command and --resume."
-        )
+    def _set_aside(self, sound: int, fault: Entry, tell: Tell) -> None:
+        """Take away what ends the file; one without a whole line may have been named by mistake and is left alone."""
+        if not sound and not fault.torn:
+            raise damaged(self.path, fault)
+        try:
+            aside = copy_aside(self.path, self._file, sound)
+            self._file.cut(sound)
+        except OSError as error:
+            raise write_error(self.path, error, len(self)) from None
+        tell(f"{self.path}: line {fault.number} and what follows is damaged ({fault.fault}); set aside in {aside}.")
 
 
-def _opened(path: Path, resume: bool) -> Durable:
-    try:
-        return Durable(path, existing=resume)
-    except FileExistsError:
-        kind, text = "exists", "exists. Go on with it (--resume), or name another file."
-    except InUseError:
-        kind, text = "in_use", "another edge-predict writes to it. Wait for that one, or name another file."
-    except OSError as error:
-        kind, text = "unusable", f"found {error.strerror}, expected a file that can be written. Name another."
-    raise ResultsError(f"{path}: {text}", code=f"results_{kind}")
+def final(answer: Prediction | Failure, origin: Origin) -> Prediction | Failure:
+    """Return what a results file may keep, with the bundle that answered.
+
+    Raises:
+        ValueError: a failure of the machine; the image is to be asked again.
+    """
+    if isinstance(answer, Prediction):
+        return answer
+    if answer.of_machine:
+        raise ValueError(f"{answer.error.code}: a fault of the machine is no line of a results file")
+    return answer.by(origin.bundle)
+
+
+def _of_failure(entry: Entry) -> bool:
+    return entry.line is not None and entry.line.kind is Kind.FAILURE

@@ -1,20 +1,24 @@
-"""An answer as one line of JSON (docs/json.md), and what a later run must know of such a line."""
+"""An answer as one line of JSON (docs/json.md) that carries its own checksum, and whose answer it is."""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from edge_runtime.prediction import SCHEMA, Failure, Prediction
-from edge_runtime.spec import ModelSpec
+from edge_runtime.prediction import SCHEMA, Failure, LeftOut, Prediction
 
 if TYPE_CHECKING:
+    from edge_runtime.predictor import Predictor
     from edge_runtime.saliency.explanation import Explanation
 
 HEAD = f'{{"schema": "{SCHEMA}", "image": "'.encode()
 """What every line begins with: a torn one is known by it."""
+CHECK_DIGITS = 16
+_TAIL = b', "check": "%s"}'
+_TAIL_BYTES = len(_TAIL % (b"0" * CHECK_DIGITS))
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class FileStamp:
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two pictures the same one: the path as it was given, and the stamp where one was taken."""
+    """What makes two images the same one: the path as it was given, and the stamp where one was taken."""
 
     image: str
     file: FileStamp | None = None
@@ -46,56 +50,47 @@ class Identity:
 
 @dataclass(frozen=True)
 class Origin:
-    """The model and the thresholds that answered; answers of two origins cannot be compared."""
+    """The model and the thresholds that answered; answers of two origins cannot be compared.
+
+    Attributes:
+        bundle: SHA-256 of ``bundle.json``.
+    """
 
     model: str
     version: str
     contract: str
     cutoff: float
     confidence_floor: float
+    bundle: str
 
     @classmethod
-    def of(cls, spec: ModelSpec) -> Origin:
-        """Return the origin of every answer of a model."""
-        policy = spec.policy
-        return cls(spec.name, spec.version, spec.contract, policy.cutoff, policy.confidence_floor)
+    def of(cls, predictor: Predictor) -> Origin:
+        """Return the origin of every answer of a predictor."""
+        spec, policy = predictor.spec, predictor.spec.policy
+        return cls(spec.name, spec.version, spec.contract, policy.cutoff, policy.confidence_floor, predictor.digest)
 
     def differences(self, other: Origin) -> list[str]:
-        """Return ``name: here, not there`` for every part that differs."""
+        """Return ``name here, not there`` for every part that differs."""
         mine, theirs = vars(self), vars(other)
         return [f"{name} {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
 
 
-@dataclass(frozen=True)
-class Line:
-    """What a line says of its picture; ``origin`` is None if the picture failed."""
+def to_line(answer: Prediction | Failure | LeftOut | Explanation, file: FileStamp | None = None) -> str:
+    """Return the line without its end; in ASCII, which every terminal and path survives.
 
-    identity: Identity
-    origin: Origin | None
-
-
-def to_line(answer: Prediction | Failure | Explanation, file: FileStamp | None = None) -> str:
-    """Return the line without its end; in ASCII, which every terminal and path survives."""
+    Its last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line as it is without that key.
+    """
     fields = answer.to_dict()
     if file is not None:
         fields["file"] = {"bytes": file.bytes, "modified_ns": file.modified_ns}
-    return json.dumps(fields, allow_nan=False)
+    text = json.dumps(fields, allow_nan=False)
+    return text[:-1] + (_TAIL % _check_of(text.encode("ascii"))).decode("ascii")
 
 
-def from_line(line: bytes) -> Line:
-    """Read a line that :func:`to_line` wrote.
+def is_whole(line: bytes) -> bool:
+    """Tell whether a line, without its end, is the very one that :func:`to_line` returned."""
+    return line[-_TAIL_BYTES:] == _TAIL % _check_of(line[:-_TAIL_BYTES] + b"}")
 
-    Raises:
-        ValueError: it is no such line.
-    """
-    try:
-        fields = json.loads(line)
-        if fields["schema"] != SCHEMA:
-            raise ValueError(f"schema {fields['schema']!r}")
-        stamp = FileStamp(**fields["file"]) if "file" in fields else None
-        identity = Identity(str(fields["image"]), stamp)
-        if "error" in fields:
-            return Line(identity, None)
-        return Line(identity, Origin(*(fields[name] for name in Origin.__dataclass_fields__)))
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+
+def _check_of(text: bytes) -> bytes:
+    return sha256(text).hexdigest()[:CHECK_DIGITS].encode("ascii")

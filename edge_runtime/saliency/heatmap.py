@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.decision import Reason
 from edge_runtime.drawing import OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.prediction import NOTICE
 from edge_runtime.saliency.explanation import Explanation
@@ -72,11 +73,12 @@ def _twice(stroke: Callable[[tuple[int, int, int], int], object]) -> None:
 
 def _legend(explanation: Explanation, factor: float) -> list[str]:
     prediction, verdict = explanation.prediction, explanation.prediction.verdict
+    unfamiliar = verdict.reason is Reason.UNFAMILIAR_INPUT  # neither label nor score means anything
+    said = "" if unfamiliar else f"{verdict.label}, score {verdict.score:.4f}, "
     return [
-        f"{prediction.model} {prediction.version}: {verdict.label}, score {verdict.score:.4f}, "
-        f"{verdict.decision.value} ({verdict.reason.value})",
+        f"{prediction.model} {prediction.version}: {said}{verdict.decision.value} ({verdict.reason.value})",
         _what(explanation),
-        *(wrap(f"Note: {explanation.note()}", _LINE) if explanation.note() else ()),
+        *(wrap(f"Note: {explanation.note()}", _LINE) if explanation.note() and not unfamiliar else ()),
         f"0..1: share of the map's largest value; cross: where that is; drawn at {factor:.3g} times the picture's size",
         NOTICE,
     ]

@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.npz import read_arrays
 from edge_runtime.errors import ManifestError
 from edge_runtime.spec import Head
 
@@ -71,7 +72,7 @@ def eigen_cam(features: Floats) -> Floats:
 def to_npz(weights: tuple[Floats, ...]) -> bytes:
     """Return ``saliency.npz``: ``weights_0``, ``weights_1``, …, float32; the same bytes for the same numbers."""
     stream = io.BytesIO()
-    np.savez(stream, **{f"weights_{i}": matrix for i, matrix in enumerate(weights)})  # type: ignore[arg-type]  # as in selftest.golden
+    np.savez(stream, **{f"weights_{i}": matrix for i, matrix in enumerate(weights)})  # type: ignore[arg-type]  # as in golden.vectors
     return stream.getvalue()
 
 
@@ -82,8 +83,8 @@ def from_npz(data: bytes, where: str) -> tuple[Floats, ...]:
         ManifestError: it does not hold matrices that fit each other; ``where`` names the file.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            weights = tuple(np.asarray(stored[f"weights_{i}"], dtype=np.float32) for i in range(len(stored.files)))
+        stored = read_arrays(data)
+        weights = tuple(np.asarray(stored[f"weights_{i}"], dtype=np.float32) for i in range(len(stored)))
     except (ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ManifestError(
             f"{where}: found no matrices in it ({error}), expected weights_0, …. Export again."

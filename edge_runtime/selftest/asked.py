@@ -6,31 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decision import Decision
-from edge_runtime.imaging import Picture, read
+from edge_runtime.golden.images import golden_region
+from edge_runtime.imaging import read
 from edge_runtime.predictor import Predictor
-from edge_runtime.region import Region, cut
-from edge_runtime.spec import ModelSpec
-
-_LEAST_HALF_PX = 16.0  # so that the smallest golden pictures, too, give more than the fewest pixels of a cut
-_HALF_SHARE = 0.35
-
-
-def golden_region(picture: Picture, spec: ModelSpec) -> Region | None:
-    """Return the region that ``picture`` is asked about; None for a model that answers about whole pictures.
-
-    It lies off the centre: squares of large pictures are cut from their inside, those of small ones reach over edges.
-    """
-    if spec.region is None:
-        return None
-    height, width = picture.pixels.shape[:2]
-    half = max(_LEAST_HALF_PX, _HALF_SHARE * max(width, height))
-    return Region((width - 1) * 0.4, (height - 1) * 0.6, half / spec.region.margin)
-
-
-def golden_picture(png: bytes, name: str, spec: ModelSpec) -> Picture:
-    """Return what the spec's steps see of a golden picture's PNG file."""
-    picture = read(png, min_side_px=spec.min_side_px, name=name)
-    return cut(picture, golden_region(picture, spec), spec.region)
 
 
 def golden_map(predictor: Predictor, png: bytes, name: str, label: str | None) -> npt.NDArray[np.float32]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.manifest import FileEntry, Format, Manifest, Precision
+from edge_runtime.bundle.runnable import FileEntry, Format
 from edge_runtime.decision import Decision
+from edge_runtime.golden.logits import Logits, absolute, judged_difference, relative
+from edge_runtime.golden.vectors import Golden, digest, sample
 from edge_runtime.saliency.explanation import spread_share
 from edge_runtime.selftest.certificate import Check, Step
-from edge_runtime.selftest.golden import Golden, Logits, digest, sample
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import MinMax, PixelType
 
@@ -30,7 +31,7 @@ def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: Mode
     """
     same = np.array([bool((digest(t) == d).all()) for t, d in zip(tensors, golden.digests, strict=True)])
     found = np.stack([sample(tensor) for tensor in tensors])
-    worst = _relative(found, golden.samples).max(axis=1)
+    worst = relative(found, golden.samples).max(axis=1)
     tolerance = FLOAT_STEPS if _floating(spec) else 0.0
     return Check(
         step=Step.TENSOR,
@@ -40,7 +41,7 @@ def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: Mode
         differing=int((~same).sum()),
         difference=_number(worst.max()),
         tolerance=tolerance,
-        largest=_number(_absolute(found, golden.samples).max()),
+        largest=_number(absolute(found, golden.samples).max()),
         keras_difference=None,
         picture=None if same.all() else golden.names[int(np.argmax(np.where(same, -1.0, worst)))],
         problem="",
@@ -51,8 +52,8 @@ def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: Mode
 def compare_logits(golden: Golden, entry: FileEntry, runtime: str, found: Logits, tolerance: float) -> Check:
     """Hold one file's logits, float32 N×outputs, against those that it gave on the exporting machine."""
     stored = golden.logits[entry.name]
-    apart = _absolute(found, stored)
-    judged = _relative(found, stored).max() if entry.precision is Precision.FLOAT32 else apart.mean()
+    apart = absolute(found, stored)
+    judged = judged_difference(entry, found, stored)
     differing = int((found != stored).sum())
     return Check(
         step=Step.LOGITS,
@@ -63,7 +64,7 @@ def compare_logits(golden: Golden, entry: FileEntry, runtime: str, found: Logits
         difference=_number(judged),
         tolerance=tolerance,
         largest=_number(apart.max()),
-        keras_difference=_number(_absolute(found, golden.keras).max()),
+        keras_difference=_number(absolute(found, golden.keras).max()),
         picture=golden.names[int(apart.max(axis=1).argmax())] if differing else None,
         problem="",
         passed=bool(judged <= tolerance),
@@ -110,32 +111,11 @@ def compare_maps(golden: Golden, maps: Sequence[Logits], runtime: str) -> Check:
     )
 
 
-def logit_tolerance(entry: FileEntry, manifest: Manifest) -> float:
-    """Return how far a file's logits may stray here from those on the exporting machine.
-
-    float32: the spec's parity tolerance, the largest relative |Δ|. int8: mean |Δ|, twice what parity measured between
-    the file and the Keras model at export, since there and here int8 may be rounded to either side of it. The mean,
-    because single pictures are rounded far off: a limit that holds them would let other weights pass. A file that
-    parity did not measure may not stray at all.
-    """
-    if entry.precision is Precision.FLOAT32:
-        return manifest.spec.tolerance.float32_logit_max
-    return max((2.0 * row.logit_mean for row in manifest.parity if row.file == entry.name), default=0.0)
-
-
 def _floating(spec: ModelSpec) -> bool:
     """Tell whether a step computes in float32 with more than one rounding."""
     return any(isinstance(s, MinMax) or getattr(s, "result", None) is PixelType.FLOAT32 for s in spec.steps)
 
 
-def _absolute(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:
-    return np.abs(found.astype(np.float64) - stored)
-
-
-def _relative(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:
-    return np.asarray(_absolute(found, stored) / np.maximum(1.0, np.abs(stored)))
-
-
-def _number(value: np.floating) -> float | None:
+def _number(value: float | np.floating) -> float | None:
     """Return a difference to four digits, None for NaN and infinity, which JSON has not."""
     return float(f"{float(value):.4g}") if np.isfinite(value) else None

@@ -7,6 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.processor import saturates_int8
+
 _PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "ai-edge-litert", "tflite-runtime", "onnxruntime")
 _CPUINFO = Path("/proc/cpuinfo")
 _PROCESSOR_KEYS = ("model name", "Model", "Hardware", "cpu model")  # x86, Arm boards, older Arm, MIPS
@@ -18,7 +20,8 @@ class Machine:
 
     Attributes:
         architecture: as the kernel calls it: ``x86_64``, ``aarch64``, ``armv7l``.
-        processor: the maker's name of it, or of the board on Arm; ``unknown`` where the system does not say.
+        processor: the maker's name of it, or of the board on Arm; ``unknown`` where the system does not say. Of an
+            x86-64 without VNNI also that: onnxruntime takes other int8 kernels there.
         system: distribution and kernel.
         versions: package → version, of those that are installed.
     """
@@ -53,7 +56,8 @@ def _processor() -> str:
         named = processor_named(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         named = None
-    return named or platform.processor() or "unknown"
+    without = ", without VNNI" if saturates_int8() else ""
+    return (named or platform.processor() or "unknown") + without
 
 
 def _system() -> str:

@@ -29,20 +29,19 @@ from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision import Decision, scores_of
 from edge_runtime.errors import BackendError, BundleError
+from edge_runtime.golden import images
+from edge_runtime.golden.logits import Logits, logit_tolerance
+from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing import prepare
-from edge_runtime.selftest.asked import golden_decision, golden_map, golden_picture
+from edge_runtime.selftest.asked import golden_decision, golden_map
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (
     compare_decisions,
     compare_logits,
     compare_maps,
     compare_tensors,
-    logit_tolerance,
 )
-from edge_runtime.selftest.golden import GOLDEN, Golden, Logits, from_npz, places
 from edge_runtime.selftest.machine import this_machine
-from edge_runtime.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
     golden = load_golden(bundle)
     bundle.verify()
     choose(for_provider(Runtime.AUTO, provider), bundle.formats())
-    tensors = tensors_of(golden, manifest.spec)
+    tensors = images.tensors_of(golden, manifest.spec)
     replayed = [check for place in _places(bundle, provider) for check in _on(place, bundle, golden, tensors)]
     checks = (compare_tensors(golden, tensors, manifest.spec), *replayed)
     return Certificate(
@@ -96,29 +95,10 @@ def load_golden(bundle: Bundle) -> Golden:
     Raises:
         BundleError: see :func:`selftest`.
     """
-    entry = next((entry for entry in bundle.manifest.files if entry.role is Role.GOLDEN), None)
+    entry = images.golden_entry(bundle)
     if entry is None:
         raise _missing(bundle)
-    where = f"{bundle.where}/{entry.name}"
-    golden = from_npz(bundle.content(entry), where)
-    spec, files = bundle.manifest.spec, _models(bundle.manifest)
-    (width, height), values = spec.size_px, golden.samples.shape[1]
-    expected = len(places(width * height * spec.channels))
-    if (values, golden.keras.shape[1]) != (expected, spec.outputs):
-        found = f"{values} tensor values and {golden.keras.shape[1]} logits a picture"
-        raise _mismatch(where, found, f"{expected} and {spec.outputs}")
-    if set(golden.logits) != {entry.name for entry in files}:
-        raise _mismatch(where, f"logits of {sorted(golden.logits)}", f"those of {[entry.name for entry in files]}")
-    if set(golden.decisions) != bundle.formats():
-        formats = sorted(form.value for form in golden.decisions)
-        raise _mismatch(where, f"decisions of {formats}", f"those of {sorted(f.value for f in bundle.formats())}")
-    return golden
-
-
-def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return the golden pictures' tensors as computed here, float32 N×H×W×C."""
-    pairs = zip(golden.names, golden.pictures, strict=True)
-    return np.stack([prepare(golden_picture(data, name, spec), spec.steps) for name, data in pairs])
+    return images.load_golden(bundle, entry)
 
 
 def _places(bundle: Bundle, provider: Provider) -> list[_Place]:
@@ -195,11 +175,4 @@ def _missing(bundle: Bundle) -> BundleError:
         remedy = "A single model file never has any: name the bundle's folder or zip that it came from."
     return BundleError(
         f"{bundle.where}: found no golden vectors, expected {GOLDEN} in the bundle. {remedy}", code="golden_missing"
-    )
-
-
-def _mismatch(where: str, found: str, expected: str) -> BundleError:
-    return BundleError(
-        f"{where}: found {found}, expected {expected}. The golden vectors are not this model's: export it again.",
-        code="golden_mismatch",
     )

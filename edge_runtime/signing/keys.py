@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import KeyFileError, SigningMissingError
+from edge_runtime.regular_files import read_regular, reason
 
 _PUBLIC_BLOCK = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 _LARGEST_KEY_FILE = 1 << 16
@@ -134,10 +135,12 @@ def _public(crypto: Package, key: object) -> PublicKey:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_LARGEST_KEY_FILE)
+        data = read_regular(path, most=_LARGEST_KEY_FILE)
     except OSError as error:
-        raise KeyFileError(f"{path}: found no key that can be read ({error.strerror}); name its file.") from None
+        raise KeyFileError(f"{path}: found no key that can be read ({reason(error)}); name its file.") from None
+    if not data.strip():
+        raise KeyFileError(f"{path}: found an empty file, expected a key that edge-bundle key wrote. Copy it again.")
+    return data
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, Reader
 from edge_runtime.errors import SignatureError
+from edge_runtime.regular_files import reason
 from edge_runtime.signing.keys import PublicKey, package, read_private_key, read_public_keys
 
 DOMAIN = b"edge-predict bundle.json, signature 1\0"
@@ -41,11 +42,19 @@ def require(container: Container, manifest: bytes, trusted: Path) -> PublicKey:
     keys = read_public_keys(trusted)
     if SIGNATURE not in container.names:
         raise unsigned(container.where, "sign it with edge-bundle sign, or install a signed bundle")
+    return check(read_signature(container.read, container.where), manifest, keys, container.where)
+
+
+def read_signature(read: Reader, where: str) -> bytes:
+    """Return the bytes of ``bundle.sig``.
+
+    Raises:
+        SignatureError: ``signature_unreadable``.
+    """
     try:
-        signature = container.read(SIGNATURE)
+        return read(SIGNATURE)
     except OSError as error:
-        raise _unreadable(container.where, f"cannot be read ({error})") from None
-    return check(signature, manifest, keys, container.where)
+        raise _unreadable(where, f"cannot be read ({reason(error)})") from None
 
 
 def check(signature: bytes, manifest: bytes, keys: tuple[PublicKey, ...], where: str) -> PublicKey:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from edge_runtime.disk import sync_names
 from edge_runtime.errors import StoreError
+from edge_runtime.regular_files import kind
 from edge_runtime.store.pointers import PLACE, store_folder
 
 _HIDDEN = ".work-"
@@ -35,7 +38,7 @@ def changing() -> Iterator[Path]:
         raise StoreError("Bundles can be installed on POSIX systems alone; name a bundle by its path here.") from None
     try:
         store.mkdir(parents=True, exist_ok=True)
-        with (store / ".lock").open("ab") as lock:
+        with _lock_file(store / ".lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             _sweep(store)
             yield store
@@ -44,6 +47,16 @@ def changing() -> Iterator[Path]:
             f"{store}: cannot be changed ({error}). The version in use is still a whole one (edge-bundle list); "
             f"free or unlock that disk, or name another store in {PLACE}."
         ) from None
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    """Open the file that a change holds; a pipe in its place would be waited for."""
+    lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666), "r+b", buffering=0)
+    mode = os.fstat(lock.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        lock.close()
+        raise OSError(f"found {kind(mode)} for {path.name}, expected a regular file")
+    return lock
 
 
 def discard(path: Path, store: Path) -> None:

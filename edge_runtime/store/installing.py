@@ -10,13 +10,15 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, Bundle, find
+from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, Bundle, find, key_in_force
 from edge_runtime.bundle.containers import read_inside
 from edge_runtime.disk import sync_names
-from edge_runtime.errors import BundleNotFoundError, StoreError
+from edge_runtime.errors import BundleNotFoundError, IntegrityError, StoreError
 from edge_runtime.records import canonical_json
+from edge_runtime.regular_files import reason
 from edge_runtime.store.changing import changing, discard, hidden, write
 from edge_runtime.store.pointers import POINTER, SCHEMA, Pointer, is_name, is_version, read_pointer
+from edge_runtime.store.versions import refuse_older
 
 
 class Outcome(enum.Enum):
@@ -38,15 +40,23 @@ class Change:
     folder: Path
 
 
-def install(source: str | Path, *, trusted_key: Path | None = None) -> Change:
+def install(source: str | Path, *, trusted_key: Path | None = None, allow_downgrade: bool = False) -> Change:
     """Copy a bundle into the store, verify every file of the copy, and make it current.
 
     The version that was current is kept for :func:`rollback`; older ones are removed.
 
+    Args:
+        trusted_key: a file with public keys; by default the one that ``EDGE_TRUSTED_KEY`` names, if it does.
+        allow_downgrade: take a version older than the one that the name means now, installed or shipped. Without it
+            whoever has an old signed bundle could put it in the place of the one that mended it.
+
     Raises:
         BundleError: the bundle is altered, not understood, or not signed by the trusted key.
-        StoreError: this version is installed with other bytes, or the store cannot be changed.
+        KeyFileError: the trusted key cannot be read.
+        StoreError: this version is installed with other bytes (``version_conflict``), a newer one is in use
+            (``version_older``), or the store cannot be changed.
     """
+    trusted_key = key_in_force(trusted_key)
     bundle = find(source, trusted_key=trusted_key)
     if MANIFEST not in bundle.names:
         raise BundleNotFoundError(f"{source}: found a single model file, expected a bundle's folder or zip to install.")
@@ -56,6 +66,8 @@ def install(source: str | Path, *, trusted_key: Path | None = None) -> Change:
         raise StoreError(f"{source}: name {name[:60]!r} or version {version[:60]!r} is too long; shorten it.")
     with changing() as store:
         before = read_pointer(store, name)
+        if not allow_downgrade:
+            refuse_older(name, version, before)
         place = store / name / version
         if before is not None and version in before.versions() and place.is_dir():
             outcome = _mend(bundle, place, store)
@@ -74,11 +86,15 @@ def install(source: str | Path, *, trusted_key: Path | None = None) -> Change:
 def rollback(name: str, *, trusted_key: Path | None = None) -> Change:
     """Make the previous version current, after verifying its files; the current one becomes the previous.
 
+    Args:
+        trusted_key: as for :func:`install`.
+
     Raises:
         BundleNotFoundError: no bundle of that name is installed.
         BundleError: the previous version is altered, or not signed by the trusted key.
         StoreError: there is no previous version, or the store cannot be changed.
     """
+    trusted_key = key_in_force(trusted_key)
     with changing() as store:
         before = read_pointer(store, name) if _is_here(store, name) else None
         if before is None:
@@ -111,9 +127,12 @@ def _put(bundle: Bundle, place: Path, store: Path, trusted_key: Path | None) -> 
     with hidden(store) as copy:
         copy.mkdir()
         for name in _files(bundle):
-            write(copy / name, bundle.read_file(name))
+            write(copy / name, _bytes(bundle, name))
         sync_names(copy)
-        find(copy, trusted_key=trusted_key).verify()
+        found = find(copy, trusted_key=trusted_key)
+        found.verify()
+        if found.manifest != bundle.manifest:
+            raise IntegrityError(f"{bundle.where}: another bundle came in its place meanwhile. Install it again.")
         if place.is_symlink() or place.exists():  # a killed installation got as far as here; nothing points to it
             discard(place, store)
         place.parent.mkdir(exist_ok=True)
@@ -128,11 +147,13 @@ def _mend(bundle: Bundle, place: Path, store: Path) -> Outcome:
     Raises:
         StoreError: it is another bundle of the same name and version.
     """
-    _refuse_another(bundle.read_file(MANIFEST), place)
+    _refuse_another(_bytes(bundle, MANIFEST), place)
     outcome = Outcome.UNCHANGED
     for name in _files(bundle):
-        data = bundle.read_file(name)
-        if _content(place, name) != data:
+        data = _bytes(bundle, name)
+        if _content(place, name, len(data)) != data:
+            if (place / name).is_dir() and not (place / name).is_symlink():
+                discard(place / name, store)
             with hidden(store) as copy:
                 write(copy, data)
                 copy.replace(place / name)
@@ -172,9 +193,24 @@ def _files(bundle: Bundle) -> tuple[str, ...]:
     return (MANIFEST, *signature, *(entry.name for entry in bundle.manifest.files))
 
 
-def _content(folder: Path, name: str) -> bytes | None:
+def _bytes(bundle: Bundle, name: str) -> bytes:
+    """Return a file of the bundle: a named one as the manifest says it is, or its manifest or signature.
+
+    Raises:
+        IntegrityError: it cannot be read, or is another one by now.
+    """
+    entry = next((entry for entry in bundle.manifest.files if entry.name == name), None)
+    if entry is not None:
+        return bundle.content(entry)
     try:
-        return read_inside(folder, name)
+        return bundle.read_file(name)
+    except OSError as error:
+        raise IntegrityError(f"{bundle.where}: {name} cannot be read ({reason(error)}). Copy it again.") from None
+
+
+def _content(folder: Path, name: str, size: int | None = None) -> bytes | None:
+    try:
+        return read_inside(folder, name, size)
     except OSError:
         return None
 

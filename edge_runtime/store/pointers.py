@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import ManifestError, StoreError
+from edge_runtime.machine import machine_error
 from edge_runtime.records import from_json
+from edge_runtime.regular_files import read_regular, reason
 
 PLACE = "EDGE_MODELS"
 """The environment variable that names the store's folder."""
 POINTER = "current.json"
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # as in ModelSpec
-_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)  # as in ModelSpec
+_LARGEST = 1 << 16  # bytes of current.json
 _LONGEST = 100  # file systems end names at 255 bytes or less
 
 
@@ -86,12 +89,15 @@ def read_pointer(store: Path, name: str) -> Pointer | None:
     """
     path = store / name / POINTER
     try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        data = read_regular(path, most=_LARGEST)
     except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
+            return None
+        if fault := machine_error(error, str(path)):
+            raise fault from None
         raise StoreError(
-            f"{path}: cannot be read ({error.strerror}). Let this user read it, or name another store in {PLACE}."
+            f"{path}: cannot be read ({reason(error)}). Let this user read it, name another store in {PLACE}, or "
+            f"remove the bundle and install it again: edge-bundle remove {name}"
         ) from None
     try:
         return from_json(Pointer, data, str(path))

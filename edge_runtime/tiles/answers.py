@@ -97,6 +97,7 @@ def answer_tiles(
         case=decide_case([t.decision for t in tiles], [t.confidence for t in tiles], rule) if rule else None,
         ms=Timing(decode_ms, 0.0, since(start, perf_counter())),
         neighbours=weight,
+        fallback=plan.fallback,
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edge_runtime.decision import CaseVerdict, Decision, Reason
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import Picture
-from edge_runtime.prediction import Timing
+from edge_runtime.prediction import Fallback, Timing
 
 SCHEMA = "edge-tiles/1"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
@@ -97,6 +97,7 @@ class SlidePrediction:
         case: the decision on all tiles together; None if the model's policy has no rule for it, and none is made up.
         neighbours: weight (over 0, at most 1) of each touching tile's logits in a tile's answer; None where every tile
             was answered for itself.
+        fallback: as of a :class:`edge_runtime.prediction.Prediction`.
     """
 
     image: str
@@ -114,6 +115,7 @@ class SlidePrediction:
     case: CaseVerdict | None
     ms: Timing
     neighbours: float | None = None
+    fallback: Fallback | None = None
 
     @property
     def positive(self) -> tuple[Tile, ...]:
@@ -168,5 +170,6 @@ class SlidePrediction:
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,
+            **({} if self.fallback is None else {"fallback": self.fallback.value}),
             "ms": {"decode": self.ms.decode, "run": self.ms.run},
         }

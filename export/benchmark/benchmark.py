@@ -27,6 +27,7 @@ from export.errors import ExportError
 from export.isolation import in_own_process
 from export.network import keras_model
 from export.parity import logits_of
+from export.quantised import shares
 from training.versions import versions
 
 SEED = 50_021
@@ -49,6 +50,7 @@ def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> R
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subjects = bundle_subjects(bundle, folder)
+        counted = shares(folder, bundle.manifest.files)
         if model is not None:
             subjects = _with_keras(model, bundle.manifest.spec, subjects, tensors, folder)
         imports = tuple(dict.fromkeys(subject.engine for subject in subjects))
@@ -70,6 +72,7 @@ def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> R
         keras_threads=None if model is None else _tensorflow_threads(),
         idle_share=max(turn.idle_share for row in turns for turn in row),
         rows=rows(subjects, turns, memory),
+        quantised=counted,
     )
 
 

@@ -11,9 +11,10 @@ from statistics import median
 
 import numpy as np
 
+from edge_runtime.bundle.manifest import QuantisedShare
 from export.benchmark.subject import Engine
 
-SCHEMA = "export-benchmark/1"
+SCHEMA = "export-benchmark/2"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
 
 CONFIDENCE = 0.95
@@ -96,6 +97,7 @@ class Report:
         keras_threads: TensorFlow's own number within one operation; None where no Keras model was given.
         idle_share: the most processor time that all threads together used in a pause right before a row was
             timed, as a share of one core; TensorFlow's threads are among them.
+        quantised: how much of each model file has eight bits.
     """
 
     schema: str
@@ -109,6 +111,7 @@ class Report:
     keras_threads: int | None
     idle_share: float
     rows: tuple[Row, ...]
+    quantised: tuple[QuantisedShare, ...]
 
 
 def this_machine(load_before: float) -> Machine:

@@ -79,6 +79,7 @@ def notes(report: Report) -> tuple[str, ...]:
         "one that only imports this tool and the interpreter; process MB: all of it.",
         f"Before each turn the process rested: all threads together used {report.idle_share:.1%} of a core at most.",
     ]
+    found += [f"{row.file}: {row.text()}." for row in report.quantised]
     if report.keras_threads is not None:
         found.append(
             f"own: TensorFlow's own threads, {report.keras_threads} within one operation; the network ends at logits."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.bundle.manifest import KERAS, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.manifest import KERAS, Attempt, Labelled, Manifest, Parity, Role
 from export.card.markdown import section, table
 
 _HEAD = (
@@ -63,6 +63,31 @@ def _coverage(row: Labelled) -> tuple[str, ...]:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def quantised(manifest: Manifest) -> str:
+    """Say how much of each file has eight bits, and which format has no int8 file and why."""
+    shares = manifest.quantised or ()
+    if not shares:
+        return ""
+    rows = [
+        (row.file, f"{row.computed:.1%}", f"{row.multiply_accumulates:,}", f"{row.stored:.1%}", f"{row.weights:,}")
+        for row in shares
+    ]
+    missing = [f"- {row.text()}. This format has no int8 file; float32 answers." for row in left_out(manifest)]
+    return section(
+        "How much is quantised",
+        "Counted in the files: multiply-accumulates of one picture whose both factors have 8 bits, and weights stored "
+        "in 8 bits. The rest is float32.",
+        table(("file", "in 8 bits", "of multiply-accumulates", "in 8 bits", "of weights"), rows),
+        "\n".join(missing),
+        level=3,
+    )
+
+
+def left_out(manifest: Manifest) -> tuple[Attempt, ...]:
+    """Return, of each format without an int8 file, the attempt that says why."""
+    return tuple(attempt for attempt in manifest.attempts if attempt.worthless is not None)
 
 
 def cost(manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from export.card.analyses import analyses
 from export.card.closing import caveats, ethics
 from export.card.data import evaluation_data, split_audit, training_data
 from export.card.details import details, factors, intended
-from export.card.files import cost, parity
+from export.card.files import cost, parity, quantised
 from export.card.heatmaps import heatmaps
 from export.card.metrics import metrics, policy
 
@@ -30,6 +30,7 @@ def model_card(manifest: Manifest) -> str:
         *analyses(manifest),
         parity(manifest),
         heatmaps(manifest),
+        quantised(manifest),
         cost(manifest),
         ethics(manifest),
         caveats(manifest),

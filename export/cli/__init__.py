@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge_runtime.errors import EdgeError
+from edge_runtime.names import shown_lines
 from export.cli.benchmark import benchmark
 from export.cli.bundle import bundle
 from export.cli.matrix import matrix
@@ -29,7 +30,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except (ExportError, TrainingError, EdgeError) as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {shown_lines(str(error))}", err=True)
             sys.exit(1)
 
 

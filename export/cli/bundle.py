@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.manifest import Labelled, Manifest
+from edge_runtime.left_out import summary
+from edge_runtime.names import shown
 from export.errors import ExportError
 from training.artifact import Artifact
 from training.cli.options import FOLDER
@@ -21,19 +23,32 @@ from training.cli.options import FOLDER
 )
 @click.option("--parity", type=FOLDER, help="Pictures that calibration never saw, for a model made elsewhere.")
 @click.option("--float16", is_flag=True, help="A TFLite file with weights of 16 bits, too: half the size of float32.")
+@click.option(
+    "--insist", is_flag=True, help="Export a model that its labelled parity pictures contradict; the card says so."
+)
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
-    model: Path, spec: Path | None, calibration: Path, data: Path | None, parity: Path | None, float16: bool, out: Path
+    model: Path,
+    spec: Path | None,
+    calibration: Path,
+    data: Path | None,
+    parity: Path | None,
+    float16: bool,
+    insist: bool,
+    out: Path,
 ) -> None:
     """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle if every file keeps parity.
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
+    from export.network.file_kind import check_kind
+    from export.network.representative import left_out_of
     from export.network.source import from_artifact, from_model, is_keras_model
     from export.pipeline import export_source  # here, so that --help starts without the converters
 
     if spec is not None:
         source = from_model(model, spec, parity, data)
+        check_kind(model)  # before pictures are read; loading asks again
     elif is_keras_model(model):
         raise ExportError(
             f"{model}: found a model and no --spec, expected --spec FILE that says what it takes and answers. Start "
@@ -45,7 +60,10 @@ def bundle(
         )
     else:
         source = from_artifact(Artifact(model), data)
-    click.echo(_summary(export_source(source, calibration, out, float16=float16), out))
+    for folder in (calibration, parity):
+        if folder is not None and (left_out := left_out_of(folder)):
+            click.echo(f"{shown(folder)}: {summary(left_out)}", err=True)
+    click.echo(_summary(export_source(source, calibration, out, float16=float16, insist=insist), out))
 
 
 def _summary(manifest: Manifest, out: Path) -> str:
@@ -56,6 +74,8 @@ def _summary(manifest: Manifest, out: Path) -> str:
             f"  {row.file:22} {sizes[row.file]:>10,} bytes  max |Δ logit| {row.logit_max:<9g} "
             f"flips {row.flips} of {row.images}, after the guard band {row.flips_guarded} ({row.reruns} rerun)"
         )
+    lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
+    lines += [f"  {row.text()}. No int8 file of this format" for row in manifest.attempts if row.worthless is not None]
     lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
     lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)

@@ -21,6 +21,8 @@ def translated(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     read = {key: translated(value) for key, value in config.items()}
+    if read.get("class_name") == "Policy" and isinstance(read.get("config"), dict):
+        return read["config"].get("name")  # of mixed precision: Keras 3 takes the name
     if isinstance(read.get("config"), dict):
         read["config"] = _of_layer(read.get("class_name"), read["config"])
     return read

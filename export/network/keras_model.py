@@ -5,6 +5,7 @@ Frameworks are imported inside functions: they belong into the child processes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ import numpy.typing as npt
 
 from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
+from export.network.first_layers import FILE, FirstLayers, first_layers
 from export.network.fitting import Network, check_end, check_shapes, complements
 from export.network.heads import End, cut
-from export.network.saved import load
+from export.network.precision import check_precision, in_float32, other_types
+from export.network.saved import load, load_as_saved
 
 Floats = npt.NDArray[np.float32]
 
 AGREES = 1e-4
 """Largest |Δ score| between the model as saved, and the network cut at its logits with the activation put back."""
 
+_BATCH = 32
 _COMPARED = 8
 """Pictures on which they are compared."""
 
@@ -31,6 +35,24 @@ def load_to_logits(model_path: str) -> Any:
     return cut(load(Path(model_path)))[0]
 
 
+def save_sets(path: Path, sets: Sequence[Floats]) -> str:
+    """Save sets of tensors, float32 N×H×W×C each, one behind the other without a copy in memory; return where."""
+    rows = sum(map(len, sets))
+    out = np.lib.format.open_memmap(path, "w+", np.float32, (rows, *sets[0].shape[1:]))
+    start = 0
+    for tensors in sets:
+        out[start : start + len(tensors)] = tensors
+        start += len(tensors)
+    out.flush()
+    return str(path)
+
+
+def answers(network: Any, tensors: Floats) -> Floats:
+    """Return what a Keras model gives for N tensors, float32 N×outputs; read in batches, since they may lie on disk."""
+    batches = (tensors[start : start + _BATCH] for start in range(0, len(tensors), _BATCH))
+    return np.concatenate([np.asarray(network.predict_on_batch(batch), dtype=np.float32) for batch in batches])
+
+
 def write_network(
     model_path: str, tensors_path: str, spec: ModelSpec, network_path: str, logits_path: str, refusal_path: str
 ) -> None:
@@ -38,12 +60,13 @@ def write_network(
 
     Args:
         tensors_path: prepared pictures, float32 N×H×W×C.
-        network_path: ends with .keras, or is a folder to write a SavedModel into.
+        network_path: ends with .keras, or is a folder to write a SavedModel into; how the network begins is written
+            beside it (:mod:`export.network.first_layers`).
         logits_path: float32 N×outputs of the tensors.
         refusal_path: is written instead of everything else if model and spec contradict each other: one sentence.
     """
     try:
-        network, logits = _network(Path(model_path), np.load(tensors_path), spec)
+        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
@@ -52,20 +75,26 @@ def write_network(
     else:
         network.export(network_path)
     np.save(Path(logits_path), logits)
+    first.write(Path(network_path).with_name(FILE))
 
 
-def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats]:
-    """Return the network of ``path`` cut at its logits, as the converters want it, and its logits."""
-    model = load(path)
+def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats, FirstLayers]:
+    """Return the network of ``path`` cut at its logits, as the converters want it, its logits, and how it begins."""
+    saved = load_as_saved(path)
+    model = in_float32(saved)
     facts = _facts(path, model)
     check_shapes(facts, spec)
     scores = np.asarray(model(tensors[:_COMPARED], training=False))
+    if model is not saved:
+        before = np.asarray(saved(tensors[:_COMPARED], training=False)).astype(np.float32)
+        check_precision(str(path), other_types(saved), before, scores)
+    first = first_layers(model, spec)
     network, end = cut(model)
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
     network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)
-    logits = np.asarray(network.predict(tensors, verbose=0), dtype=np.float32)
+    logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
-    return network, logits
+    return network, logits, first
 
 
 def _facts(path: Path, model: Any) -> Network:

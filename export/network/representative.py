@@ -1,33 +1,36 @@
 """The pictures that int8 ranges are measured on, through the spec's own steps, in a pinned order.
 
-A calibration folder holds either pictures, or ``samples.csv`` with lines ``name,sha256`` that name files
-of a published data set, which then lies elsewhere. A name may end with ``@x,y,radius``: a region of that file, and the
-SHA-256 of the whole file.
+A calibration folder holds either pictures, or ``samples.csv``, which names files of a published data set
+(:mod:`export.network.encoded`). Memory does not grow with the folder: a stated sample of it is prepared.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.discovery import folder_error, look_into
 from edge_runtime.errors import ImageError, RegionError
-from edge_runtime.folders import pictures_below
 from edge_runtime.imaging import Picture, read
+from edge_runtime.left_out import LeftOut
 from edge_runtime.preprocessing import prepare
 from edge_runtime.region import cut, split_name
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError
+from export.network.encoded import LIST, Encoded, listed, spread
+
+_LOG = logging.getLogger(__name__)
 
 FEWEST = 32
 """Fewer pictures leave the tails of the activations unseen; converters would accept a single one."""
 
-LIST = "samples.csv"
+CALIBRATION_MIB = 256
+"""Calibration tensors in memory: 446 of 224×224×3, 85 of 512×512×3. A converter holds its own copy beside them."""
 
 
 @dataclass(frozen=True)
@@ -40,92 +43,124 @@ class Truth:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Prepared pictures, float32 N×H×W×C, one line that says which they are, and the truth if it is known."""
+    """Prepared pictures, float32 N×H×W×C, one line that says which they are, and the truth if it is known.
+
+    Attributes:
+        files: what they were read from, for other steps to be tried; empty where that is not known.
+    """
 
     tensors: npt.NDArray[np.float32]
     source: str
     truth: Truth | None = None
+    files: tuple[Encoded, ...] = ()
 
 
 def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Pictures:
-    """Read and prepare the calibration pictures of ``folder``.
+    """Read and prepare the calibration pictures of ``folder``, or a sample of :data:`CALIBRATION_MIB`.
 
     Args:
+        folder: or a list itself.
         data: where the published data set lies, if the folder holds a ``samples.csv``.
 
     Raises:
         CalibrationError: too few pictures, or any that is missing, altered or refused by the runtime.
     """
-    listed = folder / LIST
-    if listed.is_file():
+    named = folder if folder.is_file() else folder / LIST
+    if named.is_file():
         if data is None:
-            raise CalibrationError(f"{listed} names files of a published data set; say where it lies with --data DIR.")
-        blobs = _listed(listed, data)
-        source = f"{listed.parent.name}/{LIST}"
+            raise CalibrationError(f"{named} names files of a published data set; say where it lies with --data DIR.")
+        files = listed(named, data)
+        source = f"of {named.absolute().parent.name}/{named.name}"
     elif folder.is_dir():
-        blobs = _in_folder(folder)
+        files = files_below(folder, "calibration")
         source = f"pictures in {folder.name}"
     else:
         raise CalibrationError(f"{folder}: found no folder, expected pictures or {LIST}.")
-    if len(blobs) < FEWEST:
+    if len(files) < FEWEST:
         raise CalibrationError(
-            f"{folder}: found {len(blobs)} pictures, expected {FEWEST} or more. Add pictures that the model "
+            f"{folder}: found {len(files)} pictures, expected {FEWEST} or more. Add pictures that the model "
             "will meet, from training patients alone."
         )
-    return Pictures(prepare_all(blobs, spec), f"{len(blobs)} of {source}")
+    chosen, how = sample(files, spec, CALIBRATION_MIB, role="calibration")
+    told = f"{len(chosen)} of {len(files)} {source} ({how})" if how else f"{len(files)} of {source.removeprefix('of ')}"
+    return Pictures(prepare_all(chosen, spec), told)
 
 
-def prepare_all(
-    blobs: Iterable[tuple[str, bytes]], spec: ModelSpec, *, role: str = "calibration"
-) -> npt.NDArray[np.float32]:
-    """Prepare encoded pictures (name, bytes) to float32 N×H×W×C.
+def files_below(folder: Path, role: str) -> list[Encoded]:
+    """Return the images below a folder, in order of their paths; see :func:`images_in`."""
+    return [Encoded(str(path.relative_to(folder)), path) for path in images_in(folder, role)]
+
+
+def images_in(folder: Path, role: str) -> list[Path]:
+    """Return the images in ``folder`` and below it, in order of their names; see :func:`left_out_of` for the rest.
 
     Args:
-        blobs: name and bytes of a whole file; where the name ends with a region, that is cut out of it.
+        role: what the images are for, one word for the message.
+
+    Raises:
+        ImageUnreadableError: ``folder_unreadable``, because the images in it would be missing without a word.
+        CalibrationError: one has an image's ending and is no regular file; it is named.
+    """
+    found = look_into(folder)
+    if found.unreadable:
+        raise folder_error(found.unreadable[0])
+    for image in found.images:
+        if image.size_bytes is None:
+            raise CalibrationError(
+                f"{role} picture refused: {image.path}: found a link to nothing or no regular file, expected an image. "
+                "Remove or replace it."
+            )
+    return [Path(image.path) for image in found.images]
+
+
+def left_out_of(folder: Path) -> tuple[LeftOut, ...]:
+    """Return what a calibration or parity folder holds beside its images; nothing where a list names these."""
+    return () if (folder / LIST).is_file() or not folder.is_dir() else look_into(folder).left_out
+
+
+def sample(files: list[Encoded], spec: ModelSpec, most_mib: int, *, role: str) -> tuple[list[Encoded], str]:
+    """Return as many files as ``most_mib`` of tensors hold, :data:`FEWEST` at least, and in words how they were chosen.
+
+    A sample is told on the log; where all files are taken, there are no words.
+
+    Args:
+        role: what the pictures are for, one word.
+    """
+    width, height = spec.size_px
+    each = width * height * spec.channels * np.dtype(np.float32).itemsize
+    chosen = spread(files, max(FEWEST, (most_mib << 20) // each))
+    if len(chosen) == len(files):
+        return chosen, ""
+    how = f"spread evenly over their names; {-(-len(chosen) * each >> 20)} MiB of tensors"
+    _LOG.warning("%s: %d of %d pictures are used, %s.", role, len(chosen), len(files), how)
+    return chosen, how
+
+
+def prepare_all(files: Sequence[Encoded], spec: ModelSpec, *, role: str = "calibration") -> npt.NDArray[np.float32]:
+    """Read and prepare pictures one by one to float32 N×H×W×C.
+
+    Args:
+        files: where a name ends with a region, that is cut out of the file.
         role: what the pictures are for, one word for the message.
 
     Raises:
         CalibrationError: the runtime refuses one, or a name has a region and the spec no rule for it, or the other way
             round; it is named.
     """
+    width, height = spec.size_px
+    tensors = np.empty((len(files), height, width, spec.channels), np.float32)
     try:
-        return np.stack([prepare(_picture(name, blob, spec), spec.steps) for name, blob in blobs])
+        for tensor, file in zip(tensors, files, strict=True):
+            tensor[...] = prepare(_picture(file, spec), spec.steps)
     except ImageError as error:
         raise CalibrationError(f"{role} picture refused: {error.message} Remove or replace it.") from None
+    return tensors
 
 
-def _picture(name: str, blob: bytes, spec: ModelSpec) -> Picture:
-    file, region = split_name(name)
+def _picture(file: Encoded, spec: ModelSpec) -> Picture:
+    name, region = split_name(file.name)
     try:
-        return cut(read(blob, min_side_px=spec.min_side_px, name=file), region, spec.region)
+        return cut(read(file.read(), min_side_px=spec.min_side_px, name=name), region, spec.region)
     except RegionError as error:
         remedy = f"A list ({LIST}) names regions as file@x,y,radius."
-        raise CalibrationError(f"{name}: {error.message} {remedy}") from None
-
-
-def _listed(listed: Path, data: Path) -> list[tuple[str, bytes]]:
-    """Read the named files and compare their SHA-256."""
-    with listed.open(encoding="utf-8", newline="") as lines:
-        rows = [(row.get("name") or "", row.get("sha256") or "") for row in csv.DictReader(lines)]
-    found, path, blob = [], Path(), b""
-    for name, sha256 in rows:
-        wanted = _below(data, split_name(name)[0])
-        if wanted != path:  # regions of one file follow each other and share its bytes
-            path, blob = wanted, wanted.read_bytes()
-        if hashlib.sha256(blob).hexdigest() != sha256:
-            raise CalibrationError(f"{path}: not the file that {listed} names (SHA-256 differs). Unpack it again.")
-        found.append((name, blob))
-    return found
-
-
-def _below(data: Path, name: str) -> Path:
-    """Find ``name`` in the published folder, or in the folder that holds it."""
-    candidates = [data / name, *(child / name for child in sorted(data.glob("*")) if child.is_dir())]
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise CalibrationError(f"{data}: found no {name}, which the calibration list names. Is this the right data set?")
-
-
-def _in_folder(folder: Path) -> list[tuple[str, bytes]]:
-    return [(path.name, path.read_bytes()) for path in pictures_below(folder) if path.is_file()]
+        raise CalibrationError(f"{file.name}: {error.message} {remedy}") from None

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
+from export.network.file_kind import check_kind
 from export.network.keras2 import translated
+from export.network.precision import check_saved_model, in_float32
 
 ENDPOINT = "serving_default"
 """The signature that is called; ``model.export()``, and ``model.save()`` of Keras 2, write it."""
 
-_FILES = (".keras", ".h5", ".hdf5")
 _REMEDY = (
     "Load it with the Keras that saved it, then save it as .h5, or call model.export('FOLDER') and export "
     "that SavedModel."
@@ -24,17 +25,25 @@ _REMEDY = (
 
 
 def load(path: Path) -> Any:
-    """Return the Keras model at ``path``; a SavedModel becomes a model of one layer.
+    """Return the Keras model at ``path`` in float32, whatever it was fitted in.
+
+    Raises:
+        ExportError: as :func:`load_as_saved`.
+    """
+    return in_float32(load_as_saved(path))
+
+
+def load_as_saved(path: Path) -> Any:
+    """Return the Keras model at ``path``, each layer in its own precision; a SavedModel becomes a model of one layer.
 
     Code in the file is not run: Lambda layers are refused.
 
     Raises:
         ExportError: there is none, Keras cannot read it, or it is no graph of layers.
     """
+    check_kind(path)
     if path.is_dir():
         return _saved_model(path)
-    if path.suffix.lower() not in _FILES or not path.is_file():
-        raise ExportError(f"{path}: found no model, expected a file .keras or .h5, or a SavedModel folder.")
     model = _load_file(path)
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise ExportError(
@@ -85,8 +94,6 @@ def _translated(path: Path, folder: Path) -> Path:
 
     copy = Path(shutil.copyfile(path, folder / "model.h5"))
     with h5py.File(copy, "r+") as file:
-        if "model_config" not in file.attrs:
-            raise ValueError("weights without a network")
         if not str(file.attrs.get("keras_version", "")).startswith("3"):
             file.attrs["model_config"] = json.dumps(translated(json.loads(file.attrs["model_config"])))
     return copy
@@ -97,10 +104,16 @@ def _saved_model(folder: Path) -> Any:
     import keras
     import tensorflow as tf
 
-    if not (folder / "saved_model.pb").is_file():
-        raise ExportError(f"{folder}: found no saved_model.pb, expected a SavedModel or a training artifact.")
-    signatures = tf.saved_model.load(str(folder)).signatures
-    if ENDPOINT not in signatures:
+    try:
+        signatures = tf.saved_model.load(str(folder)).signatures
+    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+        raise ExportError(
+            f"{folder}: TensorFlow {tf.__version__} cannot load it: found {type(error).__name__}, expected a whole "
+            "SavedModel. Copy the folder again, or write it again with model.export('FOLDER')."
+        ) from error
+    if ENDPOINT in signatures:
+        check_saved_model(str(folder), signatures[ENDPOINT].graph)
+    else:
         raise ExportError(
             f"{folder}: found signatures {', '.join(signatures) or 'none'}, expected {ENDPOINT}. "
             "Write it with model.export('FOLDER')."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,11 +12,20 @@ import numpy as np
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.measured import Localisation
-from edge_runtime.folders import pictures_below
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
-from export.network.representative import FEWEST, Pictures, Truth, load_calibration, prepare_all
+from export.network.encoded import Encoded
+from export.network.file_kind import check_kind
+from export.network.representative import (
+    FEWEST,
+    Pictures,
+    Truth,
+    files_below,
+    load_calibration,
+    prepare_all,
+    sample,
+)
 from training.artifact import Artifact
 from training.errors import ArtifactError
 from training.recipes import find_recipe
@@ -24,6 +34,9 @@ from training.tensors import balanced_index, load_tensors
 
 PARITY_PICTURES = 600
 """Validation pictures on which parity and guard band are measured, half of them of each label."""
+
+PARITY_MIB = 512
+"""Tensors in memory of a parity folder: 891 of 224×224×3, 170 of 512×512×3."""
 
 FEWEST_BALANCED = 500
 """Where half of each label makes fewer, all validation pictures are taken."""
@@ -90,8 +103,12 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
         ManifestError: the spec is not one; the message says where.
     """
     if not is_keras_model(model):
-        found = "a training artifact, which needs no --spec" if Artifact(model).model_path.is_file() else "none"
-        raise ExportError(f"{model}: found {found}, expected a file .keras or .h5, or a SavedModel folder.")
+        if Artifact(model).model_path.is_file():
+            raise ExportError(
+                f"{model}: found a training artifact, which needs no --spec, expected a file .keras or .h5, or a "
+                "SavedModel folder. Leave out --spec."
+            )
+        check_kind(model)
     if not spec.is_file():
         raise ExportError(
             f"{spec}: found no file, expected a spec in JSON. Start from one with: "
@@ -125,30 +142,31 @@ def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
     """Read every picture below a folder."""
     if not folder.is_dir():
         raise CalibrationError(f"{folder}: found no folder, expected pictures for parity. Correct --parity.")
-    paths = [path for path in pictures_below(folder) if path.is_file()]
-    if len(paths) < FEWEST:
+    files = files_below(folder, "parity")
+    if len(files) < FEWEST:
         raise CalibrationError(
-            f"{folder}: found {len(paths)} pictures for parity, expected {FEWEST} or more. Add pictures that the "
+            f"{folder}: found {len(files)} pictures for parity, expected {FEWEST} or more. Add pictures that the "
             "model will meet."
         )
-    tensors = prepare_all([(path.name, path.read_bytes()) for path in paths], spec, role="parity")
-    return Pictures(
-        tensors, f"{len(paths)} pictures in {folder.name}, which calibration never saw", _truth(paths, spec)
-    )
+    chosen, how = sample(files, spec, PARITY_MIB, role="parity")
+    counted = f"{len(chosen)} of {len(files)}" if how else str(len(files))
+    source = f"{counted} pictures in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
+    return Pictures(prepare_all(chosen, spec, role="parity"), source, _truth(chosen, spec), tuple(chosen))
 
 
-def _truth(paths: list[Path], spec: ModelSpec) -> Truth | None:
+def _truth(files: list[Encoded], spec: ModelSpec) -> Truth | None:
     """Return the labels that the pictures' folders are named by, None if any folder is not; each its own group."""
-    if any(path.parent.name not in spec.labels for path in paths):
+    folders = [file.path.parent.name for file in files]
+    if any(name not in spec.labels for name in folders):
         return None
-    labels = np.array([spec.labels.index(path.parent.name) for path in paths], dtype=np.int64)
-    return Truth(labels, np.array([str(path) for path in paths]))
+    labels = np.array([spec.labels.index(name) for name in folders], dtype=np.int64)
+    return Truth(labels, np.array([str(file.path) for file in files]))
 
 
 def _check_apart(ranges: Pictures, judged: Pictures) -> None:
     """Refuse to judge int8 on pictures that its ranges were measured on."""
-    seen = {tensor.tobytes() for tensor in ranges.tensors}
-    both = sum(tensor.tobytes() in seen for tensor in judged.tensors)
+    seen = {hashlib.sha256(tensor).digest() for tensor in ranges.tensors}
+    both = sum(hashlib.sha256(tensor).digest() in seen for tensor in judged.tensors)
     if both:
         raise CalibrationError(
             f"{both} of {judged.source.split(',')[0]} for parity are calibration pictures too, expected none. "

@@ -15,13 +15,15 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, describe_files
+from edge_runtime.bundle.containers import in_folder
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.decision import Decision
+from edge_runtime.golden.images import golden_picture
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
 from edge_runtime.region import LEAST_PX
-from edge_runtime.selftest.asked import golden_decision, golden_picture
-from edge_runtime.selftest.golden import GOLDEN, Golden, digest, sample, to_npz
+from edge_runtime.selftest.asked import golden_decision
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Window
 from export.errors import ExportError
@@ -125,7 +127,7 @@ def _decisions(
 ) -> tuple[Decision, ...]:
     """Return what a device would answer, from the pictures' bytes, guard band included."""
     names = frozenset(entry.name for entry in manifest.files)
-    bundle = Bundle(str(folder), manifest, lambda name: (folder / name).read_bytes(), names)
+    bundle = Bundle(str(folder), manifest, in_folder(folder).read, names)
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
         return tuple(golden_decision(predictor, p.png, p.name) for p in pictures)
 

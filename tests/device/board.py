@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.device.debian import emulator, python_root
 
 ROOT = Path(__file__).resolve().parents[2]
-DEBIAN_NAMES = {"aarch64": "arm64"}
+DEBIAN_NAMES = {"aarch64": "arm64", "x86_64": "amd64"}
 GLIBC = {"bookworm": 36, "trixie": 41}  # 2.x
 EXTRAS = {"litert": "", "onnxruntime": "[onnx]", "tflite": "[tflite]"}
 LONGEST_S = 1800
@@ -46,6 +46,7 @@ class Board:
         It starts in the first folder of ``path``, so that ``-m`` finds the wheel's modules and not the checkout's.
         """
         inside = {"PATH": "/usr/bin", "HOME": "/tmp", "OMP_NUM_THREADS": "1", "PYTHONHOME": str(self.root / "usr")}
+        inside |= {"XDG_CACHE_HOME": os.devnull}  # what was found on another processor is no finding here
         inside |= {"PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONNOUSERSITE": "1", **variables}
         python = self.root / "usr" / "bin" / f"python{self.python}"
         command = [str(self.emulator), "-cpu", cpu, "-L", str(self.root), str(python), *arguments]

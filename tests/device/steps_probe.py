@@ -22,6 +22,7 @@ from edge_runtime.steps import (
     ColourOrder,
     Interpolation,
     MinMax,
+    Normalize,
     PixelType,
     Resize,
     Scale,
@@ -57,6 +58,7 @@ CASES: dict[str, tuple[Step, ...]] = {
     "sharpen float32": (Colour(ColourOrder.RGB), NEAREST, sharpen(FLOAT32)),
     "linear uint8 + sharpen uint8": (Colour(ColourOrder.RGB), resize(Interpolation.LINEAR, UINT8), sharpen(UINT8)),
     "min_max": (Colour(ColourOrder.RGB), NEAREST, MinMax(-1.0, 1.0)),
+    "normalize": (Colour(ColourOrder.BGR), NEAREST, Normalize((103.939, 116.779, 123.68), (58.395, 57.12, 57.375))),
     "scale": (Colour(ColourOrder.RGB), NEAREST, Scale(127.5, -1.0)),
 }
 

@@ -1,8 +1,9 @@
 """Reads pictures in a process of its own and measures each: ``python bounded_reader.py < paths.json``.
 
 stdin holds a JSON list of paths; one JSON line a path comes back: the code of the refusal, or shape, dtype, least and
-greatest value and SHA-256 of the pixels; with the seconds that it took, the seconds of processor time that reading
-took, and the peak of the resident memory in MiB (0 where the kernel does not tell it).
+greatest value and SHA-256 of the pixels; with the seconds that it took, those of
+the processor that reading took, and the peak of the resident memory in MiB
+(0 where the kernel does not tell it).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _answer(path: str) -> dict[str, object]:
     try:
         pixels = imaging.read(path).pixels
     except ImageError as error:
-        return {"code": error.code, "processor_s": round(time.process_time() - start, 2)}
+        return {"code": error.code, "processor_seconds": round(time.process_time() - start, 2)}
     spent = round(time.process_time() - start, 2)
     digest = hashlib.sha256(pixels.data).hexdigest()
     ends = [int(pixels.min()), int(pixels.max())]
@@ -50,7 +51,7 @@ def _answer(path: str) -> dict[str, object]:
         "dtype": str(pixels.dtype),
         "ends": ends,
         "sha256": digest,
-        "processor_s": spent,
+        "processor_seconds": spent,
     }
 
 

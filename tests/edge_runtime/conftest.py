@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.manifest import Format, Precision, Role
-from edge_runtime.selftest.golden import GOLDEN, Golden, from_npz, to_npz
+from edge_runtime.golden.vectors import GOLDEN, Golden, from_npz, to_npz
 
 Reseal = Callable[[Path], None]
 Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]
@@ -62,3 +65,30 @@ def rewrite(reseal: Reseal) -> Rewrite:
         reseal(folder)
 
     return change
+
+
+class _Refusing:
+    """An entry of a folder that can be listed and not entered."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self.name, self.is_dir, self.is_symlink = entry.name, entry.is_dir, entry.is_symlink
+
+    def stat(self) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", self.name)
+
+
+@pytest.fixture
+def refusing_status(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return a function that takes the right to enter a folder, also from root."""
+
+    def refuse(folder: Path) -> None:
+        listed = os.scandir
+
+        @contextmanager
+        def scandir(path: Any) -> Iterator[Any]:
+            with listed(path) as entries:
+                yield map(_Refusing, entries) if Path(path) == folder else entries
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return refuse

@@ -200,9 +200,9 @@ def only(monkeypatch: pytest.MonkeyPatch, *installed: Runtime) -> None:
 
 
 REMEDIES = {
-    Runtime.LITERT: "pip install ai-edge-litert",
-    Runtime.TFLITE: 'pip install tflite-runtime "numpy<2" "opencv-python-headless<4.12"',
-    Runtime.ONNXRUNTIME: "pip install onnxruntime",
+    Runtime.LITERT: 'pip install "ai-edge-litert>=2.0.2,<2.4"',
+    Runtime.TFLITE: 'pip install "tflite-runtime>=2.14,<2.15" "numpy<2" "opencv-python-headless>=4.11.0.86,<4.12"',
+    Runtime.ONNXRUNTIME: 'pip install "onnxruntime>=1.23.2,<1.33"',
 }
 
 

@@ -22,6 +22,7 @@ NEEDLESS = {
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
     *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.results", "csv"),
+    *("edge_runtime.discovery", "edge_runtime.entries", "edge_runtime.content", "edge_runtime.left_out"),
     *("edge_runtime.bundle.manifest", "edge_runtime.bundle.measured"),  # what was measured about the model
     *(
         "edge_runtime.saliency.saliency",

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime.errors import ImageUnsupportedError
+from edge_runtime.errors import ImageUnsupportedError, ManifestError
 from edge_runtime.imaging import Picture, read
-from edge_runtime.preprocessing import Preparation, apply, prepare
+from edge_runtime.preprocessing import Preparation, apply, look_up, prepare
+from edge_runtime.records import canonical_json, from_dict
 from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -19,12 +20,14 @@ from edge_runtime.steps import (
     ColourOrder,
     Interpolation,
     MinMax,
+    Normalize,
     PixelType,
     Resize,
     Scale,
     Sharpen,
     Step,
     Window,
+    check_order,
 )
 
 SIZES = ((1, 1), (1, 37), (41, 1), (2, 3), (49, 50), (50, 51), (7, 93), (99, 101), (13, 17))
@@ -286,3 +289,109 @@ def test_where_values_depend_on_neighbours_there_is_no_table(step: Step) -> None
     preparation = Preparation((GREY, SMALL, step, SCALE))
     assert preparation.values is None
     assert np.array_equal(preparation.levels(picture), prepare(picture, (GREY, SMALL, step, SCALE)))
+
+
+CAFFE = Normalize((103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+TORCH = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+BY_CHANNEL = {
+    "caffe": (Colour(ColourOrder.BGR), SMALL, CAFFE),
+    "torch": (Colour(ColourOrder.RGB), SMALL, Scale(255.0, 0.0), TORCH),
+    "scale after": (Colour(ColourOrder.RGB), SMALL, TORCH, Scale(3.0, 0.5), CAFFE),
+    "grey": (GREY, SMALL, Normalize((120.5,), (61.3,))),
+    "float resize": (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR, PixelType.FLOAT32), CAFFE),
+    "float sharpen": (
+        *(Colour(ColourOrder.RGB), SMALL, TORCH),
+        Sharpen(LAPLACIAN_SHARPEN_3X3, PixelType.FLOAT32, Border.ZERO),
+    ),
+}
+
+
+def by_hand(step: Step, tensor: np.ndarray) -> np.ndarray:
+    """Scale and normalise number by number in float32; any other step as it is tested above."""
+    if not isinstance(step, Scale | Normalize):
+        return np.asarray(apply(step, tensor, "picture"), np.float32)
+    found = np.empty(tensor.shape, np.float32)
+    for place in np.ndindex(tensor.shape):
+        x = np.float32(tensor[place])
+        channel = place[2] if tensor.ndim == 3 else 0
+        if isinstance(step, Scale):
+            x = np.float32(x / np.float32(step.divisor)) + np.float32(step.offset)
+        else:
+            x = np.float32(x - np.float32(step.mean[channel])) / np.float32(step.std[channel])
+        found[place] = x
+    return found
+
+
+@pytest.mark.parametrize("name", BY_CHANNEL)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_by_channel_are_the_same_bits_on_every_path(name: str, channels: int) -> None:
+    steps = BY_CHANNEL[name]
+    shape = (20, 30, 3)[: 2 + (channels == 3)]
+    picture = read(np.random.default_rng(86).integers(0, 256, shape, dtype=np.uint8))
+    preparation = Preparation(steps)
+    first = Preparation(steps[:2])
+    expected = first.levels(picture) if first.values is not None else first.tensor(picture)
+    for step in steps[2:]:
+        expected = by_hand(step, expected)
+    found = prepare(picture, steps)
+    assert found.tobytes() == expected.tobytes(), worst(found, expected)
+    assert (preparation.values is None) is name.startswith("float")
+    if preparation.values is not None:
+        looked_up = look_up(np.stack([preparation.levels(picture)] * 2), preparation.values)
+        assert looked_up.tobytes() == expected.tobytes() * 2
+        plain = apply(steps[-1], apply(steps[2], preparation.levels(picture), ""), "") if len(steps) == 4 else expected
+        assert looked_up[0].tobytes() == np.asarray(plain).tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.float32])
+def test_a_table_of_each_channel_is_looked_up_in_its_own_column(dtype: type) -> None:
+    rng = np.random.default_rng(87)
+    levels = rng.integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
+    table = rng.integers(0, 100, (256, 3)).astype(dtype)
+    found = look_up(levels, table)
+    assert found.dtype == dtype
+    for channel in range(3):
+        assert np.array_equal(found[..., channel], table[levels[..., channel], channel])
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ((GREY, SMALL, CAFFE), "normalize has 3 means, found 1 channels"),
+        ((Colour(ColourOrder.RGB), SMALL, Normalize((1.0,), (1.0,))), "normalize has 1 means, found 3 channels"),
+        ((SMALL, CAFFE, Colour(ColourOrder.RGB)), "found no colour step before it"),
+        ((Colour(ColourOrder.RGB), CAFFE, SMALL), "resize on uint8 comes after a float32 step"),
+    ],
+)
+def test_a_mean_for_each_channel_of_the_colour_step(steps: tuple[Step, ...], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        check_order(steps)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "says"),
+    [
+        ((1.0, 2.0), (1.0, 2.0), "found 2 means and 2 deviations"),
+        ((1.0, 2.0, 3.0), (1.0,), "found 3 means and 1 deviations"),
+        ((), (), "found 0 means"),
+        ((1.0,), (0.0,), "expected numbers above 0"),
+        ((1.0,), (-2.0,), "expected numbers above 0"),
+        ((1.0,), (1e-50,), "expected numbers above 0"),
+        ((1e39,), (1.0,), "expected numbers within 1e"),
+    ],
+)
+def test_means_and_deviations_that_cannot_be_meant(mean: tuple[float, ...], std: tuple[float, ...], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Normalize(mean, std)
+
+
+@pytest.mark.parametrize("key", ["divisor", "offset"])
+def test_a_scale_with_a_list_names_the_step_for_it(key: str) -> None:
+    value = {"kind": "scale", "divisor": 1.0, "offset": 0.0} | {key: [1.0, 2.0, 3.0]}
+    with pytest.raises(ManifestError, match=rf'spec\.{key}: found \[1.0, 2.0, 3.0\].*"kind": "normalize"'):
+        from_dict(Scale, value, "spec")
+
+
+def test_a_scale_reads_and_writes_as_before() -> None:
+    text = '[{"divisor":255.0,"kind":"scale","offset":-0.5},{"kind":"normalize","mean":[1.0],"std":[2.0]}]'
+    assert canonical_json((SCALE, Normalize((1.0,), (2.0,)))) == text

@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.errors import ManifestError
-from edge_runtime.records import ABSENT, canonical_json, from_dict, from_json, to_dict
+from edge_runtime.records import ABSENT, canonical_json, from_dict, from_json, parse_json, to_dict
 from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 
@@ -142,6 +142,23 @@ def test_values_keep_their_types() -> None:
 def test_text_that_is_no_json_names_the_file(text: str | bytes) -> None:
     with pytest.raises(ManifestError, match=r"^spec\.json"):
         from_json(Sample, text, "spec.json")
+
+
+TWICE = ['{"a":1,"a":1}', '{"b":{"a":1,"c":2,"a":3}}', '[[{"a":1,"\\u0061":2}]]']
+
+
+@pytest.mark.parametrize("text", TWICE)
+def test_a_key_that_stands_twice_is_no_json_here(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"^spec\.json: .*the key 'a' stands twice in one object"):
+        parse_json(text, "spec.json")
+    assert parse_json('{"a":{"a":[{"a":1},{"a":1}]}}', "spec.json") == {"a": {"a": [{"a": 1}, {"a": 1}]}}
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_of_json_is_refused_wherever_it_stands(word: str) -> None:
+    for text in (word, f"[{word}]", f'{{"measured":{{"x":{word}}}}}'):
+        with pytest.raises(ManifestError, match=f"^doc: .*{word} is no number of JSON"):
+            parse_json(text, "doc")
 
 
 def test_a_fault_of_the_record_itself_is_named_by_its_path() -> None:

@@ -97,6 +97,17 @@ def test_a_model_made_elsewhere_becomes_a_bundle_that_answers_as_keras_does(own:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_what_a_folder_leaves_out_is_named_on_stderr(own: Path, tmp_path: Path) -> None:
+    folder = _pictures(tmp_path / "few", 3, 31)
+    (folder / "IM1\x1b").write_bytes(b"\0" * 128 + b"DICM")
+    (folder / "._a.png").write_bytes(b"\0\5\x16\7")
+    done = _run(*_arguments(own, tmp_path / "bundle", calibration=folder))
+    assert done.exit_code == 1
+    told, error = done.stderr.splitlines()
+    assert told.startswith(f"{folder}: left out: 1 DICOM ({folder}/IM1\\x1b), 1 AppleDouble ({folder}/._a.png).")
+    assert "found 31 pictures" in error
+
+
 def _few(own: Path, folder: Path) -> dict[str, Path]:
     return {"calibration": _pictures(folder / "few", 3, 31)}
 

@@ -17,8 +17,8 @@ from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find, write_manifest
 from edge_runtime.bundle.manifest import Format, Manifest, Role
 from edge_runtime.decision import Decision
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.imaging import read
-from edge_runtime.selftest.golden import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Window
@@ -104,6 +104,7 @@ def test_the_file_holds_what_keras_and_every_file_answer(
         if file.precision is Precision.FLOAT32:
             worst = np.abs(found.logits[file.name] - keras) / np.maximum(1, np.abs(keras))
             assert worst.max() <= manifest.spec.tolerance.float32_logit_max, file.name
+    write_manifest(folder, replace(manifest, files=(*manifest.files, entry)))
     with Predictor.load(folder, backend=Runtime.ONNXRUNTIME) as predictor:
         expected = [predictor.predict(p.png).verdict.decision for p in golden_pictures(manifest.spec)]
     assert list(found.decisions[Format.ONNX]) == expected

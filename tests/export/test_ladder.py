@@ -114,6 +114,19 @@ def test_where_no_way_passes_the_error_is_the_table_and_no_file_is_left(floor: F
     assert not floor.out.exists()
 
 
+def test_a_way_that_is_no_gain_ends_the_search_without_a_file(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+    def judge(path: Path, how: Quantisation) -> Attempt:
+        floor.judged.append((how, ""))
+        last = len(floor.judged) == 3
+        return Attempt(path.name, how.text(), images=9, worthless="only 0.0% in 8 bits" if last else None)
+
+    attempts = ladder.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
+    assert [attempt.worthless for attempt in attempts] == [None, None, "only 0.0% in 8 bits"]
+    assert not floor.out.exists()
+    assert "within the tolerance, but only 0.0% in 8 bits" in caplog.text
+    assert "No int8 file of this format is written" in caplog.text
+
+
 def test_a_way_that_the_converter_cannot_do_is_an_attempt_and_the_next_is_tried(floor: Floor) -> None:
     floor.impossible = {LADDER[1].text(), LADDER[2].text()}
     attempts = floor.climb(2)

@@ -2,6 +2,9 @@
 
 import csv
 import hashlib
+import os
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +14,9 @@ import pytest
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
 from export.errors import CalibrationError
-from export.network.representative import FEWEST, load_calibration, prepare_all
+from export.network import representative
+from export.network.encoded import Encoded
+from export.network.representative import FEWEST, images_in, left_out_of, load_calibration, prepare_all
 from training.recipes.phantom_patch import SPEC
 
 Folders = tuple[Path, Path, list[str]]
@@ -79,6 +84,46 @@ def test_pictures_in_a_folder_come_in_order_of_their_paths(tmp_path: Path) -> No
     assert found.source == f"{FEWEST} of pictures in pictures"
 
 
+def test_what_computers_put_beside_images_changes_no_tensor_and_is_told(tmp_path: Path) -> None:
+    """Copies of a notebook, thumbnails and AppleDouble files stopped an export, or were calibrated on."""
+    folder = _folder(tmp_path, FEWEST)
+    clean = load_calibration(folder, None, SPEC)
+    beside = {
+        ".ipynb_checkpoints/000-checkpoint.png": _png(99),
+        "@eaDir/000.png/SYNOFILE_THUMB_M.png": _png(98),
+        "._000.png": b"\0\5\x16\7\0\2\0\0",
+        "IM000001": b"\0" * 128 + b"DICM",
+        "README": b"where these come from",
+    }
+    for name, data in beside.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    found = load_calibration(folder, None, SPEC)
+    np.testing.assert_array_equal(found.tensors, clean.tensors)
+    assert found.source == clean.source
+    assert {Path(item.path).name: item.reason.value for item in left_out_of(folder)} == {
+        **{".ipynb_checkpoints": "hidden", "@eaDir": "thumbnail_folder", "._000.png": "apple_double"},
+        **{"IM000001": "dicom", "README": "unknown_kind"},
+    }
+
+
+def test_an_image_without_an_ending_is_calibrated_on(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, FEWEST)
+    (folder / "000.png").rename(folder / "000")
+    assert len(load_calibration(folder, None, SPEC).tensors) == FEWEST
+
+
+def test_a_link_to_nothing_and_a_pipe_are_refused_by_name(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, FEWEST)
+    (folder / "gone.png").symlink_to("nowhere")
+    with pytest.raises(CalibrationError, match=r"calibration picture refused: .*gone\.png: found a link to nothing"):
+        load_calibration(folder, None, SPEC)
+    (folder / "gone.png").unlink()
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(CalibrationError, match=r"parity picture refused: .*pipe\.png"):
+        images_in(folder, "parity")
+
+
 def test_an_altered_picture_is_refused_and_named(listed: Folders) -> None:
     folder, data, names = listed
     (data / names[17]).write_bytes(_png(999))
@@ -141,6 +186,80 @@ def test_a_picture_that_the_device_would_refuse_is_named_and_not_skipped(
         load_calibration(folder, None, SPEC)
 
 
-def test_a_refused_picture_is_named_by_what_it_is_for() -> None:
+def test_a_refused_picture_is_named_by_what_it_is_for(tmp_path: Path) -> None:
+    for name, data in (("good.png", _png(0)), ("bad.png", b"no picture at all")):
+        (tmp_path / name).write_bytes(data)
     with pytest.raises(CalibrationError, match=r"^parity picture refused: .*bad\.png.* Remove or replace it\."):
-        prepare_all([("good.png", _png(0)), ("bad.png", b"no picture at all")], SPEC, role="parity")
+        prepare_all([Encoded(name, tmp_path / name) for name in ("good.png", "bad.png")], SPEC, role="parity")
+
+
+def _rewrite(folder: Path, text: str) -> None:
+    (folder / "samples.csv").write_text(text, encoding="utf-8", newline="")
+
+
+def test_a_list_written_on_windows_gives_the_same_pictures(listed: Folders) -> None:
+    folder, data, _ = listed
+    plain = load_calibration(folder, data, SPEC)
+    rows = (folder / "samples.csv").read_text().splitlines()[1:]
+    windows = ["Name;SHA256", *(f"{n.replace('/', chr(92))};{s.upper()}" for n, s in (r.split(",") for r in rows))]
+    _rewrite(folder, "\ufeff" + "\r\n".join(windows))
+    np.testing.assert_array_equal(load_calibration(folder, data, SPEC).tensors, plain.tensors)
+    np.testing.assert_array_equal(load_calibration(folder / "samples.csv", data, SPEC).tensors, plain.tensors)
+
+
+def test_accents_may_be_composed_or_not(listed: Folders) -> None:
+    folder, data, names = listed
+    (data / names[0]).rename(data / names[0].replace("/0/0", "/0/o\u0308"))
+    _rewrite(folder, (folder / "samples.csv").read_text().replace("/0/0.png", "/0/\u00f6.png"))
+    assert len(load_calibration(folder, data, SPEC).tensors) == 40
+
+
+@pytest.mark.parametrize("spelling", [str, lambda name: name.replace("/", "\\"), lambda name: "./" + name])
+def test_a_picture_named_twice_is_refused_with_both_lines(listed: Folders, spelling) -> None:  # type: ignore[no-untyped-def]
+    folder, data, names = listed
+    sha256 = hashlib.sha256((data / names[3]).read_bytes()).hexdigest()
+    with (folder / "samples.csv").open("a") as lines:
+        lines.write(f"{spelling(names[3])},{sha256}\n")
+    with pytest.raises(CalibrationError, match=r"samples\.csv, line 42: found .* again, which line 5 names"):
+        load_calibration(folder, data, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [(",aa", "found no name"), ("x.png,d41d8cd98f00b204e9800998ecf8427e", "expected a SHA-256 of 64 hexadecimal")],
+)
+def test_a_line_without_a_name_or_a_hash_is_refused_by_its_number(listed: Folders, line: str, says: str) -> None:
+    folder, data, _ = listed
+    _rewrite(folder, f"name,sha256\n{line}\n")
+    with pytest.raises(CalibrationError, match=rf"line 2: .*{says}"):
+        load_calibration(folder, data, SPEC)
+
+
+def test_a_large_folder_gives_a_stated_sample_that_fits_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One MiB holds 34 tensors of 50×50×3 float32; the oracle counts and reads by itself."""
+    monkeypatch.setattr(representative, "CALIBRATION_MIB", 1)
+    most = (1 << 20) // (50 * 50 * 3 * 4)
+    folder = _folder(tmp_path, 100)
+    found = load_calibration(folder, None, SPEC)
+    assert len(found.tensors) == most
+    prepared = [_prepared(folder / f"{i:03}.png").tobytes() for i in range(100)]
+    places = [prepared.index(tensor.tobytes()) for tensor in found.tensors]
+    assert places == sorted(set(places)), "in the order of their names, none twice"
+    steps = np.diff([-1, *places, 100])
+    assert steps.max() <= 2 * -(-100 // most), f"spread over the folder, steps of {sorted(set(steps.tolist()))}"
+    assert len(set(steps.tolist())) > 1, "no fixed step, which would meet the same view of every patient"
+    assert found.source == f"{most} of 100 pictures in pictures (spread evenly over their names; 1 MiB of tensors)"
+    assert f"{most} of 100 pictures are used" in caplog.text
+    np.testing.assert_array_equal(load_calibration(folder, None, SPEC).tensors, found.tensors)
+
+
+def test_preparing_holds_one_copy_of_the_tensors(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, 40)
+    wide = replace(SPEC, steps=(SPEC.steps[0], replace(SPEC.steps[1], width_px=256, height_px=256), *SPEC.steps[2:]))
+    tracemalloc.start()
+    tensors = load_calibration(folder, None, wide).tensors
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.3 * tensors.nbytes, f"{peak / tensors.nbytes:.2f} × the tensors"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from training.audit.duplicates import NEAR, SAME_SCAN, Comparison, Pair, compare
+from training.csv_file import read_rows
 from training.datasets import Dataset, Sample, busi, idc, mendeley, mias
 from training.errors import DatasetError
 
@@ -174,13 +174,20 @@ def _parts(path: Path, samples: tuple[Sample, ...]) -> dict[str, str]:
     """Return name → part."""
     if not path.is_file():
         raise DatasetError(f"{path}: found no such file, expected a split with a header group,part. Check the path.")
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    key = next((k for k in ("name", "group") if rows and k in rows[0] and "part" in rows[0]), None)
-    if key is None:
-        raise DatasetError(f"{path}: expected lines under the header group,part or name,part. Write the split again.")
-    known = {row[key]: row["part"] for row in rows}
+    rows = read_rows(path, ["group,part", "name,part"], DatasetError)
+    if not rows:
+        raise DatasetError(f"{path}: found no lines under the header, expected some. Write the split again.")
+    key = "name" if "name" in rows[0].fields else "group"
+    known: dict[str, str] = {}
+    for row in rows:
+        if known.setdefault(row.fields[key], row.fields["part"]) != row.fields["part"]:
+            raise DatasetError(
+                f"{path}, line {row.line}: found {key} {row.fields[key]} in a second part, expected each in one. "
+                "Correct the split."
+            )
     parts = {s.name: known[k] for s in samples if (k := s.name if key == "name" else s.group) in known}
     if not parts:
-        raise DatasetError(f"{path}: found no {key} of this data set, the first is {rows[0][key]!r}. Check --data.")
+        raise DatasetError(
+            f"{path}: found no {key} of this data set, the first is {rows[0].fields[key]!r}. Check --data."
+        )
     return parts

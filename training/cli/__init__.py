@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge_runtime.errors import EdgeError
+from edge_runtime.names import shown_lines
 from training.cli.audit import audit
 from training.cli.crossvalidate import crossvalidate
 from training.cli.decide import decide
@@ -32,7 +33,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except (TrainingError, EdgeError, FileExistsError) as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {shown_lines(str(error))}", err=True)
             sys.exit(1)
 
 

@@ -13,11 +13,11 @@ Source: Huang & Lin 2020, doi 10.17632/x7bvzv6cvr.1; INbreast: Moreira et al. 20
 
 from __future__ import annotations
 
-import csv
 import enum
 import re
 from pathlib import Path
 
+from training.csv_file import read_rows
 from training.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders
 from training.errors import DatasetError
 
@@ -111,13 +111,10 @@ def _patients(root: Path, groups: Path | None) -> dict[str, tuple[str, str]] | N
         raise DatasetError(f"{groups}: found no such file, expected source_id,…,patient_group lines. Check the path.")
     if path is None:
         return None
-    with path.open(encoding="utf-8", newline="") as lines:
-        try:
-            rows = [(row["source_id"], (row["label"], row["patient_group"])) for row in csv.DictReader(lines)]
-        except KeyError as error:
-            raise DatasetError(
-                f"{path}: found no column {error}, expected source_id, label and patient_group. Restore the file."
-            ) from None
+    rows = [
+        (row.fields["source_id"], (row.fields["label"], row.fields["patient_group"]))
+        for row in read_rows(path, ["source_id,label,patient_group"], DatasetError)
+    ]
     known = dict(rows)
     twice = sorted({source for source, who in rows if known[source] != who})
     if twice:

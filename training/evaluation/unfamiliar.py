@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from edge_runtime.discovery import look_into
 from edge_runtime.errors import ImageError
 from edge_runtime.familiarity.familiarity import Familiarity, is_familiar
 from edge_runtime.imaging import Picture, read
@@ -22,7 +23,6 @@ from training.pictures import Pictures
 from training.recipes import find_recipe
 from training.splits import Part, select, usable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 OWN = "own test pictures"
 CUT = "own regions, cut out"
 """A model that judges whole pictures is handed its own squares as if they were pictures."""
@@ -120,9 +120,10 @@ def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator
 
 
 def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and "_mask" not in p.stem)
+    found = (Path(image.path) for image in look_into(folder).images)
+    paths = [path for path in found if "_mask" not in path.stem]
     if not paths:
-        raise DatasetError(f"{folder}: found no picture, expected files that end in {', '.join(SUFFIXES)}.")
+        raise DatasetError(f"{folder}: found no image, expected files that are images by content.")
     for path in _spaced(paths, most):
         try:
             picture = read(path, min_side_px=spec.min_side_px)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
+import socket
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle import bundle, runnable
+from edge_runtime.bundle import bundle, containers, limits, runnable
 from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, find
 from edge_runtime.bundle.manifest import SCHEMA, Format, Precision, Role
 from edge_runtime.errors import BundleError, BundleNotFoundError, IntegrityError, ManifestError
@@ -76,7 +78,7 @@ def test_a_longer_or_shorter_file_is_found(bundle_copy: Path) -> None:
     sound = path.read_bytes()
     for other in (sound + b"\0", sound[:-1], b""):
         path.write_bytes(other)
-        with pytest.raises(IntegrityError, match=r"model\.int8\.onnx has SHA-256"):
+        with pytest.raises(IntegrityError, match=rf"model\.int8\.onnx has {len(other)} bytes, .* names {len(sound)}"):
             find(bundle_copy).verify()
 
 
@@ -193,6 +195,25 @@ def pipe(folder: Path, name: str) -> None:
     os.mkfifo(folder / name)
 
 
+def link_round(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)
+
+
+def link_to_pipe(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / "pipe")
+    (folder / name).symlink_to("pipe")
+
+
+def socket_file(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = os.open(folder, os.O_RDONLY)  # an address holds 107 letters, and temporary folders have long names
+        listener.bind(f"/proc/self/fd/{here}/{name}")
+        os.close(here)
+
+
 def directory(folder: Path, name: str) -> None:
     (folder / name).unlink()
     (folder / name).mkdir()
@@ -202,8 +223,11 @@ def directory(folder: Path, name: str) -> None:
 NO_PLAIN_FILES: dict[str, tuple[Callable[[Path, str], None], str]] = {
     "a link to a file outside, whose bytes are right": (link_out, "leads out of the bundle, to .*elsewhere"),
     "a link to nothing": (link_up, "leads out of the bundle|No such file"),
-    "a pipe": (pipe, "no regular file"),
-    "a folder": (directory, "no regular file"),
+    "a link to itself": (link_round, "Too many levels of symbolic links"),
+    "a pipe": (pipe, "found a pipe, expected a regular file"),
+    "a socket": (socket_file, "found a socket, expected a regular file"),
+    "a link to a pipe": (link_to_pipe, "found a pipe, expected a regular file"),
+    "a folder": (directory, "found a folder, expected a regular file"),
 }
 
 
@@ -212,7 +236,149 @@ def test_what_is_no_file_of_the_bundle_is_not_read(case: str, tmp_path: Path) ->
     change, words = NO_PLAIN_FILES[case]
     folder = small_bundle.make(tmp_path / "bundle")
     change(folder, MODEL)
+    opened = find(folder)
     with pytest.raises(IntegrityError, match=rf"{MODEL} cannot be read \(.*({words})"):
+        opened.content(opened.manifest.files[0])
+    with pytest.raises(IntegrityError):
+        opened.verify()
+
+
+@pytest.mark.parametrize("case", NO_PLAIN_FILES)
+def test_what_stands_for_the_manifest_and_is_no_file_of_the_bundle_is_not_read(case: str, tmp_path: Path) -> None:
+    change, words = NO_PLAIN_FILES[case]
+    folder = small_bundle.make(tmp_path / "bundle")
+    change(folder, MANIFEST)
+    with pytest.raises(BundleError, match=rf"found no bundle\.json|{MANIFEST}: cannot be read \(.*({words})"):
+        find(folder)
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip", ".tflite", ".onnx", ".json"])
+@pytest.mark.parametrize("case", [case for case in NO_PLAIN_FILES if "outside" not in case and case != "a folder"])
+def test_what_is_named_and_is_no_file_is_not_read(case: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.touch()
+    NO_PLAIN_FILES[case][0](tmp_path, path.name)
+    with pytest.raises(BundleNotFoundError, match=r"found a (pipe|socket)|cannot be opened|no such path") as caught:
+        find(path)
+    assert path.name in caught.value.message
+
+
+def test_a_file_larger_than_named_is_not_read(tmp_path: Path) -> None:
+    """A sparse file of 1 TB takes no room on the disk, and all of the memory of whoever reads it."""
+    folder = small_bundle.make(tmp_path / "bundle")
+    os.truncate(folder / MODEL, 1 << 40)
+    with pytest.raises(IntegrityError, match=rf"{MODEL} has {1 << 40} bytes, bundle\.json names \d+\."):
+        find(folder).verify()
+    for name in (MANIFEST, SIGNATURE):
+        (folder / name).touch()
+        os.truncate(folder / name, 1 << 40)
+    with pytest.raises(ManifestError, match=rf"it has {1 << 40} bytes, expected at most {limits.LARGEST_RECORD}"):
+        find(folder)
+    os.truncate(folder / MODEL, 1 << 40)
+    with pytest.raises(BundleNotFoundError, match=rf"it has {1 << 40} bytes, expected at most {limits.LARGEST_FILE}"):
+        find(folder / MODEL)
+
+
+def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    path = folder / MANIFEST
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return folder
+
+
+# What is changed in bundle.json, and what the message must say.
+OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "guard band below 0": (lambda m: m.update(guard_band=-1e-9), r"guard_band -1e-09, expected 0\.\.1"),
+    "guard band above 1": (lambda m: m.update(guard_band=1.0000001), "guard_band"),
+    "guard band of no number": (lambda m: m.update(guard_band=float("nan")), "NaN is no number of JSON"),
+    "guard band without end": (lambda m: m.update(guard_band=float("inf")), "Infinity is no number of JSON"),
+    "cut-off": (lambda m: m["spec"]["policy"].update(cutoff=1.5), "cutoff"),
+    "floor": (lambda m: m["spec"]["policy"].update(confidence_floor=-0.5), "confidence_floor"),
+    "temperature": (lambda m: m["spec"]["policy"].update(temperature=0), "temperature"),
+    "tolerated flips": (lambda m: m["spec"]["tolerance"].update(int8_flips_per_1000=-1), "int8_flips_per_1000 -1"),
+    "tolerated score": (lambda m: m["spec"]["tolerance"].update(int8_score_mean=2), "int8_score_mean 2"),
+    "tolerated logit": (lambda m: m["spec"]["tolerance"].update(float32_logit_max=1e9), "float32_logit_max 1000000000"),
+    "shortest side": (lambda m: m["spec"].update(min_side_px=-8), "min_side_px -8"),
+    "divisor": (
+        lambda m: m["spec"]["steps"].append({"kind": "scale", "divisor": 1e-300, "offset": 0}),
+        "found divisor 1e-300",
+    ),
+    "size below 0": (lambda m: m["files"][0].update(size_bytes=-1), "has size -1"),
+    "size of a disk": (lambda m: m["files"][0].update(size_bytes=10**12), "has size 1000000000000"),
+    "size of many digits": (lambda m: m["files"][0].update(size_bytes=10**4000), "has size 10000"),
+    "sum of sizes": (
+        lambda m: m.update(
+            files=[m["files"][0] | {"name": f"f{i}", "size_bytes": limits.LARGEST_FILE} for i in range(3)]
+        ),
+        "bytes in all, expected at most",
+    ),
+    "number of files": (
+        lambda m: m.update(files=[m["files"][0] | {"name": f"f{i}"} for i in range(limits.MOST_FILES + 1)]),
+        "names 257 files, expected at most 256",
+    ),
+    "hash": (lambda m: m["files"][0].update(sha256="0" * 63), "64 hexadecimal digits"),
+    "version with a leading zero": (lambda m: m["spec"].update(version="1.02.0"), "none with a leading zero"),
+    "version in other digits": (lambda m: m["spec"].update(version="\u0661.0.0"), r"MAJOR\.MINOR\.PATCH"),
+}
+
+
+@pytest.mark.parametrize("case", OUT_OF_RANGE)
+def test_a_number_that_decides_is_in_its_range(case: str, tmp_path: Path) -> None:
+    change, words = OUT_OF_RANGE[case]
+    folder = edited(small_bundle.make(tmp_path / "bundle"), change)
+    for opened in (find, bundle.find_files):  # as a prediction opens it, too
+        with pytest.raises(ManifestError, match=words) as caught:
+            opened(folder)
+        assert str(folder / MANIFEST) in caught.value.message
+        assert len(caught.value.message) < 600
+
+
+@pytest.mark.parametrize("band", [0, 0.0, 1, 1.0, 0.5])
+def test_both_ends_of_the_guard_bands_range_are_in_it(band: float, tmp_path: Path) -> None:
+    assert (
+        find(edited(small_bundle.make(tmp_path / "b"), lambda m: m.update(guard_band=band))).manifest.guard_band == band
+    )
+
+
+@pytest.mark.parametrize("place", ["the top", "the spec", "what was measured"])
+def test_a_key_that_stands_twice_is_refused(place: str, tmp_path: Path) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    old, new = {
+        "the top": ('"guard_band":', '"guard_band": 0.0, "guard_band":'),
+        "the spec": ('"cutoff":', '"cutoff": 0.9, "cutoff":'),
+        "what was measured": ('"toolchain": {', '"toolchain": {"a": "1", "a": "1", '),
+    }[place]
+    text = (folder / MANIFEST).read_text(encoding="utf-8")
+    assert old in text
+    (folder / MANIFEST).write_text(text.replace(old, new, 1), encoding="utf-8")
+    for opened in (find, bundle.find_files):
+        with pytest.raises(ManifestError, match=r"bundle\.json: .*the key '\w+' stands twice in one object"):
+            opened(folder)
+
+
+def test_a_folder_of_very_many_files_is_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = small_bundle.make(tmp_path / "bundle")
+    monkeypatch.setattr(containers, "MOST_NAMES", 5)
+    assert find(folder).verify() == small_bundle.FILES
+    for number in range(3):
+        (folder / f"more-{number}").touch()
+    with pytest.raises(ManifestError, match="found more than 5 files, expected a bundle's"):
+        find(folder)
+
+
+def test_a_folder_that_cannot_be_listed_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in it cannot be told, so it stands for it; under a key that is a refusal."""
+    folder, honest = small_bundle.make(tmp_path / "bundle"), os.scandir
+    (folder / "locked").mkdir()
+
+    def scandir(path: Path) -> Any:
+        if path.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return honest(path)
+
+    monkeypatch.setattr(containers.os, "scandir", scandir)
+    with pytest.raises(IntegrityError, match=r"found locked, which bundle\.json does not name"):
         find(folder).verify()
 
 
@@ -256,7 +422,7 @@ def test_a_name_that_stands_for_two_files_is_refused(second: str, tmp_path: Path
 
 def test_a_zip_that_holds_a_name_twice_or_a_path_is_refused(tmp_path: Path) -> None:
     folder = small_bundle.make(tmp_path / "bundle")
-    for name, words in ((MANIFEST, "holds 'bundle.json' twice"), ("../outside", "found ../outside, which")):
+    for name, words in ((MANIFEST, "holds 'bundle.json' twice"), ("../outside", "holds '../outside', a name that")):
         path = zipped(folder)
         with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zipfile warns of what is made here on purpose
@@ -299,7 +465,7 @@ def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
         find(tmp_path)
     for data in (b"", b"x" * 99, b"PK\x05\x06" + bytes(18)):
         (tmp_path / "model.zip").write_bytes(data)
-        with pytest.raises(ManifestError, match=r"found no bundle\.json in a sound zip"):
+        with pytest.raises(ManifestError, match=r"found no bundle\.json in (a sound|this) zip"):
             find(tmp_path / "model.zip")
 
 

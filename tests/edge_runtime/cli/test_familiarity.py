@@ -80,6 +80,27 @@ def test_json_and_csv_hold_the_distance_over_the_limit(
     assert [float(row["familiarity"]) for row in rows] == [line["familiarity"] for line in lines]
 
 
+def test_an_unfamiliar_image_shows_no_label_and_no_score_to_people(
+    edge_predict: Called, knowing: Path, own: Path, screen: Path, tmp_path: Path
+) -> None:
+    """A table, a card, CSV and a heatmap's line; programs find them in JSON."""
+    call = ("--model", knowing, "--backend", "onnxruntime")
+    told = json.loads(edge_predict(*call, screen, "--json").stdout)
+    meaningless = {*told["scores"], *(f"{share:.4f}" for share in (told["score"], told["confidence"]))}
+    card = edge_predict(*call, screen).stdout
+    assert "label     none" in card
+    table = edge_predict(*call, screen, own).stdout.splitlines()
+    (row,) = [line for line in table if "UNFAMILIAR_INPUT" in line]
+    assert row.split()[:4] == ["REFER", "-", "-", "UNFAMILIAR_INPUT"]
+    assert table[2].index("image") == row.index(str(screen)), "columns stay in line"
+    drawn = edge_predict(*call, screen, "--heatmap", tmp_path / "map.png").stdout
+    for text in (card, row, drawn):
+        assert not [word for word in meaningless if word in text.replace(str(tmp_path), "")], text
+    rows = list(csv.DictReader(io.StringIO(edge_predict(*call, own, screen, "--csv").stdout)))
+    shown = [[row[name] != "" for name in ("label", "score", "confidence", "decision")] for row in rows]
+    assert shown == [[True] * 4, [False] * 3 + [True]]
+
+
 def test_a_model_without_familiarity_says_nothing_about_it(
     edge_predict: Called, phantom_bundle: Path, screen: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,63 @@ def test_under_a_key_only_what_it_signed_is_installed(
     assert "bundle.json is what key " in verified.stdout
 
 
+def test_an_older_version_needs_a_word(edge_bundle: Any, old: Path, new: Path, place: Path) -> None:
+    edge_bundle("install", new)
+    refused = edge_bundle("install", old)
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert refused.stderr == (
+        "error [version_older]: tiny 1.0.0: found an older version than 1.1.0, which is installed. To go back on "
+        "purpose: edge-bundle install --allow-downgrade, or edge-bundle rollback tiny\n"
+    )
+    taken = edge_bundle("install", "--allow-downgrade", old)
+    assert taken.stdout.startswith(f"tiny 1.0.0: installed in {place}/tiny/1.0.0; 1.1.0 is kept for rollback.\n")
+
+
+@pytest.mark.parametrize("option", ["--key", "--trusted-key"])
+@pytest.mark.parametrize("command", ["install", "verify", "rollback"])
+def test_an_empty_key_is_never_no_key(
+    command: str, option: str, edge_bundle: Any, old: Path, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge_bundle("install", old)
+    edge_bundle("install", new)
+    what = "tiny" if command == "rollback" else new
+    (tmp_path / "empty.pub").touch()
+    for empty, words in (("", "found an empty name"), (tmp_path / "empty.pub", "found an empty file")):
+        result = edge_bundle(command, what, option, empty)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("error [key_file]: ")
+        assert words in result.stderr
+    monkeypatch.setenv(TRUSTED_KEY, "")
+    result = edge_bundle(command, what)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"unset {TRUSTED_KEY}" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["bundle.sig", "bundle.json", "MODEL_CARD.md"])
+def test_a_pipe_in_a_files_place_is_named_by_every_command(
+    edge_bundle: Any, name: str, old: Path, tmp_path: Path
+) -> None:
+    write_key_pair(tmp_path / "maker")
+    sign_folder(old, tmp_path / "maker")
+    (old / name).unlink()
+    os.mkfifo(old / name)
+    key = ("--key", tmp_path / "maker.pub")
+    for arguments in (("info", old), ("verify", old), ("verify", old, *key), ("install", old, *key), ("selftest", old)):
+        if name == "MODEL_CARD.md" and arguments[0] in ("info", "selftest"):
+            continue  # neither reads it
+        result = edge_bundle(*arguments)
+        if name == "bundle.sig" and len(arguments) == 2 and arguments[0] != "info":
+            continue  # without a key it is not read
+        assert (result.exit_code, result.stdout) == (3, ""), arguments
+        assert f"{name}" in result.stderr
+        assert "a pipe, expected a regular file" in result.stderr
+
+
 def test_an_altered_bundle_is_not_installed(edge_bundle: Any, old: Path, place: Path) -> None:
     (old / CARD).write_text("Better than any radiologist.\n")
     result = edge_bundle("install", old)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith(f"error [integrity]: {old}: {CARD} has SHA-256 ")
+    assert result.stderr.startswith(f"error [integrity]: {old}: {CARD} has 29 bytes, bundle.json names 8. ")
     assert not place.exists()
 
 

@@ -16,7 +16,6 @@ from edge_runtime.errors import ImageError, ImageUnsupportedError
 
 _RNG = np.random.default_rng(21)
 PICTURE = Image.fromarray(_RNG.integers(0, 256, (12, 10, 3), dtype=np.uint8))
-GREY_VALUE = PICTURE.convert("L").getpixel((9, 11))
 ROTATED = Image.Exif()
 ROTATED[274] = 6
 
@@ -62,11 +61,8 @@ PAGES = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
 REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "png with alpha": ("image_alpha", lambda: _see_through("PNG")),
     "png of grey with alpha": ("image_alpha", lambda: _see_through("PNG", "LA")),
-    "png with a transparent colour": ("image_alpha", lambda: save("PNG", transparency=PICTURE.getpixel((4, 5)))),
-    "png of grey with a transparent value": (
-        "image_alpha",
-        lambda: save("PNG", "L", transparency=GREY_VALUE),
-    ),
+    "png with a transparent colour": ("image_alpha", lambda: save("PNG", transparency=PICTURE.getpixel((3, 4)))),
+    "png of grey with a transparent value": ("image_alpha", lambda: save("PNG", "L", transparency=_grey())),
     "webp with alpha": ("image_alpha", lambda: _see_through("WEBP")),
     "webp lossless with alpha": ("image_alpha", lambda: _see_through("WEBP", lossless=True)),
     "tiff with alpha": ("image_alpha", lambda: _see_through("TIFF")),
@@ -126,11 +122,17 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
+def _grey() -> object:
+    return PICTURE.convert("L").getpixel((3, 4))
+
+
 def _see_through(kind: str, mode: str = "RGBA", **options: object) -> bytes:
-    """Opaque but for the last pixel, which nearly is."""
-    buffer, seen = io.BytesIO(), PICTURE.convert(mode)
-    seen.putpixel((9, 11), (*seen.getpixel((9, 11))[:-1], 254))
-    seen.save(buffer, kind, **options)
+    """One pixel is all but opaque."""
+    buffer, half = io.BytesIO(), PICTURE.convert(mode)
+    alpha = Image.new("L", half.size, 255)
+    alpha.putpixel((9, 11), 254)
+    half.putalpha(alpha)
+    half.save(buffer, kind, **options)
     return buffer.getvalue()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -116,16 +118,77 @@ def test_a_folder_that_goes_away_is_told_and_taken_up_again(tmp_path: Path) -> N
     assert watch.unreadable == ()
 
 
+class Sealed:
+    """A directory entry whose file cannot be looked at."""
+
+    def __init__(self, entry: os.DirEntry[str], number: int) -> None:
+        self.name, self.path, self._number = entry.name, entry.path, number
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        return False
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def stat(self) -> os.stat_result:
+        raise OSError(self._number, os.strerror(self._number), self.path)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.EACCES, "folder_unreadable"), (errno.EIO, "machine_io"), (errno.EMFILE, "machine_descriptors")],
+)
 def test_a_folder_that_can_be_listed_and_not_entered_is_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path / "a.png")
     put(tmp_path / "b.png")
+    listed = os.scandir
 
-    def refuse(path: Any) -> FileStamp:
-        raise PermissionError(13, "Permission denied", str(path))
+    @contextmanager
+    def sealed(path: str) -> Iterator[Iterator[Sealed]]:
+        with listed(path) as entries:
+            yield (Sealed(entry, number) for entry in entries)
 
-    monkeypatch.setattr(FileStamp, "of", refuse)
+    monkeypatch.setattr(os, "scandir", sealed)
     watch = Watch(tmp_path)
     assert watch.look(()) == []
-    assert [error.message.split(":")[0] for error in watch.unreadable] == [str(tmp_path)]
+    assert [(error.code, error.message.split(":")[0]) for error in watch.unreadable] == [(code, str(tmp_path))]
+
+
+def test_links_that_lead_nowhere_hide_no_other_image(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "through.png").symlink_to(tmp_path / "b.png" / "c.png")
+    picture, watch = put(tmp_path / "b.png"), Watch(tmp_path)
+    watch.look(())
+    assert watch.look(()) == [picture]
+    assert watch.unreadable == ()
+
+
+def test_what_is_known_is_looked_up_once_and_found_again_when_it_changes(tmp_path: Path) -> None:
+    """A settled file costs a listing; one that is written again in place does not change its folder's times."""
+    pictures = [put(tmp_path / place / f"{n}.png") for place in ("", "sub") for n in range(5)]
+
+    class Known(set[Identity]):
+        asked = 0
+
+        def __contains__(self, identity: object) -> bool:
+            self.asked += 1
+            return super().__contains__(identity)
+
+    watch, known = Watch(tmp_path), Known(pictures)
+    for _ in range(4):
+        assert watch.look(known) == []
+    assert known.asked == len(pictures)
+    other = put(tmp_path / "sub" / "3.png", at_s=2000)
+    assert watch.look(known) == []
+    assert watch.look(known) == [other]
+
+
+def test_paths_are_named_as_the_folder_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "in" / "sub" / "a.png")
+    monkeypatch.chdir(tmp_path / "in")
+    for folder in (Path(), Path("../in"), tmp_path / "in"):
+        watch = Watch(folder)
+        watch.look(())
+        assert [picture.image for picture in watch.look(())] == [str(folder / "sub" / "a.png")]

@@ -24,13 +24,15 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.golden import images
+from edge_runtime.golden.logits import logit_tolerance
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, places, sample
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.records import from_dict, to_dict
 from edge_runtime.selftest import replay
 from edge_runtime.selftest.certificate import Certificate, Step
-from edge_runtime.selftest.comparison import compare_logits, compare_tensors, logit_tolerance
-from edge_runtime.selftest.golden import GOLDEN, Golden, digest, from_npz, places, sample
+from edge_runtime.selftest.comparison import compare_logits, compare_tensors
 from edge_runtime.selftest.replay import load_golden
 from edge_runtime.selftest.replay import selftest as run_selftest
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
@@ -89,7 +91,7 @@ def test_a_machine_that_resizes_otherwise_fails_at_the_tensor(
         other = [replace(s, interpolation=Interpolation.NEAREST) if isinstance(s, Resize) else s for s in steps]
         return prepare(picture, tuple(other))
 
-    monkeypatch.setattr(replay, "prepare", nearest)
+    monkeypatch.setattr(images, "prepare", nearest)
     certificate = run_selftest(find(golden_source))
     tensor = certificate.checks[0]
     assert (tensor.step, tensor.passed, tensor.tolerance) == (Step.TENSOR, False, 0.0)
@@ -256,7 +258,7 @@ def test_files_that_no_interpreter_here_reads_are_listed_with_the_remedy(
     assert certificate.passed
     assert {check.runtime for check in certificate.checks} == {None, "litert"}
     assert {missing.file for missing in certificate.not_run} == {"model.int8.onnx", "model.float32.onnx"}
-    assert {missing.remedy for missing in certificate.not_run} == {"pip install onnxruntime"}
+    assert {missing.remedy for missing in certificate.not_run} == {'pip install "onnxruntime>=1.23.2,<1.33"'}
 
 
 def test_without_any_interpreter_nothing_is_certified(golden_source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +294,7 @@ def test_sampled_places_are_different_and_reach_every_row_column_and_channel(sha
 
 
 def test_a_golden_file_read_holds_what_was_written(golden_source: Path) -> None:
-    from edge_runtime.selftest.golden import to_npz
+    from edge_runtime.golden.vectors import to_npz
 
     data = (golden_source / GOLDEN).read_bytes()
     assert to_npz(from_npz(data, "golden")) == data

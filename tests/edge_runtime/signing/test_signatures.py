@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -205,7 +206,9 @@ def test_the_private_key_is_the_owners_alone_and_nothing_is_overwritten(tmp_path
 
 KEY_FILES: dict[str, tuple[Callable[[Path], bytes | None], str]] = {
     "missing": (lambda folder: None, "found no key that can be read"),
-    "empty": (lambda folder: b"", "found no Ed25519 public key"),
+    "empty": (lambda folder: b"", "found an empty file, expected a key"),
+    "blank": (lambda folder: b" \n", "found an empty file, expected a key"),
+    "too large": (lambda f: (f / "maker.pub").read_bytes() + b"\n" * (1 << 16), "expected at most 65536"),
     "text": (lambda folder: b"ssh-ed25519 AAAA", "found no Ed25519 public key"),
     "private": (lambda folder: (folder / "maker").read_bytes(), "This is a private key: it belongs on no device"),
     "damaged": (lambda f: (f / "maker.pub").read_bytes().replace(b"M", b"!"), "found no Ed25519 public key"),
@@ -219,6 +222,16 @@ def x25519_key() -> bytes:
 
     half = serialization.PublicFormat.SubjectPublicKeyInfo
     return X25519PrivateKey.generate().public_key().public_bytes(serialization.Encoding.PEM, half)
+
+
+def test_a_pipe_or_a_folder_is_no_key(signed: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pub")
+    (tmp_path / "round.pub").symlink_to("round.pub")
+    for name, words in (("pipe.pub", "found a pipe"), (".", "found a folder"), ("round.pub", "levels of symbolic")):
+        with pytest.raises(KeyFileError, match=words):
+            find(signed, trusted_key=tmp_path / name)
+        with pytest.raises(KeyFileError, match=words):
+            sign_folder(signed, tmp_path / name)
 
 
 @pytest.mark.parametrize("case", KEY_FILES)
@@ -294,8 +307,13 @@ def test_the_key_in_force_is_the_one_given_else_the_environments(monkeypatch: py
     monkeypatch.setenv(TRUSTED_KEY, "/etc/maker.pub")
     assert key_in_force() == Path("/etc/maker.pub")
     assert key_in_force(Path("mine.pub")) == Path("mine.pub")
-    monkeypatch.setenv(TRUSTED_KEY, "")
-    assert key_in_force() is None
+    for empty in ("", " "):
+        monkeypatch.setenv(TRUSTED_KEY, empty)
+        assert key_in_force(Path("mine.pub")) == Path("mine.pub")
+        with pytest.raises(KeyFileError, match=f"is set but empty.*unset {TRUSTED_KEY}"):
+            key_in_force()
+    with pytest.raises(KeyFileError, match="found an empty name"):
+        key_in_force(Path())
 
 
 def test_a_fingerprint_is_the_sha256_of_the_32_bytes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_an_installed_bundle_hides_the_shipped_one_and_a_folder_until_it_is_remo
 
 
 POINTERS = ["", "{", "{}", '{"schema":2,"current":"1.0.0","previous":null}', '{"schema":1,"current":"../../made"}']
+POINTERS += ['{"schema":1,"current":"1.0.0","current":"1.0.0","previous":null}', '{"schema":1,"current":"01.0.0"}']
 POINTERS += ['{"schema":1,"current":"1.0.0/.."}', '{"schema":1,"current":"1.0.0","previous":"/etc"}', "\xff"]
 
 
@@ -54,6 +56,46 @@ def test_a_pointer_that_leads_elsewhere_is_refused_and_can_be_removed(text: str,
     remove("tiny")
     install(make("1.1.0"))
     assert_whole(place)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link_round(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def link_to_nothing(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def very_large(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize("instead", [pipe, link_round, link_to_nothing, very_large, Path.mkdir])
+def test_a_pointer_that_is_no_file_of_its_size_is_named_and_can_be_removed(
+    instead: Callable[[Path], None], make: Make, place: Path
+) -> None:
+    """A name whose pointer cannot be read must not mean the bundle that ships."""
+    install(make("9.0.0", name=DEFAULT_MODEL))
+    (place / DEFAULT_MODEL / POINTER).unlink()
+    instead(place / DEFAULT_MODEL / POINTER)
+    for call in (lambda: find(DEFAULT_MODEL), installed, lambda: rollback(DEFAULT_MODEL)):
+        with pytest.raises(StoreError, match=rf"current\.json: cannot be read .*edge-bundle remove {DEFAULT_MODEL}"):
+            call()
+    remove(DEFAULT_MODEL)
+    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
+
+
+@pytest.mark.parametrize("instead", [pipe, link_round, Path.mkdir])
+def test_a_lock_that_is_no_file_is_named(instead: Callable[[Path], None], make: Make, place: Path) -> None:
+    place.mkdir()
+    instead(place / ".lock")
+    with pytest.raises(StoreError, match=r"cannot be changed"):
+        install(make("1.0.0"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")

@@ -83,7 +83,11 @@ def test_a_split_that_keeps_clusters_together_does_not_leak(root: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("a,b\n1,2\n", "under the header group,part"), ("", "under the header"), ("group,part\nx,train\n", "no group of")],
+    [
+        ("a,b\n1,2\n", "expected the header group,part or name,part"),
+        ("", "found no line"),
+        ("group,part\nx,train\n", "no group of"),
+    ],
 )
 def test_a_split_that_does_not_fit_is_refused(root: Path, tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "split.csv"

@@ -80,7 +80,7 @@ def test_own_pictures_pass_and_all_others_are_referred(
 
 
 def test_a_folder_without_pictures_is_refused(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="found no picture"):
+    with pytest.raises(DatasetError, match="found no image"):
         measure_familiarity(Artifact(phantom_artifact), phantom_data, [tmp_path], share=0.02, most=5)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.npz import read_arrays
 from edge_runtime.bundle.runnable import Format
 from edge_runtime.decision import Decision
 from edge_runtime.errors import BundleError
@@ -100,9 +101,7 @@ def from_npz(data: bytes, where: str) -> Golden:
         BundleError: ``golden_unreadable``: no npz, a key is missing, or shapes do not fit each other.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        golden = _golden(arrays)
+        golden = _golden(read_arrays(data))
         _check_shapes(golden)
     except (ValueError, TypeError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(

@@ -1,0 +1,186 @@
+"""A bundle's folder, zipped by a program, or by hand: a file manager puts the folder on top, and litter beside it.
+
+The archive's directory is judged as a whole before any entry is read; entries are read up to the size that the
+directory and the manifest agree on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_runtime.bundle.containers import MANIFEST, Container, most_bytes
+from edge_runtime.bundle.limits import LARGEST_BUNDLE, MOST_NAMES
+from edge_runtime.bundle.litter import is_litter
+from edge_runtime.errors import EdgeError, IntegrityError, ManifestError
+from edge_runtime.machine import machine_error
+from edge_runtime.regular_files import check_size, kind, open_regular, reason
+
+SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+"""The first bytes of a zip, and of an empty one."""
+
+_LARGEST_DIRECTORY = 2 << 20  # bytes; an entry has at least 46
+_HEADER = 30  # bytes before each entry's content, without its name
+_DENSEST, _SMALL = 100, 1 << 20
+"""An entry of more bytes than ``_SMALL`` may be this many times as large as its compressed form."""
+
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags of an entry (APPNOTE 4.4.4)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def in_zip(path: Path) -> Container:
+    """Return the content of the one bundle in an archive, wherever in it its folder lies.
+
+    Raises:
+        ManifestError: it is no sound zip, or holds no bundle, or several.
+        IntegrityError: its entries are not what a zipped folder has: encrypted, overlapping, links, names that lead
+            out, a name twice, or contents that unpack to more than a bundle may hold.
+    """
+    try:
+        with _opened(path) as archive:
+            if len(archive.infolist()) > MOST_NAMES:
+                raise OSError(f"it holds {len(archive.infolist())} names, expected at most {MOST_NAMES}")
+            _refuse_overlaps(archive, path)
+            entries = _files(archive.infolist(), path)
+    except OSError as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
+        raise ManifestError(
+            f"{path}: found no {MANIFEST} in a sound zip ({reason(error)}). Copy the file again."
+        ) from None
+    top = _top(entries, path)
+    _check(entries, path)
+
+    def read(name: str, size: int | None = None) -> bytes:
+        entry = entries.get(top + name)
+        if entry is None:
+            raise FileNotFoundError(f"the zip holds no {name}")
+        check_size(entry.file_size, most_bytes(size), size)
+        with _opened(path) as archive, archive.open(entry) as stream:
+            data = stream.read(entry.file_size + 1)
+        check_size(len(data), most_bytes(size), entry.file_size)
+        return data
+
+    return Container(str(path), frozenset(_below(top, name) for name in entries), read)
+
+
+def is_zip(path: Path) -> bool:
+    """Tell whether a regular file begins as a zip does, whatever its name; False where it cannot be read."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            return file.read(4) in SIGNATURES
+    except OSError:
+        return False
+
+
+class _Bounded(io.FileIO):
+    """A file that hands out no more at once than the directory of a bundle's zip needs, until that is known."""
+
+    most: int | None = _LARGEST_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.most is not None and size is not None and size > self.most:
+            raise OSError(f"its directory has {size} bytes, expected at most {self.most}")
+        return super().read(-1 if size is None else size) or b""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yield the open archive; every fault of it is an OSError.
+
+    ``zipfile`` hands on whatever its decompressors raise; all of that is a damaged file.
+    """
+    try:
+        with _Bounded(open_regular(path)) as file, zipfile.ZipFile(file) as archive:
+            file.most = None
+            yield archive
+    except (OSError, EdgeError, MemoryError):
+        raise
+    except Exception as error:
+        raise OSError(str(error)) from None
+
+
+def _files(infos: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the entries by name, without folders and litter; a backslash separates folders as a slash does.
+
+    Raises:
+        IntegrityError: a name leads out, or stands there twice.
+    """
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        name = info.filename.replace("\\", "/")  # as some programs on Windows write it
+        if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/") or "\0" in info.orig_filename:
+            raise _refused(path, f"{info.orig_filename!r}, a name that leads out of it")
+        if name.endswith("/"):
+            continue
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if is_litter(parts):
+            continue
+        plain = "/".join(parts)
+        if plain in found:
+            raise _refused(path, f"{plain!r} twice")
+        found[plain] = info
+    return found
+
+
+def _top(entries: dict[str, zipfile.ZipInfo], path: Path) -> str:
+    """Return what stands before the names of the bundle's files: nothing, or its folder and a slash.
+
+    Raises:
+        ManifestError: there is no ``bundle.json``, or more than one.
+    """
+    tops = sorted(name.removesuffix(MANIFEST) for name in entries if name.rpartition("/")[2] == MANIFEST)
+    if not tops:
+        raise ManifestError(
+            f"{path}: found no {MANIFEST} in this zip, expected a bundle's folder, zipped. Zip that folder itself."
+        )
+    if len(tops) > 1:
+        shown = " and ".join(repr(top or "its top") for top in tops[:2])
+        raise ManifestError(
+            f"{path}: found {len(tops)} bundles in this zip, in {shown}, expected one. Zip each one's folder alone."
+        )
+    return tops[0]
+
+
+def _below(top: str, name: str) -> str:
+    """Return a name as it is seen from the bundle's folder."""
+    return name.removeprefix(top) if name.startswith(top) else "../" * top.count("/") + name
+
+
+def _check(entries: dict[str, zipfile.ZipInfo], path: Path) -> None:
+    """Refuse what no zipped folder of a bundle has.
+
+    Raises:
+        IntegrityError: the name of the entry is in the message.
+    """
+    for name, info in entries.items():
+        form = stat.S_IFMT(info.external_attr >> 16)
+        if info.flag_bits & _ENCRYPTED:
+            raise _refused(path, f"{name}, encrypted")
+        if form not in (0, stat.S_IFREG):
+            raise _refused(path, f"{name}, {kind(form)} and no regular file")
+        if info.compress_type not in _METHODS:
+            raise _refused(path, f"{name}, compressed by method {info.compress_type}, not stored or deflated")
+        if info.file_size > max(_SMALL, _DENSEST * info.compress_size):
+            raise _refused(path, f"{name}, whose {info.compress_size} bytes unpack to {info.file_size}")
+    total = sum(info.file_size for info in entries.values())
+    if total > LARGEST_BUNDLE:
+        raise _refused(path, f"{total} bytes, expected at most {LARGEST_BUNDLE}")
+
+
+def _refuse_overlaps(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse entries that share bytes: few of those could unpack to very many (Fifield 2019, A better zip bomb)."""
+    infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    starts = [*(info.header_offset for info in infos[1:]), archive.start_dir]
+    for info, following in zip(infos, starts, strict=False):
+        if info.header_offset + _HEADER + info.compress_size > following:
+            raise _refused(path, f"{info.filename!r}, which overlaps what follows it")
+
+
+def _refused(path: Path, found: str) -> IntegrityError:
+    return IntegrityError(f"{path}: it holds {found}. Zip the bundle's folder again.")

@@ -1,0 +1,119 @@
+"""``edge-predict check``: what a results file holds, and whether every line is the one that was written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from edge_runtime.cli.faults import stops_command
+from edge_runtime.cli.output import say
+from edge_runtime.machine import machine_error
+from edge_runtime.results.lines import Identity
+from edge_runtime.results.opened import results_error
+from edge_runtime.results.reading import Kind, Line
+from edge_runtime.results.scan import Entry, entries
+
+EXIT_DAMAGED = 1
+_SHOWN = 20
+"""Damaged lines that are shown one by one."""
+_EXIT_CODES = """\b
+Exit status:
+  0    every line is whole
+  1    the file holds damaged lines, or lines of another release
+  2    the file cannot be read"""
+
+
+@dataclass
+class Content:
+    """What was counted.
+
+    Attributes:
+        said: lines by kind and by what they say.
+        models: answers by model, version and bundle; other lines name a bundle alone.
+        times: of lines, the first and the last.
+        twice: images that have more than one line.
+    """
+
+    said: dict[Kind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in Kind})
+    models: Counter[str] = field(default_factory=Counter)
+    bundles: Counter[str] = field(default_factory=Counter)
+    times: list[str] = field(default_factory=list)
+    seen: Counter[Identity] = field(default_factory=Counter)
+    damaged: list[Entry] = field(default_factory=list)
+    tail: list[Entry] = field(default_factory=list)
+
+    def take(self, entry: Entry) -> None:
+        """Count one piece of the file; damaged ones are its end until a whole line follows."""
+        if entry.line is None:
+            self.tail.append(entry)
+            return
+        self.damaged += self.tail
+        self.tail = []
+        self._count(entry.line)
+
+    def _count(self, line: Line) -> None:
+        self.said[line.kind][line.said] += 1
+        self.seen[line.identity] += 1
+        self.bundles[line.bundle] += 1
+        if line.origin is not None:
+            self.models[f"{line.origin.model} {line.origin.version}, bundle {line.bundle}"] += 1
+        times = sorted((*self.times, line.time))
+        self.times = [times[0], times[-1]]
+
+
+@click.command(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+def check(file: Path) -> None:
+    """Say what a results file of edge-predict holds, and check every line of it."""
+    with stops_command():
+        content = _content(file)
+        for row in rows(content):
+            say(row)
+    if content.damaged or content.tail:
+        sys.exit(EXIT_DAMAGED)
+
+
+def _content(path: Path) -> Content:
+    content = Content()
+    try:
+        if not path.is_file():
+            raise results_error(path, "unusable", "found no regular file, expected a results file.")
+        with path.open("rb") as file:
+            for entry in entries(file):
+                content.take(entry)
+    except OSError as error:
+        if fault := machine_error(error, str(path)):
+            raise fault from None
+        raise results_error(path, "unusable", f"found {error.strerror}, expected a file to read.") from None
+    return content
+
+
+def rows(content: Content) -> list[str]:
+    """Return the report, a row each."""
+    found = []
+    for kind, said in content.said.items():
+        found.append(f"{kind.value:9} {said.total():7}")
+        found += [f"          {count:7}  {json.dumps(text)[1:-1]}" for text, count in sorted(said.items())]
+    found += [f"model     {count:7}  {name}" for name, count in sorted(content.models.items())]
+    others = content.bundles.keys() - {name.rpartition(" ")[2] for name in content.models}
+    found += [f"bundle    {content.bundles[name]:7}  {name}, no answer" for name in sorted(others)]
+    if content.times:
+        found.append(f"time      {content.times[0]} to {content.times[-1]}")
+    twice = sum(count > 1 for count in content.seen.values())
+    found.append(f"twice     {twice:7}  images that have more than one line")
+    found.append(f"damaged   {len(content.damaged) + len(content.tail):7}")
+    damaged = [*content.damaged, *content.tail]
+    found += [f"          line {entry.number}: {_what(entry, content)}" for entry in damaged[:_SHOWN]]
+    return found + ([f"          and {len(damaged) - _SHOWN} more"] if len(damaged) > _SHOWN else [])
+
+
+def _what(entry: Entry, content: Content) -> str:
+    if entry.release:
+        return f"of another release ({entry.release})"
+    end = "; the end of the file, which --resume sets aside" if content.tail and entry is content.tail[0] else ""
+    return f"{entry.fault}{end}"

@@ -1,0 +1,111 @@
+"""The model that answers a watch: another version that is installed meanwhile is taken over between two images."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from edge_runtime.bundle.containers import MANIFEST
+from edge_runtime.errors import EdgeError, UsageError
+from edge_runtime.predictor import Predictor
+from edge_runtime.region import check_asked
+from edge_runtime.store.pointers import POINTER, is_name, store_folder
+
+_RETRY_S = 60.0
+"""Seconds after which a version that could not be opened is tried again."""
+
+State = tuple[tuple[int, int, int] | None, ...]
+"""Of each file that says which model is meant: inode, size and time of last change; None if it is missing."""
+
+
+class CurrentModel:
+    """A predictor, and whether it still is the one that its name means; use as a context manager."""
+
+    def __init__(self, predictor: Predictor, load: Callable[[], Predictor], name: str) -> None:
+        """Begin with a predictor that ``load`` has just returned.
+
+        Args:
+            load: opens what the name means now.
+            name: a model's name or path.
+        """
+        self.predictor, self._load, self._first = predictor, load, predictor
+        self._places = _places(name)
+        self._state = self._look()
+        self._retry_at = float("inf")
+
+    def refresh(self) -> bool:
+        """Take over what the name means now; tell whether that is another bundle than before.
+
+        What cannot be opened is told once, and the old one goes on answering.
+        """
+        state = self._look()
+        if state == self._state and time.monotonic() < self._retry_at:
+            return False
+        changed, self._state, self._retry_at = state != self._state, state, float("inf")
+        try:
+            new = self._opened()
+        except EdgeError as error:
+            self._retry_at = time.monotonic() + _RETRY_S
+            if changed:
+                said = f"the new model cannot be used [{error.code}]: {error.message}"
+                spec = self.predictor.spec
+                click.echo(f"{said} {spec.name} {spec.version} goes on answering.", err=True)
+            return False
+        if new is None:
+            return False
+        old, self.predictor = self.predictor, new
+        click.echo(
+            f"model {old.spec.name} {old.spec.version} gives way to {new.spec.version} (bundle {new.digest[:16]}).",
+            err=True,
+        )
+        old.close()
+        return True
+
+    def _opened(self) -> Predictor | None:
+        """Return what the name means now, None if that is the very bundle that answers already."""
+        new = self._load()
+        if new.digest == self.predictor.digest:
+            new.close()
+            return None
+        try:
+            check_asked(None, new.spec.region)
+            if new.spec.name != self.predictor.spec.name:
+                raise UsageError(f"found model {new.spec.name}, expected a version of {self.predictor.spec.name}.")
+        except EdgeError:
+            new.close()
+            raise
+        return new
+
+    def _look(self) -> State:
+        return tuple(map(_state_of, self._places))
+
+    def __enter__(self) -> CurrentModel:
+        """Return the model itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the predictor that answered last; the first one belongs to whoever opened it."""
+        if self.predictor is not self._first:
+            self.predictor.close()
+
+
+def _places(name: str) -> tuple[Path, ...]:
+    """Return the files that say which model ``name`` means: the store's pointer, and what stands at that path."""
+    store = store_folder()
+    pointer = (store / name / POINTER,) if store is not None and is_name(name) else ()
+    return (*pointer, Path(name), Path(name) / MANIFEST)
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,65 @@
+"""What a file is by its first bytes, as far as a folder must know to answer it or to leave it out."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+HEAD_BYTES = 1024
+"""First bytes of a file that :func:`kind_of` needs."""
+
+
+class Kind(enum.Enum):
+    """What the first bytes tell."""
+
+    IMAGE = enum.auto()  # of a format that is taken, or of one that the reader knows or refuses by name
+    CAMERA_RAW = enum.auto()
+    DICOM = enum.auto()
+    APPLE_DOUBLE = enum.auto()
+    OTHER = enum.auto()
+
+
+_GAP = rb"\s(?:\s|#[^\r\n]*[\r\n])*"
+
+# Stricter than the reader, which is told by a person or an ending that this is an image: text may begin with BM or P5.
+_TAKEN = (
+    rb"\x89PNG|\xff\xd8\xff|II\x2a\0|MM\0\x2a|RIFF.{4}WEBP"
+    rb"|BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0"  # the size of a header that there is
+    rb"|P[56]" + (_GAP + rb"\d+") * 3
+)
+_NOT_TAKEN = (
+    rb"GIF8[79]a|.{4}ftyp(?:avi[fs]|hei[cmsx]|hev[cmsx]|mif1|msf1)|8BPS\0"
+    rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n|II\xbc|AT&TFORM"
+    rb"|II\x2b\0|MM\0\x2b|P[1-4]"
+    + (_GAP + rb"\d+")
+    * 2
+    + rb"|P[Ff]\s+\d|P7\n|\x76\x2f\x31\x01|#\?(?:RADIANCE|RGBE)|qoif"
+    rb"|SIMPLE  =|NRRD000|SDPX|XPDS|gimp xcf|BPG\xfb|\x59\xa6\x6a\x95|\x01\xda[\0\x01][\x01\x02]"
+    rb"|ObjectType *= *Image|.{344}n[+i]1\0"
+)
+_DICOM = (
+    rb".{128}DICM"
+    # without the preamble, as older devices write: the first element of group 2 or 8, and how long it is
+    rb"|\x02\0\0\0UL\x04\0|\x08\0[\0\x01\x05\x08]\0(?:UL|CS|UI)|\x08\0\0\0\x04\0\0\0|\x08\0[\x05\x08]\0.\0\0\0"
+    rb"|\0\x08\0[\0\x05\x08](?:UL|CS|\0\0)"  # big-endian
+)
+_CAMERA_RAW = rb"II\x2a\0.{4}CR|IIR[OS]\x08\0|IIU\0|FUJIFILMCCD-RAW|FOVb|.{4}ftypcrx|\0MRM"
+
+_KINDS = tuple(
+    (re.compile(pattern, re.DOTALL), kind)
+    for pattern, kind in (
+        (rb"\0\x05\x16\x07", Kind.APPLE_DOUBLE),
+        (_DICOM, Kind.DICOM),
+        (_CAMERA_RAW, Kind.CAMERA_RAW),
+        (_TAKEN, Kind.IMAGE),
+        (_NOT_TAKEN, Kind.IMAGE),
+    )
+)
+
+
+def kind_of(head: bytes) -> Kind:
+    """Return what a file is that begins with ``head``, its first HEAD_BYTES or all of it."""
+    for pattern, kind in _KINDS:
+        if pattern.match(head):
+            return kind
+    return Kind.OTHER

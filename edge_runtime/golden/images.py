@@ -1,0 +1,78 @@
+"""The golden images as tensors, prepared by the steps that prepare every image here."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.model_files import ModelFiles
+from edge_runtime.bundle.runnable import FileEntry, Role
+from edge_runtime.errors import BundleError
+from edge_runtime.golden.vectors import Golden, from_npz, places
+from edge_runtime.imaging import Picture, read
+from edge_runtime.preprocessing import prepare
+from edge_runtime.region import Region, cut
+from edge_runtime.spec import ModelSpec
+
+_LEAST_HALF_PX = 16.0  # so that the smallest golden pictures, too, give more than the fewest pixels of a cut
+_HALF_SHARE = 0.35
+
+
+def golden_entry(bundle: ModelFiles) -> FileEntry | None:
+    """Return the entry of the bundle's golden vectors, None if it has none."""
+    return next((entry for entry in bundle.manifest.files if entry.role is Role.GOLDEN), None)
+
+
+def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
+    """Return the bundle's golden vectors after checking their SHA-256 and that they are this model's.
+
+    Raises:
+        IntegrityError: the file is not the one that the manifest names.
+        BundleError: ``golden_unreadable`` or ``golden_mismatch``.
+    """
+    where = f"{bundle.where}/{entry.name}"
+    golden = from_npz(bundle.content(entry), where)
+    spec = bundle.manifest.spec
+    files = [entry for entry in bundle.manifest.files if entry.role is Role.MODEL]
+    (width, height), values = spec.size_px, golden.samples.shape[1]
+    expected = len(places(width * height * spec.channels))
+    if (values, golden.keras.shape[1]) != (expected, spec.outputs):
+        found = f"{values} tensor values and {golden.keras.shape[1]} logits a picture"
+        raise _mismatch(where, found, f"{expected} and {spec.outputs}")
+    if set(golden.logits) != {entry.name for entry in files}:
+        raise _mismatch(where, f"logits of {sorted(golden.logits)}", f"those of {[entry.name for entry in files]}")
+    if set(golden.decisions) != bundle.formats():
+        formats = sorted(form.value for form in golden.decisions)
+        raise _mismatch(where, f"decisions of {formats}", f"those of {sorted(f.value for f in bundle.formats())}")
+    return golden
+
+
+def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """Return the golden images' tensors as computed here, float32 N×H×W×C."""
+    pairs = zip(golden.names, golden.pictures, strict=True)
+    return np.stack([prepare(golden_picture(data, name, spec), spec.steps) for name, data in pairs])
+
+
+def golden_region(picture: Picture, spec: ModelSpec) -> Region | None:
+    """Return the region that ``picture`` is asked about; None for a model that answers about whole pictures.
+
+    It lies off the centre: squares of large pictures are cut from their inside, those of small ones reach over edges.
+    """
+    if spec.region is None:
+        return None
+    height, width = picture.pixels.shape[:2]
+    half = max(_LEAST_HALF_PX, _HALF_SHARE * max(width, height))
+    return Region((width - 1) * 0.4, (height - 1) * 0.6, half / spec.region.margin)
+
+
+def golden_picture(png: bytes, name: str, spec: ModelSpec) -> Picture:
+    """Return what the spec's steps see of a golden picture's PNG file."""
+    picture = read(png, min_side_px=spec.min_side_px, name=name)
+    return cut(picture, golden_region(picture, spec), spec.region)
+
+
+def _mismatch(where: str, found: str, expected: str) -> BundleError:
+    return BundleError(
+        f"{where}: found {found}, expected {expected}. The golden vectors are not this model's: export it again.",
+        code="golden_mismatch",
+    )

@@ -1,0 +1,57 @@
+"""Which processor this is, as far as it decides the bits of an answer; read from the kernel, without a subprocess."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_MOST_BYTES = 1 << 16  # the kernel repeats itself for every core; a server has hundreds
+_KEYS = frozenset(
+    (
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),  # x86
+        *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),  # Arm
+        *("Processor", "Hardware", "isa"),  # older Arm; RISC-V
+    )
+)
+
+
+def identity_in(cpuinfo: str) -> str:
+    """Return the lines of ``/proc/cpuinfo`` that tell processors apart, each once, in their order.
+
+    Speeds, core numbers and serial numbers are left out: they differ between looks, cores and owners.
+    """
+    lines = (line for line in cpuinfo.splitlines() if line.split(":", 1)[0].strip() in _KEYS)
+    return "\n".join(dict.fromkeys(lines))
+
+
+@cache
+def processor_identity() -> str:
+    """Return what tells this processor from others; without ``/proc/cpuinfo`` its architecture alone."""
+    return "\n".join((_architecture(), identity_in(_cpuinfo())))
+
+
+@cache
+def saturates_int8() -> bool:
+    """Tell whether this is an x86-64 processor whose products of uint8 and int8 add up in 16 bits, which saturate.
+
+    Those with VNNI (``avx512_vnni``, ``avx_vnni``) add in 32 bits, and so does Arm.
+    """
+    if _architecture() not in ("x86_64", "AMD64"):
+        return False
+    flags = next((line for line in processor_identity().splitlines() if line.startswith("flags")), "")
+    return bool(flags) and "vnni" not in flags
+
+
+def _architecture() -> str:
+    """Return what the kernel calls it; ``platform`` would say the same and takes longer to import than this check."""
+    return os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+
+
+def _cpuinfo() -> str:
+    try:
+        with _CPUINFO.open("rb") as file:
+            return file.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""

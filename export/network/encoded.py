@@ -1,0 +1,115 @@
+"""The encoded files that a folder or a list names, and a sample of them where all would not fit into memory.
+
+A list, ``samples.csv``, has lines ``name,sha256`` that name files of a published data set, which lies elsewhere. A name
+may end with ``@x,y,radius``: a region of that file, and the SHA-256 of the whole file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.region import Region, split_name
+from export.errors import CalibrationError
+from training.csv_file import Row, read_rows
+
+LIST = "samples.csv"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file that holds an image, not read yet.
+
+    Attributes:
+        name: as a list or a folder says it, with the region if it has one.
+        sha256: what a list says of it, lower case; empty where nothing is said.
+    """
+
+    name: str
+    path: Path
+    sha256: str = ""
+
+    def read(self) -> bytes:
+        """Return the whole file.
+
+        Raises:
+            CalibrationError: its SHA-256 is not the one that the list gives.
+        """
+        data = self.path.read_bytes()
+        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
+            raise CalibrationError(f"{self.path}: not the file that {LIST} names (SHA-256 differs). Unpack it again.")
+        return data
+
+
+def spread(files: Sequence[Encoded], most: int) -> list[Encoded]:
+    """Return at most ``most`` files: all, or one of each of ``most`` runs of equal length, in the same order.
+
+    Of a run the file is taken whose name has the smallest SHA-256: a fixed step would meet the same view of every
+    patient where views take turns. The choice depends on the names alone.
+    """
+    if len(files) <= most:
+        return list(files)
+    ends = np.linspace(0, len(files), most + 1).round().astype(int).tolist()
+    return [min(files[start:end], key=_rank) for start, end in pairwise(ends)]
+
+
+def _rank(file: Encoded) -> str:
+    return hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def listed(path: Path, data: Path) -> list[Encoded]:
+    """Find the files that the list at ``path`` names in the data set ``data``, in the list's order.
+
+    Raises:
+        CalibrationError: the list is none, names a file twice, or names one that is not there.
+    """
+    found: list[Encoded] = []
+    lines: dict[tuple[Path, Region | None], int] = {}
+    for row in read_rows(path, ["name,sha256"], CalibrationError):
+        name, sha256 = _named(path, row)
+        file, region = split_name(name)
+        place = _below(data, file, path)
+        if (before := lines.setdefault((place, region), row.line)) != row.line:
+            raise CalibrationError(
+                f"{path}, line {row.line}: found {name} again, which line {before} names, expected each once. "
+                "Remove one of the two lines."
+            )
+        found.append(Encoded(name, place, sha256))
+    return found
+
+
+def _named(path: Path, row: Row) -> tuple[str, str]:
+    """Return name and SHA-256, in lower case, of one line."""
+    name, sha256 = row.fields["name"], row.fields["sha256"].strip().lower()
+    if not name.strip():
+        raise CalibrationError(f"{path}, line {row.line}: found no name, expected a file's. Add it or remove the line.")
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise CalibrationError(
+            f"{path}, line {row.line}: found {sha256[:70]!r}, expected a SHA-256 of 64 hexadecimal digits. "
+            "sha256sum FILE, or Get-FileHash FILE, prints it."
+        )
+    return name, sha256
+
+
+def _below(data: Path, name: str, path: Path) -> Path:
+    r"""Find ``name`` in the published folder, or in the folder that holds it.
+
+    A name may be written as on Windows, with ``\`` between folders, or with its accents composed otherwise.
+    """
+    slashed = name.replace("\\", "/")
+    forms = [unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")]
+    spellings = dict.fromkeys([name, slashed, *forms])
+    folders = [data, *(child for child in sorted(data.glob("*")) if child.is_dir())]
+    for place in (folder / spelling for spelling in spellings for folder in folders):
+        if place.is_file():
+            return place
+    raise CalibrationError(
+        f"{data}: found no {name}, which the calibration list {path.name} names. Is this the right data set?"
+    )

@@ -1,0 +1,121 @@
+"""What reaches a network behind the spec's scaling and the scaling layers that it begins with itself.
+
+Frameworks are imported inside functions: they belong into the child processes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.operations import apply
+from edge_runtime.spec import ModelSpec
+from edge_runtime.steps import MinMax, Normalize, Scale
+
+FILE = "first_layers.json"
+
+_LEAST_SPAN, _MOST = 0.1, 300.0
+"""Networks are fitted on values that span 1 to 255. Scaling twice leaves a span under .02, and none of what belongs to
+another range makes values beyond 300."""
+
+_ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
+_MOST_LAYERS = 8
+
+
+@dataclass(frozen=True)
+class FirstLayers:
+    """The range of values, over all channels, that an image of 0..255 is mapped to.
+
+    Attributes:
+        names: of the layers at the network's beginning that scale; empty where there are none.
+        given: lowest and highest value that the spec's steps give.
+        reaching: the same behind those layers.
+        span: of the channel that spans most behind them.
+    """
+
+    names: tuple[str, ...]
+    given: tuple[float, float]
+    reaching: tuple[float, float]
+    span: float
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(vars(self)), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> FirstLayers:
+        """Read what :meth:`write` wrote."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return cls(tuple(found["names"]), tuple(found["given"]), tuple(found["reaching"]), found["span"])
+
+    def fault(self) -> str:
+        """Return what is wrong in one sentence and what to do in another; empty if nothing is."""
+        low, high = self.reaching
+        if not self.names or (self.span >= _LEAST_SPAN and max(-low, high) <= _MOST):
+            return ""
+        layers = ", ".join(self.names)
+        seen = (
+            f"found steps that give {self.given[0]:.4g}..{self.given[1]:.4g} and a network that scales by itself "
+            f"({layers}), so that {low:.4g}..{high:.4g} reaches it"
+        )
+        if self.span < _LEAST_SPAN:
+            return f"{seen}; images are scaled twice. Leave the scaling out of the spec's steps or out of the network."
+        return f"{seen}. Give the steps that the network was fitted with."
+
+
+def first_layers(model: Any, spec: ModelSpec) -> FirstLayers:
+    """Follow an image of 0..255 through the spec's steps and the layers of a Keras model that scale it."""
+    given = _of_steps(spec)
+    names: list[str] = []
+    reaching = _through(model, np.stack([given.min(axis=0), given.max(axis=0)])[:, np.newaxis, np.newaxis, :], names)
+    return FirstLayers(tuple(names), _ends(given), _ends(reaching), float(np.abs(reaching[1] - reaching[0]).max()))
+
+
+def _of_steps(spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """Return what the steps make of 0 and 255, float32 2×channels; of the steps, those count that scale."""
+    ends = np.repeat(np.array([[0.0], [255.0]], np.float32), spec.channels, axis=1)
+    for step in spec.steps:
+        if isinstance(step, MinMax):
+            ends = np.repeat(np.array([[step.low], [step.high]], np.float32), spec.channels, axis=1)
+        elif isinstance(step, Scale | Normalize):
+            ends = np.asarray(apply(step, ends, "ends"), np.float32)
+    return ends
+
+
+def _through(model: Any, values: Any, names: list[str]) -> Any:
+    """Return ``values`` (2×1×1×C) behind the scaling layers at the beginning of a model, whose names are added."""
+    import keras
+    from keras import layers
+
+    passing = (layers.Identity, layers.Dropout, layers.ZeroPadding2D, layers.InputLayer)
+    if isinstance(model, keras.Sequential):  # it hides its graph
+        model = keras.Model(model.inputs, model.outputs)
+    tensor = model.inputs[0]
+    for _ in range(_MOST_LAYERS):
+        users = [node for each in model.operations for node in each._inbound_nodes if _takes(node, tensor)]
+        if len(users) != 1 or len(users[0].input_tensors) != 1:
+            return values
+        operation = users[0].operation
+        if isinstance(operation, keras.Model):
+            return _through(operation, values, names)
+        if isinstance(operation, layers.Rescaling | layers.Normalization) or type(operation).__name__ in _ARITHMETIC:
+            args, kwargs = users[0].arguments.fill_in({id(tensor): keras.ops.convert_to_tensor(values)})
+            values = np.asarray(operation(*args, **kwargs))
+            names.append(operation.name)
+        elif not isinstance(operation, passing):
+            return values
+        tensor = users[0].output_tensors[0]
+    return values
+
+
+def _takes(node: Any, tensor: Any) -> bool:
+    return any(taken is tensor for taken in node.input_tensors)
+
+
+def _ends(values: Any) -> tuple[float, float]:
+    return float(np.min(values)), float(np.max(values))

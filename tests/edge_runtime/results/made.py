@@ -1,0 +1,34 @@
+"""Answers and failures as lines hold them."""
+
+from __future__ import annotations
+
+from edge_runtime.decision import Decision, Reason, Verdict
+from edge_runtime.errors import ImageNotFoundError
+from edge_runtime.prediction import Failure, Prediction, Timing
+from edge_runtime.results.lines import FileStamp, Origin
+
+STAMP = FileStamp(2310, 1_767_225_600_123_456_789)
+ORIGIN = Origin("some-model", "1.0.0", "c" * 64, 0.5, 0.75, "b" * 64)
+VERDICT = Verdict("benign", {"benign": 0.9, "malignant": 0.1}, 0.1, 0.9, Decision.NEGATIVE, Reason.BELOW_CUTOFF)
+
+
+def answer(image: str, origin: Origin = ORIGIN) -> Prediction:
+    return Prediction(
+        image,
+        origin.model,
+        origin.version,
+        VERDICT,
+        origin.cutoff,
+        origin.confidence_floor,
+        origin.contract,
+        "litert",
+        "int8",
+        Timing(1, 2, 3),
+        bundle=origin.bundle,
+        sha256="5" * 64,
+    )
+
+
+def failure(image: str) -> Failure:
+    error = ImageNotFoundError(f"{image}: found no file there, expected a picture. Check the path.")
+    return Failure(image, error, bundle=ORIGIN.bundle)

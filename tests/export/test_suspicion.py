@@ -1,0 +1,118 @@
+"""What labelled images say against a network: found where it is wrong, silent where data are few or hard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from export.proof.suspicion import Answered, answered, best_order, does_better, remark, suspicion
+from training.recipes.phantom_patch import SPEC
+
+TWO = replace(SPEC, labels=("a", "b"), positive=("b",), head=Head.SOFTMAX, policy=DecisionPolicy(0.5, 0.0))
+FOUR = replace(TWO, labels=("a", "b", "c", "d"), positive=("c", "d"))
+
+
+def _drawn(spec: ModelSpec, counts: list[int], skill: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are higher by ``skill`` for the true label, and the labels."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(len(counts)), counts)
+    logits = rng.normal(size=(len(truth), len(spec.labels))).astype(np.float32)
+    logits[np.arange(len(truth)), truth] += np.float32(skill)
+    return logits, truth
+
+
+@pytest.mark.parametrize(("spec", "counts"), [(TWO, [20, 20]), (TWO, [90, 10]), (FOUR, [12, 12, 12, 12])])
+def test_a_good_network_is_not_suspicious(spec: ModelSpec, counts: list[int]) -> None:
+    assert not suspicion(*_drawn(spec, counts, 3.0), spec)
+
+
+@pytest.mark.parametrize("counts", [[16, 16], [60, 60], [100, 20], [28, 4], [400, 400]])
+def test_hard_data_raise_no_alarm(counts: list[int]) -> None:
+    """Logits that give an AUROC of 0.66 only, since half of what tells the labels apart is noise."""
+    draws = 1000
+    alarms = sum(bool(suspicion(*_drawn(TWO, counts, 0.4, seed), TWO)) for seed in range(draws))
+    assert alarms / draws <= 0.01, f"{alarms} of {draws}"
+
+
+def test_a_network_that_knows_nothing_is_told_where_images_are_many() -> None:
+    told = sum(bool(suspicion(*_drawn(TWO, [400, 400], 0.0, seed), TWO)) for seed in range(200))
+    assert told / 200 > 0.9, f"{told} of 200"
+
+
+def test_reversed_scores_are_below_chance() -> None:
+    logits, truth = _drawn(TWO, [20, 20], 3.0)
+    assert "found an AUROC of 0.0" in suspicion(logits[:, ::-1].copy(), truth, TWO)
+    few = np.array([0, 19, 20, 39])
+    assert not suspicion(logits[few, ::-1].copy(), truth[few], TWO), "four images show nothing"
+
+
+@pytest.mark.parametrize(("others", "told"), [(9, False), (10, True)])
+def test_one_answer_for_everything_needs_ten_others(others: int, told: bool) -> None:
+    logits, truth = _drawn(TWO, [30, others], 3.0)
+    logits[:, 0] += 100
+    found = suspicion(logits, truth, TWO)
+    assert bool(found) is told
+    if told:
+        assert f"found the answer NEGATIVE for all 40 labelled parity images, of which {others} are not" in found
+
+
+def test_a_cutoff_for_screening_is_no_fault() -> None:
+    """Half of the healthy are called positive on purpose: few are right, and the ranking is."""
+    logits, truth = _drawn(TWO, [190, 10], 2.0)
+    screening = replace(TWO, policy=DecisionPolicy(0.05, 0.0))
+    assert not suspicion(logits, truth, screening)
+
+
+def test_a_network_of_balanced_labels_on_others_is_told_and_not_stopped() -> None:
+    logits, truth = _drawn(TWO, [190, 10], 0.9)
+    assert not suspicion(logits, truth, TWO)
+    assert "fewer than the 190 of always saying a" in remark(logits, truth, TWO)
+    assert not remark(*_drawn(TWO, [100, 100], 0.9), TWO)
+
+
+def test_fewer_right_than_the_commonest_label_gives() -> None:
+    logits, truth = _drawn(FOUR, [30, 10, 10, 10], 3.0)
+    rolled = np.roll(logits, 1, axis=1)
+    # a and c are exchanged with b and d: the positive labels stay positive, every label is wrong
+    paired = logits[:, [1, 0, 3, 2]]
+    assert suspicion(rolled, truth, FOUR)
+    found = suspicion(paired, truth, FOUR)
+    assert "right, fewer than the 30 of always saying a, and each label less often than by chance" in found
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2, 3], [3, 2, 1, 0], [1, 2, 3, 0], [0, 1, 2, 3]])
+def test_the_best_order_undoes_any_permutation(order: list[int]) -> None:
+    logits, truth = _drawn(FOUR, [12, 12, 12, 12], 4.0)
+    shuffled = logits[:, np.argsort(order)]  # output order[i] answers label i
+    found = best_order(shuffled, truth, FOUR)
+    assert found.tolist() == order
+    straight, mended = answered(logits, truth, FOUR), answered(shuffled, truth, FOUR, found)
+    assert np.array_equal(straight.right, mended.right)
+    assert does_better(mended, answered(shuffled, truth, FOUR), suspicious=False) is (order != [0, 1, 2, 3])
+
+
+def test_the_mean_recall_counts_each_label_once() -> None:
+    logits, truth = _drawn(TWO, [90, 10], 0.0)
+    logits[:, 0] += 50
+    assert answered(logits, truth, TWO).recall == 0.5
+
+
+def test_an_alternative_that_is_better_by_chance_is_not_named() -> None:
+    rng = np.random.default_rng(5)
+    named = 0
+    for _ in range(2000):
+        one, other = rng.random(60) < 0.75, rng.random(60) < 0.75
+        named += does_better(Answered(one, one.mean()), Answered(other, other.mean()), suspicious=False)
+    assert named / 2000 < 0.002, f"{named} of 2000"
+    better, worse = rng.random(200) < 0.95, rng.random(200) < 0.7
+    assert does_better(Answered(better, better.mean()), Answered(worse, worse.mean()), suspicious=False)
+
+
+def test_an_alternative_that_is_surely_but_little_better_is_not_named() -> None:
+    own, other = np.arange(1000) < 960, np.arange(1000) < 980
+    assert not does_better(Answered(other, 0.98), Answered(own, 0.96), suspicious=True)
+    own = np.arange(1000) < 860
+    assert does_better(Answered(other, 0.98), Answered(own, 0.86), suspicious=False)

@@ -1,0 +1,118 @@
+"""CSV files that people hand in, as spreadsheets and shells on any system write them.
+
+Read are UTF-8 with or without byte order mark and UTF-16; commas, semicolons or tabs, found by the header; any line
+end; quoted fields. What cannot be read with certainty is an error that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_FOR_EXCEL = re.compile("sep=[,;\t]?", re.IGNORECASE)
+_SHOWN = 80
+"""Characters of a header that an error repeats."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: its number in the file, from 1 on, and the fields by the names of their columns."""
+
+    line: int
+    fields: dict[str, str]
+
+
+def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> list[Row]:
+    """Return the lines of ``path`` below its header; empty ones are left out.
+
+    Args:
+        headers: lower-case names with commas between them, such as ``name,sha256``, all of which the header must have
+            for one of ``headers``; it may have more, in any order and in capitals.
+        error: raised when the file cannot be read.
+
+    Raises:
+        error: the encoding, the header or a line is not as expected; one sentence and a remedy.
+    """
+    text = _decoded(path, error)
+    separator = _separator(path, text, headers, error)
+    lines = _lines(path, text, separator, error)
+    _, header = next(lines)
+    names = _names(header)
+    rows = []
+    for line, fields in lines:
+        if len(fields) != len(names):
+            raise error(
+                f"{path}, line {line}: found {len(fields)} fields, expected {len(names)} as in the header. "
+                f"Put names that hold a {_SEPARATORS[separator]} in double quotes."
+            )
+        rows.append(Row(line, dict(zip(names, fields, strict=True))))
+    return rows
+
+
+def _decoded(path: Path, error: type[Exception]) -> str:
+    """Return the text without byte order mark, and without the line ``sep=…`` that tells Excel the separator."""
+    data = path.read_bytes()
+    if data.startswith(_WORKBOOKS):
+        raise error(f"{path}: found an Excel workbook, expected CSV. Save it as 'CSV UTF-8' in Excel.")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if encoding is None:  # UTF-16 without a mark: every other byte of a Latin header is zero
+        encoding = {b"\0": "utf-16-be"}.get(data[:1], "utf-16-le" if data[1:2] == b"\0" else "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as fault:
+        line = data[: fault.start].count(b"\n") + 1
+        likely = "; the file may be in Latin-1 or Windows-1252" if encoding == "utf-8" else ""
+        raise error(
+            f"{path}, line {line}: found bytes that are not {encoding.upper()}, expected UTF-8 or UTF-16{likely}. "
+            "Save it again as 'CSV UTF-8'."
+        ) from None
+    first, _, rest = text.partition("\n")
+    return "\n" + rest if _FOR_EXCEL.fullmatch(first.rstrip("\r")) else text  # the empty line keeps the numbers
+
+
+def _separator(path: Path, text: str, headers: Sequence[str], error: type[Exception]) -> str:
+    """Return the separator with which the first line that is not empty has all columns of one of ``headers``."""
+    header = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+    for separator in _SEPARATORS:
+        found = _names(next(csv.reader([header], delimiter=separator), []))
+        if any(set(wanted.split(",")) <= set(found) for wanted in headers):
+            if len(set(found)) < len(found):
+                raise error(f"{path}: found a column twice in the header {header[:_SHOWN]!r}, expected each once.")
+            return separator
+    shown = repr(header[:_SHOWN]) if header else "no line"
+    raise error(
+        f"{path}: found {shown}, expected the header {' or '.join(headers)} in the first line, its columns separated "
+        "by commas, semicolons or tabs. Correct the header."
+    )
+
+
+def _lines(path: Path, text: str, separator: str, error: type[Exception]) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and fields of each line that is not empty, the header's first."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield reader.line_num, fields
+    except csv.Error as fault:
+        raise error(
+            f"{path}, line {reader.line_num}: found {fault}, expected fields with or without double quotes around the "
+            "whole of them. Correct the quotes."
+        ) from None
+
+
+def _names(header: list[str]) -> list[str]:
+    return [field.strip().lower() for field in header]
