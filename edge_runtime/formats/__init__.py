@@ -13,7 +13,15 @@ from importlib import import_module
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError
 from edge_runtime.formats.foreign import refuse_foreign
-from edge_runtime.formats.header import MAX_PIXELS, MAX_WORKING_BYTES, Format, Header, truncated
+from edge_runtime.formats.header import (
+    MAX_PIXELS,
+    MAX_WORK_S,
+    MAX_WORKING_BYTES,
+    Format,
+    Header,
+    too_much_work,
+    truncated,
+)
 
 __all__ = ["MAX_PIXELS", "Format", "Header", "inspect"]
 
@@ -46,7 +54,7 @@ def inspect(data: bytes, name: str) -> Header:
             ``image_format`` when the bytes are no picture at all.
         ImageUnsupportedError: ``image_format`` for a format or variant that is not taken,
             ``image_depth`` for numbers that are no unsigned integers.
-        ImageSizeError: ``image_too_large``, decoding would take more than MAX_WORKING_BYTES.
+        ImageSizeError: ``image_too_large``, decoding would take more than MAX_WORKING_BYTES or MAX_WORK_S.
     """
     if not data:
         raise ImageUnreadableError(
@@ -60,6 +68,8 @@ def inspect(data: bytes, name: str) -> Header:
             except struct.error:
                 raise truncated(name, kind, f"{len(data)} bytes end inside a header") from None
             _check_memory(data, header, name)
+            if header.work_s > MAX_WORK_S and header.pixels <= MAX_PIXELS:
+                raise too_much_work(name, header.work_s)
             return header
         if len(data) < len(magic) and magic.startswith(data):
             raise truncated(name, kind, f"{len(data)} bytes end inside the signature")

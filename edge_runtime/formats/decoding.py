@@ -1,8 +1,8 @@
 """Decoding with OpenCV, with the decoders' own complaints taken seriously.
 
-libjpeg and libtiff complain on standard error alone: a JPEG with a damaged scan comes back as a picture
-all the same. For these two formats that is listened to. The other formats are decoded without it, in
-parallel if need be: what their decoders would complain of, the inspectors have refused.
+libjpeg complains on standard error alone: a JPEG with a damaged scan comes back as a picture all the same. So that
+is listened to. The other formats are decoded without it, in parallel if need be: what their decoders would complain
+of, the inspectors have refused. TIFF, and large PNG, have decoders of their own.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ import re
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from edge_runtime.formats.header import Format, Header, damaged
+from edge_runtime.formats.header import Format, Header, Pixels, damaged
 from edge_runtime.formats.transparency import opaque
 from edge_runtime.machine import machine_error, machine_faults
 from edge_runtime.native_output import listen
 
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+__all__ = ["Pixels", "decode"]
 
-_LISTENED = (Format.JPEG, Format.TIFF)
-
-# From libjpeg's jerror.h, and what OpenCV logs for libtiff.
-_DAMAGE = re.compile(rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|TIFF_Error")
+# From libjpeg's jerror.h.
+_DAMAGE = re.compile(rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression")
 _DECODER_LINE = re.compile(_DAMAGE.pattern + rb"|^\[ ?(?:WARN|ERROR):|^Invalid SOS|^Unknown Adobe|^Warning: ")
 
 
@@ -37,16 +34,23 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
         ImageUnreadableError: ``image_damaged``, when the decoder gave up, complained of damage, or
             returned another shape or dtype than the header declares.
         ImageUnsupportedError: ``image_alpha``, some pixel is not opaque.
+        ImageSizeError: ``image_too_large``, decoding would take too much processor time.
     """
-    said = b""
-    if header.format in _LISTENED:
+    said, why = b"", "it cannot be decoded"
+    pixels: Pixels | None = None
+    if header.decoder:
+        try:
+            pixels = header.decoder(lambda part: _decode(part, name))
+        except ValueError as error:
+            why = str(error)
+    elif header.format is Format.JPEG:
         pixels, said = listen(lambda: _decode(data, name), _DECODER_LINE)
     else:
         pixels = _decode(data, name)
     if pixels is None:
         with machine_faults(name):
             _check_memory(header, said)
-        raise damaged(name, header.format, "it cannot be decoded")
+        raise damaged(name, header.format, why)
     if complaint := _DAMAGE.search(said):
         raise damaged(name, header.format, f"the decoder says {complaint[0].decode()!r}")
     if header.alpha or header.transparent:

@@ -20,11 +20,10 @@ unless they are under 128 px wide. Each becomes a Python integer: a file of mega
 
 @dataclass(frozen=True)
 class Directory:
-    """The integer tags of one directory, where the next directory stands (0 for none), and if it has other tags."""
+    """The integer tags of one directory, and where the next directory stands (0 for none)."""
 
     tags: dict[int, tuple[int, ...]]
     next_offset: int
-    others: bool = False
 
     def first(self, tag: int, default: int) -> int:
         """The first value of ``tag``; ``default`` where the tag is absent or empty."""
@@ -53,12 +52,11 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
     order = byte_order(data)
     (count,) = struct.unpack_from(f"{order}H", data, offset)
     tags: dict[int, tuple[int, ...]] = {}
-    values, others = 0, False
+    values = 0
     for index in range(count):
         at = offset + 2 + 12 * index
         tag, kind, length = struct.unpack_from(f"{order}HHI", data, at)
         if tag not in wanted:
-            others = True
             continue
         if kind not in _INTEGERS:
             raise ValueError(f"tag {tag} has type {kind}, no unsigned integer")
@@ -74,23 +72,7 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
             place = at + 8
         tags[tag] = struct.unpack_from(layout, data, place)
     (following,) = struct.unpack_from(f"{order}I", data, offset + 2 + 12 * count)
-    return Directory(tags, following, others)
-
-
-def written(directory: Directory, order: str, offset: int) -> bytes:
-    """The directory alone, to stand at ``offset``: its tags as SHORT or LONG, and their values after it."""
-    rows, values = b"", b""
-    after = offset + 2 + 12 * len(directory.tags) + 4
-    for tag, numbers in sorted(directory.tags.items()):
-        kind = 3 if max(numbers, default=0) < 1 << 16 else 4
-        packed = struct.pack(f"{order}{len(numbers)}{_INTEGERS[kind]}", *numbers)
-        rows += struct.pack(f"{order}HHI", tag, kind, len(numbers))
-        if len(packed) <= 4:
-            rows += packed.ljust(4, b"\0")
-        else:
-            rows += struct.pack(f"{order}I", after + len(values))
-            values += packed + bytes(len(packed) % 2)
-    return struct.pack(f"{order}H", len(directory.tags)) + rows + bytes(4) + values
+    return Directory(tags, following)
 
 
 def orientation(data: bytes, offset: int) -> int:

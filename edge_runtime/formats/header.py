@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
-from edge_runtime.errors import ImageUnreadableError, ImageUnsupportedError
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.errors import ImageSizeError, ImageUnreadableError, ImageUnsupportedError
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+OpenCV = Callable[[bytes], Pixels | None]
+"""Decodes a whole file; None where it cannot."""
 
 MAX_PIXELS = 64_000_000
 """Most pixels that are decoded: about three times the largest mammograms (some 24 million) and above the
@@ -18,6 +25,10 @@ decoder keeps beside them. With the 50 MB of Python, NumPy and OpenCV a process 
 MAX_PARTS = 100_000
 """Most chunks, segments or strips of one file. A file of 64 million pixels in chunks of 8 KB has 24,000; walking
 empty ones that fill a file would take minutes."""
+
+MAX_WORK_S = 1.5
+"""Most processor time that decoding may take by the inspectors' estimates, which hold for an x86-64 server core of
+2023. It leaves room below two seconds for checksums and for estimates that are too low."""
 
 Part = tuple[int, int] | bytes
 """A piece of what the decoder is handed: start and end in the file, or bytes that stand for others."""
@@ -50,6 +61,9 @@ class Header:
         orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
         frames: pictures in the file: pages, animation frames, concatenated images.
         buffer_bytes: what the decoder keeps beside the file and twice the pixels, at most.
+        work_s: estimate of the processor time that decoding takes, see MAX_WORK_S; 0 where no file takes long.
+        decoder: decodes in place of OpenCV, which it may use for parts; None for OpenCV. It returns what OpenCV would,
+            or what remains of it without opaque alpha, and raises ValueError for damage.
         parts: what the decoder is handed, in order: that which carries pixels. Empty for the whole file as it is.
     """
 
@@ -66,6 +80,8 @@ class Header:
     frames: int = 1
     buffer_bytes: int = 0
     parts: tuple[Part, ...] = ()
+    work_s: float = 0.0
+    decoder: Callable[[OpenCV], Pixels] | None = field(default=None, repr=False, compare=False)
 
     @property
     def pixels(self) -> int:
@@ -122,3 +138,12 @@ def too_many_parts(name: str, kind: Format) -> ImageUnreadableError:
 def not_taken(name: str, found: str, remedy: str, code: str = "image_format") -> ImageUnsupportedError:
     """The file is sound, but of a format or a variant of one that is not taken."""
     return ImageUnsupportedError(f"{name}: found {found}, expected {remedy}.", code=code)
+
+
+def too_much_work(name: str, seconds: float) -> ImageSizeError:
+    """Decoding would take too much processor time."""
+    return ImageSizeError(
+        f"{name}: found pixels that take about {seconds:.1f} s of processor time to decode, expected at most "
+        f"{MAX_WORK_S} s. Crop the region to classify and save it as PNG.",
+        code="image_too_large",
+    )

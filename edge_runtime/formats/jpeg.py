@@ -24,7 +24,7 @@ from edge_runtime.formats.header import (
     too_many_parts,
     truncated,
 )
-from edge_runtime.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coefficient_bytes, incomplete
+from edge_runtime.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coefficient_bytes, incomplete, work_s
 
 _SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
@@ -188,5 +188,6 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
         orientation=found.orientation,
         frames=2 if another else 1,
         parts=joined(found.spans, len(data)),
+        work_s=work_s(found.frame, found.scans, found.progressive, sum(end - start for start, end in found.spans)),
         buffer_bytes=max(0, coefficients - width * height * components),  # OpenCV's copy of the pixels comes later
     )

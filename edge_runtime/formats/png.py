@@ -1,10 +1,12 @@
-"""PNG (ISO/IEC 15948, W3C PNG third edition): every chunk is walked and every CRC verified."""
+"""PNG (ISO/IEC 15948, W3C PNG third edition): every chunk is walked, and the CRC of each that is read is verified."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
 
 from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.formats.header import (
@@ -12,7 +14,9 @@ from edge_runtime.formats.header import (
     MAX_PIXELS,
     Format,
     Header,
+    OpenCV,
     Part,
+    Pixels,
     damaged,
     joined,
     not_taken,
@@ -22,12 +26,14 @@ from edge_runtime.formats.header import (
 
 _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
-_MAX_RATIO, _FREE_BYTES, _INPUT_BYTES, _OUTPUT_BYTES = 1032, 10**9, 1 << 16, 1 << 20
-"""Most that Deflate shrinks by; what libpng may inflate unchecked, a few seconds; pieces of constant memory."""
+_AT_ONCE_IN, _AT_ONCE_OUT = 1 << 18, 1 << 26
+"""Bytes of IDAT, and of pixels, up to which libpng decodes the stream itself. It inflates what follows the last row to
+its end and drops it: a gigabyte of it takes two seconds, and comes out of one megabyte."""
 _HEAD_BYTES = 1024  # a palette has 768; no other chunk that is read is longer
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _READ = frozenset({b"IHDR", b"tRNS", b"PLTE"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+_MEANT = _READ | _PIXELS | _ANIMATION
 _DEPTHS = {
     _GREY: (1, 2, 4, 8, 16),
     _RGB: (8, 16),
@@ -67,9 +73,7 @@ def inspect(data: bytes, name: str) -> Header:
     if not pieces:
         raise damaged(name, Format.PNG, "it has no IDAT chunk")
     header = _header(chunks, orientation, frames, joined(spans, len(data)), name)
-    if header.pixels <= MAX_PIXELS and sum(map(len, pieces)) * _MAX_RATIO > _FREE_BYTES:
-        _refuse_surplus(pieces, 2 * header.decoded_bytes + _OUTPUT_BYTES, name)
-    return header
+    return _by_rows(data, header, pieces, name)
 
 
 def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
@@ -86,7 +90,8 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
         end = at + 8 + length
         if end + 4 > len(data):
             raise truncated(name, Format.PNG, f"chunk {kind!r} needs {end + 4} bytes of {len(data)}")
-        if struct.unpack_from(">I", data, end)[0] != zlib.crc32(view[at + 4 : end]):
+        checked = struct.unpack_from(">I", data, end)[0] == zlib.crc32(view[at + 4 : end])
+        if not checked and (kind[:1].isupper() or _matters(kind, data, at + 8, end)):
             raise damaged(name, Format.PNG, f"the CRC of chunk {kind!r} at byte {at} does not match")
         yield kind, view[at + 8 : end]
         at = end + 4
@@ -94,25 +99,37 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
         raise damaged(name, Format.PNG, f"{len(data) - at} bytes follow its end")
 
 
-def _refuse_surplus(pieces: list[memoryview], limit: int, name: str) -> None:
-    """Libpng inflates what follows the last row to its end, be it terabytes, and drops it."""
-    stream, length = zlib.decompressobj(), 0
-    blocks = (piece[at : at + _INPUT_BYTES] for piece in pieces for at in range(0, len(piece), _INPUT_BYTES))
-    for block in blocks:
-        rest: bytes | memoryview = block
-        while rest and not stream.eof:
-            try:
-                length += len(stream.decompress(rest, _OUTPUT_BYTES))
-            except zlib.error:
-                return  # the decoder will say so
-            if length > limit:
-                raise damaged(name, Format.PNG, "it inflates to far more than its rows")
-            rest = stream.unconsumed_tail
+def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
+    """Whether a wrong CRC in such a chunk may change what is shown; damaged metadata costs no image.
+
+    It may if the chunk is read, if it was one that is read before a bit of its name flipped, or if it has swallowed
+    such a chunk. EXIF is read whatever its CRC: its orientation either can be read or says nothing.
+    """
+    number = int.from_bytes(kind, "big")
+    if kind in _MEANT or any((number ^ int.from_bytes(meant, "big")).bit_count() == 1 for meant in (*_MEANT, b"eXIf")):
+        return True
+    return not kind.isalpha() or any(data.find(meant, start, end) >= 0 for meant in (b"tRNS", b"eXIf", *_ANIMATION))
+
+
+def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -> Header:
+    """Have a large image decoded some rows at a time; see :mod:`edge_runtime.formats.png_rows`."""
+    in_bytes = sum(map(len, pieces))
+    if header.palette or header.bit_depth < 8 or header.pixels > MAX_PIXELS:
+        return header
+    if in_bytes <= _AT_ONCE_IN and header.decoded_bytes <= _AT_ONCE_OUT:
+        return header
+
+    def decode(opencv: OpenCV) -> Pixels:
+        rows = import_module("edge_runtime.formats.png_rows")
+        found: Pixels = rows.decode(data, tuple(pieces), name, opencv)
+        return found
+
+    return replace(header, parts=(), decoder=decode)
 
 
 def _header(chunks: dict[bytes, bytes], orientation: int, frames: int, parts: tuple[Part, ...], name: str) -> Header:
-    width, height, depth, colour, _, _, _ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    if not (width and height) or depth not in _DEPTHS.get(colour, ()):
+    width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    if not (width and height) or depth not in _DEPTHS.get(colour, ()) or methods not in ([0, 0, 0], [0, 0, 1]):
         raise damaged(name, Format.PNG, f"IHDR declares {width}x{height}, {depth} bits, colour type {colour}")
     return Header(
         Format.PNG,

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge_runtime.errors import ImageUnsupportedError
-from edge_runtime.formats.header import Header, not_taken
-
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+from edge_runtime.formats.header import Header, Pixels, not_taken
 
 _ALPHA = 3
 
@@ -28,8 +25,8 @@ def opaque(pixels: Pixels, header: Header, name: str) -> Pixels:
     """Drop alpha that is opaque everywhere.
 
     Args:
-        pixels: as OpenCV decodes them: BGRA of an image with an alpha channel, grey in all of B, G and R; TIFF grey
-            with alpha as H×2W; BGR or grey of an image with one transparent colour.
+        pixels: as OpenCV decodes them: BGRA of an image with an alpha channel, grey in all of B, G and R; BGR or
+            grey of an image with one transparent colour.
         header: what the file declares.
         name: what error messages call it.
 
@@ -44,17 +41,20 @@ def opaque(pixels: Pixels, header: Header, name: str) -> Pixels:
         if pixels.ndim == (3 if len(wanted) == 3 else 2) and cv2.inRange(pixels, wanted, wanted).any():
             raise transparency(name, f"pixels of the transparent colour {header.transparent}")
         return pixels
-    if pixels.shape == (header.height_px, 2 * header.width_px):
-        values, alpha = pixels[:, ::2], pixels[:, 1::2]
-    elif pixels.ndim == 3 and pixels.shape[2] == _ALPHA + 1:
-        values, alpha = pixels, pixels[..., _ALPHA]
-    else:
+    if pixels.ndim != 3 or pixels.shape[2] != _ALPHA + 1:
         return pixels
-    least = int(alpha.min())
+    return without_alpha(pixels, header.channels, name)
+
+
+def without_alpha(pixels: Pixels, channels: int, name: str) -> Pixels:
+    """Drop the last channel of BGRA pixels: BGR for 3 channels, the values for 1, in which B, G and R are equal.
+
+    Raises:
+        ImageUnsupportedError: ``image_alpha``, some pixel is not opaque.
+    """
+    least = int(pixels[..., _ALPHA].min())
     if least != np.iinfo(pixels.dtype).max:
         raise transparency(name, f"transparency (an alpha value of {least})")
-    if values.ndim == 2:
-        return values.copy()
-    if header.channels == 1:
-        return cv2.extractChannel(values, 0)  # type: ignore[return-value]
-    return cv2.cvtColor(values, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]
+    if channels == 1:
+        return cv2.extractChannel(pixels, 0)  # type: ignore[return-value]
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]

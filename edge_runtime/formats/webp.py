@@ -28,6 +28,10 @@ _IMAGE = frozenset({b"VP8 ", b"VP8L"})
 _READ = frozenset({b"VP8X", b"ALPH"}) | _IMAGE
 _PROFILE, _EXIF, _XMP = 0x20, 0x08, 0x04  # flags of chunks that are kept from the decoder
 
+_S_PER_PIXEL, _S_PER_BYTE, _S_PER_LOSSLESS_BYTE = 10e-9, 60e-9, 20e-9
+"""Processor time of libwebp 1.6, see ``header.MAX_WORK_S``."""
+_MOST_GROUPS, _GROUP_BYTES = 1 << 16, 5600
+
 
 def inspect(data: bytes, name: str) -> Header:
     """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
@@ -54,7 +58,27 @@ def inspect(data: bytes, name: str) -> Header:
         animation_frames += kind == b"ANMF"
     header = _header(chunks, animation_frames, name)
     parts = _parts(data, joined([(0, 12), *spans], len(data)))
-    return replace(header, orientation=orientation, parts=parts)
+    coded, lossless = sum(end - start for start, end in spans), b"VP8L" in chunks
+    return replace(
+        header,
+        orientation=orientation,
+        parts=parts,
+        work_s=_work_s(header.pixels * (1 + (b"ALPH" in chunks)), coded, lossless),
+        buffer_bytes=_table_bytes(header.pixels, coded) + header.pixels // 2 if lossless else 0,
+    )
+
+
+def _work_s(pixels: int, coded: int, lossless: bool) -> float:
+    return pixels * _S_PER_PIXEL + coded * (_S_PER_LOSSLESS_BYTE if lossless else _S_PER_BYTE)
+
+
+def _table_bytes(pixels: int, coded: int) -> int:
+    """Most that libwebp keeps for the Huffman codes of a lossless image.
+
+    Each block of 4x4 pixels may have five codes of its own, described in no more than 20 bits. How many there are is
+    only known after decoding; encoders use some 2,600 at most.
+    """
+    return min(_MOST_GROUPS, pixels // 16, coded * 8 // 20) * _GROUP_BYTES
 
 
 def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:

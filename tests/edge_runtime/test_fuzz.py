@@ -13,13 +13,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edge_runtime import imaging
 from edge_runtime.errors import ImageError
-from edge_runtime.formats import inspect
+from edge_runtime.formats import inspect, png
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale, Step, Window
@@ -56,6 +57,10 @@ VALID: dict[str, bytes] = {
     "png interlaced": make.interlaced_png(GREY),
     "png with chunks": encode(RGB, "PNG", exif=make.turned(1), icc_profile=b"profile"),
     "png palette": encode(GREY, "PNG", mode="P"),
+    "png with opaque alpha": encode(RGB, "PNG", mode="RGBA"),
+    "png grey with opaque alpha": encode(GREY, "PNG", mode="LA"),
+    "tiff with opaque alpha": encode(RGB, "TIFF", mode="RGBA", compression="tiff_adobe_deflate"),
+    "tiff deflate with a predictor": encode(RGB, "TIFF", compression="tiff_adobe_deflate", tiffinfo={317: 2}),
     "jpeg": encode(RGB, "JPEG", exif=make.turned(1)),
     "jpeg progressive": encode(RGB, "JPEG", progressive=True),
     "jpeg grey": encode(GREY, "JPEG"),
@@ -140,7 +145,21 @@ def test_pixels_are_those_that_the_header_declares(data: bytes) -> None:
         assert picture.pixels.shape[:2] == (header.height_px, header.width_px)
         assert picture.pixels.dtype.itemsize * 8 == header.bit_depth
         unchanged = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if unchanged.ndim == 3 and unchanged.shape[2] == 4:  # its alpha is opaque, or it would have been refused
+            unchanged = unchanged[..., 0] if picture.pixels.ndim == 2 else unchanged[..., :3]
         np.testing.assert_array_equal(picture.pixels, unchanged)
+
+
+@runs(400)
+@given(mutated())
+def test_rows_decoded_in_bands_are_those_decoded_at_once(data: bytes) -> None:
+    at_once = outcome(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(png, "_AT_ONCE_IN", 0)
+        in_bands = outcome(data)
+    if at_once is not None and in_bands is not None:
+        np.testing.assert_array_equal(in_bands.pixels, at_once.pixels)
+    assert at_once is not None or in_bands is None
 
 
 DTYPES = st.one_of(
