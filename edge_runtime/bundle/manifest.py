@@ -25,6 +25,7 @@ __all__ = [
     "QuantisedShare",
     "Role",
     "TrainingRecord",
+    "percent",
 ]
 
 KERAS = "keras"
@@ -144,8 +145,8 @@ class Attempt:
         score_mean: mean |Δ positive score|, 0..1.
         flips: decisions that differ, before the guard band.
         passed: within the spec's tolerance and worth it; such an attempt is the file's last, and is in the bundle.
-        worthless: why a file within the tolerance is left out: it is no gain over float32; None if it is, or was not
-            within the tolerance.
+        worthless: why the file is no gain over float32; None if it is one, or was not within the tolerance. Size and
+            shares are looked at first: such a file has no ``images`` where they decide.
     """
 
     file: str
@@ -163,6 +164,8 @@ class Attempt:
         if self.failure:
             return f"{self.file}, {self.how}: not possible, {self.failure}"
         verdict = "passed" if self.passed else "over the tolerance"
+        if self.worthless is not None and not self.images:
+            return f"{self.file}, {self.how}: no gain over float32, {self.worthless}"
         if self.worthless is not None:
             verdict = f"within the tolerance, but {self.worthless}"
         return (
@@ -191,9 +194,14 @@ class QuantisedShare:
     def text(self) -> str:
         """Return one line for people."""
         return (
-            f"{self.computed:.1%} of {self.multiply_accumulates:,} multiply-accumulates and {self.stored:.1%} of "
-            f"{self.weights:,} weights in 8 bits"
+            f"{percent(self.computed)} of {self.multiply_accumulates:,} multiply-accumulates and "
+            f"{percent(self.stored)} of {self.weights:,} weights in 8 bits"
         )
+
+
+def percent(share: float) -> str:
+    """Return a share, 0..1, in percent with one digit; only all is 100.0% and only nothing is 0.0%."""
+    return f"{share:.1%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
 
 
 @dataclass(frozen=True)
@@ -223,3 +231,20 @@ class Manifest(Runnable):
     quantised: tuple[QuantisedShare, ...] | None = field(default=None, metadata=ABSENT)
     map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
+
+    def without_int8(self) -> tuple[str, ...]:
+        """Return the model files that export tried to write and left out, because no way of quantising served."""
+        tried = dict.fromkeys(attempt.file for attempt in self.attempts)
+        passed = {attempt.file for attempt in self.attempts if attempt.passed}
+        return tuple(name for name in tried if name not in passed)
+
+    def why_without(self, file: str) -> str:
+        """Return why such a file was left out, in a sentence."""
+        ways = [attempt for attempt in self.attempts if attempt.file == file]
+        impossible = sum(bool(attempt.failure) for attempt in ways)
+        no_gain = [attempt for attempt in ways if attempt.worthless is not None]
+        over = len(ways) - impossible - len(no_gain)
+        counts = [(over, "over the tolerance"), (impossible, "not possible"), (len(no_gain), "no gain over float32")]
+        found = ", ".join(f"{count} {what}" for count, what in counts if count)
+        last = f" ({no_gain[-1].how}: {no_gain[-1].worthless})" if no_gain else ""
+        return f"{file} is left out: of {len(ways)} ways of quantising, {found}{last}; float32 answers in its place"

@@ -75,6 +75,8 @@ def verify(bundle: str, key: Path | None) -> None:
         say(f"{shown(found.where)}: {count} files are the ones that bundle.json names.")
         for row in found.manifest.quantised or ():
             say(f"{row.file}: {row.text()}.")
+        for name in found.manifest.without_int8():
+            say(f"{found.manifest.why_without(name)}.")
         if key is not None:
             signer = signer_name(read_signature(found.read_file, found.where), found.where)
             say(f"bundle.json is what key {signer[:16]} signed.")

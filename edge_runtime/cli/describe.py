@@ -71,7 +71,7 @@ def _lines(manifest: Manifest) -> list[str]:
     if manifest.quantised:
         shares = (f"{row.file}  {row.text()}" for row in manifest.quantised)
         lines.append("quantised    " + "\n             ".join(shares))
-    lines += [f"no int8      {row.text()}" for row in manifest.attempts if row.worthless is not None]
+    lines += [f"no int8      {manifest.why_without(name)}" for name in manifest.without_int8()]
     if spec.region is not None:
         lines.append(f"asked about  a marked region; cut {canonical_json(spec.region)}")
     if manifest.training is not None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
-from onnx import numpy_helper, shape_inference
+from onnx import numpy_helper
 
 from edge_runtime.bundle.manifest import Format, QuantisedShare
+from export.errors import ConversionError
 
 _EIGHT_BITS = frozenset({schema.TensorType.INT8, schema.TensorType.UINT8})
 _CONVOLUTIONS = frozenset(
@@ -43,29 +44,35 @@ def quantised_share(path: Path, form: Format) -> QuantisedShare:
     """Count a file's multiply-accumulates and weights, and those in eight bits.
 
     A layer counts as computed in eight bits where what it multiplies, image and weights, has eight bits; with 16-bit
-    activations it does not. Layers are convolutions, dense layers and matrix products. Biases are not counted.
+    activations it does not. Layers are convolutions, dense layers and matrix products. Biases are not counted. A file
+    without such a layer has a share of 0.
 
     Raises:
-        ValueError: the file holds no such layer.
+        ConversionError: onnxruntime does not run the file on one image.
     """
     layers = list(_of_tflite(path) if form is Format.TFLITE else _of_onnx(path))
     products, weights = sum(layer.products for layer in layers), sum(layer.weights for layer in layers)
-    if not products:
-        raise ValueError(f"{path}: found no layer that multiplies, expected one or more.")
     return QuantisedShare(
         file=path.name,
         multiply_accumulates=products,
-        computed=round(sum(layer.products for layer in layers if layer.computed) / products, 4),
+        computed=_share(sum(layer.products for layer in layers if layer.computed), products),
         weights=weights,
-        stored=round(sum(layer.weights for layer in layers if layer.stored) / weights, 4) if weights else 0.0,
+        stored=_share(sum(layer.weights for layer in layers if layer.stored), weights),
     )
+
+
+def _share(part: int, whole: int) -> float:
+    """Return a share of four digits, 0..1; only all is 1 and only nothing is 0."""
+    if part in (0, whole):
+        return float(part > 0)
+    return min(max(round(part / whole, 4), 0.0001), 0.9999)
 
 
 def _of_tflite(path: Path) -> Iterator[_Layer]:
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph = model.subgraphs[0]
-    stored16 = {
-        operator.outputs[0]
+    widened = {
+        operator.outputs[0]: operator.inputs[0]
         for operator in graph.operators
         if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.DEQUANTIZE
     }
@@ -82,22 +89,21 @@ def _of_tflite(path: Path) -> Iterator[_Layer]:
         elif transposed:
             products = prod(image.shape[:-1]) * prod(kernel)
         elif code == schema.BuiltinOperator.BATCH_MATMUL:
-            products = prod(out.shape) * int(image.shape[-1])
+            products = prod(out.shape) * int(image.shape[-2 if operator.builtinOptions.adjX else -1])
         else:  # filters: outputs first
             products = prod(out.shape) * prod(kernel[1:])
-        buffer = model.buffers[weights.buffer].data
-        constant = (buffer is not None and len(buffer) > 0) or operator.inputs[1] in stored16
-        stored = weights.type in _EIGHT_BITS
-        yield _Layer(int(products), prod(kernel) * constant, stored and image.type in _EIGHT_BITS, stored)
+        kept = graph.tensors[widened.get(operator.inputs[1], operator.inputs[1])]
+        data = model.buffers[kept.buffer].data
+        constant, computed = data is not None and len(data) > 0, {weights.type, image.type} <= _EIGHT_BITS
+        yield _Layer(int(products), prod(kernel) * constant, computed, constant and kept.type in _EIGHT_BITS)
 
 
 def _of_onnx(path: Path) -> Iterator[_Layer]:
-    model = shape_inference.infer_shapes(onnx.load(str(path)), strict_mode=True, data_prop=True)
+    model = onnx.load(str(path))
     graph = model.graph
     constants = {each.name: each for each in graph.initializer}
     made = {name: node for node in graph.node for name in node.output}
-    shapes = {each.name: _sides(each) for each in (*graph.input, *graph.value_info, *graph.output)}
-    shapes |= {name: tuple(each.dims) for name, each in constants.items()}
+    shapes = _shapes(model, path)
     for node in graph.node:
         if node.op_type not in _PRODUCTS:
             continue
@@ -112,15 +118,36 @@ def _of_onnx(path: Path) -> Iterator[_Layer]:
             products = prod(out) * (taken[-1] if turned else taken[-2])
         source = _eight_bits(kernel, made, constants)
         computed = source is not None and _eight_bits(image, made, constants) is not None
-        if node.op_type.startswith("Conv"):  # onnxruntime multiplies in eight bits where the result is rounded, too
+        if node.op_type == "Conv":  # onnxruntime multiplies in eight bits where the result is rounded, too
             computed = computed and _rounded(node.output[0], graph)
-        constant = kernel in constants or (source or "") in constants
-        yield _Layer(products, prod(taken) * constant, computed, source is not None)
+        computed = computed and node.op_type != "ConvTranspose"  # onnxruntime has none in eight bits
+        constant, eight = kernel in constants, (source or "") in constants
+        yield _Layer(products, prod(taken) * (constant or eight), computed, eight)
 
 
-def _sides(value: Any) -> tuple[int, ...]:
-    """Return a tensor's shape; a side without a number is the batch, of one image."""
-    return tuple(side.dim_value or 1 for side in value.type.tensor_type.shape.dim)
+def _shapes(model: onnx.ModelProto, path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what counted layers take and give, as they are when one image is run.
+
+    The file does not tell all of them: a Reshape may compute its own.
+    """
+    import onnxruntime
+
+    (image,) = model.graph.input
+    sides = tuple(side.dim_value or 1 for side in image.type.tensor_type.shape.dim)
+    shapes = {each.name: tuple(each.dims) for each in model.graph.initializer} | {image.name: sides}
+    counted = [node for node in model.graph.node if node.op_type in _PRODUCTS]
+    names = dict.fromkeys(name for node in counted for name in (*node.input[:2], node.output[0]))
+    watched = [name for name in names if name and name not in shapes]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in watched)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # layers stay as they are
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        found = session.run(watched, {image.name: np.zeros(sides, np.float32)}) if watched else []
+    except Exception as error:  # onnxruntime's errors have no common root
+        raise ConversionError(f"{path}: onnxruntime does not run it on one image: {error}") from None
+    return shapes | {name: values.shape for name, values in zip(watched, found, strict=True)}
 
 
 def _eight_bits(name: str, made: dict[str, Any], constants: dict[str, Any]) -> str | None:
