@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge_runtime.bundle.measured import Evaluation, Figure, Localisation, SplitAudit
+from edge_runtime.bundle.quantising import Attempt, QuantisedShare
 from edge_runtime.bundle.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.records import ABSENT
 
@@ -25,7 +26,6 @@ __all__ = [
     "QuantisedShare",
     "Role",
     "TrainingRecord",
-    "percent",
 ]
 
 KERAS = "keras"
@@ -136,75 +136,6 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One way of quantising that export tried, against the Keras model on pictures that calibration never saw.
-
-    Attributes:
-        how: the way, in words.
-        failure: why the converter could not do it; empty if it could.
-        score_mean: mean |Δ positive score|, 0..1.
-        flips: decisions that differ, before the guard band.
-        passed: within the spec's tolerance and worth it; such an attempt is the file's last, and is in the bundle.
-        worthless: why the file is no gain over float32; None if it is one, or was not within the tolerance. Size and
-            shares are looked at first: such a file has no ``images`` where they decide.
-    """
-
-    file: str
-    how: str
-    failure: str = ""
-    size_bytes: int = 0
-    images: int = 0
-    score_mean: float = 0.0
-    flips: int = 0
-    passed: bool = False
-    worthless: str | None = field(default=None, metadata=ABSENT)
-
-    def text(self) -> str:
-        """Return one line for people."""
-        if self.failure:
-            return f"{self.file}, {self.how}: not possible, {self.failure}"
-        verdict = "passed" if self.passed else "over the tolerance"
-        if self.worthless is not None and not self.images:
-            return f"{self.file}, {self.how}: no gain over float32, {self.worthless}"
-        if self.worthless is not None:
-            verdict = f"within the tolerance, but {self.worthless}"
-        return (
-            f"{self.file}, {self.how}: {self.flips} of {self.images} decisions flip, mean |Δ score| "
-            f"{self.score_mean:.2g}, {self.size_bytes:,} bytes; {verdict}"
-        )
-
-
-@dataclass(frozen=True)
-class QuantisedShare:
-    """How much of a model file has eight bits, counted in the file.
-
-    Attributes:
-        multiply_accumulates: of one image, in convolutions, dense layers and matrix products.
-        computed: share of them whose both factors have eight bits, 0..1.
-        weights: numbers in the filters of those layers, biases left out.
-        stored: share of them stored in eight bits, 0..1.
-    """
-
-    file: str
-    multiply_accumulates: int
-    computed: float
-    weights: int
-    stored: float
-
-    def text(self) -> str:
-        """Return one line for people."""
-        return (
-            f"{percent(self.computed)} of {self.multiply_accumulates:,} multiply-accumulates and "
-            f"{percent(self.stored)} of {self.weights:,} weights in 8 bits"
-        )
-
-
-def percent(share: float) -> str:
-    """Return a share, 0..1, in percent with one digit; only all is 100.0% and only nothing is 0.0%."""
-    return f"{share:.1%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
-
-
-@dataclass(frozen=True)
 class Manifest(Runnable):
     """The whole of ``bundle.json``: what an answer needs, and after it what was measured.
 
@@ -231,20 +162,3 @@ class Manifest(Runnable):
     quantised: tuple[QuantisedShare, ...] | None = field(default=None, metadata=ABSENT)
     map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
-
-    def without_int8(self) -> tuple[str, ...]:
-        """Return the model files that export tried to write and left out, because no way of quantising served."""
-        tried = dict.fromkeys(attempt.file for attempt in self.attempts)
-        passed = {attempt.file for attempt in self.attempts if attempt.passed}
-        return tuple(name for name in tried if name not in passed)
-
-    def why_without(self, file: str) -> str:
-        """Return why such a file was left out, in a sentence."""
-        ways = [attempt for attempt in self.attempts if attempt.file == file]
-        impossible = sum(bool(attempt.failure) for attempt in ways)
-        no_gain = [attempt for attempt in ways if attempt.worthless is not None]
-        over = len(ways) - impossible - len(no_gain)
-        counts = [(over, "over the tolerance"), (impossible, "not possible"), (len(no_gain), "no gain over float32")]
-        found = ", ".join(f"{count} {what}" for count, what in counts if count)
-        last = f" ({no_gain[-1].how}: {no_gain[-1].worthless})" if no_gain else ""
-        return f"{file} is left out: of {len(ways)} ways of quantising, {found}{last}; float32 answers in its place"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge_runtime.bundle.manifest import KERAS, ROUNDED, Labelled, Manifest, Parity, Role, percent
+from edge_runtime.bundle.manifest import KERAS, ROUNDED, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.quantising import percent, without_int8
 from export.card.markdown import section, table
 
 _HEAD = (
@@ -86,14 +87,14 @@ def quantised(manifest: Manifest) -> str:
         "Counted in the files: multiply-accumulates of one picture whose both factors have 8 bits, and weights stored "
         "in 8 bits. The rest is float32.",
         table(("file", "in 8 bits", "of multiply-accumulates", "in 8 bits", "of weights"), rows),
-        *(_left_out(manifest, name) for name in manifest.without_int8()),
+        *(_left_out(manifest, name, why) for name, why in without_int8(manifest.attempts).items()),
         level=3,
     )
 
 
-def _left_out(manifest: Manifest, file: str) -> str:
+def _left_out(manifest: Manifest, file: str, why: str) -> str:
     tried = (f"- {attempt.text()}" for attempt in manifest.attempts if attempt.file == file)
-    return "\n".join((f"**{manifest.why_without(file)}.** Tried, in order:\n", *tried))
+    return "\n".join((f"**{why}.** Tried, in order:\n", *tried))
 
 
 def cost(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.manifest import Labelled, Manifest
+from edge_runtime.bundle.quantising import without_int8
 from edge_runtime.left_out import summary
 from edge_runtime.names import shown
 from export.errors import ExportError
@@ -77,7 +78,7 @@ def _summary(manifest: Manifest, out: Path) -> str:
             f"flips {row.flips} of {row.images}, after the guard band {row.flips_guarded} ({row.reruns} rerun)"
         )
     lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
-    lines += [f"  {manifest.why_without(name)}" for name in manifest.without_int8()]
+    lines += [f"  {why}" for why in without_int8(manifest.attempts).values()]
     lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
     lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)

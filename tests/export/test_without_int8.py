@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Attempt, Format, Manifest
+from edge_runtime.bundle.quantising import without_int8
 from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main as edge_predict
 from export import conversion, ladder
@@ -52,7 +53,7 @@ def left_out(
 
 
 def _said(manifest: Manifest, form: str) -> str:
-    return manifest.why_without(f"model.int8.{form}")
+    return without_int8(manifest.attempts)[f"model.int8.{form}"]
 
 
 def test_no_file_is_called_int8_and_manifest_card_commands_and_answers_say_so(
@@ -60,7 +61,7 @@ def test_no_file_is_called_int8_and_manifest_card_commands_and_answers_say_so(
 ) -> None:
     manifest = find(left_out).manifest
     assert {path.name for path in left_out.glob("model.*")} == {"model.float32.tflite", "model.float32.onnx"}
-    assert manifest.without_int8() == ("model.int8.tflite", "model.int8.onnx")
+    assert tuple(without_int8(manifest.attempts)) == ("model.int8.tflite", "model.int8.onnx")
     assert _said(manifest, "onnx") == (
         "model.int8.onnx is left out: of 2 ways of quantising, 2 over the tolerance; float32 answers in its place"
     )
@@ -104,7 +105,7 @@ def test_a_bundle_may_have_int8_in_one_format_alone(
     monkeypatch.setattr(ladder, "LADDER", LADDER[:2])
     converted["model.int8.onnx"] = _without_weights
     manifest = export(artifact, calibration, phantom_data, tmp_path / "out")
-    assert manifest.without_int8() == ("model.int8.onnx",)
+    assert tuple(without_int8(manifest.attempts)) == ("model.int8.onnx",)
     assert find(tmp_path / "out").verify() == 6
     answers = _answers(tmp_path / "out", phantom_patches[0])  # not within the guard band, where float32 decides
     assert answers == {"litert": "int8", "onnxruntime": "float32"}
