@@ -15,8 +15,9 @@ from pathlib import Path
 
 from edge_runtime.content import HEAD_BYTES, Kind, kind_of
 from edge_runtime.entries import has_image_suffix, reason_of_content, reason_of_name
-from edge_runtime.errors import ImageUnreadableError
+from edge_runtime.errors import ImageUnreadableError, MachineError
 from edge_runtime.left_out import LeftOut, Reason
+from edge_runtime.machine import machine_error
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # what became a pipe meanwhile is not waited for
 
@@ -85,8 +86,10 @@ def look_into(folder: str | os.PathLike[str], memory: Memory | None = None) -> F
     return Found(tuple(walk.images), tuple(walk.left_out), tuple(unreadable.values()))
 
 
-def folder_error(error: OSError) -> ImageUnreadableError:
-    """Say which folder cannot be listed and why."""
+def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
+    """Say which folder cannot be listed and why, and whether the machine is at fault."""
+    if fault := machine_error(error, str(error.filename)):
+        return fault
     return ImageUnreadableError(
         f"{error.filename}: found a folder that cannot be listed ({error.strerror}), expected its images. "
         "Mount it again or change its permissions.",
@@ -164,8 +167,9 @@ class _Walk:
             return
         try:
             reason = reason_of_content(path, self._memory.kind(path, status))
-        except OSError:
-            reason = None if has_image_suffix(path) else Reason.UNREADABLE
+        except OSError as error:  # what the machine fails at is left to the reader, which says so
+            by_name = has_image_suffix(path) or machine_error(error, path)
+            reason = None if by_name else Reason.UNREADABLE
         if reason is None:
             self.images.append(ImageFile(path, status.st_size, status.st_mtime_ns))
         else:

@@ -26,6 +26,7 @@ from edge_runtime.errors import (
 from edge_runtime.formats import MAX_PIXELS, inspect
 from edge_runtime.formats.acceptance import check, check_size
 from edge_runtime.formats.decoding import Pixels, decode
+from edge_runtime.formats.header import for_decoder
 from edge_runtime.machine import machine_error, machine_faults
 from edge_runtime.steps import ColourOrder
 
@@ -103,7 +104,8 @@ def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:
         with machine_faults(name):
             header = inspect(data, name)
             check(header, min_side_px, name)
-            pixels = decode(data, header, name)  # the very bytes that were inspected and hashed
+            data = for_decoder(data, header)  # of the very bytes that were inspected and hashed
+            pixels = decode(data, header, name)
     except ImageError as error:
         error.sha256 = digest
         raise

@@ -71,7 +71,11 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def _check_memory(data: bytes, header: Header, name: str) -> None:
-    needed = len(data) + 2 * header.decoded_bytes + header.buffer_bytes
+    handed = copying = len(data)
+    if header.parts:  # the file is let go of when what carries pixels was copied from it
+        handed = sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in header.parts)
+        copying += handed
+    needed = max(copying, handed + 2 * header.decoded_bytes + header.buffer_bytes)
     # More than MAX_PIXELS is refused by the caller, in pixels, which says more.
     if needed > MAX_WORKING_BYTES and header.pixels <= MAX_PIXELS:
         raise ImageSizeError(

@@ -34,12 +34,6 @@ _RULES: tuple[tuple[str, Callable[[Header], bool], str, str], ...] = (
         "grey or RGB; convert it to RGB with the colour profile that it was made with",
     ),
     (
-        "image_alpha",
-        lambda header: header.alpha,
-        "transparency",
-        "none, even if opaque; flatten it on the background that its readers see and save it again",
-    ),
-    (
         "image_depth",
         lambda header: header.bit_depth not in (8, 16),
         "{header.bit_depth} bits a channel",
@@ -74,7 +68,7 @@ def check(header: Header, min_side_px: int, name: str) -> None:
     Raises:
         ImageSizeError: see :func:`check_size`.
         ImageUnsupportedError: one of ``image_frames``, ``image_orientation``, ``image_palette``,
-            ``image_cmyk``, ``image_alpha`` and ``image_depth``.
+            ``image_cmyk`` and ``image_depth``.
     """
     check_size(header.width_px, header.height_px, min_side_px, name)
     for code, applies, found, remedy in _RULES:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import struct
 
-from edge_runtime.formats.header import Format, Header, damaged, not_taken, truncated
+import numpy as np
+
+from edge_runtime.formats.header import MAX_PIXELS, Format, Header, damaged, not_taken, truncated
+from edge_runtime.formats.transparency import transparency
 
 _FILE_HEADER_BYTES = 14
 _INFO_HEADER_BYTES = frozenset({40, 52, 56, 108, 124})
 _UNCOMPRESSED = 0
+_OPAQUE = 255
 _RAMP = bytes(range(256))
 
 
@@ -30,6 +34,10 @@ def inspect(data: bytes, name: str) -> Header:
     needed = pixels_at + (width * bits + 31) // 32 * 4 * height
     if len(data) < max(needed, declared):
         raise truncated(name, Format.BMP, f"{len(data)} bytes of {max(needed, declared)}")
+    if bits == 32 and width * height <= MAX_PIXELS:
+        if compression != _UNCOMPRESSED:
+            raise transparency(name, f"a BMP file of 32 bits and compression {compression}")
+        _refuse_transparency(data, pixels_at, width * height, name)
     table = data[_FILE_HEADER_BYTES + info : pixels_at]
     return Header(
         Format.BMP,
@@ -38,9 +46,14 @@ def inspect(data: bytes, name: str) -> Header:
         channels=1 if bits <= 8 else 3,
         bit_depth=5 if bits == 16 else 8,
         palette=bits < 8 or (bits == 8 and not _is_grey(table, colours)),
-        # The fourth byte is alpha for some programs and padding for others: it cannot be told which.
-        alpha=bits == 32,
     )
+
+
+def _refuse_transparency(data: bytes, pixels_at: int, count: int, name: str) -> None:
+    """The fourth byte is alpha for some programs and padding for others, unless it says opaque in every pixel."""
+    fourth = np.frombuffer(data, np.uint8, 4 * count, pixels_at)[3::4]
+    if int(fourth.min()) != _OPAQUE:
+        raise transparency(name, "a BMP file of 32 bits whose fourth byte is not 255 throughout")
 
 
 def _is_grey(table: bytes, colours: int) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.formats.header import Format, Header, damaged
+from edge_runtime.formats.transparency import opaque
 from edge_runtime.machine import machine_error, machine_faults
 from edge_runtime.native_output import listen
 
@@ -35,6 +36,7 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
     Raises:
         ImageUnreadableError: ``image_damaged``, when the decoder gave up, complained of damage, or
             returned another shape or dtype than the header declares.
+        ImageUnsupportedError: ``image_alpha``, some pixel is not opaque.
     """
     said = b""
     if header.format in _LISTENED:
@@ -47,6 +49,8 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
         raise damaged(name, header.format, "it cannot be decoded")
     if complaint := _DAMAGE.search(said):
         raise damaged(name, header.format, f"the decoder says {complaint[0].decode()!r}")
+    if header.alpha or header.transparent:
+        pixels = opaque(pixels, header, name)
     shape = (header.height_px, header.width_px) + ((header.channels,) if header.channels > 1 else ())
     dtype = np.uint8 if header.bit_depth == 8 else np.uint16
     if pixels.shape != shape or pixels.dtype != dtype:

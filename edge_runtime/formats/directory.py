@@ -5,9 +5,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
 _ORIENTATION = 274
+_MAX_ORIENTATIONS = 8
+MAX_EXIF_BYTES = 1 << 20
+"""Most of an EXIF block that is read; its first directory stands at its beginning. JPEG holds 64 KB at most."""
 _MAX_VALUES = 1 << 20
 """Most values that one directory is asked for, all tags together: 64 million pixels in strips of one row need fewer
 unless they are under 128 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
@@ -15,10 +20,11 @@ unless they are under 128 px wide. Each becomes a Python integer: a file of mega
 
 @dataclass(frozen=True)
 class Directory:
-    """The integer tags of one directory, and where the next directory stands (0 for none)."""
+    """The integer tags of one directory, where the next directory stands (0 for none), and if it has other tags."""
 
     tags: dict[int, tuple[int, ...]]
     next_offset: int
+    others: bool = False
 
     def first(self, tag: int, default: int) -> int:
         """The first value of ``tag``; ``default`` where the tag is absent or empty."""
@@ -47,11 +53,12 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
     order = byte_order(data)
     (count,) = struct.unpack_from(f"{order}H", data, offset)
     tags: dict[int, tuple[int, ...]] = {}
-    values = 0
+    values, others = 0, False
     for index in range(count):
         at = offset + 2 + 12 * index
         tag, kind, length = struct.unpack_from(f"{order}HHI", data, at)
         if tag not in wanted:
+            others = True
             continue
         if kind not in _INTEGERS:
             raise ValueError(f"tag {tag} has type {kind}, no unsigned integer")
@@ -67,18 +74,62 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
             place = at + 8
         tags[tag] = struct.unpack_from(layout, data, place)
     (following,) = struct.unpack_from(f"{order}I", data, offset + 2 + 12 * count)
-    return Directory(tags, following)
+    return Directory(tags, following, others)
+
+
+def written(directory: Directory, order: str, offset: int) -> bytes:
+    """The directory alone, to stand at ``offset``: its tags as SHORT or LONG, and their values after it."""
+    rows, values = b"", b""
+    after = offset + 2 + 12 * len(directory.tags) + 4
+    for tag, numbers in sorted(directory.tags.items()):
+        kind = 3 if max(numbers, default=0) < 1 << 16 else 4
+        packed = struct.pack(f"{order}{len(numbers)}{_INTEGERS[kind]}", *numbers)
+        rows += struct.pack(f"{order}HHI", tag, kind, len(numbers))
+        if len(packed) <= 4:
+            rows += packed.ljust(4, b"\0")
+        else:
+            rows += struct.pack(f"{order}I", after + len(values))
+            values += packed + bytes(len(packed) % 2)
+    return struct.pack(f"{order}H", len(directory.tags)) + rows + bytes(4) + values
+
+
+def orientation(data: bytes, offset: int) -> int:
+    """The orientation that the directory at ``offset`` declares: 2..8, or 1 for stored as shown.
+
+    What cannot be read says nothing about the pixels: a directory that is cut or beyond the end, a type that is no
+    unsigned integer, no value at all. So do values outside 1..8, which TIFF 6.0 does not define. Where the tag stands
+    twice, readers differ in which one counts, and any rotation is told.
+    """
+    if data[:4] not in _HEADS or not 8 <= offset <= len(data) - 2:
+        return 1
+    order = _HEADS[data[:4]]
+    (count,) = struct.unpack_from(f"{order}H", data, offset)
+    table = data[offset + 2 : offset + 2 + 12 * count]
+    tags = np.frombuffer(table[: len(table) // 12 * 12], f"{order}u2")[::6]
+    values = (
+        _first_value(data, order, table, 12 * index)
+        for index in np.flatnonzero(tags == _ORIENTATION)[:_MAX_ORIENTATIONS].tolist()
+    )
+    return next((value for value in values if 2 <= value <= 8), 1)
+
+
+def _first_value(data: bytes, order: str, table: bytes, at: int) -> int:
+    """The first value of the entry at ``at`` of the table; 0 if it has none that can be read."""
+    kind, length = struct.unpack_from(f"{order}HI", table, at + 2)
+    if kind not in _INTEGERS or not length:
+        return 0
+    layout = order + _INTEGERS[kind]
+    if length * struct.calcsize(layout) <= 4:
+        return int(struct.unpack_from(layout, table, at + 8)[0])
+    (place,) = struct.unpack_from(f"{order}I", table, at + 8)
+    if place + length * struct.calcsize(layout) > len(data):
+        return 0
+    return int(struct.unpack_from(layout, data, place)[0])
 
 
 def exif_orientation(block: bytes) -> int:
-    """The orientation that an EXIF block (with or without its ``Exif`` prefix) declares; 1 for none.
-
-    Raises:
-        ValueError: the block is damaged, so whether the picture is rotated cannot be told.
-    """
+    """The orientation of an EXIF block, with or without its ``Exif`` prefix; see :func:`orientation`."""
     block = block.removeprefix(b"Exif\0\0")
-    try:
-        (offset,) = struct.unpack_from(f"{byte_order(block)}I", block, 4)
-        return read_directory(block, offset, frozenset({_ORIENTATION})).first(_ORIENTATION, 1)
-    except (struct.error, ValueError) as error:
-        raise ValueError(f"its EXIF block cannot be read: {error}") from None
+    if len(block) < 8 or block[:4] not in _HEADS:
+        return 1
+    return orientation(block, struct.unpack_from(f"{_HEADS[block[:4]]}I", block, 4)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_runtime.errors import ImageUnreadableError, ImageUnsupportedError
@@ -14,8 +15,12 @@ usual medium-format cameras (51 million), yet 192 MB as 8-bit colour, which a de
 MAX_WORKING_BYTES = 448_000_000
 """Most bytes that decoding one picture may take: its file, its pixels twice (OpenCV hands on a copy) and what its
 decoder keeps beside them. With the 50 MB of Python, NumPy and OpenCV a process stays below 512 MiB."""
-MAX_PARTS = 1_000_000
-"""Most chunks or segments that are walked, some two seconds of work. Empty ones could fill a file for minutes."""
+MAX_PARTS = 100_000
+"""Most chunks, segments or strips of one file. A file of 64 million pixels in chunks of 8 KB has 24,000; walking
+empty ones that fill a file would take minutes."""
+
+Part = tuple[int, int] | bytes
+"""A piece of what the decoder is handed: start and end in the file, or bytes that stand for others."""
 
 
 class Format(enum.Enum):
@@ -39,11 +44,13 @@ class Header:
         channels: 1 for grey or a palette index, 3 for colour, 4 for CMYK; alpha is not counted.
         bit_depth: bits a channel as stored, 1..64.
         palette: the values are indices into a table of colours.
-        alpha: there is transparency, be it a channel, a transparent colour or a table.
+        alpha: there is an alpha channel beside the channels; it is dropped where every pixel is opaque.
+        transparent: the one grey or RGB value that stands for full transparency in a PNG, if any.
         cmyk: the values are amounts of ink.
         orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
         frames: pictures in the file: pages, animation frames, concatenated images.
         buffer_bytes: what the decoder keeps beside the file and twice the pixels, at most.
+        parts: what the decoder is handed, in order: that which carries pixels. Empty for the whole file as it is.
     """
 
     format: Format
@@ -53,10 +60,12 @@ class Header:
     bit_depth: int
     palette: bool = False
     alpha: bool = False
+    transparent: tuple[int, ...] | None = None
     cmyk: bool = False
     orientation: int = 1
     frames: int = 1
     buffer_bytes: int = 0
+    parts: tuple[Part, ...] = ()
 
     @property
     def pixels(self) -> int:
@@ -65,8 +74,27 @@ class Header:
 
     @property
     def decoded_bytes(self) -> int:
-        """The bytes of the decoded pixels, without alpha."""
-        return self.pixels * self.channels * (2 if self.bit_depth > 8 else 1)
+        """The bytes of the decoded pixels; with alpha, OpenCV decodes grey as colour, too."""
+        return self.pixels * (4 if self.alpha else self.channels) * (2 if self.bit_depth > 8 else 1)
+
+
+def joined(spans: Iterable[tuple[int, int]], length: int) -> tuple[tuple[int, int], ...]:
+    """The spans in order, those that adjoin taken together; nothing if they are all of a file of this length."""
+    found: list[tuple[int, int]] = []
+    for start, end in spans:
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return () if found == [(0, length)] else tuple(found)
+
+
+def for_decoder(data: bytes, header: Header) -> bytes:
+    """What carries the pixels of a file that was inspected; the very file where it holds nothing else."""
+    if not header.parts:
+        return data
+    view = memoryview(data)
+    return b"".join(part if isinstance(part, bytes) else view[slice(*part)] for part in header.parts)
 
 
 def truncated(name: str, kind: Format, where: str) -> ImageUnreadableError:

@@ -12,6 +12,9 @@ MAX_SCANS = 100
 """Most scans of one picture. Encoders write about ten; each costs the decoder a walk over all of its pixels, so that
 a file of some kilobytes could keep it busy for hours."""
 
+MAX_SCANNED_PIXELS = 1_000_000_000
+"""Most pixels times scans, which is what those walks cost: about two seconds."""
+
 _ALL = (1 << 64) - 1  # one bit for each of a block's 64 coefficients
 _COEFFICIENT_BYTES = 2
 

@@ -9,22 +9,34 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from math import ceil
 
-from edge_runtime.formats.directory import Directory, byte_order, read_directory
-from edge_runtime.formats.header import MAX_PIXELS, Format, Header, damaged, not_taken, truncated
+from edge_runtime.formats.directory import Directory, byte_order, orientation, read_directory, written
+from edge_runtime.formats.header import (
+    MAX_PARTS,
+    MAX_PIXELS,
+    Format,
+    Header,
+    damaged,
+    not_taken,
+    too_many_parts,
+    truncated,
+)
+from edge_runtime.formats.transparency import transparency
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
-_STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANES = 273, 274, 277, 278, 279, 284
+_STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
 _PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT = 317, 324, 338, 339
 _WANTED = frozenset(
-    {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES}
+    {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, _SAMPLES}
     | {_ROWS_PER_STRIP, _STRIP_BYTES, _PLANES, _PREDICTOR, _TILE_OFFSETS, _EXTRA, _SAMPLE_FORMAT}
 )
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
 _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 1, 2, 3, 5
+_ALPHA = (1, 2)  # ExtraSamples: associated, unassociated; 0 says nothing
 _COLOURS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}  # samples that are no extra ones
-_PIECE_BYTES = 1 << 20
+_INPUT_BYTES, _PIECE_BYTES = 1 << 16, 1 << 20
 
 
 def inspect(data: bytes, name: str) -> Header:
@@ -33,14 +45,32 @@ def inspect(data: bytes, name: str) -> Header:
         (offset,) = struct.unpack_from(f"{byte_order(data)}I", data, 4)
         page = read_directory(data, offset, _WANTED)
         frames = _count_pages(data, offset, page.next_offset)
+        turned = orientation(data, offset)
     except ValueError as error:
         raise damaged(name, Format.TIFF, str(error)) from None
-    header = _header(page, frames, name)
+    header = replace(_header(page, frames, name), orientation=turned)
     _refuse_variants(page, name)
     # A declared size beyond the limit is refused by the caller; inflating it first would take long.
     if header.pixels <= MAX_PIXELS:
         _check_strips(data, page, header, name)
+    grey_alpha = header.alpha and header.channels == 1
+    if page.others or turned != 1 or grey_alpha:
+        kept = _side_by_side(page, name) if grey_alpha else page
+        # The strips stay where they are; the directory that names nothing else comes after them.
+        end = len(data) + len(data) % 2
+        head = data[:4] + struct.pack(byte_order(data) + "I", end)
+        parts = (head, (8, len(data)), bytes(end - len(data)) + written(kept, byte_order(data), end))
+        header = replace(header, parts=parts)
     return header
+
+
+def _side_by_side(page: Directory, name: str) -> Directory:
+    """Grey with alpha as grey of twice the width: OpenCV would drop the alpha unseen."""
+    if page.first(_PREDICTOR, 1) != 1:
+        raise transparency(name, "a TIFF file of grey with alpha and a predictor")
+    bits = page.tags[_BITS][:1]
+    tags = {tag: values for tag, values in page.tags.items() if tag not in (_EXTRA, _PLANES, _SAMPLE_FORMAT)}
+    return replace(page, tags=tags | {_WIDTH: (2 * page.first(_WIDTH, 0),), _SAMPLES: (1,), _BITS: bits})
 
 
 def _count_pages(data: bytes, offset: int, following: int) -> int:
@@ -70,13 +100,24 @@ def _header(page: Directory, frames: int, name: str) -> Header:
         channels=_COLOURS[photometric],
         bit_depth=bits[0],
         palette=photometric == _PALETTE,
-        alpha=samples > _COLOURS[photometric] or _EXTRA in page.tags,
+        alpha=_has_alpha(page, samples - _COLOURS[photometric], name),
         cmyk=photometric == _CMYK,
-        orientation=page.first(_ORIENTATION, 1),
         frames=frames,
         # libtiff and OpenCV each hold one strip.
         buffer_bytes=2 * _row_bytes(width, bits[0], samples) * min(height, _rows_per_strip(page, height)),
     )
+
+
+def _has_alpha(page: Directory, extra: int, name: str) -> bool:
+    """Whether there is one extra sample, and it is alpha; anything else beside the colours has no meaning here."""
+    kinds = page.tags.get(_EXTRA, ())
+    if not extra and not kinds:
+        return False
+    if page.first(_PHOTOMETRIC, -1) in (_PALETTE, _CMYK):
+        return True
+    if extra != 1 or len(kinds) != 1 or kinds[0] not in _ALPHA:
+        raise transparency(name, f"{extra} extra samples of kind {kinds[:4]} in a TIFF file")
+    return True
 
 
 def _refuse_variants(page: Directory, name: str) -> None:
@@ -93,6 +134,9 @@ def _refuse_variants(page: Directory, name: str) -> None:
         raise not_taken(name, "a TIFF file in tiles", "strips; save the region to classify as PNG")
     if page.first(_SAMPLES, 1) > 1 and page.first(_PLANES, 1) != 1:
         raise not_taken(name, "a TIFF file with separate colour planes", "interleaved ones; save it as PNG")
+    if compression == _UNCOMPRESSED and page.first(_PREDICTOR, 1) != 1:
+        # TIFF 6.0 defines it for compressed data; some readers undo it all the same.
+        raise not_taken(name, "an uncompressed TIFF file with a predictor", "none; save it as PNG")
     if page.first(_FILL_ORDER, 1) != 1 or page.first(_PREDICTOR, 1) not in (1, 2):
         found = "a TIFF file with reversed bits or a floating-point predictor"
         raise not_taken(name, found, "a plain one; save it as PNG")
@@ -102,6 +146,8 @@ def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> No
     """Each strip must lie inside the file and hold the bytes of its rows."""
     offsets, counts = page.tags.get(_STRIP_OFFSETS, ()), page.tags.get(_STRIP_BYTES, ())
     strips = ceil(header.height_px / _rows_per_strip(page, header.height_px))
+    if len(offsets) == strips > MAX_PARTS:
+        raise too_many_parts(name, Format.TIFF)
     if not len(offsets) == len(counts) == strips:
         raise damaged(name, Format.TIFF, f"found {len(offsets)} strips, expected {strips}")
     sizes = _decoded_bytes(page, header)
@@ -113,7 +159,7 @@ def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> No
             raise truncated(name, Format.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
         if not deflated and count < size:
             raise damaged(name, Format.TIFF, f"a strip has {count} bytes of {size}")
-        if deflated and not _inflates_to(data[offset : offset + count], size):
+        if deflated and not _inflates_to(memoryview(data)[offset : offset + count], size):
             raise damaged(name, Format.TIFF, f"the strip at byte {offset} does not inflate to {size} bytes")
 
 
@@ -132,15 +178,19 @@ def _rows_per_strip(page: Directory, height_px: int) -> int:
     return max(1, page.first(_ROWS_PER_STRIP, height_px))
 
 
-def _inflates_to(block: bytes, size: int) -> bool:
+def _inflates_to(block: memoryview, size: int) -> bool:
     """Inflate in pieces of constant memory; zlib verifies the Adler-32 at the end."""
     stream, length = zlib.decompressobj(), 0
     try:
-        while not stream.eof and length <= size:
-            piece = stream.decompress(block, _PIECE_BYTES)
-            if not piece and not stream.eof:
-                return False
-            length, block = length + len(piece), stream.unconsumed_tail
+        for at in range(0, len(block), _INPUT_BYTES):
+            rest: bytes | memoryview = block[at : at + _INPUT_BYTES]
+            while rest and not stream.eof and length <= size:
+                length += len(stream.decompress(rest, _PIECE_BYTES))
+                rest = stream.unconsumed_tail
+            if stream.eof or length > size:
+                break
+        while not stream.eof and length <= size and (piece := stream.decompress(b"", _PIECE_BYTES)):
+            length += len(piece)
     except zlib.error:
         return False
     return stream.eof and length == size

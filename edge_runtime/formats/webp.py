@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
-from edge_runtime.formats.directory import exif_orientation
-from edge_runtime.formats.header import MAX_PARTS, Format, Header, damaged, not_taken, too_many_parts, truncated
+from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
+from edge_runtime.formats.header import (
+    MAX_PARTS,
+    Format,
+    Header,
+    Part,
+    damaged,
+    joined,
+    not_taken,
+    too_many_parts,
+    truncated,
+)
+from edge_runtime.formats.transparency import transparency
 
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of the VP8X chunk
 _KEY_FRAME_START = b"\x9d\x01\x2a"
 _LOSSLESS_SIGNATURE = 0x2F
-_READ = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"EXIF"})
+_HEAD_BYTES = 32  # of each chunk that carries pixels
+_IMAGE = frozenset({b"VP8 ", b"VP8L"})
+_READ = frozenset({b"VP8X", b"ALPH"}) | _IMAGE
+_PROFILE, _EXIF, _XMP = 0x20, 0x08, 0x04  # flags of chunks that are kept from the decoder
 
 
 def inspect(data: bytes, name: str) -> Header:
@@ -24,15 +39,39 @@ def inspect(data: bytes, name: str) -> Header:
     if len(data) > size + 8:
         raise damaged(name, Format.WEBP, f"{len(data) - size - 8} bytes follow its end")
     chunks: dict[bytes, bytes] = {}
-    animation_frames = 0
-    for kind, payload in _walk(data, name):
+    spans: list[tuple[int, int]] = []
+    animation_frames, orientation = 0, 1
+    for kind, start, end in _walk(data, name):
+        if kind in chunks or (kind in _IMAGE and _IMAGE & chunks.keys()):
+            raise not_taken(name, f"a second {kind.decode().strip()} chunk in a WebP file", "one; save it as PNG")
+        if kind == b"ALPH" and _IMAGE & chunks.keys():
+            raise not_taken(name, "a WebP file with alpha after its image", "alpha before it; save it as PNG")
         if kind in _READ:
-            chunks.setdefault(kind, payload)
+            chunks[kind] = data[start + 8 : min(end, start + 8 + _HEAD_BYTES)]
+            spans.append((start, end + (end - start) % 2))
+        elif kind == b"EXIF" and orientation == 1:
+            orientation = exif_orientation(data[start + 8 : min(end, start + 8 + MAX_EXIF_BYTES)])
         animation_frames += kind == b"ANMF"
-    return _header(chunks, animation_frames, name)
+    header = _header(chunks, animation_frames, name)
+    parts = _parts(data, joined([(0, 12), *spans], len(data)))
+    return replace(header, orientation=orientation, parts=parts)
 
 
-def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
+def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:
+    """A container of the chunks that carry pixels; nothing where the file holds no others."""
+    if not kept:
+        return ()
+    kept = tuple((max(start, 12), end) for start, end in kept if end > 12)
+    head = b"RIFF" + struct.pack("<I", sum(end - start for start, end in kept) + 4) + b"WEBP"
+    first = kept[0][0] if kept else 0
+    if data[first : first + 4] != b"VP8X":
+        return (head, *kept)
+    flags = bytes([data[first + 8] & ~(_PROFILE | _EXIF | _XMP)])
+    return (head, (first, first + 8), flags, (first + 9, kept[0][1]), *kept[1:])
+
+
+def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of each chunk, without the byte of padding."""
     at, count = 12, 0
     while at < len(data):
         count += 1
@@ -41,7 +80,7 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
         kind, length = struct.unpack_from("<4sI", data, at)
         if at + 8 + length > len(data):
             raise truncated(name, Format.WEBP, f"chunk {kind!r} at byte {at} needs {length} bytes")
-        yield kind, data[at + 8 : at + 8 + length]
+        yield kind, at, at + 8 + length
         at += 8 + length + length % 2
 
 
@@ -56,10 +95,8 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
         if extended and _canvas(extended) != (width, height):
             raise damaged(name, Format.WEBP, "its canvas and its picture differ in size")
         frames = 1
-    try:
-        orientation = exif_orientation(chunks[b"EXIF"]) if b"EXIF" in chunks else 1
-    except ValueError as error:
-        raise damaged(name, Format.WEBP, str(error)) from None
+    if b"ALPH" in chunks and (b"VP8L" in chunks or not flags & _ALPHA):
+        raise transparency(name, "a WebP file with an alpha chunk that its other headers deny")
     return Header(
         Format.WEBP,
         width,
@@ -67,7 +104,6 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
         channels=3,
         bit_depth=8,
         alpha=alpha or bool(flags & _ALPHA) or b"ALPH" in chunks,
-        orientation=orientation,
         frames=frames,
     )
 

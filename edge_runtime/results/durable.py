@@ -72,6 +72,11 @@ class Durable:
         """Hand everything that was appended to the disk."""
         _sync(self._file)
 
+    def shrank(self) -> bool:
+        """Tell whether somebody has cut the file since the last call or piece; what follows goes to its new end."""
+        size, self.size = self.size, os.fstat(self._file).st_size
+        return self.size < size
+
     def is_at(self, path: Path) -> bool:
         """Tell whether this still is the file at ``path``; it may have been moved or removed."""
         try:

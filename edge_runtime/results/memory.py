@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
@@ -22,6 +22,9 @@ _SLACK = 1000
 """Lines that may say nothing any more before the file is written anew."""
 
 
+_NOBODY = Identity("")
+
+
 class Mark(enum.Enum):
     """What is remembered of an image."""
 
@@ -29,6 +32,7 @@ class Mark(enum.Enum):
     FAILED = "-"
     LEFT_OUT = "/"
     DIED = "?"  # the process died while it had this image at hand; may come several times
+    NEW_FILE = ">"  # of no image: the lines of what follows went to another results file
 
 
 class Memory:
@@ -43,6 +47,7 @@ class Memory:
         self.path, self._file = path, file
         self._marks: dict[Identity, Mark] = {}
         self._deaths: dict[Identity, int] = {}
+        self._here: dict[Identity, None] = {}  # those whose line went to the results file of now, in order
         self.damaged = 0
         try:
             lines = self._read()
@@ -75,6 +80,21 @@ class Memory:
             self._file.append(_line(identity, mark), sync=False)
             self._take(identity, mark)
 
+    def begin_file(self) -> None:
+        """Note that another results file begins."""
+        if self._here:
+            self._file.append(_line(_NOBODY, Mark.NEW_FILE), sync=False)
+            self._take(_NOBODY, Mark.NEW_FILE)
+
+    def forget_all_but(self, whole: Container[Identity]) -> int:
+        """Forget whose lines went to the results file of now and are not ``whole`` there; return how many."""
+        lost = [identity for identity in self._here if identity not in whole]
+        for identity in lost:
+            del self._here[identity], self._marks[identity]
+        if lost:
+            self._file.replace(self._pieces)
+        return len(lost)
+
     def sync(self) -> None:
         """Hand everything to the disk."""
         self._file.sync()
@@ -82,6 +102,7 @@ class Memory:
     def forget_failures(self) -> None:
         """Forget the images that failed, and who killed the process."""
         self._marks = {identity: mark for identity, mark in self._marks.items() if mark is not Mark.FAILED}
+        self._here = {identity: None for identity in self._here if identity in self._marks}
         self._deaths = {}
         self._file.replace(self._pieces)
 
@@ -92,10 +113,13 @@ class Memory:
         self._file.close()
 
     def _take(self, identity: Identity, mark: Mark) -> None:
-        if mark is Mark.DIED:
+        if mark is Mark.NEW_FILE:
+            self._here = {}
+        elif mark is Mark.DIED:
             self._deaths[identity] = self.deaths(identity) + 1
         else:
             self._marks[identity] = mark
+            self._here[identity] = None
             self._deaths.pop(identity, None)
 
     def _read(self) -> int:
@@ -113,7 +137,11 @@ class Memory:
 
     def _pieces(self) -> Iterator[bytes]:
         for identity, mark in self._marks.items():
-            yield _line(identity, mark)
+            if identity not in self._here:
+                yield _line(identity, mark)
+        yield _line(_NOBODY, Mark.NEW_FILE)
+        for identity in self._here:
+            yield _line(identity, self._marks[identity])
         for identity, times in self._deaths.items():
             yield _line(identity, Mark.DIED) * times
 

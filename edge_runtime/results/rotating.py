@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from edge_runtime.errors import ResultsError, ResultsWriteError
 from edge_runtime.results.aside import copy_aside, move_aside
@@ -14,24 +14,36 @@ from edge_runtime.results.opened import check_release, damaged, open_durable
 from edge_runtime.results.reading import Kind, Line
 from edge_runtime.results.scan import Entry, entries
 
-Check = Callable[[int, Line], object]
-"""Takes a line and its number; raises ResultsError if it does not belong here."""
-Learn = Callable[[Line], object]
+
+class Keeper(Protocol):
+    """Who keeps in mind what the file holds."""
+
+    def check(self, number: int, line: Line) -> None:
+        """Raise ResultsError if a line does not belong here."""
+
+    def learn(self, line: Line) -> None:
+        """Take a whole line."""
+
+    def begin(self) -> None:
+        """Take note that the lines from now on go to another file."""
+
+    def lost(self) -> None:
+        """Take note that lines are damaged: those that were learned since the file was opened are the whole ones."""
 
 
 class Rotating:
     """The file that is at the path now. Methods raise OSError where the disk does."""
 
-    def __init__(self, path: Path, check: Check, learn: Learn, tell: Tell, *, ours: bool) -> None:
+    def __init__(self, path: Path, keeper: Keeper, tell: Tell, *, ours: bool) -> None:
         """Make the file, or open it and read what it holds.
 
         Args:
-            check: of every line at the start; an error there is the caller's. Later the whole file is set aside.
-            learn: what every line is handed to.
+            keeper: is told what the file holds. An error of its check is the caller's at the start; later the whole
+                file is set aside.
             tell: what is told of damage.
             ours: a file without one whole line is set aside, too; else it may have been named by mistake.
         """
-        self.path, self._check, self._learn, self._tell = path, check, learn, tell
+        self.path, self._keeper, self._tell = path, keeper, tell
         self.lines = 0
         self._file = self._opened(start=True, ours=ours)
 
@@ -49,7 +61,10 @@ class Rotating:
             ResultsWriteError: none can be made.
         """
         if self._file.is_at(self.path):
+            if self._file.shrank():  # logrotate's copytruncate
+                self._keeper.begin()
             return False
+        self._keeper.begin()
         try:
             new = self._opened(start=False, ours=True)
         except ResultsError as error:
@@ -75,9 +90,12 @@ class Rotating:
         try:
             sound, fault, middle = self._read(file, start=start)
             if fault is None:
+                if not sound:
+                    self._keeper.begin()
                 return file
             if not (ours or sound or fault.torn):
                 raise damaged(self.path, fault)
+            self._keeper.lost()
             if sound and not middle:
                 aside = copy_aside(self.path, file, sound)
                 file.cut(sound)
@@ -85,6 +103,7 @@ class Rotating:
                 aside = move_aside(self.path)
                 file.close()
                 file, self.lines = open_durable(self.path, existing=False), 0
+                self._keeper.begin()
         except BaseException:
             file.close()
             raise
@@ -101,7 +120,7 @@ class Rotating:
                     fault = fault or entry
                     continue
                 middle = fault is not None
-                self._learn(entry.line)
+                self._keeper.learn(entry.line)
                 self.lines += 1
                 sound = entry.start + len(entry.data)
         return sound, fault, middle
@@ -110,7 +129,7 @@ class Rotating:
         try:
             check_release(self.path, entry)
             if entry.line is not None:
-                self._check(entry.number, entry.line)
+                self._keeper.check(entry.number, entry.line)
         except ResultsError as error:
             if start:
                 raise

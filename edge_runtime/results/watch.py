@@ -76,7 +76,7 @@ class Watch:
             try:
                 found = _files(place, places, quiet, now_quiet)
             except OSError as error:
-                errors[place] = _listing_error(error, place or ".")
+                errors[place] = folder_error(OSError(error.errno, error.strerror, place or "."))
                 continue
             for name, stamp, mode in found:
                 path = os.path.join(place, name)
@@ -147,10 +147,6 @@ def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> lis
             else:
                 others.append((name, stamp, status.st_mode))
     return others
-
-
-def _listing_error(error: OSError, place: str) -> EdgeError:
-    return machine_error(error, place) or folder_error(OSError(error.errno, error.strerror, place))
 
 
 def stamp_of(path: str) -> FileStamp | None:

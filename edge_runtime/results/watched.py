@@ -1,7 +1,8 @@
 """The results file of a watch: people move it away, and what was answered is remembered beside it.
 
 An image counts as answered if the memory or the results file says so. Where they differ, the line in the results file
-counts, because people see it; what the results file no longer holds, the memory does.
+counts, because people see it; what the results file no longer holds, the memory does. An answer that damage took from
+the file is none any more: its image is asked again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class WatchedResults:
                 self._open.append(self._memory)
                 if self._memory.aside is not None:
                     tell(f"{seen}: {self._memory.damaged} lines are damaged; what it held is in {self._memory.aside}.")
-                self._file = Rotating(path, self._check, self._learn, tell, ours=len(self._memory) > 0)
+                self._keeper = _Keeper(self, self._memory)
+                self._file = Rotating(path, self._keeper, tell, ours=len(self._memory) > 0)
+                self._keeper.whole.clear()
                 self._open.append(self._file)
                 self._journal = Journal(path.with_name(f"{path.name}.reading"))
                 self._open.append(self._journal)
@@ -105,6 +108,7 @@ class WatchedResults:
         with self._writing():
             moved = self._file.follow()
             if moved:
+                self._keeper.whole.clear()
                 self._memory.sync()
             return moved
 
@@ -135,13 +139,6 @@ class WatchedResults:
             self._file.append((to_line(answer, file) + "\n").encode("ascii"))
             self._memory.note(Identity(answer.image, file), mark)
 
-    def _check(self, number: int, line: Line) -> None:
-        check_kind(self.path, line, watching=True)
-        check_model(self.path, number, line, self.origin)
-
-    def _learn(self, line: Line) -> None:
-        self._memory.note(line.identity, _MARKS[line.kind])
-
     def _bury(self) -> None:
         """Remember whom the process before died of, if it did; an image that has a line is none of those."""
         victim = self._journal.found()
@@ -156,3 +153,30 @@ class WatchedResults:
             yield
         except OSError as error:
             raise write_error(self.path, error, sum(f.lines for f in self._open if isinstance(f, Rotating))) from None
+
+
+class _Keeper:
+    """Brings what a results file holds into the memory; see :class:`edge_runtime.results.rotating.Keeper`.
+
+    Attributes:
+        whole: images that have a whole line in the file that is being opened.
+    """
+
+    def __init__(self, results: WatchedResults, memory: Memory) -> None:
+        self._results, self._memory = results, memory
+        self.whole: set[Identity] = set()
+
+    def check(self, number: int, line: Line) -> None:
+        check_kind(self._results.path, line, watching=True)
+        check_model(self._results.path, number, line, self._results.origin)
+
+    def learn(self, line: Line) -> None:
+        self.whole.add(line.identity)
+        self._memory.note(line.identity, _MARKS[line.kind])
+
+    def begin(self) -> None:
+        self.whole.clear()
+        self._memory.begin_file()
+
+    def lost(self) -> None:
+        self._memory.forget_all_but(self.whole)

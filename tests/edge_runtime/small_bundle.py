@@ -25,7 +25,7 @@ def make(folder: Path, *, name: str = "tiny", version: str = "1.0.0", card: str 
     (folder / MODEL).write_bytes(onnx_file(spec))
     (folder / CARD).write_text(card, encoding="utf-8")
     rows = [(MODEL, Role.MODEL, Format.ONNX, Precision.INT8), (CARD, Role.CARD, None, None)]
-    write_manifest(folder, replace(manifest, spec=spec, files=describe_files(folder, rows)))
+    write_manifest(folder, replace(manifest, spec=spec, files=describe_files(folder, rows), quantised=None))
     return folder
 
 

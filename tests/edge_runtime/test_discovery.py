@@ -240,13 +240,13 @@ def test_a_tree_deeper_than_recursion_goes_is_walked(tmp_path: Path) -> None:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are opened, in order."""
-    names, whole = list[str](), discovery._head
+    names, whole = list[str](), discovery.head_of
 
     def head(path: str) -> bytes:
         names.append(Path(path).name)
         return whole(path)
 
-    monkeypatch.setattr(discovery, "_head", head)
+    monkeypatch.setattr(discovery, "head_of", head)
     return names
 
 
@@ -267,14 +267,14 @@ def test_what_cannot_be_opened_is_unreadable_unless_its_ending_says_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, {"a": PNG, "b.png": PNG, "c": PNG})
-    whole = discovery._head
+    whole = discovery.head_of
 
     def closed(path: str) -> bytes:
         if Path(path).name != "c":
             raise PermissionError(13, "Permission denied", path)
         return whole(path)
 
-    monkeypatch.setattr(discovery, "_head", closed)
+    monkeypatch.setattr(discovery, "head_of", closed)
     assert images(tmp_path) == ["b.png", "c"]
     assert reasons(tmp_path) == {"a": "unreadable"}
 

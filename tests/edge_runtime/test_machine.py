@@ -168,7 +168,7 @@ def test_the_float32_file_that_cannot_be_read_now_is_no_damaged_bundle() -> None
         object.__setattr__(predictor._plan, "guard_band", 1.0)
         for number, kind in ((errno.EMFILE, MachineError), (errno.ENOENT, IntegrityError)):
 
-            def refuse(_: str, number: int = number) -> bytes:
+            def refuse(*_: object, number: int = number) -> bytes:
                 raise OSError(number, os.strerror(number))
 
             object.__setattr__(predictor._bundle, "read_file", refuse)

@@ -377,7 +377,7 @@ def test_a_mean_for_each_channel_of_the_colour_step(steps: tuple[Step, ...], say
         ((1.0,), (0.0,), "expected numbers above 0"),
         ((1.0,), (-2.0,), "expected numbers above 0"),
         ((1.0,), (1e-50,), "expected numbers above 0"),
-        ((1e39,), (1.0,), "expected numbers that float32 holds"),
+        ((1e39,), (1.0,), "expected numbers within 1e"),
     ],
 )
 def test_means_and_deviations_that_cannot_be_meant(mean: tuple[float, ...], std: tuple[float, ...], says: str) -> None:

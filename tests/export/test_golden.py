@@ -104,6 +104,7 @@ def test_the_file_holds_what_keras_and_every_file_answer(
         if file.precision is Precision.FLOAT32:
             worst = np.abs(found.logits[file.name] - keras) / np.maximum(1, np.abs(keras))
             assert worst.max() <= manifest.spec.tolerance.float32_logit_max, file.name
+    write_manifest(folder, replace(manifest, files=(*manifest.files, entry)))
     with Predictor.load(folder, backend=Runtime.ONNXRUNTIME) as predictor:
         expected = [predictor.predict(p.png).verdict.decision for p in golden_pictures(manifest.spec)]
     assert list(found.decisions[Format.ONNX]) == expected

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.manifest import Attempt, Format
+from edge_runtime.errors import InterpreterBrokenError
 from export import ladder
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite
@@ -140,6 +141,20 @@ def test_a_way_that_the_converter_cannot_do_is_an_attempt_and_the_next_is_tried(
     assert [how for how, _ in floor.judged] == [LADDER[0], LADDER[3]]
     assert floor.out.read_text(encoding="utf-8") == LADDER[3].text()
     assert attempts[1].text().endswith(f"not possible, no kernel for {LADDER[1].text()}")
+
+
+def test_a_file_that_the_interpreter_refuses_is_an_attempt_and_the_next_is_tried(floor: Floor) -> None:
+    def judge(path: Path, how: Quantisation) -> Attempt:
+        if how == LADDER[0]:
+            raise InterpreterBrokenError("onnxruntime refuses this model\nline 1 of the log")
+        return Attempt(path.name, how.text(), images=9, passed=True)
+
+    attempts = ladder.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
+    assert [(attempt.failure, attempt.passed) for attempt in attempts] == [
+        ("onnxruntime refuses this model", False),
+        ("", True),
+    ]
+    assert floor.out.read_text(encoding="utf-8") == LADDER[1].text()
 
 
 def test_where_no_way_is_possible_the_table_says_why(floor: Floor) -> None:

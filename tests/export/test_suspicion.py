@@ -109,3 +109,10 @@ def test_an_alternative_that_is_better_by_chance_is_not_named() -> None:
     assert named / 2000 < 0.002, f"{named} of 2000"
     better, worse = rng.random(200) < 0.95, rng.random(200) < 0.7
     assert does_better(Answered(better, better.mean()), Answered(worse, worse.mean()), suspicious=False)
+
+
+def test_an_alternative_that_is_surely_but_little_better_is_not_named() -> None:
+    own, other = np.arange(1000) < 960, np.arange(1000) < 980
+    assert not does_better(Answered(other, 0.98), Answered(own, 0.96), suspicious=True)
+    own = np.arange(1000) < 860
+    assert does_better(Answered(other, 0.98), Answered(own, 0.86), suspicious=False)

@@ -98,17 +98,24 @@ def _answers(bundle: Path, image: Path) -> dict[str, str]:
     return found
 
 
-def test_a_bundle_may_have_int8_in_one_format_alone(
+def test_a_file_that_is_float32_by_another_name_is_left_out_of_one_format_alone(
     artifact: Artifact, calibration: Path, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper],
-    monkeypatch: pytest.MonkeyPatch, phantom_patches: list[Path],
+    monkeypatch: pytest.MonkeyPatch, phantom_patches: list[Path], phantom_bundle: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(ladder, "LADDER", LADDER[:2])
-    converted["model.int8.onnx"] = _without_weights
+    float32 = (phantom_bundle / "model.float32.tflite").read_bytes()
+    converted["model.int8.tflite"] = lambda path: path.write_bytes(float32) and None
     manifest = export(artifact, calibration, phantom_data, tmp_path / "out")
-    assert tuple(without_int8(manifest.attempts)) == ("model.int8.onnx",)
+    (why,) = without_int8(manifest.attempts).values()
+    assert why.startswith("model.int8.tflite is left out: of 2 ways of quantising, 2 no gain over float32 (")
+    assert f"with {len(float32):,} bytes no smaller than float32" in why
+    assert [(attempt.images, attempt.passed) for attempt in manifest.attempts if attempt.file.endswith("tflite")] == [
+        (0, False),
+        (0, False),
+    ]
     assert find(tmp_path / "out").verify() == 6
     answers = _answers(tmp_path / "out", phantom_patches[0])  # not within the guard band, where float32 decides
-    assert answers == {"litert": "int8", "onnxruntime": "float32"}
+    assert answers == {"litert": "float32", "onnxruntime": "int8"}
 
 
 def test_a_way_that_was_refused_before_it_was_compared_tells_no_comparison() -> None:

@@ -16,6 +16,7 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.records import from_dict
 
 MODULE = "edge_runtime.cli.bundle"
+MODEL_FILES = 5  # TFLite in int8, float16 and float32, ONNX in int8 and float32
 
 
 def test_list_shows_the_models_that_ship(
@@ -69,7 +70,10 @@ def test_info_as_json_is_the_manifest(edge_bundle: Any, phantom_bundle: Path) ->
 def test_verify_counts_the_files_of_a_whole_bundle(edge_bundle: Any, phantom_bundle: Path) -> None:
     result = edge_bundle("verify", phantom_bundle)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"{phantom_bundle}: 8 files are the ones that bundle.json names.\n"
+    shares = find(phantom_bundle).manifest.quantised or ()
+    lines = [f"{phantom_bundle}: 8 files are the ones that bundle.json names."]
+    assert result.stdout.splitlines() == lines + [f"{row.file}: {row.text()}." for row in shares]
+    assert len(shares) == MODEL_FILES
 
 
 def test_verify_names_the_file_that_was_altered(edge_bundle: Any, bundle_copy: Path) -> None:
@@ -103,6 +107,6 @@ def test_in_a_process_the_answer_is_on_stdout_and_the_fault_on_stderr(
     process: Any, phantom_bundle: Path, tmp_path: Path
 ) -> None:
     whole, nothing = process(MODULE, "verify", phantom_bundle), process(MODULE, "verify", tmp_path)
-    assert (whole.returncode, whole.stderr, whole.stdout.count(b"\n")) == (0, b"", 1)
+    assert (whole.returncode, whole.stderr, whole.stdout.count(b"\n")) == (0, b"", 1 + MODEL_FILES)
     assert (nothing.returncode, nothing.stdout) == (3, b"")
     assert nothing.stderr.startswith(b"error [bundle_not_found]: ")

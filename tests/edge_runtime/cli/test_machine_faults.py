@@ -95,10 +95,14 @@ def test_printed_answers_say_so_and_the_status_is_6(
 def test_a_model_that_cannot_be_read_now_is_no_damaged_one(
     edge_predict: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path) -> bytes:
-        raise OSError(errno.EMFILE, "Too many open files", str(self))
+    opened = os.open
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    def refuse(path: Any, *rest: Any, **options: Any) -> int:
+        if "bundles" in str(path):
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return opened(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
     result = edge_predict("--model", NAME, folder / "a.png")
     assert (result.exit_code, result.stdout) == (6, "")
     assert result.stderr.startswith("error [machine_descriptors]: ")
@@ -133,3 +137,34 @@ def test_a_watch_asks_again_at_a_later_look_and_tells_once(
 def test_the_status_is_documented() -> None:
     assert f"\n  {MachineError.exit_code}    " in EXIT_CODES
     assert f"| {MachineError.exit_code} |" in (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_the_machine_cannot_list_now_has_no_line_either(
+    edge_predict: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sub").mkdir()
+    (image(folder / "sub" / "d.png", 4)).rename(folder / "sub" / "without-ending")
+    place, listed, opened = tmp_path / "results.jsonl", os.scandir, os.open
+    call = ("--model", NAME, folder, "--output", place)
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "sub":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return listed(path)
+
+    def refuse_open(path: Any, *rest: Any, **options: Any) -> int:
+        if "without-ending" in str(path):
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return opened(path, *rest, **options)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert (edge_predict(*call).exit_code, len(lines(place))) == (6, 3)
+    monkeypatch.setattr(os, "scandir", listed)
+    monkeypatch.setattr(os, "open", refuse_open)
+    monkeypatch.setattr(
+        imaging, "open", lambda path, mode: (_ for _ in ()).throw(OSError(24, "f", path)), raising=False
+    )
+    assert (edge_predict(*call, "--resume").exit_code, len(lines(place))) == (6, 3)
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.delattr(imaging, "open")
+    assert (edge_predict(*call, "--resume").exit_code, len(lines(place))) == (0, 4)

@@ -66,6 +66,25 @@ def test_a_results_file_needs_no_stdout_and_is_written_by_nobody_else(
     assert [json.loads(line)["image"] for line in place.read_text().splitlines()] == [*map(str, phantom_patches[:2])]
 
 
+OPENED = """
+import os, sys
+from edge_runtime.cli.bundle import main
+try:
+    main(["info", "-h"])
+except SystemExit:
+    file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+    os.write(file, str(file).encode())
+"""
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_no_file_that_is_opened_later_becomes_a_standard_stream(redirection: str, tmp_path: Path) -> None:
+    place = tmp_path / "number"
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-c", OPENED, str(place)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=ROOT)
+    assert int(place.read_text()) > 2
+
+
 def test_a_closed_stderr_costs_no_answer(phantom_bundle: Path, phantom_patches: list[Path]) -> None:
     for redirection in ("2>&-", "2>/dev/full"):
         done = in_shell(redirection, PREDICT, "--model", phantom_bundle, "--json", phantom_patches[0], "missing.png")

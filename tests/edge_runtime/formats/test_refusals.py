@@ -59,15 +59,15 @@ def tiff(**tags: int) -> bytes:
 PAGES = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
 
 REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "png with alpha": ("image_alpha", lambda: save("PNG", "RGBA")),
-    "png of grey with alpha": ("image_alpha", lambda: save("PNG", "LA")),
-    "png with a transparent colour": ("image_alpha", lambda: save("PNG", transparency=(1, 2, 3))),
-    "png of grey with a transparent value": ("image_alpha", lambda: save("PNG", "L", transparency=0)),
+    "png with alpha": ("image_alpha", lambda: _see_through("PNG")),
+    "png of grey with alpha": ("image_alpha", lambda: _see_through("PNG", "LA")),
+    "png with a transparent colour": ("image_alpha", lambda: save("PNG", transparency=PICTURE.getpixel((3, 4)))),
+    "png of grey with a transparent value": ("image_alpha", lambda: save("PNG", "L", transparency=_grey())),
     "webp with alpha": ("image_alpha", lambda: _see_through("WEBP")),
     "webp lossless with alpha": ("image_alpha", lambda: _see_through("WEBP", lossless=True)),
-    "tiff with alpha": ("image_alpha", lambda: save("TIFF", "RGBA")),
-    "tiff of grey with alpha": ("image_alpha", lambda: save("TIFF", "LA")),
-    "bmp of 32 bits": ("image_alpha", lambda: save("BMP", "RGBA")),
+    "tiff with alpha": ("image_alpha", lambda: _see_through("TIFF")),
+    "tiff of grey with alpha": ("image_alpha", lambda: _see_through("TIFF", "LA")),
+    "bmp of 32 bits": ("image_alpha", lambda: _see_through("BMP")),
     "png with a palette": ("image_palette", lambda: save("PNG", "P")),
     "tiff with a palette": ("image_palette", lambda: save("TIFF", "P")),
     "bmp with a palette": ("image_palette", lambda: save("BMP", "P")),
@@ -122,9 +122,16 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
-def _see_through(kind: str, **options: object) -> bytes:
-    buffer, half = io.BytesIO(), PICTURE.convert("RGBA")
-    half.putalpha(128)
+def _grey() -> object:
+    return PICTURE.convert("L").getpixel((3, 4))
+
+
+def _see_through(kind: str, mode: str = "RGBA", **options: object) -> bytes:
+    """One pixel is all but opaque."""
+    buffer, half = io.BytesIO(), PICTURE.convert(mode)
+    alpha = Image.new("L", half.size, 255)
+    alpha.putpixel((9, 11), 254)
+    half.putalpha(alpha)
     half.save(buffer, kind, **options)
     return buffer.getvalue()
 
