@@ -15,7 +15,7 @@ from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.spec import ModelSpec
 from export import ladder, parity
 from export.formats import tflite_file, to_onnx, to_tflite
-from export.gain import no_gain
+from export.gain import no_share, too_slow
 from export.int8 import equalise
 from export.int8.quantisation import Quantisation
 from export.isolation import in_own_process
@@ -119,11 +119,14 @@ def _quantise(
     form: Format, shop: ladder.Shop, judged: Judged, ranges: Judged, spec: ModelSpec, work: Work
 ) -> tuple[Attempt, ...]:
     def judge(path: Path, how: Quantisation) -> Attempt:
-        logits = parity.logits_of(path, form, judged.tensors)
-        found = parity.judge(path, how.text(), logits, judged.logits, spec)
+        float32 = work.model(form, Precision.FLOAT32)
+        worthless = no_share(path, float32, form)
+        if worthless is not None:
+            return Attempt(path.name, how.text(), size_bytes=path.stat().st_size, worthless=worthless)
+        found = parity.judge(path, how.text(), parity.logits_of(path, form, judged.tensors), judged.logits, spec)
         if not found.passed:
             return found
-        worthless = no_gain(path, work.model(form, Precision.FLOAT32), form, judged.tensors[:1])
+        worthless = too_slow(path, float32, form, judged.tensors[:1])
         return replace(found, passed=worthless is None, worthless=worthless)
 
     def run(path: Path) -> Logits:

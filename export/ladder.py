@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Attempt, Format
-from export.errors import NOTHING_TO_CORRECT, ConversionError, ParityError
+from edge_runtime.errors import InterpreterBrokenError
+from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite
 from export.int8.quantisation import LADDER, Quantisation, Ranges
 from export.isolation import in_own_process
@@ -55,17 +56,17 @@ class Shop:
 def quantise(
     form: Format, shop: Shop, run: Callable[[Path], Logits], judge: Callable[[Path, Quantisation], Attempt], out: Path
 ) -> tuple[Attempt, ...]:
-    """Write the first int8 file that passes to ``out``, and return every attempt.
+    """Write the first int8 file that passes to ``out``, and return every attempt; no file where none passes.
 
-    A way within the tolerance that is no gain over float32 ends the search without a file: later ways keep more layers
-    in float32, or take more time.
+    A way passes if it keeps parity and is a gain over float32 (:mod:`export.gain`). One that is no gain does not end
+    the search: the next may keep other layers in float32, which cost less.
 
     Args:
         run: gives a file's logits for the calibration pictures.
-        judge: holds a file against the Keras model on pictures that calibration never saw.
+        judge: holds a file against float32's cost, and against the Keras model on pictures that calibration never saw.
 
     Raises:
-        ParityError: none passes; the message is the table of attempts.
+        ConversionError: converter or interpreter can do none of the ways; the message is the table of attempts.
     """
     write = {Format.TFLITE: _write_tflite, Format.ONNX: _write_onnx}[form]
     attempts: list[Attempt] = []
@@ -81,27 +82,29 @@ def quantise(
                 write(shop, replace(how, bias_corrected=False), out)
                 _note_error(shop, how, run(out))
             write(shop, how, out)
-        except ConversionError as error:
+            attempts.append(judge(out, how))
+        except (ConversionError, InterpreterBrokenError) as error:  # the interpreter may refuse what was written
             attempts.append(Attempt(out.name, how.text(), failure=str(error).splitlines()[0]))
             correctable = correctable and NOTHING_TO_CORRECT not in str(error)  # a network that ends without a bias
             continue
-        attempts.append(judge(out, how))
         if attempts[-1].passed:
             return tuple(attempts)
-        if attempts[-1].worthless is not None:
-            out.unlink()
-            _LOG.warning("%s. No int8 file of this format is written; float32 answers", attempts[-1].text())
-            return tuple(attempts)
         _LOG.warning("%s; trying the next way", attempts[-1].text())
-        if not (how.bias_corrected or how.wide_activations):
+        if not how.bias_corrected and attempts[-1].worthless is None:
             _note_error(shop, how, run(out))
     out.unlink(missing_ok=True)
-    table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
-    raise ParityError(
-        f"{out.name}: no way of quantising keeps parity with the Keras model. Nothing was written. Tried, in order:\n"
-        f"{table}\nGive more calibration pictures of the kind that the model will meet, train with BatchNorm before "
-        "ReLU, or widen the spec's tolerance if such flips are acceptable."
+    if all(attempt.failure for attempt in attempts):
+        table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
+        raise ConversionError(
+            f"{out.name}: no way of quantising is possible. Nothing was written. Tried, in order:\n{table}"
+        )
+    _LOG.warning(
+        "%s is left out: no way of quantising keeps parity with the Keras model and is a gain over float32, which "
+        "answers in its place. More calibration images of the kind that the model will meet, or BatchNorm before "
+        "ReLU, may help.",
+        out.name,
     )
+    return tuple(attempts)
 
 
 def _note_error(shop: Shop, how: Quantisation, logits: Logits) -> None:
@@ -109,9 +112,6 @@ def _note_error(shop: Shop, how: Quantisation, logits: Logits) -> None:
 
 
 def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
-    if how.wide_activations:
-        in_own_process(to_tflite.write_wide, shop.model, shop.ranges, str(out))
-        return
     calibrated = shop.once("calibrated.tflite", to_tflite.write_calibrated, shop.model, shop.ranges)
     source, layers = calibrated, ""
     if how.ranges is Ranges.PERCENTILE:

@@ -140,7 +140,7 @@ def _prove(
         contract=spec.contract,
         files=entries,
         guard_band=band,
-        guard_band_exceptions=parity.exceptions(len(reference)),
+        guard_band_exceptions=parity.exceptions(len(reference)) if rounded else None,
         parity_source=held_out.source,
         parity=tuple(parity.measure(found, exact[form], reference, spec, band) for (form, _), found in answers.items()),
         training=source.training,

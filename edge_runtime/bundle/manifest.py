@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge_runtime.bundle.measured import Evaluation, Figure, Localisation, SplitAudit
+from edge_runtime.bundle.quantising import Attempt, QuantisedShare
 from edge_runtime.bundle.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.records import ABSENT
 
@@ -132,68 +133,6 @@ class Labelled:
     def auroc_change(self, other: Labelled) -> float | None:
         """Return this AUROC less another's; None where either is."""
         return None if self.auroc is None or other.auroc is None else self.auroc - other.auroc
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One way of quantising that export tried, against the Keras model on pictures that calibration never saw.
-
-    Attributes:
-        how: the way, in words.
-        failure: why the converter could not do it; empty if it could.
-        score_mean: mean |Δ positive score|, 0..1.
-        flips: decisions that differ, before the guard band.
-        passed: within the spec's tolerance and worth it; such an attempt is the file's last, and is in the bundle.
-        worthless: why a file within the tolerance is left out: it is no gain over float32; None if it is, or was not
-            within the tolerance.
-    """
-
-    file: str
-    how: str
-    failure: str = ""
-    size_bytes: int = 0
-    images: int = 0
-    score_mean: float = 0.0
-    flips: int = 0
-    passed: bool = False
-    worthless: str | None = field(default=None, metadata=ABSENT)
-
-    def text(self) -> str:
-        """Return one line for people."""
-        if self.failure:
-            return f"{self.file}, {self.how}: not possible, {self.failure}"
-        verdict = "passed" if self.passed else "over the tolerance"
-        if self.worthless is not None:
-            verdict = f"within the tolerance, but {self.worthless}"
-        return (
-            f"{self.file}, {self.how}: {self.flips} of {self.images} decisions flip, mean |Δ score| "
-            f"{self.score_mean:.2g}, {self.size_bytes:,} bytes; {verdict}"
-        )
-
-
-@dataclass(frozen=True)
-class QuantisedShare:
-    """How much of a model file has eight bits, counted in the file.
-
-    Attributes:
-        multiply_accumulates: of one image, in convolutions, dense layers and matrix products.
-        computed: share of them whose both factors have eight bits, 0..1.
-        weights: numbers in the filters of those layers, biases left out.
-        stored: share of them stored in eight bits, 0..1.
-    """
-
-    file: str
-    multiply_accumulates: int
-    computed: float
-    weights: int
-    stored: float
-
-    def text(self) -> str:
-        """Return one line for people."""
-        return (
-            f"{self.computed:.1%} of {self.multiply_accumulates:,} multiply-accumulates and {self.stored:.1%} of "
-            f"{self.weights:,} weights in 8 bits"
-        )
 
 
 @dataclass(frozen=True)

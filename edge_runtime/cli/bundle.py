@@ -9,6 +9,7 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find, key_in_force
+from edge_runtime.bundle.quantising import without_int8
 from edge_runtime.cli import selftest
 from edge_runtime.cli.describe import describe, rows
 from edge_runtime.cli.faults import Group, stops_command
@@ -75,6 +76,8 @@ def verify(bundle: str, key: Path | None) -> None:
         say(f"{shown(found.where)}: {count} files are the ones that bundle.json names.")
         for row in found.manifest.quantised or ():
             say(f"{row.file}: {row.text()}.")
+        for why in without_int8(found.manifest.attempts).values():
+            say(f"{why}.")
         if key is not None:
             signer = signer_name(read_signature(found.read_file, found.where), found.where)
             say(f"bundle.json is what key {signer[:16]} signed.")

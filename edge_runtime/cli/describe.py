@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_runtime.bundle import bundle as bundles
 from edge_runtime.bundle.bundle import SIGNATURE, Bundle
 from edge_runtime.bundle.manifest import Evaluation, Manifest
+from edge_runtime.bundle.quantising import without_int8
 from edge_runtime.names import shown
 from edge_runtime.records import canonical_json
 from edge_runtime.signing.signatures import read_signature, signer_name
@@ -71,7 +72,7 @@ def _lines(manifest: Manifest) -> list[str]:
     if manifest.quantised:
         shares = (f"{row.file}  {row.text()}" for row in manifest.quantised)
         lines.append("quantised    " + "\n             ".join(shares))
-    lines += [f"no int8      {row.text()}" for row in manifest.attempts if row.worthless is not None]
+    lines += [f"no int8      {why}" for why in without_int8(manifest.attempts).values()]
     if spec.region is not None:
         lines.append(f"asked about  a marked region; cut {canonical_json(spec.region)}")
     if manifest.training is not None:

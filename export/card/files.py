@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge_runtime.bundle.manifest import KERAS, Attempt, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.manifest import KERAS, ROUNDED, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.quantising import percent, without_int8
 from export.card.markdown import section, table
 
 _HEAD = (
@@ -16,9 +17,7 @@ def parity(manifest: Manifest) -> str:
     images = manifest.parity[0].images if manifest.parity else 0
     return section(
         "Exported files against the Keras model",
-        f"On {manifest.parity_source}. A score within {manifest.guard_band:g} of a threshold is decided by the "
-        f"float32 file; of all others int8 decides {_bound(manifest.guard_band_exceptions)} otherwise. Counts are of "
-        f"{images} pictures.",
+        f"On {manifest.parity_source}. {_banded(manifest)}Counts are of {images} pictures.",
         table(_HEAD, [_row(row) for row in manifest.parity]),
         _labelled(manifest.labelled),
         level=3,
@@ -28,6 +27,15 @@ def parity(manifest: Manifest) -> str:
 def _row(row: Parity) -> tuple[str, ...]:
     differences = (f"{value:g}" for value in (row.logit_max, row.logit_mean, row.score_max, row.score_mean))
     return row.file, row.runtime, *differences, str(row.flips), str(row.flips_guarded), str(row.reruns)
+
+
+def _banded(manifest: Manifest) -> str:
+    if not any(entry.precision in ROUNDED for entry in manifest.files):
+        return "All files are float32 and decide alone. "
+    return (
+        f"A score within {manifest.guard_band:g} of a threshold is decided by the float32 file; of all others int8 "
+        f"decides {_bound(manifest.guard_band_exceptions)} otherwise. "
+    )
 
 
 def _bound(exceptions: float | None) -> str:
@@ -71,23 +79,22 @@ def quantised(manifest: Manifest) -> str:
     if not shares:
         return ""
     rows = [
-        (row.file, f"{row.computed:.1%}", f"{row.multiply_accumulates:,}", f"{row.stored:.1%}", f"{row.weights:,}")
+        (row.file, percent(row.computed), f"{row.multiply_accumulates:,}", percent(row.stored), f"{row.weights:,}")
         for row in shares
     ]
-    missing = [f"- {row.text()}. This format has no int8 file; float32 answers." for row in left_out(manifest)]
     return section(
         "How much is quantised",
         "Counted in the files: multiply-accumulates of one picture whose both factors have 8 bits, and weights stored "
         "in 8 bits. The rest is float32.",
         table(("file", "in 8 bits", "of multiply-accumulates", "in 8 bits", "of weights"), rows),
-        "\n".join(missing),
+        *(_left_out(manifest, name, why) for name, why in without_int8(manifest.attempts).items()),
         level=3,
     )
 
 
-def left_out(manifest: Manifest) -> tuple[Attempt, ...]:
-    """Return, of each format without an int8 file, the attempt that says why."""
-    return tuple(attempt for attempt in manifest.attempts if attempt.worthless is not None)
+def _left_out(manifest: Manifest, file: str, why: str) -> str:
+    tried = (f"- {attempt.text()}" for attempt in manifest.attempts if attempt.file == file)
+    return "\n".join((f"**{why}.** Tried, in order:\n", *tried))
 
 
 def cost(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.manifest import Labelled, Manifest
+from edge_runtime.bundle.quantising import without_int8
 from edge_runtime.left_out import summary
 from edge_runtime.names import shown
 from export.errors import ExportError
@@ -37,7 +38,9 @@ def bundle(
     insist: bool,
     out: Path,
 ) -> None:
-    """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle if every file keeps parity.
+    """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle in which every file keeps parity.
+
+    Where no way of quantising keeps parity and is a gain over float32, the bundle has no int8 file and says why.
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
@@ -75,7 +78,7 @@ def _summary(manifest: Manifest, out: Path) -> str:
             f"flips {row.flips} of {row.images}, after the guard band {row.flips_guarded} ({row.reruns} rerun)"
         )
     lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
-    lines += [f"  {row.text()}. No int8 file of this format" for row in manifest.attempts if row.worthless is not None]
+    lines += [f"  {why}" for why in without_int8(manifest.attempts).values()]
     lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
     lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)

@@ -110,7 +110,7 @@ def write_quantised(
         _reader(np.load(tensors_path)),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        activation_type=QuantType.QUInt16 if how.wide_activations else QuantType.QUInt8,
+        activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
         calibrate_method=method,

@@ -39,17 +39,6 @@ def write_calibrated(model_path: str, tensors_path: str, out: str) -> None:
     join_ranges(Path(out), Path(out))
 
 
-def write_wide(model_path: str, tensors_path: str, out: str) -> None:
-    """Quantise weights to 8 bits and activations to 16, which the step-wise quantiser cannot."""
-    import tensorflow as tf
-
-    converter = _representing(model_path, tensors_path)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int16
-    Path(out).write_bytes(converter.convert())
-    tidy(Path(out))
-
-
 def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how: Quantisation, out: str) -> None:
     """Quantise a calibrated file.
 

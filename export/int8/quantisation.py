@@ -30,7 +30,6 @@ class Quantisation:
         float_layers: how many layers, of those that quantisation hurts most, stay float32.
         float_last: the layer that computes the logits stays float32, and so do they (:mod:`export.int8.ends`).
         float_first: so many convolutions from the picture on stay float32, with what precedes each.
-        wide_activations: 16 bits for activations, 8 for weights.
     """
 
     ranges: Ranges = Ranges.EXTREMES
@@ -38,12 +37,10 @@ class Quantisation:
     float_layers: int = 0
     float_last: bool = False
     float_first: int = 0
-    wide_activations: bool = False
 
     def text(self) -> str:
         """Say in words what is done."""
-        words = ["int8" if not self.wide_activations else "int8 weights, 16-bit activations"]
-        words.append("ranges to the extremes" if self.ranges is Ranges.EXTREMES else f"ranges to {PERCENTILE} %")
+        words = ["int8", "ranges to the extremes" if self.ranges is Ranges.EXTREMES else f"ranges to {PERCENTILE} %"]
         if self.bias_corrected:
             words.append("last bias corrected")
         if self.float_layers:
@@ -101,6 +98,9 @@ LADDER = (
     Quantisation(bias_corrected=True, float_last=True, float_first=3),
     Quantisation(bias_corrected=True, float_last=True, float_first=6),
     Quantisation(bias_corrected=True, float_layers=8),
-    Quantisation(wide_activations=True),
 )
-"""Tried in this order until one passes, by and large from the smallest file to the slowest."""
+"""Tried in this order until one passes, by and large from the smallest file to the slowest.
+
+Activations of 16 bits are no way: LiteRT has no fast kernels for them (50 times float32's time), and onnxruntime
+multiplies them in float32.
+"""

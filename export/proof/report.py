@@ -120,6 +120,6 @@ def coverage_picture(rows: tuple[Labelled, ...]) -> bytes:
 def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
     if attempt.failure:
         return attempt.file, attempt.how, None, None, None, attempt.failure
-    verdict = "in the bundle" if attempt.passed else "over the tolerance"
-    score = f"{attempt.score_mean:.2g}"
-    return attempt.file, attempt.how, f"{attempt.size_bytes:,}", f"{attempt.flips} of {attempt.images}", score, verdict
+    verdict = "in the bundle" if attempt.passed else attempt.worthless or "over the tolerance"
+    compared = (f"{attempt.flips} of {attempt.images}", f"{attempt.score_mean:.2g}") if attempt.images else (None, None)
+    return attempt.file, attempt.how, f"{attempt.size_bytes:,}", *compared, verdict

@@ -11,9 +11,7 @@ import onnx
 import pytest
 
 from edge_runtime.bundle.manifest import Format, Precision
-from export import ladder
 from export.errors import ConversionError, ExportError, ParityError
-from export.int8.quantisation import LADDER
 from export.pipeline import export as run_export
 from training.artifact import Artifact
 from training.errors import ArtifactError
@@ -66,11 +64,6 @@ def _outside(folder: Path) -> set[str]:
             _without_weights,
             r"relative \|Δ logit\| is [\d.e+-]+, tolerance 0.0001, over logits of",
         ),
-        (
-            "model.int8.onnx",
-            _without_weights,
-            "no way of quantising keeps parity with the Keras model. Nothing was written",
-        ),
         ("model.float32.onnx", _with_other_last_node("Sigmoid"), r"relative \|Δ logit\| is"),
         (
             "model.float32.onnx",
@@ -84,7 +77,7 @@ def _outside(folder: Path) -> set[str]:
             r"relative \|Δ logit\| is",
         ),
     ],
-    ids=["no weights", "int8 without weights", "ends at the sigmoid", "four outputs", "not finite", "another's file"],
+    ids=["no weights", "ends at the sigmoid", "four outputs", "not finite", "another's file"],
 )
 def test_a_file_that_answers_otherwise_than_keras_is_refused_and_nothing_is_left(
     artifact: Artifact, calibration: Path, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper],
@@ -103,22 +96,12 @@ def test_a_file_that_answers_otherwise_than_keras_is_refused_and_nothing_is_left
     assert _outside(tmp_path) == before
 
 
-@pytest.mark.parametrize(
-    ("tolerance", "says"),
-    [
-        ("float32_logit_max", "tolerance 1e-12, over logits of shape .* Nothing was written"),
-        ("int8_score_mean", "no way of quantising keeps parity with the Keras model. Nothing was written"),
-    ],
-)
-def test_a_tolerance_that_no_file_can_meet_refuses_the_bundle(
-    artifact: Artifact, calibration: Path, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper],
-    monkeypatch: pytest.MonkeyPatch, tolerance: str, says: str,
-) -> None:  # fmt: skip
-    """Two ways of quantising are tried; test_ladder.py climbs them all."""
-    monkeypatch.setattr(ladder, "LADDER", LADDER[:2])
-    _edit_json(artifact.folder / "spec.json", lambda spec: spec["tolerance"].update({tolerance: 1e-12}))
+def test_a_tolerance_that_float32_cannot_meet_refuses_the_bundle(
+    artifact: Artifact, calibration: Path, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper]
+) -> None:
+    _edit_json(artifact.folder / "spec.json", lambda spec: spec["tolerance"].update({"float32_logit_max": 1e-12}))
     before = _outside(tmp_path)
-    with pytest.raises(ParityError, match=says):
+    with pytest.raises(ParityError, match=r"tolerance 1e-12, over logits of shape .* Nothing was written"):
         run_export(artifact, calibration, phantom_data, tmp_path / "out")
     assert _outside(tmp_path) == before
 

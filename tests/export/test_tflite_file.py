@@ -188,10 +188,3 @@ def test_with_both_ends_in_float32_only_what_lies_between_is_int8(shared: Shared
     assert [detail["dtype"] for detail in _outputs(out)] == [np.float32] * 7
     assert _opened(out).get_input_details()[0]["dtype"] is np.float32
     np.testing.assert_allclose(logits(out, shared.tensors), shared.expected, atol=1e-5)
-
-
-def test_wide_activations_run_and_are_closer_to_keras(shared: Shared, tmp_path: Path) -> None:
-    convert(to_tflite.write_wide, shared.model, shared.ranges, tmp_path / "wide.tflite")
-    assert _opened(tmp_path / "wide.tflite").get_input_details()[0]["dtype"] is np.int16
-    wide, narrow = (float(np.abs(shared.error(path)).mean()) for path in (tmp_path / "wide.tflite", shared.int8))
-    assert wide < narrow, f"mean |Δ logit| {wide} with 16 bits, {narrow} with 8"

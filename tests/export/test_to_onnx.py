@@ -209,18 +209,6 @@ def test_a_layer_in_float32_stays_so_when_it_runs(tmp_path: Path) -> None:
     assert ours < 0.2 * theirs, f"mean |Δ logit| {ours} with one layer in float32, {theirs} with none"
 
 
-def _zero_points(path: Path) -> set[np.dtype]:
-    constants = _constants(path)
-    return {constants[n.input[2]].dtype for n in onnx.load(path).graph.node if n.op_type == "QuantizeLinear"}
-
-
-def test_wide_activations_run_and_are_closer_to_keras(shared: Shared, tmp_path: Path) -> None:
-    wide = shared.quantise(Quantisation(wide_activations=True), tmp_path / "wide.onnx")
-    assert (_zero_points(shared.int8), _zero_points(wide)) == ({np.dtype(np.uint8)}, {np.dtype(np.uint16)})
-    ours, theirs = (float(np.abs(shared.error(path)).mean()) for path in (wide, shared.int8))
-    assert ours < theirs, f"mean |Δ logit| {ours} with 16 bits, {theirs} with 8"
-
-
 def test_tf2onnx_never_holds_more_than_three_copies_of_the_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
