@@ -12,7 +12,7 @@ from edge_runtime.formats.transparency import transparency
 _FILE_HEADER_BYTES = 14
 _INFO_HEADER_BYTES = frozenset({40, 52, 56, 108, 124})
 _UNCOMPRESSED = 0
-_OPAQUE = 255
+_UNUSED, _OPAQUE = 0, 255
 _RAMP = bytes(range(256))
 
 
@@ -50,10 +50,12 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def _refuse_transparency(data: bytes, pixels_at: int, count: int, name: str) -> None:
-    """The fourth byte is alpha for some programs and padding for others, unless it says opaque in every pixel."""
+    """The fourth byte is unused, says Windows, and 0; some programs store alpha in it. Both are opaque if it is the same
+    throughout, 0 or 255."""
     fourth = np.frombuffer(data, np.uint8, 4 * count, pixels_at)[3::4]
-    if int(fourth.min()) != _OPAQUE:
-        raise transparency(name, "a BMP file of 32 bits whose fourth byte is not 255 throughout")
+    least, most = int(fourth.min()), int(fourth.max())
+    if least != most or least not in (_UNUSED, _OPAQUE):
+        raise transparency(name, "a BMP file of 32 bits whose fourth byte is neither 0 nor 255 throughout")
 
 
 def _is_grey(table: bytes, colours: int) -> bool:

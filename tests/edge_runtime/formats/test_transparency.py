@@ -118,6 +118,12 @@ def test_one_pixel_that_is_not_opaque_refuses_the_image(case: str) -> None:
     assert caught.value.code == "image_alpha"
 
 
+def test_the_unused_byte_of_a_windows_bitmap_is_no_transparency() -> None:
+    rows = np.dstack([RGB[..., ::-1], np.zeros_like(RGB[..., 0])])
+    data = make.bmp(rows.shape[1], -rows.shape[0], bits=32, data=rows.tobytes())
+    np.testing.assert_array_equal(imaging.read(data).pixels[..., ::-1], RGB)
+
+
 def _lossy_webp(level: int) -> bytes:
     """A lossy WebP with an uncompressed ALPH chunk (RFC 9649, 2.7.1.2)."""
     still = encode(RGB, "WEBP")[12:]
@@ -150,8 +156,9 @@ def test_an_extra_sample_of_no_known_meaning_is_refused(kind: int) -> None:
     assert caught.value.code == "image_alpha"
 
 
-def test_a_32_bit_bmp_of_padding_is_refused() -> None:
-    rows = np.dstack([RGB, np.zeros((24, 24), np.uint8)])
+@pytest.mark.parametrize("fourth", [[7], [0, 255]], ids=["another value", "both"])
+def test_a_fourth_byte_of_a_bmp_that_may_be_alpha_refuses_the_image(fourth: list[int]) -> None:
+    rows = np.dstack([RGB, np.resize(np.array(fourth, np.uint8), (24, 24))])
     with pytest.raises(ImageError, match="fourth byte") as caught:
         imaging.read(make.bmp(24, 24, bits=32, data=rows.tobytes()))
     assert caught.value.code == "image_alpha"
