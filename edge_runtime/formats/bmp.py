@@ -50,8 +50,7 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def _refuse_transparency(data: bytes, pixels_at: int, count: int, name: str) -> None:
-    """The fourth byte is unused, says Windows, and 0; some programs store alpha in it. Both are opaque if it is the same
-    throughout, 0 or 255."""
+    """The fourth byte is 0 and unused, as Windows says, or alpha, as some programs store: 255 where opaque."""
     fourth = np.frombuffer(data, np.uint8, 4 * count, pixels_at)[3::4]
     least, most = int(fourth.min()), int(fourth.max())
     if least != most or least not in (_UNUSED, _OPAQUE):

@@ -9,6 +9,7 @@ import numpy as np
 
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
+_SIGNED = {6: "b", 8: "h", 9: "i"}  # SBYTE, SSHORT, SLONG: libtiff and Pillow take an orientation of these, too
 _ORIENTATION = 274
 _MAX_ORIENTATIONS = 8
 MAX_EXIF_BYTES = 1 << 20
@@ -79,7 +80,7 @@ def orientation(data: bytes, offset: int) -> int:
     """The orientation that the directory at ``offset`` declares: 2..8, or 1 for stored as shown.
 
     What cannot be read says nothing about the pixels: a directory that is cut or beyond the end, a type that is no
-    unsigned integer, no value at all. So do values outside 1..8, which TIFF 6.0 does not define. Where the tag stands
+    integer, no value at all. So do values outside 1..8, which TIFF 6.0 does not define. Where the tag stands
     twice, readers differ in which one counts, and any rotation is told.
     """
     if data[:4] not in _HEADS or not 8 <= offset <= len(data) - 2:
@@ -98,9 +99,10 @@ def orientation(data: bytes, offset: int) -> int:
 def _first_value(data: bytes, order: str, table: bytes, at: int) -> int:
     """The first value of the entry at ``at`` of the table; 0 if it has none that can be read."""
     kind, length = struct.unpack_from(f"{order}HI", table, at + 2)
-    if kind not in _INTEGERS or not length:
+    code = (_INTEGERS | _SIGNED).get(kind)
+    if code is None or not length:
         return 0
-    layout = order + _INTEGERS[kind]
+    layout = order + code
     if length * struct.calcsize(layout) <= 4:
         return int(struct.unpack_from(layout, table, at + 8)[0])
     (place,) = struct.unpack_from(f"{order}I", table, at + 8)

@@ -40,7 +40,7 @@ SAYS_NOTHING: dict[str, bytes] = {
     "more entries than bytes": block((256, 3, 1, 6), count=65_535),
     "byte order of neither kind": b"IM*\0" + block((274, 3, 1, 6))[4:],
     "zeros": bytes(64),
-    "orientation of type SLONG": block((274, 9, 1, 6)),
+    "orientation of type SLONG, negative": block((274, 9, 1, 0xFFFFFFFA)),
     "orientation of type ASCII": block((274, 2, 2, ord("6"))),
     "orientation of type 0": block((274, 0, 1, 6)),
     "orientation of no value": block((274, 3, 0, 6)),
@@ -55,6 +55,8 @@ ROTATED: dict[str, bytes] = {
     "orientation 2": block((274, 3, 1, 2)),
     "orientation 8": block((274, 3, 1, 8)),
     "of type LONG": block((274, 4, 1, 6)),
+    "of type SLONG": block((274, 9, 1, 6)),
+    "of type SSHORT": block((274, 8, 1, 6)),
     "in a directory without next": block((274, 3, 1, 6), end=-4),
     "before entries that are cut": block((274, 3, 1, 6), (300, 3, 1, 1), count=40),
     "of two": block((274, 3, 1, 1), (274, 3, 1, 3)),
@@ -99,7 +101,7 @@ def test_a_readable_rotation_is_refused(kind: str, case: str) -> None:
 TIFF_SAYS_NOTHING: dict[str, dict[str, int | Entry]] = {
     "0": {"t274": 0},
     "9": {"t274": 9},
-    "type SLONG": {"t274": (274, 9, 1, 6)},
+    "type SLONG, negative": {"t274": (274, 9, 1, 0xFFFFFFFA)},
     "type ASCII": {"t274": (274, 2, 2, ord("6"))},
     "no value": {"t274": (274, 3, 0, 6)},
     "values beyond the end": {"t274": (274, 3, 99, 1 << 30)},
@@ -114,8 +116,8 @@ def test_tags_of_a_tiff_that_carry_no_pixels_cost_nothing(case: str) -> None:
     np.testing.assert_array_equal(found, pixels.reshape(8, 8))
 
 
-@pytest.mark.parametrize("orientation", [2, 8])
-def test_a_tiff_that_is_rotated_is_refused(orientation: int) -> None:
+@pytest.mark.parametrize("orientation", [2, 8, (274, 9, 1, 6)], ids=["2", "8", "6 of type SLONG"])
+def test_a_tiff_that_is_rotated_is_refused(orientation: int | Entry) -> None:
     with pytest.raises(ImageError) as caught:
         imaging.read(make.tiff(t274=orientation))
     assert caught.value.code == "image_orientation"
