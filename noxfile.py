@@ -33,6 +33,7 @@ MUTATION = (
 )
 """No TensorFlow, and not the wheel, which would be tested in place of the changed copy."""
 MUTATED_COPY = ("edge_runtime", "export", "training", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
+TWO_FILES_AT_A_TIME = ("-n", "2", "--dist", "loadfile", "--max-worker-restart", "2")
 LACKING = 77  # what tests.device.emulated exits with where qemu or Debian's packages cannot be had
 
 
@@ -52,7 +53,7 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """All tests, two files at a time; those that need the published images skip where these are absent."""
-    session.run(sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    session.run(sys.executable, "-m", "pytest", *TWO_FILES_AT_A_TIME, *session.posargs)
 
 
 @nox.session(venv_backend="none")
