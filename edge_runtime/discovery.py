@@ -64,15 +64,17 @@ def look_into(folder: str | os.PathLike[str]) -> Found:
 def reason_of_file(path: str, mode: int) -> Reason | None:
     """Return why what stands at ``path``, no folder, is left out whatever it is called; None for a file to answer.
 
+    One that the machine fails at is to be answered: the reader tells of the fault, and it is asked again.
+
     Args:
         mode: its ``st_mode``.
-
-    Raises:
-        OSError: it cannot be read.
     """
     if not stat.S_ISREG(mode):
         return unless_image(path, Reason.SPECIAL_FILE)
-    return reason_of_content(path, kind_of(head_of(path)))
+    try:
+        return reason_of_content(path, kind_of(head_of(path)))
+    except OSError as error:
+        return None if machine_error(error, path) else unless_image(path, Reason.UNREADABLE)
 
 
 def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
@@ -150,10 +152,7 @@ class _Walk:
         if stat.S_ISDIR(status.st_mode):
             self._leave(path, Reason.LOOP if _is_above(path, linked_from or path) else Reason.LINKED_FOLDER)
             return
-        try:
-            reason = reason_of_file(path, status.st_mode)
-        except OSError:
-            reason = unless_image(path, Reason.UNREADABLE)
+        reason = reason_of_file(path, status.st_mode)
         if reason is not None:
             self._leave(path, reason)
         elif stat.S_ISREG(status.st_mode):

@@ -13,10 +13,9 @@ from collections.abc import Container
 from pathlib import Path
 
 from edge_runtime.discovery import folder_error, reason_of_file
-from edge_runtime.entries import reason_of_name, unless_image
+from edge_runtime.entries import reason_of_name
 from edge_runtime.errors import EdgeError
 from edge_runtime.left_out import LeftOut, Reason
-from edge_runtime.machine import machine_error
 from edge_runtime.results.lines import FileStamp, Identity
 
 _GONE = (errno.ENOENT, errno.ELOOP)
@@ -108,11 +107,7 @@ def _reason(path: str, name: str, mode: int) -> Reason | None:
         return reason
     if stat.S_ISDIR(mode):
         return Reason.LINKED_FOLDER
-    try:
-        return reason_of_file(path, mode)
-    except OSError as error:
-        # of a fault of the machine the reader tells, and it is asked again
-        return None if machine_error(error, path) else unless_image(path, Reason.UNREADABLE)
+    return reason_of_file(path, mode)
 
 
 def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp, int]]:

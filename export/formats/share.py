@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 from ai_edge_litert import schema_py_generated as schema
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from edge_runtime.bundle.manifest import Format, QuantisedShare
@@ -26,6 +28,8 @@ _CONVOLUTIONS = frozenset(
         schema.BuiltinOperator.BATCH_MATMUL,
     }
 )
+_UNREADABLE = (struct.error, ValueError, TypeError, LookupError, AttributeError, DecodeError)
+"""What the readers of both formats raise for a file that is cut or altered."""
 _PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _PASSED = frozenset({"Relu", "Clip"})  # onnxruntime takes them into the convolution before
 
@@ -48,9 +52,12 @@ def quantised_share(path: Path, form: Format) -> QuantisedShare:
     without such a layer has a share of 0.
 
     Raises:
-        ConversionError: onnxruntime does not run the file on one image.
+        ConversionError: the file cannot be read, or onnxruntime does not run it on one image.
     """
-    layers = list(_of_tflite(path) if form is Format.TFLITE else _of_onnx(path))
+    try:
+        layers = list(_of_tflite(path) if form is Format.TFLITE else _of_onnx(path))
+    except _UNREADABLE as error:
+        raise ConversionError(f"{path.name}: found no {form.value} file that can be read ({error}).") from None
     products, weights = sum(layer.products for layer in layers), sum(layer.weights for layer in layers)
     return QuantisedShare(
         file=path.name,
