@@ -9,18 +9,53 @@
 Decision support for trained people; not a medical device.
 """
 
-from edge_runtime.backends import Provider, Runtime
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
-from edge_runtime.bundle.runnable import Precision
-from edge_runtime.decision import Decision, Reason, Verdict
-from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, UsageError
-from edge_runtime.prediction import Failure, Prediction, Timing
-from edge_runtime.predictor import Predictor
-from edge_runtime.region import Marked, Region
-from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import ColourOrder
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Provider": "edge_runtime.backends",
+    "Runtime": "edge_runtime.backends",
+    "DEFAULT_MODEL": "edge_runtime.bundle.default_model",
+    "Precision": "edge_runtime.bundle.runnable",
+    "Decision": "edge_runtime.decision",
+    "Reason": "edge_runtime.decision",
+    "Verdict": "edge_runtime.decision",
+    "BackendError": "edge_runtime.errors",
+    "BundleError": "edge_runtime.errors",
+    "EdgeError": "edge_runtime.errors",
+    "ImageError": "edge_runtime.errors",
+    "MachineError": "edge_runtime.errors",
+    "UsageError": "edge_runtime.errors",
+    "Failure": "edge_runtime.prediction",
+    "Prediction": "edge_runtime.prediction",
+    "Timing": "edge_runtime.prediction",
+    "Predictor": "edge_runtime.predictor",
+    "Marked": "edge_runtime.region",
+    "Region": "edge_runtime.region",
+    "Explanation": "edge_runtime.saliency.explanation",
+    "heatmap_png": "edge_runtime.saliency.heatmap",
+    "ModelSpec": "edge_runtime.spec",
+    "ColourOrder": "edge_runtime.steps",
+    "SlidePrediction": "edge_runtime.tiles.slide",
+}
+"""Where each public name lives: it is imported when it is first used, so that a command starts with what it needs."""
+
+if TYPE_CHECKING:
+    from edge_runtime.backends import Provider, Runtime
+    from edge_runtime.bundle.default_model import DEFAULT_MODEL
+    from edge_runtime.bundle.runnable import Precision
+    from edge_runtime.decision import Decision, Reason, Verdict
+    from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, MachineError, UsageError
+    from edge_runtime.prediction import Failure, Prediction, Timing
+    from edge_runtime.predictor import Predictor
+    from edge_runtime.region import Marked, Region
+    from edge_runtime.saliency.explanation import Explanation
+    from edge_runtime.saliency.heatmap import heatmap_png
+    from edge_runtime.spec import ModelSpec
+    from edge_runtime.steps import ColourOrder
+    from edge_runtime.tiles.slide import SlidePrediction
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -29,8 +64,10 @@ __all__ = [
     "ColourOrder",
     "Decision",
     "EdgeError",
+    "Explanation",
     "Failure",
     "ImageError",
+    "MachineError",
     "Marked",
     "ModelSpec",
     "Precision",
@@ -40,8 +77,23 @@ __all__ = [
     "Reason",
     "Region",
     "Runtime",
+    "SlidePrediction",
     "Timing",
     "UsageError",
     "Verdict",
     "__version__",
+    "heatmap_png",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,7 +13,6 @@ import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -111,14 +110,19 @@ def test_listing_recipes_starts_no_framework() -> None:
     assert not modules_after("import training.cli, export.cli") & {"tensorflow", "keras", "tf2onnx", "onnx", "sklearn"}
 
 
-def test_all_is_exactly_what_is_public() -> None:
-    public = {
-        name
-        for name, value in vars(edge_runtime).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+def test_every_public_name_is_loaded_when_it_is_first_used_and_from_where_type_checkers_look() -> None:
+    tree = ast.parse(Path(edge_runtime.__file__).read_text(encoding="utf-8"))
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If))
+    homes = {
+        alias.name: node.module for node in checked.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert public | {"__version__"} == set(edge_runtime.__all__)
-    assert len(edge_runtime.__all__) == len(set(edge_runtime.__all__))
+    assert homes == edge_runtime._HOMES
+    assert set(homes) | {"__version__"} == set(edge_runtime.__all__) == set(dir(edge_runtime))
+    for name, home in homes.items():
+        assert getattr(edge_runtime, name) is getattr(importlib.import_module(home), name)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        edge_runtime.Nothing  # noqa: B018
+    assert "cv2" not in modules_after("import edge_runtime")
 
 
 def test_everything_public_is_documented() -> None:
