@@ -19,9 +19,9 @@ _HOMES = {
     "Runtime": "edge_runtime.backends",
     "DEFAULT_MODEL": "edge_runtime.bundle.default_model",
     "Precision": "edge_runtime.bundle.runnable",
-    "Decision": "edge_runtime.decision",
-    "Reason": "edge_runtime.decision",
-    "Verdict": "edge_runtime.decision",
+    "Decision": "edge_runtime.decision.verdict",
+    "Reason": "edge_runtime.decision.verdict",
+    "Verdict": "edge_runtime.decision.verdict",
     "BackendError": "edge_runtime.errors",
     "BundleError": "edge_runtime.errors",
     "EdgeError": "edge_runtime.errors",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from edge_runtime.backends import Provider, Runtime
     from edge_runtime.bundle.default_model import DEFAULT_MODEL
     from edge_runtime.bundle.runnable import Precision
-    from edge_runtime.decision import Decision, Reason, Verdict
+    from edge_runtime.decision.verdict import Decision, Reason, Verdict
     from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, MachineError, UsageError
     from edge_runtime.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor

@@ -1,7 +1,6 @@
 """One thread's share of a loaded model: the file that answers first, and the float32 file that decides near thresholds.
 
-Whether the float32 file decides is one rule: in plain floats for one picture (:mod:`edge_runtime.judging`), in arrays
-for many (:func:`edge_runtime.decision.margins`). Tests hold the two against each other.
+Whether the float32 file decides is the rule's to say (:mod:`edge_runtime.decision.rule`).
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Backend
 from edge_runtime.bundle.runnable import Precision
-from edge_runtime.decision import Verdict, margins
+from edge_runtime.decision.rule import DecisionRule, near_threshold
+from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
 from edge_runtime.fork_safety import ForkSafeLock
-from edge_runtime.judging import Judge, margin, refer_unfamiliar
 from edge_runtime.prediction import Fallback
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
 from edge_runtime.spec import ModelSpec
@@ -33,7 +32,7 @@ class Plan:
 
     Attributes:
         preparation: of the spec's steps.
-        judge: of the spec's policy.
+        rule: of the spec's policy.
         first: the precision of the file that answers first.
         guard_band: distance from a threshold (in score, 0..1) within which the float32 file decides; 0 if it never
             does.
@@ -44,7 +43,7 @@ class Plan:
 
     spec: ModelSpec
     preparation: Preparation
-    judge: Judge
+    rule: DecisionRule
     first: Precision
     guard_band: float
     open: Opener
@@ -73,11 +72,9 @@ class Engine:
             BackendError: the network answered with no number, or the engine was closed.
         """
         plan, batch = self._plan, prepared[np.newaxis]
-        verdict = plan.judge.verdict(self._first.run(batch)[0])
-        if not familiar:
-            return refer_unfamiliar(verdict), plan.first
-        if plan.guard_band > 0 and margin(verdict, plan.spec.policy) <= plan.guard_band:
-            return plan.judge.verdict(self.exact.run(batch)[0], rerun=True), Precision.FLOAT32
+        verdict = plan.rule.verdict(self._first.run(batch)[0], familiar=familiar)
+        if familiar and plan.rule.near_threshold(verdict, plan.guard_band):
+            return plan.rule.verdict(self.exact.run(batch)[0], rerun=True), Precision.FLOAT32
         return verdict, plan.first
 
     def answer_all(
@@ -93,9 +90,7 @@ class Engine:
             BackendError: as :meth:`answer`.
         """
         logits = self.logits(prepared)
-        if self._plan.guard_band <= 0:
-            return logits, np.zeros(len(logits), np.bool_)
-        near = margins(logits, self._plan.spec) <= self._plan.guard_band
+        near = near_threshold(logits, self._plan.spec, self._plan.guard_band)
         if familiar is not None:
             near &= familiar
         if near.any():

@@ -6,7 +6,7 @@ import enum
 import time
 from dataclasses import dataclass, field, replace
 
-from edge_runtime.decision import Verdict
+from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.region import Region
 

@@ -16,11 +16,11 @@ from edge_runtime.bundle.bundle import find_files, key_in_force
 from edge_runtime.bundle.default_model import model_in_force
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import Precision
+from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.fork_safety import ForkSafeLock
 from edge_runtime.imaging import Picture, Source, read, source_name
-from edge_runtime.judging import Judge
 from edge_runtime.machine import machine_faults
 from edge_runtime.opening import Files
 from edge_runtime.prediction import Failure, Prediction
@@ -59,7 +59,7 @@ class Predictor:
         files = Files(bundle, self.runtime, provider, precision, threads)
         opened = files.open_first()
         self.precision, self.known_answers = files.first, files.known
-        ready = Preparation(self.spec.steps), Judge(self.spec)
+        ready = Preparation(self.spec.steps), DecisionRule(self.spec)
         band, fallback = files.guard_band, files.fallback
         self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest)
         self._engine = Engine(self._plan, opened)

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.bundle.manifest import ROUNDED, Attempt, FileEntry, Format, Parity, Precision
-from edge_runtime.decision import Decision, decisions, margins, positive_scores, scores_of
+from edge_runtime.decision.rule import decisions, margins, near_threshold
+from edge_runtime.decision.scores import positive_scores, scores_of
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.spec import ModelSpec
 from export.errors import ParityError
 
@@ -148,9 +150,7 @@ def measure(found: Answers, float32: Logits, reference: Logits, spec: ModelSpec,
     """
     delta = np.abs(found.logits.astype(np.float64) - reference)
     score = np.abs(positive_scores(found.logits, spec) - positive_scores(reference, spec))
-    rerun = np.zeros(len(score), dtype=bool)
-    if found.entry.precision in ROUNDED and band > 0:
-        rerun = margins(found.logits, spec) <= band
+    rerun = near_threshold(found.logits, spec, band if found.entry.precision in ROUNDED else 0.0)
     guarded = np.where(rerun[:, np.newaxis], float32, found.logits)
     truth = decisions(reference, spec)
     return Parity(

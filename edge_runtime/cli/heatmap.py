@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_runtime.cli.output import write_whole
 from edge_runtime.cli.render import Csv, JsonLines, Renderer
-from edge_runtime.decision import Reason
+from edge_runtime.decision.verdict import Reason
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.imaging import source_name
 from edge_runtime.names import shown

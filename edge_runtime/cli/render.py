@@ -6,7 +6,7 @@ import enum
 from collections.abc import Sequence
 from typing import Protocol
 
-from edge_runtime.decision import Reason
+from edge_runtime.decision.verdict import Reason
 from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.names import shown, shown_cell
 from edge_runtime.prediction import NOTICE, Failure, Fallback, Prediction

@@ -13,7 +13,7 @@ import numpy as np
 from edge_runtime.cli.faults import EXIT_SOME_FAILED
 from edge_runtime.cli.output import say, tell, write_whole
 from edge_runtime.cli.render import FALLBACKS
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import read
 from edge_runtime.names import shown

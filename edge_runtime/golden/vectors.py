@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.npz import read_arrays
 from edge_runtime.bundle.runnable import Format
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BundleError
 
 GOLDEN = "golden.npz"

@@ -6,10 +6,9 @@ from edge_runtime.asking import Question
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import Role
 from edge_runtime.bundle.saliency_record import Method, Saliency
-from edge_runtime.decision import Reason, Verdict
+from edge_runtime.decision.verdict import Reason, Verdict
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError, SaliencyError, UsageError
-from edge_runtime.judging import refer_unfamiliar
 from edge_runtime.prediction import Prediction
 from edge_runtime.saliency.explanation import Explanation, Floats
 from edge_runtime.saliency.saliency import eigen_cam, from_npz, grad_cam
@@ -76,8 +75,7 @@ class Explainer:
 
     def _exact(self, logits: Floats, said: Verdict) -> Verdict:
         """Return the float32 file's verdict under the rule that the answer was given by."""
-        verdict = self._plan.judge.verdict(logits)
-        return refer_unfamiliar(verdict) if said.reason is Reason.UNFAMILIAR_INPUT else verdict
+        return self._plan.rule.verdict(logits, familiar=said.reason is not Reason.UNFAMILIAR_INPUT)
 
 
 def _saliency(bundle: ModelFiles) -> Saliency:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.bundle.saliency_record import Method
-from edge_runtime.decision import Reason
+from edge_runtime.decision.verdict import Reason
 from edge_runtime.drawing import OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.prediction import NOTICE
 from edge_runtime.saliency.explanation import Explanation

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.npz import read_arrays
+from edge_runtime.decision.policy import Head
 from edge_runtime.errors import ManifestError
-from edge_runtime.spec import Head
 
 Floats = npt.NDArray[np.float32]
 

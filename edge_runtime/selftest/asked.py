@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.images import golden_region
 from edge_runtime.imaging import read
 from edge_runtime.predictor import Predictor

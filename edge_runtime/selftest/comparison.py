@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.runnable import FileEntry, Format
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.logits import Logits, absolute, judged_difference, relative
 from edge_runtime.golden.vectors import Golden, digest, sample
 from edge_runtime.saliency.explanation import spread_share

@@ -27,7 +27,8 @@ from edge_runtime.backends import (
 from edge_runtime.bundle.bundle import MANIFEST, Bundle
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.bundle.saliency_record import Method
-from edge_runtime.decision import Decision, scores_of
+from edge_runtime.decision.scores import scores_of
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError, BundleError
 from edge_runtime.golden import images
 from edge_runtime.golden.logits import Logits, logit_tolerance

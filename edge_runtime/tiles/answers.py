@@ -24,7 +24,9 @@ import numpy.typing as npt
 
 from edge_runtime.asking import since
 from edge_runtime.batches import in_order
-from edge_runtime.decision import Decision, Reason, decide_by, decide_case, margins, positive_scores, scores_of
+from edge_runtime.decision.case import decide_case
+from edge_runtime.decision.rule import decide, near_threshold
+from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.familiarity.familiarity import is_familiar
@@ -111,9 +113,7 @@ def _among_neighbours(
     shape = grid.rows, grid.columns, plan.spec.outputs
     cells[numbers] = found.logits
     logits = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers]
-    near = np.zeros(len(numbers), np.bool_)
-    if plan.guard_band > 0:
-        near = familiar & (margins(logits, plan.spec) <= plan.guard_band)
+    near = familiar & near_threshold(logits, plan.spec, plan.guard_band)
     if near.any():
         again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
         asks = [partial(exact_batch, engine, plan, picture, grid) for engine in engines]
@@ -141,10 +141,6 @@ def _judge(found: Batch, spec: ModelSpec, grid: Grid) -> tuple[tuple[Tile, ...],
     answers = zip(numbers, score.tolist(), confidence.tolist(), found.rerun.tolist(), found.familiarity, strict=True)
     tiles = []
     for number, s, c, again, share in answers:
-        decision, reason = decide_by(s, c, spec.policy)
-        if again:
-            reason = Reason.PRECISION_RERUN
-        if not is_familiar(share):
-            decision, reason = Decision.REFER, Reason.UNFAMILIAR_INPUT
+        decision, reason = decide(s, c, spec.policy, familiar=is_familiar(share), rerun=again)
         tiles.append(Tile(*grid.place(number), s, c, decision, reason, share))
     return tuple(tiles), cells.reshape(grid.rows, grid.columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.drawing import INK, OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import NOTICE

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision import CaseVerdict, Decision, Reason
+from edge_runtime.decision.case import CaseVerdict
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import Picture
 from edge_runtime.prediction import Fallback, Timing

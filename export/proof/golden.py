@@ -17,7 +17,7 @@ from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, describe_files
 from edge_runtime.bundle.containers import in_folder
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.images import golden_picture
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.predictor import Predictor

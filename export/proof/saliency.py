@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge_runtime.backends import open_model
 from edge_runtime.bundle.manifest import Format, MapParity, Precision
 from edge_runtime.bundle.saliency_record import Method, Saliency
-from edge_runtime.decision import scores_of
+from edge_runtime.decision.scores import scores_of
 from edge_runtime.records import from_json, to_dict
 from edge_runtime.saliency.explanation import spread_share
 from edge_runtime.saliency.saliency import FILE, eigen_cam, from_npz, grad_cam, to_npz

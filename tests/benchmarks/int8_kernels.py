@@ -28,7 +28,7 @@ from onnx import numpy_helper
 from edge_runtime.backends.ort import silence
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Format, Manifest, Precision
-from edge_runtime.decision import decisions, margins
+from edge_runtime.decision.rule import decisions, margins
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.processor import saturates_int8

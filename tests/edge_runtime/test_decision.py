@@ -11,20 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.decision import (
-    CaseReason,
-    Decision,
-    Reason,
-    decide,
-    decide_case,
-    decisions,
-    margins,
-    positive_scores,
-    scores_of,
-    sure,
-)
-from edge_runtime.spec import CaseRule, DecisionPolicy, Head, ModelSpec
+from edge_runtime.decision.case import CaseReason, decide_case, sure
+from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
+from edge_runtime.decision.rule import decisions, margins
+from edge_runtime.decision.scores import positive_scores, scores_of
+from edge_runtime.decision.verdict import Decision, Reason
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from tests.edge_runtime.plain_decision import ruled
 
 STEPS = (Colour(ColourOrder.RGB), Resize(9, 9, Interpolation.AREA, PixelType.UINT8))
 LABELS = ("normal", "cyst", "benign", "malignant", "invasive")
@@ -96,14 +90,17 @@ def test_a_temperature_divides_the_logits_before_any_score(head: Head, temperatu
     np.testing.assert_array_equal(positive_scores(rows, warm), positive_scores(divided, plain))
     np.testing.assert_array_equal(margins(rows, warm), margins(divided, plain))
     assert decisions(rows, warm) == decisions(divided, plain)
-    assert decide(rows[0], warm) == decide(divided[0], plain)
+    assert ruled(rows[0], warm) == ruled(divided[0], plain)
 
 
 def test_a_higher_temperature_lowers_confidence_by_the_formula() -> None:
-    assert decide([2.0], spec(Head.SIGMOID, temperature=4.0)).score == pytest.approx(sigmoid(0.5), rel=1e-14)
+    assert ruled([2.0], spec(Head.SIGMOID, temperature=4.0)).score == pytest.approx(sigmoid(0.5), rel=1e-14)
     hot = spec(Head.SIGMOID, floor=0.8, temperature=4.0)
-    assert decide([2.0], spec(Head.SIGMOID, floor=0.8)).decision is Decision.POSITIVE
-    assert (decide([2.0], hot).decision, decide([2.0], hot).reason) == (Decision.REFER, Reason.LOW_CONFIDENCE)
+    assert ruled([2.0], spec(Head.SIGMOID, floor=0.8)).decision is Decision.POSITIVE
+    assert (ruled([2.0], hot).decision, ruled([2.0], hot).reason) == (
+        Decision.REFER,
+        Reason.LOW_CONFIDENCE,
+    )
 
 
 @pytest.mark.parametrize("temperature", [1e-6, 1e6])
@@ -144,17 +141,17 @@ def test_a_score_on_the_cutoff_is_positive() -> None:
     for head in (Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS):
         on = spec(head)
         zeros = np.zeros(on.outputs)
-        verdict = decide(zeros, on)
+        verdict = ruled(zeros, on)
         assert (verdict.score, verdict.decision, verdict.reason) == (0.5, Decision.POSITIVE, Reason.ABOVE_CUTOFF)
         above = dataclasses.replace(on, policy=DecisionPolicy(math.nextafter(0.5, 1), 0.0))
-        assert decide(zeros, above).decision is Decision.NEGATIVE
+        assert ruled(zeros, above).decision is Decision.NEGATIVE
 
 
 def test_a_confidence_on_the_floor_is_not_referred() -> None:
     on = spec(Head.SIGMOID, floor=0.5)
-    assert decide([0.0], on).decision is Decision.POSITIVE
+    assert ruled([0.0], on).decision is Decision.POSITIVE
     below = dataclasses.replace(on, policy=DecisionPolicy(0.5, math.nextafter(0.5, 1)))
-    verdict = decide([0.0], below)
+    verdict = ruled([0.0], below)
     assert (verdict.decision, verdict.reason) == (Decision.REFER, Reason.LOW_CONFIDENCE)
 
 
@@ -167,12 +164,18 @@ def test_cutoffs_of_zero_and_one_answer_one_way() -> None:
 def test_the_label_is_the_strongest_on_the_decided_side() -> None:
     """Two weak positive labels outweigh the strongest label, which is negative."""
     logits = np.log([0.45, 0.05, 0.2, 0.3])
-    verdict = decide(logits, SOFTMAX)
+    verdict = ruled(logits, SOFTMAX)
     assert (verdict.decision, verdict.label) == (Decision.POSITIVE, "malignant")
     strict = dataclasses.replace(SOFTMAX, policy=DecisionPolicy(0.6, 0.0))
-    assert (decide(logits, strict).decision, decide(logits, strict).label) == (Decision.NEGATIVE, "normal")
+    assert (ruled(logits, strict).decision, ruled(logits, strict).label) == (
+        Decision.NEGATIVE,
+        "normal",
+    )
     referred = dataclasses.replace(SOFTMAX, policy=DecisionPolicy(0.5, 0.9))
-    assert (decide(logits, referred).decision, decide(logits, referred).label) == (Decision.REFER, "normal")
+    assert (ruled(logits, referred).decision, ruled(logits, referred).label) == (
+        Decision.REFER,
+        "normal",
+    )
 
 
 MARGINS: list[tuple[float, float, float, float]] = [
@@ -200,7 +203,7 @@ def test_a_rerun_is_the_reason_whatever_the_decision() -> None:
         (-3.0, 0.0, Decision.NEGATIVE),
         (0.1, 0.9, Decision.REFER),
     ):
-        verdict = decide([logit], spec(Head.SIGMOID, floor=floor), rerun=True)
+        verdict = ruled([logit], spec(Head.SIGMOID, floor=floor), rerun=True)
         assert (verdict.decision, verdict.reason) == (decision, Reason.PRECISION_RERUN)
 
 
@@ -208,7 +211,7 @@ def test_a_rerun_is_the_reason_whatever_the_decision() -> None:
 @given(cases())
 def test_every_verdict_is_sound(case: tuple[list[float], ModelSpec]) -> None:
     logits, chosen = case
-    verdict = decide(logits, chosen)
+    verdict = ruled(logits, chosen)
     scores = list(verdict.scores.values())
     assert tuple(verdict.scores) == chosen.labels
     assert all(0 <= score <= 1 for score in (*scores, verdict.score))
@@ -227,7 +230,7 @@ def test_every_verdict_is_sound(case: tuple[list[float], ModelSpec]) -> None:
 def test_one_by_one_or_together_gives_the_same(case: tuple[list[float], ModelSpec]) -> None:
     logits, chosen = case
     rows = np.array([logits, np.zeros_like(logits), np.negative(logits)])
-    alone = [decide(row, chosen) for row in rows]
+    alone = [ruled(row, chosen) for row in rows]
     assert decisions(rows, chosen) == [verdict.decision for verdict in alone]
     assert positive_scores(rows, chosen).tolist() == [verdict.score for verdict in alone]
 

@@ -15,12 +15,13 @@ import pytest
 
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle.runnable import Precision
-from edge_runtime.decision import Decision, Reason
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.decision.rule import DecisionRule
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError
-from edge_runtime.judging import Judge
 from edge_runtime.preprocessing import Preparation
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 STEPS = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.NEAREST, PixelType.UINT8))
@@ -85,7 +86,7 @@ def bench(
         opened.append(precision)
         return files[precision]
 
-    engine = Engine(Plan(SPEC, Preparation(STEPS), Judge(SPEC), answers, band, open_file))
+    engine = Engine(Plan(SPEC, Preparation(STEPS), DecisionRule(SPEC), answers, band, open_file))
     return Bench(files[Precision.INT8], files[Precision.FLOAT32], engine, opened)
 
 
@@ -94,7 +95,7 @@ def test_steps_that_end_in_float32_give_the_file_their_values_as_they_are() -> N
     steps = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.LINEAR, PixelType.FLOAT32))
     preparation, file = Preparation(steps), File(FIRST, added=0)
     assert preparation.values is None
-    engine = Engine(Plan(SPEC, preparation, Judge(SPEC), Precision.INT8, 0.0, lambda _: file))
+    engine = Engine(Plan(SPEC, preparation, DecisionRule(SPEC), Precision.INT8, 0.0, lambda _: file))
     found = engine.logits(np.array([4, 1], np.float32).reshape(-1, 1, 1, 1))
     assert found.ravel().tolist() == [FIRST[4], FIRST[1]]
 
@@ -149,7 +150,7 @@ def test_one_image_and_many_are_decided_by_the_same_file(row: int, familiar: boo
     verdict, precision = bench().engine.answer(images(row)[0], familiar=familiar)
     logits, rerun = bench().engine.answer_all(images(row), np.array([familiar]))
     assert (precision is Precision.FLOAT32) == rerun[0] == (NEAR[row] and familiar)
-    assert verdict.score == Judge(SPEC).verdict(logits[0]).score
+    assert verdict.score == DecisionRule(SPEC).verdict(logits[0]).score
     if familiar:
         assert (verdict.reason is Reason.PRECISION_RERUN) == NEAR[row]
 

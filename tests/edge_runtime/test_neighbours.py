@@ -14,7 +14,8 @@ from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.cli.describe import describe
 from edge_runtime.cli.tiles import card
-from edge_runtime.decision import Decision, Reason, decide, margins
+from edge_runtime.decision.rule import margins
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.engine import Engine
 from edge_runtime.imaging import Picture, read
 from edge_runtime.predictor import Predictor
@@ -24,6 +25,7 @@ from edge_runtime.tiles.neighbours import averaged, widened
 from edge_runtime.tiles.overlay import draw
 from edge_runtime.tiles.slide import Grid, SlidePrediction
 from tests.benchmarks.system_4 import BUNDLE
+from tests.edge_runtime.plain_decision import plain_verdict
 from tests.edge_runtime.test_tiles import COLUMNS, ROWS, SIDE, slide_pixels
 
 BAND, WEIGHT = 0.04, 0.5
@@ -146,10 +148,10 @@ def test_every_tile_follows_from_one_files_mean_and_near_thresholds_it_is_float3
     near = margins(loops[0], spec) <= BAND
     assert 0 < near.sum() < len(near) and len(slide.tiles) == len(near)
     for number, tile in enumerate(slide.tiles):
-        verdict = decide((exact if near[number] else rounded)[number], spec, rerun=bool(near[number]))
+        verdict = plain_verdict((exact if near[number] else rounded)[number], spec, rerun=bool(near[number]))
         assert (tile.score, tile.confidence) == (verdict.score, verdict.confidence), tile
         assert (tile.decision, tile.reason) == (verdict.decision, verdict.reason), tile
-        again = decide(loops[int(near[number])][number], spec)
+        again = plain_verdict(loops[int(near[number])][number], spec)
         assert tile.score == pytest.approx(again.score, rel=1e-12)
         assert slide.scores[divmod(number, COLUMNS)] == np.float32(tile.score)
     assert slide.reruns == near.sum() and slide.neighbours == WEIGHT
@@ -230,10 +232,10 @@ def test_failed_tiles_give_no_part_and_a_slide_of_them_is_no_answer() -> None:
     answered = np.array([[True, True, True], [True, False, True]])
     logits = logits_of(bundle, pixels, Precision.INT8)
     expected = by_hand(logits, answered, WEIGHT)[answered]
-    scores = [decide(row, bundle.manifest.spec).score for row in expected]
+    scores = [plain_verdict(row, bundle.manifest.spec).score for row in expected]
     assert [t.score for t in found.tiles] == pytest.approx(scores, rel=1e-12)
     everyone = by_hand(logits, np.ones((2, 3), np.bool_), WEIGHT)[answered]
-    assert scores != pytest.approx([decide(row, bundle.manifest.spec).score for row in everyone], rel=1e-3)
+    assert scores != pytest.approx([plain_verdict(row, bundle.manifest.spec).score for row in everyone], rel=1e-3)
 
 
 def test_unfamiliar_tiles_keep_their_own_scores_and_give_no_part() -> None:
@@ -255,7 +257,7 @@ def test_unfamiliar_tiles_keep_their_own_scores_and_give_no_part() -> None:
         if own.reason is Reason.UNFAMILIAR_INPUT:
             assert tile == own and tile.decision is Decision.REFER
         else:
-            assert tile.score == pytest.approx(decide(logits, known.manifest.spec).score, rel=1e-12)
+            assert tile.score == pytest.approx(plain_verdict(logits, known.manifest.spec).score, rel=1e-12)
     assert rerun.reruns == (~strange).sum()
     assert [t for t in rerun.tiles if t.reason is Reason.UNFAMILIAR_INPUT] == [
         t for t in alone.tiles if t.reason is Reason.UNFAMILIAR_INPUT

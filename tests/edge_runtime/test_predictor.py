@@ -16,13 +16,15 @@ import pytest
 from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision
-from edge_runtime.decision import Decision, Reason, decide, margins
+from edge_runtime.decision.rule import margins
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError, ImageError, UsageError
 from edge_runtime.imaging import read
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import ColourOrder
+from tests.edge_runtime.plain_decision import plain_verdict
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]
@@ -57,7 +59,7 @@ def test_an_answer_is_prepare_run_decide(phantom_bundle: Path, phantom_patches: 
             if rerun:
                 logits = files[Precision.FLOAT32].run(tensor)
             found = predictor.predict(path)
-            assert found.verdict == decide(logits[0], spec, rerun=rerun), path
+            assert found.verdict == plain_verdict(logits[0], spec, rerun=rerun), path
             assert found.precision == ("float32" if rerun else "int8")
             assert (found.image, found.model, found.version) == (str(path), spec.name, spec.version)
             assert (found.backend, found.contract) == (runtime.value, spec.contract)

@@ -6,10 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_runtime.decision import BEYOND, Decision, decide, decisions, margins, positive_scores, scores_of
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.decision.rule import decisions, margins
+from edge_runtime.decision.scores import BEYOND, positive_scores, scores_of
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from tests.edge_runtime.plain_decision import ruled
 
 SPEC = ModelSpec(
     name="test",
@@ -27,7 +31,7 @@ def test_scores_are_the_outputs_and_the_positive_score_is_the_sum_of_the_positiv
     outputs = [[0.5, 0.2, 0.3], [0.0, 1.0, 0.0]]
     np.testing.assert_array_equal(scores_of(outputs, SPEC), outputs)
     np.testing.assert_allclose(positive_scores(outputs, SPEC), [0.5, 1.0], rtol=1e-15)
-    verdict = decide(outputs[0], SPEC)
+    verdict = ruled(outputs[0], SPEC)
     assert (verdict.decision, verdict.label) == (Decision.POSITIVE, "tumour")
     assert (verdict.score, verdict.confidence) == (0.5, 0.5)
 
@@ -49,7 +53,7 @@ def test_rounding_beyond_the_ends_is_clipped() -> None:
 @pytest.mark.parametrize("wrong", [-0.02, 1.02, 7.5, math.nan, math.inf])
 def test_an_output_that_is_no_probability_is_an_error_and_no_decision(wrong: float) -> None:
     with pytest.raises(BackendError, match=r"expected probabilities of 0\.\.1"):
-        decide([0.2, wrong, 0.3], SPEC)
+        ruled([0.2, wrong, 0.3], SPEC)
 
 
 def test_a_temperature_is_refused_since_it_divides_logits() -> None:

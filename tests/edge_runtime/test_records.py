@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import pytest
 
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.errors import ManifestError
 from edge_runtime.records import ABSENT, canonical_json, from_dict, from_json, parse_json, to_dict
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 
 SPEC = ModelSpec(

@@ -15,11 +15,12 @@ from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.cli.tiles import TileRequest, run_tiles
-from edge_runtime.decision import Decision, Reason, decide_case
+from edge_runtime.decision.case import decide_case
+from edge_runtime.decision.policy import CaseRule
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.imaging import read
 from edge_runtime.predictor import Predictor
-from edge_runtime.spec import CaseRule
 from edge_runtime.steps import ColourOrder, MinMax, Resize
 from edge_runtime.tiles.answers import grid_of
 from edge_runtime.tiles.batch import BATCH

@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_runtime.decision import BEYOND, Decision, Reason, decide, scores_of, sure
+from edge_runtime.decision.case import sure
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.decision.rule import DecisionRule
+from edge_runtime.decision.scores import BEYOND, scores_of
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError
-from edge_runtime.judging import Judge, refer_unfamiliar
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from tests.edge_runtime.plain_decision import plain_verdict
 
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8))
 LABELS = ("absent", "benign", "malignant")
@@ -22,9 +26,10 @@ PAIR = replace(BASE, labels=LABELS[:2], positive=LABELS[1:2])
 
 def test_an_unfamiliar_image_is_referred_under_its_strongest_label_of_all() -> None:
     """Two positive labels of 0.3 make it POSITIVE and benign; no side is decided when it is referred."""
-    verdict = Judge(BASE).verdict(np.log(np.array([0.4, 0.32, 0.28], np.float32)))
+    logits = np.log(np.array([0.4, 0.32, 0.28], np.float32))
+    verdict = DecisionRule(BASE).verdict(logits)
     assert (verdict.decision, verdict.label) == (Decision.POSITIVE, "benign")
-    referred = refer_unfamiliar(verdict)
+    referred = DecisionRule(BASE).verdict(logits, familiar=False)
     assert (referred.decision, referred.reason, referred.label) == (
         Decision.REFER,
         Reason.UNFAMILIAR_INPUT,
@@ -44,16 +49,16 @@ def test_a_network_of_another_number_of_outputs_gives_no_verdict(head: Head, mor
     spec = replace(PAIR if head is Head.SIGMOID else BASE, head=head)
     logits = np.full(spec.outputs + more, 0.25, np.float32)
     with pytest.raises((ValueError, IndexError)):
-        Judge(spec).verdict(logits)
+        DecisionRule(spec).verdict(logits)
     with pytest.raises((ValueError, IndexError)):
-        decide(logits, spec)
+        plain_verdict(logits, spec)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 4.0])
 @pytest.mark.parametrize("head", [Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS])
 def test_the_temperature_divides_whatever_number_it_is(head: Head, temperature: float) -> None:
     spec = replace(PAIR, head=head, policy=DecisionPolicy(0.5, 0.0, temperature))
-    found = Judge(spec).verdict(np.array([-3.0, 3.0], np.float32)[-spec.outputs :])
+    found = DecisionRule(spec).verdict(np.array([-3.0, 3.0], np.float32)[-spec.outputs :])
     assert found.scores["benign"] == pytest.approx(1 / (1 + math.exp(-3.0 / temperature)), rel=1e-14)
 
 

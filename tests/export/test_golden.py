@@ -16,7 +16,7 @@ from PIL import Image
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find, write_manifest
 from edge_runtime.bundle.manifest import Format, Manifest, Role
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.imaging import read
 from edge_runtime.selftest.replay import selftest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
 
-from edge_runtime.decision import positive_scores, scores_of
+from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.spec import ModelSpec
 from export.network.representative import Truth
 from export.parity import exceptions

@@ -15,7 +15,8 @@ import pytest
 from keras import layers
 
 from edge_runtime.backends import Runtime, open_model
-from edge_runtime.spec import Head, ModelSpec
+from edge_runtime.decision.policy import Head
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Resize
 from export.errors import ExportError
 from export.formats import to_tflite

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.decision import Decision, decide
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.imaging import Picture, read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
+from tests.edge_runtime.plain_decision import plain_verdict
 from training.artifact import Artifact
 from training.keras_model import load_model, logits_model
 
@@ -56,7 +57,7 @@ def decision(picture: Picture, logits: np.ndarray, spec: ModelSpec) -> Decision:
     """Return what a device should answer: what is unlike the model's own pictures is referred, whatever it scores."""
     if spec.familiarity is not None and not is_familiar(spec.familiarity.share(picture)):
         return Decision.REFER
-    return decide(logits, spec).decision
+    return plain_verdict(logits, spec).decision
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training.tensors
+from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.imaging import read
 from edge_runtime.preprocessing import prepare
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from training.augmentation import Augmentation
 from training.datasets import Sample, idc

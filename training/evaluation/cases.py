@@ -2,7 +2,7 @@
 
 Patches of low confidence are ignored; a patient is positive when several patches are called malignant with high
 confidence. A patient's truth is: any malignant patch among the ones at hand. Patches are counted and patients
-decided by the device's own functions (:mod:`edge_runtime.decision`).
+decided by the device's own functions (:mod:`edge_runtime.decision.case`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from edge_runtime.bundle.manifest import Figure
-from edge_runtime.decision import CaseVerdict, Decision, decide_case, sure
-from edge_runtime.spec import CaseRule
+from edge_runtime.decision.case import CaseVerdict, decide_case, sure
+from edge_runtime.decision.policy import CaseRule
+from edge_runtime.decision.verdict import Decision
 from training.errors import DatasetError
 from training.evaluation.classwise import Outcome
 from training.evaluation.confidence import cutoff_for_sensitivity, cutoff_youden

@@ -12,7 +12,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from edge_runtime.bundle.measured import ReliabilityBin
-from edge_runtime.spec import Head, ModelSpec
+from edge_runtime.decision.policy import Head
+from edge_runtime.spec import ModelSpec
 from training.errors import DatasetError
 
 Floats = npt.NDArray[np.float64]

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from edge_runtime import Decision, ImageError, Precision, Prediction, Predictor, Reason
 from edge_runtime.bundle.measured import Figure
-from edge_runtime.spec import Head, ModelSpec
+from edge_runtime.decision.policy import Head
+from edge_runtime.spec import ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError
 from training.evaluation.classwise import Outcome

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from edge_runtime.bundle.manifest import KERAS
 from edge_runtime.bundle.measured import Calibration, Evaluation, Figure, ReliabilityBin
-from edge_runtime.decision import positive_scores
+from edge_runtime.decision.scores import positive_scores
 from edge_runtime.spec import ModelSpec
 from training.evaluation.confidence import expected_calibration_error, reliability
 from training.evaluation.rates import auroc, positive_truth, rates, ratio

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.measured import Localisation
 from edge_runtime.bundle.saliency_record import Method
-from edge_runtime.decision import scores_of
+from edge_runtime.decision.scores import scores_of
 from edge_runtime.errors import ImageError
 from edge_runtime.imaging import Picture
 from edge_runtime.preprocessing import prepare

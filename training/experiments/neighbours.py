@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.measured import Figure
-from edge_runtime.decision import positive_scores
+from edge_runtime.decision.scores import positive_scores
 from edge_runtime.records import from_json
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tiles.neighbours import averaged

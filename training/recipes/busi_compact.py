@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet, Plain

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec, ParityTolerance
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.spec import ModelSpec, ParityTolerance
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from training.augmentation import Augmentation
 from training.datasets import mendeley

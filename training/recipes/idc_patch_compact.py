@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet

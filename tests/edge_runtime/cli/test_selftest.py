@@ -15,7 +15,7 @@ import pytest
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.cli.selftest import remedy
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.selftest.replay import selftest
 

@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime import ColourOrder, Marked, Prediction, Predictor, Region
 from edge_runtime.bundle.bundle import find
-from edge_runtime.decision import Decision, Reason
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity, WholePicture
 from edge_runtime.familiarity.image_statistics import statistics

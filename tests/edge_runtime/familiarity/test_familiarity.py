@@ -14,12 +14,11 @@ from scipy.spatial.distance import mahalanobis
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
-from edge_runtime.decision import Decision, Reason, Verdict
+from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
 from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.imaging import Picture, read
-from edge_runtime.judging import refer_unfamiliar
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.records import canonical_json, from_dict, to_dict
@@ -108,12 +107,6 @@ def test_the_limit_itself_is_familiar() -> None:
     for limit, reason in ((share, Reason.PRECISION_RERUN), (share * (1 - 1e-9), Reason.UNFAMILIAR_INPUT)):
         with opened(around(GLASS, limit)) as predictor:
             assert predictor.predict(PINK).verdict.reason is reason
-
-
-def test_referring_takes_the_label_of_the_highest_score_of_all() -> None:
-    verdict = Verdict("b", {"a": 0.6, "b": 0.4}, 0.4, 0.6, Decision.POSITIVE, Reason.ABOVE_CUTOFF)
-    expected = dataclasses.replace(verdict, label="a", decision=Decision.REFER, reason=Reason.UNFAMILIAR_INPUT)
-    assert refer_unfamiliar(verdict) == expected
 
 
 def test_every_worker_asks_the_same(tmp_path: Path) -> None:

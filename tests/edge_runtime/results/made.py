@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.decision import Decision, Reason, Verdict
+from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.errors import ImageNotFoundError
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.results.lines import FileStamp, Origin

@@ -22,7 +22,7 @@ from edge_runtime import backends
 from edge_runtime.backends import Provider, Runtime, open_model
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision
-from edge_runtime.decision import Decision
+from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.golden import images
 from edge_runtime.golden.logits import logit_tolerance

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_runtime.decision import Decision, decide_case
-from edge_runtime.spec import CaseRule
+from edge_runtime.decision.case import decide_case
+from edge_runtime.decision.policy import CaseRule
+from edge_runtime.decision.verdict import Decision
 from training.evaluation import evaluation
 from training.evaluation.case_report import ChosenRule, fitted_rule, report_cases, rule_text
 from training.evaluation.cases import Patients, patch_counts

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from edge_runtime.decision import Decision, decide, decide_case
-from edge_runtime.spec import CaseRule, DecisionPolicy
+from edge_runtime.decision.case import decide_case
+from edge_runtime.decision.policy import CaseRule, DecisionPolicy
+from edge_runtime.decision.verdict import Decision
+from tests.edge_runtime.plain_decision import plain_verdict
 from training.errors import DatasetError
 from training.evaluation import evaluation
 from training.evaluation.cases import (
@@ -100,7 +102,7 @@ def test_a_rule_needs_both_kinds_of_patients_and_a_network_that_learned() -> Non
 def test_patients_are_decided_as_the_device_decides_picture_by_picture(policy: DecisionPolicy) -> None:
     """Independent way: one verdict a patch, then one case a patient."""
     outcome, rule = _patients(2, count=15).under(policy), CaseRule(0.9, 3)
-    verdicts = [decide(row, outcome.spec) for row in outcome.logits]
+    verdicts = [plain_verdict(row, outcome.spec) for row in outcome.logits]
     found = decide_patients(outcome, rule)
     counts = patch_counts(outcome, rule.confidence)
     for i, name in enumerate(counts.names):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn import metrics
 
-from edge_runtime.decision import Decision
-from edge_runtime.spec import DecisionPolicy, Head
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.decision.verdict import Decision
 from training.evaluation import evaluation
 from training.evaluation.classwise import METRICS, Outcome, evaluate_classes, sensitivity_at, side_names
 from training.evaluation.confidence import expected_calibration_error

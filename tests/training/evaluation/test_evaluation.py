@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from edge_runtime.decision import positive_scores
+from edge_runtime.decision.scores import positive_scores
 from training.evaluation import evaluation
 from training.evaluation.evaluation import (
     CONFIDENCES,

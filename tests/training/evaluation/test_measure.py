@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from edge_runtime.decision.policy import CaseRule
 from edge_runtime.records import from_dict
-from edge_runtime.spec import CaseRule
 from training.artifact import Artifact
 from training.cli.evaluate import evaluate
 from training.cli.slide import slide

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 import training.evaluation.evaluation
 import training.experiments.crossvalidate
-from edge_runtime.decision import positive_scores
+from edge_runtime.decision.scores import positive_scores
 from training.cli.crossvalidate import crossvalidate as command
 from training.datasets import idc
 from training.errors import ArtifactError, DatasetError, RecipeError

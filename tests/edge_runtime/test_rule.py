@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.decision import Verdict, decide, margins
-from edge_runtime.judging import Judge, margin
-from edge_runtime.spec import DecisionPolicy, Head, ModelSpec
+from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.decision.rule import DecisionRule, decisions, margins, near_threshold
+from edge_runtime.decision.verdict import Verdict
+from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from tests.edge_runtime.plain_decision import plain_verdict
 
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8))
 LABELS = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l")
@@ -51,10 +53,11 @@ def bits(verdict: Verdict) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.head.value}-{len(s.labels)}-{s.policy.temperature}")
 def test_the_verdict_is_that_of_decide_bit_for_bit(spec: ModelSpec) -> None:
-    judge, seen = Judge(spec), set()
+    rule, seen = DecisionRule(spec), set()
     for row in random_logits(spec):
-        for rerun in (False, True):
-            found, expected = judge.verdict(row, rerun=rerun), decide(row, spec, rerun=rerun)
+        for rerun, familiar in ((False, True), (True, True), (False, False)):
+            flags = {"rerun": rerun, "familiar": familiar}
+            found, expected = rule.verdict(row, **flags), plain_verdict(row, spec, **flags)
             assert bits(found) == bits(expected), row
             seen.add(expected.decision)
     assert len(seen) == 3 or spec.policy.confidence_floor == 0.0
@@ -62,7 +65,18 @@ def test_the_verdict_is_that_of_decide_bit_for_bit(spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.head.value}-{len(s.labels)}-{s.policy.temperature}")
 def test_the_margin_of_a_verdict_is_that_of_its_logits_bit_for_bit(spec: ModelSpec) -> None:
-    judge = Judge(spec)
+    rule = DecisionRule(spec)
     for row in random_logits(spec):
         expected = float(margins(row[np.newaxis], spec)[0])
-        assert margin(judge.verdict(row), spec.policy).hex() == expected.hex(), row
+        assert rule.margin(rule.verdict(row)).hex() == expected.hex(), row
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.head.value}-{len(s.labels)}-{s.policy.temperature}")
+def test_many_images_are_decided_as_each_alone(spec: ModelSpec) -> None:
+    logits, rule = random_logits(spec), DecisionRule(spec)
+    verdicts = [rule.verdict(row) for row in logits]
+    assert decisions(logits, spec) == [verdict.decision for verdict in verdicts]
+    for band in (0.0, 0.05, float(margins(logits, spec)[7])):
+        near = [rule.near_threshold(verdict, band) for verdict in verdicts]
+        assert near_threshold(logits, spec, band).tolist() == near
+        assert any(near) is (band > 0)
