@@ -32,8 +32,8 @@ _HOMES = {
     "Prediction": "edge_runtime.prediction",
     "Timing": "edge_runtime.prediction",
     "Predictor": "edge_runtime.predictor",
-    "Marked": "edge_runtime.region",
-    "Region": "edge_runtime.region",
+    "Marked": "edge_runtime.images.region",
+    "Region": "edge_runtime.images.region",
     "Explanation": "edge_runtime.saliency.explanation",
     "heatmap_png": "edge_runtime.saliency.heatmap",
     "ModelSpec": "edge_runtime.spec",
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.runnable import Precision
     from edge_runtime.decision.verdict import Decision, Reason, Verdict
     from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, MachineError, UsageError
+    from edge_runtime.images.region import Marked, Region
     from edge_runtime.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
-    from edge_runtime.region import Marked, Region
     from edge_runtime.saliency.explanation import Explanation
     from edge_runtime.saliency.heatmap import heatmap_png
     from edge_runtime.spec import ModelSpec

@@ -7,11 +7,11 @@ from time import perf_counter
 
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.familiarity.familiarity import is_familiar
-from edge_runtime.imaging import Picture, Source, read
-from edge_runtime.machine import machine_faults
+from edge_runtime.images.reader import Picture, Source, read
+from edge_runtime.images.region import Region, check_asked, cut
+from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.preprocessing import Prepared
-from edge_runtime.region import Region, check_asked, cut
 from edge_runtime.steps import ColourOrder
 
 

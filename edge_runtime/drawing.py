@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import EdgeError
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.steps import ColourOrder
 
 Pixels = npt.NDArray[np.uint8]

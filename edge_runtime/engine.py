@@ -18,7 +18,7 @@ from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision.rule import DecisionRule, near_threshold
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
-from edge_runtime.fork_safety import ForkSafeLock
+from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.prediction import Fallback
 from edge_runtime.preprocessing import Preparation, Prepared, look_up
 from edge_runtime.spec import ModelSpec

@@ -217,7 +217,7 @@ class MachineError(EdgeError):
     """The machine failed while an image was answered; the image may be sound, and a later try may succeed.
 
     ``code`` is ``machine_memory``, ``machine_descriptors``, ``machine_space``, ``machine_busy`` or ``machine_io``
-    (:mod:`edge_runtime.machine`).
+    (:mod:`edge_runtime.platform.machine_faults`).
     """
 
     exit_code = 6

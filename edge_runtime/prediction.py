@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
-from edge_runtime.region import Region
+from edge_runtime.images.region import Region
 
 NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
 """Stands below every answer that is made for people."""

@@ -19,13 +19,13 @@ from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, MachineError, UsageError
-from edge_runtime.fork_safety import ForkSafeLock
-from edge_runtime.imaging import Picture, Source, read, source_name
-from edge_runtime.machine import machine_faults
+from edge_runtime.images.reader import Picture, Source, read, source_name
+from edge_runtime.images.region import Marked, Region, check_asked, unmarked
 from edge_runtime.opening import Files
+from edge_runtime.platform.fork_safety import ForkSafeLock
+from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.preprocessing import Preparation
-from edge_runtime.region import Marked, Region, check_asked, unmarked
 from edge_runtime.steps import ColourOrder
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Predictor:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
 
         Args:
-            images: pictures, or for a model that is asked about regions :class:`~edge_runtime.region.Marked` ones.
+            images: images, or for a model that is asked about regions :class:`edge_runtime.Marked` ones.
             workers: threads that read and answer, each with an interpreter of its own. One answers each picture
                 before it asks for the next; more ask for at most four pictures each in advance, however many there
                 are.
@@ -188,7 +188,7 @@ class Predictor:
         Where the policy has ``neighbours`` and the tiles touch, those around a tile count in its answer.
 
         Args:
-            image, order, name: as :meth:`predict`; or what :func:`edge_runtime.imaging.read` gave.
+            image, order, name: as :meth:`predict`; or what :func:`edge_runtime.images.reader.read` gave.
             stride_px: distance between two tiles, both ways; by default they touch.
             workers: threads, each with an interpreter of its own; by default one for each core.
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageUnsupportedError
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.operations import Array, apply, ready, recolour
 from edge_runtime.steps import ColourOrder, MinMax, Normalize, PixelType, Scale, Step, Window
 

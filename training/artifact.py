@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.measured import Localisation
-from edge_runtime.records import ABSENT, from_json
+from edge_runtime.serialisation.records import ABSENT, from_json
 from edge_runtime.spec import ModelSpec
 from training.errors import ArtifactError
 from training.splits import Split, read_split, write_split

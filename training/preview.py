@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder

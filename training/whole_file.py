@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.disk import sync_names
-from edge_runtime.records import to_dict
+from edge_runtime.platform.atomic_files import sync_names
+from edge_runtime.serialisation.records import to_dict
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError
-from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
-from edge_runtime.machine import machine_error
-from edge_runtime.native_output import listen
+from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
+from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.platform.stderr_capture import listen
 
 _GREETING = re.compile(rb"^INFO: ")
 
@@ -44,7 +44,7 @@ class LiteRtBackend:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """See :mod:`edge_runtime.fork_safety`."""
+        """See :mod:`edge_runtime.platform.fork_safety`."""
         keep(self._interpreter)
         self._interpreter = None
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from edge_runtime.backends import REMEDY, Provider, Runtime
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.fork_safety import ForkSafeLock, keep, opening, renew_in_child
-from edge_runtime.machine import machine_error
+from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
+from edge_runtime.platform.machine_faults import machine_error
 
 NAMES = {
     Provider.CPU: "CPUExecutionProvider",
@@ -58,7 +58,7 @@ class OnnxRuntimeBackend:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """See :mod:`edge_runtime.fork_safety`."""
+        """See :mod:`edge_runtime.platform.fork_safety`."""
         keep(self._session)
         self._session = None
 

@@ -22,9 +22,9 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
 from edge_runtime.bundle.trusted_key import TRUSTED_KEY, key_in_force
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
-from edge_runtime.machine import machine_error
-from edge_runtime.records import to_dict
-from edge_runtime.regular_files import kind, read_regular, reason
+from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.platform.regular_files import kind, read_regular, reason
+from edge_runtime.serialisation.records import to_dict
 from edge_runtime.store.pointers import current_folder
 
 if TYPE_CHECKING:

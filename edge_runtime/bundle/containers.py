@@ -12,8 +12,8 @@ from typing import Protocol
 from edge_runtime.bundle.limits import LARGEST_FILE, LARGEST_RECORD, MOST_NAMES
 from edge_runtime.bundle.litter import is_litter
 from edge_runtime.errors import ManifestError
-from edge_runtime.machine import machine_error
-from edge_runtime.regular_files import read_regular
+from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.platform.regular_files import read_regular
 
 MANIFEST = "bundle.json"
 SIGNATURE = "bundle.sig"

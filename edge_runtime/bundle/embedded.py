@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from edge_runtime.bundle.limits import LARGEST_RECORD
 from edge_runtime.bundle.runnable import Format
 from edge_runtime.errors import ManifestError
-from edge_runtime.records import from_json
+from edge_runtime.serialisation.records import from_json
 from edge_runtime.spec import ModelSpec
 
 KEY = "edge_predict_spec"

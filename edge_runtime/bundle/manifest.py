@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from edge_runtime.bundle.measured import Evaluation, Figure, Localisation, SplitAudit
 from edge_runtime.bundle.quantising import Attempt, QuantisedShare
 from edge_runtime.bundle.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
-from edge_runtime.records import ABSENT
+from edge_runtime.serialisation.records import ABSENT
 
 __all__ = [
     "KERAS",

@@ -12,7 +12,7 @@ from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, is_plain
 from edge_runtime.bundle.limits import LARGEST_BUNDLE, LARGEST_FILE, MOST_FILES
 from edge_runtime.bundle.runnable import MEASURED, SCHEMA, FileEntry, Role, Runnable
 from edge_runtime.errors import ManifestError
-from edge_runtime.records import from_dict, parse_json
+from edge_runtime.serialisation.records import from_dict, parse_json
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.manifest import Manifest

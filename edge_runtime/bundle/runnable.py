@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 
 from edge_runtime.bundle.saliency_record import Saliency
-from edge_runtime.records import ABSENT
+from edge_runtime.serialisation.records import ABSENT
 from edge_runtime.spec import ModelSpec
 
 SCHEMA = 1

@@ -18,8 +18,8 @@ from edge_runtime.bundle.containers import MANIFEST, Container, most_bytes
 from edge_runtime.bundle.limits import LARGEST_BUNDLE, MOST_NAMES
 from edge_runtime.bundle.litter import is_litter
 from edge_runtime.errors import EdgeError, IntegrityError, ManifestError
-from edge_runtime.machine import machine_error
-from edge_runtime.regular_files import check_size, kind, open_regular, reason
+from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.platform.regular_files import check_size, kind, open_regular, reason
 
 SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 """The first bytes of a zip, and of an empty one."""

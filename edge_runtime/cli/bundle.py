@@ -17,8 +17,8 @@ from edge_runtime.cli.install import install, remove, rollback, trusted_key_opti
 from edge_runtime.cli.keys import key, sign
 from edge_runtime.cli.output import say
 from edge_runtime.errors import BundleError
-from edge_runtime.names import shown
-from edge_runtime.records import to_dict
+from edge_runtime.platform.escaped_names import shown
+from edge_runtime.serialisation.records import to_dict
 from edge_runtime.signing.signatures import read_signature, signer_name
 
 _EXIT_CODES = """\b

@@ -12,7 +12,7 @@ import click
 
 from edge_runtime.cli.faults import stops_command
 from edge_runtime.cli.output import say
-from edge_runtime.machine import machine_error
+from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.results.lines import Identity
 from edge_runtime.results.opened import results_error
 from edge_runtime.results.reading import Kind, Line

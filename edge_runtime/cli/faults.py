@@ -11,8 +11,8 @@ import click
 
 from edge_runtime.cli.output import READER_GONE, open_closed_descriptors, output_error, tell
 from edge_runtime.errors import EdgeError, MachineError
-from edge_runtime.machine import machine_faults
-from edge_runtime.names import shown
+from edge_runtime.platform.escaped_names import shown
+from edge_runtime.platform.machine_faults import machine_faults
 
 EXIT_SOME_FAILED = 1
 EXIT_SIGNAL = 128

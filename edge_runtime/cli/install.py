@@ -10,7 +10,7 @@ import click
 from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.cli.faults import Command, stops_command
 from edge_runtime.cli.output import say
-from edge_runtime.names import shown
+from edge_runtime.platform.escaped_names import shown
 
 if TYPE_CHECKING:
     from edge_runtime.store.installing import Change

@@ -8,7 +8,7 @@ import click
 
 from edge_runtime.cli.faults import Command, stops_command
 from edge_runtime.cli.output import say
-from edge_runtime.names import shown
+from edge_runtime.platform.escaped_names import shown
 
 
 @click.command("key", cls=Command)

@@ -11,9 +11,9 @@ from typing import TextIO
 
 import click
 
-from edge_runtime import disk
 from edge_runtime.errors import OutputError, UsageError
-from edge_runtime.names import shown, shown_lines
+from edge_runtime.platform import atomic_files
+from edge_runtime.platform.escaped_names import shown, shown_lines
 
 READER_GONE = "output_reader_gone"
 """Code of the error of a reader that has enough, as ``head`` does: nothing need be said about it."""
@@ -91,7 +91,7 @@ def write_whole(path: Path, data: bytes) -> None:
         UsageError: it cannot be written.
     """
     try:
-        disk.write_whole(path, data)
+        atomic_files.write_whole(path, data)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edge_runtime.errors import ImageNotFoundError
+from edge_runtime.images.region import Marked
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
-from edge_runtime.region import Marked
 
 if TYPE_CHECKING:
-    from edge_runtime.left_out import LeftOut
+    from edge_runtime.images.left_out import LeftOut
 
 Answer = TypeVar("Answer")
 
@@ -49,7 +49,7 @@ def named(arguments: Iterable[str]) -> Named:
 
 
 def _in_folder(folder: str) -> Named:
-    from edge_runtime.discovery import folder_error, look_into  # here: one image starts without them
+    from edge_runtime.images.discovery import folder_error, look_into  # here: one image starts without them
 
     found = look_into(folder)
     images: list[str | Failure] = [image.path for image in found.images]

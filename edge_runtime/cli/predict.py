@@ -20,13 +20,13 @@ from edge_runtime.cli.output import require_stdout, say, tell
 from edge_runtime.cli.pictures import answers, named, progress
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.cli.request import Request, options
+from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
-from edge_runtime.region import Marked, Region, check_asked
 
 if TYPE_CHECKING:
     from edge_runtime.cli.heatmap import Drawn
-    from edge_runtime.left_out import LeftOut
+    from edge_runtime.images.left_out import LeftOut
 
 
 class _Command(Command):
@@ -159,7 +159,7 @@ def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
     """Sum up what folders hold and is not answered; tell whether an answer to any of it is expected."""
     if not left_out:
         return False
-    from edge_runtime.left_out import expects_answer, summary
+    from edge_runtime.images.left_out import expects_answer, summary
 
     tell(summary(left_out))
     return expects_answer(left_out)

@@ -15,9 +15,9 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.cli.faults import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.output import say, tell
 from edge_runtime.errors import UsageError
-from edge_runtime.records import to_dict
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from edge_runtime.selftest.replay import selftest
+from edge_runtime.serialisation.records import to_dict
 
 _EXIT_CODES = """\b
 Exit status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from edge_runtime.records import ABSENT
+from edge_runtime.serialisation.records import ABSENT
 
 
 class Head(enum.Enum):

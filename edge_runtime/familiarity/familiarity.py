@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.records import ABSENT
+from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edge_runtime.imaging import Picture
+    from edge_runtime.images.reader import Picture
 
 STATISTICS = "image-statistics/1"
 """Name and version of :func:`edge_runtime.familiarity.image_statistics.statistics`; new when any number changes."""

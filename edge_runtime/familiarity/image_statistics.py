@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.familiarity.texture import Levels, Texture, mean_square, squares, variance
-from edge_runtime.formats.decoding import Pixels
-from edge_runtime.imaging import Picture
+from edge_runtime.images.formats.decoding import Pixels
+from edge_runtime.images.reader import Picture
 from edge_runtime.steps import ColourOrder
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ def statistics(picture: Picture) -> Floats:
     by its upper ones. Grey and colour of three equal channels are the same.
 
     Args:
-        picture: as :func:`edge_runtime.imaging.read` gives it, before any step of a spec.
+        picture: as :func:`edge_runtime.images.reader.read` gives it, before any step of a spec.
     """
     small = max(picture.pixels.shape[:2]) <= SIDE_PX
     overview = _overview(picture.pixels)

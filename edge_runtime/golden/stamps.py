@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.disk import write_whole
-from edge_runtime.processor import processor_identity
-from edge_runtime.regular_files import read_regular
+from edge_runtime.platform.atomic_files import write_whole
+from edge_runtime.platform.processor import processor_identity
+from edge_runtime.platform.regular_files import read_regular
 
 _FOLDER = ("edge-predict", "known-answers")
 _MOST_BYTES = 200

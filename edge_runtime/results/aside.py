@@ -6,7 +6,7 @@ import os
 from itertools import count
 from pathlib import Path
 
-from edge_runtime.disk import sync_names
+from edge_runtime.platform.atomic_files import sync_names
 from edge_runtime.results.durable import Durable
 
 _PIECE = 1 << 20

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_runtime.disk import sync_names
+from edge_runtime.platform.atomic_files import sync_names
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 

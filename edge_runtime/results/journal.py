@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from zlib import crc32
 
-from edge_runtime.disk import sync_names
+from edge_runtime.platform.atomic_files import sync_names
 from edge_runtime.results.lines import FileStamp, Identity
 
 _SIZE = 1 << 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.errors import EdgeError, ResultsError, ResultsWriteError
-from edge_runtime.machine import machine_error
+from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.prediction import SCHEMA
 from edge_runtime.results.durable import Durable, InUseError
 from edge_runtime.results.lines import Origin

@@ -15,8 +15,8 @@ from edge_runtime.bundle.runnable import Precision
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.prediction import SCHEMA, Fallback, Fault
-from edge_runtime.records import parse_json
 from edge_runtime.results.lines import FileStamp, Identity, Origin, is_whole
+from edge_runtime.serialisation.records import parse_json
 
 
 class LineError(ValueError):

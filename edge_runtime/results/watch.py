@@ -12,10 +12,10 @@ import stat
 from collections.abc import Container
 from pathlib import Path
 
-from edge_runtime.discovery import folder_error, reason_of_file
-from edge_runtime.entries import reason_of_name
 from edge_runtime.errors import EdgeError
-from edge_runtime.left_out import LeftOut, Reason
+from edge_runtime.images.discovery import folder_error, reason_of_file
+from edge_runtime.images.entries import reason_of_name
+from edge_runtime.images.left_out import LeftOut, Reason
 from edge_runtime.results.lines import FileStamp, Identity
 
 _GONE = (errno.ENOENT, errno.ELOOP)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.images import golden_region
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.predictor import Predictor
 
 

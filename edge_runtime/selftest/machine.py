@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.processor import saturates_int8
+from edge_runtime.platform.processor import saturates_int8
 
 _PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "ai-edge-litert", "tflite-runtime", "onnxruntime")
 _CPUINFO = Path("/proc/cpuinfo")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import KeyFileError, SigningMissingError
-from edge_runtime.regular_files import read_regular, reason
+from edge_runtime.platform.regular_files import read_regular, reason
 
 _PUBLIC_BLOCK = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 _LARGEST_KEY_FILE = 1 << 16

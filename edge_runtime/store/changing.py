@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from edge_runtime.disk import sync_names
 from edge_runtime.errors import StoreError
-from edge_runtime.regular_files import kind
+from edge_runtime.platform.atomic_files import sync_names
+from edge_runtime.platform.regular_files import kind
 from edge_runtime.store.pointers import PLACE, store_folder
 
 _HIDDEN = ".work-"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import ManifestError, StoreError
-from edge_runtime.machine import machine_error
-from edge_runtime.records import from_json
-from edge_runtime.regular_files import read_regular, reason
+from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.platform.regular_files import read_regular, reason
+from edge_runtime.serialisation.records import from_json
 
 PLACE = "EDGE_MODELS"
 """The environment variable that names the store's folder."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edge_runtime.decision.case import CaseVerdict
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.prediction import Fallback, Timing
 
 SCHEMA = "edge-tiles/1"

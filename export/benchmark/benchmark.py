@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Precision
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edge_runtime.errors import EdgeError
-from edge_runtime.names import shown_lines
+from edge_runtime.platform.escaped_names import shown_lines
 from export.cli.benchmark import benchmark
 from export.cli.bundle import bundle
 from export.cli.matrix import matrix

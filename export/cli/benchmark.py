@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.bundle import find
-from edge_runtime.records import to_dict
+from edge_runtime.serialisation.records import to_dict
 from training.artifact import Artifact
 from training.cli.options import FOLDER
 

@@ -8,8 +8,8 @@ import click
 
 from edge_runtime.bundle.manifest import Labelled, Manifest
 from edge_runtime.bundle.quantising import without_int8
-from edge_runtime.left_out import summary
-from edge_runtime.names import shown
+from edge_runtime.images.left_out import summary
+from edge_runtime.platform.escaped_names import shown
 from export.errors import ExportError
 from training.artifact import Artifact
 from training.cli.options import FOLDER

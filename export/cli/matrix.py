@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.records import to_dict
+from edge_runtime.serialisation.records import to_dict
 from export.errors import ExportError
 from training.cli.options import FOLDER
 from training.versions import versions

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from edge_runtime.records import to_dict
+from edge_runtime.serialisation.records import to_dict
 from training.recipes import find_recipe
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.region import Region, split_name
+from edge_runtime.images.region import Region, split_name
 from export.errors import CalibrationError
 from training.csv_file import Row, read_rows
 

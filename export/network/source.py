@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.measured import Localisation
-from edge_runtime.records import from_json
+from edge_runtime.serialisation.records import from_json
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
 from export.network.encoded import Encoded

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.records import from_json
 from edge_runtime.selftest.certificate import Certificate, Check, Step
+from edge_runtime.serialisation.records import from_json
 from export.errors import ExportError
 
 RUNTIME = "tflite"

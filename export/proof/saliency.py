@@ -17,9 +17,9 @@ from edge_runtime.backends import open_model
 from edge_runtime.bundle.manifest import Format, MapParity, Precision
 from edge_runtime.bundle.saliency_record import Method, Saliency
 from edge_runtime.decision.scores import scores_of
-from edge_runtime.records import from_json, to_dict
 from edge_runtime.saliency.explanation import spread_share
 from edge_runtime.saliency.saliency import FILE, eigen_cam, from_npz, grad_cam, to_npz
+from edge_runtime.serialisation.records import from_json, to_dict
 from edge_runtime.spec import ModelSpec
 from export.conversion import Judged, Work
 from export.isolation import in_own_process

@@ -29,9 +29,9 @@ from edge_runtime.backends.ort import silence
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Format, Manifest, Precision
 from edge_runtime.decision.rule import decisions, margins
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
+from edge_runtime.platform.processor import saturates_int8
 from edge_runtime.preprocessing import prepare
-from edge_runtime.processor import saturates_int8
 from edge_runtime.steps import ColourOrder
 
 CALLS = 20

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError
+from edge_runtime.images import reader
 
 SECONDS = 60
 """What one picture may take; an idle machine needs at most three."""
@@ -40,7 +40,7 @@ def read_apart(paths: list[str]) -> list[dict[str, Any]]:
 def _answer(path: str) -> dict[str, object]:
     start = time.process_time()
     try:
-        pixels = imaging.read(path).pixels
+        pixels = reader.read(path).pixels
     except ImageError as error:
         return {"code": error.code, "processor_seconds": round(time.process_time() - start, 2)}
     spent = round(time.process_time() - start, 2)

@@ -22,7 +22,12 @@ NEEDLESS = {
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
     *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.results", "csv"),
-    *("edge_runtime.discovery", "edge_runtime.entries", "edge_runtime.content", "edge_runtime.left_out"),
+    *(
+        "edge_runtime.images.discovery",
+        "edge_runtime.images.entries",
+        "edge_runtime.images.content",
+        "edge_runtime.images.left_out",
+    ),
     *("edge_runtime.bundle.manifest", "edge_runtime.bundle.measured"),  # what was measured about the model
     *(
         "edge_runtime.saliency.saliency",
@@ -31,7 +36,7 @@ NEEDLESS = {
         "edge_runtime.saliency.heatmap",
     ),
     *("edge_runtime.bilinear", "edge_runtime.backends.ort", "edge_runtime.signing", "edge_runtime.cli.tiles"),
-    *("edge_runtime.formats.jpeg", "edge_runtime.formats.tiff", "edge_runtime.formats.webp"),
+    *("edge_runtime.images.formats.jpeg", "edge_runtime.images.formats.tiff", "edge_runtime.images.formats.webp"),
 }
 WITH_INTERPRETER = """
 import json, sys

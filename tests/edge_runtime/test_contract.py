@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.imaging import Picture, read
+from edge_runtime.images.reader import Picture, read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import discovery
-from edge_runtime.content import Kind, kind_of
-from edge_runtime.discovery import folder_error, look_into
 from edge_runtime.errors import ImageError, ImageUnreadableError
-from edge_runtime.formats import inspect
-from edge_runtime.left_out import LeftOut, Reason, summary
+from edge_runtime.images import discovery
+from edge_runtime.images.content import Kind, kind_of
+from edge_runtime.images.discovery import folder_error, look_into
+from edge_runtime.images.formats import inspect
+from edge_runtime.images.left_out import LeftOut, Reason, summary
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 DICOM = b"\0" * 128 + b"DICM" + b"\0" * 99

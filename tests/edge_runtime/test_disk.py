@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.disk import sync_names
+from edge_runtime.platform.atomic_files import sync_names
 
 
 def _refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import fork_safety, native_output
 from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.platform import fork_safety, stderr_capture
 
 Work = Callable[[Callable[[], None]], None]
 """A thread's work; in the middle of it it calls what it is given, and waits there."""
@@ -137,11 +137,11 @@ def meanwhile() -> Start:
 def test_a_child_has_standard_error_back_from_a_thread_that_listened(
     meanwhile: Start, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    end = meanwhile(lambda wait: native_output.listen(wait, re.compile(rb"^heard")) and None)
+    end = meanwhile(lambda wait: stderr_capture.listen(wait, re.compile(rb"^heard")) and None)
 
     def speaks() -> bool:
         os.write(2, b"from the child\n")
-        return native_output.listen(lambda: os.write(2, b"heard\n"), re.compile(rb"^heard"))[1] == b"heard\n"
+        return stderr_capture.listen(lambda: os.write(2, b"heard\n"), re.compile(rb"^heard"))[1] == b"heard\n"
 
     try:
         assert in_child(speaks)
@@ -153,9 +153,9 @@ def test_a_child_has_standard_error_back_from_a_thread_that_listened(
 
 def test_a_fork_inside_a_listener_leaves_it_listening_in_the_child() -> None:
     def child_hears() -> bool:
-        return in_child(lambda: os.write(2, b"heard\n") > 0 and native_output._listening.before is not None)
+        return in_child(lambda: os.write(2, b"heard\n") > 0 and stderr_capture._listening.before is not None)
 
-    result, heard = native_output.listen(child_hears, re.compile(rb"^heard"))
+    result, heard = stderr_capture.listen(child_hears, re.compile(rb"^heard"))
     assert (result, heard) == (True, b"heard\n")
 
 

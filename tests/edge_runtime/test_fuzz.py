@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError
-from edge_runtime.formats import inspect, png
-from edge_runtime.imaging import Picture
+from edge_runtime.images import reader
+from edge_runtime.images.formats import inspect, png
+from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale, Step, Window
 from tests.edge_runtime import hostile_files as make
@@ -78,7 +78,7 @@ VALID: dict[str, bytes] = {
 def outcome(source: bytes | np.ndarray, order: ColourOrder = ColourOrder.RGB) -> Picture | None:
     """The picture, checked; None for a refusal by a known name. Anything else escapes."""
     try:
-        picture = imaging.read(source, order=order, name="fuzz")
+        picture = reader.read(source, order=order, name="fuzz")
     except ImageError as error:
         assert error.code in KNOWN, error.code
         assert re.match(r"(?s)fuzz: found .*expected .*\.$", error.message), error.message

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError
+from edge_runtime.images import reader
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale, Step, Window
 from tests.edge_runtime import hostile_files as make
@@ -86,7 +86,7 @@ def test_an_odd_but_sound_file_gives_the_tensor_that_pillow_gives(case: str) -> 
     data = TAKEN[case]()
     with Image.open(io.BytesIO(data)) as picture:
         expected = tensor_of(picture)
-    np.testing.assert_array_equal(prepare(imaging.read(data), STEPS), expected)
+    np.testing.assert_array_equal(prepare(reader.read(data), STEPS), expected)
 
 
 DEEP_FILES: dict[str, Callable[[], bytes]] = {
@@ -101,14 +101,14 @@ DEEP_FILES: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("case", DEEP_FILES)
 def test_16_bits_go_through_the_window_of_the_spec(case: str) -> None:
     shown = np.clip(np.rint((DEEP.astype(np.float64) - 1000) * 255 / 51_000), 0, 255).astype(np.uint8)
-    found = prepare(imaging.read(DEEP_FILES[case]()), (WINDOW, *STEPS))
+    found = prepare(reader.read(DEEP_FILES[case]()), (WINDOW, *STEPS))
     np.testing.assert_array_equal(found, tensor_of(Image.fromarray(shown)))
 
 
 @pytest.mark.parametrize("case", DEEP_FILES)
 def test_16_bits_without_a_window_are_refused_with_the_way_out(case: str) -> None:
     with pytest.raises(ImageError, match=r"no window step.*export the picture as 8 bits with the window") as caught:
-        prepare(imaging.read(DEEP_FILES[case](), name="deep"), STEPS)
+        prepare(reader.read(DEEP_FILES[case](), name="deep"), STEPS)
     assert caught.value.code == "image_depth"
 
 
@@ -120,10 +120,10 @@ def test_a_rotation_is_refused_and_any_other_orientation_is_the_tensor_as_stored
     if not 2 <= orientation <= 8:
         with Image.open(io.BytesIO(data)) as picture:
             expected = tensor_of(picture)
-        np.testing.assert_array_equal(prepare(imaging.read(data), STEPS), expected)
+        np.testing.assert_array_equal(prepare(reader.read(data), STEPS), expected)
         return
     with pytest.raises(ImageError, match="apply the rotation") as caught:
-        imaging.read(data)
+        reader.read(data)
     assert caught.value.code == "image_orientation"
 
 
@@ -133,7 +133,7 @@ def test_a_progressive_jpeg_closed_after_any_scan_but_the_last_is_damaged(scans:
     data = make.closed_after_scan(PROGRESSIVE, scans)
     assert np.any(np.asarray(Image.open(io.BytesIO(data))) != np.asarray(Image.open(io.BytesIO(PROGRESSIVE))))
     with pytest.raises(ImageError, match="leave out a part") as caught:
-        imaging.read(data)
+        reader.read(data)
     assert caught.value.code == "image_damaged"
 
 
@@ -212,7 +212,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
 def test_a_hostile_file_is_refused_by_its_own_code(case: str) -> None:
     code, built = REFUSED[case]
     with pytest.raises(ImageError) as caught:
-        imaging.read(built(), name="case")
+        reader.read(built(), name="case")
     assert caught.value.code == code, caught.value.message
     assert code in KNOWN
     assert re.match(r"(?s)case: found .*expected .*\.$", caught.value.message)

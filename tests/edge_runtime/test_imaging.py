@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError, ImageNotFoundError, ImageSizeError, ImageUnsupportedError
+from edge_runtime.images import reader
 from edge_runtime.steps import ColourOrder
 
 _RNG = np.random.default_rng(22)
@@ -37,7 +37,7 @@ def test_the_content_decides_and_the_name_does_not(tmp_path: Path, name: str) ->
     path = tmp_path / name
     path.write_bytes(pillow(RGB, "PNG"))
     for source in (path, str(path)):
-        picture = imaging.read(source)
+        picture = reader.read(source)
         assert picture.name == str(path)
         np.testing.assert_array_equal(picture.pixels[..., ::-1], RGB)
 
@@ -79,7 +79,7 @@ PATHS: dict[str, tuple[str, Callable[[Path], Path | str]]] = {
 def test_a_path_to_no_picture_is_named_and_never_hangs(tmp_path: Path, case: str) -> None:
     code, make = PATHS[case]
     with pytest.raises(ImageError) as caught:
-        imaging.read(make(tmp_path))
+        reader.read(make(tmp_path))
     assert caught.value.code == code
     assert "expected" in caught.value.message
     assert isinstance(caught.value, ImageNotFoundError) is (code in _NO_FILE)
@@ -90,7 +90,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     path = _written(tmp_path, pillow(RGB, "PNG"))
     path.chmod(0)
     with pytest.raises(ImageError) as caught:
-        imaging.read(path)
+        reader.read(path)
     assert caught.value.code == "image_permission"
 
 
@@ -101,15 +101,15 @@ def test_refused_permission_is_named_whoever_asks(tmp_path: Path, monkeypatch: p
     path = _written(tmp_path, pillow(RGB, "PNG"))
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(ImageError) as caught:
-        imaging.read(path)
+        reader.read(path)
     assert caught.value.code == "image_permission"
 
 
 def test_a_sparse_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
     with open(tmp_path / "huge.png", "wb") as file:
-        file.truncate(imaging.MAX_BYTES + 1)
+        file.truncate(reader.MAX_BYTES + 1)
     with pytest.raises(ImageSizeError) as caught:
-        imaging.read(tmp_path / "huge.png")
+        reader.read(tmp_path / "huge.png")
     assert caught.value.code == "image_too_large"
 
 
@@ -118,10 +118,10 @@ def test_the_shorter_side_decides_whether_a_picture_is_too_small(side: int, refu
     for source in (pillow(RGB, "PNG"), RGB):
         if refused:
             with pytest.raises(ImageSizeError) as caught:
-                imaging.read(source, min_side_px=side)
+                reader.read(source, min_side_px=side)
             assert caught.value.code == "image_too_small"
         else:
-            assert imaging.read(source, min_side_px=side).pixels.shape == RGB.shape
+            assert reader.read(source, min_side_px=side).pixels.shape == RGB.shape
 
 
 ARRAYS: dict[str, np.ndarray] = {
@@ -139,7 +139,7 @@ ARRAYS: dict[str, np.ndarray] = {
 @pytest.mark.parametrize("case", ARRAYS)
 def test_an_array_is_taken_as_it_is(case: str) -> None:
     array = ARRAYS[case]
-    picture = imaging.read(array, order=ColourOrder.BGR, name="mine")
+    picture = reader.read(array, order=ColourOrder.BGR, name="mine")
     np.testing.assert_array_equal(picture.pixels, array.squeeze())
     assert picture.pixels.flags.c_contiguous
     assert picture.pixels.dtype.isnative
@@ -170,11 +170,11 @@ BAD_SOURCES: dict[str, object] = {
 @pytest.mark.parametrize("case", BAD_SOURCES)
 def test_what_is_no_picture_in_memory_is_refused_with_what_to_do(case: str) -> None:
     with pytest.raises(ImageUnsupportedError) as caught:
-        imaging.read(BAD_SOURCES[case])  # type: ignore[arg-type]
+        reader.read(BAD_SOURCES[case])  # type: ignore[arg-type]
     assert caught.value.code == "image_array"
     assert "uint8 or uint16" in caught.value.message
 
 
 def test_three_channels_cannot_be_called_grey() -> None:
     with pytest.raises(ImageUnsupportedError, match="called grey"):
-        imaging.read(RGB, order=ColourOrder.GREY)
+        reader.read(RGB, order=ColourOrder.GREY)

@@ -19,8 +19,8 @@ import pytest
 
 from edge_runtime import Failure, Predictor, Runtime
 from edge_runtime.errors import ImageError, ImageNotFoundError, ImageUnreadableError, IntegrityError, MachineError
-from edge_runtime.imaging import read
-from edge_runtime.machine import machine_error
+from edge_runtime.images.reader import read
+from edge_runtime.platform.machine_faults import machine_error
 from tests.edge_runtime.shipped_bundle import NAME, image
 
 PHANTOM = Path(__file__).parents[2] / "docs" / "phantom.png"
@@ -80,7 +80,7 @@ def test_what_the_system_says_of_a_file_has_the_code_of_whose_fault_it_is(
     def refuse(*_: object, **__: object) -> Any:
         raise OSError(number, os.strerror(number), path)
 
-    monkeypatch.setattr("os.stat" if where == "stat" else "edge_runtime.imaging.open", refuse, raising=False)
+    monkeypatch.setattr("os.stat" if where == "stat" else "edge_runtime.images.reader.open", refuse, raising=False)
     error = error_of(predictor, path)
     monkeypatch.undo()
     assert error.code == (OF_THE_MACHINE | OF_THE_PATH)[number]
@@ -95,7 +95,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_file(
         def read(self, size: int | None = -1) -> bytes:
             raise raised
 
-    monkeypatch.setattr("edge_runtime.imaging.open", lambda *_: Failing(), raising=False)
+    monkeypatch.setattr("edge_runtime.images.reader.open", lambda *_: Failing(), raising=False)
     assert error_of(predictor, path).code == ("machine_io" if isinstance(raised, OSError) else "machine_memory")
 
 
@@ -110,12 +110,12 @@ FAULTS: dict[str, tuple[str, Exception, str]] = {
     "NumPy's memory": ("edge_runtime.preprocessing.Preparation.levels", MemoryError(), "machine_memory"),
     "the interpreter's memory": ("edge_runtime.engine.Engine.answer", RuntimeError("std::bad_alloc"), "machine_memory"),
     "no descriptor for a module": (
-        "edge_runtime.formats.import_module",
+        "edge_runtime.images.formats.import_module",
         ImportError("_x.so: cannot open shared object file: Too many open files"),
         "machine_descriptors",
     ),
     "no memory for a module": (
-        "edge_runtime.formats.import_module",
+        "edge_runtime.images.formats.import_module",
         ImportError("libaom.so.3: failed to map segment from shared object"),
         "machine_memory",
     ),
@@ -140,7 +140,9 @@ def test_a_decoder_that_found_no_memory_is_told_from_one_that_found_damage(
     """OpenCV returns nothing for both."""
     monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
     assert error_of(predictor, path).code == "image_damaged"
-    monkeypatch.setattr("edge_runtime.formats.decoding.np.empty", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(
+        "edge_runtime.images.formats.decoding.np.empty", lambda *_: (_ for _ in ()).throw(MemoryError())
+    )
     assert error_of(predictor, path).code == "machine_memory"
 
 
@@ -221,6 +223,6 @@ with Predictor.load("idc-patch-compact") as predictor:
 
 
 def test_reading_alone_tells_it_too(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_runtime.imaging.decode", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr("edge_runtime.images.reader.decode", lambda *_: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(MachineError):
         read(path)

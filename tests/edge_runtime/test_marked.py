@@ -17,11 +17,11 @@ from edge_runtime.errors import RegionError
 from edge_runtime.golden import images
 from edge_runtime.golden.images import golden_picture, golden_region
 from edge_runtime.golden.vectors import GOLDEN, from_npz
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
+from edge_runtime.images.region import RegionCrop, crop
 from edge_runtime.prediction import Timing
-from edge_runtime.records import canonical_json, from_json
-from edge_runtime.region import RegionCrop, crop
 from edge_runtime.selftest import replay
+from edge_runtime.serialisation.records import canonical_json, from_json
 from edge_runtime.spec import ModelSpec
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.names import shown, shown_cell, shown_lines
+from edge_runtime.platform.escaped_names import shown, shown_cell, shown_lines
 
 FORBIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, format characters, surrogates, line and paragraph separators
 

@@ -17,7 +17,7 @@ from edge_runtime.cli.tiles import card
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.engine import Engine
-from edge_runtime.imaging import Picture, read
+from edge_runtime.images.reader import Picture, read
 from edge_runtime.predictor import Predictor
 from edge_runtime.steps import MinMax, Resize
 from edge_runtime.tiles import overlay

@@ -19,7 +19,7 @@ from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError, ImageError, UsageError
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing import prepare

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from edge_runtime.errors import ImageUnsupportedError, ManifestError
-from edge_runtime.imaging import Picture, read
+from edge_runtime.images.reader import Picture, read
 from edge_runtime.preprocessing import Preparation, apply, look_up, prepare
-from edge_runtime.records import canonical_json, from_dict
+from edge_runtime.serialisation.records import canonical_json, from_dict
 from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,

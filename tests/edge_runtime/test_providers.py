@@ -21,8 +21,8 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.records import to_dict
 from edge_runtime.selftest.replay import selftest
+from edge_runtime.serialisation.records import to_dict
 from tests.benchmarks.system_4 import BUNDLE
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"

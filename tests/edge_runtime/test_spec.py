@@ -12,7 +12,7 @@ import pytest
 from edge_runtime.bundle.bundle import find
 from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.errors import ManifestError
-from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
+from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import (
     LAPLACIAN_SHARPEN_3X3,

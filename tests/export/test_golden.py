@@ -18,7 +18,7 @@ from edge_runtime.bundle.bundle import find, write_manifest
 from edge_runtime.bundle.manifest import Format, Manifest, Role
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, sample, to_npz
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Window

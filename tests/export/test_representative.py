@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.preprocessing import prepare
 from export.errors import CalibrationError
 from export.network import representative

@@ -15,7 +15,7 @@ from keras import layers
 from PIL import Image
 
 from edge_runtime.errors import ManifestError
-from edge_runtime.records import to_dict
+from edge_runtime.serialisation.records import to_dict
 from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
 from export.int8.equalise import write_equalised
@@ -129,7 +129,7 @@ def _chosen(**changed: Any) -> ModelSpec:
         {"kind": "resize", "width_px": 8, "height_px": 8, "interpolation": "area", "result": "uint8"},
         {"kind": "scale", "divisor": 255.0, "offset": 0.0},
     ]
-    from edge_runtime.records import from_dict
+    from edge_runtime.serialisation.records import from_dict
 
     return from_dict(ModelSpec, plain)
 

@@ -10,9 +10,9 @@ import pytest
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.bundle.bundle import find
-from edge_runtime.imaging import Picture, read
+from edge_runtime.images.reader import Picture, read
 from edge_runtime.preprocessing import Preparation, look_up, prepare
-from edge_runtime.records import from_dict
+from edge_runtime.serialisation.records import from_dict
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Step
 from tests.benchmarks.system_4 import BUNDLE

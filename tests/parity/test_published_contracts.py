@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import PixelType, Step
 from training.recipes import RECIPES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing import prepare
 from edge_runtime.steps import ColourOrder
 from training.augmentation import Augmentation

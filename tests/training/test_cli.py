@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_runtime.bundle.manifest import Evaluation
-from edge_runtime.records import from_dict
+from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli import main
 from training.datasets import idc

@@ -14,9 +14,9 @@ import pytest
 import training.pictures
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import Source, read
+from edge_runtime.images.reader import Source, read
+from edge_runtime.images.region import Region, RegionCrop, crop, region_name
 from edge_runtime.preprocessing import prepare
-from edge_runtime.region import Region, RegionCrop, crop, region_name
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from export.errors import CalibrationError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import training.tensors
 from edge_runtime.decision.policy import DecisionPolicy, Head
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.preprocessing import prepare
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize

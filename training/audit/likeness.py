@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edge_runtime.formats.decoding import Pixels
+from edge_runtime.images.formats.decoding import Pixels
 
 CANDIDATE = 0.25
 NEIGHBOURS = 8

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edge_runtime.errors import EdgeError
-from edge_runtime.names import shown_lines
+from edge_runtime.platform.escaped_names import shown_lines
 from training.cli.audit import audit
 from training.cli.crossvalidate import crossvalidate
 from training.cli.decide import decide

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.records import to_dict
+from edge_runtime.serialisation.records import to_dict
 from training.artifact import Artifact
 from training.cli.options import FOLDER
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from training.datasets.dataset import Sample
 
 LEAST_PX = 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.bundle.measured import NearCopies
-from edge_runtime.region import Region, split_name
+from edge_runtime.images.region import Region, split_name
 
 Traits = tuple[tuple[str, str], ...]
 """What a data set says of a picture beyond its label: trait and value, as in ``tissue`` and ``dense``."""
@@ -20,7 +20,7 @@ class Sample:
 
     Attributes:
         name: path below the data set's root, with forward slashes, and ``@x,y,radius`` for a region
-            (:func:`edge_runtime.region.region_name`); the key in every list on disk.
+            (:func:`edge_runtime.images.region.region_name`); the key in every list on disk.
         path: where the file is now.
         label: index into the data set's labels.
         group: what a split must keep together: a patient.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.imaging import read
-from edge_runtime.region import Region
+from edge_runtime.images.reader import read
+from edge_runtime.images.region import Region
 from training.datasets import busi, mias
 from training.datasets.dataset import Sample
 from training.errors import DatasetError

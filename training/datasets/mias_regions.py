@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import ImageError
-from edge_runtime.imaging import Picture, read
-from edge_runtime.region import Region, crop, region_name
+from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.region import Region, crop, region_name
 from training.datasets import mias
 from training.datasets.dataset import Dataset, Sample, absent_labels
 from training.pictures import TIGHT

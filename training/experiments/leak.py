@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.manifest import Figure
-from edge_runtime.records import from_json
+from edge_runtime.serialisation.records import from_json
 from training.artifact import create
 from training.errors import RecipeError
 from training.experiments.copies import Files, copied, dealt_files, dealt_groups

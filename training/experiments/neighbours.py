@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.measured import Figure
 from edge_runtime.decision.scores import positive_scores
-from edge_runtime.records import from_json
+from edge_runtime.serialisation.records import from_json
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tiles.neighbours import averaged
 from training.datasets import idc

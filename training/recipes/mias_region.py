@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.policy import DecisionPolicy, Head
-from edge_runtime.region import RegionCrop
+from edge_runtime.images.region import RegionCrop
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation

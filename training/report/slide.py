@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from edge_runtime.steps import ColourOrder
 from training.datasets import Sample
 from training.errors import DatasetError

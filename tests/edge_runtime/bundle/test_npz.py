@@ -8,11 +8,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from edge_runtime.bundle import npz
-from edge_runtime.bundle.npz import MOST_UNPACKED, read_arrays
 from edge_runtime.errors import BundleError, ManifestError
 from edge_runtime.golden import vectors
 from edge_runtime.saliency import saliency
+from edge_runtime.serialisation import npz
+from edge_runtime.serialisation.npz import MOST_UNPACKED, read_arrays
 
 
 def claiming(shape: tuple[int, ...]) -> bytes:

@@ -13,7 +13,7 @@ from edge_runtime import __version__
 from edge_runtime.bundle import bundle
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.records import from_dict
+from edge_runtime.serialisation.records import from_dict
 
 MODULE = "edge_runtime.cli.bundle"
 MODEL_FILES = 5  # TFLite in int8, float16 and float32, ONNX in int8 and float32

@@ -18,8 +18,8 @@ from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.manifest import Format, Role
 from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
 from edge_runtime.familiarity.image_statistics import statistics
-from edge_runtime.imaging import read
-from edge_runtime.records import canonical_json
+from edge_runtime.images.reader import read
+from edge_runtime.serialisation.records import canonical_json
 from tests.edge_runtime.cli.conftest import Called
 
 

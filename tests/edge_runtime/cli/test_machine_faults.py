@@ -14,9 +14,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge_runtime import imaging
 from edge_runtime.cli.faults import EXIT_CODES
 from edge_runtime.errors import MachineError
+from edge_runtime.images import reader
 from tests.edge_runtime.shipped_bundle import NAME, image
 
 ROOT = Path(__file__).parents[3]
@@ -36,15 +36,15 @@ def folder(tmp_path: Path) -> Path:
 def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Names of files whose reading fails, with the number of the fault; may change meanwhile."""
     faults: dict[str, int] = {}
-    load = imaging._load
+    load = reader._load
 
     def meddled(path: str, name: str) -> bytes:
         number = faults.get(Path(path).name)
         if number is not None:
-            raise imaging._load_error(OSError(number, os.strerror(number), path), name)
+            raise reader._load_error(OSError(number, os.strerror(number), path), name)
         return load(path, name)
 
-    monkeypatch.setattr(imaging, "_load", meddled)
+    monkeypatch.setattr(reader, "_load", meddled)
     return faults
 
 
@@ -161,10 +161,8 @@ def test_a_folder_that_the_machine_cannot_list_now_has_no_line_either(
     assert (edge_predict(*call).exit_code, len(lines(place))) == (6, 3)
     monkeypatch.setattr(os, "scandir", listed)
     monkeypatch.setattr(os, "open", refuse_open)
-    monkeypatch.setattr(
-        imaging, "open", lambda path, mode: (_ for _ in ()).throw(OSError(24, "f", path)), raising=False
-    )
+    monkeypatch.setattr(reader, "open", lambda path, mode: (_ for _ in ()).throw(OSError(24, "f", path)), raising=False)
     assert (edge_predict(*call, "--resume").exit_code, len(lines(place))) == (6, 3)
     monkeypatch.setattr(os, "open", opened)
-    monkeypatch.delattr(imaging, "open")
+    monkeypatch.delattr(reader, "open")
     assert (edge_predict(*call, "--resume").exit_code, len(lines(place))) == (0, 4)

@@ -17,9 +17,9 @@ from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity, WholePicture
 from edge_runtime.familiarity.image_statistics import statistics
-from edge_runtime.imaging import Picture, read
-from edge_runtime.records import canonical_json, from_dict, from_json, to_dict
-from edge_runtime.region import RegionCrop, crop
+from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.region import RegionCrop, crop
+from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
 from edge_runtime.spec import ModelSpec
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]

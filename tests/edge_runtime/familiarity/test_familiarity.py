@@ -18,10 +18,10 @@ from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
 from edge_runtime.familiarity.image_statistics import statistics
-from edge_runtime.imaging import Picture, read
+from edge_runtime.images.reader import Picture, read
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
-from edge_runtime.records import canonical_json, from_dict, to_dict
+from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import ColourOrder
 from tests.benchmarks.system_4 import BUNDLE

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError
+from edge_runtime.images import reader
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import PNG_SIGNATURE, RGB, chunk, encode, riff
 
@@ -110,5 +110,5 @@ def _two_frames() -> bytes:
 def test_what_readers_show_differently_is_refused(case: str) -> None:
     code, build = REFUSED[case]
     with pytest.raises(ImageError) as caught:
-        imaging.read(build())
+        reader.read(build())
     assert caught.value.code == code, caught.value.message

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageUnreadableError
+from edge_runtime.images import reader
 
 COLOUR = np.random.default_rng(25).integers(0, 256, (23, 17, 3), dtype=np.uint8)
 GREY = COLOUR[..., 1].copy()
@@ -75,7 +75,7 @@ def _tiff_loop() -> bytes:
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_contradiction_inside_a_file_is_called_damaged(case: str) -> None:
     with pytest.raises(ImageUnreadableError) as caught:
-        imaging.read(DAMAGED[case](), name="case")
+        reader.read(DAMAGED[case](), name="case")
     assert caught.value.code == "image_damaged"
     assert "case: found" in caught.value.message
     assert "expected" in caught.value.message

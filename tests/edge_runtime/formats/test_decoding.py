@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError, ImageUnreadableError
-from edge_runtime.formats import decoding
+from edge_runtime.images import reader
+from edge_runtime.images.formats import decoding
 
 _RNG = np.random.default_rng(24)
 RGB = _RNG.integers(0, 256, (31, 19, 3), dtype=np.uint8)
@@ -37,7 +37,7 @@ def test_decoders_write_nothing_to_standard_error(capfd: pytest.CaptureFixture[s
     codes = []
     for data in _noisy_files():
         try:
-            codes.append(imaging.read(data).name)
+            codes.append(reader.read(data).name)
         except ImageError as error:
             codes.append(error.code)
     assert codes == ["image_damaged", "image_truncated", "bytes"]
@@ -67,14 +67,14 @@ def test_what_others_write_meanwhile_reaches_standard_error(
         return decode(*arguments)
 
     monkeypatch.setattr(decoding.cv2, "imdecode", decode_while_another_thread_writes)
-    imaging.read(pillow(RGB, "JPEG"))
+    reader.read(pillow(RGB, "JPEG"))
     assert capfd.readouterr().err == "a line of another thread\n"
 
 
 def test_pixels_unlike_the_header_are_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding.cv2, "imdecode", lambda *_: RGB[:-1])
     with pytest.raises(ImageUnreadableError, match="it declares") as caught:
-        imaging.read(pillow(RGB, "PNG"))
+        reader.read(pillow(RGB, "PNG"))
     assert caught.value.code == "image_damaged"
 
 
@@ -84,4 +84,4 @@ def test_an_error_of_opencv_becomes_a_named_one(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(decoding.cv2, "imdecode", fail)
     with pytest.raises(ImageUnreadableError, match="cannot be decoded"):
-        imaging.read(pillow(RGB, "PNG"))
+        reader.read(pillow(RGB, "PNG"))

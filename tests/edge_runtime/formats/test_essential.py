@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
-from edge_runtime.formats import decoding, png
+from edge_runtime.images import reader
+from edge_runtime.images.formats import decoding, png
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import DEEP, GREY, RGB, chunk, encode
 
@@ -72,7 +72,7 @@ def test_metadata_reaches_no_decoder_and_changes_no_pixel(case: str, monkeypatch
         return decode(stream, flags)
 
     monkeypatch.setattr(decoding.cv2, "imdecode", listening)
-    found = imaging.read(data).pixels
+    found = reader.read(data).pixels
     np.testing.assert_array_equal(found, expected)
     with Image.open(io.BytesIO(data)) as image:
         np.testing.assert_array_equal(found[..., ::-1], np.asarray(image.convert("RGB")))
@@ -86,7 +86,7 @@ def test_metadata_reaches_no_decoder_and_changes_no_pixel(case: str, monkeypatch
 def test_a_file_of_pixels_alone_is_decoded_without_a_copy(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     given, decode = [], cv2.imdecode
     monkeypatch.setattr(decoding.cv2, "imdecode", lambda stream, flags: given.append(stream) or decode(stream, flags))
-    imaging.read(data)
+    reader.read(data)
     assert np.shares_memory(given[0], np.frombuffer(data, np.uint8))
 
 
@@ -106,7 +106,7 @@ def test_png_rows_decoded_in_bands_are_those_of_the_encoder(
     if channels == 4:
         pixels[..., 3] = np.iinfo(dtype).max
     data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_FILTER, row_filter])[1].tobytes()
-    found = imaging.read(data).pixels
+    found = reader.read(data).pixels
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, pixels[..., 0] if channels == 1 else pixels[..., :3])
 
@@ -114,7 +114,7 @@ def test_png_rows_decoded_in_bands_are_those_of_the_encoder(
 @pytest.mark.parametrize("pixels", [RGB, GREY, DEEP, RGB[:2, :3], RGB[:1, :1]])
 def test_interlaced_png_in_bands_is_the_image(pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(png, "_AT_ONCE_IN", 0)
-    found = imaging.read(make.interlaced_png(pixels)).pixels
+    found = reader.read(make.interlaced_png(pixels)).pixels
     np.testing.assert_array_equal(found if pixels.ndim == 2 else found[..., ::-1], pixels)
 
 
@@ -122,10 +122,10 @@ def test_a_png_in_bands_whose_last_bytes_are_wrong_is_damaged(monkeypatch: pytes
     monkeypatch.setattr(png, "_AT_ONCE_IN", 0)
     rows = b"".join(b"\0" + row.tobytes() for row in GREY)
     for stream in (_stream(rows, 1), _stream(rows[:-1]), _stream(rows)[:-1], _stream(rows + bytes(1 << 21))):
-        with pytest.raises(imaging.ImageUnreadableError) as caught:
-            imaging.read(make.png(24, 24, stream=stream))
+        with pytest.raises(reader.ImageUnreadableError) as caught:
+            reader.read(make.png(24, 24, stream=stream))
         assert caught.value.code == "image_damaged"
-    np.testing.assert_array_equal(imaging.read(make.png(24, 24, stream=_stream(rows))).pixels, GREY)
+    np.testing.assert_array_equal(reader.read(make.png(24, 24, stream=_stream(rows))).pixels, GREY)
 
 
 def _stream(rows: bytes, off: int = 0) -> bytes:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import ImageError
-from edge_runtime.formats import inspect
-from edge_runtime.formats.header import Format
+from edge_runtime.images.formats import inspect
+from edge_runtime.images.formats.header import Format
 from tests.edge_runtime import hostile_files as make
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images.md"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError
+from edge_runtime.images import reader
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import RGB, encode
 
@@ -87,14 +87,14 @@ def shown(data: bytes) -> np.ndarray:
 def test_a_block_without_a_readable_rotation_says_nothing(kind: str, case: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     expected = shown(encode(RGB, kind, **options))
-    np.testing.assert_array_equal(imaging.read(with_block(kind, SAYS_NOTHING[case])).pixels, expected)
+    np.testing.assert_array_equal(reader.read(with_block(kind, SAYS_NOTHING[case])).pixels, expected)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("case", ROTATED)
 def test_a_readable_rotation_is_refused(kind: str, case: str) -> None:
     with pytest.raises(ImageError) as caught:
-        imaging.read(with_block(kind, ROTATED[case]))
+        reader.read(with_block(kind, ROTATED[case]))
     assert caught.value.code == "image_orientation"
 
 
@@ -112,14 +112,14 @@ TIFF_SAYS_NOTHING: dict[str, dict[str, int | Entry]] = {
 @pytest.mark.parametrize("case", TIFF_SAYS_NOTHING)
 def test_tags_of_a_tiff_that_carry_no_pixels_cost_nothing(case: str) -> None:
     pixels = np.arange(64, dtype=np.uint8)
-    found = imaging.read(make.tiff(body=pixels.tobytes(), **TIFF_SAYS_NOTHING[case])).pixels
+    found = reader.read(make.tiff(body=pixels.tobytes(), **TIFF_SAYS_NOTHING[case])).pixels
     np.testing.assert_array_equal(found, pixels.reshape(8, 8))
 
 
 @pytest.mark.parametrize("orientation", [2, 8, (274, 9, 1, 6)], ids=["2", "8", "6 of type SLONG"])
 def test_a_tiff_that_is_rotated_is_refused(orientation: int | Entry) -> None:
     with pytest.raises(ImageError) as caught:
-        imaging.read(make.tiff(t274=orientation))
+        reader.read(make.tiff(t274=orientation))
     assert caught.value.code == "image_orientation"
 
 
@@ -143,7 +143,7 @@ PILLOW: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("case", PILLOW)
 def test_pixels_are_the_same_with_metadata_taken_out(case: str) -> None:
     data = PILLOW[case]()
-    found = imaging.read(data).pixels
+    found = reader.read(data).pixels
     np.testing.assert_array_equal(found, shown(data))
     if not case.startswith("jpeg"):
         np.testing.assert_array_equal(found[..., ::-1], np.asarray(Image.open(io.BytesIO(data))))

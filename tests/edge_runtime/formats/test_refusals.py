@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError, ImageUnsupportedError
+from edge_runtime.images import reader
 
 _RNG = np.random.default_rng(21)
 PICTURE = Image.fromarray(_RNG.integers(0, 256, (12, 10, 3), dtype=np.uint8))
@@ -145,7 +145,7 @@ def _bmp_of_16_bits() -> bytes:
 def test_a_picture_that_is_not_taken_is_refused_by_its_own_code(case: str) -> None:
     code, make = REFUSED[case]
     with pytest.raises(ImageError) as caught:
-        imaging.read(make(), name="case")
+        reader.read(make(), name="case")
     assert caught.value.code == code, caught.value.message
     assert caught.value.message.startswith("case: found ")
     assert "expected" in caught.value.message
@@ -154,11 +154,11 @@ def test_a_picture_that_is_not_taken_is_refused_by_its_own_code(case: str) -> No
 
 def test_a_dicom_file_is_told_how_to_become_a_picture() -> None:
     with pytest.raises(ImageUnsupportedError, match=r"a DICOM file.*export it as PNG with the window"):
-        imaging.read(bytes(128) + b"DICM" + bytes(99))
+        reader.read(bytes(128) + b"DICM" + bytes(99))
 
 
 def test_a_phone_photograph_with_a_gain_map_behind_it_is_its_first_picture() -> None:
     data = save("JPEG")
     mark = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
-    picture = imaging.read(data[:2] + mark + data[2:] + save("JPEG", "L"))
-    assert np.array_equal(picture.pixels, imaging.read(data).pixels)
+    picture = reader.read(data[:2] + mark + data[2:] + save("JPEG", "L"))
+    assert np.array_equal(picture.pixels, reader.read(data).pixels)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError, ImageUnreadableError
-from edge_runtime.formats import Format, inspect
+from edge_runtime.images import reader
+from edge_runtime.images.formats import Format, inspect
 
 _RNG = np.random.default_rng(20)
 COLOUR = cv2.GaussianBlur(_RNG.integers(0, 256, (23, 17, 3), dtype=np.uint8), (5, 5), 0)
@@ -29,7 +29,7 @@ def encode(pixels: np.ndarray, kind: str, **options: object) -> bytes:
 def answer(data: bytes) -> np.ndarray | None:
     """The pixels, or None for a named error; anything else escapes and fails the test."""
     try:
-        return imaging.read(data, name="case").pixels
+        return reader.read(data, name="case").pixels
     except ImageError:
         return None
 
@@ -112,7 +112,7 @@ def test_a_bit_flipped_in_a_header_never_raises_an_unnamed_error(case: str) -> N
 def test_a_jpeg_scan_cut_short_and_closed_again_is_damaged() -> None:
     data = encode(_RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), "JPEG")
     with pytest.raises(ImageUnreadableError) as caught:
-        imaging.read(data[: len(data) * 3 // 4] + b"\xff\xd9")
+        reader.read(data[: len(data) * 3 // 4] + b"\xff\xd9")
     assert caught.value.code == "image_damaged"
 
 
@@ -121,7 +121,7 @@ def test_a_jpeg_scan_with_foreign_bytes_is_damaged_although_the_decoder_returns_
     padded = data[:-2] + b"aaaaaaaa" + data[-2:]
     assert cv2.imdecode(np.frombuffer(padded, np.uint8), cv2.IMREAD_UNCHANGED) is not None
     with pytest.raises(ImageUnreadableError) as caught:
-        imaging.read(padded)
+        reader.read(padded)
     assert caught.value.code == "image_damaged"
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_runtime import imaging
 from edge_runtime.errors import ImageError
+from edge_runtime.images import reader
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import DEEP, GREY, RGB, encode
 
@@ -105,7 +105,7 @@ def _deep_png(value: int) -> bytes:
 @pytest.mark.parametrize("case", CASES)
 def test_opaque_alpha_is_dropped_and_the_values_are_the_very_ones(case: str) -> None:
     expected, build = CASES[case]
-    found = imaging.read(build(False)).pixels
+    found = reader.read(build(False)).pixels
     assert found.dtype == expected.dtype
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found if expected.ndim == 2 else found[..., ::-1], expected)
@@ -114,14 +114,14 @@ def test_opaque_alpha_is_dropped_and_the_values_are_the_very_ones(case: str) -> 
 @pytest.mark.parametrize("case", CASES)
 def test_one_pixel_that_is_not_opaque_refuses_the_image(case: str) -> None:
     with pytest.raises(ImageError, match="every pixel opaque") as caught:
-        imaging.read(CASES[case][1](True))
+        reader.read(CASES[case][1](True))
     assert caught.value.code == "image_alpha"
 
 
 def test_the_unused_byte_of_a_windows_bitmap_is_no_transparency() -> None:
     rows = np.dstack([RGB[..., ::-1], np.zeros_like(RGB[..., 0])])
     data = make.bmp(rows.shape[1], -rows.shape[0], bits=32, data=rows.tobytes())
-    np.testing.assert_array_equal(imaging.read(data).pixels[..., ::-1], RGB)
+    np.testing.assert_array_equal(reader.read(data).pixels[..., ::-1], RGB)
 
 
 def _lossy_webp(level: int) -> bytes:
@@ -135,9 +135,9 @@ def _lossy_webp(level: int) -> bytes:
 
 def test_an_opaque_alpha_chunk_of_a_webp_is_dropped() -> None:
     plain = cv2.imdecode(np.frombuffer(encode(RGB, "WEBP"), np.uint8), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(imaging.read(_lossy_webp(255)).pixels, plain)
+    np.testing.assert_array_equal(reader.read(_lossy_webp(255)).pixels, plain)
     with pytest.raises(ImageError) as caught:
-        imaging.read(_lossy_webp(254))
+        reader.read(_lossy_webp(254))
     assert caught.value.code == "image_alpha"
 
 
@@ -146,13 +146,13 @@ def test_an_opaque_webp_whose_lossless_stream_has_alpha_is_dropped() -> None:
     data = bytearray(encode(RGB, "WEBP", lossless=True))
     data[24] |= 0x10
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (24, 24, 4)
-    np.testing.assert_array_equal(imaging.read(bytes(data)).pixels[..., ::-1], RGB)
+    np.testing.assert_array_equal(reader.read(bytes(data)).pixels[..., ::-1], RGB)
 
 
 @pytest.mark.parametrize("kind", [0, 3])
 def test_an_extra_sample_of_no_known_meaning_is_refused(kind: int) -> None:
     with pytest.raises(ImageError, match="extra samples") as caught:
-        imaging.read(tiff_by_hand(RGB, False, kind))
+        reader.read(tiff_by_hand(RGB, False, kind))
     assert caught.value.code == "image_alpha"
 
 
@@ -160,7 +160,7 @@ def test_an_extra_sample_of_no_known_meaning_is_refused(kind: int) -> None:
 def test_a_fourth_byte_of_a_bmp_that_may_be_alpha_refuses_the_image(fourth: list[int]) -> None:
     rows = np.dstack([RGB, np.resize(np.array(fourth, np.uint8), (24, 24))])
     with pytest.raises(ImageError, match="fourth byte") as caught:
-        imaging.read(make.bmp(24, 24, bits=32, data=rows.tobytes()))
+        reader.read(make.bmp(24, 24, bits=32, data=rows.tobytes()))
     assert caught.value.code == "image_alpha"
 
 

@@ -17,7 +17,7 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import KnownAnswersError
 from edge_runtime.golden import known_answers, stamps
-from edge_runtime.processor import identity_in
+from edge_runtime.platform.processor import identity_in
 from edge_runtime.selftest.replay import selftest
 
 BUNDLE = "idc-patch-compact"

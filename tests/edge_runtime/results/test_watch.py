@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime import discovery
+from edge_runtime.images import discovery
 from edge_runtime.results.lines import FileStamp, Identity
 from edge_runtime.results.watch import Watch
 

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
-from edge_runtime.imaging import Picture
+from edge_runtime.images.reader import Picture
 from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.saliency.explanation import Explanation, Floats, spread_share, stretched
 from edge_runtime.saliency.heatmap import draw, heatmap_png

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.region import Region
+from edge_runtime.images.region import Region
 from training.datasets import Sample, mias
 from training.datasets.lesions import of_busi, of_mias
 from training.errors import DatasetError

@@ -139,7 +139,7 @@ def test_the_published_pictures(published: Callable[[str], Path]) -> None:
 def test_flipping_y_moves_the_published_circles_onto_tissue(published: Callable[[str], Path]) -> None:
     import numpy as np
 
-    from edge_runtime.imaging import read
+    from edge_runtime.images.reader import read
 
     flipped, straight = [], []
     for sample in mias.load(published("mias")).samples:

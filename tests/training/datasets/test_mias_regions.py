@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.region import Region, split_name
+from edge_runtime.images.region import Region, split_name
 from training.datasets import Dataset, Sample, mias, mias_regions
 from training.datasets.mias_regions import AIR, CONTROLS, LABELS, TISSUE
 from training.pictures import Pictures

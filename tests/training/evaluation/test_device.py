@@ -20,7 +20,7 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import ROUNDED
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.scores import positive_scores, scores_of
-from edge_runtime.records import from_dict
+from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli import main
 from training.datasets import idc

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.familiarity.familiarity import NAMES, Familiarity, WholePicture
 from edge_runtime.familiarity.image_statistics import statistics
-from edge_runtime.imaging import Picture, read
-from edge_runtime.region import Region, RegionCrop, crop, region_name
+from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.region import Region, RegionCrop, crop, region_name
 from edge_runtime.spec import ModelSpec
 from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from training.artifact import Artifact

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.familiarity.familiarity import NAMES
-from edge_runtime.records import canonical_json, from_json
+from edge_runtime.serialisation.records import canonical_json, from_json
 from training.errors import DatasetError
 from training.evaluation import familiarity as module
 from training.evaluation.familiarity import FLOOR, LEAST, Familiarity, Seen, fit_familiarity, weighted_limit

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime.decision.policy import CaseRule
-from edge_runtime.records import from_dict
+from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli.evaluate import evaluate
 from training.cli.slide import slide

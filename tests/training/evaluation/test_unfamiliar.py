@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import binomtest
 
-from edge_runtime.imaging import read
+from edge_runtime.images.reader import read
 from training.artifact import Artifact
 from training.cli.decide import decide
 from training.cli.familiarity import familiarity as command

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.bundle.manifest import TrainingRecord
 from edge_runtime.decision.policy import CaseRule, Head
-from edge_runtime.records import from_dict
+from edge_runtime.serialisation.records import from_dict
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact, Measured, create
 from training.datasets import Dataset

@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 
-from edge_runtime.formats.header import MAX_PIXELS, Format, Header, damaged, not_taken, truncated
-from edge_runtime.formats.transparency import transparency
+from edge_runtime.images.formats.header import MAX_PIXELS, Format, Header, damaged, not_taken, truncated
+from edge_runtime.images.formats.transparency import transparency
 
 _FILE_HEADER_BYTES = 14
 _INFO_HEADER_BYTES = frozenset({40, 52, 56, 108, 124})
@@ -17,7 +17,7 @@ _RAMP = bytes(range(256))
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Check that the headers agree with the length; see :func:`edge_runtime.formats.inspect`."""
+    """Check that the headers agree with the length; see :func:`edge_runtime.images.formats.inspect`."""
     declared, pixels_at, info = struct.unpack_from("<I4xII", data, 2)
     if info == 12:
         raise not_taken(name, "a BMP file with an OS/2 header", "a Windows header; save it as PNG")

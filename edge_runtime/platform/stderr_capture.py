@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TypeVar
 
-from edge_runtime.fork_safety import ForkSafeLock, renew_in_child
+from edge_runtime.platform.fork_safety import ForkSafeLock, renew_in_child
 
 Result = TypeVar("Result")
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_runtime.names import shown
+from edge_runtime.platform.escaped_names import shown
 
 MOST_NAMED = 5
 """Where more are left out, a summary counts them without their names."""

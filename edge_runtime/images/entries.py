@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_runtime.content import Kind
-from edge_runtime.left_out import Reason
+from edge_runtime.images.content import Kind
+from edge_runtime.images.left_out import Reason
 
 _IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".bmp", ".dib", ".tif", ".tiff", ".webp"),

@@ -1,7 +1,7 @@
 """JPEG (ITU-T T.81): every marker is walked up to an end-of-image marker that is really there.
 
 JPEG has no checksum. Damage inside a scan shows only when the decoder stumbles over it, which
-:mod:`edge_runtime.formats.decoding` listens for; a flipped bit that leads to valid codes stays unseen.
+:mod:`edge_runtime.images.formats.decoding` listens for; a flipped bit that leads to valid codes stays unseen.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from edge_runtime.errors import ImageSizeError
-from edge_runtime.formats.directory import exif_orientation
-from edge_runtime.formats.header import (
+from edge_runtime.images.formats.directory import exif_orientation
+from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
     Format,
@@ -24,7 +24,7 @@ from edge_runtime.formats.header import (
     too_many_parts,
     truncated,
 )
-from edge_runtime.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coefficient_bytes, incomplete, work_s
+from edge_runtime.images.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coefficient_bytes, incomplete, work_s
 
 _SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
@@ -62,7 +62,7 @@ class _Findings:
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Walk all markers; see :func:`edge_runtime.formats.inspect`."""
+    """Walk all markers; see :func:`edge_runtime.images.formats.inspect`."""
     found = _Findings()
     for marker, payload, start, end in _walk(data, found, name):
         if found.in_scan:

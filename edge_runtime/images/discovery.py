@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.content import HEAD_BYTES, kind_of
-from edge_runtime.entries import has_image_suffix, reason_of_content, reason_of_name, unless_image
 from edge_runtime.errors import ImageUnreadableError, MachineError
-from edge_runtime.left_out import LeftOut, Reason
-from edge_runtime.machine import machine_error
+from edge_runtime.images.content import HEAD_BYTES, kind_of
+from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name, unless_image
+from edge_runtime.images.left_out import LeftOut, Reason
+from edge_runtime.platform.machine_faults import machine_error
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # what became a pipe meanwhile is not waited for
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edge_runtime.formats.header import not_taken
+from edge_runtime.images.formats.header import not_taken
 
 _ONE_PICTURE = "one still picture in PNG"
 _AS_PNG = "PNG or JPEG; export it as PNG"

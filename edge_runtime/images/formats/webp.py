@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
-from edge_runtime.formats.header import (
+from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientation
+from edge_runtime.images.formats.header import (
     MAX_PARTS,
     Format,
     Header,
@@ -18,7 +18,7 @@ from edge_runtime.formats.header import (
     too_many_parts,
     truncated,
 )
-from edge_runtime.formats.transparency import transparency
+from edge_runtime.images.formats.transparency import transparency
 
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of the VP8X chunk
 _KEY_FRAME_START = b"\x9d\x01\x2a"
@@ -34,7 +34,7 @@ _MOST_GROUPS, _GROUP_BYTES = 1 << 16, 5600
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
+    """Walk all chunks; see :func:`edge_runtime.images.formats.inspect`."""
     size, form = struct.unpack_from("<I4s", data, 4)
     if form != b"WEBP":
         raise not_taken(name, f"a RIFF file of form {form!r}", "WebP, PNG or JPEG; save one picture as PNG")

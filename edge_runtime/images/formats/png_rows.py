@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_runtime.formats.header import MAX_WORK_S, OpenCV, Pixels, too_much_work
-from edge_runtime.formats.inflating import Inflater, Meter, estimate_s
-from edge_runtime.formats.transparency import without_alpha
+from edge_runtime.images.formats.header import MAX_WORK_S, OpenCV, Pixels, too_much_work
+from edge_runtime.images.formats.inflating import Inflater, Meter, estimate_s
+from edge_runtime.images.formats.transparency import without_alpha
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SAMPLES = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type

@@ -12,10 +12,10 @@ import re
 import cv2
 import numpy as np
 
-from edge_runtime.formats.header import Format, Header, Pixels, damaged
-from edge_runtime.formats.transparency import opaque
-from edge_runtime.machine import machine_error, machine_faults
-from edge_runtime.native_output import listen
+from edge_runtime.images.formats.header import Format, Header, Pixels, damaged
+from edge_runtime.images.formats.transparency import opaque
+from edge_runtime.platform.machine_faults import machine_error, machine_faults
+from edge_runtime.platform.stderr_capture import listen
 
 __all__ = ["Pixels", "decode"]
 

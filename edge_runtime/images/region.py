@@ -17,7 +17,7 @@ import numpy as np
 from edge_runtime.errors import ImageRegionError, RegionError
 
 if TYPE_CHECKING:
-    from edge_runtime.imaging import Picture, Source
+    from edge_runtime.images.reader import Picture, Source
 
 LEAST_PX = 8
 """Side of the smallest part of a picture that is cut: less shows nothing that a network could judge."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edge_runtime.formats.header import Format, Header, damaged, not_taken, truncated
+from edge_runtime.images.formats.header import Format, Header, damaged, not_taken, truncated
 
 # White space must follow each number at once: a comment there is read differently by different readers.
 _GAP = rb"\s(?:\s|#[^\r\n]*[\r\n])*"
@@ -13,7 +13,7 @@ _BITS = {255: 8, 65535: 16}
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Read the head and compare the length; see :func:`edge_runtime.formats.inspect`."""
+    """Read the head and compare the length; see :func:`edge_runtime.images.formats.inspect`."""
     head = _HEAD.match(data, 0, 4096)
     if head is None:
         if len(data) < 32:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge_runtime.errors import ImageUnsupportedError
-from edge_runtime.formats.header import Header, Pixels, not_taken
+from edge_runtime.images.formats.header import Header, Pixels, not_taken
 
 _ALPHA = 3
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge_runtime.formats.header import Pixels
-from edge_runtime.formats.inflating import Inflater, Meter
-from edge_runtime.formats.transparency import without_alpha
+from edge_runtime.images.formats.header import Pixels
+from edge_runtime.images.formats.inflating import Inflater, Meter
+from edge_runtime.images.formats.transparency import without_alpha
 
 _BAND_BYTES = 1 << 18
 

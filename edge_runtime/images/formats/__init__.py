@@ -12,8 +12,8 @@ from collections.abc import Callable
 from importlib import import_module
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError
-from edge_runtime.formats.foreign import refuse_foreign
-from edge_runtime.formats.header import (
+from edge_runtime.images.formats.foreign import refuse_foreign
+from edge_runtime.images.formats.header import (
     MAX_PIXELS,
     MAX_WORK_S,
     MAX_WORKING_BYTES,
@@ -98,5 +98,5 @@ def _check_memory(data: bytes, header: Header, name: str) -> None:
 
 def _inspector(kind: Format) -> Inspector:
     """Import the module of one format when its first file comes: a device mostly sees one."""
-    found: Inspector = import_module(f"edge_runtime.formats.{kind.name.lower()}").inspect
+    found: Inspector = import_module(f"edge_runtime.images.formats.{kind.name.lower()}").inspect
     return found

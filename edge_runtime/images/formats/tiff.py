@@ -13,8 +13,8 @@ from dataclasses import replace
 from importlib import import_module
 from math import ceil
 
-from edge_runtime.formats.directory import Directory, byte_order, orientation, read_directory
-from edge_runtime.formats.header import (
+from edge_runtime.images.formats.directory import Directory, byte_order, orientation, read_directory
+from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
     Format,
@@ -26,8 +26,8 @@ from edge_runtime.formats.header import (
     too_many_parts,
     truncated,
 )
-from edge_runtime.formats.inflating import estimate_s
-from edge_runtime.formats.transparency import transparency
+from edge_runtime.images.formats.inflating import estimate_s
+from edge_runtime.images.formats.transparency import transparency
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANES = 273, 277, 278, 279, 284
@@ -46,7 +46,7 @@ _S_PER_BYTE, _S_PER_PREDICTED_BYTE = 2.5e-9, 3e-9
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Read the first directory and check its strips; see :func:`edge_runtime.formats.inspect`."""
+    """Read the first directory and check its strips; see :func:`edge_runtime.images.formats.inspect`."""
     try:
         (offset,) = struct.unpack_from(f"{byte_order(data)}I", data, 4)
         page = read_directory(data, offset, _WANTED)
@@ -67,7 +67,7 @@ def _decoder(data: bytes, page: Directory, header: Header, name: str) -> Callabl
     """Its strips are decoded here: libtiff reads every tag into memory, be it thirty times the same 40 MB."""
 
     def decode(_: OpenCV) -> Pixels:
-        strips = import_module("edge_runtime.formats.tiff_strips")
+        strips = import_module("edge_runtime.images.formats.tiff_strips")
         layout = strips.Layout(
             header.width_px,
             header.height_px,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 
-from edge_runtime.formats.directory import MAX_EXIF_BYTES, exif_orientation
-from edge_runtime.formats.header import (
+from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientation
+from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
     Format,
@@ -44,7 +44,7 @@ _DEPTHS = {
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Walk all chunks; see :func:`edge_runtime.formats.inspect`."""
+    """Walk all chunks; see :func:`edge_runtime.images.formats.inspect`."""
     chunks: dict[bytes, bytes] = {}
     pieces: list[memoryview] = []
     frames = 1
@@ -112,7 +112,7 @@ def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
 
 
 def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -> Header:
-    """Have a large image decoded some rows at a time; see :mod:`edge_runtime.formats.png_rows`."""
+    """Have a large image decoded some rows at a time; see :mod:`edge_runtime.images.formats.png_rows`."""
     in_bytes = sum(map(len, pieces))
     if header.palette or header.bit_depth < 8 or header.pixels > MAX_PIXELS:
         return header
@@ -120,7 +120,7 @@ def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -
         return header
 
     def decode(opencv: OpenCV) -> Pixels:
-        rows = import_module("edge_runtime.formats.png_rows")
+        rows = import_module("edge_runtime.images.formats.png_rows")
         found: Pixels = rows.decode(data, tuple(pieces), name, opencv)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_runtime.errors import ImageSizeError
-from edge_runtime.formats.header import MAX_PIXELS, Header, not_taken
+from edge_runtime.images.formats.header import MAX_PIXELS, Header, not_taken
 
 # Code, whether it applies, what was found, and what completes "expected ...".
 _RULES: tuple[tuple[str, Callable[[Header], bool], str, str], ...] = (
