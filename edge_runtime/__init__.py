@@ -37,7 +37,7 @@ _HOMES = {
     "Explanation": "edge_runtime.saliency.explanation",
     "heatmap_png": "edge_runtime.saliency.heatmap",
     "ModelSpec": "edge_runtime.spec",
-    "ColourOrder": "edge_runtime.steps",
+    "ColourOrder": "edge_runtime.preprocessing.steps",
     "SlidePrediction": "edge_runtime.tiles.slide",
 }
 """Where each public name lives: it is imported when it is first used, so that a command starts with what it needs."""
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from edge_runtime.images.region import Marked, Region
     from edge_runtime.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
+    from edge_runtime.preprocessing.steps import ColourOrder
     from edge_runtime.saliency.explanation import Explanation
     from edge_runtime.saliency.heatmap import heatmap_png
     from edge_runtime.spec import ModelSpec
-    from edge_runtime.steps import ColourOrder
     from edge_runtime.tiles.slide import SlidePrediction
 
 __all__ = [

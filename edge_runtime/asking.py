@@ -11,8 +11,8 @@ from edge_runtime.images.reader import Picture, Source, read
 from edge_runtime.images.region import Region, check_asked, cut
 from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.prediction import Prediction, Timing
-from edge_runtime.preprocessing import Prepared
-from edge_runtime.steps import ColourOrder
+from edge_runtime.preprocessing.preprocessor import Prepared
+from edge_runtime.preprocessing.steps import ColourOrder
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.prediction import Fallback
-from edge_runtime.preprocessing import Preparation, Prepared, look_up
+from edge_runtime.preprocessing.preprocessor import Preparation, Prepared, look_up
 from edge_runtime.spec import ModelSpec
 
 Opener = Callable[[Precision], Backend]

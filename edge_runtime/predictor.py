@@ -25,8 +25,8 @@ from edge_runtime.opening import Files
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.prediction import Failure, Prediction
-from edge_runtime.preprocessing import Preparation
-from edge_runtime.steps import ColourOrder
+from edge_runtime.preprocessing.preprocessor import Preparation
+from edge_runtime.preprocessing.steps import ColourOrder
 
 if TYPE_CHECKING:
     from edge_runtime.saliency.explaining import Explainer

@@ -16,8 +16,8 @@ from functools import cached_property
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.familiarity.familiarity import Familiarity
 from edge_runtime.images.region import RegionCrop
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Resize, Step, check_order
 from edge_runtime.serialisation.records import ABSENT, canonical_json
-from edge_runtime.steps import Colour, ColourOrder, Resize, Step, check_order
 
 
 @dataclass(frozen=True)

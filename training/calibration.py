@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import ImageError
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample

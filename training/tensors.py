@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from edge_runtime.decision.policy import Head
 from edge_runtime.errors import ImageError
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.spec import ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edge_runtime.familiarity.texture import Levels, Texture, mean_square, squares, variance
 from edge_runtime.images.formats.decoding import Pixels
 from edge_runtime.images.reader import Picture
-from edge_runtime.steps import ColourOrder
+from edge_runtime.preprocessing.steps import ColourOrder
 
 Floats = npt.NDArray[np.float64]
 

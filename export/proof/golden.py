@@ -22,10 +22,10 @@ from edge_runtime.golden.images import golden_picture
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.images.region import LEAST_PX
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import Window
 from edge_runtime.selftest.asked import golden_decision
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Window
 from export.errors import ExportError
 from export.parity import RUNTIMES, answer
 from training.datasets.phantoms import patch

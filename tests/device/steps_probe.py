@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing import prepare
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,

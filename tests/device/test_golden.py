@@ -24,7 +24,7 @@ from edge_runtime import DEFAULT_MODEL, Precision, Predictor, Runtime
 from edge_runtime.backends import installed
 from edge_runtime.bundle.bundle import find
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
 
 ROOT = Path(__file__).parents[2]
 PHANTOMS = ROOT / "calibration_data" / "phantom-patch"

@@ -10,8 +10,8 @@ from itertools import accumulate, chain, repeat
 import numpy as np
 import pytest
 
-from edge_runtime.operations import apply
-from edge_runtime.steps import Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.kernels import apply
+from edge_runtime.preprocessing.steps import Interpolation, PixelType, Resize
 
 SIDES = [(2, 5), (2, 7), (3, 2), (7, 7), (13, 29), (41, 96), (96, 41), (233, 96), (301, 128), (1024, 224), (50, 299)]
 """With 2 → 5 pixels OpenCV 4.14 takes another one than OpenCV 5; with 2 → 7 a centre lies on an edge."""

@@ -15,7 +15,7 @@ from edge_runtime.backends.litert import _dequantise, _logit_of_level, _quantise
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.preprocessing import Preparation, look_up
+from edge_runtime.preprocessing.preprocessor import Preparation, look_up
 from tests.benchmarks.system_4 import BUNDLE
 
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]

@@ -35,7 +35,12 @@ NEEDLESS = {
         "edge_runtime.saliency.explanation",
         "edge_runtime.saliency.heatmap",
     ),
-    *("edge_runtime.bilinear", "edge_runtime.backends.ort", "edge_runtime.signing", "edge_runtime.cli.tiles"),
+    *(
+        "edge_runtime.preprocessing.bilinear",
+        "edge_runtime.backends.ort",
+        "edge_runtime.signing",
+        "edge_runtime.cli.tiles",
+    ),
     *("edge_runtime.images.formats.jpeg", "edge_runtime.images.formats.tiff", "edge_runtime.images.formats.webp"),
 }
 WITH_INTERPRETER = """

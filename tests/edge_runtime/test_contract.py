@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.reader import Picture, read
-from edge_runtime.preprocessing import prepare
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,

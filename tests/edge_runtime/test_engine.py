@@ -20,9 +20,9 @@ from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError
-from edge_runtime.preprocessing import Preparation
+from edge_runtime.preprocessing.preprocessor import Preparation
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 STEPS = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.NEAREST, PixelType.UINT8))
 SPEC = ModelSpec(

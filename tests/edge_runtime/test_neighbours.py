@@ -19,7 +19,7 @@ from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.engine import Engine
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.predictor import Predictor
-from edge_runtime.steps import MinMax, Resize
+from edge_runtime.preprocessing.steps import MinMax, Resize
 from edge_runtime.tiles import overlay
 from edge_runtime.tiles.neighbours import averaged, widened
 from edge_runtime.tiles.overlay import draw

@@ -22,8 +22,8 @@ from edge_runtime.errors import BackendError, ImageError, UsageError
 from edge_runtime.images.reader import read
 from edge_runtime.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing import prepare
-from edge_runtime.steps import ColourOrder
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import ColourOrder
 from tests.edge_runtime.plain_decision import plain_verdict
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]

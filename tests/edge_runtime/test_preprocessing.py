@@ -11,9 +11,8 @@ from PIL import Image
 
 from edge_runtime.errors import ImageUnsupportedError, ManifestError
 from edge_runtime.images.reader import Picture, read
-from edge_runtime.preprocessing import Preparation, apply, look_up, prepare
-from edge_runtime.serialisation.records import canonical_json, from_dict
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.preprocessor import Preparation, apply, look_up, prepare
+from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
@@ -29,6 +28,7 @@ from edge_runtime.steps import (
     Window,
     check_order,
 )
+from edge_runtime.serialisation.records import canonical_json, from_dict
 
 SIZES = ((1, 1), (1, 37), (41, 1), (2, 3), (49, 50), (50, 51), (7, 93), (99, 101), (13, 17))
 KERNELS = {

@@ -11,8 +11,8 @@ from edge_runtime.decision.rule import decisions, margins
 from edge_runtime.decision.scores import BEYOND, positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from tests.edge_runtime.plain_decision import ruled
 
 SPEC = ModelSpec(

@@ -12,9 +12,7 @@ import pytest
 from edge_runtime.bundle.bundle import find
 from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.errors import ManifestError
-from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
-from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
@@ -28,6 +26,8 @@ from edge_runtime.steps import (
     Step,
     Window,
 )
+from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
+from edge_runtime.spec import ModelSpec
 from tests.benchmarks.system_4 import BUNDLE
 
 COLOUR = Colour(ColourOrder.BGR)

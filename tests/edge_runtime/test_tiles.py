@@ -21,7 +21,7 @@ from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.images.reader import read
 from edge_runtime.predictor import Predictor
-from edge_runtime.steps import ColourOrder, MinMax, Resize
+from edge_runtime.preprocessing.steps import ColourOrder, MinMax, Resize
 from edge_runtime.tiles.answers import grid_of
 from edge_runtime.tiles.batch import BATCH
 from edge_runtime.tiles.overlay import draw, overlay_png

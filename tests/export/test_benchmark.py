@@ -19,9 +19,9 @@ from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.decision.policy import Head
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import Resize
 from edge_runtime.serialisation.records import from_json
-from edge_runtime.steps import Resize
 from export.benchmark import benchmark, timing
 from export.benchmark.memory import peak_mb, read_peak_kib
 from export.benchmark.report import Interval, Report, median_interval

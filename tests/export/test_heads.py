@@ -13,8 +13,8 @@ from keras import layers
 
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.scores import scores_of
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from export.errors import ExportError
 from export.network.fitting import Network, check_end, check_shapes, complements
 from export.network.heads import End, cut

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
 from export.errors import CalibrationError
 from export.network import representative
 from export.network.encoded import Encoded

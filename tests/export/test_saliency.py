@@ -14,9 +14,9 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.bundle.saliency_record import Method, Saliency
 from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from edge_runtime.saliency.saliency import FILE
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from export.card.heatmaps import heatmaps
 from export.conversion import Judged, Work
 from export.formats import tflite_file, to_onnx, to_tflite

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing import prepare
-from edge_runtime.steps import PixelType, Step
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import PixelType, Step
 from training.recipes import RECIPES
 
 Values = npt.NDArray[np.generic]

@@ -21,7 +21,7 @@ from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.scores import positive_scores
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.datasets import idc

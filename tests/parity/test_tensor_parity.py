@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing import prepare
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 
 tensorflow = pytest.importorskip("tensorflow")
 

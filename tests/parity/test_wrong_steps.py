@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing import prepare
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import (
     Border,
     Colour,
     ColourOrder,

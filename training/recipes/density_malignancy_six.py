@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from edge_runtime.spec import ModelSpec, ParityTolerance
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from training.augmentation import Augmentation
 from training.datasets import mendeley
 from training.recipe import Adam, Claim, Copies, Loss, Recipe, TrainingPlan

@@ -15,8 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.decision.policy import DecisionPolicy, Head
-from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
@@ -27,6 +26,7 @@ from edge_runtime.steps import (
     Scale,
     Sharpen,
 )
+from edge_runtime.spec import ModelSpec
 from training.augmentation import Augmentation
 from training.datasets import idc
 from training.recipe import Adam, Claim, Copies, DataSource, Loss, Plateau, Recipe, TrainingPlan

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.images.region import RegionCrop
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Scale
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Colour, ColourOrder, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet
 from training.datasets import mias_regions

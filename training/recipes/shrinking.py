@@ -6,7 +6,7 @@ pixels a side however far a picture shrinks. But halving by bilinear interpolati
 
 from __future__ import annotations
 
-from edge_runtime.steps import Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.steps import Interpolation, PixelType, Resize
 
 
 def halved(side_px: int, *, times: int = 1) -> tuple[Resize, ...]:

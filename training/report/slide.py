@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.images.reader import read
-from edge_runtime.steps import ColourOrder
+from edge_runtime.preprocessing.steps import ColourOrder
 from training.datasets import Sample
 from training.errors import DatasetError
 

@@ -21,9 +21,9 @@ from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
+from edge_runtime.preprocessing.steps import ColourOrder
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import ColourOrder
 from tests.benchmarks.system_4 import BUNDLE
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))

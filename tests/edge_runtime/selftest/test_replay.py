@@ -28,14 +28,14 @@ from edge_runtime.golden import images
 from edge_runtime.golden.logits import logit_tolerance
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, places, sample
 from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing import prepare
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from edge_runtime.selftest import replay
 from edge_runtime.selftest.certificate import Certificate, Step
 from edge_runtime.selftest.comparison import compare_logits, compare_tensors
 from edge_runtime.selftest.replay import load_golden
 from edge_runtime.selftest.replay import selftest as run_selftest
 from edge_runtime.serialisation.records import from_dict, to_dict
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "certificate.schema.json").read_text(encoding="utf-8"))
 Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]

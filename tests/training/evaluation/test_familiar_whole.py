@@ -17,8 +17,8 @@ from edge_runtime.familiarity.familiarity import NAMES, Familiarity, WholePictur
 from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import Region, RegionCrop, crop, region_name
+from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from edge_runtime.spec import ModelSpec
-from edge_runtime.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 from training.artifact import Artifact
 from training.cli.decide import decide as command
 from training.datasets import Sample

@@ -1,7 +1,7 @@
 """The steps from picture to tensor, as a person writes them down: frozen, each with everything said.
 
 Nothing in a step is a library's default: colour order, size, interpolation, dtype, kernel and border are all written
-out. :mod:`edge_runtime.preprocessing` does what they say.
+out. :mod:`edge_runtime.preprocessing.preprocessor` does what they say.
 """
 
 from __future__ import annotations

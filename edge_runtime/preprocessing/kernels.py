@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageUnsupportedError
-from edge_runtime.steps import (
+from edge_runtime.preprocessing.steps import (
     Border,
     Colour,
     ColourOrder,
@@ -87,7 +87,9 @@ def _resize(step: Resize) -> Operation:
         if pixels.shape[:2] == shape:
             return pixels.astype(dtype, copy=False)
         if step.interpolation is Interpolation.LINEAR and step.result is PixelType.FLOAT32:
-            from edge_runtime.bilinear import resize_bilinear  # here: few models need it, and every import is felt
+            from edge_runtime.preprocessing.bilinear import (
+                resize_bilinear,  # here: few models need it, and every import is felt
+            )
 
             return resize_bilinear(pixels, *size)
         if interpolation is None:

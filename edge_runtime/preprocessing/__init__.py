@@ -1,0 +1,1 @@
+"""What a spec may say about pixels, and how every image becomes a tensor."""
