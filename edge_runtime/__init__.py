@@ -34,8 +34,8 @@ _HOMES = {
     "Predictor": "edge_runtime.predictor",
     "Marked": "edge_runtime.images.region",
     "Region": "edge_runtime.images.region",
-    "Explanation": "edge_runtime.saliency.explanation",
-    "heatmap_png": "edge_runtime.saliency.heatmap",
+    "Explanation": "edge_runtime.explain.explanation",
+    "heatmap_png": "edge_runtime.explain.overlay",
     "ModelSpec": "edge_runtime.spec",
     "ColourOrder": "edge_runtime.preprocessing.steps",
     "SlidePrediction": "edge_runtime.tiles.slide",
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.runnable import Precision
     from edge_runtime.decision.verdict import Decision, Reason, Verdict
     from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, MachineError, UsageError
+    from edge_runtime.explain.explanation import Explanation
+    from edge_runtime.explain.overlay import heatmap_png
     from edge_runtime.images.region import Marked, Region
     from edge_runtime.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
     from edge_runtime.preprocessing.steps import ColourOrder
-    from edge_runtime.saliency.explanation import Explanation
-    from edge_runtime.saliency.heatmap import heatmap_png
     from edge_runtime.spec import ModelSpec
     from edge_runtime.tiles.slide import SlidePrediction
 

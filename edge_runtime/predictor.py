@@ -29,8 +29,8 @@ from edge_runtime.preprocessing.preprocessor import Preparation
 from edge_runtime.preprocessing.steps import ColourOrder
 
 if TYPE_CHECKING:
-    from edge_runtime.saliency.explaining import Explainer
-    from edge_runtime.saliency.explanation import Explanation
+    from edge_runtime.explain.explainer import Explainer
+    from edge_runtime.explain.explanation import Explanation
     from edge_runtime.tiles.slide import SlidePrediction
 
 
@@ -143,7 +143,7 @@ class Predictor:
             UsageError: it has no such label, or no float32 file, which heatmaps are made from.
             ImageError, RegionError, BackendError, MachineError: as :meth:`predict`.
         """
-        from edge_runtime.saliency.explaining import Explainer  # here: most answers are given without
+        from edge_runtime.explain.explainer import Explainer  # here: most answers are given without
 
         with self._lock:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)

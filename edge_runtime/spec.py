@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from edge_runtime.decision.policy import DecisionPolicy, Head
-from edge_runtime.familiarity.familiarity import Familiarity
 from edge_runtime.images.region import RegionCrop
+from edge_runtime.ood.detector import Familiarity
 from edge_runtime.preprocessing.steps import Colour, ColourOrder, Resize, Step, check_order
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 

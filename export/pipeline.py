@@ -28,7 +28,7 @@ from edge_runtime.bundle.manifest import (
     Role,
 )
 from edge_runtime.bundle.saliency_record import Method
-from edge_runtime.saliency.saliency import FILE
+from edge_runtime.explain.class_activation import FILE
 from edge_runtime.spec import ModelSpec
 from export import parity
 from export.card import model_card

@@ -79,7 +79,7 @@ class Backend(Protocol):
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """Return everything that a float32 file hands out for one picture, 1×H×W×C: its logits, and what follows.
 
-        What follows the logits serves heatmaps (:mod:`edge_runtime.saliency.saliency`): the last feature map, h×w×C,
+        What follows the logits serves heatmaps (:mod:`edge_runtime.explain.class_activation`): the last feature map, h×w×C,
         and the values of hidden layers, (units,). Nothing follows in files of bundles without heatmaps.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a manifest says of a model's heatmaps; :mod:`edge_runtime.saliency.saliency` makes them."""
+"""What a manifest says of a model's heatmaps; :mod:`edge_runtime.explain.class_activation` makes them."""
 
 from __future__ import annotations
 

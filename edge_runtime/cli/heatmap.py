@@ -10,14 +10,14 @@ from edge_runtime.cli.output import write_whole
 from edge_runtime.cli.render import Csv, JsonLines, Renderer
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.errors import ImageError, MachineError, UsageError
+from edge_runtime.explain.explanation import Explanation
+from edge_runtime.explain.overlay import heatmap_png
 from edge_runtime.images.reader import source_name
 from edge_runtime.images.region import Marked, Region, unmarked
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.lines import to_line
-from edge_runtime.saliency.explanation import Explanation
-from edge_runtime.saliency.heatmap import heatmap_png
 
 
 @dataclass(frozen=True, eq=False)

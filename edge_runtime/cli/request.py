@@ -15,7 +15,7 @@ from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.bundle.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.runnable import Precision
 from edge_runtime.cli.render import Style
-from edge_runtime.drawing import OPACITY
+from edge_runtime.explain.drawing import OPACITY
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

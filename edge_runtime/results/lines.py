@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from edge_runtime.prediction import SCHEMA, Failure, LeftOutLine, Prediction
 
 if TYPE_CHECKING:
+    from edge_runtime.explain.explanation import Explanation
     from edge_runtime.predictor import Predictor
-    from edge_runtime.saliency.explanation import Explanation
 
 HEAD = f'{{"schema": "{SCHEMA}", "image": "'.encode()
 """What every line begins with: a torn one is known by it."""

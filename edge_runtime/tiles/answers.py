@@ -29,8 +29,8 @@ from edge_runtime.decision.rule import decide, near_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageSizeError, UsageError
-from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.images.reader import Picture
+from edge_runtime.ood.detector import is_familiar
 from edge_runtime.prediction import Timing
 from edge_runtime.spec import ModelSpec
 from edge_runtime.tiles.batch import Batch, answer_batch, batches_of, exact_batch, joined

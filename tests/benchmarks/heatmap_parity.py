@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from edge_runtime.bundle.manifest import Format, MapParity, Precision
 from edge_runtime.bundle.saliency_record import Method, Saliency
-from edge_runtime.saliency.saliency import from_npz
+from edge_runtime.explain.class_activation import from_npz
 from export.conversion import Judged, Work
 from export.formats import to_onnx, to_tflite
 from export.isolation import in_own_process

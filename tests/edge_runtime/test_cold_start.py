@@ -30,10 +30,10 @@ NEEDLESS = {
     ),
     *("edge_runtime.bundle.manifest", "edge_runtime.bundle.measured"),  # what was measured about the model
     *(
-        "edge_runtime.saliency.saliency",
-        "edge_runtime.saliency.explaining",
-        "edge_runtime.saliency.explanation",
-        "edge_runtime.saliency.heatmap",
+        "edge_runtime.explain.class_activation",
+        "edge_runtime.explain.explainer",
+        "edge_runtime.explain.explanation",
+        "edge_runtime.explain.overlay",
     ),
     *(
         "edge_runtime.preprocessing.bilinear",

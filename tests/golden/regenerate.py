@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.familiarity.familiarity import is_familiar
 from edge_runtime.images.reader import Picture, read
+from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.spec import ModelSpec
 from tests.edge_runtime.plain_decision import plain_verdict

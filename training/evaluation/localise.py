@@ -20,11 +20,11 @@ from edge_runtime.bundle.measured import Localisation
 from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.errors import ImageError
+from edge_runtime.explain.explanation import stretched
 from edge_runtime.images.reader import Picture
 from edge_runtime.images.region import cut
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import ColourOrder
-from edge_runtime.saliency.explanation import stretched
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample

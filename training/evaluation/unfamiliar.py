@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.errors import ImageError
-from edge_runtime.familiarity.familiarity import Familiarity, is_familiar
 from edge_runtime.images.discovery import look_into
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import Region, cut
+from edge_runtime.ood.detector import Familiarity, is_familiar
 from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import BundleError, ManifestError
+from edge_runtime.explain import class_activation
 from edge_runtime.golden import vectors
-from edge_runtime.saliency import saliency
 from edge_runtime.serialisation import npz
 from edge_runtime.serialisation.npz import MOST_UNPACKED, read_arrays
 
@@ -38,7 +38,7 @@ def unpacking_to(size: int) -> bytes:
 @pytest.mark.parametrize("data", [unpacking_to(MOST_UNPACKED + (1 << 20)), claiming((1 << 50,)), claiming((2,))])
 def test_a_file_that_would_fill_the_memory_is_refused_by_whoever_reads_it(data: bytes) -> None:
     with pytest.raises(ManifestError, match="found no matrices"):
-        saliency.from_npz(data, "saliency.npz")
+        class_activation.from_npz(data, "saliency.npz")
     with pytest.raises(BundleError, match="found no golden vectors") as caught:
         vectors.from_npz(data, "golden.npz")
     assert caught.value.code == "golden_unreadable"

@@ -16,9 +16,9 @@ import pytest
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.manifest import Format, Role
-from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
-from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.images.reader import read
+from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
+from edge_runtime.ood.statistics import statistics
 from edge_runtime.serialisation.records import canonical_json
 from tests.edge_runtime.cli.conftest import Called
 

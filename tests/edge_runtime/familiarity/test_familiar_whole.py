@@ -15,10 +15,10 @@ from edge_runtime import ColourOrder, Marked, Prediction, Predictor, Region
 from edge_runtime.bundle.bundle import find
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
-from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity, WholePicture
-from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import RegionCrop, crop
+from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholePicture
+from edge_runtime.ood.statistics import statistics
 from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
 from edge_runtime.spec import ModelSpec
 

@@ -16,9 +16,9 @@ from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
-from edge_runtime.familiarity.familiarity import NAMES, STATISTICS, Familiarity
-from edge_runtime.familiarity.image_statistics import statistics
 from edge_runtime.images.reader import Picture, read
+from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
+from edge_runtime.ood.statistics import statistics
 from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import ColourOrder

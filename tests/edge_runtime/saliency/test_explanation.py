@@ -10,11 +10,11 @@ import pytest
 
 from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
+from edge_runtime.explain.explanation import Explanation, Floats, spread_share, stretched
+from edge_runtime.explain.overlay import draw, heatmap_png
 from edge_runtime.images.reader import Picture
 from edge_runtime.prediction import Prediction, Timing
 from edge_runtime.preprocessing.steps import ColourOrder
-from edge_runtime.saliency.explanation import Explanation, Floats, spread_share, stretched
-from edge_runtime.saliency.heatmap import draw, heatmap_png
 
 VERDICT = Verdict("yes", {"no": 0.2, "yes": 0.8}, 0.8, 0.8, Decision.POSITIVE, Reason.ABOVE_CUTOFF)
 OTHER = Verdict("no", {"no": 0.6, "yes": 0.4}, 0.4, 0.6, Decision.NEGATIVE, Reason.BELOW_CUTOFF)

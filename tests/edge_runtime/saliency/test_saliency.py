@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.decision.policy import Head
 from edge_runtime.errors import ManifestError
-from edge_runtime.saliency.saliency import eigen_cam, from_npz, grad_cam, to_npz
+from edge_runtime.explain.class_activation import eigen_cam, from_npz, grad_cam, to_npz
 
 FEATURES = np.array([[[1.0, 0.0], [2.0, 1.0]], [[0.0, 3.0], [1.0, 1.0]]], dtype=np.float32)  # 2×2 places, 2 channels
 

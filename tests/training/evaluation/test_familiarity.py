@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from edge_runtime.familiarity.familiarity import NAMES
+from edge_runtime.ood.detector import NAMES
 from edge_runtime.serialisation.records import canonical_json, from_json
 from training.errors import DatasetError
 from training.evaluation import familiarity as module

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.decision.policy import Head
-from edge_runtime.saliency.saliency import eigen_cam, grad_cam
+from edge_runtime.explain.class_activation import eigen_cam, grad_cam
 from training.saliency.head import MOST_WEIGHTS, HeadError, find_head, last_map
 from training.saliency.oracle import eigen_cam as keras_eigen_cam
 from training.saliency.oracle import grad_cam as keras_grad_cam

@@ -6,7 +6,7 @@ every sum over them is a whole number below 2^53, and only sums are rooted and d
 on every processor, whatever the order of adding.
 
 For a small picture the cost lies in how often OpenCV and NumPy are called, not in the arithmetic. So what several
-statistics share is worked out once (:class:`edge_runtime.familiarity.texture.Texture`).
+statistics share is worked out once (:class:`edge_runtime.ood.texture.Texture`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.familiarity.texture import Levels, Texture, mean_square, squares, variance
 from edge_runtime.images.formats.decoding import Pixels
 from edge_runtime.images.reader import Picture
+from edge_runtime.ood.texture import Levels, Texture, mean_square, squares, variance
 from edge_runtime.preprocessing.steps import ColourOrder
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ _GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRA
 
 
 def statistics(picture: Picture) -> Floats:
-    """Return the numbers named by :data:`edge_runtime.familiarity.familiarity.NAMES`, float64, each about -1..1.
+    """Return the numbers named by :data:`edge_runtime.ood.detector.NAMES`, float64, each about -1..1.
 
     A picture mirrored left to right has the same statistics, as far as its blocks mirror. A picture of 16 bits counts
     by its upper ones. Grey and colour of three equal channels are the same.

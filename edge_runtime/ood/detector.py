@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.images.reader import Picture
 
 STATISTICS = "image-statistics/1"
-"""Name and version of :func:`edge_runtime.familiarity.image_statistics.statistics`; new when any number changes."""
+"""Name and version of :func:`edge_runtime.ood.statistics.statistics`; new when any number changes."""
 
 NAMES = (
     *("red_mean", "red_ratio", "blue_mean", "red_spread", "blue_spread", "colourless"),
@@ -100,7 +100,7 @@ class Familiarity:
             picture: what is :meth:`judged`, before any step of the spec.
         """
         # here: models without familiarity start without it
-        from edge_runtime.familiarity.image_statistics import statistics
+        from edge_runtime.ood.statistics import statistics
 
         return float(self.distances(statistics(picture)))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.saliency_record import Method
 from edge_runtime.decision.verdict import Verdict
-from edge_runtime.drawing import png
+from edge_runtime.explain.drawing import png
 from edge_runtime.images.reader import Picture
 from edge_runtime.prediction import Prediction
 

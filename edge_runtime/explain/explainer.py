@@ -9,9 +9,9 @@ from edge_runtime.bundle.saliency_record import Method, Saliency
 from edge_runtime.decision.verdict import Reason, Verdict
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError, SaliencyError, UsageError
+from edge_runtime.explain.class_activation import eigen_cam, from_npz, grad_cam
+from edge_runtime.explain.explanation import Explanation, Floats
 from edge_runtime.prediction import Prediction
-from edge_runtime.saliency.explanation import Explanation, Floats
-from edge_runtime.saliency.saliency import eigen_cam, from_npz, grad_cam
 
 
 class Explainer:
