@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Provider": "edge_runtime.backends",
     "Runtime": "edge_runtime.backends",
-    "DEFAULT_MODEL": "edge_runtime.bundle.default_model",
-    "Precision": "edge_runtime.bundle.runnable",
+    "DEFAULT_MODEL": "edge_runtime.bundle.registry.default_model",
+    "Precision": "edge_runtime.bundle.runtime_manifest",
     "Decision": "edge_runtime.decision.verdict",
     "Reason": "edge_runtime.decision.verdict",
     "Verdict": "edge_runtime.decision.verdict",
@@ -36,7 +36,7 @@ _HOMES = {
     "Region": "edge_runtime.images.region",
     "Explanation": "edge_runtime.explain.explanation",
     "heatmap_png": "edge_runtime.explain.overlay",
-    "ModelSpec": "edge_runtime.spec",
+    "ModelSpec": "edge_runtime.bundle.spec",
     "ColourOrder": "edge_runtime.preprocessing.steps",
     "SlidePrediction": "edge_runtime.tiles.slide",
 }
@@ -44,8 +44,9 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from edge_runtime.backends import Provider, Runtime
-    from edge_runtime.bundle.default_model import DEFAULT_MODEL
-    from edge_runtime.bundle.runnable import Precision
+    from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+    from edge_runtime.bundle.runtime_manifest import Precision
+    from edge_runtime.bundle.spec import ModelSpec
     from edge_runtime.decision.verdict import Decision, Reason, Verdict
     from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, MachineError, UsageError
     from edge_runtime.explain.explanation import Explanation
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from edge_runtime.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
     from edge_runtime.preprocessing.steps import ColourOrder
-    from edge_runtime.spec import ModelSpec
     from edge_runtime.tiles.slide import SlidePrediction
 
 __all__ = [

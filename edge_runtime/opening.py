@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_runtime.backends import FORMAT, Backend, Provider, Runtime, open_model, ran_by
 from edge_runtime.bundle.model_files import ModelFiles
-from edge_runtime.bundle.runnable import ROUNDED, FileEntry, Precision, Role
+from edge_runtime.bundle.runtime_manifest import ROUNDED, FileEntry, Precision, Role
 from edge_runtime.errors import KnownAnswersError, UsageError
 from edge_runtime.golden import known_answers
 from edge_runtime.golden.known_answers import KnownAnswers

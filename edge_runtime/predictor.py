@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from edge_runtime.asking import answer, ask, since
 from edge_runtime.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
 from edge_runtime.bundle.bundle import find_files, key_in_force
-from edge_runtime.bundle.default_model import model_in_force
 from edge_runtime.bundle.model_files import ModelFiles
-from edge_runtime.bundle.runnable import Precision
+from edge_runtime.bundle.registry.default_model import model_in_force
+from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, MachineError, UsageError

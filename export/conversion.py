@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 from export import ladder, parity
 from export.formats import tflite_file, to_onnx, to_tflite
 from export.gain import no_share, too_slow

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_runtime.backends import Backend, open_model
 from edge_runtime.bundle.manifest import Format
-from edge_runtime.bundle.quantising import percent
+from edge_runtime.bundle.quantisation import percent
 from export.formats.share import quantised_share
 from export.parity import RUNTIMES
 

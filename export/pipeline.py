@@ -27,9 +27,9 @@ from edge_runtime.bundle.manifest import (
     Precision,
     Role,
 )
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.saliency import Method
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
-from edge_runtime.spec import ModelSpec
 from export import parity
 from export.card import model_card
 from export.conversion import Judged, Logits, Work, convert

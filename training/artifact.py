@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
-from edge_runtime.bundle.measured import Localisation
+from edge_runtime.bundle.metrics import Localisation
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import ABSENT, from_json
-from edge_runtime.spec import ModelSpec
 from training.errors import ArtifactError
 from training.splits import Split, read_split, write_split
 from training.whole_file import why_not_written, write_json, write_whole

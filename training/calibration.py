@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample
 from training.pictures import Pictures

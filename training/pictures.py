@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import RegionError
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import RegionCrop, cut
-from edge_runtime.spec import ModelSpec
 from training.datasets.dataset import Sample
 from training.errors import DatasetError
 

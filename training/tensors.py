@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
 from edge_runtime.errors import ImageError
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.spec import ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError
 from training.pictures import Pictures

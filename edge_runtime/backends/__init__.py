@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.runnable import Format
+from edge_runtime.bundle.runtime_manifest import Format
 from edge_runtime.errors import InterpreterMissingError, UsageError
 
 

@@ -19,13 +19,13 @@ from edge_runtime.bundle.embedded import read_embedded
 from edge_runtime.bundle.limits import LARGEST_FILE
 from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
 from edge_runtime.bundle.model_files import ModelFiles
-from edge_runtime.bundle.runnable import SCHEMA, FileEntry, Format, Precision, Role
-from edge_runtime.bundle.trusted_key import TRUSTED_KEY, key_in_force
+from edge_runtime.bundle.registry.pointers import current_folder
+from edge_runtime.bundle.runtime_manifest import SCHEMA, FileEntry, Format, Precision, Role
+from edge_runtime.bundle.signing.trusted_key import TRUSTED_KEY, key_in_force
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import kind, read_regular, reason
 from edge_runtime.serialisation.records import to_dict
-from edge_runtime.store.pointers import current_folder
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.manifest import Manifest
@@ -176,9 +176,7 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
             raise fault from None
         raise ManifestError(f"{where}: cannot be read ({reason(error)}). Install the bundle again.") from None
     if trusted_key is not None:
-        from edge_runtime.signing import (
-            signatures,  # here: the cold command rarely trusts a key, and every import is felt
-        )
+        from edge_runtime.bundle.signing import signatures
 
         signatures.require(container, data, trusted_key)
     bundle = opener(container, data, where)
@@ -210,7 +208,7 @@ def _as_installed(bundle: Opened, place: Path) -> Opened:
 def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
     """Wrap one model file: its own spec, no guard band, and nothing measured or signed to vouch for it."""
     if trusted_key is not None:
-        from edge_runtime.signing import keys, signatures
+        from edge_runtime.bundle.signing import keys, signatures
 
         keys.read_public_keys(trusted_key)  # a key file that is none is told first
         raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")

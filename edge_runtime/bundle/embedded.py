@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator
 
 from edge_runtime.bundle.limits import LARGEST_RECORD
-from edge_runtime.bundle.runnable import Format
+from edge_runtime.bundle.runtime_manifest import Format
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ManifestError
 from edge_runtime.serialisation.records import from_json
-from edge_runtime.spec import ModelSpec
 
 KEY = "edge_predict_spec"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_runtime.bundle.measured import Evaluation, Figure, Localisation, SplitAudit
-from edge_runtime.bundle.quantising import Attempt, QuantisedShare
-from edge_runtime.bundle.runnable import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
+from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SplitAudit
+from edge_runtime.bundle.quantisation import Attempt, QuantisedShare
+from edge_runtime.bundle.runtime_manifest import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.serialisation.records import ABSENT
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, is_plain
 from edge_runtime.bundle.limits import LARGEST_BUNDLE, LARGEST_FILE, MOST_FILES
-from edge_runtime.bundle.runnable import MEASURED, SCHEMA, FileEntry, Role, Runnable
+from edge_runtime.bundle.runtime_manifest import MEASURED, SCHEMA, FileEntry, Role, Runnable
 from edge_runtime.errors import ManifestError
 from edge_runtime.serialisation.records import from_dict, parse_json
 

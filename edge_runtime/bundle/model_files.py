@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Reader
-from edge_runtime.bundle.runnable import FileEntry, Format, Precision, Role, Runnable
+from edge_runtime.bundle.runtime_manifest import FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.errors import IntegrityError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import WrongSizeError, reason

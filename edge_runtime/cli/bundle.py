@@ -9,7 +9,8 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find, key_in_force
-from edge_runtime.bundle.quantising import without_int8
+from edge_runtime.bundle.quantisation import without_int8
+from edge_runtime.bundle.signing.signatures import read_signature, signer_name
 from edge_runtime.cli import selftest
 from edge_runtime.cli.describe import describe, rows
 from edge_runtime.cli.faults import Group, stops_command
@@ -19,7 +20,6 @@ from edge_runtime.cli.output import say
 from edge_runtime.errors import BundleError
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.serialisation.records import to_dict
-from edge_runtime.signing.signatures import read_signature, signer_name
 
 _EXIT_CODES = """\b
 Exit status:

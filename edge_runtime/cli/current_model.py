@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.bundle.containers import MANIFEST
+from edge_runtime.bundle.registry.pointers import POINTER, is_name, store_folder
 from edge_runtime.cli.output import tell
 from edge_runtime.errors import EdgeError, UsageError
 from edge_runtime.images.region import check_asked
 from edge_runtime.predictor import Predictor
-from edge_runtime.store.pointers import POINTER, is_name, store_folder
 
 _RETRY_S = 60.0
 """Seconds after which a version that could not be opened is tried again."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from edge_runtime.bundle import bundle as bundles
 from edge_runtime.bundle.bundle import SIGNATURE, Bundle
 from edge_runtime.bundle.manifest import Evaluation, Manifest
-from edge_runtime.bundle.quantising import without_int8
+from edge_runtime.bundle.quantisation import without_int8
+from edge_runtime.bundle.registry.pointers import installed
+from edge_runtime.bundle.signing.signatures import read_signature, signer_name
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.signing.signatures import read_signature, signer_name
-from edge_runtime.store.pointers import installed
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from edge_runtime.cli.output import say
 from edge_runtime.platform.escaped_names import shown
 
 if TYPE_CHECKING:
-    from edge_runtime.store.installing import Change
+    from edge_runtime.bundle.registry.install import Change
 
 trusted_key_option = click.option(
     "--key",
@@ -37,12 +37,12 @@ def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
     The version before is kept for rollback. A process that is killed leaves that one current. A version older than the
     one that the name means now is refused: its signature does not say that it is the newest.
     """
-    from edge_runtime.store import installing
+    from edge_runtime.bundle.registry import install
 
     with stops_command():
-        change = installing.install(bundle, trusted_key=key, allow_downgrade=allow_downgrade)
+        change = install.install(bundle, trusted_key=key, allow_downgrade=allow_downgrade)
         say(_told(change))
-        if change.outcome is installing.Outcome.INSTALLED:
+        if change.outcome is install.Outcome.INSTALLED:
             say(f"Does this machine compute the same? edge-bundle selftest {change.name}")
 
 
@@ -51,20 +51,20 @@ def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
 @trusted_key_option
 def rollback(name: str, key: Path | None) -> None:
     """Make the version before the current one current again; a second rollback undoes the first."""
-    from edge_runtime.store import installing
+    from edge_runtime.bundle.registry import install
 
     with stops_command():
-        say(_told(installing.rollback(name, trusted_key=key)))
+        say(_told(install.rollback(name, trusted_key=key)))
 
 
 @click.command("remove", cls=Command)
 @click.argument("name", metavar="NAME")
 def remove(name: str) -> None:
     """Remove every installed version of a bundle, also a damaged one. What ships stays."""
-    from edge_runtime.store import installing
+    from edge_runtime.bundle.registry import install
 
     with stops_command():
-        say(f"{shown(installing.remove(name))}: removed.")
+        say(f"{shown(install.remove(name))}: removed.")
 
 
 def _told(change: Change) -> str:

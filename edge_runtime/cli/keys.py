@@ -18,7 +18,7 @@ def key(out: Path) -> None:
 
     Neither file is ever overwritten. OUT is not encrypted; only its owner may read it.
     """
-    from edge_runtime.signing.keys import write_key_pair
+    from edge_runtime.bundle.signing.keys import write_key_pair
 
     with stops_command():
         public = write_key_pair(out)
@@ -31,7 +31,7 @@ def key(out: Path) -> None:
 @click.option("--key", required=True, metavar="PRIVATE", type=click.Path(path_type=Path), help="The private key.")
 def sign(folder: Path, key: Path) -> None:
     """Sign a bundle: write bundle.sig into its folder, over bundle.json, which names all other files."""
-    from edge_runtime.signing.sealing import sign_folder
+    from edge_runtime.bundle.signing.sealing import sign_folder
 
     with stops_command():
         public = sign_folder(folder, key)

@@ -13,8 +13,8 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.backends import Provider, Runtime
-from edge_runtime.bundle.default_model import model_in_force
-from edge_runtime.bundle.runnable import Precision
+from edge_runtime.bundle.registry.default_model import model_in_force
+from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.faults import EXIT_CODES, Command, leave_with, stops_command
 from edge_runtime.cli.output import require_stdout, say, tell
 from edge_runtime.cli.pictures import answers, named, progress

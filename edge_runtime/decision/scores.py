@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
 from edge_runtime.errors import BackendError
-from edge_runtime.spec import ModelSpec
 
 Floats = npt.NDArray[np.float64]
 

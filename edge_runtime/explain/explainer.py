@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edge_runtime.asking import Question
 from edge_runtime.bundle.model_files import ModelFiles
-from edge_runtime.bundle.runnable import Role
-from edge_runtime.bundle.saliency_record import Method, Saliency
+from edge_runtime.bundle.runtime_manifest import Role
+from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.decision.verdict import Reason, Verdict
 from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError, SaliencyError, UsageError

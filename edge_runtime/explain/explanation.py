@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.explain.drawing import png
 from edge_runtime.images.reader import Picture

@@ -8,7 +8,7 @@ from textwrap import wrap
 import cv2
 import numpy as np
 
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.explain.drawing import OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.explain.explanation import Explanation

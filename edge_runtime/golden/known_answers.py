@@ -14,7 +14,7 @@ from time import perf_counter
 from edge_runtime.backends import Backend
 from edge_runtime.bundle.containers import MANIFEST
 from edge_runtime.bundle.model_files import ModelFiles
-from edge_runtime.bundle.runnable import FileEntry
+from edge_runtime.bundle.runtime_manifest import FileEntry
 from edge_runtime.errors import BackendError
 from edge_runtime.golden import stamps
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.bundle.runnable import FileEntry, Precision
+from edge_runtime.bundle.runtime_manifest import FileEntry, Precision
 
 Logits = npt.NDArray[np.float32]
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.runnable import Format
+from edge_runtime.bundle.runtime_manifest import Format
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BundleError
 from edge_runtime.serialisation.npz import read_arrays

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from edge_runtime.backends import Provider, Runtime, ran_by
-from edge_runtime.bundle.runnable import Precision
+from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.prediction import SCHEMA, Fallback, Fault

@@ -26,7 +26,7 @@ from edge_runtime.backends import (
 )
 from edge_runtime.bundle.bundle import MANIFEST, Bundle
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError, BundleError

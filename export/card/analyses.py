@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_runtime.bundle.manifest import KERAS, Manifest
-from edge_runtime.bundle.measured import Evaluation
+from edge_runtime.bundle.metrics import Evaluation
 from export.card.markdown import BASELINE, cell, evaluation_of, figure_of, grouped_by, section, table
 from training.evaluation.evaluation import GAIN
 

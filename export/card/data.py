@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.bundle.measured import NearCopies, SplitAudit
+from edge_runtime.bundle.metrics import NearCopies, SplitAudit
 from export.card.markdown import grouped_by, section, sentence, table
 
 _HELD_OUT = ("validation", "test")

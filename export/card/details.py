@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge_runtime.bundle.manifest import Manifest, TrainingRecord
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.spec import ModelSpec
 from export.card.markdown import section
 
 _ELSEWHERE = (

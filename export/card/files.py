@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_runtime.bundle.manifest import KERAS, ROUNDED, Labelled, Manifest, Parity, Role
-from edge_runtime.bundle.quantising import percent, without_int8
+from edge_runtime.bundle.quantisation import percent, without_int8
 from export.card.markdown import section, table
 
 _HEAD = (

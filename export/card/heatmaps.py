@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge_runtime.bundle.manifest import Manifest, MapParity
-from edge_runtime.bundle.measured import Localisation
-from edge_runtime.bundle.saliency_record import Method, Saliency
+from edge_runtime.bundle.metrics import Localisation
+from edge_runtime.bundle.saliency import Method, Saliency
 from export.card.markdown import cell, grouped_by, section, sentence, table
 
 _CITED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.bundle.measured import Evaluation, Figure
+from edge_runtime.bundle.metrics import Evaluation, Figure
 
 BASELINE = "baseline"
 

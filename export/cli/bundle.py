@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.bundle.manifest import Labelled, Manifest
-from edge_runtime.bundle.quantising import without_int8
+from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.images.left_out import summary
 from edge_runtime.platform.escaped_names import shown
 from export.errors import ExportError

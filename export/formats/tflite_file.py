@@ -12,8 +12,8 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.bundle.embedded import KEY
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.formats.flatbuffer import packed
 from export.int8.ends import Layer, is_vector

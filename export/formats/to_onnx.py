@@ -14,8 +14,8 @@ import onnx
 import onnx.numpy_helper
 
 from edge_runtime.bundle.embedded import KEY
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.spec import ModelSpec
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.int8.quantisation import PERCENTILE, Keepable, Quantisation, Ranges
 from export.network.keras_model import load_to_logits

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.preprocessing.kernels import apply
 from edge_runtime.preprocessing.steps import MinMax, Normalize, Scale
-from edge_runtime.spec import ModelSpec
 
 FILE = "first_layers.json"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
 from export.network.first_layers import FILE, FirstLayers, first_layers
 from export.network.fitting import Network, check_end, check_shapes, complements

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError, RegionError
 from edge_runtime.images.discovery import folder_error, look_into
 from edge_runtime.images.left_out import LeftOut
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import cut, split_name
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError
 from export.network.encoded import LIST, Encoded, listed, spread
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
-from edge_runtime.bundle.measured import Localisation
+from edge_runtime.bundle.metrics import Localisation
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_json
-from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
 from export.network.encoded import Encoded
 from export.network.file_kind import check_kind

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
-from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
 from export.isolation import in_own_process
 from export.network import first_layers

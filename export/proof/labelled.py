@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Coverage, Labelled
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores, scores_of
-from edge_runtime.spec import ModelSpec
 from export.network.representative import Truth
 from training.evaluation.confidence import expected_calibration_error
 from training.evaluation.evaluation import CONFIDENCES, coverage_at

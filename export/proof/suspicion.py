@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binom, norm
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores, scores_of
-from edge_runtime.spec import ModelSpec
 from training.evaluation.rates import auroc, positive_truth
 
 Logits = npt.NDArray[np.float32]

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge_runtime.bundle.manifest import Format, MapParity, Precision
-from edge_runtime.bundle.saliency_record import Method, Saliency
+from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.explain.class_activation import from_npz
 from export.conversion import Judged, Work
 from export.formats import to_onnx, to_tflite

@@ -14,8 +14,8 @@ from ai_edge_litert.interpreter import Interpreter
 from system_4 import BUNDLE
 
 from edge_runtime.bundle.bundle import find
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
 from edge_runtime.bundle.manifest import Format, Precision
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 
 Pixels = npt.NDArray[np.uint8]
 _SHARPEN = np.float32([[-1, -1, -1], [-1, 9, -1], [-1, -1, -1]])

@@ -8,7 +8,7 @@ import pytest
 from edge_runtime import Predictor, Runtime
 from edge_runtime.backends import FORMAT, installed
 from edge_runtime.bundle.bundle import find, shipped
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.saliency import Method
 from edge_runtime.explain.overlay import heatmap_png
 from edge_runtime.golden.images import golden_region
 from edge_runtime.images.reader import read

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
-from edge_runtime.spec import ModelSpec
 
 
 def plain_verdict(logits: npt.ArrayLike, spec: ModelSpec, *, familiar: bool = True, rerun: bool = False) -> Verdict:

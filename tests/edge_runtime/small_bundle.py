@@ -9,8 +9,8 @@ from pathlib import Path
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.manifest import Format, Precision, Role
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.spec import ModelSpec
 from tests.benchmarks.system_4 import BUNDLE
 
 MODEL, CARD = "model.int8.onnx", "MODEL_CARD.md"

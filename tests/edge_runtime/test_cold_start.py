@@ -28,7 +28,7 @@ NEEDLESS = {
         "edge_runtime.images.content",
         "edge_runtime.images.left_out",
     ),
-    *("edge_runtime.bundle.manifest", "edge_runtime.bundle.measured"),  # what was measured about the model
+    *("edge_runtime.bundle.manifest", "edge_runtime.bundle.metrics"),  # what was measured about the model
     *(
         "edge_runtime.explain.class_activation",
         "edge_runtime.explain.explainer",
@@ -38,7 +38,7 @@ NEEDLESS = {
     *(
         "edge_runtime.preprocessing.bilinear",
         "edge_runtime.backends.ort",
-        "edge_runtime.signing",
+        "edge_runtime.bundle.signing",
         "edge_runtime.cli.tiles",
     ),
     *("edge_runtime.images.formats.jpeg", "edge_runtime.images.formats.tiff", "edge_runtime.images.formats.webp"),

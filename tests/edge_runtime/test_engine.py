@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.backends import Runtime
-from edge_runtime.bundle.runnable import Precision
+from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.verdict import Decision, Reason
@@ -22,7 +23,6 @@ from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError
 from edge_runtime.preprocessing.preprocessor import Preparation
 from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
-from edge_runtime.spec import ModelSpec
 
 STEPS = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.NEAREST, PixelType.UINT8))
 SPEC = ModelSpec(

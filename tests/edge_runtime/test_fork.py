@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from edge_runtime.platform import fork_safety, stderr_capture
 
 Work = Callable[[Callable[[], None]], None]

@@ -13,6 +13,7 @@ import pytest
 
 from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Provider, Region, UsageError
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import RegionError
 from edge_runtime.golden import images
 from edge_runtime.golden.images import golden_picture, golden_region
@@ -22,7 +23,6 @@ from edge_runtime.images.region import RegionCrop, crop
 from edge_runtime.prediction import Timing
 from edge_runtime.selftest import replay
 from edge_runtime.serialisation.records import canonical_json, from_json
-from edge_runtime.spec import ModelSpec
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 RULE = RegionCrop(margin=1.5, least_half_px=12.0)

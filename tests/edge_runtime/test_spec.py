@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.errors import ManifestError
 from edge_runtime.preprocessing.steps import (
@@ -27,7 +28,6 @@ from edge_runtime.preprocessing.steps import (
     Window,
 )
 from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
-from edge_runtime.spec import ModelSpec
 from tests.benchmarks.system_4 import BUNDLE
 
 COLOUR = Colour(ColourOrder.BGR)

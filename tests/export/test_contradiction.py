@@ -14,8 +14,8 @@ import pytest
 from keras import layers
 
 from edge_runtime.bundle.manifest import TrainingRecord
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_dict
-from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
 from export.network.keras_model import write_network
 from export.network.representative import Pictures

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.preprocessing.steps import MinMax, Normalize, Scale, Step
-from edge_runtime.spec import ModelSpec
 from export.network.first_layers import FirstLayers, first_layers
 from training.recipes.phantom_patch import SPEC
 

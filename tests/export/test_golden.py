@@ -16,12 +16,12 @@ from PIL import Image
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find, write_manifest
 from edge_runtime.bundle.manifest import Format, Manifest, Role
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.steps import Window
 from edge_runtime.selftest.replay import selftest
-from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
 from export.network.keras_model import load_to_logits
 from export.parity import answer

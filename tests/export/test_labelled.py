@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores, scores_of
-from edge_runtime.spec import ModelSpec
 from export.network.representative import Truth
 from export.parity import exceptions
 from export.proof.labelled import labelled

@@ -15,9 +15,9 @@ import pytest
 from keras import layers
 
 from edge_runtime.backends import Runtime, open_model
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
 from edge_runtime.preprocessing.steps import Resize
-from edge_runtime.spec import ModelSpec
 from export.errors import ExportError
 from export.formats import to_tflite
 from export.network.keras_model import write_network

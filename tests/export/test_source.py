@@ -14,9 +14,9 @@ import pytest
 from keras import layers
 from PIL import Image
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ManifestError
 from edge_runtime.serialisation.records import to_dict
-from edge_runtime.spec import ModelSpec
 from export.errors import CalibrationError, ExportError
 from export.int8.equalise import write_equalised
 from export.network.keras_model import load_to_logits, write_network

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Attempt, Format, Manifest
-from edge_runtime.bundle.quantising import without_int8
+from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main as edge_predict
 from export import conversion, ladder

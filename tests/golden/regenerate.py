@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.spec import ModelSpec
 from tests.edge_runtime.plain_decision import plain_verdict
 from training.artifact import Artifact
 from training.keras_model import load_model, logits_model

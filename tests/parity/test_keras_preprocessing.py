@@ -10,11 +10,11 @@ import pytest
 
 from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.preprocessing.preprocessor import Preparation, look_up, prepare
 from edge_runtime.preprocessing.steps import Step
 from edge_runtime.serialisation.records import from_dict
-from edge_runtime.spec import ModelSpec
 from tests.benchmarks.system_4 import BUNDLE
 
 CAFFE = [{"kind": "normalize", "mean": [103.939, 116.779, 123.68], "std": [1, 1, 1]}]

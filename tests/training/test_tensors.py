@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training.tensors
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
-from edge_runtime.spec import ModelSpec
 from training.augmentation import Augmentation
 from training.datasets import Sample, idc
 from training.errors import DatasetError

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from edge_runtime.bundle.measured import NearCopies
+from edge_runtime.bundle.metrics import NearCopies
 from edge_runtime.errors import ImageError
 from training.audit.likeness import Detail, candidates, detail, likeness
 from training.datasets.dataset import Sample

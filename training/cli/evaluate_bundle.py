@@ -9,7 +9,7 @@ import click
 
 from edge_runtime import Precision, Runtime
 from edge_runtime.bundle.bundle import MANIFEST, find, shipped
-from edge_runtime.store.pointers import current_folder
+from edge_runtime.bundle.registry.pointers import current_folder
 from training.artifact import Artifact
 from training.cli.tables import figure_row, table_of
 

@@ -14,7 +14,7 @@ from training.cli.options import FOLDER
 from training.splits import Part
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.measured import Localisation
+    from edge_runtime.bundle.metrics import Localisation
 
 
 @click.command()

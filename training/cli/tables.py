@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.measured import Evaluation, Figure, Subgroup
+from edge_runtime.bundle.metrics import Evaluation, Figure, Subgroup
 
 if TYPE_CHECKING:
     from training.experiments.leak import LeakTable

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_runtime.bundle.measured import NearCopies
+from edge_runtime.bundle.metrics import NearCopies
 from edge_runtime.images.region import Region, split_name
 
 Traits = tuple[tuple[str, str], ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.measured import Figure
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.metrics import Figure
+from edge_runtime.bundle.spec import ModelSpec
 from training.errors import DatasetError
 from training.evaluation.confidence import expected_calibration_error
 from training.evaluation.evaluation import CALIBRATION, bootstrap

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from edge_runtime.bundle.measured import ReliabilityBin
+from edge_runtime.bundle.metrics import ReliabilityBin
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
-from edge_runtime.spec import ModelSpec
 from training.errors import DatasetError
 
 Floats = npt.NDArray[np.float64]

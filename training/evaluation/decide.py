@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 from training.artifact import Artifact, Measured, create
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.cases import CaseEvaluation, evaluate_cases

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from edge_runtime.bundle.manifest import KERAS
-from edge_runtime.bundle.measured import Calibration, Evaluation, Figure, ReliabilityBin
+from edge_runtime.bundle.metrics import Calibration, Evaluation, Figure, ReliabilityBin
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores
-from edge_runtime.spec import ModelSpec
 from training.evaluation.confidence import expected_calibration_error, reliability
 from training.evaluation.rates import auroc, positive_truth, rates, ratio
 from training.evaluation.scored import Scored
@@ -46,7 +46,7 @@ def evaluate_scored(found: Scored, spec: ModelSpec, part: str, subject: str) -> 
     """Measure a network from its scores and answers.
 
     Args:
-        subject: who answered, as an :class:`~edge_runtime.bundle.measured.Evaluation` calls it.
+        subject: who answered, as an :class:`~edge_runtime.bundle.metrics.Evaluation` calls it.
     """
     truth = positive_truth(found.labels, spec)
     called, predicted = found.positive >= spec.policy.cutoff, found.predicted

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholePicture
 from edge_runtime.ood.statistics import statistics
-from edge_runtime.spec import ModelSpec
 from training.datasets import Sample
 from training.errors import DatasetError
 from training.pictures import Pictures

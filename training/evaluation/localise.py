@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.measured import Localisation
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.metrics import Localisation
+from edge_runtime.bundle.saliency import Method
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.errors import ImageError
 from edge_runtime.explain.explanation import stretched
@@ -25,7 +26,6 @@ from edge_runtime.images.reader import Picture
 from edge_runtime.images.region import cut
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import ColourOrder
-from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample
 from training.datasets.lesions import Lesions

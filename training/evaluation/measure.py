@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import to_dict
-from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Dataset, Sample, Traits
 from training.evaluation.case_report import CaseReport, choose_rule, report_cases

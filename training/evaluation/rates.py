@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

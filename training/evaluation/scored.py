@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import decisions
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.spec import ModelSpec
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

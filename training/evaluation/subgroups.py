@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.measured import Evaluation, Figure, Subgroup
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.metrics import Evaluation, Figure, Subgroup
+from edge_runtime.bundle.spec import ModelSpec
 from training.datasets import Sample, Traits
 from training.evaluation.evaluation import bootstrap
 from training.evaluation.rates import auroc, positive_truth, rates

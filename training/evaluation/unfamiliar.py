@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.images.discovery import look_into
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import Region, cut
 from edge_runtime.ood.detector import Familiarity, is_familiar
-from edge_runtime.spec import ModelSpec
 from training.artifact import Artifact
 from training.datasets import Sample
 from training.errors import DatasetError

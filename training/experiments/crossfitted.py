@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.measured import Calibration
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.metrics import Calibration
+from edge_runtime.bundle.spec import ModelSpec
 from training.evaluation.confidence import expected_calibration_error, fit_temperature
 from training.evaluation.evaluation import calibrate
 from training.evaluation.scored import Scored

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json, from_json
-from edge_runtime.spec import ModelSpec
 from training.artifact import create
 from training.datasets import Dataset
 from training.errors import ArtifactError

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Evaluation
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 from training.datasets import Dataset
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.evaluation import baseline_scores

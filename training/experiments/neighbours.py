@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.measured import Figure
+from edge_runtime.bundle.metrics import Figure
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores
 from edge_runtime.serialisation.records import from_json
-from edge_runtime.spec import ModelSpec
 from edge_runtime.tiles.neighbours import averaged
 from training.datasets import idc
 from training.errors import ArtifactError

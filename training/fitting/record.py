@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Figure, TrainingRecord
-from edge_runtime.bundle.measured import SplitAudit
+from edge_runtime.bundle.metrics import SplitAudit
 from training.datasets import Dataset
 from training.recipe import Recipe
 from training.splits import Part

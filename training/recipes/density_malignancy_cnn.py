@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
@@ -21,7 +22,6 @@ from edge_runtime.preprocessing.steps import (
     Scale,
     Sharpen,
 )
-from edge_runtime.spec import ModelSpec
 from training.audit.groups import uniting
 from training.datasets import mendeley
 from training.recipe import Claim, DataSource, Loss, Plateau, Recipe, Sgd, TrainingPlan

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
@@ -26,7 +27,6 @@ from edge_runtime.preprocessing.steps import (
     Scale,
     Sharpen,
 )
-from edge_runtime.spec import ModelSpec
 from training.augmentation import Augmentation
 from training.datasets import idc
 from training.recipe import Adam, Claim, Copies, DataSource, Loss, Plateau, Recipe, TrainingPlan

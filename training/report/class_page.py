@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 from training.evaluation.classwise import METRICS, ClassFigures, Classwise
 from training.report.markup import Cell, heading, paragraph, table
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
-from edge_runtime.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec
 from training.evaluation.case_report import CaseReport
 from training.evaluation.classwise import Classwise, side_names
 from training.evaluation.evaluation import GAIN

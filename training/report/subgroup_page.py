@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime.bundle.measured import Evaluation
+from edge_runtime.bundle.metrics import Evaluation
 from training.evaluation.subgroups import FEWEST
 from training.report.markup import Cell, paragraph, table
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.saliency_record import Method, Saliency
+from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.decision.policy import Head
 from training.saliency.head import HeadError, find_head, last_map
 from training.saliency.oracle import eigen_cam, grad_cam

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.bundle import bundle, containers, limits, runnable
+from edge_runtime.bundle import bundle, containers, limits, runtime_manifest
 from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, find
 from edge_runtime.bundle.manifest import SCHEMA, Format, Precision, Role
 from edge_runtime.errors import BundleError, BundleNotFoundError, IntegrityError, ManifestError
@@ -150,8 +150,8 @@ def test_a_fault_in_what_was_measured_is_told_by_whoever_reads_it(case: str, edi
 def test_what_an_answer_needs_and_what_was_measured_are_the_whole_manifest(phantom_bundle: Path) -> None:
     whole, needed = find(phantom_bundle).manifest, bundle.find_files(phantom_bundle).manifest
     names = {field.name for field in dataclasses.fields(needed)}
-    assert {field.name for field in dataclasses.fields(whole)} == names | runnable.MEASURED
-    assert not names & runnable.MEASURED
+    assert {field.name for field in dataclasses.fields(whole)} == names | runtime_manifest.MEASURED
+    assert not names & runtime_manifest.MEASURED
     assert all(getattr(needed, name) == getattr(whole, name) for name in names)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, describe_files, find, write_manifest
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
 from edge_runtime.bundle.manifest import Format, Precision, Role
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from edge_runtime.errors import BundleError, IntegrityError
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import zipped

@@ -10,9 +10,9 @@ import pytest
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.embedded import KEY, read_embedded
 from edge_runtime.bundle.manifest import Format
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ManifestError
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.spec import ModelSpec
 
 MODELS = [f"model.{precision}.{form.value}" for form in Format for precision in ("int8", "float32")]
 

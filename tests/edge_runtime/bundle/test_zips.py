@@ -14,10 +14,10 @@ import pytest
 
 from edge_runtime.bundle import limits, zips
 from edge_runtime.bundle.bundle import MANIFEST, find
+from edge_runtime.bundle.registry.install import install
+from edge_runtime.bundle.signing.keys import write_key_pair
+from edge_runtime.bundle.signing.sealing import sign_folder
 from edge_runtime.errors import BundleError, IntegrityError, ManifestError
-from edge_runtime.signing.keys import write_key_pair
-from edge_runtime.signing.sealing import sign_folder
-from edge_runtime.store.installing import install
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, FILES, MODEL
 

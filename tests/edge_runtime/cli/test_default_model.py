@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime import DEFAULT_MODEL, Predictor
 from edge_runtime.bundle.bundle import SHIPPED, find
-from edge_runtime.bundle.default_model import MODEL_VARIABLE, model_in_force
+from edge_runtime.bundle.registry.default_model import MODEL_VARIABLE, model_in_force
 
 PHANTOM = Path(__file__).parents[3] / "docs" / "phantom.png"
 

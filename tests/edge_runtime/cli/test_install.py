@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle.bundle import SHIPPED, TRUSTED_KEY, find
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
-from edge_runtime.signing.keys import write_key_pair
-from edge_runtime.signing.sealing import sign_folder
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.signing.keys import write_key_pair
+from edge_runtime.bundle.signing.sealing import sign_folder
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, FILES
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle.bundle import SIGNATURE, find
-from edge_runtime.signing.keys import read_public_keys
+from edge_runtime.bundle.signing.keys import read_public_keys
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, FILES
 

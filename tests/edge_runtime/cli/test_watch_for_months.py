@@ -18,10 +18,10 @@ import jsonschema
 import pytest
 
 from edge_runtime.bundle.bundle import SHIPPED, find
+from edge_runtime.bundle.registry.install import install, rollback
+from edge_runtime.bundle.signing.keys import write_key_pair
+from edge_runtime.bundle.signing.sealing import sign_folder
 from edge_runtime.results.reading import LineError, from_line
-from edge_runtime.signing.keys import write_key_pair
-from edge_runtime.signing.sealing import sign_folder
-from edge_runtime.store.installing import install, rollback
 from tests.edge_runtime import shipped_bundle
 from tests.edge_runtime.shipped_bundle import NAME
 

@@ -13,6 +13,7 @@ import pytest
 
 from edge_runtime import ColourOrder, Marked, Prediction, Predictor, Region
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.images.reader import Picture, read
@@ -20,7 +21,6 @@ from edge_runtime.images.region import RegionCrop, crop
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholePicture
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
-from edge_runtime.spec import ModelSpec
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 RULE = RegionCrop(margin=1.5, least_half_px=12.0)

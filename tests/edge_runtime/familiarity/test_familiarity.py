@@ -14,6 +14,7 @@ from scipy.spatial.distance import mahalanobis
 from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.images.reader import Picture, read
@@ -23,7 +24,6 @@ from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import ColourOrder
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
-from edge_runtime.spec import ModelSpec
 from tests.benchmarks.system_4 import BUNDLE
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))

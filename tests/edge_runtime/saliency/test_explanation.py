@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.bundle.saliency_record import Method
+from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.explain.explanation import Explanation, Floats, spread_share, stretched
 from edge_runtime.explain.overlay import draw, heatmap_png

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, TRUSTED_KEY, find, key_in_force
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.signing import keys
+from edge_runtime.bundle.signing.keys import PublicKey, read_public_keys, write_key_pair
+from edge_runtime.bundle.signing.sealing import sign_folder
+from edge_runtime.bundle.signing.signatures import sign
 from edge_runtime.errors import (
     BundleError,
     BundleNotFoundError,
@@ -25,10 +29,6 @@ from edge_runtime.errors import (
     SignatureError,
     SigningMissingError,
 )
-from edge_runtime.signing import keys
-from edge_runtime.signing.keys import PublicKey, read_public_keys, write_key_pair
-from edge_runtime.signing.sealing import sign_folder
-from edge_runtime.signing.signatures import sign
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, FILES, MODEL
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.bundle.bundle import find
-from edge_runtime.store.pointers import read_pointer
+from edge_runtime.bundle.registry.pointers import read_pointer
 from tests.edge_runtime.small_bundle import FILES
 
 Make = Callable[..., Path]

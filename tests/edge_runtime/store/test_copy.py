@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE
+from edge_runtime.bundle.registry.install import install, rollback
+from edge_runtime.bundle.registry.pointers import POINTER
+from edge_runtime.bundle.signing.keys import write_key_pair
+from edge_runtime.bundle.signing.sealing import sign_folder
 from edge_runtime.errors import BundleError, IntegrityError, SignatureError
-from edge_runtime.signing.keys import write_key_pair
-from edge_runtime.signing.sealing import sign_folder
-from edge_runtime.store.installing import install, rollback
-from edge_runtime.store.pointers import POINTER
 from tests.edge_runtime.small_bundle import CARD, MODEL
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk, versions
 from tests.edge_runtime.sync_record import Sync, record

@@ -9,7 +9,13 @@ import pytest
 
 from edge_runtime.bundle import bundle
 from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, TRUSTED_KEY, find
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry import install
+from edge_runtime.bundle.registry import versions as versions_module
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry.install import Outcome, install, remove, rollback
+from edge_runtime.bundle.registry.pointers import POINTER, Pointer, installed
+from edge_runtime.bundle.signing.keys import write_key_pair
+from edge_runtime.bundle.signing.sealing import sign_folder
 from edge_runtime.errors import (
     BundleError,
     BundleNotFoundError,
@@ -18,12 +24,6 @@ from edge_runtime.errors import (
     SignatureError,
     StoreError,
 )
-from edge_runtime.signing.keys import write_key_pair
-from edge_runtime.signing.sealing import sign_folder
-from edge_runtime.store import installing
-from edge_runtime.store import versions as versions_module
-from edge_runtime.store.installing import Outcome, install, remove, rollback
-from edge_runtime.store.pointers import POINTER, Pointer, installed
 from tests.edge_runtime.small_bundle import CARD, MODEL
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk, versions
 
@@ -170,12 +170,12 @@ def test_a_copy_that_the_disk_altered_is_not_made_current(
 ) -> None:
     """What was verified is the source; what runs is the copy."""
     install(make("1.0.0"))
-    honest, new = installing.write, make("1.1.0")
+    honest, new = install.write, make("1.1.0")
 
     def write(path: Path, data: bytes) -> None:
         honest(path, data[:-2] + bytes([data[-2] ^ 1]) + data[-1:] if path.name == name else data)
 
-    monkeypatch.setattr(installing, "write", write)
+    monkeypatch.setattr(install, "write", write)
     with pytest.raises(BundleError, match=name):
         install(new)
     assert versions(place) == ("1.0.0",)
@@ -186,7 +186,7 @@ def test_a_copy_that_the_disk_altered_is_not_made_current(
 def test_another_bundle_that_comes_in_the_sources_place_is_not_installed_under_its_name(
     make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, other, honest = make("1.1.0"), make("1.0.0"), installing.sync_names
+    source, other, honest = make("1.1.0"), make("1.0.0"), install.sync_names
 
     def swapped(folder: Path) -> None:
         if folder.name.startswith(".work-"):
@@ -194,7 +194,7 @@ def test_another_bundle_that_comes_in_the_sources_place_is_not_installed_under_i
             shutil.copytree(other, folder)
         honest(folder)
 
-    monkeypatch.setattr(installing, "sync_names", swapped)
+    monkeypatch.setattr(install, "sync_names", swapped)
     with pytest.raises(IntegrityError, match="another bundle came in its place"):
         install(source)
     assert versions(place) == ()

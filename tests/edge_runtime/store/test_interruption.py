@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, find
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry import transaction
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry.install import Outcome, install
+from edge_runtime.bundle.registry.pointers import POINTER
 from edge_runtime.errors import BundleError, StoreError
-from edge_runtime.store import changing
-from edge_runtime.store.installing import Outcome, install
-from edge_runtime.store.pointers import POINTER
 from tests.edge_runtime.small_bundle import CARD, MODEL
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk, versions
 
@@ -43,7 +43,7 @@ def test_a_full_disk_at_any_write_leaves_the_old_version(
                 raise OSError(errno.ENOSPC, "No space left on device")
             honest(descriptor)
 
-        monkeypatch.setattr(changing.os, "fsync", fsync)
+        monkeypatch.setattr(transaction.os, "fsync", fsync)
         try:
             install(new)
         except StoreError as error:
@@ -51,7 +51,7 @@ def test_a_full_disk_at_any_write_leaves_the_old_version(
         else:
             break
         finally:
-            monkeypatch.setattr(changing.os, "fsync", honest)
+            monkeypatch.setattr(transaction.os, "fsync", honest)
         seen.append(assert_whole(place))
         assert not list(place.glob(".work-*"))
     assert len(seen) >= 8, "3 files, their folder, two names, the pointer, its name"
@@ -96,7 +96,7 @@ def test_every_file_is_on_the_disk_before_anything_points_to_it(
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from edge_runtime.store import installing
+from edge_runtime.bundle.registry import installing
 action, argument, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
 watched = ("installing.py", "changing.py", "versions.py", "containers.py")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.bundle import SHIPPED, SIGNATURE, find
-from edge_runtime.bundle.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry import pointers
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+from edge_runtime.bundle.registry.install import install, remove, rollback
+from edge_runtime.bundle.registry.pointers import POINTER, installed, store_folder
 from edge_runtime.errors import IntegrityError, StoreError
-from edge_runtime.store import pointers
-from edge_runtime.store.installing import install, remove, rollback
-from edge_runtime.store.pointers import POINTER, installed, store_folder
 from tests.edge_runtime.store.state import Make, assert_whole, on_disk
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.bundle.measured import NearCopies
+from edge_runtime.bundle.metrics import NearCopies
 from training.audit.duplicates import NEAR, Comparison, Pair
 from training.audit.groups import contradicted_names, unite_copies, united, united_names, uniting
 from training.datasets import Dataset, Sample, mendeley, mias

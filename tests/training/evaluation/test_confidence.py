@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.metrics import log_loss, roc_curve
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
 from edge_runtime.decision.scores import scores_of
-from edge_runtime.spec import ModelSpec
 from training.errors import DatasetError
 from training.evaluation.confidence import (
     cutoff_for_sensitivity,

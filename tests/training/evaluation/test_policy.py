@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.spec import ModelSpec
 from training.errors import DatasetError
 from training.evaluation import evaluation
 from training.evaluation.cases import apply_rule, evaluate_cases, patch_counts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from edge_runtime.bundle.measured import Figure, Subgroup
+from edge_runtime.bundle.metrics import Figure, Subgroup
 from training.datasets import Sample, Traits
 from training.evaluation import evaluation
 from training.evaluation.confidence import expected_calibration_error

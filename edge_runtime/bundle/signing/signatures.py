@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, Reader
+from edge_runtime.bundle.signing.keys import PublicKey, package, read_private_key, read_public_keys
 from edge_runtime.errors import SignatureError
 from edge_runtime.platform.regular_files import reason
-from edge_runtime.signing.keys import PublicKey, package, read_private_key, read_public_keys
 
 DOMAIN = b"edge-predict bundle.json, signature 1\0"
 """Signed before the manifest, so that no signature made for another purpose with the same key fits a bundle."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, find
+from edge_runtime.bundle.signing.keys import PublicKey, read_private_key
+from edge_runtime.bundle.signing.signatures import sign
 from edge_runtime.errors import BundleNotFoundError, UsageError
-from edge_runtime.signing.keys import PublicKey, read_private_key
-from edge_runtime.signing.signatures import sign
 
 
 def sign_folder(folder: Path, private: Path) -> PublicKey:

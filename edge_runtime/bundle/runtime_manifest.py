@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from edge_runtime.bundle.saliency_record import Saliency
+from edge_runtime.bundle.saliency import Saliency
+from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import ABSENT
-from edge_runtime.spec import ModelSpec
 
 SCHEMA = 1
 """Bundles with a higher number come from a newer release and are refused."""

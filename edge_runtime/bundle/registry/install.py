@@ -12,13 +12,13 @@ from pathlib import Path
 
 from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, Bundle, find, key_in_force
 from edge_runtime.bundle.containers import read_inside
+from edge_runtime.bundle.registry.pointers import POINTER, SCHEMA, Pointer, is_name, is_version, read_pointer
+from edge_runtime.bundle.registry.transaction import changing, discard, hidden, write
+from edge_runtime.bundle.registry.versions import refuse_older
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, StoreError
 from edge_runtime.platform.atomic_files import sync_names
 from edge_runtime.platform.regular_files import reason
 from edge_runtime.serialisation.records import canonical_json
-from edge_runtime.store.changing import changing, discard, hidden, write
-from edge_runtime.store.pointers import POINTER, SCHEMA, Pointer, is_name, is_version, read_pointer
-from edge_runtime.store.versions import refuse_older
 
 
 class Outcome(enum.Enum):

@@ -1,7 +1,7 @@
 """Bundles that were installed on this device, and which version of each is current.
 
 ``STORE/NAME/VERSION/`` is a bundle; ``STORE/NAME/current.json`` names the current version and the one before it. Only
-what that file names is ever opened. :mod:`edge_runtime.store.installing` changes the store; here it is read.
+what that file names is ever opened. :mod:`edge_runtime.bundle.registry.install` changes the store; here it is read.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from edge_runtime.bundle.registry.pointers import PLACE, store_folder
 from edge_runtime.errors import StoreError
 from edge_runtime.platform.atomic_files import sync_names
 from edge_runtime.platform.regular_files import kind
-from edge_runtime.store.pointers import PLACE, store_folder
 
 _HIDDEN = ".work-"
 

@@ -7,8 +7,8 @@ that the next one mended. So a version older than the one that its name means no
 from __future__ import annotations
 
 from edge_runtime.bundle.bundle import SHIPPED, find_files, shipped
+from edge_runtime.bundle.registry.pointers import Pointer, is_version
 from edge_runtime.errors import BundleError, StoreError
-from edge_runtime.store.pointers import Pointer, is_version
 
 
 def version_number(version: str) -> tuple[int, ...]:
