@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Provider": "edge_runtime.backends",
-    "Runtime": "edge_runtime.backends",
+    "Provider": "edge_runtime.inference.backends",
+    "Runtime": "edge_runtime.inference.backends",
     "DEFAULT_MODEL": "edge_runtime.bundle.registry.default_model",
     "Precision": "edge_runtime.bundle.runtime_manifest",
     "Decision": "edge_runtime.decision.verdict",
@@ -28,9 +28,9 @@ _HOMES = {
     "ImageError": "edge_runtime.errors",
     "MachineError": "edge_runtime.errors",
     "UsageError": "edge_runtime.errors",
-    "Failure": "edge_runtime.prediction",
-    "Prediction": "edge_runtime.prediction",
-    "Timing": "edge_runtime.prediction",
+    "Failure": "edge_runtime.inference.prediction",
+    "Prediction": "edge_runtime.inference.prediction",
+    "Timing": "edge_runtime.inference.prediction",
     "Predictor": "edge_runtime.predictor",
     "Marked": "edge_runtime.images.region",
     "Region": "edge_runtime.images.region",
@@ -43,7 +43,6 @@ _HOMES = {
 """Where each public name lives: it is imported when it is first used, so that a command starts with what it needs."""
 
 if TYPE_CHECKING:
-    from edge_runtime.backends import Provider, Runtime
     from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
     from edge_runtime.bundle.runtime_manifest import Precision
     from edge_runtime.bundle.spec import ModelSpec
@@ -52,7 +51,8 @@ if TYPE_CHECKING:
     from edge_runtime.explain.explanation import Explanation
     from edge_runtime.explain.overlay import heatmap_png
     from edge_runtime.images.region import Marked, Region
-    from edge_runtime.prediction import Failure, Prediction, Timing
+    from edge_runtime.inference.backends import Provider, Runtime
+    from edge_runtime.inference.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
     from edge_runtime.preprocessing.steps import ColourOrder
     from edge_runtime.tiles.slide import SlidePrediction

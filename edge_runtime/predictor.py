@@ -10,21 +10,21 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from edge_runtime.asking import answer, ask, since
-from edge_runtime.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
 from edge_runtime.bundle.bundle import find_files, key_in_force
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
-from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.reader import Picture, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked, unmarked
-from edge_runtime.opening import Files
+from edge_runtime.inference.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
+from edge_runtime.inference.engine import Engine, Plan
+from edge_runtime.inference.pipeline import answer, ask, since
+from edge_runtime.inference.prediction import Failure, Prediction
+from edge_runtime.inference.session import Files
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.platform.machine_faults import machine_faults
-from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.preprocessing.preprocessor import Preparation
 from edge_runtime.preprocessing.steps import ColourOrder
 
@@ -169,7 +169,7 @@ class Predictor:
             raise UsageError(f"found workers={workers}, expected 1 or more.")
         if workers == 1:
             return (self._attempt(self.predict, image) for image in images)
-        from edge_runtime.batches import in_order  # here: one picture starts without thread pools
+        from edge_runtime.inference.ordered_map import in_order  # here: one picture starts without thread pools
 
         asks = [partial(self._ask, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)]
         return in_order([partial(self._attempt, ask) for ask in asks], images)
@@ -197,7 +197,7 @@ class Predictor:
             UsageError: ``stride_px`` or ``workers`` is less than 1, or the model is asked about regions.
             BackendError, MachineError: as :meth:`predict`.
         """
-        from edge_runtime.batches import cores
+        from edge_runtime.inference.ordered_map import cores
         from edge_runtime.tiles.answers import answer_tiles  # here: most pictures are no slides
 
         start = perf_counter()

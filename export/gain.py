@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import Backend, open_model
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.bundle.quantisation import percent
+from edge_runtime.inference.backends import Backend, open_model
 from export.formats.share import quantised_share
 from export.parity import RUNTIMES
 

@@ -16,7 +16,7 @@ from edge_runtime.cli.pictures import answers, progress
 from edge_runtime.cli.stopping import Stop, stops_on_signals
 from edge_runtime.images.left_out import LeftOut, expects_answer
 from edge_runtime.images.left_out import summary as summary_of_left_out
-from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import Identity, Origin

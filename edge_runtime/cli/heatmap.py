@@ -14,8 +14,8 @@ from edge_runtime.explain.explanation import Explanation
 from edge_runtime.explain.overlay import heatmap_png
 from edge_runtime.images.reader import source_name
 from edge_runtime.images.region import Marked, Region, unmarked
+from edge_runtime.inference.prediction import Failure
 from edge_runtime.platform.escaped_names import shown
-from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.lines import to_line
 

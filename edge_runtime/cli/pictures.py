@@ -12,7 +12,7 @@ import click
 
 from edge_runtime.errors import ImageNotFoundError
 from edge_runtime.images.region import Marked
-from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime import __version__
-from edge_runtime.backends import Provider, Runtime
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.faults import EXIT_CODES, Command, leave_with, stops_command
@@ -21,7 +20,8 @@ from edge_runtime.cli.pictures import answers, named, progress
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.cli.request import Request, options
 from edge_runtime.images.region import Marked, Region, check_asked
-from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.inference.backends import Provider, Runtime
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Protocol
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.images.region import region_name
+from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.platform.escaped_names import shown, shown_cell
-from edge_runtime.prediction import NOTICE, Failure, Fallback, Prediction
 
 _WHY = {
     Reason.ABOVE_CUTOFF: "the score reaches the cut-off",

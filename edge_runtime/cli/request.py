@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_runtime.backends import Provider, Runtime
 from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
+from edge_runtime.inference.backends import Provider, Runtime
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -16,8 +16,8 @@ from edge_runtime.cli.render import FALLBACKS
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import read
+from edge_runtime.inference.prediction import Failure
 from edge_runtime.platform.escaped_names import shown
-from edge_runtime.prediction import Failure
 from edge_runtime.predictor import Predictor
 from edge_runtime.tiles.overlay import overlay_png
 from edge_runtime.tiles.slide import SlidePrediction

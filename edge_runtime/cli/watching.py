@@ -13,7 +13,7 @@ from edge_runtime.cli.service import Service
 from edge_runtime.cli.stopping import Stop, follows_hangup, stops_on_signals
 from edge_runtime.errors import EdgeError, ImageUnreadableError, UsageError
 from edge_runtime.images.left_out import summary as summary_of_left_out
-from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.results.lines import Identity, Origin
 from edge_runtime.results.watch import Watch, stamp_of
 from edge_runtime.results.watched import WatchedResults

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from edge_runtime.asking import Question
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import Role
 from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.decision.verdict import Reason, Verdict
-from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError, SaliencyError, UsageError
 from edge_runtime.explain.class_activation import eigen_cam, from_npz, grad_cam
 from edge_runtime.explain.explanation import Explanation, Floats
-from edge_runtime.prediction import Prediction
+from edge_runtime.inference.engine import Engine, Plan
+from edge_runtime.inference.pipeline import Question
+from edge_runtime.inference.prediction import Prediction
 
 
 class Explainer:

@@ -14,7 +14,7 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.explain.drawing import png
 from edge_runtime.images.reader import Picture
-from edge_runtime.prediction import Prediction
+from edge_runtime.inference.prediction import Prediction
 
 Floats = npt.NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.explain.drawing import OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.explain.explanation import Explanation
-from edge_runtime.prediction import NOTICE
+from edge_runtime.inference.prediction import NOTICE
 
 SIDE_PX = 900
 """The longer side of the drawn picture: larger ones shrink to it, smaller ones grow by a whole factor."""

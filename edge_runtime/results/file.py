@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from edge_runtime.prediction import Failure, LeftOutLine, Prediction
+from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
 from edge_runtime.results.aside import copy_aside
 from edge_runtime.results.lines import Identity, Origin, to_line
 from edge_runtime.results.opened import check_kind, check_origin, check_release, damaged, open_durable, write_error

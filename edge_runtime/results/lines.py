@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from edge_runtime.prediction import SCHEMA, Failure, LeftOutLine, Prediction
+from edge_runtime.inference.prediction import SCHEMA, Failure, LeftOutLine, Prediction
 
 if TYPE_CHECKING:
     from edge_runtime.explain.explanation import Explanation

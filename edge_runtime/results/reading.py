@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from edge_runtime.backends import Provider, Runtime, ran_by
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
-from edge_runtime.prediction import SCHEMA, Fallback, Fault
+from edge_runtime.inference.backends import Provider, Runtime, ran_by
+from edge_runtime.inference.prediction import SCHEMA, Fallback, Fault
 from edge_runtime.results.lines import FileStamp, Identity, Origin, is_whole
 from edge_runtime.serialisation.records import parse_json
 
@@ -45,7 +45,7 @@ class Line:
 
     Attributes:
         bundle: SHA-256 of the bundle's ``bundle.json``.
-        time: as :func:`edge_runtime.prediction.now` tells it.
+        time: as :func:`edge_runtime.inference.prediction.now` tells it.
         origin: of answers alone.
         said: decision and reason of an answer, code of a failure, reason of a file that was left out.
     """

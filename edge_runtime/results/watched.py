@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from edge_runtime.prediction import Failure, LeftOutLine, Prediction
+from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
 from edge_runtime.results.file import Tell, final, silent
 from edge_runtime.results.journal import Journal
 from edge_runtime.results.lines import FileStamp, Identity, Origin, to_line

@@ -13,7 +13,13 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import (
+from edge_runtime.bundle.bundle import MANIFEST, Bundle
+from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
+from edge_runtime.bundle.saliency import Method
+from edge_runtime.decision.scores import scores_of
+from edge_runtime.decision.verdict import Decision
+from edge_runtime.errors import BackendError, BundleError
+from edge_runtime.inference.backends import (
     FORMAT,
     REMEDY,
     Provider,
@@ -24,16 +30,8 @@ from edge_runtime.backends import (
     open_model,
     ran_by,
 )
-from edge_runtime.bundle.bundle import MANIFEST, Bundle
-from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
-from edge_runtime.bundle.saliency import Method
-from edge_runtime.decision.scores import scores_of
-from edge_runtime.decision.verdict import Decision
-from edge_runtime.errors import BackendError, BundleError
-from edge_runtime.golden import images
-from edge_runtime.golden.logits import Logits, logit_tolerance
-from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.predictor import Predictor
+from edge_runtime.selftest import golden_inputs
 from edge_runtime.selftest.asked import golden_decision, golden_map
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (
@@ -42,6 +40,8 @@ from edge_runtime.selftest.comparison import (
     compare_maps,
     compare_tensors,
 )
+from edge_runtime.selftest.golden_logits import Logits, logit_tolerance
+from edge_runtime.selftest.golden_vectors import GOLDEN, Golden
 from edge_runtime.selftest.machine import this_machine
 
 
@@ -73,7 +73,7 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
     golden = load_golden(bundle)
     bundle.verify()
     choose(for_provider(Runtime.AUTO, provider), bundle.formats())
-    tensors = images.tensors_of(golden, manifest.spec)
+    tensors = golden_inputs.tensors_of(golden, manifest.spec)
     replayed = [check for place in _places(bundle, provider) for check in _on(place, bundle, golden, tensors)]
     checks = (compare_tensors(golden, tensors, manifest.spec), *replayed)
     return Certificate(
@@ -99,7 +99,7 @@ def load_golden(bundle: Bundle) -> Golden:
     entries = bundle.manifest.of_role(Role.GOLDEN)
     if not entries:
         raise _missing(bundle)
-    return images.load_golden(bundle, entries[0])
+    return golden_inputs.load_golden(bundle, entries[0])
 
 
 def _places(bundle: Bundle, provider: Provider) -> list[_Place]:

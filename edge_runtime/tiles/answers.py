@@ -22,17 +22,17 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.asking import since
-from edge_runtime.batches import in_order
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.case import decide_case
 from edge_runtime.decision.rule import decide, near_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
-from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.images.reader import Picture
+from edge_runtime.inference.engine import Engine, Plan
+from edge_runtime.inference.ordered_map import in_order
+from edge_runtime.inference.pipeline import since
+from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
-from edge_runtime.prediction import Timing
 from edge_runtime.tiles.batch import Batch, answer_batch, batches_of, exact_batch, joined
 from edge_runtime.tiles.neighbours import averaged, widened
 from edge_runtime.tiles.slide import Grid, SlidePrediction, Tile

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import Picture
+from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.tiles.slide import Grid, TileFailure
 

@@ -11,7 +11,7 @@ from edge_runtime.decision.case import CaseVerdict
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import Picture
-from edge_runtime.prediction import Fallback, Timing
+from edge_runtime.inference.prediction import Fallback, Timing
 
 SCHEMA = "edge-tiles/1"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
@@ -65,7 +65,7 @@ class Tile:
     and its neighbours'.
 
     Attributes:
-        familiarity: as of a :class:`edge_runtime.prediction.Prediction`.
+        familiarity: as of a :class:`edge_runtime.inference.prediction.Prediction`.
     """
 
     x_px: int
@@ -98,7 +98,7 @@ class SlidePrediction:
         case: the decision on all tiles together; None if the model's policy has no rule for it, and none is made up.
         neighbours: weight (over 0, at most 1) of each touching tile's logits in a tile's answer; None where every tile
             was answered for itself.
-        fallback: as of a :class:`edge_runtime.prediction.Prediction`.
+        fallback: as of a :class:`edge_runtime.inference.prediction.Prediction`.
     """
 
     image: str

@@ -23,8 +23,8 @@ STATUS = Path("/proc/self/status")
 MODULES = {
     Engine.KERAS_PREDICT: ("tensorflow", "keras"),
     Engine.KERAS_FUNCTION: ("tensorflow", "keras"),
-    Engine.LITERT: ("edge_runtime.backends.litert", "ai_edge_litert.interpreter"),
-    Engine.ONNXRUNTIME: ("edge_runtime.backends.ort", "onnxruntime"),
+    Engine.LITERT: ("edge_runtime.inference.backends.litert", "ai_edge_litert.interpreter"),
+    Engine.ONNXRUNTIME: ("edge_runtime.inference.backends.onnxruntime", "onnxruntime"),
 }
 """What a process imports that opens no model; its peak is taken off."""
 

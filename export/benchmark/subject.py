@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import Runtime, open_model
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import FileEntry, Format, Precision, Role
+from edge_runtime.inference.backends import Runtime, open_model
 from export.errors import ExportError
 from export.parity import RUNTIMES
 

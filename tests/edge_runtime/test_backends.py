@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime import backends
-from edge_runtime.backends import FORMAT, Backend, Runtime, choose, open_model
-from edge_runtime.backends.litert import _dequantise, _logit_of_level, _quantise
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.inference import backends
+from edge_runtime.inference.backends import FORMAT, Backend, Runtime, choose, open_model
+from edge_runtime.inference.backends.litert import _dequantise, _logit_of_level, _quantise
 from edge_runtime.preprocessing.preprocessor import Preparation, look_up
 from tests.benchmarks.system_4 import BUNDLE
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.batches import WINDOW_PER_WORKER, in_order
 from edge_runtime.errors import BackendError, UsageError
-from edge_runtime.prediction import Failure, Prediction
+from edge_runtime.inference.ordered_map import WINDOW_PER_WORKER, in_order
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 
 

@@ -21,7 +21,7 @@ NEEDLESS = {
     # interpreters and training frameworks that did not answer
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
-    *("edge_runtime.batches", "edge_runtime.tiles", "edge_runtime.results", "csv"),
+    *("edge_runtime.inference.ordered_map", "edge_runtime.tiles", "edge_runtime.results", "csv"),
     *(
         "edge_runtime.images.discovery",
         "edge_runtime.images.entries",
@@ -37,7 +37,7 @@ NEEDLESS = {
     ),
     *(
         "edge_runtime.preprocessing.bilinear",
-        "edge_runtime.backends.ort",
+        "edge_runtime.inference.backends.onnxruntime",
         "edge_runtime.bundle.signing",
         "edge_runtime.cli.tiles",
     ),
@@ -85,7 +85,7 @@ def test_a_plain_run_imports_nothing_needless(picture: Path) -> None:
     unavoidable = modules(WITH_INTERPRETER)
     modules(PLAIN_RUN, str(picture))  # the first start on a processor replays known answers, for which more is imported
     found = modules(PLAIN_RUN, str(picture))
-    assert "edge_runtime.backends.litert" in found
+    assert "edge_runtime.inference.backends.litert" in found
     assert not (found - unavoidable) & NEEDLESS
 
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.backends import Runtime
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.verdict import Decision, Reason
-from edge_runtime.engine import Engine, Plan
 from edge_runtime.errors import BackendError
+from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.preprocessing.preprocessor import Preparation
 from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
 

@@ -108,7 +108,11 @@ def opencv_error(code: int, text: str) -> Exception:
 FAULTS: dict[str, tuple[str, Exception, str]] = {
     "memory for the array": ("cv2.imdecode", opencv_error(-4, "Failed to allocate 9 bytes"), "machine_memory"),
     "NumPy's memory": ("edge_runtime.preprocessing.preprocessor.Preparation.levels", MemoryError(), "machine_memory"),
-    "the interpreter's memory": ("edge_runtime.engine.Engine.answer", RuntimeError("std::bad_alloc"), "machine_memory"),
+    "the interpreter's memory": (
+        "edge_runtime.inference.engine.Engine.answer",
+        RuntimeError("std::bad_alloc"),
+        "machine_memory",
+    ),
     "no descriptor for a module": (
         "edge_runtime.images.formats.import_module",
         ImportError("_x.so: cannot open shared object file: Too many open files"),
@@ -119,7 +123,11 @@ FAULTS: dict[str, tuple[str, Exception, str]] = {
         ImportError("libaom.so.3: failed to map segment from shared object"),
         "machine_memory",
     ),
-    "no more threads": ("edge_runtime.engine.Engine.answer", RuntimeError("can't start new thread"), "machine_busy"),
+    "no more threads": (
+        "edge_runtime.inference.engine.Engine.answer",
+        RuntimeError("can't start new thread"),
+        "machine_busy",
+    ),
 }
 
 

@@ -9,15 +9,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.cli.describe import describe
 from edge_runtime.cli.tiles import card
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
-from edge_runtime.engine import Engine
 from edge_runtime.images.reader import Picture, read
+from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.engine import Engine
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import MinMax, Resize
 from edge_runtime.tiles import overlay

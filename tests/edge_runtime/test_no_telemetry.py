@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.backends import Runtime, installed
+from edge_runtime.inference.backends import Runtime, installed
 
 ROOT = Path(__file__).parents[2]
 ANSWER = """

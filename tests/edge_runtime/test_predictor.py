@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.backends import FORMAT, Runtime, open_model
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError, ImageError, UsageError
 from edge_runtime.images.reader import read
-from edge_runtime.prediction import Failure, Prediction, Timing
+from edge_runtime.inference.backends import FORMAT, Runtime, open_model
+from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import ColourOrder

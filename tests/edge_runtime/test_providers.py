@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import Precision, Predictor, Provider, Runtime, UsageError
-from edge_runtime.backends import for_provider, ran_by
 from edge_runtime.bundle.bundle import find
 from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.inference.backends import for_provider, ran_by
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import to_dict
 from tests.benchmarks.system_4 import BUNDLE

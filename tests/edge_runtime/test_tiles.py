@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.cli.tiles import TileRequest, run_tiles
@@ -20,6 +19,7 @@ from edge_runtime.decision.policy import CaseRule
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.images.reader import read
+from edge_runtime.inference.backends import Runtime
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import ColourOrder, MinMax, Resize
 from edge_runtime.tiles.answers import grid_of

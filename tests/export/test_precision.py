@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from edge_runtime.backends import Runtime, open_model
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
+from edge_runtime.inference.backends import Runtime, open_model
 from edge_runtime.preprocessing.steps import Resize
 from export.errors import ExportError
 from export.formats import to_tflite

@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from edge_runtime.backends import REMEDY, Runtime
+from edge_runtime.inference.backends import REMEDY, Runtime
 from tests.device.constraints import FOLDER, SIGN, Kind, kinds
 
 LINE = re.compile(r"([A-Za-z0-9._-]+)==([0-9][A-Za-z0-9.]*) --hash=sha256:([0-9a-f]{64})")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.prediction import LeftOutLine
+from edge_runtime.inference.prediction import LeftOutLine
 from edge_runtime.results.lines import to_line
 from tests.edge_runtime.results.made import answer, failure
 from tests.edge_runtime.shipped_bundle import NAME, image

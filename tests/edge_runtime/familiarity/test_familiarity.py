@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
 
-from edge_runtime.backends import Runtime
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.images.reader import Picture, read
+from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.statistics import statistics
-from edge_runtime.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import ColourOrder
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict

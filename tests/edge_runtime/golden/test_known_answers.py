@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from edge_runtime import BackendError, Precision, Predictor, Runtime
-from edge_runtime.backends import litert
 from edge_runtime.bundle.bundle import find
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import KnownAnswersError
-from edge_runtime.golden import known_answers, stamps
+from edge_runtime.inference import known_answers, known_answers_cache
+from edge_runtime.inference.backends import litert
 from edge_runtime.platform.processor import identity_in
 from edge_runtime.selftest.replay import selftest
 
@@ -189,7 +189,7 @@ def test_another_interpreter_processor_or_release_is_checked_anew(
     if changed == "interpreter":
         monkeypatch.setattr(litert, "_version", lambda _: "9.9.9")
     elif changed == "processor":
-        monkeypatch.setattr(stamps, "processor_identity", lambda: "another")
+        monkeypatch.setattr(known_answers_cache, "processor_identity", lambda: "another")
     else:
         monkeypatch.setattr("edge_runtime.__version__", "9.9.9")
     seen = _replays(monkeypatch)

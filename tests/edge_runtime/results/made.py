@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.errors import ImageNotFoundError
-from edge_runtime.prediction import Failure, Prediction, Timing
+from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.results.lines import FileStamp, Origin
 
 STAMP = FileStamp(2310, 1_767_225_600_123_456_789)

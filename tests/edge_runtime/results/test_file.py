@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from edge_runtime.errors import MachineError, ResultsError
-from edge_runtime.prediction import Failure
+from edge_runtime.inference.prediction import Failure
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import Identity, to_line
 from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from edge_runtime.images.region import Region
-from edge_runtime.prediction import LeftOutLine
+from edge_runtime.inference.prediction import LeftOutLine
 from edge_runtime.results.lines import FileStamp, Identity, to_line
 from edge_runtime.results.reading import Kind, LineError, OtherReleaseError, from_line
 from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure

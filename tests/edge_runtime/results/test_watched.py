@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import MachineError, ResultsError, ResultsWriteError
-from edge_runtime.prediction import Failure
+from edge_runtime.inference.prediction import Failure
 from edge_runtime.results import durable, journal
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import FileStamp, Identity, to_line

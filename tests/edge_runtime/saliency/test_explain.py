@@ -16,7 +16,7 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.errors import BackendError, IntegrityError, SaliencyError
 from edge_runtime.images.region import Region, RegionCrop
-from edge_runtime.prediction import Prediction, Timing
+from edge_runtime.inference.prediction import Prediction, Timing
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 RUNTIMES = (Runtime.LITERT, Runtime.ONNXRUNTIME)

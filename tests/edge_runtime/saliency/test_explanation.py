@@ -13,7 +13,7 @@ from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.explain.explanation import Explanation, Floats, spread_share, stretched
 from edge_runtime.explain.overlay import draw, heatmap_png
 from edge_runtime.images.reader import Picture
-from edge_runtime.prediction import Prediction, Timing
+from edge_runtime.inference.prediction import Prediction, Timing
 from edge_runtime.preprocessing.steps import ColourOrder
 
 VERDICT = Verdict("yes", {"no": 0.2, "yes": 0.8}, 0.8, 0.8, Decision.POSITIVE, Reason.ABOVE_CUTOFF)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.backends import Backend
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import DecisionRule, near_threshold
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
+from edge_runtime.inference.backends import Backend
+from edge_runtime.inference.prediction import Fallback
 from edge_runtime.platform.fork_safety import ForkSafeLock
-from edge_runtime.prediction import Fallback
 from edge_runtime.preprocessing.preprocessor import Preparation, Prepared, look_up
 
 Opener = Callable[[Precision], Backend]

@@ -1,7 +1,7 @@
 """A model file is trusted on a machine once it has given the answers there that it gave where the bundle was made.
 
 The golden images of the bundle are prepared and run by the very interpreter that will answer. What was found is kept
-for the next start (:mod:`edge_runtime.golden.stamps`), so that it is paid once for each file, interpreter and
+for the next start (:mod:`edge_runtime.inference.known_answers_cache`), so that it is paid once for each file, interpreter and
 processor.
 """
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 
-from edge_runtime.backends import Backend
 from edge_runtime.bundle.containers import MANIFEST
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import FileEntry
 from edge_runtime.errors import BackendError
-from edge_runtime.golden import stamps
+from edge_runtime.inference import known_answers_cache
+from edge_runtime.inference.backends import Backend
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class KnownAnswers:
 
     Attributes:
         file: the model file's name.
-        difference: of its logits from the recorded ones (:func:`edge_runtime.golden.logits.judged_difference`).
+        difference: of its logits from the recorded ones (:func:`edge_runtime.selftest.golden_logits.judged_difference`).
         tolerance: the largest difference that is allowed.
         ms: wall clock of the replay; None if it was done at an earlier start.
         kept: whether the next start will know.
@@ -54,7 +54,7 @@ def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Back
     Raises:
         BundleError: the golden vectors are altered, unreadable or another model's.
     """
-    stamp = stamps.Stamp.of((bundle.digest, entry.sha256), f"{ran_by} {backend.version}")
+    stamp = known_answers_cache.Stamp.of((bundle.digest, entry.sha256), f"{ran_by} {backend.version}")
     found = stamp.read()
     if found is not None:
         return KnownAnswers(entry.name, *found, ms=None, kept=True)
@@ -67,8 +67,8 @@ def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Back
 def _replayed(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Backend) -> tuple[float, float]:
     """Return the judged difference, infinite where the file gives no numbers, and the tolerance."""
     from edge_runtime.bundle.manifest_file import parse_manifest  # here, as below: most starts read a stamp
-    from edge_runtime.golden.images import load_golden, tensors_of
-    from edge_runtime.golden.logits import judged_difference, logit_tolerance
+    from edge_runtime.selftest.golden_inputs import load_golden, tensors_of
+    from edge_runtime.selftest.golden_logits import judged_difference, logit_tolerance
 
     manifest = parse_manifest(bundle.manifest_bytes(), f"{bundle.where}/{MANIFEST}")
     vectors = load_golden(bundle, golden)

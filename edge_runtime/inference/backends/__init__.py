@@ -149,9 +149,11 @@ def open_model(model: bytes, runtime: Runtime, *, threads: int = 1, provider: Pr
         InterpreterBrokenError: the package does not start here, or refuses the model.
     """
     if runtime is Runtime.ONNXRUNTIME:
-        from edge_runtime.backends.ort import OnnxRuntimeBackend  # here: only what is used is imported
+        from edge_runtime.inference.backends.onnxruntime import (
+            OnnxRuntimeBackend,  # here: only what is used is imported
+        )
 
         return OnnxRuntimeBackend(model, threads, provider)
-    from edge_runtime.backends.litert import LiteRtBackend
+    from edge_runtime.inference.backends.litert import LiteRtBackend
 
     return LiteRtBackend(model, runtime, threads)
