@@ -38,7 +38,7 @@ _HOMES = {
     "heatmap_png": "edge_runtime.explain.overlay",
     "ModelSpec": "edge_runtime.bundle.spec",
     "ColourOrder": "edge_runtime.preprocessing.steps",
-    "SlidePrediction": "edge_runtime.tiles.slide",
+    "SlidePrediction": "edge_runtime.tiling.slide",
 }
 """Where each public name lives: it is imported when it is first used, so that a command starts with what it needs."""
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from edge_runtime.inference.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
     from edge_runtime.preprocessing.steps import ColourOrder
-    from edge_runtime.tiles.slide import SlidePrediction
+    from edge_runtime.tiling.slide import SlidePrediction
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -31,7 +31,7 @@ from edge_runtime.preprocessing.steps import ColourOrder
 if TYPE_CHECKING:
     from edge_runtime.explain.explainer import Explainer
     from edge_runtime.explain.explanation import Explanation
-    from edge_runtime.tiles.slide import SlidePrediction
+    from edge_runtime.tiling.slide import SlidePrediction
 
 
 class Predictor:
@@ -198,7 +198,7 @@ class Predictor:
             BackendError, MachineError: as :meth:`predict`.
         """
         from edge_runtime.inference.ordered_map import cores
-        from edge_runtime.tiles.answers import answer_tiles  # here: most pictures are no slides
+        from edge_runtime.tiling.prediction import answer_tiles  # here: most pictures are no slides
 
         start = perf_counter()
         check_asked(None, self.spec.region)

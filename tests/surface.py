@@ -24,7 +24,7 @@ import export.cli
 import training.cli
 from edge_runtime import errors
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.cli.faults import EXIT_CODES
+from edge_runtime.cli.exit_codes import EXIT_CODES
 
 FILE = Path(__file__).with_suffix(".json")
 COMMANDS = {

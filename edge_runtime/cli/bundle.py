@@ -13,7 +13,7 @@ from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.signing.signatures import read_signature, signer_name
 from edge_runtime.cli import selftest
 from edge_runtime.cli.describe import describe, rows
-from edge_runtime.cli.faults import Group, stops_command
+from edge_runtime.cli.exit_codes import Group, stops_command
 from edge_runtime.cli.install import install, remove, rollback, trusted_key_option
 from edge_runtime.cli.keys import key, sign
 from edge_runtime.cli.output import say

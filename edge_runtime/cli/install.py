@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_runtime.bundle.bundle import TRUSTED_KEY
-from edge_runtime.cli.faults import Command, stops_command
+from edge_runtime.cli.exit_codes import Command, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.platform.escaped_names import shown
 

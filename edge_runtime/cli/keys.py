@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli.faults import Command, stops_command
+from edge_runtime.cli.exit_codes import Command, stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.platform.escaped_names import shown
 

@@ -14,11 +14,11 @@ import click
 from edge_runtime import __version__
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
-from edge_runtime.cli.faults import EXIT_CODES, Command, leave_with, stops_command
+from edge_runtime.cli.exit_codes import EXIT_CODES, Command, leave_with, stops_command
+from edge_runtime.cli.images import answers, named, progress
+from edge_runtime.cli.options import Request, options
 from edge_runtime.cli.output import require_stdout, say, tell
-from edge_runtime.cli.pictures import answers, named, progress
 from edge_runtime.cli.render import Style, renderer
-from edge_runtime.cli.request import Request, options
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.inference.backends import Provider, Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
@@ -110,7 +110,7 @@ def _tell_known_answers(predictor: Predictor) -> None:
 
 
 def _file(predictor: Predictor, output: Path, request: Request) -> None:
-    from edge_runtime.cli.filing import Filing, file_answers
+    from edge_runtime.cli.results_file import Filing, file_answers
 
     filing = Filing(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
@@ -118,7 +118,7 @@ def _file(predictor: Predictor, output: Path, request: Request) -> None:
         file_answers(predictor, asked.images, filing, asked.left_out)
         return
     from edge_runtime.cli.current_model import CurrentModel
-    from edge_runtime.cli.watching import watch_folder
+    from edge_runtime.cli.watch import watch_folder
 
     model = CurrentModel(predictor, partial(_load_anew, request), request.model or model_in_force())
     with model:

@@ -11,7 +11,7 @@ import click
 from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
-from edge_runtime.cli.faults import EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.output import say, tell
 from edge_runtime.errors import UsageError
 from edge_runtime.inference.backends import Provider

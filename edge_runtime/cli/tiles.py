@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.cli.faults import EXIT_SOME_FAILED
+from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED
 from edge_runtime.cli.output import say, tell, write_whole
 from edge_runtime.cli.render import FALLBACKS
 from edge_runtime.decision.verdict import Decision
@@ -19,8 +19,8 @@ from edge_runtime.images.reader import read
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.predictor import Predictor
-from edge_runtime.tiles.overlay import overlay_png
-from edge_runtime.tiles.slide import SlidePrediction
+from edge_runtime.tiling.overlay import overlay_png
+from edge_runtime.tiling.slide import SlidePrediction
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
-from edge_runtime.results.aside import copy_aside
+from edge_runtime.results.damage import copy_aside
 from edge_runtime.results.lines import Identity, Origin, to_line
 from edge_runtime.results.opened import check_kind, check_origin, check_release, damaged, open_durable, write_error
-from edge_runtime.results.reading import Kind
+from edge_runtime.results.record import Kind
 from edge_runtime.results.scan import Entry, entries
 
 Tell = Callable[[str], object]

@@ -7,9 +7,9 @@ from pathlib import Path
 from edge_runtime.errors import EdgeError, ResultsError, ResultsWriteError
 from edge_runtime.inference.prediction import SCHEMA
 from edge_runtime.platform.machine_faults import machine_error
-from edge_runtime.results.durable import Durable, InUseError
+from edge_runtime.results.append_only_file import Durable, InUseError
 from edge_runtime.results.lines import Origin
-from edge_runtime.results.reading import Line
+from edge_runtime.results.record import Line
 from edge_runtime.results.scan import Entry
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from edge_runtime.results.lines import HEAD
-from edge_runtime.results.reading import Line, LineError, OtherReleaseError, from_line
+from edge_runtime.results.record import Line, LineError, OtherReleaseError, from_line
 
 LONGEST = 1 << 20
 """Bytes of a line; no path and no message is nearly as long."""

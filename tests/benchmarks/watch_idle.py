@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.results.watch import Watch
+from edge_runtime.results.watcher import Watch
 
 
 class Answered:

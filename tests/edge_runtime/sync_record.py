@@ -53,7 +53,9 @@ def record(watched: Path, monkeypatch: pytest.MonkeyPatch, disturb: Callable[[Sy
     data, whole = wrapped(os.fdatasync), wrapped(os.fsync)
     monkeypatch.setattr(os, "fsync", whole)
     monkeypatch.setattr(os, "fdatasync", data)
-    monkeypatch.setattr("edge_runtime.results.durable._sync", data, raising=False)  # bound when it was imported
+    monkeypatch.setattr(
+        "edge_runtime.results.append_only_file._sync", data, raising=False
+    )  # bound when it was imported
     return calls
 
 

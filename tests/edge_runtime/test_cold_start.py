@@ -21,7 +21,7 @@ NEEDLESS = {
     # interpreters and training frameworks that did not answer
     *("onnxruntime", "tflite_runtime", "tensorflow", "keras", "cryptography"),
     # our own: what slides, batches, other formats and other commands need
-    *("edge_runtime.inference.ordered_map", "edge_runtime.tiles", "edge_runtime.results", "csv"),
+    *("edge_runtime.inference.ordered_map", "edge_runtime.tiling", "edge_runtime.results", "csv"),
     *(
         "edge_runtime.images.discovery",
         "edge_runtime.images.entries",

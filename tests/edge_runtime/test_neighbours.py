@@ -20,10 +20,10 @@ from edge_runtime.inference.backends import Runtime
 from edge_runtime.inference.engine import Engine
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import MinMax, Resize
-from edge_runtime.tiles import overlay
-from edge_runtime.tiles.neighbours import averaged, widened
-from edge_runtime.tiles.overlay import draw
-from edge_runtime.tiles.slide import Grid, SlidePrediction
+from edge_runtime.tiling import overlay
+from edge_runtime.tiling.overlay import draw
+from edge_runtime.tiling.slide import Grid, SlidePrediction
+from edge_runtime.tiling.smoothing import averaged, widened
 from tests.benchmarks.system_4 import BUNDLE
 from tests.edge_runtime.plain_decision import plain_verdict
 from tests.edge_runtime.test_tiles import COLUMNS, ROWS, SIDE, slide_pixels

@@ -22,10 +22,10 @@ from edge_runtime.images.reader import read
 from edge_runtime.inference.backends import Runtime
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import ColourOrder, MinMax, Resize
-from edge_runtime.tiles.answers import grid_of
-from edge_runtime.tiles.batch import BATCH
-from edge_runtime.tiles.overlay import draw, overlay_png
-from edge_runtime.tiles.slide import NO_RULE, SlidePrediction
+from edge_runtime.tiling.batch import BATCH
+from edge_runtime.tiling.overlay import draw, overlay_png
+from edge_runtime.tiling.prediction import grid_of
+from edge_runtime.tiling.slide import NO_RULE, SlidePrediction
 from tests.benchmarks.system_4 import BUNDLE
 
 ROWS, COLUMNS, SIDE = 5, 9, 50

@@ -1,6 +1,6 @@
 """What a tile's neighbours are worth in slide mode, from the out-of-fold answers of a cross-validation.
 
-The mean is the device's own (:mod:`edge_runtime.tiles.neighbours`). All patches of a patient are answered by one
+The mean is the device's own (:mod:`edge_runtime.tiling.smoothing`). All patches of a patient are answered by one
 network, which never saw the patient, so that their logits are on one scale. Patients are told apart by how much of
 the slide is there, for a patch without neighbours is its own mean.
 """
@@ -18,7 +18,7 @@ from edge_runtime.bundle.metrics import Figure
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores
 from edge_runtime.serialisation.records import from_json
-from edge_runtime.tiles.neighbours import averaged
+from edge_runtime.tiling.smoothing import averaged
 from training.datasets import idc
 from training.errors import ArtifactError
 from training.evaluation.evaluation import bootstrap

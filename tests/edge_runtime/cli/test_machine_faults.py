@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge_runtime.cli.faults import EXIT_CODES
+from edge_runtime.cli.exit_codes import EXIT_CODES
 from edge_runtime.errors import MachineError
 from edge_runtime.images import reader
 from tests.edge_runtime.shipped_bundle import NAME, image

@@ -21,7 +21,7 @@ from edge_runtime.bundle.bundle import SHIPPED, find
 from edge_runtime.bundle.registry.install import install, rollback
 from edge_runtime.bundle.signing.keys import write_key_pair
 from edge_runtime.bundle.signing.sealing import sign_folder
-from edge_runtime.results.reading import LineError, from_line
+from edge_runtime.results.record import LineError, from_line
 from tests.edge_runtime import shipped_bundle
 from tests.edge_runtime.shipped_bundle import NAME
 

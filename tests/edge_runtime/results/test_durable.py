@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.results.durable import Durable, InUseError
+from edge_runtime.results.append_only_file import Durable, InUseError
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_pieces_stand_in_order_and_are_on_disk_before_the_call_returns(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = []
-    monkeypatch.setattr("edge_runtime.results.durable._sync", lambda file: synced.append(os.fstat(file).st_size))
+    monkeypatch.setattr(
+        "edge_runtime.results.append_only_file._sync", lambda file: synced.append(os.fstat(file).st_size)
+    )
     file = filled(place, b"one\n", b"two\n")
     assert synced == [4, 8]
     assert place.read_bytes() == b"one\ntwo\n"
@@ -69,7 +71,7 @@ def test_a_disk_that_refuses_to_sync_leaves_no_part_of_a_piece(place: Path, monk
     def refuse(_: int) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr("edge_runtime.results.durable._sync", refuse)
+    monkeypatch.setattr("edge_runtime.results.append_only_file._sync", refuse)
     with pytest.raises(OSError, match="input/output"):
         file.append(b"never\n")
     assert place.read_bytes() == b"whole\n"
@@ -87,7 +89,7 @@ def test_a_file_that_is_there_is_opened_only_if_that_is_wanted(place: Path) -> N
 
 
 def test_a_second_process_is_refused_until_the_first_has_closed(place: Path) -> None:
-    code = "import sys; from pathlib import Path; from edge_runtime.results.durable import Durable\n"
+    code = "import sys; from pathlib import Path; from edge_runtime.results.append_only_file import Durable\n"
     code += "Durable(Path(sys.argv[1]), existing=True)"
     second = [sys.executable, "-c", code, str(place)]
     root = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.results.durable import Durable
+from edge_runtime.results.append_only_file import Durable
 from tests.edge_runtime.sync_record import record
 
 

@@ -16,7 +16,7 @@ import pytest
 from edge_runtime.images.region import Region
 from edge_runtime.inference.prediction import LeftOutLine
 from edge_runtime.results.lines import FileStamp, Identity, to_line
-from edge_runtime.results.reading import Kind, LineError, OtherReleaseError, from_line
+from edge_runtime.results.record import Kind, LineError, OtherReleaseError, from_line
 from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))

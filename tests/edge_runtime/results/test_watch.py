@@ -13,7 +13,7 @@ import pytest
 
 from edge_runtime.images import discovery
 from edge_runtime.results.lines import FileStamp, Identity
-from edge_runtime.results.watch import Watch
+from edge_runtime.results.watcher import Watch
 
 SECOND = 1_000_000_000
 

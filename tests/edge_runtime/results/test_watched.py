@@ -13,10 +13,10 @@ import pytest
 
 from edge_runtime.errors import MachineError, ResultsError, ResultsWriteError
 from edge_runtime.inference.prediction import Failure
-from edge_runtime.results import durable, journal
+from edge_runtime.results import append_only_file, journal
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import FileStamp, Identity, to_line
-from edge_runtime.results.watched import WatchedResults
+from edge_runtime.results.watched_file import WatchedResults
 from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure
 from tests.edge_runtime.results.test_durable import full_after
 
@@ -42,7 +42,7 @@ def test_an_image_is_noted_on_the_disk_before_it_is_touched_and_its_line_before_
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         disk[path.name] = path.read_bytes()
 
-    monkeypatch.setattr(durable, "_sync", sync)
+    monkeypatch.setattr(append_only_file, "_sync", sync)
     monkeypatch.setattr(journal, "_sync", sync)
     with WatchedResults(place, ORIGIN) as results:
         results.begin(A)

@@ -10,17 +10,17 @@ from pathlib import Path
 from signal import Signals
 from typing import NoReturn
 
-from edge_runtime.cli.faults import EXIT_SIGNAL, leave_with
+from edge_runtime.cli.exit_codes import EXIT_SIGNAL, leave_with
+from edge_runtime.cli.images import answers, progress
 from edge_runtime.cli.output import tell
-from edge_runtime.cli.pictures import answers, progress
-from edge_runtime.cli.stopping import Stop, stops_on_signals
+from edge_runtime.cli.signals import Stop, stops_on_signals
 from edge_runtime.images.left_out import LeftOut, expects_answer
 from edge_runtime.images.left_out import summary as summary_of_left_out
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import Identity, Origin
-from edge_runtime.results.watched import WatchedResults
+from edge_runtime.results.watched_file import WatchedResults
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from edge_runtime.platform.atomic_files import sync_names
-from edge_runtime.results.durable import Durable
+from edge_runtime.results.append_only_file import Durable
 
 _PIECE = 1 << 20
 

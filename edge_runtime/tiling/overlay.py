@@ -9,7 +9,7 @@ from edge_runtime.decision.verdict import Decision
 from edge_runtime.explain.drawing import INK, OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.images.reader import Picture
 from edge_runtime.inference.prediction import NOTICE
-from edge_runtime.tiles.slide import SlidePrediction
+from edge_runtime.tiling.slide import SlidePrediction
 
 SIDE_PX = 1200
 """The longer side of the drawn slide."""

@@ -6,7 +6,7 @@ answered, empty glass as well.
 
 Where the policy has no ``neighbours``, a tile's answer is the one that :meth:`Predictor.predict` gives its pixels
 alone. Where it has, and the tiles touch, the answer follows from the weighted mean of the tile's logits and those of
-the tiles around it (:mod:`edge_runtime.tiles.neighbours`); tiles that failed or are unfamiliar neither give nor take
+the tiles around it (:mod:`edge_runtime.tiling.smoothing`); tiles that failed or are unfamiliar neither give nor take
 part. Then the guard band holds for the mean: where the mean of the file that answers first comes near a threshold, the
 tile and all around it are put to the float32 file, whose mean decides. With a stride of another length than the
 tile's, every tile is answered for itself.
@@ -33,9 +33,9 @@ from edge_runtime.inference.ordered_map import in_order
 from edge_runtime.inference.pipeline import since
 from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
-from edge_runtime.tiles.batch import Batch, answer_batch, batches_of, exact_batch, joined
-from edge_runtime.tiles.neighbours import averaged, widened
-from edge_runtime.tiles.slide import Grid, SlidePrediction, Tile
+from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, exact_batch, joined
+from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
+from edge_runtime.tiling.smoothing import averaged, widened
 
 
 def grid_of(picture: Picture, spec: ModelSpec, stride_px: int | None = None) -> Grid:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
-from edge_runtime.results.aside import copy_aside
-from edge_runtime.results.durable import Durable
+from edge_runtime.results.append_only_file import Durable
+from edge_runtime.results.damage import copy_aside
 from edge_runtime.results.lines import FileStamp, Identity
 from edge_runtime.results.scan import LONGEST
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
+from edge_runtime.results.answered import Mark, Memory
 from edge_runtime.results.file import Tell, final, silent
 from edge_runtime.results.journal import Journal
 from edge_runtime.results.lines import FileStamp, Identity, Origin, to_line
-from edge_runtime.results.memory import Mark, Memory
 from edge_runtime.results.opened import check_kind, check_model, open_durable, write_error
-from edge_runtime.results.reading import Kind, Line
-from edge_runtime.results.rotating import Rotating
+from edge_runtime.results.record import Kind, Line
+from edge_runtime.results.rotation import Rotating
 
 _MARKS = {Kind.ANSWER: Mark.ANSWERED, Kind.FAILURE: Mark.FAILED, Kind.LEFT_OUT: Mark.LEFT_OUT}
 
@@ -156,7 +156,7 @@ class WatchedResults:
 
 
 class _Keeper:
-    """Brings what a results file holds into the memory; see :class:`edge_runtime.results.rotating.Keeper`.
+    """Brings what a results file holds into the memory; see :class:`edge_runtime.results.rotation.Keeper`.
 
     Attributes:
         whole: images that have a whole line in the file that is being opened.

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_runtime.errors import ResultsError, ResultsWriteError
-from edge_runtime.results.aside import copy_aside, move_aside
-from edge_runtime.results.durable import Durable
+from edge_runtime.results.append_only_file import Durable
+from edge_runtime.results.damage import copy_aside, move_aside
 from edge_runtime.results.file import Tell
 from edge_runtime.results.opened import check_release, damaged, open_durable
-from edge_runtime.results.reading import Kind, Line
+from edge_runtime.results.record import Kind, Line
 from edge_runtime.results.scan import Entry, entries
 
 

@@ -12,7 +12,7 @@ from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import Picture
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.ood.detector import is_familiar
-from edge_runtime.tiles.slide import Grid, TileFailure
+from edge_runtime.tiling.slide import Grid, TileFailure
 
 BATCH = 32
 """Tiles that a worker takes at a time: some 19 MB for a network of 224×224×3."""

@@ -7,16 +7,16 @@ from collections import Counter
 from pathlib import Path
 
 from edge_runtime.cli.current_model import CurrentModel
-from edge_runtime.cli.filing import Filing, summary, tell_fault
 from edge_runtime.cli.output import tell
+from edge_runtime.cli.results_file import Filing, summary, tell_fault
 from edge_runtime.cli.service import Service
-from edge_runtime.cli.stopping import Stop, follows_hangup, stops_on_signals
+from edge_runtime.cli.signals import Stop, follows_hangup, stops_on_signals
 from edge_runtime.errors import EdgeError, ImageUnreadableError, UsageError
 from edge_runtime.images.left_out import summary as summary_of_left_out
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.results.lines import Identity, Origin
-from edge_runtime.results.watch import Watch, stamp_of
-from edge_runtime.results.watched import WatchedResults
+from edge_runtime.results.watched_file import WatchedResults
+from edge_runtime.results.watcher import Watch, stamp_of
 
 DEATHS = 2
 """Deaths of the process at an image after which it is set aside."""
