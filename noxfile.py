@@ -97,7 +97,7 @@ def sbom(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def mutants(session: nox.Session) -> None:
-    """Which changed lines no test notices, on the rules that decide: ``nox -s mutants -- 'edge_runtime.inference.engine.*'``.
+    """Which changed lines no test notices, on the rules that decide: ``nox -s mutants -- 'edge_runtime.decision.*'``.
 
     It works on a copy in the session's own folder, which remembers what was tried; an hour and more if all are new.
     """

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Provider": "edge_runtime.inference.backends",
-    "Runtime": "edge_runtime.inference.backends",
+    "Provider": "edge_runtime.inference.backends.base",
+    "Runtime": "edge_runtime.inference.backends.base",
     "DEFAULT_MODEL": "edge_runtime.bundle.registry.default_model",
     "Precision": "edge_runtime.bundle.runtime_manifest",
     "Decision": "edge_runtime.decision.verdict",
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from edge_runtime.explain.explanation import Explanation
     from edge_runtime.explain.overlay import heatmap_png
     from edge_runtime.images.region import Marked, Region
-    from edge_runtime.inference.backends import Provider, Runtime
+    from edge_runtime.inference.backends.base import Provider, Runtime
     from edge_runtime.inference.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
     from edge_runtime.preprocessing.steps import ColourOrder

@@ -18,7 +18,8 @@ from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.reader import Picture, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked, unmarked
-from edge_runtime.inference.backends import Backend, Provider, Runtime, choose, for_provider, ran_by
+from edge_runtime.inference.backends.base import Backend, Provider, Runtime
+from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.pipeline import answer, ask, since
 from edge_runtime.inference.prediction import Failure, Prediction

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.bundle.quantisation import percent
-from edge_runtime.inference.backends import Backend, open_model
+from edge_runtime.inference.backends.base import Backend
+from edge_runtime.inference.backends.registry import open_model
 from export.formats.share import quantised_share
 from export.parity import RUNTIMES
 

@@ -14,7 +14,8 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import decisions, margins, near_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.inference.backends import FORMAT, Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import FORMAT, open_model
 from export.errors import ParityError
 
 Logits = npt.NDArray[np.float32]

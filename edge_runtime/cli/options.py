@@ -15,7 +15,7 @@ from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARI
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
-from edge_runtime.inference.backends import Provider, Runtime
+from edge_runtime.inference.backends.base import Provider, Runtime
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ from edge_runtime.cli.options import Request, options
 from edge_runtime.cli.output import require_stdout, say, tell
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.images.region import Marked, Region, check_asked
-from edge_runtime.inference.backends import Provider, Runtime
+from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 

@@ -14,7 +14,7 @@ from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARI
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.output import say, tell
 from edge_runtime.errors import UsageError
-from edge_runtime.inference.backends import Provider
+from edge_runtime.inference.backends.base import Provider
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import to_dict

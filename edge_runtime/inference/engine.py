@@ -18,7 +18,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import DecisionRule, near_threshold
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
-from edge_runtime.inference.backends import Backend
+from edge_runtime.inference.backends.base import Backend
 from edge_runtime.inference.prediction import Fallback
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.preprocessing.preprocessor import Preparation, Prepared, look_up

@@ -1,8 +1,8 @@
 """A model file is trusted on a machine once it has given the answers there that it gave where the bundle was made.
 
 The golden images of the bundle are prepared and run by the very interpreter that will answer. What was found is kept
-for the next start (:mod:`edge_runtime.inference.known_answers_cache`), so that it is paid once for each file, interpreter and
-processor.
+for the next start (:mod:`edge_runtime.inference.known_answers_cache`), so that it is paid once for each file,
+interpreter and processor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import FileEntry
 from edge_runtime.errors import BackendError
 from edge_runtime.inference import known_answers_cache
-from edge_runtime.inference.backends import Backend
+from edge_runtime.inference.backends.base import Backend
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class KnownAnswers:
 
     Attributes:
         file: the model file's name.
-        difference: of its logits from the recorded ones (:func:`edge_runtime.selftest.golden_logits.judged_difference`).
+        difference: of its logits from the recorded ones (:func:`judged_difference`).
         tolerance: the largest difference that is allowed.
         ms: wall clock of the replay; None if it was done at an earlier start.
         kept: whether the next start will know.

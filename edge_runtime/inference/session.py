@@ -6,7 +6,8 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import ROUNDED, FileEntry, Precision, Role
 from edge_runtime.errors import KnownAnswersError, UsageError
 from edge_runtime.inference import known_answers
-from edge_runtime.inference.backends import FORMAT, Backend, Provider, Runtime, open_model, ran_by
+from edge_runtime.inference.backends.base import Backend, Provider, Runtime
+from edge_runtime.inference.backends.registry import FORMAT, open_model, ran_by
 from edge_runtime.inference.known_answers import KnownAnswers
 from edge_runtime.inference.prediction import Fallback
 

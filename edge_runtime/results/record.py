@@ -13,7 +13,8 @@ from typing import Any
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
-from edge_runtime.inference.backends import Provider, Runtime, ran_by
+from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.inference.backends.registry import ran_by
 from edge_runtime.inference.prediction import SCHEMA, Fallback, Fault
 from edge_runtime.results.lines import FileStamp, Identity, Origin, is_whole
 from edge_runtime.serialisation.records import parse_json

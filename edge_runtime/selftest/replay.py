@@ -19,17 +19,8 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError, BundleError
-from edge_runtime.inference.backends import (
-    FORMAT,
-    REMEDY,
-    Provider,
-    Runtime,
-    choose,
-    for_provider,
-    installed,
-    open_model,
-    ran_by,
-)
+from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.inference.backends.registry import FORMAT, REMEDY, choose, for_provider, installed, open_model, ran_by
 from edge_runtime.predictor import Predictor
 from edge_runtime.selftest import golden_inputs
 from edge_runtime.selftest.asked import golden_decision, golden_map

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import FileEntry, Format, Precision, Role
-from edge_runtime.inference.backends import Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import open_model
 from export.errors import ExportError
 from export.parity import RUNTIMES
 

@@ -19,7 +19,7 @@ from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.images.region import LEAST_PX
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Window

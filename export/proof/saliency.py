@@ -19,7 +19,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.explain.class_activation import FILE, eigen_cam, from_npz, grad_cam, to_npz
 from edge_runtime.explain.explanation import spread_share
-from edge_runtime.inference.backends import open_model
+from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import Judged, Work
 from export.isolation import in_own_process

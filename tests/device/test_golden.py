@@ -23,7 +23,7 @@ import edge_runtime
 from edge_runtime import DEFAULT_MODEL, Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find
 from edge_runtime.images.reader import read
-from edge_runtime.inference.backends import installed
+from edge_runtime.inference.backends.registry import installed
 from edge_runtime.preprocessing.preprocessor import prepare
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime import DEFAULT_MODEL
 from edge_runtime.bundle.bundle import find, shipped
-from edge_runtime.inference.backends import FORMAT, installed
+from edge_runtime.inference.backends.registry import FORMAT, installed
 from edge_runtime.selftest.certificate import Step
 from edge_runtime.selftest.replay import selftest
 

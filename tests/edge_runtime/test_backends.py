@@ -12,9 +12,10 @@ import pytest
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.inference import backends
-from edge_runtime.inference.backends import FORMAT, Backend, Runtime, choose, open_model
+from edge_runtime.inference.backends import registry
+from edge_runtime.inference.backends.base import Backend, Runtime
 from edge_runtime.inference.backends.litert import _dequantise, _logit_of_level, _quantise
+from edge_runtime.inference.backends.registry import FORMAT, choose, open_model
 from edge_runtime.preprocessing.preprocessor import Preparation, look_up
 from tests.benchmarks.system_4 import BUNDLE
 
@@ -195,7 +196,7 @@ def test_bytes_that_are_no_model_are_a_broken_interpreter(runtime: Runtime, case
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *installed: Runtime) -> None:
-    names = {backends.MODULE[runtime] for runtime in installed}
+    names = {registry.MODULE[runtime] for runtime in installed}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name in names else None)
 
 
@@ -259,7 +260,7 @@ def test_a_package_that_does_not_import_names_the_pip_command(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(np, "__version__", "1.26.4")
-    name = backends.MODULE[runtime]
+    name = registry.MODULE[runtime]
     for module in (name, f"{name}.interpreter"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InterpreterBrokenError, match="is installed but does not import") as caught:

@@ -19,7 +19,7 @@ from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.preprocessing.preprocessor import Preparation
 from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize

@@ -34,7 +34,7 @@ pytestmark = [
 BUSY = """
 import json, os, random, signal, sys, threading, time
 import numpy as np
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 
 model, backend, threads, forks, patience = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import BackendError
-from edge_runtime.inference.backends import Backend, Runtime
+from edge_runtime.inference.backends.base import Backend, Runtime
 from edge_runtime.inference.prediction import Prediction, Timing
 from edge_runtime.predictor import Predictor
 
@@ -64,7 +64,7 @@ def test_twenty_thousand_pictures_leave_the_memory_as_it_was(
     """In a process of its own, where nothing but the predictor takes or gives back memory."""
     code = f"""
 import cv2, json, os
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 def resident_bytes():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -131,7 +131,7 @@ def test_a_hundred_lives_take_no_more_memory_than_ten(phantom_bundle: Path, back
 
 CHILD = """
 import json, multiprocessing, os, sys
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 
 bundle, backend, method, threads, *paths = sys.argv[1:]

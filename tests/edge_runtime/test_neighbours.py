@@ -16,7 +16,7 @@ from edge_runtime.cli.tiles import card
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.images.reader import Picture, read
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.engine import Engine
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import MinMax, Resize

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.inference.backends import Runtime, installed
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import installed
 
 ROOT = Path(__file__).parents[2]
 ANSWER = """

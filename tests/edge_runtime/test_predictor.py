@@ -19,7 +19,8 @@ from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError, ImageError, UsageError
 from edge_runtime.images.reader import read
-from edge_runtime.inference.backends import FORMAT, Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import FORMAT, open_model
 from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import prepare

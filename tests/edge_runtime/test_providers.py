@@ -20,7 +20,7 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.inference.backends import for_provider, ran_by
+from edge_runtime.inference.backends.registry import for_provider, ran_by
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import to_dict
 from tests.benchmarks.system_4 import BUNDLE

@@ -19,7 +19,7 @@ from edge_runtime.decision.policy import CaseRule
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.images.reader import read
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.steps import ColourOrder, MinMax, Resize
 from edge_runtime.tiling.batch import BATCH

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_runtime.inference.backends import Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import open_model
 
 Floats = npt.NDArray[np.float32]
 

@@ -93,7 +93,8 @@ def test_a_batchnorm_goes_into_a_convolution_without_padding(
 
 
 def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path, tmp_path: Path) -> None:
-    from edge_runtime.inference.backends import Runtime, open_model
+    from edge_runtime.inference.backends.base import Runtime
+    from edge_runtime.inference.backends.registry import open_model
     from export.formats import to_tflite
     from export.int8.equalise import write_equalised
     from export.int8.quantisation import Quantisation

@@ -16,7 +16,8 @@ from keras import layers
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.policy import Head
-from edge_runtime.inference.backends import Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.preprocessing.steps import Resize
 from export.errors import ExportError
 from export.formats import to_tflite

@@ -7,7 +7,8 @@ import pytest
 
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import FileEntry, Format, Precision, Role
-from edge_runtime.inference.backends import Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import open_model
 from export.pipeline import export
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact

@@ -16,7 +16,8 @@ import pytest
 from keras import layers
 
 from edge_runtime.errors import InterpreterBrokenError
-from edge_runtime.inference.backends import Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import open_model
 from export.benchmark import memory
 from export.formats import to_onnx, to_tflite
 from export.isolation import in_own_process

@@ -18,7 +18,8 @@ from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.decision.policy import DecisionPolicy
 from edge_runtime.decision.verdict import Decision, Reason
-from edge_runtime.inference.backends import FORMAT, Runtime, installed, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import FORMAT, installed, open_model
 from edge_runtime.predictor import Predictor
 from export.parity import guard_band
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE

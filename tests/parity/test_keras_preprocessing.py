@@ -11,7 +11,8 @@ import pytest
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.reader import Picture, read
-from edge_runtime.inference.backends import FORMAT, Runtime, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import FORMAT, open_model
 from edge_runtime.preprocessing.preprocessor import Preparation, look_up, prepare
 from edge_runtime.preprocessing.steps import Step
 from edge_runtime.serialisation.records import from_dict

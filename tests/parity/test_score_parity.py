@@ -20,7 +20,8 @@ from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.scores import positive_scores
 from edge_runtime.images.reader import read
-from edge_runtime.inference.backends import FORMAT, Runtime, installed, open_model
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import FORMAT, installed, open_model
 from edge_runtime.preprocessing.preprocessor import prepare
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact

@@ -12,7 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from edge_runtime.inference.backends import REMEDY, Runtime
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import REMEDY
 from tests.device.constraints import FOLDER, SIGN, Kind, kinds
 
 LINE = re.compile(r"([A-Za-z0-9._-]+)==([0-9][A-Za-z0-9.]*) --hash=sha256:([0-9a-f]{64})")

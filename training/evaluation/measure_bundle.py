@@ -10,7 +10,7 @@ from edge_runtime import Predictor, Runtime
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import KERAS, Precision
 from edge_runtime.bundle.metrics import Evaluation, Figure
-from edge_runtime.inference.backends import FORMAT
+from edge_runtime.inference.backends.registry import FORMAT
 from edge_runtime.serialisation.records import to_dict
 from training.artifact import Artifact
 from training.datasets import Dataset, Sample

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import BackendError, InterpreterBrokenError
-from edge_runtime.inference.backends import REMEDY, Runtime
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.registry import REMEDY
 from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.stderr_capture import listen
@@ -49,11 +50,11 @@ class LiteRtBackend:
         self._interpreter = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """See :class:`edge_runtime.inference.backends.Backend`."""
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
         return _quantise(values, self._input)
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """See :class:`edge_runtime.inference.backends.Backend`."""
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock:
             self._check(tensors)
             if len(tensors) == 1:
@@ -61,7 +62,7 @@ class LiteRtBackend:
             return np.concatenate([self._run_one(tensors[i : i + 1]) for i in range(len(tensors))])
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
-        """See :class:`edge_runtime.inference.backends.Backend`."""
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock:
             self._check(tensor)
             logits = self._run_one(tensor)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.inference.backends import REMEDY, Provider, Runtime
+from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.inference.backends.registry import REMEDY
 from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
 from edge_runtime.platform.machine_faults import machine_error
 
@@ -63,18 +64,18 @@ class OnnxRuntimeBackend:
         self._session = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """See :class:`edge_runtime.inference.backends.Backend`; the file quantises by itself."""
+        """See :class:`edge_runtime.inference.backends.base.Backend`; the file quantises by itself."""
         return values
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """See :class:`edge_runtime.inference.backends.Backend`."""
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock:
             self._check(tensors)
             rows = [self._session.run(self._logits, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
         return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
-        """See :class:`edge_runtime.inference.backends.Backend`."""
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock:
             self._check(tensor)
             return tuple(given[0] for given in self._session.run(None, {self._input: tensor}))

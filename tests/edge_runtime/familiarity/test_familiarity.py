@@ -17,7 +17,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.images.reader import Picture, read
-from edge_runtime.inference.backends import Runtime
+from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.statistics import statistics

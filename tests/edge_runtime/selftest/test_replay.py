@@ -23,8 +23,9 @@ from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.images.reader import Picture
-from edge_runtime.inference import backends
-from edge_runtime.inference.backends import Provider, Runtime, open_model
+from edge_runtime.inference.backends import registry
+from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
 from edge_runtime.selftest import golden_inputs, replay
@@ -261,7 +262,7 @@ def test_files_that_no_interpreter_here_reads_are_listed_with_the_remedy(
 
 
 def test_without_any_interpreter_nothing_is_certified(golden_source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "installed", lambda runtime: False)
+    monkeypatch.setattr(registry, "installed", lambda runtime: False)
     with pytest.raises(InterpreterMissingError, match="pip install"):
         run_selftest(find(golden_source))
 
@@ -269,7 +270,7 @@ def test_without_any_interpreter_nothing_is_certified(golden_source: Path, monke
 def test_an_interpreter_that_does_not_start_fails_and_the_others_are_tested(
     golden_source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(model: bytes, runtime: Runtime, *, provider: Provider) -> backends.Backend:
+    def refuse(model: bytes, runtime: Runtime, *, provider: Provider) -> Backend:
         if runtime is Runtime.ONNXRUNTIME:
             raise InterpreterBrokenError("onnxruntime refuses this model: made up.")
         return open_model(model, runtime, provider=provider)

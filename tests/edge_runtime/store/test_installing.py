@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.bundle import bundle
 from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, TRUSTED_KEY, find
-from edge_runtime.bundle.registry import install
+from edge_runtime.bundle.registry import install as installing
 from edge_runtime.bundle.registry import versions as versions_module
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from edge_runtime.bundle.registry.install import Outcome, install, remove, rollback
@@ -170,12 +170,12 @@ def test_a_copy_that_the_disk_altered_is_not_made_current(
 ) -> None:
     """What was verified is the source; what runs is the copy."""
     install(make("1.0.0"))
-    honest, new = install.write, make("1.1.0")
+    honest, new = installing.write, make("1.1.0")
 
     def write(path: Path, data: bytes) -> None:
         honest(path, data[:-2] + bytes([data[-2] ^ 1]) + data[-1:] if path.name == name else data)
 
-    monkeypatch.setattr(install, "write", write)
+    monkeypatch.setattr(installing, "write", write)
     with pytest.raises(BundleError, match=name):
         install(new)
     assert versions(place) == ("1.0.0",)
@@ -194,7 +194,7 @@ def test_another_bundle_that_comes_in_the_sources_place_is_not_installed_under_i
             shutil.copytree(other, folder)
         honest(folder)
 
-    monkeypatch.setattr(install, "sync_names", swapped)
+    monkeypatch.setattr(installing, "sync_names", swapped)
     with pytest.raises(IntegrityError, match="another bundle came in its place"):
         install(source)
     assert versions(place) == ()
