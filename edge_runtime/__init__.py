@@ -37,7 +37,7 @@ _HOMES = {
     "Explanation": "edge_runtime.explain.explanation",
     "heatmap_png": "edge_runtime.explain.overlay",
     "ModelSpec": "edge_runtime.bundle.spec",
-    "ColourOrder": "edge_runtime.preprocessing.steps",
+    "ColourOrder": "edge_runtime.images.colour",
     "SlidePrediction": "edge_runtime.tiling.slide",
 }
 """Where each public name lives: it is imported when it is first used, so that a command starts with what it needs."""
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from edge_runtime.errors import BackendError, BundleError, EdgeError, ImageError, MachineError, UsageError
     from edge_runtime.explain.explanation import Explanation
     from edge_runtime.explain.overlay import heatmap_png
+    from edge_runtime.images.colour import ColourOrder
     from edge_runtime.images.region import Marked, Region
     from edge_runtime.inference.backends.base import Provider, Runtime
     from edge_runtime.inference.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
-    from edge_runtime.preprocessing.steps import ColourOrder
     from edge_runtime.tiling.slide import SlidePrediction
 
 __all__ = [

@@ -16,6 +16,7 @@ from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, MachineError, UsageError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked, unmarked
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
@@ -27,7 +28,6 @@ from edge_runtime.inference.session import Files
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.preprocessing.preprocessor import Preparation
-from edge_runtime.preprocessing.steps import ColourOrder
 
 if TYPE_CHECKING:
     from edge_runtime.explain.explainer import Explainer

@@ -6,7 +6,6 @@ import ast
 import importlib
 import importlib.util
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -135,25 +134,41 @@ def test_everything_public_is_documented() -> None:
     assert edge_runtime.__doc__
 
 
-FLOWS = {
+LAYERS = {
     "edge_runtime": (
-        *("familiarity", "bundle", "backends", "golden", "opening", "engine", "saliency", "tiles"),
-        *("predictor", "results", "selftest", "cli"),
+        *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
+        *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest", "cli"),
     ),
     "export": ("network", "int8", "formats", "conversion", "proof", "card", "pipeline", "matrix", "cli"),
 }
-"""Rooms and modules of a storey, in the order in which a picture or a network goes through them."""
+"""Folders and modules of a package, each of which imports those before it alone: the way of an image, or a network."""
 
 
-@pytest.mark.parametrize("storey", FLOWS)
-def test_what_comes_first_does_not_know_what_follows(storey: str) -> None:
-    for number, room in enumerate(FLOWS[storey]):
-        later = "|".join(FLOWS[storey][number + 1 :]) or "nothing"
-        files = [ROOT / storey / f"{room}.py", *(ROOT / storey / room).rglob("*.py")]
-        lines = [line for path in files if path.is_file() for line in path.read_text(encoding="utf-8").splitlines()]
-        assert lines, room
-        backwards = rf"\s*from {storey}(\.| import (.*, )?)({later})\b"
-        assert not [line for line in lines if re.match(backwards, line)], room
+def layer_of(module: str, package: str) -> str | None:
+    """Return the most specific layer that a dotted name belongs to."""
+    names = [name for name in LAYERS[package] if f"{module}.".startswith(f"{package}.{name}.")]
+    return max(names, key=len, default=None)
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_a_layer_imports_those_before_it_alone(package: str) -> None:
+    order, backwards, seen = LAYERS[package], [], set()
+    for path in sorted((ROOT / package).rglob("*.py")):
+        here = layer_of(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), package)
+        seen.add(here)
+        if here is None:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            for module in (f"{node.module}.{alias.name}" for alias in node.names):
+                there = layer_of(module, package)
+                if there is not None and order.index(there) > order.index(here):
+                    backwards.append(f"{path.relative_to(ROOT)}:{node.lineno} imports {module}")
+    assert not backwards
+    assert seen >= set(order), f"no module in {set(order) - seen}"
+    if package == "edge_runtime":
+        assert seen == {*order, None}, "the root holds its face alone"
 
 
 def test_every_module_says_what_it_is_for() -> None:

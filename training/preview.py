@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import Colour, ColourOrder
+from edge_runtime.preprocessing.steps import Colour
 from training.augmentation import Augmentation
 from training.datasets import Dataset, Sample
 from training.errors import DatasetError

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from edge_runtime.errors import ImageError
 from edge_runtime.preprocessing.preprocessor import prepare
 from training.datasets import Sample

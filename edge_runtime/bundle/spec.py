@@ -13,10 +13,11 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.bundle.policy import DecisionPolicy, Head
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import RegionCrop
 from edge_runtime.ood.detector import Familiarity
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Resize, Step, check_order
+from edge_runtime.preprocessing.steps import Colour, Resize, Step, check_order
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
 

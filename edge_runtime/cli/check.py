@@ -13,10 +13,10 @@ import click
 from edge_runtime.cli.exit_codes import stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.results.checks import results_error
+from edge_runtime.results.entries import Entry, entries
 from edge_runtime.results.lines import Identity
-from edge_runtime.results.opened import results_error
 from edge_runtime.results.record import Kind, Line
-from edge_runtime.results.scan import Entry, entries
 
 EXIT_DAMAGED = 1
 _SHOWN = 20

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision.policy import CaseRule
+from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.verdict import Decision
 
 Bools = npt.NDArray[np.bool_]

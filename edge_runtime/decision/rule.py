@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from edge_runtime.errors import BackendError
 
 Floats = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision.policy import Head
+from edge_runtime.bundle.policy import Head
 from edge_runtime.errors import ManifestError
 from edge_runtime.serialisation.npz import read_arrays
 

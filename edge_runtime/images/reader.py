@@ -23,12 +23,12 @@ from edge_runtime.errors import (
     ImageUnsupportedError,
     MachineError,
 )
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats import MAX_PIXELS, inspect
 from edge_runtime.images.formats.acceptance import check, check_size
 from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, machine_faults
-from edge_runtime.preprocessing.steps import ColourOrder
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read", "source_name"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, Source, read
 from edge_runtime.images.region import Region, check_asked, cut
 from edge_runtime.inference.engine import Engine, Plan
@@ -12,7 +13,6 @@ from edge_runtime.inference.prediction import Prediction, Timing
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.preprocessing.preprocessor import Prepared
-from edge_runtime.preprocessing.steps import ColourOrder
 
 
 @dataclass(frozen=True, eq=False)

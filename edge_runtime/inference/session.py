@@ -5,10 +5,10 @@ from __future__ import annotations
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import ROUNDED, FileEntry, Precision, Role
 from edge_runtime.errors import KnownAnswersError, UsageError
-from edge_runtime.inference import known_answers
+from edge_runtime.golden import known_answers
+from edge_runtime.golden.known_answers import KnownAnswers
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model, ran_by
-from edge_runtime.inference.known_answers import KnownAnswers
 from edge_runtime.inference.prediction import Fallback
 
 _INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats.decoding import Pixels
 from edge_runtime.images.reader import Picture
 from edge_runtime.ood.texture import Levels, Texture, mean_square, squares, variance
-from edge_runtime.preprocessing.steps import ColourOrder
 
 Floats = npt.NDArray[np.float64]
 

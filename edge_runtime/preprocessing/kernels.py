@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageUnsupportedError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import (
     Border,
     Colour,
-    ColourOrder,
     Interpolation,
     MinMax,
     Normalize,

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageUnsupportedError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.kernels import Array, apply, ready, recolour
-from edge_runtime.preprocessing.steps import ColourOrder, MinMax, Normalize, PixelType, Scale, Step, Window
+from edge_runtime.preprocessing.steps import MinMax, Normalize, PixelType, Scale, Step, Window
 
 __all__ = ["Preparation", "Prepared", "apply", "look_up", "prepare"]
 

@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
+from edge_runtime.images.colour import ColourOrder
+
 _LARGEST = 1e6
 """Of the numbers in a step: beyond it float32 keeps too few digits of a pixel, and products of steps overflow."""
 
@@ -36,14 +38,6 @@ class Border(enum.Enum):
     REFLECT_101 = "reflect_101"  # gfedcb|abcdefgh|gfedcba: reflected, the edge pixel not repeated
     REPLICATE = "replicate"  # aaaaaa|abcdefgh|hhhhhhh
     ZERO = "zero"
-
-
-class ColourOrder(enum.Enum):
-    """The order of the channel axis."""
-
-    GREY = "grey"
-    RGB = "rgb"
-    BGR = "bgr"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from zlib import crc32
 
 from edge_runtime.results.append_only_file import Durable
 from edge_runtime.results.damage import copy_aside
+from edge_runtime.results.entries import LONGEST
 from edge_runtime.results.lines import FileStamp, Identity
-from edge_runtime.results.scan import LONGEST
 
 _SLACK = 1000
 """Lines that may say nothing any more before the file is written anew."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
+from edge_runtime.results.checks import check_kind, check_origin, check_release, damaged, open_durable, write_error
 from edge_runtime.results.damage import copy_aside
+from edge_runtime.results.entries import Entry, entries
 from edge_runtime.results.lines import Identity, Origin, to_line
-from edge_runtime.results.opened import check_kind, check_origin, check_release, damaged, open_durable, write_error
 from edge_runtime.results.record import Kind
-from edge_runtime.results.scan import Entry, entries
 
 Tell = Callable[[str], object]
 """Takes a sentence for the person who started the command."""

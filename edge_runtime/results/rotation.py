@@ -8,11 +8,11 @@ from typing import Protocol
 
 from edge_runtime.errors import ResultsError, ResultsWriteError
 from edge_runtime.results.append_only_file import Durable
+from edge_runtime.results.checks import check_release, damaged, open_durable
 from edge_runtime.results.damage import copy_aside, move_aside
+from edge_runtime.results.entries import Entry, entries
 from edge_runtime.results.file import Tell
-from edge_runtime.results.opened import check_release, damaged, open_durable
 from edge_runtime.results.record import Kind, Line
-from edge_runtime.results.scan import Entry, entries
 
 
 class Keeper(Protocol):

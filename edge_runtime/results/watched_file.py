@@ -14,10 +14,10 @@ from types import TracebackType
 
 from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
 from edge_runtime.results.answered import Mark, Memory
+from edge_runtime.results.checks import check_kind, check_model, open_durable, write_error
 from edge_runtime.results.file import Tell, final, silent
 from edge_runtime.results.journal import Journal
 from edge_runtime.results.lines import FileStamp, Identity, Origin, to_line
-from edge_runtime.results.opened import check_kind, check_model, open_durable, write_error
 from edge_runtime.results.record import Kind, Line
 from edge_runtime.results.rotation import Rotating
 

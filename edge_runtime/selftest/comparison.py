@@ -11,10 +11,10 @@ from edge_runtime.bundle.runtime_manifest import FileEntry, Format
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.explain.explanation import spread_share
+from edge_runtime.golden.logits import Logits, absolute, judged_difference, relative
+from edge_runtime.golden.vectors import Golden, digest, sample
 from edge_runtime.preprocessing.steps import MinMax, PixelType
 from edge_runtime.selftest.certificate import Check, Step
-from edge_runtime.selftest.golden_logits import Logits, absolute, judged_difference, relative
-from edge_runtime.selftest.golden_vectors import Golden, digest, sample
 
 MAPS = 1e-3
 """Heatmaps, as a share of their range: ten times what export allows, for processors that add in another order."""

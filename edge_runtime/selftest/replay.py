@@ -19,11 +19,12 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError, BundleError
+from edge_runtime.golden import inputs
+from edge_runtime.golden.logits import Logits, logit_tolerance
+from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import FORMAT, REMEDY, choose, for_provider, installed, open_model, ran_by
 from edge_runtime.predictor import Predictor
-from edge_runtime.selftest import golden_inputs
-from edge_runtime.selftest.asked import golden_decision, golden_map
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (
     compare_decisions,
@@ -31,8 +32,7 @@ from edge_runtime.selftest.comparison import (
     compare_maps,
     compare_tensors,
 )
-from edge_runtime.selftest.golden_logits import Logits, logit_tolerance
-from edge_runtime.selftest.golden_vectors import GOLDEN, Golden
+from edge_runtime.selftest.golden_predictions import golden_decision, golden_map
 from edge_runtime.selftest.machine import this_machine
 
 
@@ -64,7 +64,7 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
     golden = load_golden(bundle)
     bundle.verify()
     choose(for_provider(Runtime.AUTO, provider), bundle.formats())
-    tensors = golden_inputs.tensors_of(golden, manifest.spec)
+    tensors = inputs.tensors_of(golden, manifest.spec)
     replayed = [check for place in _places(bundle, provider) for check in _on(place, bundle, golden, tensors)]
     checks = (compare_tensors(golden, tensors, manifest.spec), *replayed)
     return Certificate(
@@ -90,7 +90,7 @@ def load_golden(bundle: Bundle) -> Golden:
     entries = bundle.manifest.of_role(Role.GOLDEN)
     if not entries:
         raise _missing(bundle)
-    return golden_inputs.load_golden(bundle, entries[0])
+    return inputs.load_golden(bundle, entries[0])
 
 
 def _places(bundle: Bundle, provider: Provider) -> list[_Place]:

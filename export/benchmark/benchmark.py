@@ -16,9 +16,9 @@ from tqdm import tqdm
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import ColourOrder
 from export.benchmark.memory import peak_mb
 from export.benchmark.report import SCHEMA, Interval, Report, Row, median_interval, this_machine
 from export.benchmark.subject import Engine, Floats, Subject, bundle_subjects, keras_subjects, open_subject

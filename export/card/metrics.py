@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_runtime.bundle.manifest import Manifest
-from edge_runtime.decision.policy import CaseRule
+from edge_runtime.bundle.policy import CaseRule
 from export.card.markdown import grouped_by, section
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Normalize, Scale, Step
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Normalize, Scale, Step
 from export.network.keras_model import answers, load_to_logits
 
 _OTHER = {ColourOrder.RGB: ColourOrder.BGR, ColourOrder.BGR: ColourOrder.RGB}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from export.errors import ExportError
 from export.network.heads import End
 

@@ -18,14 +18,14 @@ from edge_runtime.bundle.containers import in_folder
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
+from edge_runtime.golden.inputs import golden_picture
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.images.region import LEAST_PX
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Window
-from edge_runtime.selftest.asked import golden_decision
-from edge_runtime.selftest.golden_inputs import golden_picture
-from edge_runtime.selftest.golden_vectors import GOLDEN, Golden, digest, sample, to_npz
+from edge_runtime.selftest.golden_predictions import golden_decision
 from export.errors import ExportError
 from export.parity import RUNTIMES, answer
 from training.datasets.phantoms import patch

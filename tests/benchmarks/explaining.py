@@ -18,9 +18,9 @@ from minimal_loop import seconds
 from edge_runtime import Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.explain.overlay import heatmap_png
+from edge_runtime.golden.inputs import golden_region
 from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.registry import installed
-from edge_runtime.selftest.golden_inputs import golden_region
 from edge_runtime.selftest.replay import load_golden
 
 

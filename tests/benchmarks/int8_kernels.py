@@ -28,11 +28,11 @@ from onnx import numpy_helper
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Format, Manifest, Precision
 from edge_runtime.decision.rule import decisions, margins
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.inference.backends.onnxruntime import silence
 from edge_runtime.platform.processor import saturates_int8
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import ColourOrder
 
 CALLS = 20
 """Runs of one way in its turn, so that a turn is long beside the clock's grain."""

@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
-    ColourOrder,
     Interpolation,
     MinMax,
     Normalize,

@@ -9,10 +9,10 @@ from edge_runtime import Predictor, Runtime
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.explain.overlay import heatmap_png
+from edge_runtime.golden.inputs import golden_region
 from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.registry import FORMAT, installed
 from edge_runtime.selftest.certificate import Step
-from edge_runtime.selftest.golden_inputs import golden_region
 from edge_runtime.selftest.replay import load_golden, selftest
 
 RUNTIMES = [runtime for runtime in FORMAT if installed(runtime)]

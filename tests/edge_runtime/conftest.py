@@ -14,7 +14,7 @@ import pytest
 
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.manifest import Format, Precision, Role
-from edge_runtime.selftest.golden_vectors import GOLDEN, Golden, from_npz, to_npz
+from edge_runtime.golden.vectors import GOLDEN, Golden, from_npz, to_npz
 
 Reseal = Callable[[Path], None]
 Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]

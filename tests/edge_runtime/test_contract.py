@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
-    ColourOrder,
     Interpolation,
     PixelType,
     Resize,

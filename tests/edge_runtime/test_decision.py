@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_runtime.bundle.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.case import CaseReason, decide_case, sure
-from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.decision.rule import decisions, margins
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision, Reason
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from tests.edge_runtime.plain_decision import ruled
 
 STEPS = (Colour(ColourOrder.RGB), Resize(9, 9, Interpolation.AREA, PixelType.UINT8))

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.preprocessing.preprocessor import Preparation
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 
 STEPS = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.NEAREST, PixelType.UINT8))
 SPEC = ModelSpec(

@@ -20,10 +20,11 @@ from hypothesis.extra import numpy as arrays
 
 from edge_runtime.errors import ImageError
 from edge_runtime.images import reader
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats import inspect, png
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale, Step, Window
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale, Step, Window
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import DEEP, GREY, RGB, encode
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from edge_runtime.errors import ImageError
 from edge_runtime.images import reader
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale, Step, Window
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale, Step, Window
 from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import DEEP, GREY, RGB, encode
 

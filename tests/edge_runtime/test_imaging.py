@@ -14,7 +14,7 @@ from PIL import Image
 
 from edge_runtime.errors import ImageError, ImageNotFoundError, ImageSizeError, ImageUnsupportedError
 from edge_runtime.images import reader
-from edge_runtime.preprocessing.steps import ColourOrder
+from edge_runtime.images.colour import ColourOrder
 
 _RNG = np.random.default_rng(22)
 RGB = _RNG.integers(0, 256, (31, 19, 3), dtype=np.uint8)

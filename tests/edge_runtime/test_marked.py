@@ -15,12 +15,13 @@ from edge_runtime import ColourOrder, Failure, Marked, Prediction, Predictor, Pr
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import RegionError
+from edge_runtime.golden import inputs
+from edge_runtime.golden.inputs import golden_picture, golden_region
+from edge_runtime.golden.vectors import GOLDEN, from_npz
 from edge_runtime.images.reader import read
 from edge_runtime.images.region import RegionCrop, crop
 from edge_runtime.inference.prediction import Timing
-from edge_runtime.selftest import golden_inputs, replay
-from edge_runtime.selftest.golden_inputs import golden_picture, golden_region
-from edge_runtime.selftest.golden_vectors import GOLDEN, from_npz
+from edge_runtime.selftest import replay
 from edge_runtime.serialisation.records import canonical_json, from_json
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
@@ -147,7 +148,7 @@ def test_golden_pictures_of_a_region_model_are_cut_by_both_sides_alike(
     spec = manifest.spec
     write_golden(region_bundle, manifest, golden_tensors(spec)[:, 0, 0, : spec.outputs])
     golden = from_npz((region_bundle / GOLDEN).read_bytes(), "golden")
-    np.testing.assert_array_equal(golden_inputs.tensors_of(golden, spec), golden_tensors(spec))
+    np.testing.assert_array_equal(inputs.tensors_of(golden, spec), golden_tensors(spec))
     for name, png in zip(golden.names, golden.pictures, strict=True):
         whole = read(png, name=name)
         region = golden_region(whole, spec)

@@ -18,13 +18,13 @@ from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError, ImageError, UsageError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model
 from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import ColourOrder
 from tests.edge_runtime.plain_decision import plain_verdict
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from edge_runtime.errors import ImageUnsupportedError, ManifestError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.preprocessing.preprocessor import Preparation, apply, look_up, prepare
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
-    ColourOrder,
     Interpolation,
     MinMax,
     Normalize,

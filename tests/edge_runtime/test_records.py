@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import pytest
 
 from edge_runtime.bundle.manifest import Manifest
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.errors import ManifestError
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
 from edge_runtime.serialisation.records import ABSENT, canonical_json, from_dict, from_json, parse_json, to_dict
 
 SPEC = ModelSpec(

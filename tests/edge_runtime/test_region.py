@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ImageRegionError, ManifestError, RegionError, UsageError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.images.region import MOST_PX, Region, RegionCrop, check_asked, crop, cut, region_name, split_name
-from edge_runtime.preprocessing.steps import ColourOrder
 from edge_runtime.serialisation.records import canonical_json, from_dict
 
 RULE = RegionCrop(margin=1.5, least_half_px=24.0)

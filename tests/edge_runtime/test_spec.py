@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.errors import ManifestError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Colour,
-    ColourOrder,
     Interpolation,
     MinMax,
     PixelType,

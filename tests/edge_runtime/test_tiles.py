@@ -13,15 +13,16 @@ import pytest
 
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
+from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.cli.tiles import TileRequest, run_tiles
 from edge_runtime.decision.case import decide_case
-from edge_runtime.decision.policy import CaseRule
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageSizeError, UsageError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing.steps import ColourOrder, MinMax, Resize
+from edge_runtime.preprocessing.steps import MinMax, Resize
 from edge_runtime.tiling.batch import BATCH
 from edge_runtime.tiling.overlay import draw, overlay_png
 from edge_runtime.tiling.prediction import grid_of

@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.case import sure
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.decision.scores import BEYOND, scores_of
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from tests.edge_runtime.plain_decision import plain_verdict
 
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8))

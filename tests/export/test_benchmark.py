@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.manifest import Format, Precision, Role
-from edge_runtime.decision.policy import Head
+from edge_runtime.bundle.policy import Head
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Resize

@@ -20,8 +20,8 @@ from PIL import Image
 from edge_runtime import Predictor
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Precision
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec, ParityTolerance
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.preprocessing.steps import Step
 from edge_runtime.serialisation.records import from_json, to_dict
 from export.cli import main

@@ -18,9 +18,9 @@ from edge_runtime.bundle.bundle import find, write_manifest
 from edge_runtime.bundle.manifest import Format, Manifest, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.steps import Window
-from edge_runtime.selftest.golden_vectors import GOLDEN, Golden, digest, from_npz, sample, to_npz
 from edge_runtime.selftest.replay import selftest
 from export.errors import ExportError
 from export.network.keras_model import load_to_logits

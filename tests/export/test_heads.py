@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.decision.scores import scores_of
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import ExportError
 from export.network.fitting import Network, check_end, check_shapes, complements
 from export.network.heads import End, cut

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.preprocessing.steps import Resize

@@ -12,11 +12,12 @@ import pytest
 
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision, Role
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.explain.class_activation import FILE
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
 from export.card.heatmaps import heatmaps
 from export.conversion import Judged, Work
 from export.formats import tflite_file, to_onnx, to_tflite

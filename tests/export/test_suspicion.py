@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from export.proof.suspicion import Answered, answered, best_order, does_better, remark, suspicion
 from training.recipes.phantom_patch import SPEC
 

@@ -16,7 +16,7 @@ import pytest
 
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
-from edge_runtime.decision.policy import DecisionPolicy
+from edge_runtime.bundle.policy import DecisionPolicy
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, installed, open_model

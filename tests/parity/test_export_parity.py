@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.manifest import FileEntry, Format, Parity, Precision, Role
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec, ParityTolerance
-from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.inference.backends.base import Runtime
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import ParityError
 from export.parity import Answers, allowed_flips, answer, check, exceptions, guard_band, judge, measure
 

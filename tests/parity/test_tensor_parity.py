@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 
 tensorflow = pytest.importorskip("tensorflow")
 

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import (
     Border,
     Colour,
-    ColourOrder,
     Interpolation,
     MinMax,
     PixelType,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import ColourOrder
 from training.augmentation import Augmentation
 from training.recipes.idc_patch import IDC_STEPS
 

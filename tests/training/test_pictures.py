@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import training.pictures
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from edge_runtime.errors import ImageError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Source, read
 from edge_runtime.images.region import Region, RegionCrop, crop, region_name
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import CalibrationError
 from export.network.representative import FEWEST, load_calibration
 from training import calibration

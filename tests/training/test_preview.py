@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from edge_runtime.preprocessing.steps import ColourOrder
+from edge_runtime.images.colour import ColourOrder
 from training.augmentation import Augmentation
 from training.cli.preview import preview
 from training.datasets import Dataset, Sample, idc

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.decision.policy import DecisionPolicy
+from edge_runtime.bundle.policy import DecisionPolicy
 from training.artifact import Artifact
 from training.cli.options import FOLDER
 from training.cli.tables import table_of

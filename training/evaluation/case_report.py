@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_runtime.decision.policy import CaseRule
+from edge_runtime.bundle.policy import CaseRule
 from training.errors import DatasetError
 from training.evaluation.cases import CaseEvaluation, evaluate_cases, fit_rule, patch_counts
 from training.evaluation.classwise import Outcome

@@ -16,8 +16,8 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from edge_runtime.bundle.manifest import Figure
+from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.case import CaseVerdict, decide_case, sure
-from edge_runtime.decision.policy import CaseRule
 from edge_runtime.decision.verdict import Decision
 from training.errors import DatasetError
 from training.evaluation.classwise import Outcome

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
 from edge_runtime.bundle.manifest import Figure
+from edge_runtime.bundle.policy import DecisionPolicy
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy
 from edge_runtime.decision.rule import decisions
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision

@@ -12,8 +12,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from edge_runtime.bundle.metrics import ReliabilityBin
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from training.errors import DatasetError
 
 Floats = npt.NDArray[np.float64]

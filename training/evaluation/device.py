@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from edge_runtime import Decision, ImageError, Precision, Prediction, Predictor, Reason
 from edge_runtime.bundle.metrics import Figure
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from training.datasets import Sample
 from training.errors import DatasetError
 from training.evaluation.classwise import Outcome

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.steps import ColourOrder
 
 Pixels = npt.NDArray[np.uint8]
 Shape = tuple[int, ...]

@@ -22,10 +22,10 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.errors import ImageError
 from edge_runtime.explain.explanation import stretched
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.images.region import cut
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import ColourOrder
 from training.artifact import Artifact
 from training.datasets import Sample
 from training.datasets.lesions import Lesions

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.case import CaseVerdict
-from edge_runtime.decision.policy import CaseRule
 from training.artifact import Artifact
 from training.datasets import Sample
 from training.evaluation.case_report import choose_rule

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from edge_runtime.decision.policy import CaseRule, DecisionPolicy
+from edge_runtime.bundle.policy import CaseRule, DecisionPolicy
 from training.errors import DatasetError
 from training.evaluation.cases import evaluate_cases, fit_rule
 from training.evaluation.classwise import Outcome

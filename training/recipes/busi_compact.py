@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Scale
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet, Plain
 from training.datasets import busi

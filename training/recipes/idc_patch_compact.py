@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet
 from training.datasets import idc

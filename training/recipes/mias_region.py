@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import RegionCrop
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Scale
+from edge_runtime.preprocessing.steps import Colour, Scale
 from training.augmentation import Augmentation
 from training.backbones import ORIGIN, MobileNet
 from training.datasets import mias_regions

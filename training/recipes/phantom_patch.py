@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
 from training.datasets import idc
 from training.recipe import Adam, DataSource, Loss, Plateau, Recipe, TrainingPlan
 from training.recipes.idc_patch import IDC_STEPS

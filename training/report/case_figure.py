@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision.policy import CaseRule
+from edge_runtime.bundle.policy import CaseRule
 from training.evaluation.cases import Patients
 from training.report.drawing import BLUE, ORANGE, Floats, canvas, png
 

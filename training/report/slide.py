@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing.steps import ColourOrder
 from training.datasets import Sample
 from training.errors import DatasetError
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.saliency import Method, Saliency
-from edge_runtime.decision.policy import Head
 from training.saliency.head import HeadError, find_head, last_map
 from training.saliency.oracle import eigen_cam, grad_cam
 

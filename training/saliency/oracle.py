@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.decision.policy import Head
+from edge_runtime.bundle.policy import Head
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.errors import BundleError, ManifestError
 from edge_runtime.explain import class_activation
-from edge_runtime.selftest import golden_vectors
+from edge_runtime.golden import vectors
 from edge_runtime.serialisation import npz
 from edge_runtime.serialisation.npz import MOST_UNPACKED, read_arrays
 
@@ -40,7 +40,7 @@ def test_a_file_that_would_fill_the_memory_is_refused_by_whoever_reads_it(data: 
     with pytest.raises(ManifestError, match="found no matrices"):
         class_activation.from_npz(data, "saliency.npz")
     with pytest.raises(BundleError, match="found no golden vectors") as caught:
-        golden_vectors.from_npz(data, "golden.npz")
+        vectors.from_npz(data, "golden.npz")
     assert caught.value.code == "golden_unreadable"
 
 

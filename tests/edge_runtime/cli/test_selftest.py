@@ -16,7 +16,7 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.cli.selftest import remedy
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.selftest.golden_vectors import GOLDEN, Golden
+from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.selftest.replay import selftest
 
 MODULE = "edge_runtime.cli.bundle"

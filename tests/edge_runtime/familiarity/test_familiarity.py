@@ -16,13 +16,13 @@ from edge_runtime.bundle.manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing.steps import ColourOrder
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 from tests.benchmarks.system_4 import BUNDLE
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.ood.detector import NAMES
 from edge_runtime.ood.statistics import BLACK, SIDE_PX, TINT, WHITE, statistics
-from edge_runtime.preprocessing.steps import ColourOrder
 
 SHAPES = [(50, 50, 3), (8, 8), (9, 40, 3), (64, 64), (65, 64, 3), (130, 47), (200, 333, 3), (500, 421), (5, 4), (1, 1)]
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edge_runtime.images import reader
-from edge_runtime.preprocessing.steps import ColourOrder
+from edge_runtime.images.colour import ColourOrder
 
 _RNG = np.random.default_rng(23)
 RGB = _RNG.integers(0, 256, (31, 19, 3), dtype=np.uint8)

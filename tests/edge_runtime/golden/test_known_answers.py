@@ -15,7 +15,7 @@ from edge_runtime import BackendError, Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find
 from edge_runtime.cli.predict import main
 from edge_runtime.errors import KnownAnswersError
-from edge_runtime.inference import known_answers, known_answers_cache
+from edge_runtime.golden import known_answers, known_answers_cache
 from edge_runtime.inference.backends import litert
 from edge_runtime.platform.processor import identity_in
 from edge_runtime.selftest.replay import selftest

@@ -12,9 +12,9 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.explain.explanation import Explanation, Floats, spread_share, stretched
 from edge_runtime.explain.overlay import draw, heatmap_png
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.preprocessing.steps import ColourOrder
 
 VERDICT = Verdict("yes", {"no": 0.2, "yes": 0.8}, 0.8, 0.8, Decision.POSITIVE, Reason.ABOVE_CUTOFF)
 OTHER = Verdict("no", {"no": 0.6, "yes": 0.4}, 0.4, 0.6, Decision.NEGATIVE, Reason.BELOW_CUTOFF)

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from edge_runtime.decision.policy import Head
+from edge_runtime.bundle.policy import Head
 from edge_runtime.errors import ManifestError
 from edge_runtime.explain.class_activation import eigen_cam, from_npz, grad_cam, to_npz
 

@@ -22,17 +22,19 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BundleError, IntegrityError, InterpreterBrokenError, InterpreterMissingError
+from edge_runtime.golden import inputs
+from edge_runtime.golden.logits import logit_tolerance
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, places, sample
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
-from edge_runtime.inference.backends import registry
+from edge_runtime.inference.backends import base, registry
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize, Scale
-from edge_runtime.selftest import golden_inputs, replay
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
+from edge_runtime.selftest import replay
 from edge_runtime.selftest.certificate import Certificate, Step
 from edge_runtime.selftest.comparison import compare_logits, compare_tensors
-from edge_runtime.selftest.golden_logits import logit_tolerance
-from edge_runtime.selftest.golden_vectors import GOLDEN, Golden, digest, from_npz, places, sample
 from edge_runtime.selftest.replay import load_golden
 from edge_runtime.selftest.replay import selftest as run_selftest
 from edge_runtime.serialisation.records import from_dict, to_dict
@@ -91,7 +93,7 @@ def test_a_machine_that_resizes_otherwise_fails_at_the_tensor(
         other = [replace(s, interpolation=Interpolation.NEAREST) if isinstance(s, Resize) else s for s in steps]
         return prepare(picture, tuple(other))
 
-    monkeypatch.setattr(golden_inputs, "prepare", nearest)
+    monkeypatch.setattr(inputs, "prepare", nearest)
     certificate = run_selftest(find(golden_source))
     tensor = certificate.checks[0]
     assert (tensor.step, tensor.passed, tensor.tolerance) == (Step.TENSOR, False, 0.0)
@@ -270,7 +272,7 @@ def test_without_any_interpreter_nothing_is_certified(golden_source: Path, monke
 def test_an_interpreter_that_does_not_start_fails_and_the_others_are_tested(
     golden_source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(model: bytes, runtime: Runtime, *, provider: Provider) -> Backend:
+    def refuse(model: bytes, runtime: Runtime, *, provider: Provider) -> base.Backend:
         if runtime is Runtime.ONNXRUNTIME:
             raise InterpreterBrokenError("onnxruntime refuses this model: made up.")
         return open_model(model, runtime, provider=provider)
@@ -294,7 +296,7 @@ def test_sampled_places_are_different_and_reach_every_row_column_and_channel(sha
 
 
 def test_a_golden_file_read_holds_what_was_written(golden_source: Path) -> None:
-    from edge_runtime.selftest.golden_vectors import to_npz
+    from edge_runtime.golden.vectors import to_npz
 
     data = (golden_source / GOLDEN).read_bytes()
     assert to_npz(from_npz(data, "golden")) == data

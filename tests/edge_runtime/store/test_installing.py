@@ -186,7 +186,7 @@ def test_a_copy_that_the_disk_altered_is_not_made_current(
 def test_another_bundle_that_comes_in_the_sources_place_is_not_installed_under_its_name(
     make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, other, honest = make("1.1.0"), make("1.0.0"), install.sync_names
+    source, other, honest = make("1.1.0"), make("1.0.0"), installing.sync_names
 
     def swapped(folder: Path) -> None:
         if folder.name.startswith(".work-"):

@@ -96,7 +96,7 @@ def test_every_file_is_on_the_disk_before_anything_points_to_it(
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from edge_runtime.bundle.registry import installing
+from edge_runtime.bundle.registry import install as installing
 action, argument, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
 watched = ("installing.py", "changing.py", "versions.py", "containers.py")
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.case import decide_case
-from edge_runtime.decision.policy import CaseRule
 from edge_runtime.decision.verdict import Decision
 from training.evaluation import evaluation
 from training.evaluation.case_report import ChosenRule, fitted_rule, report_cases, rule_text

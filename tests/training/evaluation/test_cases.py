@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from edge_runtime.bundle.policy import CaseRule, DecisionPolicy
 from edge_runtime.decision.case import decide_case
-from edge_runtime.decision.policy import CaseRule, DecisionPolicy
 from edge_runtime.decision.verdict import Decision
 from tests.edge_runtime.plain_decision import plain_verdict
 from training.errors import DatasetError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn import metrics
 
-from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.decision.verdict import Decision
 from training.evaluation import evaluation
 from training.evaluation.classwise import METRICS, Outcome, evaluate_classes, sensitivity_at, side_names

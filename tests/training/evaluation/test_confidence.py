@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.metrics import log_loss, roc_curve
 
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from edge_runtime.decision.scores import scores_of
 from training.errors import DatasetError
 from training.evaluation.confidence import (

@@ -18,7 +18,7 @@ from sklearn import metrics
 from edge_runtime import Decision, Precision, Predictor, Reason, Runtime
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import ROUNDED
-from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact

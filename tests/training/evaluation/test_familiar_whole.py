@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import DecisionPolicy, Head
+from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import Region, RegionCrop, crop, region_name
 from edge_runtime.ood.detector import NAMES, Familiarity, WholePicture
 from edge_runtime.ood.statistics import statistics
-from edge_runtime.preprocessing.steps import Colour, ColourOrder, Interpolation, PixelType, Resize
+from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from training.artifact import Artifact
 from training.cli.decide import decide as command
 from training.datasets import Sample

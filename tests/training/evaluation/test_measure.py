@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge_runtime.decision.policy import CaseRule
+from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli.evaluate import evaluate

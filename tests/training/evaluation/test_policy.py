@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
+from edge_runtime.bundle.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.decision.verdict import Decision
 from training.errors import DatasetError
 from training.evaluation import evaluation

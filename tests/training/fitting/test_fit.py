@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import training.fitting.fit
+from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import Head
 from training.artifact import Artifact
 from training.datasets import Dataset, Sample, idc
 from training.errors import ArtifactError, DatasetError, RecipeError

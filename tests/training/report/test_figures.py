@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
-from edge_runtime.decision.policy import Head
+from edge_runtime.bundle.policy import Head
 from training.errors import DatasetError
 from training.evaluation import evaluation
 from training.evaluation.classwise import Outcome

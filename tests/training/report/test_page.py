@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.manifest import TrainingRecord
+from edge_runtime.bundle.policy import CaseRule, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.policy import CaseRule, Head
 from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact, Measured, create
 from training.datasets import Dataset

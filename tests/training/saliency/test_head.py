@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.decision.policy import Head
+from edge_runtime.bundle.policy import Head
 from edge_runtime.explain.class_activation import eigen_cam, grad_cam
 from training.saliency.head import MOST_WEIGHTS, HeadError, find_head, last_map
 from training.saliency.oracle import eigen_cam as keras_eigen_cam

@@ -8,9 +8,9 @@ from edge_runtime.errors import EdgeError, ResultsError, ResultsWriteError
 from edge_runtime.inference.prediction import SCHEMA
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.results.append_only_file import Durable, InUseError
+from edge_runtime.results.entries import Entry
 from edge_runtime.results.lines import Origin
 from edge_runtime.results.record import Line
-from edge_runtime.results.scan import Entry
 
 
 def open_durable(path: Path, *, existing: bool) -> Durable:

@@ -1,7 +1,7 @@
 """A model file is trusted on a machine once it has given the answers there that it gave where the bundle was made.
 
 The golden images of the bundle are prepared and run by the very interpreter that will answer. What was found is kept
-for the next start (:mod:`edge_runtime.inference.known_answers_cache`), so that it is paid once for each file,
+for the next start (:mod:`edge_runtime.golden.known_answers_cache`), so that it is paid once for each file,
 interpreter and processor.
 """
 
@@ -15,7 +15,7 @@ from edge_runtime.bundle.containers import MANIFEST
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import FileEntry
 from edge_runtime.errors import BackendError
-from edge_runtime.inference import known_answers_cache
+from edge_runtime.golden import known_answers_cache
 from edge_runtime.inference.backends.base import Backend
 
 
@@ -67,8 +67,8 @@ def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Back
 def _replayed(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Backend) -> tuple[float, float]:
     """Return the judged difference, infinite where the file gives no numbers, and the tolerance."""
     from edge_runtime.bundle.manifest_file import parse_manifest  # here, as below: most starts read a stamp
-    from edge_runtime.selftest.golden_inputs import load_golden, tensors_of
-    from edge_runtime.selftest.golden_logits import judged_difference, logit_tolerance
+    from edge_runtime.golden.inputs import load_golden, tensors_of
+    from edge_runtime.golden.logits import judged_difference, logit_tolerance
 
     manifest = parse_manifest(bundle.manifest_bytes(), f"{bundle.where}/{MANIFEST}")
     vectors = load_golden(bundle, golden)

@@ -9,10 +9,10 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.runtime_manifest import FileEntry, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import BundleError
+from edge_runtime.golden.vectors import Golden, from_npz, places
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.images.region import Region, cut
 from edge_runtime.preprocessing.preprocessor import prepare
-from edge_runtime.selftest.golden_vectors import Golden, from_npz, places
 
 _LEAST_HALF_PX = 16.0  # so that the smallest golden pictures, too, give more than the fewest pixels of a cut
 _HALF_SHARE = 0.35

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decision.verdict import Decision
+from edge_runtime.golden.inputs import golden_region
 from edge_runtime.images.reader import read
 from edge_runtime.predictor import Predictor
-from edge_runtime.selftest.golden_inputs import golden_region
 
 
 def golden_map(predictor: Predictor, png: bytes, name: str, label: str | None) -> npt.NDArray[np.float32]:
