@@ -13,12 +13,12 @@ from tqdm import tqdm
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
-from export import ladder, parity
-from export.formats import tflite_file, to_onnx, to_tflite
-from export.gain import no_share, too_slow
-from export.int8 import equalise
-from export.int8.quantisation import Quantisation
-from export.isolation import in_own_process
+from export.converters import tflite_file, to_onnx, to_tflite
+from export.converters.isolation import in_own_process
+from export.quantisation import equalisation, search
+from export.quantisation.gain import no_share, too_slow
+from export.quantisation.schemes import Quantisation
+from export.validation import parity
 
 Logits = npt.NDArray[np.float32]
 
@@ -92,10 +92,10 @@ def convert(
         if not network.is_dir():  # a SavedModel's layers are out of reach
             step("equalise")
             model = str(work.scratch / "equalised.keras")
-            in_own_process(equalise.write_equalised, str(network), calibration, model)
+            in_own_process(equalisation.write_equalised, str(network), calibration, model)
         for form in Format:
             step(f"{form.value} int8")
-            shop = ladder.Shop(work.folder(form), model, calibration, ranges.logits)
+            shop = search.Shop(work.folder(form), model, calibration, ranges.logits)
             attempts += _quantise(form, shop, judged, ranges, spec, work)
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():
@@ -107,7 +107,7 @@ def _check_exact(work: Work, judged: Judged, spec: ModelSpec) -> None:
     """Compare the float32 files before int8 is tried: a conversion fault there is none that int8 could mend.
 
     Raises:
-        ParityError: as :func:`export.parity.check`.
+        ParityError: as :func:`export.validation.parity.check`.
     """
     for form in Format:
         named = (NAMES[form, Precision.FLOAT32], Role.MODEL, form, Precision.FLOAT32)
@@ -116,7 +116,7 @@ def _check_exact(work: Work, judged: Judged, spec: ModelSpec) -> None:
 
 
 def _quantise(
-    form: Format, shop: ladder.Shop, judged: Judged, ranges: Judged, spec: ModelSpec, work: Work
+    form: Format, shop: search.Shop, judged: Judged, ranges: Judged, spec: ModelSpec, work: Work
 ) -> tuple[Attempt, ...]:
     def judge(path: Path, how: Quantisation) -> Attempt:
         float32 = work.model(form, Precision.FLOAT32)
@@ -132,4 +132,4 @@ def _quantise(
     def run(path: Path) -> Logits:
         return parity.logits_of(path, form, ranges.tensors)
 
-    return ladder.quantise(form, shop, run, judge, work.model(form, Precision.INT8))
+    return search.quantise(form, shop, run, judge, work.model(form, Precision.INT8))

@@ -12,7 +12,7 @@ from edge_runtime.errors import EdgeError
 from export.benchmark.benchmark import speeds
 from export.errors import ExportError
 from export.pipeline import export
-from export.proof import elsewhere
+from export.validation import tflite_runtime_environment
 from training.artifact import Artifact
 from training.calibration import write_samples
 from training.errors import TrainingError
@@ -88,7 +88,7 @@ def fill(pairs: Iterable[tuple[Path, Path]], options: Options) -> Iterator[tuple
         ExportError: the other Python has no tflite-runtime or no self-test.
     """
     if options.other_python is not None:
-        elsewhere.check_python(options.other_python)
+        tflite_runtime_environment.check_python(options.other_python)
     for folder, data in pairs:
         name = folder.name
         try:
@@ -117,7 +117,7 @@ def cells(bundle: Path, options: Options) -> tuple[Cell, ...]:
     rows = [_cell(manifest, row, sizes[row.file], float32) for row in manifest.parity]
     rows = [replace(row, faster=taken[row.file].median) if taken else row for row in rows]
     if options.other_python is not None:
-        replayed = elsewhere.replay(bundle, manifest, options.other_python)
+        replayed = tflite_runtime_environment.replay(bundle, manifest, options.other_python)
         rows += [_replayed(manifest, row, sizes[row.file], float32) for row in replayed]
     return tuple(rows)
 
@@ -142,11 +142,11 @@ def _cell(manifest: Manifest, row: Parity, size: int, float32: int) -> Cell:
     )
 
 
-def _replayed(manifest: Manifest, row: elsewhere.Replayed, size: int, float32: int) -> Cell:
+def _replayed(manifest: Manifest, row: tflite_runtime_environment.Replayed, size: int, float32: int) -> Cell:
     return Cell(
         network=manifest.spec.name,
         file=row.file,
-        runtime=elsewhere.RUNTIME,
+        runtime=tflite_runtime_environment.RUNTIME,
         size_bytes=size,
         smaller=float32 / size,
         images=row.images,

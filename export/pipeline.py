@@ -30,19 +30,18 @@ from edge_runtime.bundle.manifest import (
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
-from export import parity
-from export.card import model_card
 from export.conversion import Judged, Logits, Work, convert
+from export.converters.isolation import in_own_process
 from export.errors import ExportError
-from export.isolation import in_own_process
-from export.network import keras_model
-from export.network.representative import Pictures, Truth
-from export.network.source import Source, from_artifact
-from export.proof import saliency
-from export.proof.contradiction import contradict
-from export.proof.golden import golden_tensors, write_golden
-from export.proof.labelled import labelled
-from export.quantised import shares
+from export.model_card import model_card
+from export.quantisation.shares import shares
+from export.source import keras_model
+from export.source.calibration_images import Pictures, Truth
+from export.source.source import Source, from_artifact
+from export.validation import heatmaps, parity
+from export.validation.contradiction import contradict
+from export.validation.golden import golden_tensors, write_golden
+from export.validation.labelled import labelled
 from training.artifact import Artifact
 from training.versions import version
 
@@ -85,7 +84,7 @@ def export_source(
         network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
         judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
         described = contradict(source, held_out, logits[0], network, work.scratch, insist)
-        explained = saliency.examine(network, source.spec, judged, Judged(drawn, logits[2]), work)
+        explained = heatmaps.examine(network, source.spec, judged, Judged(drawn, logits[2]), work)
         attempts = convert(network, explained.network, source.spec, judged, ranges, work, float16=float16)
         same = "the same pictures" if held_out is pictures else pictures.source
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
@@ -120,7 +119,7 @@ def _prove(
     held_out: Pictures,
     judged: Judged,
     golden: Logits,
-    explained: saliency.Explained,
+    explained: heatmaps.Explained,
     work: Work,
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest into the hidden bundle."""
@@ -133,7 +132,7 @@ def _prove(
     exact = {form: answers[form, Precision.FLOAT32].logits for form in Format}
     rounded = [(found.logits, exact[form]) for (form, precision), found in answers.items() if precision in ROUNDED]
     band = parity.guard_band(rounded, spec)
-    heatmaps, map_parity = saliency.prove(explained, spec, judged.tensors, work)
+    saliency, map_parity = heatmaps.prove(explained, spec, judged.tensors, work)
     manifest = Manifest(
         schema=SCHEMA,
         spec=spec,
@@ -150,12 +149,12 @@ def _prove(
         labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
         map_parity=map_parity,
         localisations=source.localisations,
-        saliency=heatmaps,
+        saliency=saliency,
         quantised=shares(work.bundle, entries),
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])
-    maps = None if heatmaps.method is Method.NONE else explained.golden
+    maps = None if saliency.method is Method.NONE else explained.golden
     vectors = write_golden(work.bundle, manifest, golden, maps)
     (work.bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
     card = describe_files(work.bundle, [(CARD, Role.CARD, None, None)])

@@ -139,7 +139,11 @@ LAYERS = {
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
         *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest", "cli"),
     ),
-    "export": ("network", "int8", "formats", "conversion", "proof", "card", "pipeline", "matrix", "cli"),
+    "export": (
+        *("errors", "converters.isolation", "source", "quantisation", "converters", "validation.parity"),
+        *("quantisation.gain", "quantisation.search", "conversion", "validation", "model_card"),
+        *("quantisation.shares", "pipeline", "benchmark", "matrix", "cli"),
+    ),
 }
 """Folders and modules of a package, each of which imports those before it alone: the way of an image, or a network."""
 

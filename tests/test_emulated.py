@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.int8.quantisation import LADDER
+from export.quantisation.schemes import LADDER
 from tests.device import debian, emulated
 from tests.device.board import Board
 from tests.device.steps import opencv_in, step_table

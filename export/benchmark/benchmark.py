@@ -23,11 +23,11 @@ from export.benchmark.memory import peak_mb
 from export.benchmark.report import SCHEMA, Interval, Report, Row, median_interval, this_machine
 from export.benchmark.subject import Engine, Floats, Subject, bundle_subjects, keras_subjects, open_subject
 from export.benchmark.timing import Turn, take_turns
+from export.converters.isolation import in_own_process
 from export.errors import ExportError
-from export.isolation import in_own_process
-from export.network import keras_model
-from export.parity import logits_of
-from export.quantised import shares
+from export.quantisation.shares import shares
+from export.source import keras_model
+from export.validation.parity import logits_of
 from training.versions import versions
 
 SEED = 50_021

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from export.benchmark.subject import Engine, Floats, Subject, open_subject
+from export.converters.isolation import in_own_process
 from export.errors import ExportError
-from export.isolation import in_own_process
 
 PICTURES = 20
 """Pictures run before the peak is read."""

@@ -15,7 +15,7 @@ from edge_runtime.bundle.manifest import FileEntry, Format, Precision, Role
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import open_model
 from export.errors import ExportError
-from export.parity import RUNTIMES
+from export.validation.parity import RUNTIMES
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Floats], Floats]
@@ -122,7 +122,7 @@ def open_subject(subject: Subject) -> Run:
         return open_model(subject.path.read_bytes(), Runtime(subject.engine.value), threads=subject.threads or 1).run
     import tensorflow as tf
 
-    from export.network.saved import load
+    from export.source.saved_models import load
 
     model = load(subject.path)
     if subject.engine is Engine.KERAS_PREDICT:

@@ -44,10 +44,10 @@ def bundle(
 
     MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
-    from export.network.file_kind import check_kind
-    from export.network.representative import left_out_of
-    from export.network.source import from_artifact, from_model, is_keras_model
     from export.pipeline import export_source  # here, so that --help starts without the converters
+    from export.source.calibration_images import left_out_of
+    from export.source.file_kind import check_kind
+    from export.source.source import from_artifact, from_model, is_keras_model
 
     if spec is not None:
         source = from_model(model, spec, parity, data)

@@ -15,7 +15,7 @@ from training.cli.options import FOLDER
 @click.option("--out", type=FOLDER, required=True, help="The page, for example parity.html.")
 def report(bundle: str, out: Path) -> None:
     """Write one HTML page about BUNDLE: its files, parity with the Keras model, and the ways of quantising tried."""
-    from export.proof.report import write_report  # here, so that --help draws nothing
+    from export.validation.report import write_report  # here, so that --help draws nothing
 
     write_report(find(bundle).manifest, out)
     click.echo(out)

@@ -20,11 +20,11 @@ from edge_runtime.bundle.manifest import Format, MapParity, Precision
 from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.explain.class_activation import from_npz
 from export.conversion import Judged, Work
-from export.formats import to_onnx, to_tflite
-from export.isolation import in_own_process
-from export.network import keras_model
-from export.network.source import from_artifact
-from export.proof import saliency
+from export.converters import to_onnx, to_tflite
+from export.converters.isolation import in_own_process
+from export.source import keras_model
+from export.source.source import from_artifact
+from export.validation import heatmaps
 from training.artifact import Artifact
 from training.recipes import find_recipe
 from training.splits import Part, select
@@ -52,7 +52,7 @@ def row(artifact: Artifact, data: Path, forms: tuple[Format, ...]) -> str:
     """Convert a network to float32 and compare its maps."""
     source = from_artifact(artifact, data)
     dataset, split = find_recipe(source.spec.name).source.load(data), artifact.split()
-    samples = [each for part in _ORDER for each in select(dataset.samples, split, part)][: saliency.PICTURES]
+    samples = [each for part in _ORDER for each in select(dataset.samples, split, part)][: heatmaps.PICTURES]
     tensors = load_tensors(samples, source.spec, label="heatmaps").images
     with tempfile.TemporaryDirectory() as hidden:
         work = Work(Path(hidden) / "bundle", Path(hidden) / "scratch")
@@ -65,14 +65,14 @@ def row(artifact: Artifact, data: Path, forms: tuple[Format, ...]) -> str:
             *(str(source.model_path), tensors_path, source.spec, str(network), str(logits), str(refusal)),
         )
         judged = Judged(tensors, np.load(logits))
-        explained = saliency.examine(network, source.spec, judged, Judged(tensors[:1], judged.logits[:1]), work)
+        explained = heatmaps.examine(network, source.spec, judged, Judged(tensors[:1], judged.logits[:1]), work)
         for form in forms:
             in_own_process(WRITERS[form], str(explained.network), str(work.model(form, Precision.FLOAT32)))
-        found, rows = saliency.prove(explained, source.spec, tensors, work)
+        found, rows = heatmaps.prove(explained, source.spec, tensors, work)
     return _text(source.spec.name, found, rows or (), explained)
 
 
-def _text(name: str, found: Saliency, rows: tuple[MapParity, ...], explained: saliency.Explained) -> str:
+def _text(name: str, found: Saliency, rows: tuple[MapParity, ...], explained: heatmaps.Explained) -> str:
     if found.method is Method.NONE and not rows:
         return f"| `{name}` | none: {found.why} |"
     carried = "–"

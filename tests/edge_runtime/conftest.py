@@ -23,8 +23,8 @@ Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]
 @pytest.fixture(scope="session")
 def golden_source(phantom_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The phantom bundle with golden vectors; the float32 file stands for the Keras model if export wrote none."""
-    from export.parity import answer
-    from export.proof.golden import golden_tensors, write_golden
+    from export.validation.golden import golden_tensors, write_golden
+    from export.validation.parity import answer
 
     folder = shutil.copytree(phantom_bundle, tmp_path_factory.mktemp("golden") / phantom_bundle.name)
     bundle = find(folder)

@@ -142,7 +142,7 @@ def test_a_spec_without_a_rule_is_written_as_before_and_one_with_a_rule_comes_ba
 def test_golden_pictures_of_a_region_model_are_cut_by_both_sides_alike(
     region_bundle: Path, phantom_bundle: Path
 ) -> None:
-    from export.proof.golden import golden_pictures, golden_tensors, write_golden
+    from export.validation.golden import golden_pictures, golden_tensors, write_golden
 
     manifest = find(region_bundle).manifest
     spec = manifest.spec

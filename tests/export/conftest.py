@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import export.conversion
-import export.ladder
 import export.pipeline
-import export.proof.saliency
+import export.quantisation.search
+import export.validation.heatmaps
 from edge_runtime.bundle.manifest import Format, Precision
 from training.artifact import Artifact
 from training.calibration import write_samples
@@ -47,6 +47,6 @@ def converted(phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str
         elif out.parent.name not in {form.value for form in Format}:  # what the ladder measures, no copy needs
             job(*args)
 
-    for module in (export.pipeline, export.conversion, export.ladder, export.proof.saliency):
+    for module in (export.pipeline, export.conversion, export.quantisation.search, export.validation.heatmaps):
         monkeypatch.setattr(module, "in_own_process", copy)
     return tampers

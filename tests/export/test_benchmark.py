@@ -29,8 +29,8 @@ from export.benchmark.subject import Engine, Subject
 from export.benchmark.table import as_markdown, as_text
 from export.benchmark.timing import Turn, order, settle
 from export.cli.benchmark import benchmark as command
+from export.converters import to_onnx, to_tflite
 from export.errors import ConversionError, ExportError
-from export.formats import to_onnx, to_tflite
 from tests.benchmarks.system_4 import BUNDLE
 from tests.export.networks import SIDE, branches, convert
 

@@ -9,7 +9,7 @@ import pytest
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Manifest, Role
 from edge_runtime.bundle.metrics import Calibration, Figure, NearCopies, ReliabilityBin, SplitAudit, Subgroup
-from export.card import model_card
+from export.model_card import model_card
 from tests.benchmarks.system_4 import BUNDLE
 from training.datasets import idc
 

@@ -17,11 +17,11 @@ from edge_runtime.bundle.manifest import TrainingRecord
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_dict
 from export.errors import ExportError
-from export.network.keras_model import write_network
-from export.network.representative import Pictures
-from export.network.source import Source, _in_folder
-from export.proof import contradiction
-from export.proof.contradiction import contradict
+from export.source.calibration_images import Pictures
+from export.source.keras_model import write_network
+from export.source.source import Source, _in_folder
+from export.validation import contradiction
+from export.validation.contradiction import contradict
 
 LABELS = ("benign", "malignant")
 BY_255 = {"kind": "scale", "divisor": 255.0, "offset": 0.0}

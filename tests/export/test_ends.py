@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.int8.ends import Layer, first_layers, is_vector, last_layers
+from export.quantisation.float_endpoints import Layer, first_layers, is_vector, last_layers
 
 
 def _layer(name: str, *reads: str, weighted: bool = False, vector: bool = False) -> Layer:

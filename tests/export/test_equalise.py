@@ -44,8 +44,8 @@ def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_float32_logits_stay(model_path: Path, tensors: Path, tmp_path: Path) -> None:
 
-    from export.int8.equalise import write_equalised
-    from export.network.keras_model import load_to_logits
+    from export.quantisation.equalisation import write_equalised
+    from export.source.keras_model import load_to_logits
 
     out = tmp_path / "equalised.keras"
     write_equalised(str(model_path), str(tensors), str(out))
@@ -72,8 +72,8 @@ def test_a_batchnorm_goes_into_a_convolution_without_padding(
     import keras
     from keras import layers
 
-    from export.int8.equalise import write_equalised
-    from export.network.keras_model import load_to_logits
+    from export.quantisation.equalisation import write_equalised
+    from export.source.keras_model import load_to_logits
 
     keras.utils.set_random_seed(4)
     inputs = keras.Input((12, 12, 3))
@@ -95,11 +95,11 @@ def test_a_batchnorm_goes_into_a_convolution_without_padding(
 def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path, tmp_path: Path) -> None:
     from edge_runtime.inference.backends.base import Runtime
     from edge_runtime.inference.backends.registry import open_model
-    from export.formats import to_tflite
-    from export.int8.equalise import write_equalised
-    from export.int8.quantisation import Quantisation
-    from export.isolation import in_own_process
-    from export.network.keras_model import load_to_logits
+    from export.converters import to_tflite
+    from export.converters.isolation import in_own_process
+    from export.quantisation.equalisation import write_equalised
+    from export.quantisation.schemes import Quantisation
+    from export.source.keras_model import load_to_logits
 
     equalised = tmp_path / "equalised.keras"
     write_equalised(str(model_path), str(tensors), str(equalised))
@@ -117,8 +117,8 @@ def test_int8_is_closer_to_float32_than_without(model_path: Path, tensors: Path,
 
 
 def test_a_network_without_such_chains_is_left_alone(phantom_artifact: Path, tmp_path: Path) -> None:
-    from export.int8.equalise import write_equalised
-    from export.network.keras_model import load_to_logits
+    from export.quantisation.equalisation import write_equalised
+    from export.source.keras_model import load_to_logits
 
     model = phantom_artifact / "model.keras"
     write_equalised(str(model), str(tmp_path / "absent.npy"), str(tmp_path / "same.keras"))
@@ -155,10 +155,10 @@ def _dense_block(path: Path) -> None:
 
 
 def test_a_batchnorm_before_its_convolution_leaves_no_multiplication_in_int8(tensors: Path, tmp_path: Path) -> None:
-    from export.formats import to_tflite
-    from export.int8.equalise import write_equalised
-    from export.int8.quantisation import Quantisation
-    from export.network.keras_model import load_to_logits
+    from export.converters import to_tflite
+    from export.quantisation.equalisation import write_equalised
+    from export.quantisation.schemes import Quantisation
+    from export.source.keras_model import load_to_logits
     from tests.export.networks import convert, logits, operators
 
     _dense_block(tmp_path / "model.keras")

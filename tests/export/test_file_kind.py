@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from export.errors import ExportError
-from export.network.file_kind import check_kind
-from export.network.saved import load
+from export.source.file_kind import check_kind
+from export.source.saved_models import load
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
 ROOT_OF_HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(500)

@@ -13,7 +13,7 @@ from keras import layers
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.preprocessing.steps import MinMax, Normalize, Scale, Step
-from export.network.first_layers import FirstLayers, first_layers
+from export.source.first_layers import FirstLayers, first_layers
 from training.recipes.phantom_patch import SPEC
 
 BARE = SPEC.steps[:2]

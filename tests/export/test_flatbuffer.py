@@ -12,8 +12,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from keras import layers
 
-from export.formats import tflite_file, to_tflite
-from export.formats.flatbuffer import packed
+from export.converters import tflite_file, to_tflite
+from export.converters.flatbuffer import packed
 from tests.export.networks import SIDE, branches, convert, dots, logits, operators
 
 IMAGES = dots(4, seed=2)

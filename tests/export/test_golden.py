@@ -23,10 +23,10 @@ from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.steps import Window
 from edge_runtime.selftest.replay import selftest
 from export.errors import ExportError
-from export.network.keras_model import load_to_logits
-from export.parity import answer
-from export.proof import golden
-from export.proof.golden import golden_pictures, golden_tensors, write_golden
+from export.source.keras_model import load_to_logits
+from export.validation import golden
+from export.validation.golden import golden_pictures, golden_tensors, write_golden
+from export.validation.parity import answer
 from training.recipes import RECIPES
 
 SPECS = {name: recipe.spec for name, recipe in RECIPES.items()}

@@ -17,8 +17,8 @@ from edge_runtime.decision.scores import scores_of
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import ExportError
-from export.network.fitting import Network, check_end, check_shapes, complements
-from export.network.heads import End, cut
+from export.source.heads import End, cut
+from export.source.spec_check import Network, check_end, check_shapes, complements
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 3), dtype=np.float32)
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR, PixelType.FLOAT32))

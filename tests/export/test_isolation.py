@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from export.converters.isolation import in_own_process
 from export.errors import ConversionError
-from export.isolation import in_own_process
 
 
 @pytest.fixture(autouse=True)

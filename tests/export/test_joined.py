@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from export.int8.joined import draw_together
+from export.quantisation.concat_ranges import draw_together
 
 IMAGES = np.random.default_rng(0).random((16, 12, 12, 3), dtype=np.float32)
 NORMS = {"first", "second"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from export.network.keras2 import translated
+from export.source.keras2 import translated
 
 
 def _layer(kind: str, name: str = "layer", **config: Any) -> dict[str, Any]:

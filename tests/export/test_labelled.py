@@ -8,9 +8,9 @@ from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_a
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores, scores_of
-from export.network.representative import Truth
-from export.parity import exceptions
-from export.proof.labelled import labelled
+from export.source.calibration_images import Truth
+from export.validation.labelled import labelled
+from export.validation.parity import exceptions
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
 SPEC: ModelSpec = PHANTOM_PATCH.spec

@@ -13,10 +13,10 @@ import pytest
 
 from edge_runtime.bundle.manifest import Attempt, Format
 from edge_runtime.errors import InterpreterBrokenError
-from export import ladder
+from export.converters import onnx_layers, tflite_layers, to_onnx, to_tflite
 from export.errors import NOTHING_TO_CORRECT, ConversionError
-from export.formats import onnx_layers, tflite_layers, to_onnx, to_tflite
-from export.int8.quantisation import LADDER, Quantisation
+from export.quantisation import search
+from export.quantisation.schemes import LADDER, Quantisation
 
 EXPECTED = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
 FOUND = EXPECTED + np.array([0.5, -0.25], dtype=np.float32)
@@ -37,7 +37,7 @@ class Floor:
 
     def __init__(self, folder: Path, form: Format) -> None:
         self.form, self.out = form, folder / f"model.int8.{form.value}"
-        self.shop = ladder.Shop(folder / "scratch", "model.keras", "ranges.npy", EXPECTED)
+        self.shop = search.Shop(folder / "scratch", "model.keras", "ranges.npy", EXPECTED)
         self.shop.folder.mkdir()
         self.jobs: list[Job] = []
         self.judged: list[tuple[Quantisation, str]] = []
@@ -58,13 +58,13 @@ class Floor:
             self.judged.append((how, path.read_text(encoding="utf-8")))
             return Attempt(path.name, how.text(), images=9, flips=5, passed=len(self.judged) == passing)
 
-        return ladder.quantise(self.form, self.shop, lambda path: FOUND, judge, self.out)
+        return search.quantise(self.form, self.shop, lambda path: FOUND, judge, self.out)
 
 
 @pytest.fixture(params=list(Format), ids=lambda form: form.value)
 def floor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floor:
     made = Floor(tmp_path, request.param)
-    monkeypatch.setattr(ladder, "in_own_process", made.convert)
+    monkeypatch.setattr(search, "in_own_process", made.convert)
     return made
 
 
@@ -72,7 +72,7 @@ def floor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def test_ways_are_tried_in_order_and_the_file_that_passed_is_kept(
     floor: Floor, passing: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="export.ladder"):
+    with caplog.at_level(logging.WARNING, logger="export.quantisation.search"):
         attempts = floor.climb(passing)
     assert [how for how, _ in floor.judged] == list(LADDER[:passing])
     assert [attempt.how for attempt in attempts] == [how.text() for how in LADDER[:passing]]
@@ -123,7 +123,7 @@ def test_a_way_that_is_no_gain_is_not_taken_and_the_next_is_tried(
         no_gain = len(floor.judged) == 3
         return replace(found, passed=len(floor.judged) == 5, worthless="no smaller than float32" if no_gain else None)
 
-    attempts = ladder.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
+    attempts = search.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
     assert [attempt.worthless for attempt in attempts] == [None, None, "no smaller than float32", None, None]
     assert floor.out.read_text(encoding="utf-8") == floor.judged[-1][1] == LADDER[4].text()
     assert "within the tolerance, but no smaller than float32" in caplog.text
@@ -149,7 +149,7 @@ def test_a_file_that_the_interpreter_refuses_is_an_attempt_and_the_next_is_tried
             raise InterpreterBrokenError("onnxruntime refuses this model\nline 1 of the log")
         return Attempt(path.name, how.text(), images=9, passed=True)
 
-    attempts = ladder.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
+    attempts = search.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
     assert [(attempt.failure, attempt.passed) for attempt in attempts] == [
         ("onnxruntime refuses this model", False),
         ("", True),

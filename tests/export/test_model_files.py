@@ -9,10 +9,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from onnx import TensorProto, numpy_helper
 
+from export.converters import to_onnx, to_tflite
+from export.converters.isolation import in_own_process
 from export.errors import ConversionError
-from export.formats import to_onnx, to_tflite
-from export.int8.quantisation import Quantisation
-from export.isolation import in_own_process
+from export.quantisation.schemes import Quantisation
 from training.recipes.phantom_patch import SPEC, network
 
 CONVOLUTIONS = 3

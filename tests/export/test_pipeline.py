@@ -13,8 +13,8 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.embedded import read_embedded
 from edge_runtime.bundle.manifest import SCHEMA, Format, Precision, Role
 from export.cli import main
-from export.int8.quantisation import LADDER
 from export.pipeline import export as run_export
+from export.quantisation.schemes import LADDER
 from training.artifact import Artifact
 
 MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}

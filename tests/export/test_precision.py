@@ -19,11 +19,11 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.preprocessing.steps import Resize
+from export.converters import to_tflite
 from export.errors import ExportError
-from export.formats import to_tflite
-from export.network.keras_model import write_network
-from export.network.precision import check_precision, in_float32, other_types
-from export.network.saved import load, load_as_saved
+from export.source.keras_model import write_network
+from export.source.precision import check_precision, in_float32, other_types
+from export.source.saved_models import load, load_as_saved
 from training.recipes.phantom_patch import SPEC
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 3), dtype=np.float32)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Attempt
 from export.cli import main
-from export.proof.report import parity_page
+from export.validation.report import parity_page
 
 
 def _text(page: str) -> str:

@@ -14,9 +14,9 @@ import pytest
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.preprocessor import prepare
 from export.errors import CalibrationError
-from export.network import representative
-from export.network.encoded import Encoded
-from export.network.representative import FEWEST, images_in, left_out_of, load_calibration, prepare_all
+from export.source import calibration_images
+from export.source.calibration_images import FEWEST, images_in, left_out_of, load_calibration, prepare_all
+from export.source.encoded_images import Encoded
 from training.recipes.phantom_patch import SPEC
 
 Folders = tuple[Path, Path, list[str]]
@@ -239,7 +239,7 @@ def test_a_large_folder_gives_a_stated_sample_that_fits_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One MiB holds 34 tensors of 50×50×3 float32; the oracle counts and reads by itself."""
-    monkeypatch.setattr(representative, "CALIBRATION_MIB", 1)
+    monkeypatch.setattr(calibration_images, "CALIBRATION_MIB", 1)
     most = (1 << 20) // (50 * 50 * 3 * 4)
     folder = _folder(tmp_path, 100)
     found = load_calibration(folder, None, SPEC)

@@ -18,11 +18,11 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
-from export.card.heatmaps import heatmaps
 from export.conversion import Judged, Work
-from export.formats import tflite_file, to_onnx, to_tflite
-from export.proof import saliency
-from export.proof.saliency import PICTURES, WORST, Explained, examine, prove
+from export.converters import tflite_file, to_onnx, to_tflite
+from export.model_card.heatmaps import heatmaps as card_section
+from export.validation import heatmaps
+from export.validation.heatmaps import PICTURES, WORST, Explained, examine, prove
 from tests.export.networks import SIDE, convert, logits
 
 SPEC = ModelSpec(
@@ -82,7 +82,7 @@ def _bent(x: Any) -> Any:
 
 def _exported(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Explained, Work, np.ndarray]:
     """Examine a network and convert it in this process, as export does in others."""
-    monkeypatch.setattr(saliency, "in_own_process", convert)
+    monkeypatch.setattr(heatmaps, "in_own_process", convert)
     work = Work(tmp_path / "bundle", tmp_path / "scratch")
     work.bundle.mkdir()
     work.scratch.mkdir()
@@ -156,10 +156,10 @@ def test_a_saved_models_layers_are_out_of_reach(tmp_path: Path) -> None:
 
 def test_a_card_says_what_was_not_measured_and_why_a_map_is_no_grad_cam(phantom_bundle: Path) -> None:
     manifest = find(phantom_bundle).manifest
-    assert "Whether they point at lesions was not measured." in heatmaps(manifest)
+    assert "Whether they point at lesions was not measured." in card_section(manifest)
     heavy = Saliency(Method.EIGEN_CAM, "its head is heavy", "conv", (7, 7, 9))
-    assert "Not Grad-CAM: Its head is heavy." in heatmaps(replace(manifest, saliency=heavy))
-    assert "None: It came as a SavedModel." in heatmaps(
+    assert "Not Grad-CAM: Its head is heavy." in card_section(replace(manifest, saliency=heavy))
+    assert "None: It came as a SavedModel." in card_section(
         replace(manifest, saliency=Saliency(Method.NONE, "it came as a SavedModel"))
     )
-    assert heatmaps(replace(manifest, saliency=None)) == ""
+    assert card_section(replace(manifest, saliency=None)) == ""

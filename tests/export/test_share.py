@@ -18,11 +18,11 @@ from keras import layers
 
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Format, QuantisedShare
-from export import gain
-from export.formats import to_onnx, to_tflite
-from export.formats.share import quantised_share
-from export.int8.quantisation import Keepable, Quantisation
-from export.quantised import shares
+from export.converters import to_onnx, to_tflite
+from export.converters.quantised_share import quantised_share
+from export.quantisation import gain
+from export.quantisation.schemes import Keepable, Quantisation
+from export.quantisation.shares import shares
 from tests.benchmarks.system_4 import BUNDLE
 from tests.export.networks import SIDE, convert, dots
 
@@ -106,7 +106,7 @@ def test_weights_are_the_kernels_of_the_keras_network(files: dict[str, Path]) ->
 
 @pytest.mark.parametrize("kept", ["wide", "point"])
 def test_layers_that_stay_in_float32_do_not_count(files: dict[str, Path], kept: str, tmp_path: Path) -> None:
-    from export.formats import tflite_file
+    from export.converters import tflite_file
 
     found, _ = tflite_file.layers_of(files["calibrated.tflite"])
     (name,) = [layer.name for layer in found if f"/{kept}_" in layer.name and layer.weighted][:1]

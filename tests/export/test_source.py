@@ -18,10 +18,10 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ManifestError
 from edge_runtime.serialisation.records import to_dict
 from export.errors import CalibrationError, ExportError
-from export.int8.equalise import write_equalised
-from export.network.keras_model import load_to_logits, write_network
-from export.network.saved import load
-from export.network.source import from_model
+from export.quantisation.equalisation import write_equalised
+from export.source.keras_model import load_to_logits, write_network
+from export.source.saved_models import load
+from export.source.source import from_model
 from training.recipes.phantom_patch import SPEC
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 3), dtype=np.float32)

@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from export.proof.suspicion import Answered, answered, best_order, does_better, remark, suspicion
+from export.validation.suspicion import Answered, answered, best_order, does_better, remark, suspicion
 from training.recipes.phantom_patch import SPEC
 
 TWO = replace(SPEC, labels=("a", "b"), positive=("b",), head=Head.SOFTMAX, policy=DecisionPolicy(0.5, 0.0))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from export.converters import tflite_file, tflite_layers, to_tflite
 from export.errors import ConversionError
-from export.formats import tflite_file, tflite_layers, to_tflite
-from export.int8.quantisation import Keepable, Quantisation
+from export.quantisation.schemes import Keepable, Quantisation
 from tests.export.networks import Floats, branches, convert, dots, logits, operators
 
 PLAIN = Quantisation()

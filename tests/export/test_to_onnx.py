@@ -16,10 +16,10 @@ import tf2onnx.graph
 import tf2onnx.optimizer
 from onnx import numpy_helper
 
+from export.converters import onnx_layers, to_onnx
 from export.errors import ConversionError
-from export.formats import onnx_layers, to_onnx
-from export.int8.quantisation import Keepable, Quantisation, Ranges
-from export.network.keras_model import load_to_logits
+from export.quantisation.schemes import Keepable, Quantisation, Ranges
+from export.source.keras_model import load_to_logits
 from tests.export.networks import Floats, branches, convert, dots, logits
 
 OUTLIER = 50.0

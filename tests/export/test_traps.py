@@ -19,8 +19,8 @@ from edge_runtime.errors import InterpreterBrokenError
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import open_model
 from export.benchmark import memory
-from export.formats import to_onnx, to_tflite
-from export.isolation import in_own_process
+from export.converters import to_onnx, to_tflite
+from export.converters.isolation import in_own_process
 from tests.export.networks import SIDE, branches, convert, dots, logits
 
 IMAGES = dots(4, seed=3)

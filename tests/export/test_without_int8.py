@@ -17,10 +17,11 @@ from edge_runtime.bundle.manifest import Attempt, Format, Manifest
 from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.cli.bundle import main as edge_bundle
 from edge_runtime.cli.predict import main as edge_predict
-from export import conversion, ladder
+from export import conversion
 from export.cli.bundle import _summary
-from export.int8.quantisation import LADDER
 from export.pipeline import export
+from export.quantisation import search
+from export.quantisation.schemes import LADDER
 from training.artifact import Artifact
 
 Tamper = Callable[[Path], None]
@@ -43,7 +44,7 @@ def left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:  # fmt: skip
     """A bundle of which the int8 ONNX file flips decisions, whatever the way, and the int8 TFLite file is slow."""
-    monkeypatch.setattr(ladder, "LADDER", LADDER[:2])
+    monkeypatch.setattr(search, "LADDER", LADDER[:2])
     monkeypatch.setattr(
         conversion, "too_slow", lambda int8, float32, form, tensor: SLOW if form is Format.TFLITE else None
     )
@@ -102,7 +103,7 @@ def test_a_file_that_is_float32_by_another_name_is_left_out_of_one_format_alone(
     artifact: Artifact, calibration: Path, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper],
     monkeypatch: pytest.MonkeyPatch, phantom_patches: list[Path], phantom_bundle: Path,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(ladder, "LADDER", LADDER[:2])
+    monkeypatch.setattr(search, "LADDER", LADDER[:2])
     float32 = (phantom_bundle / "model.float32.tflite").read_bytes()
     converted["model.int8.tflite"] = lambda path: path.write_bytes(float32) and None
     manifest = export(artifact, calibration, phantom_data, tmp_path / "out")

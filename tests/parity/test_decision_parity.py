@@ -21,7 +21,7 @@ from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, installed, open_model
 from edge_runtime.predictor import Predictor
-from export.parity import guard_band
+from export.validation.parity import guard_band
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.datasets import idc

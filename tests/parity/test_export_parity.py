@@ -20,7 +20,7 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import ParityError
-from export.parity import Answers, allowed_flips, answer, check, exceptions, guard_band, judge, measure
+from export.validation.parity import Answers, allowed_flips, answer, check, exceptions, guard_band, judge, measure
 
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8))
 TOLERANCE = ParityTolerance(float32_logit_max=0.01, int8_score_mean=0.02, int8_flips_per_1000=5.0)
@@ -291,7 +291,7 @@ def test_a_file_is_run_on_the_runtime_of_its_format_and_closed(
         opened.append(Opened(data, chosen, fails))
         return opened[-1]
 
-    monkeypatch.setattr("export.parity.open_model", open_model)
+    monkeypatch.setattr("export.validation.parity.open_model", open_model)
     entry = FileEntry("the-file", Role.MODEL, "0" * 64, 9, form, Precision.INT8)
     tensors = np.arange(12, dtype=np.float32).reshape(3, 2, 2, 1)
     if fails:

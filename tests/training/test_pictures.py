@@ -21,7 +21,7 @@ from edge_runtime.images.region import Region, RegionCrop, crop, region_name
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import CalibrationError
-from export.network.representative import FEWEST, load_calibration
+from export.source.calibration_images import FEWEST, load_calibration
 from training import calibration
 from training.audit.audit_picture import write_sheet
 from training.audit.duplicates import compare

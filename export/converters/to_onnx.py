@@ -1,0 +1,193 @@
+"""Keras → ONNX float32 (tf2onnx), and ONNX → int8 (onnxruntime: QDQ, per channel, uint8 × int8)."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.numpy_helper
+
+from edge_runtime.bundle.embedded import KEY
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.serialisation.records import canonical_json
+from export.errors import NOTHING_TO_CORRECT, ConversionError
+from export.quantisation.schemes import PERCENTILE, Keepable, Quantisation, Ranges
+from export.source.keras_model import load_to_logits
+
+Floats = npt.NDArray[np.float32]
+
+OPSET = 17
+INPUT, OUTPUT, MORE, BATCH = "image", "logits", "explains", "batch"
+
+
+def write_float32(model_path: str, out: str) -> None:
+    """Convert with tf2onnx, check the graph, and give every value a name that only the graph decides."""
+    import tensorflow as tf
+    import tf2onnx
+
+    model = load_to_logits(model_path)
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
+    with _convolutions_in_the_open():
+        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_tidied())
+    _rename(graph.graph)
+    onnx.checker.check_model(graph, full_check=True)  # tf2onnx does not raise on operators that it cannot convert
+    onnx.save(graph, out)
+
+
+def _tidied() -> dict[str, Callable[[], Any]]:
+    """Return tf2onnx's optimisers, each preceded by a collection of garbage.
+
+    Each gets a deep copy of the graph, weights and all. Nodes and graph point to each other, so that a copy that was
+    replaced stays until a full collection, which Python puts off while few objects are new, however large they are.
+    """
+    from tf2onnx.optimizer import _get_optimizers
+
+    def tidied(factory: Callable[[], Any]) -> Callable[[], Any]:
+        def make() -> Any:
+            gc.collect()
+            return factory()
+
+        return make
+
+    return {name: tidied(factory) for name, factory in _get_optimizers().items()}
+
+
+@contextmanager
+def _convolutions_in_the_open() -> Iterator[None]:
+    """Keep Keras from wrapping a grouped convolution in a compiled function, which tf2onnx cannot look into."""
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import nn
+
+    conv, compiled = nn.conv, tf.function
+
+    def in_the_open(*args: Any, **kwargs: Any) -> Any:
+        tf.function = lambda **options: lambda function: function
+        try:
+            return conv(*args, **kwargs)
+        finally:
+            tf.function = compiled
+
+    nn.conv = in_the_open
+    try:
+        yield
+    finally:
+        nn.conv = conv
+
+
+def write_prepared(float32_path: str, out: str) -> None:
+    """Fold and infer shapes, as onnxruntime's quantiser wants it."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(float32_path, out, skip_symbolic_shape=True)
+
+
+def write_quantised(
+    prepared_path: str, tensors_path: str, folder: str, error_path: str, layers_path: str, how: Quantisation, out: str
+) -> None:
+    """Quantise a prepared file: QDQ, per channel, activations uint8 and weights int8.
+
+    Args:
+        tensors_path: calibration pictures, float32 N×H×W×C.
+        folder: where measured ranges are kept, so that the next way of quantising needs no second measurement.
+        error_path: mean error of the logits, float32, for ``how.bias_corrected``.
+        layers_path: the layers that may stay float32, for ways that keep some.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    method = CalibrationMethod.MinMax if how.ranges is Ranges.EXTREMES else CalibrationMethod.Percentile
+    model = onnx.load(prepared_path)
+    if how.bias_corrected:
+        _subtract_from_last_bias(model.graph, np.load(error_path))
+    quantize_static(
+        model,
+        out,
+        _reader(np.load(tensors_path)),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
+        calibrate_method=method,
+        calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
+        # percentiles otherwise keep all activations of all pictures in memory until the end
+        extra_options={"CalibPercentile": PERCENTILE} | ({} if method is CalibrationMethod.MinMax else _CHUNKS),
+    )
+    onnx.checker.check_model(onnx.load(out))
+
+
+_CHUNKS = {"CalibStridedMinMax": 1}
+
+
+def _reader(tensors: Floats) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
+        def __init__(self) -> None:
+            self.set_range(0, len(tensors))
+
+        def __len__(self) -> int:
+            return len(tensors)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self._tensors = iter(tensors[start_index:end_index])
+
+        def get_next(self) -> dict[str, Floats] | None:
+            tensor = next(self._tensors, None)
+            return None if tensor is None else {INPUT: tensor[np.newaxis]}
+
+    return Reader()
+
+
+def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
+    """Take ``error`` out of the constant that the last node adds.
+
+    Raises:
+        ConversionError: the last node adds no constant of that length.
+    """
+    last = next(node for node in graph.node if graph.output[0].name in node.output)
+    for value in graph.initializer:
+        if value.name in last.input and last.op_type in ("Add", "Gemm", "Conv") and list(value.dims) == [len(error)]:
+            changed = (onnx.numpy_helper.to_array(value) - error).astype(np.float32)
+            value.CopyFrom(onnx.numpy_helper.from_array(changed, value.name))
+            return
+    raise ConversionError(f"the last node adds no bias for each logit; {NOTHING_TO_CORRECT}.")
+
+
+def embed(path: Path, spec: ModelSpec) -> None:
+    """Write the spec into ``metadata_props``, where :mod:`edge_runtime.bundle.embedded` reads it."""
+    model = onnx.load(path)
+    model.doc_string = f"{spec.name} {spec.version}: {spec.summary}"
+    onnx.helper.set_model_props(model, {KEY: canonical_json(spec), "labels": ", ".join(spec.labels)})
+    onnx.save(model, path)
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """Number values and nodes in graph order: tf2onnx's names depend on what its process did before."""
+    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT, "": ""}
+    names |= {value.name: f"{MORE}_{i}" for i, value in enumerate(graph.output) if i > 0}
+
+    def name(old: str) -> str:
+        return names.setdefault(old, f"v{len(names)}")
+
+    for i, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{i}"
+        node.input[:] = [name(old) for old in node.input]
+        node.output[:] = [name(old) for old in node.output]
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        value.name = name(value.name)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for side in value.type.tensor_type.shape.dim:
+            if side.dim_param:
+                side.dim_param = BATCH
+    for values in (graph.initializer, graph.value_info):  # tf2onnx lists them in the order of a set
+        ordered = sorted(values, key=lambda value: (len(value.name), value.name))
+        del values[:]
+        values.extend(ordered)
+    graph.name = "network"
+    graph.doc_string = ""  # Keras' automatic name of the model, which counts the models of its process

@@ -1,0 +1,122 @@
+"""Keras → TFLite: float32, float16, and int8 in two steps, calibrate once and quantise as often as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.converters.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
+from export.quantisation.schemes import Keepable, Quantisation
+from export.source.keras_model import load_to_logits
+
+
+def write_float32(model_path: str, out: str) -> None:
+    """Convert without quantisation; outputs keep the order of the Keras model's."""
+    Path(out).write_bytes(_converter(model_path).convert())
+    order_outputs(Path(out))
+    tidy(Path(out))
+
+
+def write_float16(model_path: str, out: str) -> None:
+    """Store weights in 16 bits; they are widened when the file is opened, and computed with in float32."""
+    import tensorflow as tf
+
+    converter = _converter(model_path)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    Path(out).write_bytes(converter.convert())
+    tidy(Path(out))
+
+
+def write_calibrated(model_path: str, tensors_path: str, out: str) -> None:
+    """Write a float file that holds the range of each activation on saved tensors, float32 N×H×W×C."""
+    converter = _representing(model_path, tensors_path)
+    converter._experimental_calibrate_only = True  # what TensorFlow's QuantizationDebugger does
+    Path(out).write_bytes(converter.convert())
+    join_ranges(Path(out), Path(out))
+
+
+def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how: Quantisation, out: str) -> None:
+    """Quantise a calibrated file.
+
+    Args:
+        calibrated_path: from :func:`write_calibrated`, or with percentiles for ranges.
+        error_path: mean error of the logits, float32, for ``how.bias_corrected``.
+        layers_path: the layers that may stay float32, for ways that keep some.
+    """
+    source = Path(calibrated_path)
+    if how.bias_corrected:
+        corrected = Path(out).with_suffix(".corrected")
+        subtract_from_last_bias(source, np.load(error_path), corrected)
+        source = corrected
+    kept = Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else None
+    Path(out).write_bytes(quantise(source, kept=kept, takes_float=how.float_first > 0, gives_float=how.float_last))
+    tidy(Path(out))
+    if how.bias_corrected:
+        source.unlink()
+
+
+def quantise(
+    source: Path,
+    *,
+    kept: list[str] | None = None,
+    takes_float: bool = False,
+    gives_float: bool = False,
+    verify: bool = False,
+) -> bytes:
+    """Return a calibrated file quantised.
+
+    Args:
+        kept: names of layers that stay float32.
+        takes_float, gives_float: pictures go in, and logits come out, in float32 instead of int8.
+        verify: beside each int8 layer the float32 one, and an operator NumericVerify that subtracts them.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    quantised: bytes = mlir_quantize(
+        source.read_bytes(),
+        # fully: what a layer kept in float32 gives is rounded to int8 all the same
+        fully_quantize=not (verify or takes_float or gives_float),
+        input_data_type=tf.float32 if takes_float else tf.int8,
+        output_data_type=tf.float32 if gives_float else tf.int8,
+        enable_numeric_verify=verify,
+        denylisted_nodes=kept,
+    )
+    return quantised
+
+
+def _representing(model_path: str, tensors_path: str) -> Any:
+    import tensorflow as tf
+
+    tensors = np.load(tensors_path)
+
+    def representative() -> Iterator[list[Any]]:
+        for tensor in tensors:
+            yield [tensor[np.newaxis]]
+
+    converter = _converter(model_path)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    return converter
+
+
+def _converter(model_path: str) -> Any:
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_keras_model(_for_one_picture(load_to_logits(model_path)))
+
+
+def _for_one_picture(model: Any) -> Any:
+    """Return ``model`` for a batch of one, which is what runs on a device.
+
+    With a batch of any size the file computes its own shapes, and no Dense on a map, Flatten or channel shuffle
+    is simplified: 13 of system 3's 21 operators, and 96 of ShuffleNet's 241.
+    """
+    import keras
+
+    image = keras.Input(batch_shape=(1, *model.inputs[0].shape[1:]), name="image")
+    return keras.Model(image, model(image))

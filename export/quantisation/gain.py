@@ -1,0 +1,88 @@
+"""What an int8 file gains over the float32 file beside it; one that gains nothing does not ship under that name."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.manifest import Format
+from edge_runtime.bundle.quantisation import percent
+from edge_runtime.inference.backends.base import Backend
+from edge_runtime.inference.backends.registry import open_model
+from export.converters.quantised_share import quantised_share
+from export.validation.parity import RUNTIMES
+
+LEAST_COMPUTED = 0.1
+"""Share of multiply-accumulates in eight bits under which a file is a float32 file by another name."""
+
+MOST_TIME = 1.5
+"""Processor time over float32's from which a file is slower. Well above 1, because devices differ: on x86-64 without
+VNNI the shipped int8 files take 0.8 to 1.1 times float32's time and on other processors a third to two thirds. What is
+slower by half does not win elsewhere: activations of 16 bits on LiteRT, for example, take fifty times as long."""
+
+QUICK_S = 0.001
+"""Processor time of one image up to which a file is not slow, whatever float32 takes: in networks of less than a
+million multiply-accumulates the rounding of what goes in and out outweighs them, by microseconds."""
+
+_ROUNDS, _TURN_S = 7, 0.02
+_STEPS = (MOST_TIME, 2, 3, 5, 10, 20, 50, 100)
+
+
+def no_share(int8: Path, float32: Path, form: Format) -> str | None:
+    """Say why ``int8`` is no gain over ``float32`` by what can be counted; None if it is smaller and quantised.
+
+    Raises:
+        ConversionError: as :func:`export.converters.quantised_share.quantised_share`.
+    """
+    sizes = int8.stat().st_size, float32.stat().st_size
+    if sizes[0] >= sizes[1]:
+        return f"with {sizes[0]:,} bytes no smaller than float32, which has {sizes[1]:,}"
+    computed = quantised_share(int8, form).computed
+    if computed < LEAST_COMPUTED:
+        return (
+            f"only {percent(computed)} of its multiply-accumulates are in 8 bits, expected {LEAST_COMPUTED:.0%} or more"
+        )
+    return None
+
+
+def too_slow(int8: Path, float32: Path, form: Format, tensor: npt.NDArray[np.float32]) -> str | None:
+    """Say that ``int8`` is slower than ``float32`` here; None if it is not.
+
+    How much slower is told in steps, so that exporting once more gives the same words.
+
+    Args:
+        tensor: one prepared image, float32 1×H×W×C.
+    """
+    mine, theirs = times(int8, float32, form, tensor)
+    if mine <= max(QUICK_S, MOST_TIME * theirs):
+        return None
+    over = max((step for step in _STEPS if mine > step * theirs), default=MOST_TIME)
+    return f"it takes more than {over:g} times float32's processor time here, expected at most {MOST_TIME:g}"
+
+
+def times(one: Path, other: Path, form: Format, tensor: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Return the processor time of one image, in seconds, of two files: medians of rounds in which they take turns."""
+    backends = [open_model(path.read_bytes(), RUNTIMES[form]) for path in (one, other)]
+    try:
+        calls = [max(1, round(_TURN_S / max(1e-6, _taken(backend, tensor, 2) / 2))) for backend in backends]
+        rounds = [
+            [_taken(backend, tensor, count) / count for backend, count in zip(backends, calls, strict=True)]
+            for _ in range(_ROUNDS)
+        ]
+        mine, theirs = (statistics.median(row) for row in zip(*rounds, strict=True))
+        return mine, theirs
+    finally:
+        for backend in backends:
+            backend.close()
+
+
+def _taken(backend: Backend, tensor: npt.NDArray[np.float32], calls: int) -> float:
+    """Return the processor time of so many runs, in seconds."""
+    start = time.process_time()
+    for _ in range(calls):
+        backend.run(tensor)
+    return time.process_time() - start

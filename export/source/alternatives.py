@@ -1,0 +1,71 @@
+"""Other ways in which a network may have been fitted: other scaling, another colour order; and what it answers then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.steps import Colour, Normalize, Scale, Step
+from export.source.keras_model import answers, load_to_logits
+
+_OTHER = {ColourOrder.RGB: ColourOrder.BGR, ColourOrder.BGR: ColourOrder.RGB}
+_CAFFE = Normalize((103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+_TORCH = (Scale(255.0, 0.0), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A spec with other steps.
+
+    Attributes:
+        how: what is different, as the beginning of a sentence.
+        likely: what that says of the network, if it does better so.
+    """
+
+    how: str
+    likely: str
+    spec: ModelSpec
+
+
+def alternatives(spec: ModelSpec) -> list[Alternative]:
+    """Return specs that differ in one thing which is often confused; those that differ in nothing are left out."""
+    bare = spec.steps
+    while isinstance(bare[-1], Scale | Normalize):
+        bare = bare[:-1]
+    scaled = len(bare) < len(spec.steps)
+    found = [
+        ("Without the scaling steps", "it scales by itself", bare),
+        ("With x / 255", "it was fitted on 0..1", (*bare, Scale(255.0, 0.0))),
+        ("With x / 127.5 - 1", "it was fitted on -1..1", (*bare, Scale(127.5, -1.0))),
+    ]
+    if spec.channels == 3:
+        swapped = _swapped(spec.steps)
+        order = next(step.order.value for step in reversed(swapped) if isinstance(step, Colour))
+        found += [
+            (f"With colour order {order}", f"it was fitted on images in the order {order}", swapped),
+            ("With Keras' caffe mode", "it was fitted on it", (*_ordered(bare, ColourOrder.BGR), _CAFFE)),
+            ("With Keras' torch mode", "it was fitted on it", (*_ordered(bare, ColourOrder.RGB), *_TORCH)),
+        ]
+    return [
+        Alternative(how, likely, replace(spec, steps=steps))
+        for how, likely, steps in found
+        if steps != spec.steps and (scaled or not how.startswith("Without"))
+    ]
+
+
+def _swapped(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    return tuple(replace(s, order=_OTHER.get(s.order, s.order)) if isinstance(s, Colour) else s for s in steps)
+
+
+def _ordered(steps: tuple[Step, ...], order: ColourOrder) -> tuple[Step, ...]:
+    return tuple(replace(step, order=order) if isinstance(step, Colour) else step for step in steps)
+
+
+def write_answers(network: str, tensors: Sequence[str], out: str) -> None:
+    """Write the logits, float32 A×N×outputs, that a network gives for A saved sets of tensors, float32 N×H×W×C each."""
+    model = load_to_logits(network)
+    np.save(out, np.stack([answers(model, np.load(path, mmap_mode="r")) for path in tensors]))

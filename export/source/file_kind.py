@@ -1,0 +1,151 @@
+"""Whether a path holds a Keras model, told by content: what lies there instead, and the remedy for it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from export.errors import ExportError
+from export.source.file_signatures import AGAIN, HEAD_BYTES, SOURCE, Fault, fault_of, is_stand_in
+
+_ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
+_WEIGHTS = {"model.weights.h5", "model.weights.npz"}
+_MODELS = (".keras", ".h5", ".hdf5")
+_SAVE = "Save the model again: model.save('x.keras')."
+_BUILD = "Build the network in Python, call model.load_weights, then model.save('x.keras'), and export that file."
+_LAYERS = {"layer_names", "layers", "_layer_checkpoint_dependencies", "vars", "keras_version"}
+"""One of these names is in an HDF5 file of weights, of Keras 2 or 3."""
+
+
+def check_kind(path: Path) -> None:
+    """Make sure by content that a path holds a Keras model in one of the forms that can be loaded, and whole.
+
+    Raises:
+        ExportError: it holds something else, or nothing; the message says what, and what helps.
+    """
+    if path.is_dir():
+        _check_folder(path)
+    elif path.is_file():
+        fault = _fault_of_file(path)
+        if fault is not None:
+            raise _error(path, fault)
+    else:
+        raise _missing(path)
+
+
+def _error(path: Path, fault: Fault) -> ExportError:
+    return ExportError(f"{path}: found {fault.found}, expected a Keras model, .keras or .h5. {fault.remedy}")
+
+
+def _fault_of_file(path: Path) -> Fault | None:
+    head = _head(path)
+    if head.startswith(_ZIP):
+        fault, kind, fits, better = _fault_of_zip(path), "a Keras zip archive", path.suffix == ".keras", ".keras"
+    elif head.startswith(_HDF5):
+        fault, kind = _fault_of_hdf5(path), "an HDF5 file"
+        fits, better = path.suffix.lower() in (".h5", ".hdf5"), ".h5"
+    else:
+        return fault_of(head)
+    if fits or (fault is not None and fault.remedy != AGAIN):
+        return fault
+    name, ending = path.with_suffix(better).name, path.suffix or "no ending"
+    if fault is None:
+        return Fault(f"{kind} ({better}) under the name of {ending}", f"Rename it to {name}.")
+    return Fault(f"{kind} ({better}) under the name of {ending}, which is cut or damaged", f"{AGAIN} Name it {name}.")
+
+
+def _fault_of_zip(path: Path) -> Fault | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names, damaged = archive.namelist(), archive.testzip()
+    except (RuntimeError, NotImplementedError):
+        return Fault("a zip archive with a password or an unknown method", _SAVE)
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError):
+        return Fault("a zip archive that is cut, without its end", AGAIN)
+    if damaged is not None:
+        return Fault(f"a zip archive whose part {damaged} is damaged", AGAIN)
+    if "config.json" in names and _WEIGHTS & set(names):
+        return None
+    return _fault_of_contents(names)
+
+
+def _fault_of_contents(names: list[str]) -> Fault:
+    """Return what a whole zip archive is that is no .keras file."""
+    if any(name.endswith("saved_model.pb") for name in names):
+        return Fault("a zipped SavedModel", "Unpack it and give the folder that holds saved_model.pb.")
+    if any(name.endswith("data.pkl") for name in names):
+        return Fault("a PyTorch file", "Give a Keras model.")
+    inside = [name for name in sorted(names) if name.endswith(_MODELS) and Path(name).name not in _WEIGHTS]
+    if inside:
+        return Fault(f"a zip archive that holds {inside[0]}", "Unpack it and give that file.")
+    lacking = "config.json" if "config.json" not in names else "model.weights.h5"
+    return Fault(f"a zip archive without {lacking}", _SAVE)
+
+
+def _fault_of_hdf5(path: Path) -> Fault | None:
+    import h5py  # type: ignore[import-untyped]  # it comes with Keras, without types
+
+    try:
+        with h5py.File(path, "r") as file:
+            if "model_config" in file.attrs:
+                return None
+            names = set(file) | set(file.attrs)
+    except (OSError, RuntimeError, KeyError):
+        return Fault("an HDF5 file that is cut or damaged", AGAIN)
+    if names & _LAYERS:
+        return Fault("weights without a network", _BUILD)
+    held = ", ".join(sorted(map(str, names))[:3]) or "nothing"
+    return Fault(f"an HDF5 file without a network, which holds {held}", SOURCE)
+
+
+def _check_folder(path: Path) -> None:
+    if not (path / "saved_model.pb").is_file():
+        raise ExportError(
+            f"{path}: found no saved_model.pb, expected a SavedModel or a training artifact. {_instead(path)}"
+        )
+    variables = sorted((path / "variables").glob("variables.*"))
+    for part in (path / "saved_model.pb", *variables):
+        head = _head(part)
+        if is_stand_in(head):
+            fault = fault_of(head)
+            raise ExportError(f"{part}: found {fault.found}, expected a part of a SavedModel. {fault.remedy}")
+    names = [part.name for part in variables]
+    if names and (len(names) == 1 or "variables.index" not in names):
+        raise ExportError(
+            f"{path / 'variables'}: found {', '.join(names)} alone, expected variables.index and variables.data-…. "
+            "Copy the whole SavedModel folder again."
+        )
+
+
+def _instead(path: Path) -> str:
+    """Return what to do about a folder without ``saved_model.pb``."""
+    names = {child.name for child in path.iterdir()}
+    inner = sorted(child for child in path.iterdir() if (child / "saved_model.pb").is_file())
+    models = sorted(name for name in names if name.endswith(_MODELS) and name not in _WEIGHTS)
+    checkpoint = "checkpoint" in names or any(name.endswith(".index") for name in names)
+    remedies = (
+        (not names, f"The folder is empty. {AGAIN}"),
+        ("config.json" in names and names & _WEIGHTS, "It is an unpacked .keras file: give the .keras file itself."),
+        (inner, f"Give {inner[0] if inner else ''}, which is one."),
+        (models, f"It holds {', '.join(models[:3])}: give such a file."),
+        (checkpoint, f"It is a checkpoint, weights without a network. {_BUILD}"),
+        ("model.json" in names, f"It is a TensorFlow.js model. {SOURCE}"),
+    )
+    return next(
+        (told for holds, told in remedies if holds), "Give the folder that model.export wrote, or a .keras file."
+    )
+
+
+def _missing(path: Path) -> ExportError:
+    if path.is_symlink():
+        fault = Fault(f"a link to {path.readlink()}, which is not there", "Correct the link, or fetch the file.")
+        return _error(path, fault)
+    near = sorted(child.name for child in path.parent.glob("*") if child.stem == path.stem)
+    beside = f" Beside it lies {near[0]}." if near else ""
+    expected = "expected a file .keras or .h5, or a SavedModel folder"
+    return ExportError(f"{path}: found none, {expected}. Correct the path.{beside}")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)

@@ -1,0 +1,151 @@
+"""Whether a spec and a network fit together; each contradiction in one sentence with its remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.policy import Head
+from edge_runtime.bundle.spec import ModelSpec
+from export.errors import ExportError
+from export.source.heads import End
+
+BEYOND = 1e-3
+"""An output so far outside 0..1 is no probability, whatever rounding did to it."""
+
+_HEADS = {
+    End.LOGITS: (Head.SOFTMAX, Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
+    End.SOFTMAX: (Head.SOFTMAX,),
+    End.SIGMOID: (Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network says of itself.
+
+    Attributes:
+        where: its file or folder, for messages.
+        inputs, outputs: names.
+        taken, given: shapes of the first input and output, the batch in front; None is any size.
+        dtype: of the input.
+    """
+
+    where: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    taken: tuple[int | None, ...]
+    given: tuple[int | None, ...]
+    dtype: str
+
+
+def check_shapes(network: Network, spec: ModelSpec) -> None:
+    """Compare inputs and outputs with the spec's steps and labels.
+
+    Raises:
+        ExportError: they contradict each other.
+    """
+    for what, names, wanted in (("input", network.inputs, "the picture"), ("output", network.outputs, "the scores")):
+        if len(names) != 1:
+            raise ExportError(
+                f"{network.where}: found {len(names)} {what}s ({', '.join(names)}), expected one, {wanted}. "
+                f"Save a keras.Model with that {what} alone."
+            )
+    if network.dtype != "float32":
+        raise ExportError(f"{network.where}: found an input of {network.dtype}, expected float32. Save it so.")
+    if network.taken[0] is not None:
+        raise ExportError(
+            f"{network.where}: found a batch of {network.taken[0]} fixed, expected any (None). Build its Input "
+            "without a batch size."
+        )
+    _check_picture(network, spec)
+    _check_labels(network, spec)
+
+
+def _check_picture(network: Network, spec: ModelSpec) -> None:
+    """Compare the input with the tensor that the spec's steps give."""
+    (width, height), found = spec.size_px, network.taken[1:]
+    wanted = (height, width, spec.channels)
+    if len(found) == 3 and all(side in (None, want) for side, want in zip(found, wanted, strict=True)):
+        return
+    first = f"{network.where}: found an input of {_shape(found)}, the spec's steps give {_shape(wanted)}"
+    if len(found) == 3 and found[0] in (1, 3) and found[2] not in (1, 3):
+        raise ExportError(
+            f"{first} (height, width, channels): the network takes channels first. Put keras.layers.Permute((3, 1, 2)) "
+            "before it, or build it with data_format channels_last."
+        )
+    raise ExportError(f"{first} (height, width, channels). Correct the resize and colour steps in the spec.")
+
+
+def _check_labels(network: Network, spec: ModelSpec) -> None:
+    """Compare the outputs with the labels."""
+    if len(network.given) != 2 or network.given[1] is None:
+        raise ExportError(
+            f"{network.where}: found an output of {_shape(network.given[1:])}, expected a row of {spec.outputs}. "
+            "End the network with a pooling or Flatten and a Dense layer."
+        )
+    found = network.given[1]
+    if found == spec.outputs or complements(network, spec):
+        return
+    remedy = "Give labels one for each output, in their order."
+    if found == 1:
+        remedy = "One output answers two labels: give two labels, the second positive, and head sigmoid."
+    elif spec.head is Head.SIGMOID:
+        remedy = "Head sigmoid is for one output; use softmax or independent_sigmoids."
+    raise ExportError(
+        f"{network.where}: found {found} outputs, expected {spec.outputs} for the {len(spec.labels)} labels "
+        f"{', '.join(spec.labels)} and head {spec.head.value}. {remedy}"
+    )
+
+
+def complements(network: Network, spec: ModelSpec) -> bool:
+    """Whether one probability, the second label's, stands for two labels; the first gets what is left of 1."""
+    return spec.head is Head.PROBABILITIES and len(spec.labels) == 2 and network.given[1:] == (1,)
+
+
+def check_end(network: Network, end: End, spec: ModelSpec, given: npt.NDArray[np.float32]) -> None:
+    """Compare the network's end with the spec's head.
+
+    Args:
+        given: its outputs on real pictures, N×outputs, after the activation was removed.
+
+    Raises:
+        ExportError: they contradict each other, or an output is not finite.
+    """
+    if not np.isfinite(given).all():
+        raise ExportError(
+            f"{network.where}: found {int((~np.isfinite(given)).sum())} of {given.size} outputs that are not finite, "
+            "expected numbers. Compare the spec's scaling with the one that the network was fitted with."
+        )
+    heads = _HEADS.get(end)
+    if heads is None:
+        _check_unknown(network, spec, float(given.min()), float(given.max()))
+    elif spec.head not in heads:
+        wanted = " or ".join(head.value for head in heads)
+        raise ExportError(
+            f"{network.where}: the network ends with {end.value}; found head {spec.head.value} in the spec, expected "
+            f"{wanted}. Correct the head."
+        )
+
+
+def _check_unknown(network: Network, spec: ModelSpec, lowest: float, highest: float) -> None:
+    """Only values tell logits from probabilities here, and only if some lie outside 0..1."""
+    probable = lowest >= -BEYOND and highest <= 1 + BEYOND
+    if probable is (spec.head is Head.PROBABILITIES):
+        return
+    seen = f"{network.where}: the network's end cannot be examined, and its outputs were {lowest:.4g}..{highest:.4g}"
+    if probable:
+        raise ExportError(
+            f"{seen}, as probabilities are; found head {spec.head.value}, expected probabilities. Set head "
+            "probabilities, or save the model as .keras or .h5 with a softmax or sigmoid at its end."
+        )
+    raise ExportError(
+        f"{seen}; found head probabilities, expected 0..1 or another head. Set head softmax, sigmoid or "
+        "independent_sigmoids, which take logits."
+    )
+
+
+def _shape(sides: tuple[int | None, ...]) -> str:
+    return "×".join("any" if side is None else str(side) for side in sides)

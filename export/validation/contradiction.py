@@ -1,0 +1,144 @@
+"""An export that contradicts its maker: labels in another order, scaled twice or not at all, another colour order.
+
+Each cause is named because it was tried: the alternative answers the labelled images clearly better.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.decision.scores import scores_of
+from export.converters.isolation import in_own_process
+from export.errors import CalibrationError, ExportError
+from export.source import first_layers
+from export.source.alternatives import Alternative, alternatives, write_answers
+from export.source.calibration_images import FEWEST, Pictures, prepare_all
+from export.source.first_layers import FirstLayers
+from export.source.source import Source
+from export.validation.suspicion import Answered, answered, best_order, does_better, remark, suspicion
+
+_LOG = logging.getLogger(__name__)
+
+Logits = npt.NDArray[np.float32]
+
+_TRIED, _TRIED_MIB = 128, 64
+"""Images on which alternatives are tried, and the memory that their tensors may take, one alternative at a time."""
+
+_SAME = 1e-6
+"""Scores that differ by less are one answer."""
+
+INSIST = "--insist exports it all the same, with this in the card."
+
+
+def contradict(
+    source: Source, held_out: Pictures, logits: Logits, network: Path, scratch: Path, insist: bool
+) -> Pictures:
+    """Stop an export that its own images contradict.
+
+    A training artifact is left out: its spec is the one that it was fitted with.
+
+    Args:
+        held_out: the parity images; with labels alternatives are tried.
+        logits: what the network answers to them, float32 N×outputs.
+        network: cut at its logits, with what :mod:`export.source.first_layers` found beside it.
+        scratch: a folder for files.
+        insist: warn instead, and say it in ``source``.
+
+    Returns:
+        The parity images, with the warning in their source if there is one.
+
+    Raises:
+        ExportError: what was found, the likely cause, and the way out.
+    """
+    if source.training is not None:
+        return held_out
+    told = [FirstLayers.read(path).fault()] if (path := network.parent / first_layers.FILE).is_file() else []
+    told.append(_of_labels(held_out, logits, source.spec, network, scratch))
+    faults = " Also ".join(text for text in told if text)
+    if faults and not insist:
+        raise ExportError(f"{source.model_path}: {faults} {INSIST}")
+    faults = faults or _remark(held_out, logits, source.spec)
+    if not faults:
+        return held_out
+    _LOG.warning("%s: %s", source.model_path, faults)
+    return replace(held_out, source=f"{held_out.source}; WARNING: {faults.rstrip('.')}")
+
+
+def _remark(held_out: Pictures, logits: Logits, spec: ModelSpec) -> str:
+    """Return what is worth a warning and stops nothing."""
+    if len(logits) > 1 and np.ptp(scores_of(logits, spec), axis=0).max() < _SAME:
+        return f"found the same scores for all {len(logits)} parity images. Compare the spec with the fitting."
+    return "" if held_out.truth is None else remark(logits, held_out.truth.labels, spec)
+
+
+def _of_labels(held_out: Pictures, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
+    """Return what labelled images say against a network, and the likely cause; empty where there is nothing."""
+    if held_out.truth is None or len(np.unique(held_out.truth.labels)) < 2:
+        return ""
+    labels = held_out.truth.labels
+    found = suspicion(logits, labels, spec)
+    rows = np.unique(np.linspace(0, len(labels) - 1, _count(held_out)).round().astype(int))
+    own = answered(logits[rows], labels[rows], spec)
+    tried = [_reordered(logits[rows], labels[rows], spec), *_restepped(held_out, rows, spec, network, scratch)]
+    better = [(other, cause) for other, cause in tried if does_better(other, own, suspicious=bool(found))]
+    counted = f"{own.right.sum()} of {len(rows)}"
+    if better:
+        best, cause = max(better, key=lambda each: each[0].recall)  # of equals the first
+        seen = found or f"found {counted} labelled parity images right, expected more"
+        return f"{seen}. {cause.format(right=f'{best.right.sum()} of {len(rows)}')} Correct the spec."
+    if found:
+        return (
+            f"{found}. Labels in another order, other scaling and another colour order were tried on {len(rows)} of "
+            "them and do no better. Compare the spec with how the network was fitted."
+        )
+    return ""
+
+
+def _count(held_out: Pictures) -> int:
+    each = int(held_out.tensors[0].nbytes)
+    return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
+
+
+def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[Answered, str]:
+    order = best_order(logits, labels, spec)
+    names = ", ".join(spec.labels[label] for label in np.argsort(order))
+    return (
+        answered(logits, labels, spec, order),
+        f"With the labels in the order {names} it is right on {{right}}: they are probably in the wrong order.",
+    )
+
+
+def _restepped(
+    held_out: Pictures, rows: npt.NDArray[np.intp], spec: ModelSpec, network: Path, scratch: Path
+) -> list[tuple[Answered, str]]:
+    """Try specs with other steps on some of the images."""
+    if not held_out.files or held_out.truth is None:
+        return []
+    files, labels = [held_out.files[row] for row in rows], held_out.truth.labels[rows]
+    kept: list[Alternative] = []
+    paths: list[Path] = []
+    for each in alternatives(spec):
+        path = scratch / f"alternative-{len(paths)}.npy"
+        try:
+            np.save(path, prepare_all(files, each.spec, role="parity"))
+        except CalibrationError:  # of these steps the runtime refuses an image
+            continue
+        kept.append(each)
+        paths.append(path)
+    if not kept:
+        return []
+    out = scratch / "alternatives.npy"
+    in_own_process(write_answers, str(network), [str(path) for path in paths], str(out))
+    for path in paths:
+        path.unlink()
+    return [
+        (answered(logits, labels, spec), f"{each.how} it is right on {{right}}: {each.likely}.")
+        for each, logits in zip(kept, np.load(out), strict=True)
+        if np.isfinite(logits).all()
+    ]

@@ -1,0 +1,184 @@
+"""Write ``golden.npz``: drawn pictures, and what the bundle makes of them on the machine that made it.
+
+No picture of a data set is among them. They are few and small, and each is there for a reason: sizes that the
+resize must stretch and shrink, odd sizes, the tensor's own size, grey, steep edges, noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.bundle import Bundle, describe_files
+from edge_runtime.bundle.containers import in_folder
+from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.decision.verdict import Decision
+from edge_runtime.golden.inputs import golden_picture
+from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
+from edge_runtime.images.region import LEAST_PX
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.predictor import Predictor
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import Window
+from edge_runtime.selftest.golden_predictions import golden_decision
+from export.errors import ExportError
+from export.validation.parity import RUNTIMES, answer
+from training.datasets.phantoms import patch
+
+MAX_BYTES = 300_000
+"""A golden file stays small beside the model that it vouches for."""
+
+_SEED = 20_240
+_NOISE_PX = 48
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class GoldenPicture:
+    """A name that says what the picture is for, and the bytes of its PNG file (grey or colour, no alpha)."""
+
+    name: str
+    png: bytes
+
+
+def golden_pictures(spec: ModelSpec) -> tuple[GoldenPicture, ...]:
+    """Draw the pictures for a model; the same spec gives the same bytes under the same OpenCV."""
+    low = spec.min_side_px if spec.region is None else max(spec.min_side_px, LEAST_PX)
+    side = max(50, low)
+    width, height = spec.size_px
+    drawn: dict[str, Pixels] = {
+        "phantom-malignant": _phantom(0, side, side, malignant=True),
+        "phantom-benign": _phantom(1, side, side, malignant=False),
+        "phantom-smallest": _phantom(2, low, low, malignant=True),
+        "phantom-odd": _phantom(3, side + 13, side + 3, malignant=True),
+        "phantom-grey": _phantom(4, side + 5, side + 7, malignant=False)[..., 1],
+        "noise-colour": _noise(5, side + 1, low + 3),
+        "noise-grey": _noise(6, low + 2, side + 9)[..., 0],
+        "ramp-own-size": _ramp(max(width, low), max(height, low)),
+        "stripes-large": _stripes(2 * max(width, low) + 5, max(height, low) + 11),
+        "edge-grey": _edge(side + 3, side + 21),
+    }
+    first = spec.steps[0]
+    if isinstance(first, Window):
+        drawn = {name: _deepened(pixels, first) for name, pixels in drawn.items()}
+    return tuple(GoldenPicture(name, _png(name, pixels)) for name, pixels in drawn.items())
+
+
+def golden_tensors(spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """Return the tensors of :func:`golden_pictures`, float32 N×H×W×C, whose Keras logits are to be computed."""
+    return np.stack([prepare(golden_picture(p.png, p.name, spec), spec.steps) for p in golden_pictures(spec)])
+
+
+def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_maps: Logits | None = None) -> FileEntry:
+    """Write ``golden.npz`` into a bundle's folder and return its entry, which the manifest is still to name.
+
+    Args:
+        folder: holds the model files that ``manifest`` names; ``bundle.json`` need not be there yet.
+        manifest: with the guard band, which decisions depend on.
+        keras_logits: float32 N×outputs, the Keras model's for :func:`golden_tensors`.
+        keras_maps: float32 N×h×w, TensorFlow's heatmaps of them; None for a model without.
+
+    Raises:
+        ExportError: the logits are of another shape, or the file would be over ``MAX_BYTES``.
+    """
+    spec = manifest.spec
+    pictures, tensors = golden_pictures(spec), golden_tensors(spec)
+    if keras_logits.shape != (len(pictures), spec.outputs):
+        raise ExportError(
+            f"golden vectors: found Keras logits of shape {keras_logits.shape}, expected "
+            f"{(len(pictures), spec.outputs)}. Compute them for golden_tensors of the same spec."
+        )
+    entries = manifest.of_role(Role.MODEL)
+    golden = Golden(
+        names=tuple(picture.name for picture in pictures),
+        pictures=tuple(picture.png for picture in pictures),
+        digests=np.stack([digest(tensor) for tensor in tensors]),
+        samples=np.stack([sample(tensor) for tensor in tensors]),
+        keras=np.asarray(keras_logits, dtype=np.float32),
+        logits={entry.name: answer(folder, entry, tensors).logits for entry in entries},
+        decisions={
+            form: _decisions(folder, manifest, runtime, pictures)
+            for form, runtime in RUNTIMES.items()
+            if any(entry.format is form for entry in entries)
+        },
+        maps=keras_maps,
+    )
+    _write(folder / GOLDEN, to_npz(golden))
+    return describe_files(folder, [(GOLDEN, Role.GOLDEN, None, None)])[0]
+
+
+def _write(path: Path, data: bytes) -> None:
+    if len(data) > MAX_BYTES:
+        raise ExportError(
+            f"{path.name}: found {len(data)} bytes, expected at most {MAX_BYTES}. "
+            "Draw smaller golden pictures for a model of this size (export/validation/golden.py)."
+        )
+    path.write_bytes(data)
+
+
+def _decisions(
+    folder: Path, manifest: Manifest, runtime: Runtime, pictures: tuple[GoldenPicture, ...]
+) -> tuple[Decision, ...]:
+    """Return what a device would answer, from the pictures' bytes, guard band included."""
+    names = frozenset(entry.name for entry in manifest.files)
+    bundle = Bundle(str(folder), manifest, in_folder(folder).read, names)
+    with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
+        return tuple(golden_decision(predictor, p.png, p.name) for p in pictures)
+
+
+def _phantom(index: int, width_px: int, height_px: int, *, malignant: bool) -> npt.NDArray[np.uint8]:
+    """Return a phantom patch, BGR, mirrored at its edges as often as the size asks for."""
+    drawn = patch(_SEED, index, index, malignant)[..., ::-1]
+    return _repeated(drawn, width_px, height_px)
+
+
+def _repeated(pixels: npt.NDArray[np.uint8], width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    beyond = [(0, max(0, height_px - pixels.shape[0])), (0, max(0, width_px - pixels.shape[1])), (0, 0)]
+    return np.pad(pixels, beyond, mode="symmetric")[:height_px, :width_px]
+
+
+def _noise(index: int, width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    rng = np.random.Generator(np.random.PCG64([_SEED, index]))
+    return _repeated(rng.integers(0, 256, (_NOISE_PX, _NOISE_PX, 3), dtype=np.uint8), width_px, height_px)
+
+
+def _ramp(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    """Return three ramps, one a channel: across, down, and both."""
+    rows, columns = np.mgrid[:height_px, :width_px]
+    return np.stack([columns, rows * 2, rows + columns], axis=-1).astype(np.uint8)  # 255 is followed by 0
+
+
+def _stripes(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    """Return stripes of 3 and 5 px, which a wrong phase or a wrong filter turns into others."""
+    rows, columns = np.mgrid[:height_px, :width_px]
+    return np.stack([columns // 3 % 2 * 255, rows // 5 % 2 * 200, (rows + columns) // 4 % 2 * 255], -1).astype(np.uint8)
+
+
+def _edge(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
+    """Return a dark disc's rough edge in grey: beyond 0 and 255 after sharpening."""
+    rows, columns = np.mgrid[:height_px, :width_px]
+    inside = (rows - height_px // 2) ** 2 + (columns - width_px // 2) ** 2 < (min(width_px, height_px) // 3) ** 2
+    return np.where(inside, 20, 230).astype(np.uint8)
+
+
+def _deepened(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
+    """Return a picture in 16 bits that fills the window and reaches an eighth of it beyond both ends."""
+    span = window.high - window.low
+    wide = window.low - span / 8 + pixels * (1.25 * span / 255)
+    deep: npt.NDArray[np.uint16] = np.rint(np.clip(wide, 0, 65535)).astype(np.uint16)
+    return deep
+
+
+def _png(name: str, pixels: Pixels) -> bytes:
+    done, data = cv2.imencode(".png", np.ascontiguousarray(pixels))
+    if not done:
+        raise ExportError(
+            f"golden picture {name}: OpenCV wrote no PNG, expected one. Reinstall opencv-python-headless."
+        )
+    return data.tobytes()

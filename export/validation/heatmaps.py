@@ -1,0 +1,153 @@
+"""Heatmaps in a bundle: the float32 graph with its last feature map as a second output, the head's matrices, the proof.
+
+Frameworks are imported inside functions: they belong into the child processes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.manifest import Format, MapParity, Precision
+from edge_runtime.bundle.saliency import Method, Saliency
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.decision.scores import scores_of
+from edge_runtime.explain.class_activation import FILE, eigen_cam, from_npz, grad_cam, to_npz
+from edge_runtime.explain.explanation import spread_share
+from edge_runtime.inference.backends.registry import open_model
+from edge_runtime.serialisation.records import from_json, to_dict
+from export.conversion import Judged, Work
+from export.converters.isolation import in_own_process
+from export.source.keras_model import load_to_logits
+from export.validation.parity import RUNTIMES
+from training.saliency.method import choose, draw
+
+Floats = npt.NDArray[np.float32]
+
+PICTURES = 100
+"""Pictures whose heatmaps are compared with TensorFlow's."""
+
+WORST = 1e-4
+"""Largest difference between two heatmaps, as a share of their range."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A network that hands out its feature map, and TensorFlow's heatmaps.
+
+    Attributes:
+        network: the Keras model with the logits first, then the feature map and hidden layers; the plain one where
+            there is no feature map.
+        saliency: how its heatmaps are made.
+        weights: the bytes of ``saliency.npz``; None where the method needs none.
+        maps: float32 N×h×w of the first N parity pictures, and the label of each, int N.
+        golden: the maps of the golden pictures.
+    """
+
+    network: Path
+    saliency: Saliency
+    weights: bytes | None
+    maps: Floats
+    labels: npt.NDArray[np.int64]
+    golden: Floats
+
+
+def examine(network: Path, spec: ModelSpec, judged: Judged, golden: Judged, work: Work) -> Explained:
+    """Find out how heatmaps of a network can be made, and let TensorFlow make some.
+
+    Args:
+        network: cut at its logits; a SavedModel folder has no layers, and gets no heatmaps.
+        judged: the parity pictures; the first :data:`PICTURES` of them get a map.
+        golden: the golden pictures, which all do.
+    """
+    if network.is_dir():
+        why = "it was exported from a SavedModel, whose layers are out of reach"
+        none = np.zeros((0, 0, 0), np.float32)
+        return Explained(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
+    both = [
+        np.concatenate(pair)
+        for pair in ((judged.tensors[:PICTURES], golden.tensors), (judged.logits[:PICTURES], golden.logits))
+    ]
+    labels = scores_of(both[1], spec).argmax(axis=1)
+    paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
+    asked = work.scratch / "explained-labels.npy"
+    np.save(asked, labels)
+    pictures = work.save("explained-pictures", both[0])
+    in_own_process(write_explained, str(network), pictures, str(asked), spec, *map(str, paths.values()))
+    saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
+    weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
+    found = network if saliency.method is Method.NONE else paths["network"]
+    maps, count = np.load(paths["maps"]), min(PICTURES, len(judged.tensors))
+    return Explained(found, saliency, weights, maps[:count], labels[:count], maps[count:])
+
+
+_FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}
+
+
+def write_explained(
+    network: str, tensors: str, labels: str, spec: ModelSpec, out: str, record: str, weights: str, maps: str
+) -> None:
+    """Write what :class:`Explained` holds, each to its file."""
+    model, pictures = load_to_logits(network), np.load(tensors)
+    found = choose(model)
+    drawn = np.zeros((len(pictures), 0, 0), np.float32)
+    if found.saliency.method is not Method.NONE:
+        drawn = draw(found, model, pictures, np.load(labels), spec.head)
+        _with_outputs(model, (found.features, *found.hidden)).save(out)
+    if found.weights:
+        Path(weights).write_bytes(to_npz(found.weights))
+    np.save(maps, drawn)
+    Path(record).write_text(json.dumps(to_dict(found.saliency)), encoding="utf-8")
+
+
+def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
+    import keras
+
+    return keras.Model(model.inputs[0], [model.outputs[0], *more])
+
+
+def prove(
+    explained: Explained, spec: ModelSpec, tensors: Floats, work: Work
+) -> tuple[Saliency, tuple[MapParity, ...] | None]:
+    """Write ``saliency.npz`` into the bundle and hold the float32 files' heatmaps against TensorFlow's.
+
+    A bundle whose heatmaps differ by more than :data:`WORST` holds none, and says so.
+    """
+    saliency = explained.saliency
+    if saliency.method is Method.NONE:
+        return saliency, None
+    weights = () if explained.weights is None else from_npz(explained.weights, FILE)
+    rows = tuple(
+        _compare(path, form, explained, weights, spec, tensors)
+        for form, precision, path in work.written()
+        if precision is Precision.FLOAT32
+    )
+    worst = max(row.worst for row in rows)
+    if not worst <= WORST:
+        why = f"its maps differ from TensorFlow's by up to {worst:.2g} of their range, more than {WORST:g}"
+        return replace(saliency, method=Method.NONE, why=why), rows
+    if explained.weights is not None:
+        (work.bundle / FILE).write_bytes(explained.weights)
+    return saliency, rows
+
+
+def _compare(
+    path: Path, form: Format, explained: Explained, weights: tuple[Floats, ...], spec: ModelSpec, tensors: Floats
+) -> MapParity:
+    backend = open_model(path.read_bytes(), RUNTIMES[form])
+    try:
+        given = [backend.outputs(tensor[np.newaxis]) for tensor in tensors[: len(explained.maps)]]
+    finally:
+        backend.close()
+    ours = [
+        grad_cam(features, tuple(hidden), weights, int(label), spec.head) if weights else eigen_cam(features)
+        for (_, features, *hidden), label in zip(given, explained.labels, strict=True)
+    ]
+    shares = [spread_share(a, b) for a, b in zip(ours, explained.maps, strict=True)]
+    blank = sum(not (a.any() or b.any()) for a, b in zip(ours, explained.maps, strict=True))
+    return MapParity(path.name, RUNTIMES[form].value, len(ours), float(f"{max(shares):.3g}"), blank)
