@@ -14,8 +14,8 @@ from export.errors import ExportError
 from export.pipeline import export
 from export.validation import tflite_runtime_environment
 from training.artifact import Artifact
-from training.calibration import write_samples
 from training.errors import TrainingError
+from training.fitting.calibration_samples import write_samples
 
 CALIBRATION_PICTURES = 256
 PICTURES_A_TURN = 5

@@ -73,7 +73,7 @@ def _no_store_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypa
 @pytest.fixture(scope="session")
 def phantom_data(once: Once) -> Path:
     """A folder with 20 made-up patients of 16 patches each, in the published IDC layout."""
-    from training.datasets.phantoms import PhantomSet, write
+    from training.data.datasets.phantoms import PhantomSet, write
 
     return once("phantoms", lambda folder: write(PhantomSet(patients=20, patches_per_patient=16, seed=0), folder))
 
@@ -96,7 +96,7 @@ def phantom_bundle(phantom_data: Path, phantom_artifact: Path, once: Once) -> Pa
     """The exported bundle; read only. Tests that alter one take ``bundle_copy``."""
     from export.pipeline import export
     from training.artifact import Artifact
-    from training.calibration import write_samples
+    from training.fitting.calibration_samples import write_samples
 
     def fill(folder: Path) -> None:
         write_samples(phantom_artifact, phantom_data, folder / "samples" / "samples.csv", CALIBRATION_PICTURES)

@@ -17,8 +17,8 @@ from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.metrics import Localisation
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import ABSENT, from_json
+from training.data.splits import Split, read_split, write_split
 from training.errors import ArtifactError
-from training.splits import Split, read_split, write_split
 from training.whole_file import why_not_written, write_json, write_whole
 
 

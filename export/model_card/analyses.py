@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_runtime.bundle.manifest import KERAS, Manifest
 from edge_runtime.bundle.metrics import Evaluation
 from export.model_card.markdown import BASELINE, cell, evaluation_of, figure_of, grouped_by, section, table
-from training.evaluation.evaluation import GAIN
+from training.metrics.evaluation import GAIN
 
 _MAIN = (
     *("balanced accuracy", "auroc", "sensitivity", "specificity", "accuracy", "precision", "recall", "f1"),

@@ -18,7 +18,7 @@ import numpy as np
 
 from edge_runtime.images.region import Region, split_name
 from export.errors import CalibrationError
-from training.csv_file import Row, read_rows
+from training.data.csv_file import Row, read_rows
 
 LIST = "samples.csv"
 

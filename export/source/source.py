@@ -27,10 +27,10 @@ from export.source.calibration_images import (
 from export.source.encoded_images import Encoded
 from export.source.file_kind import check_kind
 from training.artifact import Artifact
+from training.data.splits import Part, select
+from training.data.tensors import balanced_index, load_tensors
 from training.errors import ArtifactError
 from training.recipes import find_recipe
-from training.splits import Part, select
-from training.tensors import balanced_index, load_tensors
 
 PARITY_PICTURES = 600
 """Validation pictures on which parity and guard band are measured, half of them of each label."""

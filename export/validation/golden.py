@@ -28,7 +28,7 @@ from edge_runtime.preprocessing.steps import Window
 from edge_runtime.selftest.golden_predictions import golden_decision
 from export.errors import ExportError
 from export.validation.parity import RUNTIMES, answer
-from training.datasets.phantoms import patch
+from training.data.datasets.phantoms import patch
 
 MAX_BYTES = 300_000
 """A golden file stays small beside the model that it vouches for."""

@@ -25,7 +25,7 @@ from export.conversion import Judged, Work
 from export.converters.isolation import in_own_process
 from export.source.keras_model import load_to_logits
 from export.validation.parity import RUNTIMES
-from training.saliency.method import choose, draw
+from training.explain.method import choose, draw
 
 Floats = npt.NDArray[np.float32]
 

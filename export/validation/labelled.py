@@ -11,9 +11,9 @@ from edge_runtime.bundle.manifest import Coverage, Labelled
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores, scores_of
 from export.source.calibration_images import Truth
-from training.evaluation.confidence import expected_calibration_error
-from training.evaluation.evaluation import CONFIDENCES, coverage_at
-from training.evaluation.rates import auroc, positive_truth
+from training.metrics.binary import auroc, positive_truth
+from training.metrics.confidence import expected_calibration_error
+from training.metrics.evaluation import CONFIDENCES, coverage_at
 
 
 def labelled(subject: str, logits: npt.NDArray[np.float32], truth: Truth, spec: ModelSpec) -> Labelled:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Attempt, Labelled, Manifest
-from training.report.drawing import BLUE, GREY, ORANGE, canvas, png
-from training.report.markup import Cell, Picture, document, heading, paragraph, picture, table, title, verbatim
+from training.reporting.drawing import BLUE, GREY, ORANGE, canvas, png
+from training.reporting.markup import Cell, Picture, document, heading, paragraph, picture, table, title, verbatim
 from training.whole_file import write_whole
 
 _NOTICE = "Decision support for trained people. Not a medical device; not for diagnosis."

@@ -14,7 +14,7 @@ from scipy.stats import binom, norm
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores, scores_of
-from training.evaluation.rates import auroc, positive_truth
+from training.metrics.binary import auroc, positive_truth
 
 Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -26,9 +26,9 @@ from export.source import keras_model
 from export.source.source import from_artifact
 from export.validation import heatmaps
 from training.artifact import Artifact
+from training.data.splits import Part, select
+from training.data.tensors import load_tensors
 from training.recipes import find_recipe
-from training.splits import Part, select
-from training.tensors import load_tensors
 
 _ORDER = (Part.VALIDATION, Part.TEST, Part.TRAIN)
 WRITERS = {Format.TFLITE: to_tflite.write_float32, Format.ONNX: to_onnx.write_float32}

@@ -13,7 +13,7 @@ import export.quantisation.search
 import export.validation.heatmaps
 from edge_runtime.bundle.manifest import Format, Precision
 from training.artifact import Artifact
-from training.calibration import write_samples
+from training.fitting.calibration_samples import write_samples
 
 MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}
 PICTURES = 96  # as many as the shared bundle was calibrated on

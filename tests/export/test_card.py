@@ -11,7 +11,7 @@ from edge_runtime.bundle.manifest import Manifest, Role
 from edge_runtime.bundle.metrics import Calibration, Figure, NearCopies, ReliabilityBin, SplitAudit, Subgroup
 from export.model_card import model_card
 from tests.benchmarks.system_4 import BUNDLE
-from training.datasets import idc
+from training.data.datasets import idc
 
 SECTIONS = [
     "Model details",

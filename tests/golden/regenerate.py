@@ -25,7 +25,7 @@ from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.preprocessor import prepare
 from tests.edge_runtime.plain_decision import plain_verdict
 from training.artifact import Artifact
-from training.keras_model import load_model, logits_model
+from training.networks.keras_model import load_model, logits_model
 
 COUNT = 24
 

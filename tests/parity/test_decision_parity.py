@@ -24,9 +24,9 @@ from edge_runtime.predictor import Predictor
 from export.validation.parity import guard_band
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
-from training.datasets import idc
-from training.datasets.phantoms import PhantomSet, write
-from training.splits import Part, select
+from training.data.datasets import idc
+from training.data.datasets.phantoms import PhantomSet, write
+from training.data.splits import Part, select
 
 ROOT = Path(__file__).parents[2]
 UNSEEN = PhantomSet(patients=32, patches_per_patient=16, seed=78)  # the fitted phantoms have seed 0

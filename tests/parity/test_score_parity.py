@@ -25,9 +25,9 @@ from edge_runtime.inference.backends.registry import FORMAT, installed, open_mod
 from edge_runtime.preprocessing.preprocessor import prepare
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
-from training.datasets import idc
-from training.datasets.phantoms import PhantomSet, write
-from training.splits import Part, select
+from training.data.datasets import idc
+from training.data.datasets.phantoms import PhantomSet, write
+from training.data.splits import Part, select
 
 Floats = npt.NDArray[np.float32]
 

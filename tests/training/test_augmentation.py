@@ -7,7 +7,7 @@ import numpy as np
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture
 from edge_runtime.preprocessing.preprocessor import prepare
-from training.augmentation import Augmentation
+from training.data.augmentation import Augmentation
 from training.recipes.idc_patch import IDC_STEPS
 
 RNG = np.random.default_rng(11)
@@ -50,7 +50,7 @@ def test_so_many_pictures_are_kept_as_a_device_sees_them() -> None:
 
 
 def test_batches_cover_every_picture_once_an_epoch_and_repeat_with_the_seed() -> None:
-    from training.fitting.batches import Batches
+    from training.data.batches import Batches
 
     images = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)
     labels = np.arange(10, dtype=np.float32)[:, np.newaxis]

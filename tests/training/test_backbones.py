@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.backbones import MobileNet
-from training.fitting.batches import Batches
-from training.fitting.grid import round_kernel, settle
+from training.data.batches import Batches
+from training.networks.backbones import MobileNet
+from training.networks.weight_quantisation import round_kernel, settle
 
 RNG = np.random.default_rng(8)
 IMAGES = RNG.uniform(-1, 1, (16, 32, 32, 1)).astype(np.float32)

@@ -14,9 +14,9 @@ from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli import main
-from training.datasets import idc
+from training.data.datasets import idc
+from training.data.splits import Part
 from training.recipes import RECIPES
-from training.splits import Part
 
 
 def _run(*arguments: object) -> Result:

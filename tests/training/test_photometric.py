@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.augmentation import Augmentation
-from training.photometric import Callipers, GainAndSpeckle, Photometric, StainJitter
+from training.data.augmentation import Augmentation
+from training.data.photometric import Callipers, GainAndSpeckle, Photometric, StainJitter
 
 RNG = np.random.default_rng(5)
 TISSUE = RNG.uniform(0.3, 0.95, (20, 20, 3)).astype(np.float32)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-import training.pictures
+import training.data.samples
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
@@ -22,15 +22,15 @@ from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import CalibrationError
 from export.source.calibration_images import FEWEST, load_calibration
-from training import calibration
-from training.audit.audit_picture import write_sheet
-from training.audit.duplicates import compare
-from training.datasets import Dataset, Sample
+from training.data.audit.audit_picture import write_sheet
+from training.data.audit.duplicates import compare
+from training.data.datasets import Dataset, Sample
+from training.data.samples import TIGHT, Pictures
+from training.data.tensors import load_tensors
 from training.errors import DatasetError
-from training.pictures import TIGHT, Pictures
-from training.preview import preview_rows
+from training.fitting import calibration_samples
 from training.recipes import find_recipe
-from training.tensors import load_tensors
+from training.reporting.preview import preview_rows
 
 RULE = RegionCrop(margin=1.0, least_half_px=8.0)
 PLAIN = ModelSpec(
@@ -69,7 +69,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(str(source)).name)
         return read(source, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training.pictures, "read", counting)
+    monkeypatch.setattr(training.data.samples, "read", counting)
     return names
 
 
@@ -155,10 +155,10 @@ def _write(dataset: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch, coun
         class source:  # noqa: N801
             load = staticmethod(lambda _: dataset)
 
-    monkeypatch.setattr(calibration, "Artifact", Artifact)
-    monkeypatch.setattr(calibration, "find_recipe", lambda _: Recipe)
-    monkeypatch.setattr(calibration, "select", lambda samples, split, part: samples)
-    return calibration.write_samples(folder, folder, folder / "samples.csv", count)
+    monkeypatch.setattr(calibration_samples, "Artifact", Artifact)
+    monkeypatch.setattr(calibration_samples, "find_recipe", lambda _: Recipe)
+    monkeypatch.setattr(calibration_samples, "select", lambda samples, split, part: samples)
+    return calibration_samples.write_samples(folder, folder, folder / "samples.csv", count)
 
 
 def test_what_calibration_names_is_what_export_cuts(

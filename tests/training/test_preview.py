@@ -14,15 +14,15 @@ from click.testing import CliRunner
 from PIL import Image
 
 from edge_runtime.images.colour import ColourOrder
-from training.augmentation import Augmentation
 from training.cli.preview import preview
-from training.datasets import Dataset, Sample, idc
+from training.data.augmentation import Augmentation
+from training.data.datasets import Dataset, Sample, idc
+from training.data.splits import Part, split_by_group
 from training.errors import DatasetError
-from training.preview import DRAWS, Row, preview_rows, shown, spread
-from training.preview_sheet import draw_sheet, footer, words
-from training.recipe import Recipe
 from training.recipes import find_recipe
-from training.splits import Part, split_by_group
+from training.recipes.recipe import Recipe
+from training.reporting.preview import DRAWS, Row, preview_rows, shown, spread
+from training.reporting.preview_sheet import draw_sheet, footer, words
 
 PATCH = find_recipe("idc-patch")
 PHANTOM = find_recipe("phantom-patch")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.datasets import Sample
+from training.data.datasets import Sample
+from training.data.splits import LARGE, Part, SplitPlan, folds_by_group, read_split, select, split_by_group, write_split
 from training.errors import ArtifactError, DatasetError
 from training.recipes.idc_patch import IDC_PATCH
-from training.splits import LARGE, Part, SplitPlan, folds_by_group, read_split, select, split_by_group, write_split
 
 PLAN = SplitPlan(validation=0.15, test=0.25, seed=7)
 COHORTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=12, max_size=60)

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import training.tensors
+import training.data.tensors
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.preprocessor import prepare
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
-from training.augmentation import Augmentation
-from training.datasets import Sample, idc
+from training.data.augmentation import Augmentation
+from training.data.batches import Batches
+from training.data.datasets import Sample, idc
+from training.data.splits import SplitPlan, split_by_group
+from training.data.tensors import balanced_index, colour_numbers, load_tensors, targets
 from training.errors import DatasetError
-from training.fitting.batches import Batches
 from training.recipes.idc_patch import SPEC
-from training.splits import SplitPlan, split_by_group
-from training.tensors import balanced_index, colour_numbers, load_tensors, targets
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=80).map(np.array)
 
@@ -104,7 +104,7 @@ def test_every_tensor_is_the_devices_reading_and_steps_of_its_own_file(phantom_d
 def test_no_other_function_touches_a_pixel(phantom_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the device's function returns is what the network is fitted on, to the bit."""
     constant = np.full((50, 50, 3), 0.125, np.float32)
-    monkeypatch.setattr(training.tensors, "prepare", lambda picture, steps: constant)
+    monkeypatch.setattr(training.data.tensors, "prepare", lambda picture, steps: constant)
     found = load_tensors(idc.load(phantom_data).samples[:4], SPEC, label="some")
     assert (found.images == 0.125).all()
 
@@ -144,7 +144,7 @@ def test_skipped_pictures_are_counted_and_named_in_one_warning(
 ) -> None:
     load_tensors(_some_unreadable(tmp_path, 22), SPEC, label="train")
     (warning,) = caplog.records
-    assert (warning.levelname, warning.name) == ("WARNING", "training.tensors")
+    assert (warning.levelname, warning.name) == ("WARNING", "training.data.tensors")
     assert warning.message.startswith("train: 22 of 23 pictures cannot be read and are skipped: 0.png: image_too_small")
     assert warning.message.endswith("19.png: image_too_small and 2 more")
 

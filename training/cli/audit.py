@@ -18,9 +18,9 @@ from training.cli.options import FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def audit(dataset: str, data: Path, split: Path | None, out: Path | None, as_json: bool) -> None:
     """Find copies, contradictory labels and leaks in a published DATASET."""
-    from training.audit.audit import audit as run_audit
-    from training.audit.audit import to_json
-    from training.audit.audit_picture import table, worst, write_sheet
+    from training.data.audit.audit import audit as run_audit
+    from training.data.audit.audit import to_json
+    from training.data.audit.audit_picture import table, worst, write_sheet
 
     report, pairs = run_audit(dataset, data, split)
     click.echo(to_json(report) if as_json else table(report))

@@ -34,7 +34,7 @@ def crossvalidate(
 ) -> None:
     """Fit RECIPE once a fold, so that every patient is tested once, and measure all answers together."""
     chosen = find_recipe(recipe)
-    from training.experiments.crossvalidate import (
+    from training.experiments.cross_validation import (
         crossvalidate as run,  # here, so that other commands start without a framework
     )
 

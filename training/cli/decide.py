@@ -62,7 +62,7 @@ def decide(
         raise click.UsageError("found --whole alone, expected --familiar beside it: it says what that is fitted on.")
     from training.evaluation.decide import Known  # here, so that other commands start without a framework
     from training.evaluation.decide import decide as run
-    from training.evaluation.policy import Target
+    from training.policy.policy import Target
 
     target = Target(sensitivity, youden, max_error, case=case)
     known = None if familiar is None else Known(familiar, whole=whole)

@@ -67,7 +67,7 @@ def _evaluate_artifact(artifact: Path, data: Path, part: str, out: Path | None, 
     opened = Artifact(artifact)
     measurement = measure_artifact(opened, data, part, strict=strict)
     if out is not None:
-        from training.report.page import write_page
+        from training.reporting.page import write_page
 
         tail = " --strict" if strict else ""
         command = f"python -m training evaluate {artifact} --data {data} --part {part}{tail} --out {out}"
@@ -78,7 +78,7 @@ def _evaluate_artifact(artifact: Path, data: Path, part: str, out: Path | None, 
 
 def _text(measurement: Measurement) -> str:
     from training.evaluation.case_report import rule_text
-    from training.evaluation.classwise import side_names
+    from training.metrics.classwise import side_names
 
     groups = measurement.dataset.grouped_by
     lines = []

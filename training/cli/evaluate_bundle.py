@@ -46,7 +46,7 @@ def evaluate_bundle(
     beside = None if artifact is None else Artifact(artifact)
     measurement = measure_bundle(device, data, part, artifact=beside, strict=strict)
     if out is not None:
-        from training.report.device_page import write_device_page
+        from training.reporting.device_page import write_device_page
 
         given = {"artifact": artifact, "precision": precision, "backend": backend, "out": out}
         options = "".join(f" --{name} {value}" for name, value in given.items() if value is not None)

@@ -13,7 +13,7 @@ from training.artifact import Artifact
 from training.cli.options import FOLDER
 
 if TYPE_CHECKING:
-    from training.evaluation.unfamiliar import FamiliarityTable, Referred
+    from training.evaluation.out_of_distribution import FamiliarityTable, Referred
 
 
 @click.command()
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def familiarity(artifact: Path, data: Path, others: tuple[Path, ...], share: float, most: int, as_json: bool) -> None:
     """Count which of ARTIFACT's own test pictures, and of pictures it is not for, are referred as unfamiliar."""
-    from training.evaluation.unfamiliar import measure_familiarity
+    from training.evaluation.out_of_distribution import measure_familiarity
 
     table = measure_familiarity(Artifact(artifact), data, others, share=share, most=most)
     click.echo(json.dumps(to_dict(table)) if as_json else _text(table))

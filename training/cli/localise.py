@@ -11,7 +11,7 @@ import click
 from edge_runtime.serialisation.records import to_dict
 from training.artifact import Artifact
 from training.cli.options import FOLDER
-from training.splits import Part
+from training.data.splits import Part
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.metrics import Localisation

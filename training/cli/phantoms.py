@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from training.cli.options import FOLDER
-from training.datasets.phantoms import PhantomSet
-from training.datasets.phantoms import write as write_phantoms
+from training.data.datasets.phantoms import PhantomSet
+from training.data.datasets.phantoms import write as write_phantoms
 
 
 @click.command()

@@ -22,7 +22,7 @@ def preview(recipe: str, data: Path, out: Path, count: int, seed: int) -> None:
     chosen = find_recipe(recipe)
     if out.suffix.lower() != ".png":
         raise click.BadParameter(f"found {out.name}, expected a name that ends in .png.", param_hint="--out")
-    from training.preview_sheet import words, write_preview
+    from training.reporting.preview_sheet import words, write_preview
 
     rows = write_preview(chosen, data, out, count=count, seed=seed)
     for label, shown in Counter(row.label for row in rows).items():

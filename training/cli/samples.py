@@ -16,7 +16,7 @@ from training.cli.options import FOLDER
 @click.option("--count", type=click.IntRange(min=16), default=256, show_default=True)
 def samples(artifact: Path, data: Path, out: Path, count: int) -> None:
     """Choose training pictures for int8 calibration, and write their names and SHA-256."""
-    from training.calibration import write_samples
+    from training.fitting.calibration_samples import write_samples
 
     written = write_samples(artifact, data, out, count)
     click.echo(f"{written} training pictures named in {out}")

@@ -21,7 +21,7 @@ def slide(artifact: Path, data: Path, patient: str, out: Path, strict: bool) -> 
     """Put PATIENT's patches together again, beside the scores that ARTIFACT gives them, and decide on the patient."""
     if out.suffix.lower() != ".png":
         raise click.BadParameter(f"found {out.name}, expected a name that ends in .png.", param_hint="--out")
-    from training.evaluation.patient import judge_patient
+    from training.reporting.patient import judge_patient
 
     found = judge_patient(Artifact(artifact), data, patient, strict=strict)
     out.parent.mkdir(parents=True, exist_ok=True)

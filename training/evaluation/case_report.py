@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_runtime.bundle.policy import CaseRule
+from training.data.splits import Part
 from training.errors import DatasetError
-from training.evaluation.cases import CaseEvaluation, evaluate_cases, fit_rule, patch_counts
-from training.evaluation.classwise import Outcome
-from training.evaluation.opened import ALL, OpenArtifact
-from training.splits import Part
+from training.evaluation.artifact_runner import ALL, OpenArtifact
+from training.metrics.classwise import Outcome
+from training.policy.cases import CaseEvaluation, evaluate_cases, fit_rule, patch_counts
 
 FEW = 5
 """Patients of a kind under which a rule is said to be badly determined: one more or less moves a share by .2."""

@@ -19,12 +19,12 @@ from edge_runtime import Decision, ImageError, Precision, Prediction, Predictor,
 from edge_runtime.bundle.metrics import Figure
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
-from training.datasets import Sample
+from training.data.datasets import Sample
+from training.data.tensors import MOST_NAMED
 from training.errors import DatasetError
-from training.evaluation.classwise import Outcome
-from training.evaluation.evaluation import bootstrap
-from training.evaluation.scored import Scored
-from training.tensors import MOST_NAMED
+from training.metrics.classwise import Outcome
+from training.metrics.evaluation import bootstrap
+from training.metrics.scored import Scored
 
 _LOG = logging.getLogger(__name__)
 RERUN = "rerun in float32"

@@ -20,9 +20,9 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholePicture
 from edge_runtime.ood.statistics import statistics
-from training.datasets import Sample
+from training.data.datasets import Sample
+from training.data.samples import Pictures
 from training.errors import DatasetError
-from training.pictures import Pictures
 
 Floats = npt.NDArray[np.float64]
 

@@ -27,16 +27,16 @@ from edge_runtime.images.reader import Picture
 from edge_runtime.images.region import cut
 from edge_runtime.preprocessing.preprocessor import prepare
 from training.artifact import Artifact
-from training.datasets import Sample
-from training.datasets.lesions import Lesions
+from training.data.datasets import Sample
+from training.data.datasets.lesions import Lesions
+from training.data.samples import Pictures
+from training.data.splits import Part, select
 from training.errors import ArtifactError, DatasetError
-from training.evaluation.evaluation import bootstrap
-from training.keras_model import load_model, logits_model
-from training.pictures import Pictures
+from training.explain.method import choose, draw, moved
+from training.explain.pointing import brightest, centre, darkest, energy, hit, likeness
+from training.metrics.evaluation import bootstrap
+from training.networks.keras_model import load_model, logits_model
 from training.recipes import find_recipe
-from training.saliency.method import choose, draw, moved
-from training.saliency.pointing import brightest, centre, darkest, energy, hit, likeness
-from training.splits import Part, select
 
 Floats = npt.NDArray[np.float32]
 Column = npt.NDArray[np.float64]

@@ -14,20 +14,20 @@ from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import to_dict
 from training.artifact import Artifact
-from training.datasets import Dataset, Sample, Traits
+from training.data.datasets import Dataset, Sample, Traits
+from training.data.splits import Part
+from training.data.tensors import Tensors, load_tensors
+from training.evaluation.artifact_runner import ALL, OpenArtifact
 from training.evaluation.case_report import CaseReport, choose_rule, report_cases
-from training.evaluation.classwise import Outcome
-from training.evaluation.evaluation import (
+from training.metrics.classwise import Outcome
+from training.metrics.evaluation import (
     baseline_scores,
     evaluate_baseline,
     evaluate_scores,
     gain_over_baseline,
 )
-from training.evaluation.opened import ALL, OpenArtifact
-from training.evaluation.scored import Scored
-from training.evaluation.subgroups import with_subgroups
-from training.splits import Part
-from training.tensors import Tensors, load_tensors
+from training.metrics.scored import Scored
+from training.metrics.subgroups import with_subgroups
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from edge_runtime.bundle.metrics import Evaluation, Figure
 from edge_runtime.inference.backends.registry import FORMAT
 from edge_runtime.serialisation.records import to_dict
 from training.artifact import Artifact
-from training.datasets import Dataset, Sample
+from training.data.datasets import Dataset, Sample
 from training.errors import ArtifactError, DatasetError
-from training.evaluation.changes import changes
+from training.evaluation.artifact_runner import ALL, OpenArtifact
 from training.evaluation.device import DeviceAnswers, answer_on_device
-from training.evaluation.evaluation import evaluate_scored
-from training.evaluation.opened import ALL, OpenArtifact
-from training.evaluation.scored import Scored
-from training.evaluation.subgroups import with_subgroups
+from training.metrics.changes import changes
+from training.metrics.evaluation import evaluate_scored
+from training.metrics.scored import Scored
+from training.metrics.subgroups import with_subgroups
 from training.recipes import find_recipe
 
 

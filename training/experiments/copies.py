@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.recipe import Copies
-from training.splits import Part, SplitPlan, split_by_group
-from training.tensors import Tensors
+from training.data.splits import Part, SplitPlan, split_by_group
+from training.data.tensors import Tensors
+from training.recipes.recipe import Copies
 
 Files = npt.NDArray[np.int64]
 """N×2: which picture, which copy of it."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from edge_runtime.bundle.manifest import Figure
 from edge_runtime.serialisation.records import from_json
 from training.artifact import create
+from training.data.splits import Part
+from training.data.tensors import Tensors, balanced_index, load_tensors
 from training.errors import RecipeError
 from training.experiments.copies import Files, copied, dealt_files, dealt_groups
-from training.recipe import Copies, Recipe, TrainingPlan
-from training.splits import Part
-from training.tensors import Tensors, balanced_index, load_tensors
+from training.recipes.recipe import Copies, Recipe, TrainingPlan
 from training.versions import versions
 from training.whole_file import write_json
 
@@ -125,7 +125,7 @@ def _fit_one(
     epochs: int | None,
 ) -> LeakRow:
     from training.fitting.fit import train_network  # here, so that reading a table starts no framework
-    from training.keras_model import logits_model
+    from training.networks.keras_model import logits_model
 
     history = out / ("history-published.csv" if name == AS_PUBLISHED else "history-by-group.csv")
     plain = replace(
@@ -155,7 +155,7 @@ def paced(plan: TrainingPlan, copies: Copies) -> TrainingPlan:
 
 
 def _figures(network: keras.Model, test: Tensors, recipe: Recipe) -> tuple[Figure, ...]:
-    from training.evaluation.evaluation import evaluate_scores
+    from training.metrics.evaluation import evaluate_scores
 
     evaluation = evaluate_scores(network.predict(test.images, verbose=0), test, recipe.spec, "test")
     wanted = {*KEPT, *(claim.name for claim in recipe.claims)}

@@ -19,12 +19,12 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import positive_scores
 from edge_runtime.serialisation.records import from_json
 from edge_runtime.tiling.smoothing import averaged
-from training.datasets import idc
+from training.data.datasets import idc
 from training.errors import ArtifactError
-from training.evaluation.evaluation import bootstrap
-from training.evaluation.rates import auroc, positive_truth, rates
-from training.experiments.crossfolder import CrossPlan
+from training.experiments.cross_validation_folder import CrossPlan
 from training.experiments.predictions import Prediction, read_predictions
+from training.metrics.binary import auroc, positive_truth, rates
+from training.metrics.evaluation import bootstrap
 from training.recipes import find_recipe
 
 Floats = npt.NDArray[np.float64]

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from training.errors import ArtifactError
 from training.fitting.checkpoint import Checkpoint, FitState, random_state
-from training.fitting.fitted_on import FittedOn
+from training.fitting.fingerprint import FittedOn
 from training.fitting.history import Epoch, append_epoch
-from training.recipe import TrainingPlan
+from training.recipes.recipe import TrainingPlan
 from training.whole_file import why_not_written
 
 Weights = list[npt.NDArray[np.float32]]

@@ -18,7 +18,7 @@ import numpy as np
 from edge_runtime.errors import EdgeError
 from edge_runtime.serialisation.records import canonical_json, from_json
 from training.errors import ArtifactError
-from training.fitting.fitted_on import FittedOn
+from training.fitting.fingerprint import FittedOn
 from training.whole_file import why_not_written, write_whole
 
 

@@ -10,20 +10,20 @@ import keras
 
 from edge_runtime.bundle.manifest import Evaluation
 from training.artifact import Artifact, Measured, create, interrupted
-from training.datasets import Dataset, Sample, Traits
+from training.data.batches import Batches, DealEpoch
+from training.data.datasets import Dataset, Sample, Traits
+from training.data.splits import Part, Split, select, split_by_group, usable
+from training.data.tensors import Tensors, balanced_index, capped_index, label_weights, load_tensors, targets
 from training.evaluation.measure import compare
-from training.fitting.batches import Batches, DealEpoch
 from training.fitting.callbacks import LogEpoch, Replay, SaveEpoch, schedule
 from training.fitting.checkpoint import Checkpoint
-from training.fitting.fitted_on import fitted_on
-from training.fitting.grid import settle
+from training.fitting.fingerprint import fitted_on
 from training.fitting.progress import FitProgress
 from training.fitting.record import record
 from training.fitting.resume import fresh, resumed
-from training.keras_model import logits_model
-from training.recipe import Recipe, TrainingPlan
-from training.splits import Part, Split, select, split_by_group, usable
-from training.tensors import Tensors, balanced_index, capped_index, label_weights, load_tensors, targets
+from training.networks.keras_model import logits_model
+from training.networks.weight_quantisation import settle
+from training.recipes.recipe import Recipe, TrainingPlan
 from training.whole_file import write_whole
 
 _LOG = logging.getLogger(__name__)

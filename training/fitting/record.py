@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Figure, TrainingRecord
 from edge_runtime.bundle.metrics import SplitAudit
-from training.datasets import Dataset
-from training.recipe import Recipe
-from training.splits import Part
-from training.tensors import Tensors
+from training.data.datasets import Dataset
+from training.data.splits import Part
+from training.data.tensors import Tensors
+from training.recipes.recipe import Recipe
 from training.versions import versions
 
 PACKAGES = ("numpy", "opencv-python-headless")

@@ -10,9 +10,9 @@ import keras
 
 from training.fitting.callbacks import Weights
 from training.fitting.checkpoint import Checkpoint, check_same, set_random_state
-from training.fitting.fitted_on import FittedOn
+from training.fitting.fingerprint import FittedOn
 from training.fitting.history import Epoch, cut_history, read_history
-from training.recipe import Adam, Recipe, Sgd, TrainingPlan
+from training.recipes.recipe import Adam, Recipe, Sgd, TrainingPlan
 
 _LOG = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from training.errors import RecipeError
-from training.recipe import Recipe
 from training.recipes.busi_compact import BUSI_COMPACT, BUSI_NANO
 from training.recipes.busi_densenet121 import BUSI_DENSENET121
 from training.recipes.density_malignancy_cnn import DENSITY_MALIGNANCY_CNN
@@ -13,6 +12,7 @@ from training.recipes.idc_patch_compact import IDC_PATCH_COMPACT
 from training.recipes.mias_abnormality import MIAS_ABNORMALITY
 from training.recipes.mias_region import MIAS_REGION
 from training.recipes.phantom_patch import PHANTOM_PATCH
+from training.recipes.recipe import Recipe
 
 PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121)
 """The five systems, as coded; the others are this project's own."""

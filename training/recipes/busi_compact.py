@@ -14,14 +14,14 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Scale
-from training.augmentation import Augmentation
-from training.backbones import ORIGIN, MobileNet, Plain
-from training.datasets import busi
-from training.photometric import Callipers, GainAndSpeckle
-from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.data.augmentation import Augmentation
+from training.data.datasets import busi
+from training.data.photometric import Callipers, GainAndSpeckle
+from training.data.splits import SplitPlan
+from training.networks.backbones import ORIGIN, MobileNet, Plain
 from training.recipes.busi_densenet121 import SOURCE
+from training.recipes.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
 from training.recipes.shrinking import halved
-from training.splits import SplitPlan
 
 if TYPE_CHECKING:
     import keras

@@ -12,9 +12,9 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
-from training.datasets import busi, lesions
-from training.recipe import Adam, Claim, DataSource, Loss, Recipe, TrainingPlan
-from training.splits import SplitPlan
+from training.data.datasets import busi, lesions
+from training.data.splits import SplitPlan
+from training.recipes.recipe import Adam, Claim, DataSource, Loss, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras

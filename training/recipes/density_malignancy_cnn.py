@@ -22,10 +22,10 @@ from edge_runtime.preprocessing.steps import (
     Scale,
     Sharpen,
 )
-from training.audit.groups import uniting
-from training.datasets import mendeley
-from training.recipe import Claim, DataSource, Loss, Plateau, Recipe, Sgd, TrainingPlan
-from training.splits import SplitPlan
+from training.data.audit.groups import uniting
+from training.data.datasets import mendeley
+from training.data.splits import SplitPlan
+from training.recipes.recipe import Claim, DataSource, Loss, Plateau, Recipe, Sgd, TrainingPlan
 
 if TYPE_CHECKING:
     import keras

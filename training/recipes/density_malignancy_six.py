@@ -13,11 +13,11 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec, ParityTolerance
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
-from training.augmentation import Augmentation
-from training.datasets import mendeley
-from training.recipe import Adam, Claim, Copies, Loss, Recipe, TrainingPlan
+from training.data.augmentation import Augmentation
+from training.data.datasets import mendeley
+from training.data.splits import SplitPlan
 from training.recipes.density_malignancy_cnn import LEAK, MALIGNANT, MENDELEY
-from training.splits import SplitPlan
+from training.recipes.recipe import Adam, Claim, Copies, Loss, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras

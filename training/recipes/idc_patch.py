@@ -27,10 +27,10 @@ from edge_runtime.preprocessing.steps import (
     Scale,
     Sharpen,
 )
-from training.augmentation import Augmentation
-from training.datasets import idc
-from training.recipe import Adam, Claim, Copies, DataSource, Loss, Plateau, Recipe, TrainingPlan
-from training.splits import SplitPlan
+from training.data.augmentation import Augmentation
+from training.data.datasets import idc
+from training.data.splits import SplitPlan
+from training.recipes.recipe import Adam, Claim, Copies, DataSource, Loss, Plateau, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras

@@ -12,13 +12,13 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
-from training.augmentation import Augmentation
-from training.backbones import ORIGIN, MobileNet
-from training.datasets import idc
-from training.photometric import StainJitter
-from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.data.augmentation import Augmentation
+from training.data.datasets import idc
+from training.data.photometric import StainJitter
+from training.data.splits import SplitPlan
+from training.networks.backbones import ORIGIN, MobileNet
 from training.recipes.idc_patch import SOURCE
-from training.splits import SplitPlan
+from training.recipes.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras

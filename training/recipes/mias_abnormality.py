@@ -13,11 +13,11 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
-from training.audit.groups import uniting
-from training.augmentation import Augmentation
-from training.datasets import lesions, mias
-from training.recipe import Adam, Claim, Copies, DataSource, Loss, Recipe, TrainingPlan
-from training.splits import SplitPlan
+from training.data.audit.groups import uniting
+from training.data.augmentation import Augmentation
+from training.data.datasets import lesions, mias
+from training.data.splits import SplitPlan
+from training.recipes.recipe import Adam, Claim, Copies, DataSource, Loss, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras

@@ -15,13 +15,13 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import RegionCrop
 from edge_runtime.preprocessing.steps import Colour, Scale
-from training.augmentation import Augmentation
-from training.backbones import ORIGIN, MobileNet
-from training.datasets import mias_regions
-from training.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.data.augmentation import Augmentation
+from training.data.datasets import mias_regions
+from training.data.splits import SplitPlan
+from training.networks.backbones import ORIGIN, MobileNet
 from training.recipes.mias_abnormality import SOURCE
+from training.recipes.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
 from training.recipes.shrinking import halved
-from training.splits import SplitPlan
 
 if TYPE_CHECKING:
     import keras

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from training.datasets import idc
-from training.recipe import Adam, DataSource, Loss, Plateau, Recipe, TrainingPlan
+from training.data.datasets import idc
+from training.data.splits import SplitPlan
 from training.recipes.idc_patch import IDC_STEPS
-from training.splits import SplitPlan
+from training.recipes.recipe import Adam, DataSource, Loss, Plateau, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras
@@ -50,7 +50,7 @@ PHANTOM_PATCH = Recipe(
     spec=SPEC,
     source=DataSource(
         title="synthetic H&E phantoms made by this project",
-        citation="training/datasets/phantoms.py (stain vectors: Ruifrok & Johnston 2001)",
+        citation="training/data/datasets/phantoms.py (stain vectors: Ruifrok & Johnston 2001)",
         licence="Apache-2.0, as this project",
         research_only=False,
         load=idc.load,

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from training.audit.audit import SETS, audit, to_json
-from training.audit.audit_picture import table
 from training.cli import main
-from training.datasets import busi, mendeley
+from training.data.audit.audit import SETS, audit, to_json
+from training.data.audit.audit_picture import table
+from training.data.datasets import busi, mendeley
 from training.errors import DatasetError
 
 PLAIN, OTHER = "Density1Benign", "Density1Malignant"

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from training.audit.audit import Audit
-from training.audit.audit_picture import CELL_PX, COLUMNS, table, worst, write_sheet
-from training.audit.duplicates import Pair
-from training.datasets import Sample
+from training.data.audit.audit import Audit
+from training.data.audit.audit_picture import CELL_PX, COLUMNS, table, worst, write_sheet
+from training.data.audit.duplicates import Pair
+from training.data.datasets import Sample
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.audit.duplicates import SAME_SCAN, closure, clusters, compare, contradictions
-from training.datasets import Sample, busi, mendeley, mias
+from training.data.audit.duplicates import SAME_SCAN, closure, clusters, compare, contradictions
+from training.data.datasets import Sample, busi, mendeley, mias
 
 Image = NDArray[np.uint8]
 SIDE_PX = 240

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.bundle.metrics import NearCopies
-from training.audit.duplicates import NEAR, Comparison, Pair
-from training.audit.groups import contradicted_names, unite_copies, united, united_names, uniting
-from training.datasets import Dataset, Sample, mendeley, mias
+from training.data.audit.duplicates import NEAR, Comparison, Pair
+from training.data.audit.groups import contradicted_names, unite_copies, united, united_names, uniting
+from training.data.datasets import Dataset, Sample, mendeley, mias
 from training.recipes import RECIPES
 
 LINKS = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=15)

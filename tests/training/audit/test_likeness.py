@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.audit.likeness import candidates, detail, likeness
+from training.data.audit.likeness import candidates, detail, likeness
 
 
 def _scan(seed: int) -> NDArray[np.uint8]:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.datasets import Sample, burnt_in, busi
-from training.photometric import Callipers
+from training.data.datasets import Sample, burnt_in, busi
+from training.data.photometric import Callipers
 
 Grey = npt.NDArray[np.uint8]
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from training.audit.duplicates import SAME_SCAN, Comparison, compare
-from training.datasets import Sample, busi
+from training.data.audit.duplicates import SAME_SCAN, Comparison, compare
+from training.data.datasets import Sample, busi
 from training.errors import DatasetError
 
 

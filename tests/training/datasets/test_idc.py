@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets import idc
+from training.data.datasets import idc
 from training.errors import DatasetError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.region import Region
-from training.datasets import Sample, mias
-from training.datasets.lesions import of_busi, of_mias
+from training.data.datasets import Sample, mias
+from training.data.datasets.lesions import of_busi, of_mias
 from training.errors import DatasetError
 
 

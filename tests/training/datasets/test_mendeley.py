@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets import mendeley
-from training.datasets.mendeley import Variant
+from training.data.datasets import mendeley
+from training.data.datasets.mendeley import Variant
 from training.errors import DatasetError
 
 HEADER = "source_id,label,laterality,view,acr,birads,patient_group"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets import mias
-from training.datasets.mias import Lesion
+from training.data.datasets import mias
+from training.data.datasets.mias import Lesion
 from training.errors import DatasetError
 
 LINES = [

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.region import Region, split_name
-from training.datasets import Dataset, Sample, mias, mias_regions
-from training.datasets.mias_regions import AIR, CONTROLS, LABELS, TISSUE
-from training.pictures import Pictures
+from training.data.datasets import Dataset, Sample, mias, mias_regions
+from training.data.datasets.mias_regions import AIR, CONTROLS, LABELS, TISSUE
+from training.data.samples import Pictures
 
 # Woman 1: a lesion in each breast. Woman 2: a lesion in the left, the right is normal. Women 3 to 9: normal. Woman 10:
 # one lesion without a place.

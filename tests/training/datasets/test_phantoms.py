@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.datasets import phantoms
-from training.datasets.phantoms import PhantomSet, patch, write
+from training.data.datasets import phantoms
+from training.data.datasets.phantoms import PhantomSet, patch, write
 
 # The pixels of patch(0, 0, 0, True). Regenerate with:
-#   python -c "import hashlib; from training.datasets.phantoms import patch; \
+#   python -c "import hashlib; from training.data.datasets.phantoms import patch; \
 #     print(hashlib.sha256(patch(0, 0, 0, True).tobytes()).hexdigest())"
 # A change here is a new data set: say so in the changelog.
 PINNED_SHA256 = "ac6967ee12965d9fb109f3cf642b0b8c067d447b1b34ae4b2fb49a8afc602935"

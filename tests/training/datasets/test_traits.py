@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from training.datasets import busi, idc, mendeley, mias
-from training.datasets.dataset import png_size
+from training.data.datasets import busi, idc, mendeley, mias
+from training.data.datasets.dataset import png_size
 
 INFO = """mdb001 G CIRC B 535 425 197
 mdb002 F NORM

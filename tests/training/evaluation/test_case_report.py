@@ -9,15 +9,15 @@ import pytest
 from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.case import decide_case
 from edge_runtime.decision.verdict import Decision
-from training.evaluation import evaluation
 from training.evaluation.case_report import ChosenRule, fitted_rule, report_cases, rule_text
-from training.evaluation.cases import Patients, patch_counts
-from training.evaluation.classwise import Outcome
-from training.evaluation.patient import Patient
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome
+from training.policy.cases import Patients, patch_counts
 from training.recipes.idc_patch import SPEC
-from training.report.case_figure import case_picture, spread
-from training.report.case_page import case_section
-from training.report.markup import Picture
+from training.reporting.case_figure import case_picture, spread
+from training.reporting.case_page import case_section
+from training.reporting.markup import Picture
+from training.reporting.patient import Patient
 
 RULE = CaseRule(0.9, 2)
 

@@ -13,8 +13,9 @@ from edge_runtime.decision.case import decide_case
 from edge_runtime.decision.verdict import Decision
 from tests.edge_runtime.plain_decision import plain_verdict
 from training.errors import DatasetError
-from training.evaluation import evaluation
-from training.evaluation.cases import (
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome
+from training.policy.cases import (
     CONFIDENCES,
     apply_rule,
     decide_patients,
@@ -23,7 +24,6 @@ from training.evaluation.cases import (
     fit_rule,
     patch_counts,
 )
-from training.evaluation.classwise import Outcome
 from training.recipes.idc_patch import SPEC
 
 

@@ -12,9 +12,9 @@ from sklearn import metrics
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.decision.verdict import Decision
-from training.evaluation import evaluation
-from training.evaluation.classwise import METRICS, Outcome, evaluate_classes, sensitivity_at, side_names
-from training.evaluation.confidence import expected_calibration_error
+from training.metrics import evaluation
+from training.metrics.classwise import METRICS, Outcome, evaluate_classes, sensitivity_at, side_names
+from training.metrics.confidence import expected_calibration_error
 from training.recipes.idc_patch import SPEC
 
 LABELS = ("d1-benign", "d1-malignant", "d2-benign", "d2-malignant")

@@ -15,7 +15,7 @@ from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
 from training.errors import DatasetError
-from training.evaluation.confidence import (
+from training.metrics.confidence import (
     cutoff_for_sensitivity,
     cutoff_youden,
     expected_calibration_error,

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from training.artifact import Artifact
 from training.cli.decide import decide as command
 from training.errors import ArtifactError
-from training.evaluation import evaluation
-from training.evaluation.policy import Target
+from training.metrics import evaluation
+from training.policy.policy import Target
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -23,15 +23,15 @@ from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli import main
-from training.datasets import idc
+from training.data.datasets import idc
+from training.data.splits import Part, select
 from training.errors import ArtifactError, DatasetError
-from training.evaluation import evaluation
-from training.evaluation.changes import DIFFER, changes
 from training.evaluation.device import RERUN, logits_of
 from training.evaluation.measure_bundle import BundleDocument, OnDevice, measure_bundle
-from training.evaluation.scored import Scored
+from training.metrics import evaluation
+from training.metrics.changes import DIFFER, changes
+from training.metrics.scored import Scored
 from training.recipes.idc_patch import SPEC
-from training.splits import Part, select
 
 HEADS = {
     Head.SOFTMAX: replace(SPEC, labels=("a", "b", "c"), positive=("c",), head=Head.SOFTMAX),

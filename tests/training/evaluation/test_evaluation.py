@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from edge_runtime.decision.scores import positive_scores
-from training.evaluation import evaluation
-from training.evaluation.evaluation import (
+from training.data.tensors import Tensors
+from training.metrics import evaluation
+from training.metrics.binary import rates
+from training.metrics.evaluation import (
     CONFIDENCES,
     baseline_scores,
     bootstrap,
@@ -17,9 +19,7 @@ from training.evaluation.evaluation import (
     evaluate_scores,
     gain_over_baseline,
 )
-from training.evaluation.rates import rates
 from training.recipes.idc_patch import IDC_PATCH, SPEC
-from training.tensors import Tensors
 
 CALLS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 

@@ -22,14 +22,14 @@ from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from training.artifact import Artifact
 from training.cli.decide import decide as command
-from training.datasets import Sample
+from training.data.datasets import Sample
+from training.data.splits import Part
 from training.errors import DatasetError
-from training.evaluation import unfamiliar
+from training.evaluation import out_of_distribution
 from training.evaluation.decide import Known, decide
 from training.evaluation.familiarity import FLOOR, WHOLE_FLOOR, Seen, fit_familiarity, once_each, see
-from training.evaluation.foreign import DRAWN
-from training.evaluation.unfamiliar import CUT, OWN, measure_familiarity
-from training.splits import Part
+from training.evaluation.out_of_distribution import CUT, OWN, measure_familiarity
+from training.evaluation.out_of_distribution_images import DRAWN
 
 RULE = RegionCrop(margin=1.0, least_half_px=8.0)
 SPEC = ModelSpec(
@@ -118,7 +118,7 @@ def measured(own: dict[Part, tuple[Sample, ...]], tmp_path: Path, monkeypatch: p
         pixels = np.random.default_rng(i).normal(120, 30, (120, 130)).clip(0, 255).astype(np.uint8)
         cv2.imwrite(str(others / f"{i}.png"), cv2.GaussianBlur(pixels, (0, 0), 1))
     cv2.imwrite(str(others / "small.png"), film(500)[:40, :50])
-    monkeypatch.setattr(unfamiliar, "_parts", lambda artifact, data: own)
+    monkeypatch.setattr(out_of_distribution, "_parts", lambda artifact, data: own)
 
     def rows(known: Familiarity | None) -> dict[str, Any]:
         artifact = cast("Artifact", SimpleNamespace(spec=lambda: replace(SPEC, familiarity=known)))

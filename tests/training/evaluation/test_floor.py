@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from training.errors import DatasetError
-from training.evaluation.floor import (
+from training.policy.selective_prediction import (
     FLOORS,
     confidence_floor,
     effective_size,

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from training.artifact import Artifact
 from training.cli import main
-from training.datasets import Sample
+from training.data.datasets import Sample
+from training.data.splits import Part
 from training.errors import DatasetError
 from training.evaluation import localise
 from training.recipes import find_recipe
-from training.splits import Part
 
 
 def _middle(sample: Sample) -> np.ndarray | None:

@@ -16,16 +16,16 @@ from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact
 from training.cli.evaluate import evaluate
 from training.cli.slide import slide
-from training.datasets import idc
+from training.data.datasets import idc
+from training.data.splits import Part
 from training.errors import DatasetError
-from training.evaluation import evaluation
+from training.evaluation.artifact_runner import OpenArtifact
 from training.evaluation.case_report import choose_rule
-from training.evaluation.cases import fit_rule
-from training.evaluation.classwise import Outcome
 from training.evaluation.measure import Document, measure_artifact
-from training.evaluation.opened import OpenArtifact
-from training.evaluation.patient import judge_patient, largest_slide
-from training.splits import Part
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome
+from training.policy.cases import fit_rule
+from training.reporting.patient import judge_patient, largest_slide
 
 
 @pytest.fixture(autouse=True)

@@ -14,12 +14,12 @@ from edge_runtime.bundle.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
 from training.errors import DatasetError
-from training.evaluation import evaluation
-from training.evaluation.cases import apply_rule, evaluate_cases, patch_counts
-from training.evaluation.classwise import Outcome
-from training.evaluation.confidence import expected_calibration_error
-from training.evaluation.floor import confidence_floor
-from training.evaluation.policy import Target, calibration_error, fit_policy
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome
+from training.metrics.confidence import expected_calibration_error
+from training.policy.cases import apply_rule, evaluate_cases, patch_counts
+from training.policy.policy import Target, calibration_error, fit_policy
+from training.policy.selective_prediction import confidence_floor
 from training.recipes.idc_patch import SPEC
 
 BINARY = replace(SPEC, head=Head.SIGMOID)

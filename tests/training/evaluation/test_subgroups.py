@@ -7,15 +7,15 @@ import pytest
 from sklearn import metrics
 
 from edge_runtime.bundle.metrics import Figure, Subgroup
-from training.datasets import Sample, Traits
-from training.evaluation import evaluation
-from training.evaluation.confidence import expected_calibration_error
-from training.evaluation.evaluation import calibrate, evaluate_baseline, evaluate_scored, mirrored
-from training.evaluation.rates import auroc
-from training.evaluation.scored import Scored
-from training.evaluation.subgroups import FEWEST, with_subgroups
+from training.data.datasets import Sample, Traits
+from training.data.tensors import Tensors
+from training.metrics import evaluation
+from training.metrics.binary import auroc
+from training.metrics.confidence import expected_calibration_error
+from training.metrics.evaluation import calibrate, evaluate_baseline, evaluate_scored, mirrored
+from training.metrics.scored import Scored
+from training.metrics.subgroups import FEWEST, with_subgroups
 from training.recipes.idc_patch import SPEC
-from training.tensors import Tensors
 
 COUNT = 300
 

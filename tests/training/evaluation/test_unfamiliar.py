@@ -18,9 +18,9 @@ from training.artifact import Artifact
 from training.cli.decide import decide
 from training.cli.familiarity import familiarity as command
 from training.errors import DatasetError
-from training.evaluation import evaluation
-from training.evaluation.foreign import DRAWN, drawn, inverted, picture
-from training.evaluation.unfamiliar import OWN, measure_familiarity
+from training.evaluation.out_of_distribution import OWN, measure_familiarity
+from training.evaluation.out_of_distribution_images import DRAWN, drawn, inverted, picture
+from training.metrics import evaluation
 
 SHAPES: list[tuple[int, ...]] = [(50, 50, 3), (64, 80)]
 

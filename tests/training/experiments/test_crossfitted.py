@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import training.evaluation.evaluation
-from training.evaluation.confidence import expected_calibration_error, fit_temperature
-from training.experiments.crossfitted import cross_fit, error_by_chance
+import training.metrics.evaluation
+from training.experiments.cross_validated_calibration import cross_fit, error_by_chance
 from training.experiments.predictions import Prediction
+from training.metrics.confidence import expected_calibration_error, fit_temperature
 from training.recipes import find_recipe
 
 SPEC = find_recipe("busi-compact").spec
@@ -20,7 +20,7 @@ FOLDS = 3
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are tested elsewhere."""
-    monkeypatch.setattr(training.evaluation.evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(training.metrics.evaluation, "RESAMPLES", 20)
 
 
 def _overconfident(times: float) -> list[Prediction]:

@@ -12,18 +12,18 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
-import training.evaluation.evaluation
-import training.experiments.crossvalidate
+import training.experiments.cross_validation
+import training.metrics.evaluation
 from edge_runtime.decision.scores import positive_scores
 from training.cli.crossvalidate import crossvalidate as command
-from training.datasets import idc
+from training.data.datasets import idc
+from training.data.splits import Part, folds_by_group
+from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, RecipeError
-from training.experiments.crossfolder import CrossMeasured
-from training.experiments.crossvalidate import crossvalidate, parts_of, pooled
+from training.experiments.cross_validation import crossvalidate, parts_of, pooled
+from training.experiments.cross_validation_folder import CrossMeasured
 from training.experiments.predictions import Prediction, read_predictions
 from training.recipes.phantom_patch import PHANTOM_PATCH
-from training.splits import Part, folds_by_group
-from training.tensors import Tensors, load_tensors
 
 SPEC = PHANTOM_PATCH.spec
 Seen = list[tuple[Tensors, Tensors]]
@@ -37,7 +37,7 @@ def tensors(phantom_data: Path) -> Tensors:
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are tested elsewhere."""
-    monkeypatch.setattr(training.evaluation.evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(training.metrics.evaluation, "RESAMPLES", 20)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         keras.utils.set_random_seed(len(found))
         return PHANTOM_PATCH.network(None)
 
-    monkeypatch.setattr(training.experiments.crossvalidate, "train_network", untrained)
+    monkeypatch.setattr(training.experiments.cross_validation, "train_network", untrained)
     return found
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.datasets import Sample
+from training.data.datasets import Sample
+from training.data.splits import Part, SplitPlan
+from training.data.tensors import Tensors
 from training.errors import ArtifactError, RecipeError
 from training.experiments.copies import copied, dealt_files, dealt_groups
 from training.experiments.leak import AS_PUBLISHED, BY_GROUP, find_leak, measure_leak, paced
-from training.recipe import Copies
 from training.recipes import RECIPES
 from training.recipes.phantom_patch import PHANTOM_PATCH
-from training.splits import Part, SplitPlan
-from training.tensors import Tensors
+from training.recipes.recipe import Copies
 
 PLAN = SplitPlan(validation=0.2, test=0.25, seed=3)
 

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-import training.evaluation.evaluation
+import training.metrics.evaluation
 from training.cli.neighbours import neighbours as command
-from training.datasets import idc
+from training.data.datasets import idc
 from training.errors import ArtifactError, RecipeError
-from training.experiments.crossfolder import CrossPlan
+from training.experiments.cross_validation_folder import CrossPlan
 from training.experiments.neighbours import WEIGHTS, measure_neighbours
 from training.experiments.predictions import Prediction, write_predictions
 from training.whole_file import write_json
@@ -26,7 +26,7 @@ PLAN = CrossPlan("idc-patch-compact", 5, 1, 16, None, "0" * 64)
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are tested elsewhere."""
-    monkeypatch.setattr(training.evaluation.evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(training.metrics.evaluation, "RESAMPLES", 20)
 
 
 def prediction(patient: int, x: int, y: int, label: int, logit: float) -> Prediction:

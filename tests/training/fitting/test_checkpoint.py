@@ -19,17 +19,17 @@ from click.testing import CliRunner
 import training.fitting.callbacks
 import training.fitting.fit
 from training.artifact import Artifact
-from training.augmentation import Augmentation
 from training.cli import main
-from training.datasets import idc
+from training.data.augmentation import Augmentation
+from training.data.datasets import idc
+from training.data.splits import Part, select, split_by_group
+from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.fit import fit, train_network
 from training.fitting.progress import FitProgress
-from training.recipe import Adam, AdamW, Cosine, Plateau, Recipe, Sgd
 from training.recipes import find_recipe
-from training.splits import Part, select, split_by_group
-from training.tensors import Tensors, load_tensors
+from training.recipes.recipe import Adam, AdamW, Cosine, Plateau, Recipe, Sgd
 
 PHANTOM = find_recipe("phantom-patch")
 EPOCHS = 6

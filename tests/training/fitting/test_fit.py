@@ -16,14 +16,14 @@ import training.fitting.fit
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
 from training.artifact import Artifact
-from training.datasets import Dataset, Sample, idc
+from training.data.datasets import Dataset, Sample, idc
+from training.data.splits import Part, read_split, select
+from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, RecipeError
 from training.fitting.fit import fit
-from training.recipe import Adam, Plateau
 from training.recipes import RECIPES, find_recipe
 from training.recipes.idc_patch import IDC_PATCH, network
-from training.splits import Part, read_split, select
-from training.tensors import Tensors, load_tensors
+from training.recipes.recipe import Adam, Plateau
 
 FILES = {"model.keras", "spec.json", "split.csv", "history.csv", "metrics.json"}
 PHANTOM = find_recipe("phantom-patch")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.backbones import Plain
-from training.fitting.batches import Batches
-from training.fitting.grid import LEVELS, round_filters, round_kernel, settle
+from training.data.batches import Batches
+from training.networks.backbones import Plain
+from training.networks.weight_quantisation import LEVELS, round_filters, round_kernel, settle
 
 RNG = np.random.default_rng(4)
 STACK = Plain(side_px=16, channels=1, filters=(4, 6), pooled=(0,))

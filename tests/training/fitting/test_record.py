@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets import Dataset
+from training.data.datasets import Dataset
+from training.data.splits import Part
+from training.data.tensors import Tensors
 from training.fitting.record import audit_split
-from training.splits import Part
-from training.tensors import Tensors
 
 
 def _tensors(values: list[float], groups: list[str]) -> Tensors:

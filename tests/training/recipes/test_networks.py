@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.recipe import Adam, Loss, Plateau, Sgd
 from training.recipes import RECIPES
+from training.recipes.recipe import Adam, Loss, Plateau, Sgd
 
 PARAMETERS = {
     # (all, trainable); those of systems 3, 4 and 5 are published, the others follow from the layers by hand

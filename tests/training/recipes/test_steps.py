@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.datasets import busi, idc, mendeley, mias
+from training.data.datasets import busi, idc, mendeley, mias
+from training.data.tensors import Tensors, load_tensors
 from training.fitting.fit import train_network
-from training.recipe import Recipe
 from training.recipes import RECIPES
-from training.tensors import Tensors, load_tensors
+from training.recipes.recipe import Recipe
 
 TRAINED = 6
 """Of ten pictures; the others validate. One process that fits all recipes in turn then peaks at 5.8 GB."""

@@ -12,11 +12,11 @@ from sklearn.metrics import precision_score, recall_score
 
 from edge_runtime.bundle.policy import Head
 from training.errors import DatasetError
-from training.evaluation import evaluation
-from training.evaluation.classwise import Outcome
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome
 from training.recipes.idc_patch import SPEC
-from training.report import figures
-from training.report.drawing import GRID
+from training.reporting import figures
+from training.reporting.drawing import GRID
 
 EIGHT = tuple(f"density{d}-{kind}" for d in range(1, 5) for kind in ("benign", "malignant"))
 SPEC8 = replace(SPEC, labels=EIGHT, positive=EIGHT[1::2], head=Head.SOFTMAX)

@@ -4,7 +4,7 @@ import re
 
 from edge_runtime.bundle.manifest import Figure
 from training.experiments.leak import AS_PUBLISHED, BY_GROUP, LeakRow, LeakTable
-from training.report.leak_page import leak_section
+from training.reporting.leak_page import leak_section
 
 LEAK = LeakTable(
     recipe="idc-patch",

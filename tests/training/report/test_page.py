@@ -13,17 +13,17 @@ from edge_runtime.bundle.policy import CaseRule, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_dict
 from training.artifact import Artifact, Measured, create
-from training.datasets import Dataset
-from training.evaluation import evaluation
+from training.data.datasets import Dataset
+from training.data.splits import Part
+from training.data.tensors import Tensors
 from training.evaluation.case_report import ChosenRule, report_cases
-from training.evaluation.classwise import Outcome
-from training.evaluation.evaluation import evaluate_scores
 from training.evaluation.measure import Document, Measurement
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome
+from training.metrics.evaluation import evaluate_scores
 from training.recipes import find_recipe
 from training.recipes.idc_patch import SPEC
-from training.report.page import write_page
-from training.splits import Part
-from training.tensors import Tensors
+from training.reporting.page import write_page
 
 EIGHT = find_recipe("density-malignancy-cnn").spec
 THREE = replace(SPEC, labels=("normal", "benign", "malignant"), positive=("malignant",), head=Head.SOFTMAX)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.manifest import Evaluation, Figure, TrainingRecord
-from training.evaluation import evaluation
+from training.data.tensors import Tensors
 from training.evaluation.case_report import CaseReport
-from training.evaluation.classwise import Outcome, evaluate_classes
-from training.evaluation.evaluation import GAIN, evaluate_scores
 from training.experiments.leak import LeakTable
+from training.metrics import evaluation
+from training.metrics.classwise import Outcome, evaluate_classes
+from training.metrics.evaluation import GAIN, evaluate_scores
 from training.recipes.idc_patch import SPEC
-from training.report.markup import Picture
-from training.report.report import Page, report_html, write_report
-from training.tensors import Tensors
+from training.reporting.markup import Picture
+from training.reporting.report import Page, report_html, write_report
 
 VOID = {"meta", "img", "br"}
 PNG = cv2.imencode(".png", np.zeros((4, 6, 3), np.uint8))[1].tobytes()

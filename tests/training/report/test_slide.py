@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from training.datasets import Sample
+from training.data.datasets import Sample
 from training.errors import DatasetError
-from training.report.slide import PATCH_PX, draw_slide, has_place, join_slide, slide_png
+from training.reporting.slide import PATCH_PX, draw_slide, has_place, join_slide, slide_png
 
 
 def _cut(

@@ -10,9 +10,9 @@ import pytest
 
 from edge_runtime.bundle.policy import Head
 from edge_runtime.explain.class_activation import eigen_cam, grad_cam
-from training.saliency.head import MOST_WEIGHTS, HeadError, find_head, last_map
-from training.saliency.oracle import eigen_cam as keras_eigen_cam
-from training.saliency.oracle import grad_cam as keras_grad_cam
+from training.explain.head import MOST_WEIGHTS, HeadError, find_head, last_map
+from training.explain.oracle import eigen_cam as keras_eigen_cam
+from training.explain.oracle import grad_cam as keras_grad_cam
 
 keras = pytest.importorskip("keras")
 layers = keras.layers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.saliency.pointing import brightest, centre, darkest, energy, hit, likeness
+from training.explain.pointing import brightest, centre, darkest, energy, hit, likeness
 
 LESION = np.zeros((4, 6), bool)
 LESION[1:3, 2:4] = True

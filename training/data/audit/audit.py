@@ -1,0 +1,193 @@
+"""What makes a data set flatter a model: copies, contradictions, and copies on both sides of a split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from training.data.audit.duplicates import NEAR, SAME_SCAN, Comparison, Pair, compare
+from training.data.csv_file import read_rows
+from training.data.datasets import Dataset, Sample, busi, idc, mendeley, mias
+from training.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Auditable:
+    """A published set, and how it is looked at.
+
+    Attributes:
+        load: reads the layout and compares nothing: the audit does, once.
+        threshold: likeness from which two pictures are the same.
+        source_of: what a picture was made from, where names tell.
+        finish: takes groups from the comparison, where the set names no patient.
+    """
+
+    load: Callable[[Path], Dataset]
+    threshold: float = NEAR
+    source_of: Callable[[Sample], str] | None = None
+    finish: Callable[[Dataset, Comparison], Dataset] = lambda dataset, comparison: dataset
+
+
+SETS = {
+    "busi": Auditable(busi.read, SAME_SCAN, finish=busi.clustered),
+    "idc": Auditable(idc.load),
+    "mendeley": Auditable(mendeley.load, source_of=mendeley.source_of),
+    "mias": Auditable(mias.load),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Two pictures that show the same thing: names, labels, groups, and their likeness (1 and exact: same pixels)."""
+
+    first: str
+    second: str
+    labels: tuple[str, str]
+    groups: tuple[str, str]
+    likeness: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        threshold: likeness from which two pictures count as near copies.
+        clusters: names of two pictures or more that show the same thing, largest first.
+        across_groups: clusters whose pictures are of more than one group.
+        contradictions: near copies with different labels.
+        copies_per_source: number of files made from one source → number of such sources; empty if names do
+            not tell.
+        straddling_groups, straddling_clusters: first names of what stands in more than one part of the split.
+        passed_over, refused: files that are no pictures of the layout, and pictures that cannot be read.
+    """
+
+    dataset: str
+    labels: tuple[str, ...]
+    summary: str
+    notes: tuple[str, ...]
+    threshold: float
+    exact: tuple[Finding, ...]
+    clusters: tuple[tuple[str, ...], ...]
+    across_groups: tuple[tuple[str, ...], ...]
+    contradictions: tuple[Finding, ...]
+    copies_per_source: dict[int, int]
+    straddling_groups: tuple[str, ...]
+    straddling_clusters: tuple[tuple[str, ...], ...]
+    passed_over: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    @property
+    def leaks(self) -> bool:
+        """Say whether the split that was given lets test pictures be learnt."""
+        return bool(self.straddling_groups or self.straddling_clusters)
+
+
+def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tuple[Pair, ...]]:
+    """Compare all pictures of the set ``name`` below ``root``; return what was found, and the pairs.
+
+    Args:
+        name: a key of ``SETS``.
+        root: folder with the published layout.
+        split: CSV with a header ``group,part``, or ``name,part`` with the names of pictures.
+
+    Raises:
+        DatasetError: no such set, or the layout, or the split, does not fit.
+    """
+    if name not in SETS:
+        raise DatasetError(f"{name}: found no such data set, expected one of {', '.join(sorted(SETS))}.")
+    chosen = SETS[name]
+    read = chosen.load(root)
+    found = compare(read.samples, chosen.threshold)
+    dataset = chosen.finish(read, found)
+    comparison = _regrouped(found, dataset)
+    parts = {} if split is None else _parts(split, dataset.samples)
+    return judge(name, dataset, comparison, parts), comparison.pairs
+
+
+def judge(name: str, dataset: Dataset, comparison: Comparison, parts: dict[str, str]) -> Audit:
+    """Sort what the comparison found; ``parts`` maps names of pictures to parts of a split."""
+    cluster_of = comparison.clusters()
+    clusters = _gather({s: cluster_of[s.name] for s in comparison.samples})
+    groups = _gather({s: s.group for s in dataset.samples})
+    source_of = SETS[name].source_of
+    sources = Counter(source_of(s) for s in dataset.samples) if source_of else Counter[str]()
+    findings = {pair: _finding(pair, dataset.labels) for pair in comparison.pairs}
+    return Audit(
+        name,
+        dataset.labels,
+        dataset.summary(),
+        notes=dataset.notes,
+        threshold=SETS[name].threshold,
+        exact=tuple(found for pair, found in findings.items() if pair.exact),
+        clusters=_names(clusters),
+        across_groups=_names(c for c in clusters if len({s.group for s in c}) > 1),
+        contradictions=tuple(findings[pair] for pair in comparison.contradictions()),
+        copies_per_source=dict(sorted(Counter(sources.values()).items())),
+        straddling_groups=tuple(sorted(g[0].group for g in groups if _straddles(g, parts))),
+        straddling_clusters=_names(c for c in clusters if _straddles(c, parts)),
+        passed_over=dataset.passed_over,
+        refused=comparison.refused,
+    )
+
+
+def to_json(report: Audit) -> str:
+    """Return the report as indented JSON with sorted keys."""
+    return json.dumps(asdict(report), indent=2, sort_keys=True)
+
+
+def _regrouped(comparison: Comparison, dataset: Dataset) -> Comparison:
+    """Return the comparison with the groups of ``dataset``."""
+    known = {sample.name: sample for sample in dataset.samples}
+    pairs = (replace(p, first=known[p.first.name], second=known[p.second.name]) for p in comparison.pairs)
+    return replace(comparison, samples=tuple(known[s.name] for s in comparison.samples), pairs=tuple(pairs))
+
+
+def _gather(keys: dict[Sample, str]) -> list[tuple[Sample, ...]]:
+    """Return the samples of each key that two or more share, largest first, then by name."""
+    members: dict[str, list[Sample]] = defaultdict(list)
+    for sample, key in keys.items():
+        members[key].append(sample)
+    shared = [tuple(sorted(found)) for found in members.values() if len(found) > 1]
+    return sorted(shared, key=lambda found: (-len(found), found[0].name))
+
+
+def _names(clusters: Iterable[tuple[Sample, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(sample.name for sample in cluster) for cluster in clusters)
+
+
+def _straddles(samples: tuple[Sample, ...], parts: dict[str, str]) -> bool:
+    return len({parts[sample.name] for sample in samples if sample.name in parts}) > 1
+
+
+def _finding(pair: Pair, labels: tuple[str, ...]) -> Finding:
+    one, two = pair.first, pair.second
+    both = (labels[one.label], labels[two.label])
+    return Finding(one.name, two.name, both, (one.group, two.group), round(pair.likeness, 4), pair.exact)
+
+
+def _parts(path: Path, samples: tuple[Sample, ...]) -> dict[str, str]:
+    """Return name → part."""
+    if not path.is_file():
+        raise DatasetError(f"{path}: found no such file, expected a split with a header group,part. Check the path.")
+    rows = read_rows(path, ["group,part", "name,part"], DatasetError)
+    if not rows:
+        raise DatasetError(f"{path}: found no lines under the header, expected some. Write the split again.")
+    key = "name" if "name" in rows[0].fields else "group"
+    known: dict[str, str] = {}
+    for row in rows:
+        if known.setdefault(row.fields[key], row.fields["part"]) != row.fields["part"]:
+            raise DatasetError(
+                f"{path}, line {row.line}: found {key} {row.fields[key]} in a second part, expected each in one. "
+                "Correct the split."
+            )
+    parts = {s.name: known[k] for s in samples if (k := s.name if key == "name" else s.group) in known}
+    if not parts:
+        raise DatasetError(
+            f"{path}: found no {key} of this data set, the first is {rows[0].fields[key]!r}. Check --data."
+        )
+    return parts

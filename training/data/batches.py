@@ -1,0 +1,74 @@
+"""Shuffled batches for fitting, on any Keras backend."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from training.data.augmentation import Augmentation
+
+Images = npt.NDArray[np.float32]
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+    """Shuffled batches of (images, targets), and weights if given; the same seed gives the same batches in every run.
+
+    An epoch's order and augmentation depend on the seed and the epoch's number alone, not on the epochs before
+    it: a fit that begins at ``epoch`` (counted from 0) sees what one that ran through would have seen. Fit with
+    :class:`DealEpoch` among the callbacks, and with ``shuffle=False``: Keras would deal the batches again, by a
+    random state that nobody saves.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        targets: Images,
+        *,
+        batch: int,
+        seed: int,
+        augmentation: Augmentation | None,
+        weights: npt.NDArray[np.float32] | None = None,
+        epoch: int = 0,
+    ) -> None:
+        super().__init__()
+        self._images, self._targets, self._batch = images, targets, batch
+        self._augmentation, self._weights, self._seed = augmentation, weights, seed
+        self.deal(epoch)
+
+    def deal(self, epoch: int) -> None:
+        """Shuffle for ``epoch``, counted from 0."""
+        self._epoch = epoch
+        self._order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self._images))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._images) / self._batch)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return batch ``index`` of this epoch: float32 B×H×W×C, B×outputs, and B weights where there are any."""
+        rows = self._order[index * self._batch : (index + 1) * self._batch]
+        images = self._images[rows]
+        if self._augmentation is not None:
+            rng = np.random.default_rng((self._seed, self._epoch, index))
+            images = np.stack([self._augmentation.apply(image, rng) for image in images])
+        weights = () if self._weights is None else (self._weights[rows],)
+        return images, self._targets[rows], *weights
+
+    def on_epoch_end(self) -> None:
+        """Deal the next epoch."""
+        self.deal(self._epoch + 1)
+
+
+class DealEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Deal the epoch that begins: Keras ends one epoch more than it fits, to see the first batches' shapes."""
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Deal ``epoch``, counted from 0."""
+        self._batches.deal(epoch)

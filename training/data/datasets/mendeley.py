@@ -1,0 +1,161 @@
+"""The published layout of the Mendeley mammograms with masses, made from INbreast.
+
+``INbreast Dataset/<Density1..4><Benign|Malignant>/<source>.png``, 224×224 grey; the same source with CLAHE is
+``<source> (2).png``, and higher numbers are further augmented copies. All copies of a source, and all sources
+of one woman, are one group.
+
+The archive names no patient. ``mendeley-groups.csv`` does, with a header and one line a source: ``source_id,
+label,laterality,view,acr,birads,patient_group``. Without it each source is a group of its own, and two
+views of one breast may stand on both sides of a split; a note says so.
+
+Source: Huang & Lin 2020, doi 10.17632/x7bvzv6cvr.1; INbreast: Moreira et al. 2012, Acad Radiol 19:236.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from pathlib import Path
+
+from training.data.csv_file import read_rows
+from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders
+from training.errors import DatasetError
+
+FOLDER = "INbreast Dataset"
+GROUPS = "mendeley-groups.csv"
+LABELS = tuple(f"Density{density}{kind}" for density in range(1, 5) for kind in ("Benign", "Malignant"))
+_NAME = re.compile(r"(?P<source>\d+)( \((?P<copy>[1-9]\d*)\))?\.png")
+_UNKNOWN = "source "
+_SHOWN = 5
+_NOTE = f"no {GROUPS} found: each source is a group, and one patient's may stand on both sides of a split"
+
+
+class Variant(enum.Enum):
+    """What was done to the source."""
+
+    PLAIN = "plain"
+    CLAHE = "clahe"
+    AUGMENTED = "augmented"
+
+
+def load(root: Path, *, groups: Path | None = None) -> Dataset:
+    """Read the layout below ``root``, which is the published folder or the folder that holds it.
+
+    Files that are not PNG are passed over and counted.
+
+    Args:
+        root: the folder.
+        groups: who is who; by default ``mendeley-groups.csv`` in ``root`` or its parent, if there is one.
+
+    Raises:
+        DatasetError: no such folder, no pictures, file names that are no source, a source under two labels,
+            or one that ``groups`` lacks or labels otherwise; all faults are counted, the first five named.
+    """
+    folder = _find(root)
+    patients = _patients(root, groups)
+    samples: list[Sample] = []
+    passed_over: list[str] = []
+    faults: list[str] = []
+    for path in sorted(p for label in LABELS for p in (folder / label).rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix.lower() != ".png":
+            passed_over.append(name)
+            continue
+        sample = _sample(name, path, patients)
+        if isinstance(sample, Sample):
+            samples.append(sample)
+        else:
+            faults.append(sample)
+    faults += empty_folders(folder, tuple(folder / label for label in LABELS), ".png")
+    _refuse(folder, faults + _contradictions(samples))
+    found = tuple(sorted(samples))
+    notes = (*((_NOTE,) if patients is None else ()), *absent_labels(LABELS, found))
+    grouped_by = "sources" if patients is None else "patients"
+    traits = {sample.name: _traits(sample) for sample in found}
+    return Dataset(folder, LABELS, found, tuple(passed_over), grouped_by, notes=notes, traits=traits)
+
+
+def source_of(sample: Sample) -> str:
+    """Return the id of the INbreast picture that a sample was made from."""
+    return sample.path.stem.split(" ")[0]
+
+
+def variant_of(sample: Sample) -> Variant:
+    """Return what was done to the source, which the number in the file's name tells."""
+    match = _NAME.fullmatch(sample.path.name)
+    copy = match["copy"] if match else None
+    return {None: Variant.PLAIN, "2": Variant.CLAHE}.get(copy, Variant.AUGMENTED)
+
+
+def _traits(sample: Sample) -> Traits:
+    """Return the breast's density (ACR 1 fatty to 4 dense), and what was done to the source."""
+    return ("density", LABELS[sample.label][len("Density")]), ("picture", variant_of(sample).value)
+
+
+def _find(root: Path) -> Path:
+    for folder in (root / FOLDER, root):
+        if any((folder / label).is_dir() for label in LABELS):
+            return folder
+    found = "no such folder" if not root.is_dir() else "no folder named Density1Benign … Density4Malignant"
+    raise DatasetError(
+        f"{root}: found {found}, expected {FOLDER}/<Density1Benign …>/<source>.png. Download 'Dataset of Breast "
+        "mammography images with Masses' (doi 10.17632/x7bvzv6cvr.1), unpack it, and give the folder that holds it."
+    )
+
+
+def _patients(root: Path, groups: Path | None) -> dict[str, tuple[str, str]] | None:
+    """Return source → (label, patient), or None where no file tells."""
+    places = (root / GROUPS, root.parent / GROUPS) if groups is None else (groups,)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None and groups is not None:
+        raise DatasetError(f"{groups}: found no such file, expected source_id,…,patient_group lines. Check the path.")
+    if path is None:
+        return None
+    rows = [
+        (row.fields["source_id"], (row.fields["label"], row.fields["patient_group"]))
+        for row in read_rows(path, ["source_id,label,patient_group"], DatasetError)
+    ]
+    known = dict(rows)
+    twice = sorted({source for source, who in rows if known[source] != who})
+    if twice:
+        raise DatasetError(
+            f"{path}: found {len(twice)} sources with two labels or patients, the first {twice[0]}; expected one "
+            "line a source. Restore the file."
+        )
+    return known
+
+
+def _sample(name: str, path: Path, patients: dict[str, tuple[str, str]] | None) -> Sample | str:
+    """Return the sample, or one line that says why the file does not fit."""
+    label = name.split("/", maxsplit=1)[0]
+    match = _NAME.fullmatch(path.name)
+    if match is None or name != f"{label}/{path.name}":
+        return f"{name}: expected {label}/<source>.png or {label}/<source> (<number>).png"
+    source = match["source"]
+    if patients is None:
+        return Sample(name, path, LABELS.index(label), _UNKNOWN + source)
+    if not all(patients.get(source, ("",))):
+        return f"{name}: {GROUPS} has no patient_group for source {source}"
+    if patients[source][0] != label:
+        return f"{name}: {GROUPS} says {patients[source][0]}, the folder says {label}"
+    return Sample(name, path, LABELS.index(label), patients[source][1])
+
+
+def _contradictions(samples: list[Sample]) -> list[str]:
+    """Name files whose source also stands in another label's folder."""
+    first: dict[str, Sample] = {}
+    faults = []
+    for sample in samples:
+        other = first.setdefault(source_of(sample), sample)
+        if other.label != sample.label:
+            faults.append(f"{sample.name}: the same source is labelled otherwise in {other.name}")
+    return faults
+
+
+def _refuse(folder: Path, faults: list[str]) -> None:
+    if faults:
+        shown = "\n  ".join(faults[:_SHOWN])
+        raise DatasetError(
+            f"{folder}: {len(faults)} places do not fit the published layout <Density1..4><Benign|Malignant>/"
+            f"<source>.png; the first:\n  {shown}\nUnpack the archive again, or move these files away."
+        )

@@ -1,0 +1,167 @@
+"""Splits that keep every patient on one side, stratified and seeded."""
+
+from __future__ import annotations
+
+import csv
+import enum
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.data.datasets import Sample
+from training.errors import ArtifactError, DatasetError
+
+
+class Part(enum.Enum):
+    """What a patient's pictures may be used for."""
+
+    TRAIN = "train"  # fitting and int8 calibration
+    VALIDATION = "validation"  # every choice: stopping, cut-offs, guard band
+    TEST = "test"  # read once, for the figures that are reported
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Shares of patients for validation and test; the rest trains."""
+
+    validation: float
+    test: float
+    seed: int
+
+
+Split = Mapping[str, Part]
+"""Group (patient) → part."""
+
+
+LARGE = 3.0
+"""A group with more than so many times the median number of pictures trains: held out, it alone would decide
+the figures (five of the 223 IDC patients hold 45 % of the patches)."""
+
+
+def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
+    """Deal groups to the three parts, each with about the same mix of malignancy.
+
+    Groups are sorted by their share of positive pictures and dealt in runs, so that neighbours in the order
+    land in different parts; the seed shuffles equals and runs. Very large groups train (:data:`LARGE`).
+
+    Raises:
+        DatasetError: a part would be empty.
+    """
+    labels = _labels(samples)
+    rng = np.random.default_rng(plan.seed)
+    most = LARGE * float(np.median([len(found) for found in labels.values()])) if labels else 0.0
+    split = {group: Part.TRAIN for group, found in labels.items() if len(found) > most}
+    order = sorted(
+        (float(np.mean(np.asarray(found) > 0)), rng.random(), group)
+        for group, found in sorted(labels.items())
+        if group not in split
+    )
+    quota = {Part.VALIDATION: plan.validation, Part.TEST: plan.test, Part.TRAIN: 1 - plan.validation - plan.test}
+    dealt = _deal(len(order), quota, rng)
+    split |= {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
+    empty = [part.value for part in Part if part not in split.values()]
+    if empty:
+        raise DatasetError(f"found {len(split)} patients, too few to fill {', '.join(empty)}; add patients.")
+    return split
+
+
+def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> list[Part]:
+    """Return ``count`` parts in which every run has close to the quota (largest deficit is served next)."""
+    parts = list(quota)
+    served = dict.fromkeys(parts, 0.0)
+    jitter = rng.random(len(parts)) * 0.5  # where in its cycle each part begins
+    dealt = []
+    for turn in range(1, count + 1):
+        deficit = [quota[part] * turn - served[part] + jitter[i] for i, part in enumerate(parts)]
+        part = parts[int(np.argmax(deficit))]
+        served[part] += 1
+        dealt.append(part)
+    return dealt
+
+
+def folds_by_group(samples: Iterable[Sample], k: int, seed: int) -> tuple[dict[str, Part], ...]:
+    """Deal groups to ``k`` folds and return one split a fold: it tests, the next validates, the others train.
+
+    Each group is tested in exactly one split. Groups are sorted by their shares of the labels and dealt in runs
+    of ``k``, one a fold in shuffled order, so that folds hold about the same mix and counts differ by one at most.
+
+    Very large groups (:data:`LARGE`) are tested too, unlike in :func:`split_by_group`: here each fold's figures
+    are pooled before they are read, so no such group decides them alone, and a pool without them would say
+    nothing of them. They are dealt first, largest to smallest, so that no fold gets two before each has one.
+
+    Raises:
+        DatasetError: ``k`` is below 3, or there are fewer groups than folds.
+    """
+    labels = _labels(samples)
+    if k < 3:
+        raise DatasetError(f"found {k} folds, expected 3 or more: one tests, one validates, the rest trains; ask more.")
+    if len(labels) < k:
+        raise DatasetError(f"found {len(labels)} groups for {k} folds, expected one each at least; ask fewer folds.")
+    rng = np.random.default_rng(seed)
+    most = LARGE * float(np.median([len(found) for found in labels.values()]))
+    large = sorted((g for g in labels if len(labels[g]) > most), key=lambda g: (-len(labels[g]), g))
+    usual = sorted((_shares(labels[g]), rng.random(), g) for g in sorted(set(labels) - set(large)))
+    order = [*large, *(entry[-1] for entry in usual)]
+    fold_of: dict[str, int] = {}
+    for start in range(0, len(order), k):
+        fold_of |= dict(zip(order[start : start + k], rng.permutation(k).tolist(), strict=False))
+    parts = {0: Part.TEST, 1: Part.VALIDATION}
+    return tuple({g: parts.get((f - turn) % k, Part.TRAIN) for g, f in fold_of.items()} for turn in range(k))
+
+
+def _labels(samples: Iterable[Sample]) -> dict[str, list[int]]:
+    """Return group → the labels of its pictures."""
+    labels: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        labels[sample.group].append(sample.label)
+    return labels
+
+
+def _shares(labels: list[int]) -> tuple[float, ...]:
+    """Return the share of label 1, of label 2, …, as far as there are any; for two labels the share of positives."""
+    return tuple(labels.count(label) / len(labels) for label in range(1, max(labels) + 1))
+
+
+def select(samples: Iterable[Sample], split: Split, part: Part) -> tuple[Sample, ...]:
+    """Return the samples of one part, in their given order.
+
+    Raises:
+        DatasetError: a sample's group is not in the split.
+    """
+    samples = tuple(samples)
+    unknown = sorted({sample.group for sample in samples} - set(split))
+    if unknown:
+        raise DatasetError(
+            f"{len(unknown)} patients are not in this model's split, the first {unknown[0]}. "
+            "They were added after training: fit again, or evaluate with --part all to use every patient."
+        )
+    return tuple(sample for sample in samples if split[sample.group] is part)
+
+
+def usable(samples: Iterable[Sample], part: Part, contradicted: frozenset[str]) -> tuple[Sample, ...]:
+    """Return the samples that may serve in ``part``: all in a test, elsewhere those that no near copy contradicts."""
+    return tuple(sample for sample in samples if part is Part.TEST or sample.name not in contradicted)
+
+
+def write_split(path: Path, split: Split) -> None:
+    """Write ``group,part`` lines, sorted by group."""
+    lines = [f"{group},{part.value}" for group, part in sorted(split.items())]
+    path.write_text("\n".join(["group,part", *lines]) + "\n", encoding="utf-8")
+
+
+def read_split(path: Path) -> dict[str, Part]:
+    """Read what :func:`write_split` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, or a line names no part.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing; a training artifact keeps its split there. Fit the recipe again.")
+    with path.open(encoding="utf-8", newline="") as lines:
+        try:
+            return {row["group"]: Part(row["part"]) for row in csv.DictReader(lines)}
+        except (KeyError, ValueError) as error:
+            raise ArtifactError(f"{path}: expected lines 'group,part', found {error}.") from None

@@ -1,0 +1,135 @@
+"""Samples to tensors, through the device's own reading and preprocessing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from edge_runtime.bundle.policy import Head
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import ImageError
+from edge_runtime.preprocessing.preprocessor import prepare
+from training.data.datasets import Sample
+from training.data.samples import Pictures
+from training.errors import DatasetError
+
+_LOG = logging.getLogger(__name__)
+MOST_NAMED = 20
+"""Pictures that are skipped are named up to this number; ``training audit`` lists them all."""
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Prepared pictures and what is known of them, aligned on the first axis.
+
+    Attributes:
+        images: float32 N×H×W×C, after the spec's steps.
+        labels: int64 N, index into the spec's labels.
+        groups: N patient ids.
+        colour: float64 N×6, mean and standard deviation of R, G and B of the picture as read (and cut), 0..255.
+        samples: where each row came from.
+        refused: one line for each picture that the runtime refuses; those have no row.
+    """
+
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+    colour: npt.NDArray[np.float64]
+    samples: tuple[Sample, ...]
+    refused: tuple[str, ...]
+
+    def take(self, index: npt.NDArray[np.int64]) -> Tensors:
+        """Return the rows at ``index``, in that order."""
+        samples = tuple(self.samples[i] for i in index)
+        rows = (self.images[index], self.labels[index], self.groups[index], self.colour[index])
+        return Tensors(*rows, samples, self.refused)
+
+
+def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, strict: bool = False) -> Tensors:
+    """Read, cut and prepare ``samples``, skipping and naming what the runtime refuses.
+
+    Args:
+        label: what the samples are, for messages.
+        strict: skip nothing.
+
+    Raises:
+        DatasetError: nothing is left, ``strict`` and a picture is refused, or samples are regions and the spec has no
+            rule for them (or the other way round).
+    """
+    images, colour, kept, refused = [], [], [], []
+    pictures = Pictures(spec)
+    for sample in tqdm(samples, desc=f"reading {label}", unit="image", disable=None, leave=False):
+        try:
+            picture = pictures.read(sample)
+            images.append(prepare(picture, spec.steps))
+        except ImageError as error:
+            refused.append(f"{sample.name}: {error.code}")
+            continue
+        colour.append(colour_numbers(picture.pixels))
+        kept.append(sample)
+    if refused:
+        _report(refused, len(samples), label, strict=strict)
+    if not kept:
+        raise DatasetError(f"{label}: none of {len(samples)} pictures can be read; the first: {refused[:1]}")
+    return Tensors(
+        np.stack(images),
+        np.array([sample.label for sample in kept], dtype=np.int64),
+        np.array([sample.group for sample in kept]),
+        np.array(colour, dtype=np.float64),
+        tuple(kept),
+        tuple(refused),
+    )
+
+
+def _report(refused: list[str], count: int, label: str, *, strict: bool) -> None:
+    found = f"{label}: {len(refused)} of {count} pictures cannot be read"
+    if strict:
+        raise DatasetError(f"{found}, expected none: {_first(refused, 5)}. Repair or remove them, or drop --strict.")
+    if len(refused) < count:  # where all are refused, an error says so
+        _LOG.warning("%s and are skipped: %s", found, _first(refused, MOST_NAMED))
+
+
+def _first(names: list[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def colour_numbers(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    """Return the mean and standard deviation of each channel, R, G, B (grey counts three times); float64 6."""
+    colour = np.repeat(pixels[..., np.newaxis], 3, axis=2) if pixels.ndim == 2 else pixels[..., ::-1]
+    flat = colour.reshape(-1, 3).astype(np.float64)
+    return np.concatenate([flat.mean(axis=0), flat.std(axis=0)])
+
+
+def targets(labels: npt.NDArray[np.int64], spec: ModelSpec) -> npt.NDArray[np.float32]:
+    """Return what the loss compares outputs with: one-hot N×labels, or N×1 for a single sigmoid."""
+    if spec.head is Head.SIGMOID:
+        return labels[:, np.newaxis].astype(np.float32)
+    return np.eye(len(spec.labels), dtype=np.float32)[labels]
+
+
+def balanced_index(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """Return sorted row numbers in which each label is as frequent as the rarest; the rest is dropped at random."""
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    size = min(len(found) for found in rows)
+    return np.sort(np.concatenate([rng.choice(found, size, replace=False) for found in rows])).astype(np.int64)
+
+
+def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return sorted row numbers with at most ``most`` rows of each group, drawn at random."""
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    kept = [rng.choice(found, min(most, len(found)), replace=False) for found in rows]
+    return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def label_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return a weight for each row, float32 N of mean 1, by which every label that occurs weighs the same in total."""
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return (len(labels) / (len(counts) * counts))[which].astype(np.float32)

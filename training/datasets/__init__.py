@@ -1,5 +1,0 @@
-"""Labelled pictures on disk: one loader a published layout, all returning a :class:`Dataset`."""
-
-from training.datasets.dataset import Dataset, Sample, Traits
-
-__all__ = ["Dataset", "Sample", "Traits"]

@@ -1,0 +1,94 @@
+"""An artifact opened on a folder of data: which pictures belong to which part, and what its network answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy.typing as npt
+
+from training.artifact import Artifact
+from training.data.datasets import Sample
+from training.data.splits import Part, select, usable
+from training.data.tensors import Tensors, load_tensors
+from training.errors import DatasetError
+from training.metrics.classwise import Outcome
+from training.networks.keras_model import load_model, logits_model
+from training.recipes import find_recipe
+
+ALL = "all"
+"""Every patient in the data, for data that the model never saw."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Pictures and what the network answers on them, aligned on the first axis.
+
+    Attributes:
+        logits: N×outputs, as the network gives them.
+    """
+
+    tensors: Tensors
+    logits: npt.ArrayLike
+    outcome: Outcome
+
+
+class OpenArtifact:
+    """Keeps the network and the list of pictures, so that several parts are answered by one of each."""
+
+    def __init__(self, artifact: Artifact, data: Path, *, strict: bool = False) -> None:
+        """Read the artifact's files and the layout below ``data``.
+
+        Args:
+            strict: refuse a picture that cannot be read, instead of skipping it.
+
+        Raises:
+            ArtifactError: the artifact is incomplete.
+            DatasetError: the data are not what the layout promises.
+        """
+        self.spec, self.split = artifact.spec(), artifact.split()
+        self.recipe = find_recipe(self.spec.name)
+        self.dataset = self.recipe.source.load(data)
+        self._network = logits_model(load_model(artifact.model_path))
+        self._strict = strict
+
+    def samples(self, part: str) -> tuple[Sample, ...]:
+        """Return what the fit used as ``part``, or every picture for :data:`ALL`.
+
+        Raises:
+            DatasetError: a patient is not in the split, and ``part`` is not :data:`ALL`.
+        """
+        if part == ALL:
+            return self.dataset.samples
+        return usable(select(self.dataset.samples, self.split, Part(part)), Part(part), self.dataset.contradicted)
+
+    def present(self, part: Part) -> tuple[Sample, ...]:
+        """Return the pictures of a part that are in the data, be there other patients or not."""
+        present = (s for s in self.dataset.samples if self.split.get(s.group) is part)
+        return usable(present, part, self.dataset.contradicted)
+
+    def of_patient(self, patient: str) -> tuple[Sample, ...]:
+        """Return one patient's pictures.
+
+        Raises:
+            DatasetError: the data hold no such patient.
+        """
+        found = tuple(sample for sample in self.dataset.samples if sample.group == patient)
+        if not found:
+            known = sorted({sample.group for sample in self.dataset.samples})
+            raise DatasetError(
+                f"patient {patient!r}: none of the {len(known)} {self.dataset.grouped_by} in {self.dataset.root} is "
+                f"called so; expected a name such as {known[0]}."
+            )
+        return found
+
+    def answer(self, samples: Sequence[Sample], label: str) -> Answers:
+        """Read pictures and let the network answer; ``label`` names them in progress and errors.
+
+        Raises:
+            DatasetError: no picture can be read, or one cannot and that is not tolerated.
+        """
+        tensors = load_tensors(samples, self.spec, label=label, strict=self._strict)
+        logits = self._network.predict(tensors.images, verbose=0)
+        return Answers(tensors, logits, Outcome.of(logits, tensors.labels, tensors.groups, self.spec))

@@ -1,0 +1,162 @@
+"""How many pictures a model refers as unfamiliar: of its own test patients, of other data sets, and drawn ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import ImageError
+from edge_runtime.images.discovery import look_into
+from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.region import Region, cut
+from edge_runtime.ood.detector import Familiarity, is_familiar
+from training.artifact import Artifact
+from training.data.datasets import Sample
+from training.data.samples import Pictures
+from training.data.splits import Part, select, usable
+from training.errors import DatasetError
+from training.evaluation.familiarity import fit_familiarity, once_each, see
+from training.evaluation.out_of_distribution_images import DRAWN, Shape, drawn, inverted
+from training.policy.cases import exact
+from training.recipes import find_recipe
+
+OWN = "own test pictures"
+CUT = "own regions, cut out"
+"""A model that judges whole pictures is handed its own squares as if they were pictures."""
+REGION_RADIUS_PX = 40.0
+"""Of the region in the middle of a foreign picture that a model of regions is asked about: a usual lesion's."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Referred:
+    """Pictures of one kind.
+
+    Attributes:
+        own: the model is for them: none should be referred; of all other kinds every one should.
+        unreadable: pictures that the runtime refuses, as too small for example; not counted in ``pictures``.
+        low, high: exact 95 % interval of the share referred, for independent pictures (Clopper & Pearson 1934).
+    """
+
+    kind: str
+    own: bool
+    pictures: int
+    referred: int
+    unreadable: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """Share referred, 0..1; nan where the runtime refuses every picture."""
+        return self.referred / self.pictures if self.pictures else float("nan")
+
+
+@dataclass(frozen=True)
+class FamiliarityTable:
+    """What ``python -m training familiarity`` prints.
+
+    Attributes:
+        fitted_here: the artifact's spec has no familiarity; one was fitted for this table and kept nowhere.
+    """
+
+    model: str
+    version: str
+    limit: float
+    fitted_here: bool
+    rows: tuple[Referred, ...]
+
+
+def measure_familiarity(
+    artifact: Artifact, data: Path, others: Sequence[Path], *, share: float, most: int, seed: int = 0
+) -> FamiliarityTable:
+    """Count what is referred.
+
+    Args:
+        data: the published layout on which the artifact was fitted.
+        others: folders of pictures that the model is not for; lesion masks (``…_mask….png``) are passed over.
+        share: of own pictures referred, where the spec has no familiarity and one is fitted.
+        most: pictures of each kind, evenly spaced; own test pictures are all taken.
+
+    Raises:
+        ArtifactError: the artifact is incomplete.
+        DatasetError: the data are not what the layout promises, or a folder holds no picture.
+    """
+    spec, parts = artifact.spec(), _parts(artifact, data)
+    known = spec.familiarity
+    if known is None:
+        known = fit_familiarity(see((*parts[Part.TRAIN], *parts[Part.VALIDATION]), spec), share).familiarity
+    whole = known.whole is not None
+    samples = once_each(parts[Part.TEST]) if whole else parts[Part.TEST]
+    rows = [_count(OWN, _own(samples, spec, whole=whole), known, own=True)]
+    some = _spaced(samples, most)
+    rows += [_count(_name(folder), _below(folder, most, spec, whole=whole), known) for folder in others]
+    if whole:
+        rows.append(_count(CUT, _own(_spaced(parts[Part.TEST], most), spec, whole=False), known))
+    rows.append(_count("own, inverted", (p and inverted(p) for p in _own(some, spec, whole=whole)), known))
+    shapes: list[Shape] = [p.pixels.shape for p in _own(some, spec, whole=whole) if p is not None]
+    rows += [_count(kind, drawn(kind, shapes, most, seed), known) for kind in DRAWN]
+    return FamiliarityTable(spec.name, spec.version, known.limit, spec.familiarity is None, tuple(rows))
+
+
+def _parts(artifact: Artifact, data: Path) -> dict[Part, tuple[Sample, ...]]:
+    """Return the pictures of each part, as the fit used them."""
+    dataset, split = find_recipe(artifact.spec().name).source.load(data), artifact.split()
+    return {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
+
+
+def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
+    """Yield pictures, or the squares of their regions unless ``whole``; None for one that the runtime refuses."""
+    pictures = Pictures(spec)
+    for sample in samples:
+        try:
+            yield pictures.whole(sample) if whole else pictures.read(sample)
+        except ImageError:
+            yield None
+
+
+def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
+    found = (Path(image.path) for image in look_into(folder).images)
+    paths = [path for path in found if "_mask" not in path.stem]
+    if not paths:
+        raise DatasetError(f"{folder}: found no image, expected files that are images by content.")
+    for path in _spaced(paths, most):
+        try:
+            picture = read(path, min_side_px=spec.min_side_px)
+            yield picture if whole else _asked(picture, spec)
+        except ImageError:
+            yield None
+
+
+def _asked(picture: Picture, spec: ModelSpec) -> Picture:
+    """Return the picture, or for a model that is asked about regions a square from its middle."""
+    if spec.region is None:
+        return picture
+    height, width = picture.pixels.shape[:2]
+    radius = min(REGION_RADIUS_PX, min(height, width) / 2)
+    return cut(picture, Region((width - 1) / 2, (height - 1) / 2, radius), spec.region)
+
+
+def _spaced(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most ``most`` items, evenly spaced."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i * len(items) // most] for i in range(most)]
+
+
+def _count(kind: str, pictures: Iterable[Picture | None], known: Familiarity, *, own: bool = False) -> Referred:
+    found = [None if picture is None else not is_familiar(known.share(picture)) for picture in pictures]
+    answers = [referred for referred in found if referred is not None]
+    if not answers:
+        return Referred(kind, own, 0, 0, len(found), 0.0, 1.0)
+    figure = exact(kind, sum(answers), len(answers))
+    low, high = figure.low or 0.0, 1.0 if figure.high is None else figure.high
+    return Referred(kind, own, len(answers), sum(answers), len(found) - len(answers), low, high)
+
+
+def _name(folder: Path) -> str:
+    return f"pictures in {folder.name}"

@@ -1,0 +1,68 @@
+"""Temperatures across folds: each fold's logits are divided by what was fitted on the answers of all other folds.
+
+A temperature that was fitted on the very pictures that it is judged on flatters itself; here no picture has a part in
+its own. It is fitted on the logits of other networks, though, those of the other folds: where the folds' logits are
+scaled differently, the error that is found is larger than that of one network with a temperature from its own
+validation part.
+
+An expected calibration error of few pictures is never 0: how large it is when confidences are right is drawn, and
+told beside it (consistency resampling, Bröcker & Smith 2007, Weather and Forecasting 22:651).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.metrics import Calibration
+from edge_runtime.bundle.spec import ModelSpec
+from training.experiments.predictions import Prediction
+from training.metrics.confidence import expected_calibration_error, fit_temperature
+from training.metrics.evaluation import calibrate
+from training.metrics.scored import Scored
+
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """What temperatures from other folds make of the confidences.
+
+    Attributes:
+        temperatures: one a fold, in their order.
+        calibration: of all answers, each at its fold's temperature.
+        by_chance: the mean calibration error of as many answers that are right as often as their confidences say.
+    """
+
+    temperatures: tuple[float, ...]
+    calibration: Calibration
+    by_chance: float
+
+
+def cross_fit(predictions: Sequence[Prediction], spec: ModelSpec) -> CrossFitted:
+    """Fit a temperature for each fold on all other folds' answers, and measure the confidences that come of it.
+
+    Args:
+        predictions: out-of-fold answers of two folds or more; raw logits, whatever temperature the spec has.
+    """
+    logits: npt.NDArray[np.float64] = np.array([p.logits for p in predictions], dtype=np.float64)
+    labels = np.array([spec.labels.index(p.label) for p in predictions], dtype=np.int64)
+    groups = np.array([p.group for p in predictions])
+    folds = np.array([p.fold for p in predictions])
+    turns = np.unique(folds)
+    fitted = {int(turn): fit_temperature(logits[folds != turn], labels[folds != turn], spec) for turn in turns}
+    divisors = np.array([fitted[int(fold)] for fold in folds]) / spec.policy.temperature
+    found = Scored.of_logits(logits / divisors[:, np.newaxis], labels, groups, spec)
+    calibration = calibrate(found.confidence, found.predicted == labels, groups)
+    temperatures = tuple(round(fitted[int(turn)], 4) for turn in turns)
+    return CrossFitted(temperatures, calibration, round(error_by_chance(found.confidence), 4))
+
+
+def error_by_chance(confidence: npt.NDArray[np.float64], seed: int = 0) -> float:
+    """Return the mean expected calibration error of answers drawn right with the probability ``confidence`` (N)."""
+    rng = np.random.default_rng(seed)
+    right = rng.random((DRAWS, len(confidence))) < confidence
+    return float(np.mean([expected_calibration_error(confidence, row) for row in right]))

@@ -1,0 +1,72 @@
+"""Which heatmap a network can have, chosen in one place: Grad-CAM, else Eigen-CAM, else none; and TensorFlow's maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.policy import Head
+from edge_runtime.bundle.saliency import Method, Saliency
+from training.explain.head import HeadError, find_head, last_map
+from training.explain.oracle import eigen_cam, grad_cam
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Explainable:
+    """How heatmaps of a network are made; tensors are Keras' symbolic ones.
+
+    Attributes:
+        features: the feature map that is shown; None where there is none.
+        hidden: values of the head's dense layers that end in a ReLU, for Grad-CAM alone.
+        weights: float32, the head's matrices (:class:`~training.explain.head.KerasHead`), for Grad-CAM alone.
+    """
+
+    saliency: Saliency
+    features: Any | None = None
+    hidden: tuple[Any, ...] = ()
+    weights: tuple[Floats, ...] = ()
+
+
+def choose(network: Any) -> Explainable:
+    """Look at a network that ends in logits (Keras, functional, channels last)."""
+    try:
+        head = find_head(network)
+    except HeadError as error:
+        features = last_map(network)
+        if features is None:
+            return Explainable(Saliency(Method.NONE, f"{error}, and no layer gives a feature map"))
+        return Explainable(_described(Method.EIGEN_CAM, str(error), features), features)
+    matrices = tuple(matrix.astype(np.float32) for matrix in head.weights)
+    return Explainable(_described(Method.GRAD_CAM, "", head.features), head.features, head.hidden, matrices)
+
+
+def draw(found: Explainable, network: Any, tensors: Floats, labels: npt.NDArray[np.int64], head: Head) -> Floats:
+    """Return TensorFlow's heatmaps, float32 N×h×w, of the network that ``found`` was chosen for.
+
+    Args:
+        tensors: float32 N×H×W×C.
+        labels: int N, the label that each map is for; Eigen-CAM knows none.
+
+    Raises:
+        ValueError: there is no heatmap for this network.
+    """
+    if found.saliency.method is Method.NONE:
+        raise ValueError(f"no heatmap: {found.saliency.why}")
+    if found.saliency.method is Method.EIGEN_CAM:
+        return eigen_cam(network, found.features, tensors)
+    return grad_cam(network, found.features, tensors, labels, head)
+
+
+def moved(found: Explainable, copy: Any) -> Explainable:
+    """Return what was chosen for a network, for a copy of it with other weights: the layer of the same name."""
+    return replace(found, features=copy.get_layer(found.saliency.layer).output)
+
+
+def _described(method: Method, why: str, features: Any) -> Saliency:
+    grid = tuple(int(side) for side in features.shape[1:])
+    return Saliency(method, why, str(features._keras_history.operation.name), grid)

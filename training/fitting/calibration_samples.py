@@ -1,0 +1,62 @@
+"""Choose the training pictures on which export measures int8 ranges, and name them for good."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import ImageError
+from edge_runtime.preprocessing.preprocessor import prepare
+from training.artifact import Artifact
+from training.data.datasets import Sample
+from training.data.samples import Pictures
+from training.data.splits import Part, select
+from training.data.tensors import balanced_index
+from training.recipes import find_recipe
+
+FEWEST_BALANCED = 64
+"""Where the rarest label leaves fewer, all pictures are chosen from: ranges need pictures more than balance."""
+
+
+def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
+    """Write ``name,sha256`` of about ``count`` training pictures, as many of each label, spread over patients.
+
+    A region is named ``file@x,y,radius``; the SHA-256 is the whole file's.
+
+    Returns:
+        How many were written.
+    """
+    artifact = Artifact(folder)
+    spec = artifact.spec()
+    dataset = find_recipe(spec.name).source.load(data)
+    chosen = _choose(select(dataset.samples, artifact.split(), Part.TRAIN), count)
+    pictures = Pictures(spec)
+    accepted = [sample for sample in chosen if _accepted(sample, pictures, spec)]
+    rows = [(sample.name, hashlib.sha256(sample.path.read_bytes()).hexdigest()) for sample in accepted]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(["name", "sha256"])
+        writer.writerows(rows)
+    return len(rows)
+
+
+def _choose(samples: tuple[Sample, ...], count: int) -> list[Sample]:
+    """Take every n-th of the balanced samples: they are sorted by patient, so all patients come in."""
+    rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
+    if len(rows) < FEWEST_BALANCED:
+        rows = np.arange(len(samples), dtype=np.int64)
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return [samples[i] for i in rows[np.unique(places)]]
+
+
+def _accepted(sample: Sample, pictures: Pictures, spec: ModelSpec) -> bool:
+    try:
+        prepare(pictures.read(sample), spec.steps)
+    except ImageError:
+        return False
+    return True

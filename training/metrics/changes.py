@@ -1,0 +1,59 @@
+"""What the way to the device changes: figures of two answers to the same pictures, and their paired differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.metrics import Figure
+from edge_runtime.bundle.spec import ModelSpec
+from training.errors import DatasetError
+from training.metrics.binary import auroc, positive_truth, rates
+from training.metrics.confidence import expected_calibration_error
+from training.metrics.evaluation import CALIBRATION, bootstrap
+from training.metrics.scored import Scored
+
+DIFFER = "decisions that differ"
+_RATES = ("balanced accuracy", "accuracy", "sensitivity", "specificity")
+
+Rows = npt.NDArray[np.intp]
+
+
+def changes(device: Scored, keras: Scored, spec: ModelSpec) -> tuple[Figure, ...]:
+    """Return each figure of ``device`` less that of ``keras``, paired: both on the same draws of patients.
+
+    The last figure is no difference: the share of pictures whose decision (POSITIVE, NEGATIVE, REFER) is another.
+
+    Raises:
+        DatasetError: the two did not answer the same pictures.
+    """
+    if not (np.array_equal(device.labels, keras.labels) and np.array_equal(device.groups, keras.groups)):
+        raise DatasetError(
+            f"paired change: found {len(device.labels)} pictures answered by the bundle and {len(keras.labels)} by the "
+            "Keras model, expected the same ones. Run both on the same --data."
+        )
+    differ = _decided(device, spec) != _decided(keras, spec)
+
+    def measure(rows: Rows) -> dict[str, float]:
+        ours, theirs = _measure(device, rows, spec), _measure(keras, rows, spec)
+        return {name: ours[name] - theirs[name] for name in ours} | {DIFFER: float(differ[rows].mean())}
+
+    return tuple(bootstrap(measure, device.groups))
+
+
+def _measure(found: Scored, rows: Rows, spec: ModelSpec) -> dict[str, float]:
+    taken = found.take(rows)
+    truth = positive_truth(taken.labels, spec)
+    shares = rates(truth, taken.positive >= spec.policy.cutoff)
+    shares["sensitivity"] = shares["recall"]
+    error = expected_calibration_error(taken.confidence, taken.predicted == taken.labels)
+    return {name: shares[name] for name in _RATES} | {
+        "auroc": auroc(truth, taken.positive),
+        CALIBRATION: error,
+        "answered": float(taken.answered.mean()),
+    }
+
+
+def _decided(found: Scored, spec: ModelSpec) -> npt.NDArray[np.int64]:
+    """Return 0 for REFER, 1 for NEGATIVE, 2 for POSITIVE."""
+    return np.where(found.answered, 1 + (found.positive >= spec.policy.cutoff), 0).astype(np.int64)

@@ -1,0 +1,186 @@
+"""What a network answered on one part of a split, and its figures class by class.
+
+Each class stands against all others, once by the label with the highest score; then the labels are
+collapsed to two sides, negative and positive, by the decision's own cut-off. Intervals are by bootstrap over
+patients (:func:`training.metrics.evaluation.bootstrap`); one of width zero says few pictures, not certainty,
+hence the support.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_curve
+
+from edge_runtime.bundle.manifest import Figure
+from edge_runtime.bundle.policy import DecisionPolicy
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.decision.rule import decisions
+from edge_runtime.decision.scores import positive_scores, scores_of
+from edge_runtime.decision.verdict import Decision
+from training.metrics.binary import positive_truth, rates
+from training.metrics.confidence import expected_calibration_error
+from training.metrics.evaluation import bootstrap
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+METRICS = ("accuracy", "precision", "recall", "f1")
+SPECIFICITY = 0.90
+"""The specificity at which sensitivities of different systems are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Truth and answers of N pictures, aligned on the first axis.
+
+    Attributes:
+        labels: int64 N, index into the spec's labels.
+        logits: float64 N×outputs, as the network gives them; all scores follow from them and the spec's policy.
+        groups: N patient ids.
+    """
+
+    labels: npt.NDArray[np.int64]
+    logits: Floats
+    groups: npt.NDArray[np.str_]
+    spec: ModelSpec
+
+    def __post_init__(self) -> None:
+        count, names = len(self.labels), self.spec.labels
+        found, expected = (self.logits.shape, self.groups.shape), ((count, self.spec.outputs), (count,))
+        if count == 0 or found != expected:
+            raise ValueError(
+                f"outcome of {count} labels: found shapes {found} of logits and groups, expected {expected}."
+            )
+        if self.labels.min() < 0 or self.labels.max() >= len(names):
+            raise ValueError(f"outcome: expected labels in 0..{len(names) - 1}, found {np.unique(self.labels)}.")
+
+    @classmethod
+    def of(
+        cls, logits: npt.ArrayLike, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], spec: ModelSpec
+    ) -> Outcome:
+        """Make one from logits (N×outputs, as the network gives them, any float type)."""
+        return cls(labels, np.asarray(logits, dtype=np.float64), groups, spec)
+
+    def under(self, policy: DecisionPolicy) -> Outcome:
+        """Return the same answers as another policy sees them."""
+        return replace(self, spec=replace(self.spec, policy=policy))
+
+    @cached_property
+    def scores(self) -> Floats:
+        """Float64 N×L, 0..1, one a label."""
+        return scores_of(self.logits, self.spec)
+
+    @property
+    def truth(self) -> Bools:
+        """Whether each picture's label is a positive one, bool N."""
+        return positive_truth(self.labels, self.spec)
+
+    @cached_property
+    def positive(self) -> Floats:
+        """The positive score, float64 N in 0..1."""
+        return positive_scores(self.logits, self.spec)
+
+    @property
+    def called(self) -> Bools:
+        """Whether the positive score reaches the cut-off, bool N."""
+        return np.asarray(self.positive >= self.spec.policy.cutoff)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The decision on each picture, as the device takes it."""
+        return decisions(self.logits, self.spec)
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """The label with the highest score, int64 N."""
+        return np.asarray(self.scores.argmax(axis=1), dtype=np.int64)
+
+    @property
+    def confidence(self) -> Floats:
+        """The largest score of any label, float64 N in 0..1."""
+        return np.asarray(self.scores.max(axis=1))
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class against all others.
+
+    Attributes:
+        support: pictures of the class.
+        figures: those of :data:`METRICS` that are defined.
+    """
+
+    label: str
+    support: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Classwise:
+    """All of an outcome's figures that go beyond :class:`edge_runtime.bundle.manifest.Evaluation`.
+
+    Attributes:
+        labels: each label against the rest, by the highest score.
+        sides: the negative labels together, then the positive ones, by the cut-off.
+        figures: sensitivity at :data:`SPECIFICITY`, and the calibration error of the highest score (no interval:
+            the bootstrap would add to its upward bias).
+    """
+
+    labels: tuple[ClassFigures, ...]
+    sides: tuple[ClassFigures, ClassFigures]
+    figures: tuple[Figure, ...]
+
+
+def evaluate_classes(outcome: Outcome) -> Classwise:
+    """Measure an outcome class by class."""
+    spec, predicted = outcome.spec, outcome.predicted
+    labels = [
+        _one_vs_rest(name, outcome.labels == i, predicted == i, outcome.groups) for i, name in enumerate(spec.labels)
+    ]
+    negative, positive = side_names(spec)
+    sides = (
+        _one_vs_rest(negative, ~outcome.truth, ~outcome.called, outcome.groups),
+        _one_vs_rest(positive, outcome.truth, outcome.called, outcome.groups),
+    )
+    error = expected_calibration_error(outcome.confidence, predicted == outcome.labels)
+    figures = (*_sensitivity(outcome), Figure("expected calibration error", round(error, 4)))
+    return Classwise(tuple(labels), sides, figures)
+
+
+def side_names(spec: ModelSpec) -> tuple[str, str]:
+    """Return what to call the negative and the positive labels together: their own name where there is but one."""
+    negative = [label for label in spec.labels if label not in spec.positive]
+    return negative[0] if len(negative) == 1 else "negative", spec.positive[0] if len(
+        spec.positive
+    ) == 1 else "positive"
+
+
+def sensitivity_at(truth: Bools, score: Floats, specificity: float) -> float:
+    """Return the largest sensitivity of any cut-off with that specificity or more; nan if a class is missing."""
+    if truth.all() or not truth.any():
+        return float("nan")
+    false_alarms, sensitivity, _ = roc_curve(truth, score, drop_intermediate=False)
+    return float(sensitivity[false_alarms <= 1 - specificity + 1e-9].max())
+
+
+def _sensitivity(outcome: Outcome) -> list[Figure]:
+    """The cut-off is found anew in each draw: the interval is that of the curve's point, not of one cut-off."""
+    truth, score = outcome.truth, outcome.positive
+
+    def measure(rows: Rows) -> dict[str, float]:
+        return {f"sensitivity at specificity {SPECIFICITY:g}": sensitivity_at(truth[rows], score[rows], SPECIFICITY)}
+
+    return bootstrap(measure, outcome.groups)
+
+
+def _one_vs_rest(label: str, truth: Bools, called: Bools, groups: npt.NDArray[np.str_]) -> ClassFigures:
+    def measure(rows: Rows) -> dict[str, float]:
+        found = rates(truth[rows], called[rows])
+        return {name: found[name] for name in METRICS}
+
+    return ClassFigures(label, int(truth.sum()), tuple(bootstrap(measure, groups)))

@@ -1,0 +1,63 @@
+"""Figures by subgroup: what an average hides from those who look at dense breasts, or at calcifications alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.metrics import Evaluation, Figure, Subgroup
+from edge_runtime.bundle.spec import ModelSpec
+from training.data.datasets import Sample, Traits
+from training.metrics.binary import auroc, positive_truth, rates
+from training.metrics.evaluation import bootstrap
+from training.metrics.scored import Scored
+
+FEWEST = 5
+"""Groups under which no interval is told: draws of so few cannot show how far new patients differ."""
+SHARES = ("balanced accuracy", "sensitivity", "specificity")
+
+
+def with_subgroups(
+    evaluation: Evaluation,
+    found: Scored,
+    samples: Sequence[Sample],
+    traits: Mapping[str, Traits],
+    spec: ModelSpec,
+) -> Evaluation:
+    """Add figures on the pictures of each trait to an evaluation of ``found``.
+
+    A picture may have several values of one trait (two lesions of different kinds) and counts in each; a value that
+    all pictures share is left out, for it is no subgroup.
+
+    Args:
+        samples: N, in the order of ``found``.
+        traits: name of a picture → what the data set says of it.
+    """
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, sample in enumerate(samples):
+        for trait in dict.fromkeys(traits.get(sample.name, ())):
+            rows.setdefault(trait, []).append(row)
+    kept = sorted(trait for trait, members in rows.items() if len(members) < len(samples))
+    return replace(
+        evaluation, subgroups=tuple(_subgroup(*trait, found.take(np.asarray(rows[trait])), spec) for trait in kept)
+    )
+
+
+def _subgroup(trait: str, value: str, found: Scored, spec: ModelSpec) -> Subgroup:
+    truth = positive_truth(found.labels, spec)
+    called = found.positive >= spec.policy.cutoff
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        shares = rates(truth[rows], called[rows])
+        shares["sensitivity"] = shares["recall"]
+        answered = {"answered": float(found.answered[rows].mean())}
+        return {"auroc": auroc(truth[rows], found.positive[rows])} | {name: shares[name] for name in SHARES} | answered
+
+    groups = len(set(found.groups.tolist()))
+    figures = tuple(bootstrap(measure, found.groups))
+    if groups < FEWEST:
+        figures = tuple(Figure(figure.name, figure.value) for figure in figures)
+    return Subgroup(trait, value, len(truth), groups, int(truth.sum()), figures)

@@ -1,0 +1,1 @@
+"""Decision policies fitted on validation patients: temperature, cut-off, confidence floor and case rule."""

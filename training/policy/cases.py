@@ -1,0 +1,157 @@
+"""From patches to a patient, as system 4 does it.
+
+Patches of low confidence are ignored; a patient is positive when several patches are called malignant with high
+confidence. A patient's truth is: any malignant patch among the ones at hand. Patches are counted and patients
+decided by the device's own functions (:mod:`edge_runtime.decision.case`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta
+from sklearn.metrics import roc_auc_score
+
+from edge_runtime.bundle.manifest import Figure
+from edge_runtime.bundle.policy import CaseRule
+from edge_runtime.decision.case import CaseVerdict, decide_case, sure
+from edge_runtime.decision.verdict import Decision
+from training.errors import DatasetError
+from training.metrics.binary import rates
+from training.metrics.classwise import Outcome
+from training.metrics.confidence import cutoff_for_sensitivity, cutoff_youden
+from training.metrics.evaluation import bootstrap
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+CONFIDENCES = (0.80, 0.95, 0.99, 0.999)
+"""The confidences that system 4 publishes and at which a rule is sought."""
+
+
+_KINDS = (Decision.POSITIVE, Decision.NEGATIVE, Decision.REFER)
+
+
+@dataclass(frozen=True, eq=False)
+class Patients:
+    """One row a patient, sorted by name.
+
+    Attributes:
+        names: str G.
+        truth: bool G, any malignant patch.
+        counts: int64 G, patches called positive with the asked confidence.
+        answered: int64 G, patches called either way with it.
+    """
+
+    names: npt.NDArray[np.str_]
+    truth: Bools
+    counts: npt.NDArray[np.int64]
+    answered: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CaseEvaluation:
+    """Figures of a rule; those undefined are left out.
+
+    Attributes:
+        figures: sensitivity (POSITIVE among positive patients), specificity (NEGATIVE among negative ones: one that
+            is referred is not cleared), answered (share not referred), auroc (of the count).
+    """
+
+    rule: CaseRule
+    patients: int
+    positives: int
+    figures: tuple[Figure, ...]
+
+
+def patch_counts(outcome: Outcome, confidence: float) -> Patients:
+    """Count each patient's patches that are called positive with ``confidence`` (0..1) or more."""
+    names, index = np.unique(outcome.groups, return_inverse=True)
+    answered, positive = sure(outcome.decisions, outcome.confidence, confidence)
+    malignant, counts, either = (
+        np.bincount(index, weights=mask, minlength=len(names)).astype(np.int64)
+        for mask in (outcome.truth, positive, answered)
+    )
+    return Patients(names, malignant > 0, counts, either)
+
+
+def apply_rule(outcome: Outcome, rule: CaseRule) -> Bools:
+    """Return whether each patient is POSITIVE, bool G, in the order of :func:`patch_counts`."""
+    return patch_counts(outcome, rule.confidence).counts >= rule.count
+
+
+def decide_patients(outcome: Outcome, rule: CaseRule) -> tuple[CaseVerdict, ...]:
+    """Decide each patient as the device does, in the order of :func:`patch_counts`."""
+    found, confidence = outcome.decisions, outcome.confidence
+    rows = [np.flatnonzero(outcome.groups == name) for name in np.unique(outcome.groups)]
+    return tuple(decide_case([found[i] for i in row], confidence[row], rule) for row in rows)
+
+
+def fit_rule(outcome: Outcome, sensitivity: float | None = None) -> CaseRule:
+    """Choose confidence (of :data:`CONFIDENCES`) and count on validation patients.
+
+    Args:
+        sensitivity: the share of positive patients (0..1] that must be found, at the best specificity; by default
+            sensitivity + specificity is made as large as it can be (Youden 1950). Of equals the higher confidence.
+
+    Raises:
+        DatasetError: a class of patients is missing, or no rule of the grid does what is asked.
+    """
+    truth = patch_counts(outcome, 0.0).truth
+    if truth.all() or not truth.any():
+        raise DatasetError(
+            f"case rule: found {int(truth.sum())} positive among {len(truth)} validation patients, expected both "
+            "kinds; deal more patients to validation."
+        )
+    rules = [rule for c in CONFIDENCES if (rule := _rule_at(outcome, c, sensitivity))]
+    if not rules:
+        raise DatasetError("case rule: no confidence and count does what is asked; ask for less, or train longer.")
+    return max(rules, key=lambda rule: (_gain(truth, apply_rule(outcome, rule)), rule.confidence))
+
+
+def _rule_at(outcome: Outcome, confidence: float, sensitivity: float | None) -> CaseRule | None:
+    found = patch_counts(outcome, confidence)
+    score = found.counts.astype(np.float64)
+    try:
+        cutoff = (
+            cutoff_youden(found.truth, score)
+            if sensitivity is None
+            else cutoff_for_sensitivity(found.truth, score, sensitivity)
+        )
+    except DatasetError:  # the counts at this confidence say nothing; another one may
+        return None
+    return CaseRule(confidence, math.ceil(cutoff)) if cutoff > 0 else None
+
+
+def _gain(truth: Bools, called: Bools) -> float:
+    return rates(truth, called)["balanced accuracy"]
+
+
+def evaluate_cases(outcome: Outcome, rule: CaseRule) -> CaseEvaluation:
+    """Measure a rule on held-out patients.
+
+    Patients are independent, so sensitivity and specificity carry exact intervals (Clopper & Pearson 1934): a
+    bootstrap over the two negative patients of a small part would call 2 of 2 certain. The area under the curve of
+    the count carries a bootstrap's over patients.
+    """
+    found = patch_counts(outcome, rule.confidence)
+    truth, decided = found.truth, [verdict.decision for verdict in decide_patients(outcome, rule)]
+    called, cleared, referred = (np.array([d is kind for d in decided]) for kind in _KINDS)
+
+    def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
+        both = truth[rows].any() and not truth[rows].all()
+        return {"auroc": float(roc_auc_score(truth[rows], found.counts[rows])) if both else float("nan")}
+
+    shares = [("sensitivity", called[truth]), ("specificity", cleared[~truth]), ("answered", ~referred)]
+    figures = [exact(name, int(right.sum()), len(right)) for name, right in shares if len(right)]
+    return CaseEvaluation(rule, len(truth), int(truth.sum()), (*figures, *bootstrap(measure, found.names)))
+
+
+def exact(name: str, right: int, count: int) -> Figure:
+    """Return a share of independent cases with its 95 % Clopper–Pearson interval."""
+    low = float(beta.ppf(0.025, right, count - right + 1)) if right else 0.0
+    high = float(beta.ppf(0.975, right + 1, count - right)) if right < count else 1.0
+    return Figure(name, round(right / count, 4), round(low, 4), round(high, 4))

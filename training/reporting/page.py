@@ -1,0 +1,121 @@
+"""The report of one measurement: its figures, its pictures, and the command that made it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.artifact import Artifact
+from training.evaluation.measure import Measurement, to_json
+from training.metrics.classwise import Outcome, evaluate_classes, side_names
+from training.policy.cases import patch_counts
+from training.reporting.case_figure import case_picture
+from training.reporting.figures import (
+    confusion_picture,
+    coverage_picture,
+    history_picture,
+    precision_recall_picture,
+    reliability_picture,
+    roc_picture,
+    score_picture,
+)
+from training.reporting.markup import Picture
+from training.reporting.patient import largest_slide
+from training.reporting.report import Page, write_report
+
+
+def write_page(folder: Path, artifact: Artifact, measurement: Measurement, command: str) -> None:
+    """Write ``metrics.json`` and ``report.html`` into ``folder``, replacing older ones.
+
+    Where patches say their place on a slide, ``slide.png`` shows the patient with the most of them.
+    """
+    from training.experiments.leak import find_leak  # here, for it comes with what fitting needs
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(to_json(measurement) + "\n", encoding="utf-8")
+    spec, dataset = artifact.spec(), measurement.dataset
+    page = Page(
+        spec=spec,
+        training=artifact.measured().training,
+        evaluations=measurement.evaluations,
+        classes=evaluate_classes(measurement.outcome),
+        part=measurement.part,
+        pictures=_pictures(artifact, measurement),
+        command=command,
+        grouped_by=dataset.grouped_by,
+        notes=dataset.notes,
+        cases=measurement.cases,
+        case_pictures=(*_dots(measurement), *_slide(folder, measurement)),
+        leak=find_leak(spec.name),
+    )
+    write_report(folder / "report.html", page)
+
+
+def _dots(measurement: Measurement) -> list[Picture]:
+    cases, outcome = measurement.cases, measurement.outcome
+    if cases is None or cases.evaluation is None:
+        return []
+    rule = cases.evaluation.rule
+    drawn = case_picture(patch_counts(outcome, rule.confidence), rule, side_names(outcome.spec))
+    return [
+        Picture(
+            drawn,
+            "Each dot is a patient; right of the dashed line the rule calls a patient positive. Hollow: too few "
+            "patches were answered with that confidence, and the patient is referred to a person.",
+        )
+    ]
+
+
+def _slide(folder: Path, measurement: Measurement) -> list[Picture]:
+    found = largest_slide(measurement.samples, measurement.outcome)
+    if found is None:
+        return []
+    patient, drawn = found
+    (folder / "slide.png").write_bytes(drawn)
+    patches = int((measurement.outcome.groups == patient).sum())
+    part = "of all in the data" if measurement.part == "all" else f"of the {measurement.part} part"
+    caption = (
+        f"Patient {patient}, {part} the one with the most patches: {patches} patches put together again, beside their "
+        "positive scores. White on the slide and light grey on the map: no patch."
+    )
+    return [Picture(drawn, caption)]
+
+
+def _pictures(artifact: Artifact, measurement: Measurement) -> tuple[Picture, ...]:
+    outcome, table = measurement.outcome, measurement.evaluations[0].confusion
+    fitting = Picture(history_picture(_history(artifact)), "Fitting, epoch by epoch.")
+    return (*outcome_pictures(outcome, table, measurement.dataset.grouped_by), fitting)
+
+
+def outcome_pictures(outcome: Outcome, table: Sequence[Sequence[int]], grouped_by: str) -> tuple[Picture, ...]:
+    """Draw an outcome: confusion, curves, reliability, coverage and scores.
+
+    Args:
+        table: the confusion, rows the truth.
+        grouped_by: what a bootstrap draws, in the plural.
+    """
+    drawn = [Picture(confusion_picture(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
+    if outcome.truth.any() and not outcome.truth.all():
+        drawn += _curves(outcome, grouped_by)
+    drawn += [
+        Picture(reliability_picture(outcome), "How often an answer of that confidence is right."),
+        Picture(coverage_picture(outcome), "How much is answered at a confidence, and how well."),
+        Picture(score_picture(outcome), "Positive scores by truth; the line is the cut-off."),
+    ]
+    return tuple(drawn)
+
+
+def _curves(outcome: Outcome, grouped_by: str) -> list[Picture]:
+    band = f"the band is the 95 % interval over {grouped_by}."
+    return [
+        Picture(roc_picture(outcome), f"Receiver operating characteristic; {band}"),
+        Picture(precision_recall_picture(outcome), f"Precision and recall; {band}"),
+    ]
+
+
+def _history(artifact: Artifact) -> dict[str, list[float]]:
+    """Return the columns of ``history.csv``."""
+    with artifact.history_path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}

@@ -1,0 +1,107 @@
+"""One patient: their patches judged, put together again as a slide, and drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.bundle.policy import CaseRule
+from edge_runtime.decision.case import CaseVerdict
+from training.artifact import Artifact
+from training.data.datasets import Sample
+from training.data.splits import Part
+from training.evaluation.artifact_runner import OpenArtifact
+from training.evaluation.case_report import choose_rule
+from training.metrics.classwise import Outcome, side_names
+from training.policy.cases import decide_patients
+from training.reporting.slide import has_place, slide_png
+
+_USED = {
+    Part.TRAIN: "the model was fitted on this patient (train): the scores flatter it",
+    Part.VALIDATION: "cut-offs and rules were chosen on this patient (validation)",
+    Part.TEST: "the model never saw this patient (test)",
+    None: "this patient is in no part of the model's split: the model never saw them",
+}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the network makes of one patient.
+
+    Attributes:
+        part: which part of the split the patient was in; None for one that the split does not know.
+        patches: those read; ``refused`` are the others.
+        rule: None where there is none, and ``basis`` says why.
+        verdict: what the rule makes of the patches; None without a rule.
+        side: what the positive labels are called.
+        png: slide and score map side by side.
+    """
+
+    name: str
+    part: Part | None
+    patches: int
+    refused: int
+    rule: CaseRule | None
+    basis: str
+    verdict: CaseVerdict | None
+    side: str
+    png: bytes
+
+    @property
+    def origin(self) -> str:
+        """What the patient was used for, in words."""
+        return f"patient {self.name}: {_USED[self.part]}"
+
+    @property
+    def line(self) -> str:
+        """The case in one line."""
+        head = f"patient {self.name}: {self.patches} patches"
+        if self.refused:
+            head += f" ({self.refused} more cannot be read)"
+        if self.rule is None or self.verdict is None:
+            return f"{head}; no decision. {self.basis}"
+        return (
+            f"{head}, {self.verdict.answered} called with a confidence of {self.rule.confidence:g} or more, "
+            f"{self.verdict.count} of them {self.side}; {self.verdict.decision.value} (POSITIVE from {self.rule.count})"
+        )
+
+
+def judge_patient(artifact: Artifact, data: Path, name: str, *, strict: bool = False) -> Patient:
+    """Read one patient's patches from ``data``, and judge and draw them.
+
+    Raises:
+        ArtifactError: the artifact is incomplete.
+        DatasetError: no such patient, no patch that can be read, or names without a place.
+    """
+    opened = OpenArtifact(artifact, data, strict=strict)
+    found = opened.answer(opened.of_patient(name), f"patient {name}")
+    chosen = choose_rule(opened)
+    return Patient(
+        name=name,
+        part=opened.split.get(name),
+        patches=len(found.tensors.samples),
+        refused=len(found.tensors.refused),
+        rule=chosen.rule,
+        basis=chosen.basis,
+        verdict=None if chosen.rule is None else decide_patients(found.outcome, chosen.rule)[0],
+        side=side_names(opened.spec)[1],
+        png=slide_png(found.tensors.samples, found.outcome.positive),
+    )
+
+
+def largest_slide(samples: Sequence[Sample], outcome: Outcome) -> tuple[str, bytes] | None:
+    """Return the patient with the most patches, and their slide; None where names carry no place.
+
+    Args:
+        samples: N, in the order of ``outcome``. Of patients with as many patches, the first by name is taken.
+    """
+    if not samples or not all(has_place(sample) for sample in samples):
+        return None
+    counts = Counter(sample.group for sample in samples)
+    patient = min(counts, key=lambda name: (-counts[name], name))
+    rows = np.flatnonzero(outcome.groups == patient)
+    return patient, slide_png([samples[int(i)] for i in rows], outcome.positive[rows])

@@ -1,0 +1,126 @@
+"""What fitting sees: a few training pictures as read, as prepared, and as augmentation changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import ImageError
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.reader import Picture
+from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.steps import Colour
+from training.data.augmentation import Augmentation
+from training.data.datasets import Dataset, Sample
+from training.data.samples import Pictures
+from training.data.splits import Part, select, split_by_group
+from training.errors import DatasetError
+from training.recipes.recipe import Recipe
+
+Shown = npt.NDArray[np.uint8]
+Tensor = npt.NDArray[np.float32]
+
+DRAWS = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training picture; nothing in it names a file or a patient.
+
+    Attributes:
+        label: of the spec's labels.
+        size_px: width and height of the picture as read (and cut, if a region of it is labelled).
+        picture: as read (and cut), uint8 H×W×3 RGB.
+        tensors: uint8 H×W×3 RGB: the prepared tensor, then its augmented draws, all stretched alike.
+    """
+
+    label: str
+    size_px: tuple[int, int]
+    picture: Shown
+    tensors: tuple[Shown, ...]
+
+
+def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> tuple[Row, ...]:
+    """Draw at most ``count`` pictures of patients that train: one of each label first, then another of each.
+
+    Pictures that the runtime refuses are passed over; those with contradictory labels are never fitted on, nor shown.
+
+    Raises:
+        DatasetError: the set cannot be split, or none of its training pictures can be read.
+    """
+    train = select(dataset.samples, split_by_group(dataset.samples, recipe.split), Part.TRAIN)
+    usable = [sample for sample in train if sample.name not in dataset.contradicted]
+    pictures = Pictures(recipe.spec)
+    rows: list[Row] = []
+    for sample in spread(usable, seed):
+        if len(rows) == count:
+            break
+        try:
+            picture = pictures.read(sample)
+            tensor = prepare(picture, recipe.spec.steps)
+        except ImageError:
+            continue
+        draws = _draws(tensor, recipe.augmentation, np.random.default_rng((seed, len(rows))))
+        rows.append(_row(recipe.spec, sample, picture, (tensor, *draws)))
+    if not rows:
+        raise DatasetError(
+            f"{dataset.root}: found {len(usable)} training pictures and none that can be read, expected one at least; "
+            "unpack the set again."
+        )
+    return tuple(rows)
+
+
+def spread(samples: list[Sample], seed: int) -> Iterator[Sample]:
+    """Yield every sample, in rounds of one a label, each label's in an order that ``seed`` draws."""
+    rng = np.random.default_rng(seed)
+    by_label = []
+    for label in sorted({sample.label for sample in samples}):
+        found = [sample for sample in samples if sample.label == label]
+        by_label.append([found[i] for i in rng.permutation(len(found))])
+    return (sample for sample in chain.from_iterable(zip_longest(*by_label)) if sample is not None)
+
+
+def _draws(tensor: Tensor, augmentation: Augmentation | None, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    return () if augmentation is None else tuple(augmentation.apply(tensor, rng) for _ in range(DRAWS))
+
+
+def _row(spec: ModelSpec, sample: Sample, picture: Picture, tensors: tuple[Tensor, ...]) -> Row:
+    """Stretch all tensors of a row by one minimum and maximum, so that they can be compared."""
+    low, high = min(float(t.min()) for t in tensors), max(float(t.max()) for t in tensors)
+    height, width = picture.pixels.shape[:2]
+    deep = picture.pixels.dtype != np.uint8
+    ends = (float(picture.pixels.min()), float(picture.pixels.max())) if deep else (0.0, 255.0)
+    return Row(
+        label=spec.labels[sample.label],
+        size_px=(width, height),
+        picture=shown(picture.pixels, picture.order, *ends),
+        tensors=tuple(shown(tensor, order_of(spec), low, high) for tensor in tensors),
+    )
+
+
+def order_of(spec: ModelSpec) -> ColourOrder:
+    """Return the order of a prepared tensor's last axis."""
+    return [step.order for step in spec.steps if isinstance(step, Colour)][-1]
+
+
+def shown(values: npt.NDArray[Any], order: ColourOrder, low: float, high: float) -> Shown:
+    """Return ``values`` for a person's eye: ``low..high`` becomes 0..255, colours come in the order RGB.
+
+    Args:
+        values: H×W, H×W×1 or H×W×3, of any real dtype.
+        order: of the last axis; GREY fills all three channels.
+
+    Returns:
+        uint8 H×W×3; all 0 if ``low`` equals ``high``.
+    """
+    share = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low or 1.0)
+    levels = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+    if order is ColourOrder.GREY:
+        return np.repeat(levels.reshape(*levels.shape[:2], 1), 3, axis=2)
+    return np.asarray(levels[..., ::-1] if order is ColourOrder.BGR else levels, dtype=np.uint8)
