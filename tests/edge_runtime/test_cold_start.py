@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -38,7 +39,7 @@ NEEDLESS = {
     *(
         "edge_runtime.preprocessing.bilinear",
         "edge_runtime.inference.backends.onnxruntime",
-        "edge_runtime.bundle.signing",
+        "edge_runtime.bundle.signing.keys",
         "edge_runtime.cli.tiles",
     ),
     *("edge_runtime.images.formats.jpeg", "edge_runtime.images.formats.tiff", "edge_runtime.images.formats.webp"),
@@ -87,6 +88,10 @@ def test_a_plain_run_imports_nothing_needless(picture: Path) -> None:
     found = modules(PLAIN_RUN, str(picture))
     assert "edge_runtime.inference.backends.litert" in found
     assert not (found - unavoidable) & NEEDLESS
+    ours = (name for name in NEEDLESS if name.startswith("edge_runtime."))
+    assert all(importlib.util.find_spec(name) for name in ours), (
+        "a module that was moved is forbidden under its old name"
+    )
 
 
 def test_no_collection_looks_at_what_starting_made(picture: Path) -> None:

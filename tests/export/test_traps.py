@@ -112,7 +112,7 @@ def test_every_conversion_has_a_process_of_its_own() -> None:
     """A network of 297 MB takes 14.8 GB to convert: two in one process are one too many."""
     sources = {path.name: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     assert {name: calls for name, text in sources.items() if (calls := _direct_calls(text))} == {}
-    assert {"pipeline.py", "conversion.py", "ladder.py", "matrix.py", "benchmark.py"} <= sources.keys()
+    assert {"pipeline.py", "conversion.py", "search.py", "matrix.py", "benchmark.py"} <= sources.keys()
     assert _direct_calls("to_onnx.write_float32(a, b)") == ["to_onnx.write_float32"]
 
 

@@ -32,15 +32,15 @@ VALID = jsonschema.Draft202012Validator(
 PLAIN = "from edge_runtime.cli.predict import main\nmain()"
 KILLED_BY_NAME = """
 import os, signal
-from edge_runtime import asking, imaging
-read = asking.read
+from edge_runtime.inference import pipeline
+read = pipeline.read
 
 def deadly(source, **options):
     if "deadly" in str(source):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(source, **options)
 
-asking.read = deadly
+pipeline.read = deadly
 """
 
 

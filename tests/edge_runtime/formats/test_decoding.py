@@ -48,8 +48,8 @@ def test_decoders_write_nothing_to_standard_error(capfd: pytest.CaptureFixture[s
 def test_a_process_without_standard_error_decodes_and_still_has_none() -> None:
     program = (
         "import os, sys; os.close(2)\n"
-        "from edge_runtime import imaging\n"
-        "pixels = imaging.read(sys.stdin.buffer.read()).pixels\n"
+        "from edge_runtime.images import reader\n"
+        "pixels = reader.read(sys.stdin.buffer.read()).pixels\n"
         "try: os.fstat(2); print('open')\n"
         "except OSError: print('closed', pixels.shape)\n"
     )

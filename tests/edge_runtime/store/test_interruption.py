@@ -98,7 +98,7 @@ import json, os, signal, sys
 from pathlib import Path
 from edge_runtime.bundle.registry import install as installing
 action, argument, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
-watched = ("installing.py", "changing.py", "versions.py", "containers.py")
+watched = ("install.py", "transaction.py", "versions.py", "containers.py")
 
 def run(line):
     left = line
