@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
-from edge_runtime.errors import ImageNotFoundError
+from edge_runtime.errors import EdgeError, ImageNotFoundError
 from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.results.lines import FileStamp, Origin
 
@@ -32,3 +34,9 @@ def answer(image: str, origin: Origin = ORIGIN) -> Prediction:
 def failure(image: str) -> Failure:
     error = ImageNotFoundError(f"{image}: found no file there, expected a picture. Check the path.")
     return Failure(image, error, bundle=ORIGIN.bundle)
+
+
+def refusal(error: EdgeError, place: Path) -> str:
+    """Return the error's code; its text names the file first, and says what was found."""
+    assert error.message.startswith(f"{place}: ") and len(error.message) > len(f"{place}: ") + 20, error.message
+    return error.code

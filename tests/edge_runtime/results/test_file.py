@@ -13,7 +13,7 @@ from edge_runtime.errors import MachineError, ResultsError
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import Identity, to_line
-from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure
+from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure, refusal
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def test_an_existing_file_is_refused_and_not_altered(place: Path) -> None:
     before = place.read_bytes()
     with pytest.raises(ResultsError, match="--resume") as caught:
         Results(place, ORIGIN, resume=False)
-    assert caught.value.code == "results_exists"
+    assert refusal(caught.value, place) == "results_exists"
     assert place.read_bytes() == before
 
 
@@ -106,7 +106,7 @@ def test_damage_before_whole_lines_is_refused_by_its_number_and_not_altered(case
     place.write_bytes(content)
     with pytest.raises(ResultsError, match="line 2 is no answer") as caught:
         Results(place, ORIGIN, resume=True)
-    assert caught.value.code == "results_damaged"
+    assert refusal(caught.value, place) == "results_damaged"
     assert place.read_bytes() == content
     assert [path.name for path in place.parent.iterdir()] == [place.name]
 
@@ -117,7 +117,7 @@ def test_a_file_that_never_held_a_line_is_refused_and_not_altered(case: str, pla
     place.write_bytes(TAILS[case])
     with pytest.raises(ResultsError, match="line 1 is no answer") as caught:
         Results(place, ORIGIN, resume=True)
-    assert caught.value.code == "results_damaged"
+    assert refusal(caught.value, place) == "results_damaged"
     assert place.read_bytes() == TAILS[case]
 
 
@@ -126,7 +126,7 @@ def test_a_file_of_an_earlier_release_is_refused_by_name(place: Path) -> None:
     place.write_bytes(content)
     with pytest.raises(ResultsError, match=r"line 7 was written by another release \(edge-predict/1") as caught:
         Results(place, ORIGIN, resume=True)
-    assert caught.value.code == "results_other_release"
+    assert refusal(caught.value, place) == "results_other_release"
     assert place.read_bytes() == content
 
 
@@ -174,7 +174,7 @@ def test_answers_of_another_model_are_refused_by_name(change: dict[str, str], wo
     before = place.read_bytes()
     with pytest.raises(ResultsError) as caught:
         Results(place, dataclasses.replace(ORIGIN, **change), resume=True)  # type: ignore[arg-type]
-    assert caught.value.code == "results_other_model"
+    assert refusal(caught.value, place) == "results_other_model"
     assert word in caught.value.message
     assert place.read_bytes() == before
 
@@ -190,7 +190,7 @@ def test_lines_of_a_watch_are_refused(tmp_path: Path) -> None:
     (tmp_path / "watched").write_text(to_line(answer("a.png"), STAMP) + "\n", encoding="ascii")
     with pytest.raises(ResultsError, match="written with --watch, expected without") as caught:
         Results(tmp_path / "watched", ORIGIN, resume=True)
-    assert caught.value.code == "results_other_kind"
+    assert refusal(caught.value, tmp_path / "watched") == "results_other_kind"
 
 
 def test_failures_are_forgotten_only_on_request(place: Path) -> None:
@@ -210,4 +210,4 @@ def test_a_refused_file_can_be_opened_by_another(place: Path) -> None:
         Results(place, dataclasses.replace(ORIGIN, version="9.9.9"), resume=True)
     with Results(place, ORIGIN, resume=True), pytest.raises(ResultsError) as caught:
         Results(place, ORIGIN, resume=True)
-    assert caught.value.code == "results_in_use"
+    assert refusal(caught.value, place) == "results_in_use"

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from edge_runtime.results import append_only_file, journal
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import FileStamp, Identity, to_line
 from edge_runtime.results.watched_file import WatchedResults
-from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure
+from tests.edge_runtime.results.made import ORIGIN, STAMP, answer, failure, refusal
 from tests.edge_runtime.results.test_durable import full_after
 
 A, B = (Identity(name, STAMP) for name in ("a.png", "b.png"))
@@ -126,7 +127,7 @@ def test_lines_of_other_versions_stand_beside_each_other_and_another_model_is_re
             assert len(results) == results.lines == 3
     with pytest.raises(ResultsError) as caught:
         WatchedResults(place, dataclasses.replace(ORIGIN, model="another"))
-    assert caught.value.code == "results_other_model"
+    assert refusal(caught.value, place) == "results_other_model"
 
 
 def test_a_watch_and_a_batch_do_not_share_a_file(place: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_watch_and_a_batch_do_not_share_a_file(place: Path) -> None:
     place.write_text(to_line(answer("a.png")) + "\n", encoding="ascii")
     with pytest.raises(ResultsError, match="written without --watch, expected with") as caught:
         WatchedResults(place, ORIGIN)
-    assert caught.value.code == "results_other_kind"
+    assert refusal(caught.value, place) == "results_other_kind"
 
 
 def test_the_results_count_where_they_and_the_memory_differ(place: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_full_disk_after_copytruncate_leaves_no_hole(room: int, place: Path, m
         results.append(answer("a.png"), STAMP)
         os.truncate(place, 0)
         full_after(room, monkeypatch)
-        with pytest.raises(ResultsWriteError):
+        with pytest.raises(ResultsWriteError, match=re.escape(f"{place}: could not be written (No space left")):
             results.append(answer("b.png"), STAMP)
         monkeypatch.undo()
     assert place.read_bytes() == b""
