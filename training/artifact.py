@@ -16,10 +16,10 @@ from pathlib import Path
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.metrics import Localisation
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.serialisation.records import ABSENT, from_json
+from edge_runtime.platform.atomic_files import write_whole
+from edge_runtime.serialisation.records import ABSENT, from_json, write_record
 from training.data.splits import Split, read_split, write_split
-from training.errors import ArtifactError
-from training.whole_file import why_not_written, write_json, write_whole
+from training.errors import ArtifactError, why_not_written
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Artifact:
         """
         try:
             write_whole(self.folder / "split.csv", lambda part: write_split(part, split))
-            write_json(self.folder / "spec.json", spec)
+            write_record(self.folder / "spec.json", spec)
         except OSError as error:
             said = why_not_written(self.folder / "split.csv", error)
             raise ArtifactError(f"{said} Free space, remove {self.folder} and fit again.") from error
@@ -101,7 +101,7 @@ class Artifact:
 
     def write_measured(self, measured: Measured) -> None:
         """Write ``metrics.json``, replacing an older one whole."""
-        write_json(self.folder / "metrics.json", measured)
+        write_record(self.folder / "metrics.json", measured)
 
     @property
     def history_path(self) -> Path:

@@ -8,6 +8,9 @@ TrainingError
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 
 class TrainingError(Exception):
     """Root of the tree; the message says found, expected, where, and what to do."""
@@ -23,3 +26,9 @@ class ArtifactError(TrainingError):
 
 class RecipeError(TrainingError):
     """No such recipe, or one that contradicts itself."""
+
+
+def why_not_written(path: Path, error: OSError) -> str:
+    """Say which file could not be written, why, and how many bytes are free where it should stand."""
+    free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
+    return f"{path}: cannot be written ({error.strerror or error}); found {free} bytes free in {path.parent}."

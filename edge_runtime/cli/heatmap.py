@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.cli.output import write_whole
+from edge_runtime.cli.output import write_file
 from edge_runtime.cli.render import Csv, JsonLines, Renderer
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.errors import ImageError, MachineError, UsageError
@@ -71,7 +71,7 @@ class Heatmaps:
 
     def _draw(self, image: str, region: Region | None, path: Path) -> Drawn:
         explanation = self.predictor.explain(image, label=self.label, region=region)
-        write_whole(path, heatmap_png(explanation, opacity=self.opacity))
+        write_file(path, heatmap_png(explanation, opacity=self.opacity))
         return Drawn(explanation, path)
 
     def _path(self, image: str, number: int, count: int) -> Path:

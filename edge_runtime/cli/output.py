@@ -12,7 +12,7 @@ from typing import TextIO
 import click
 
 from edge_runtime.errors import OutputError, UsageError
-from edge_runtime.platform import atomic_files
+from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.escaped_names import shown, shown_lines
 
 READER_GONE = "output_reader_gone"
@@ -84,14 +84,14 @@ def open_closed_descriptors() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: whatever happens, it is the old one or the new one.
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that was asked for, as a whole.
 
     Raises:
         UsageError: it cannot be written.
     """
     try:
-        atomic_files.write_whole(path, data)
+        write_whole(path, data)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."

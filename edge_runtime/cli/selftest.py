@@ -12,8 +12,7 @@ from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
-from edge_runtime.cli.output import say, tell
-from edge_runtime.errors import UsageError
+from edge_runtime.cli.output import say, tell, write_file
 from edge_runtime.inference.backends.base import Provider
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from edge_runtime.selftest.replay import selftest
@@ -121,8 +120,4 @@ def _amount(check: Check) -> str:
 
 def _save(certificate: Certificate, path: Path) -> None:
     """Write the certificate as JSON (docs/certificate.schema.json)."""
-    text = json.dumps(to_dict(certificate), indent=2, allow_nan=False) + "\n"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: found no way to write there ({error.strerror}), expected a new file.") from None
+    write_file(path, (json.dumps(to_dict(certificate), indent=2, allow_nan=False) + "\n").encode("utf-8"))

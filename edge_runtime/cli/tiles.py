@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED
-from edge_runtime.cli.output import say, tell, write_whole
+from edge_runtime.cli.output import say, tell, write_file
 from edge_runtime.cli.render import FALLBACKS
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError
@@ -50,9 +50,9 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
         say(json.dumps(failure.to_dict()) if request.as_json else text)
         sys.exit(EXIT_SOME_FAILED)
     if request.map_png is not None:
-        write_whole(request.map_png, overlay_png(picture, slide))
+        write_file(request.map_png, overlay_png(picture, slide))
     if request.scores_npy is not None:
-        write_whole(request.scores_npy, _npy(slide))
+        write_file(request.scores_npy, _npy(slide))
     say(json.dumps(slide.to_dict()) if request.as_json else card(slide))
     for path in (request.map_png, request.scores_npy):
         if path is not None:

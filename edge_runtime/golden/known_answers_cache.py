@@ -63,7 +63,8 @@ class Stamp:
             return False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, f"{self.key} {difference!r} {tolerance!r}\n".encode("ascii"))
+            data = f"{self.key} {difference!r} {tolerance!r}\n".encode("ascii")
+            write_whole(self.path, data, durable=False)  # what is lost is replayed
         except OSError:
             return False
         return True

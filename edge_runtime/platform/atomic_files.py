@@ -1,29 +1,49 @@
-"""What is written is on the disk, names included."""
+"""Files that are replaced as a whole: whatever happens to the process, the old one or the new one is there."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: whatever happens to this process, it is the old one or the new one.
+def write_whole(
+    path: Path, content: bytes | Callable[[Path], object], *, part: Path | None = None, durable: bool = True
+) -> None:
+    """Write a file beside ``path``, hand it to the disk, and rename it to ``path``.
 
-    It is not handed to the disk: after a power cut it may be empty.
+    Args:
+        content: the bytes, or a function that writes them to the path that it is given. That path ends as ``path``
+            does, because Keras chooses a format by it.
+        part: the file that is written first, on the same file system; by default a hidden one in the same folder.
+        durable: wait until content and name are on the disk. Without it, the file may be empty after a power cut.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left.
+        OSError: the disk is full, or the folder takes no files; ``path`` is as it was, and nothing else is left.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part or path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        part.write_bytes(data)
+        if callable(content):
+            content(part)
+        else:
+            part.write_bytes(content)
+        if durable:
+            sync_content(part)
         part.replace(path)
-    except OSError:
+    except BaseException:  # an interruption, too, must not leave half a file on a disk that may be full
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+    if durable:
+        sync_names(path.parent)
+
+
+def sync_content(path: Path) -> None:
+    """Wait until the content of ``path`` is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_names(folder: Path) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_runtime.platform.atomic_files import sync_names
+from edge_runtime.platform.atomic_files import sync_names, write_whole
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
@@ -97,22 +97,24 @@ class Durable:
 
     def replace(self, pieces: Callable[[], Iterator[bytes]]) -> None:
         """Replace the content as a whole: whatever happens, the file is the old one or the new one."""
-        scratch = self._path.with_name(f".{self._path.name}.new")
-        new = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
+        new = -1
+
+        def fill(part: Path) -> None:  # locked before it has the name, so that nobody else can open it first
+            nonlocal new
+            new = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.fchmod(new, stat.S_IMODE(os.fstat(self._file).st_mode))
             for piece in pieces():
                 _write(new, piece)
-            os.fsync(new)
-            scratch.replace(self._path)
+
+        try:
+            write_whole(self._path, fill, part=self._path.with_name(f".{self._path.name}.new"))
         except BaseException:
-            os.close(new)
-            scratch.unlink(missing_ok=True)
+            if new >= 0:
+                os.close(new)
             raise
         os.close(self._file)
         self._file, self.size = new, os.fstat(new).st_size
-        sync_names(self._path.parent)
 
     def close(self) -> None:
         """Close the file; another process may open it."""

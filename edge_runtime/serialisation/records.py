@@ -17,9 +17,11 @@ import reprlib
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_runtime.errors import ManifestError
+from edge_runtime.platform.atomic_files import write_whole
 
 Record = TypeVar("Record")
 ABSENT: Mapping[str, bool] = {"absent": True}
@@ -55,6 +57,12 @@ def _told(field: dataclasses.Field[Any], record: Any) -> bool:
 def canonical_json(record: Any) -> str:
     """Return the one text form of ``record``: sorted keys, no spaces, ASCII, shortest floats."""
     return json.dumps(to_dict(record), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def write_record(path: Path, record: Any) -> None:
+    """Write a record as indented JSON, as a whole (OSError as :func:`write_whole`)."""
+    text = json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8"))
 
 
 def from_dict(kind: type[Record], value: Any, where: str = "document") -> Record:

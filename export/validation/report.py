@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Attempt, Labelled, Manifest
+from edge_runtime.platform.atomic_files import write_whole
 from training.reporting.drawing import BLUE, GREY, ORANGE, canvas, png
 from training.reporting.markup import Cell, Picture, document, heading, paragraph, picture, table, title, verbatim
-from training.whole_file import write_whole
 
 _NOTICE = "Decision support for trained people. Not a medical device; not for diagnosis."
 _COLOURS = (GREY, BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact
 from training.cli.options import FOLDER
-from training.whole_file import write_whole
 
 
 @click.command()

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, Measured, create
 from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
-from training.errors import ArtifactError, DatasetError
+from training.errors import ArtifactError, DatasetError, why_not_written
 from training.evaluation.artifact_runner import Answers, OpenArtifact
 from training.evaluation.familiarity import fit_familiarity, see
 from training.evaluation.measure import compare
 from training.metrics.classwise import Outcome
 from training.policy.cases import CaseEvaluation, evaluate_cases
 from training.policy.policy import FittedPolicy, Target, calibration_error, fit_policy
-from training.whole_file import why_not_written, write_whole
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.serialisation.records import canonical_json, from_json
+from edge_runtime.serialisation.records import canonical_json, from_json, write_record
 from training.artifact import create
 from training.data.datasets import Dataset
 from training.errors import ArtifactError
 from training.experiments.cross_validated_calibration import CrossFitted
-from training.whole_file import write_json
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | 
     path, metrics = out / "plan.json", out / "metrics.json"
     if not (resume and path.is_file()):
         create(out)
-        write_json(path, plan)
+        write_record(path, plan)
         return None
     found = from_json(CrossPlan, path.read_bytes(), str(path))
     other = [
@@ -89,7 +88,7 @@ def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | 
 
 def write_measured(out: Path, measured: CrossMeasured) -> None:
     """Write ``metrics.json``, whole or not at all."""
-    write_json(out / "metrics.json", measured)
+    write_record(out / "metrics.json", measured)
 
 
 def digest(spec: ModelSpec, dataset: Dataset) -> str:

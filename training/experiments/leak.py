@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.manifest import Figure
-from edge_runtime.serialisation.records import from_json
+from edge_runtime.serialisation.records import from_json, write_record
 from training.artifact import create
 from training.data.splits import Part
 from training.data.tensors import Tensors, balanced_index, load_tensors
@@ -20,7 +20,6 @@ from training.errors import RecipeError
 from training.experiments.copies import Files, copied, dealt_files, dealt_groups
 from training.recipes.recipe import Copies, Recipe, TrainingPlan
 from training.versions import versions
-from training.whole_file import write_json
 
 if TYPE_CHECKING:
     import keras
@@ -111,7 +110,7 @@ def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: in
         command=command,
         versions=versions(("keras", "tensorflow", "numpy", "opencv-python-headless")),
     )
-    write_json(out / "leak.json", table)
+    write_record(out / "leak.json", table)
     return table
 
 

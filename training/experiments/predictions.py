@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.platform.atomic_files import write_whole
 from training.errors import ArtifactError
-from training.whole_file import write_whole
 
 _KNOWN = ("name", "group", "label", "fold", "baseline")
 

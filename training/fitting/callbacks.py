@@ -11,12 +11,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from training.errors import ArtifactError
+from training.errors import ArtifactError, why_not_written
 from training.fitting.checkpoint import Checkpoint, FitState, random_state
 from training.fitting.fingerprint import FittedOn
 from training.fitting.history import Epoch, append_epoch
 from training.recipes.recipe import TrainingPlan
-from training.whole_file import why_not_written
 
 Weights = list[npt.NDArray[np.float32]]
 

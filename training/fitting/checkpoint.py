@@ -16,10 +16,10 @@ import keras
 import numpy as np
 
 from edge_runtime.errors import EdgeError
+from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.serialisation.records import canonical_json, from_json
-from training.errors import ArtifactError
+from training.errors import ArtifactError, why_not_written
 from training.fitting.fingerprint import FittedOn
-from training.whole_file import why_not_written, write_whole
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, Measured, create, interrupted
 from training.data.batches import Batches, DealEpoch
 from training.data.datasets import Dataset, Sample, Traits
@@ -24,7 +25,6 @@ from training.fitting.resume import fresh, resumed
 from training.networks.keras_model import logits_model
 from training.networks.weight_quantisation import settle
 from training.recipes.recipe import Recipe, TrainingPlan
-from training.whole_file import write_whole
 
 _LOG = logging.getLogger(__name__)
 

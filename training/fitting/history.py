@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from edge_runtime.platform.atomic_files import sync_content
 from training.errors import ArtifactError
-from training.whole_file import flush
 
 Epoch = dict[str, float]
 """What Keras logs of one epoch: loss, accuracy, the same for validation, and the rate where a plan lowers it."""
@@ -57,7 +57,7 @@ def append_epoch(path: Path, epoch: int, figures: Epoch) -> None:
         if file.tell() == 0:
             rows.writerow(["epoch", *names])
         rows.writerow([epoch, *(float(figures[name]) for name in names)])
-    flush(path)
+    sync_content(path)
 
 
 def _numbers(row: dict[str, str], path: Path) -> Epoch:

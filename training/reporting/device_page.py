@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_runtime.platform.atomic_files import write_whole
 from training.evaluation.measure_bundle import BundleMeasurement, to_json
 from training.metrics.classwise import evaluate_classes
 from training.reporting.class_page import classes_section
 from training.reporting.markup import document, heading, paragraph, picture, table, title, verbatim
 from training.reporting.page import outcome_pictures
 from training.reporting.report import evaluation_section
-from training.whole_file import write_whole
 
 _NOTICE = "Decision support for trained people. Not a medical device; not for diagnosis."
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.platform.atomic_files import write_whole
 from training.evaluation.case_report import CaseReport
 from training.metrics.classwise import Classwise, side_names
 from training.metrics.evaluation import GAIN
@@ -19,7 +20,6 @@ from training.reporting.class_page import classes_section
 from training.reporting.leak_page import leak_section
 from training.reporting.markup import Picture, document, heading, paragraph, picture, table, title, verbatim
 from training.reporting.subgroup_page import subgroups_section
-from training.whole_file import write_whole
 
 if TYPE_CHECKING:
     from training.experiments.leak import LeakTable

@@ -16,7 +16,7 @@ from edge_runtime.bundle.registry.pointers import POINTER, SCHEMA, Pointer, is_n
 from edge_runtime.bundle.registry.transaction import changing, discard, hidden, write
 from edge_runtime.bundle.registry.versions import refuse_older
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, StoreError
-from edge_runtime.platform.atomic_files import sync_names
+from edge_runtime.platform.atomic_files import sync_names, write_whole
 from edge_runtime.platform.regular_files import reason
 from edge_runtime.serialisation.records import canonical_json
 
@@ -154,9 +154,8 @@ def _mend(bundle: Bundle, place: Path, store: Path) -> Outcome:
         if _content(place, name, len(data)) != data:
             if (place / name).is_dir() and not (place / name).is_symlink():
                 discard(place / name, store)
-            with hidden(store) as copy:
-                write(copy, data)
-                copy.replace(place / name)
+            with hidden(store) as part:
+                write_whole(place / name, data, part=part)
             outcome = Outcome.MENDED
     for extra in sorted(path for path in place.iterdir() if path.name not in {*_files(bundle), SIGNATURE}):
         discard(extra, store)
@@ -223,10 +222,8 @@ def _moved(before: Pointer | None, version: str) -> Pointer:
 
 def _point(store: Path, name: str, pointer: Pointer) -> None:
     """Replace ``current.json`` as a whole: readers see the old one or the new one."""
-    with hidden(store) as text:
-        write(text, (canonical_json(pointer) + "\n").encode("ascii"))
-        text.replace(store / name / POINTER)
-    sync_names(store / name)
+    with hidden(store) as part:
+        write_whole(store / name / POINTER, (canonical_json(pointer) + "\n").encode("ascii"), part=part)
 
 
 def _prune(store: Path, name: str, pointer: Pointer) -> None:

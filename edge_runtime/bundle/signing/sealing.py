@@ -8,6 +8,7 @@ from edge_runtime.bundle.bundle import MANIFEST, SIGNATURE, find
 from edge_runtime.bundle.signing.keys import PublicKey, read_private_key
 from edge_runtime.bundle.signing.signatures import sign
 from edge_runtime.errors import BundleNotFoundError, UsageError
+from edge_runtime.platform.atomic_files import write_whole
 
 
 def sign_folder(folder: Path, private: Path) -> PublicKey:
@@ -26,11 +27,8 @@ def sign_folder(folder: Path, private: Path) -> PublicKey:
     key = read_private_key(private)
     bundle = find(folder.resolve())  # a path: a folder called as a shipped model is meant itself
     bundle.verify()
-    draft = folder / f".{SIGNATURE}.new"
     try:
-        draft.write_bytes(sign(bundle.read_file(MANIFEST), private))
-        draft.replace(folder / SIGNATURE)
+        write_whole(folder / SIGNATURE, sign(bundle.read_file(MANIFEST), private))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise UsageError(f"{folder}: {SIGNATURE} cannot be written ({error.strerror}). Sign a copy of it.") from None
     return key.public

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import training.metrics.evaluation
+from edge_runtime.serialisation.records import write_record
 from training.cli.neighbours import neighbours as command
 from training.data.datasets import idc
 from training.errors import ArtifactError, RecipeError
 from training.experiments.cross_validation_folder import CrossPlan
 from training.experiments.neighbours import WEIGHTS, measure_neighbours
 from training.experiments.predictions import Prediction, write_predictions
-from training.whole_file import write_json
 
 PLAN = CrossPlan("idc-patch-compact", 5, 1, 16, None, "0" * 64)
 
@@ -47,7 +47,7 @@ def slide(patient: int, columns: int, rows: int, step: int) -> list[Prediction]:
 
 
 def write(folder: Path, predictions: list[Prediction], plan: CrossPlan = PLAN) -> Path:
-    write_json(folder / "plan.json", plan)
+    write_record(folder / "plan.json", plan)
     write_predictions(folder / "predictions.csv", predictions)
     return folder
 
