@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta
-from sklearn.metrics import roc_auc_score
 
 from edge_runtime.bundle.manifest import Figure
 from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.case import CaseVerdict, decide_case, sure
 from edge_runtime.decision.verdict import Decision
 from training.errors import DatasetError
-from training.metrics.binary import rates
+from training.metrics.binary import auroc, rates
 from training.metrics.classwise import Outcome
 from training.metrics.confidence import cutoff_for_sensitivity, cutoff_youden
 from training.metrics.evaluation import bootstrap
@@ -142,8 +141,7 @@ def evaluate_cases(outcome: Outcome, rule: CaseRule) -> CaseEvaluation:
     called, cleared, referred = (np.array([d is kind for d in decided]) for kind in _KINDS)
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
-        both = truth[rows].any() and not truth[rows].all()
-        return {"auroc": float(roc_auc_score(truth[rows], found.counts[rows])) if both else float("nan")}
+        return {"auroc": auroc(truth[rows], found.counts[rows].astype(np.float64))}
 
     shares = [("sensitivity", called[truth]), ("specificity", cleared[~truth]), ("answered", ~referred)]
     figures = [exact(name, int(right.sum()), len(right)) for name, right in shares if len(right)]

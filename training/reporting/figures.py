@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from training.errors import DatasetError
+from training.metrics.binary import auroc
 from training.metrics.classwise import Outcome, side_names
 from training.metrics.confidence import expected_calibration_error, reliability
 from training.metrics.evaluation import CONFIDENCES
@@ -47,7 +48,7 @@ def roc_picture(outcome: Outcome) -> bytes:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance")
     band(axes, _roc_on_grid, truth, score, outcome.groups)
     false_alarms, sensitivity, _ = roc_curve(truth, score)
-    axes.plot(false_alarms, sensitivity, color=BLUE, label=f"area under the curve {roc_auc_score(truth, score):.3f}")
+    axes.plot(false_alarms, sensitivity, color=BLUE, label=f"area under the curve {auroc(truth, score):.3f}")
     _mark(axes, float(called[~truth].mean()), float(called[truth].mean()), outcome.spec.policy.cutoff)
     axes.legend(loc="lower right", frameon=False)
     unit_square(axes, "1 − specificity (0..1)", "sensitivity (0..1)")
