@@ -18,7 +18,7 @@ from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, Source, read, source_name
-from edge_runtime.images.region import Marked, Region, check_asked, unmarked
+from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
 from edge_runtime.inference.engine import Engine, Plan
@@ -146,18 +146,21 @@ class Predictor:
         """
         from edge_runtime.explain.explainer import Explainer  # here: most answers are given without
 
-        with self._lock:
+        with self._lock.held:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
         wanted = None if region is None else Region.of(region)
         question = ask(self._plan, image, wanted, order, name)
         answered = answer(self._plan, self._engine, question, self._ran_by)
         return self._explainer.explain(question, answered, self._engine, label)
 
-    def predict_all(self, images: Iterable[Source | Marked], *, workers: int = 1) -> Iterator[Prediction | Failure]:
+    def predict_all(
+        self, images: Iterable[Source | Marked | Failure], *, workers: int = 1
+    ) -> Iterator[Prediction | Failure]:
         """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
 
         Args:
-            images: images, or for a model that is asked about regions :class:`edge_runtime.Marked` ones.
+            images: images, or for a model that is asked about regions :class:`edge_runtime.Marked` ones; what has
+                failed already is passed on in its place.
             workers: threads that read and answer, each with an interpreter of its own. One answers each picture
                 before it asks for the next; more ask for at most four pictures each in advance, however many there
                 are.
@@ -208,8 +211,10 @@ class Predictor:
             ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
             return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
 
-    def _attempt(self, ask: Callable[..., Prediction], item: Source | Marked) -> Prediction | Failure:
-        image, region = unmarked(item)
+    def _attempt(self, ask: Callable[..., Prediction], item: Source | Marked | Failure) -> Prediction | Failure:
+        if isinstance(item, Failure):
+            return item
+        image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
         try:
             return ask(image, region=region)
         except (ImageError, MachineError) as error:
@@ -224,7 +229,7 @@ class Predictor:
         """Return ``count`` engines; those beyond the first are opened when they are first needed, and kept."""
         if count < 1:
             raise UsageError(f"found workers={count}, expected 1 or more.")
-        with self._lock:
+        with self._lock.held:
             while len(self._more) < count - 1:
                 self._more.append(Engine(self._plan))
             return [self._engine, *self._more[: count - 1]]

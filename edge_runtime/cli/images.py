@@ -1,24 +1,17 @@
-"""From what the command line names to images, and from images to answers."""
+"""From what the command line names to images."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
-
-import click
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ImageNotFoundError
-from edge_runtime.images.region import Marked
-from edge_runtime.inference.prediction import Failure, Prediction
-from edge_runtime.predictor import Predictor
+from edge_runtime.inference.prediction import Failure
 
 if TYPE_CHECKING:
     from edge_runtime.images.left_out import LeftOut
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -61,21 +54,3 @@ def _in_folder(folder: str) -> Named:
         )
         images.append(Failure(folder, ImageNotFoundError(message, code="folder_without_images")))
     return Named(tuple(images), found.left_out)
-
-
-def answers(
-    predictor: Predictor, asked: Sequence[str | Marked | Failure], workers: int
-) -> Iterator[Prediction | Failure]:
-    """Yield one answer a path or marked picture, in order; what has failed already passes through."""
-    found = predictor.predict_all((item for item in asked if not isinstance(item, Failure)), workers=workers)
-    for item in asked:
-        yield item if isinstance(item, Failure) else next(found)
-
-
-def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
-    """Pass answers on, with a bar on stderr if someone sees it."""
-    if count < 2 or sys.stderr is None or not sys.stderr.isatty():
-        yield from found
-        return
-    with click.progressbar(found, length=count, label="answering", file=sys.stderr) as bar:
-        yield from bar

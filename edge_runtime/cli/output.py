@@ -1,19 +1,22 @@
-"""Text on stdout and stderr, at once, on whatever terminal this is; and files that are whole or not there."""
+"""Text and progress, at once, on whatever terminal this is; and files that are whole or not there."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import click
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.escaped_names import shown, shown_lines
+
+Answer = TypeVar("Answer")
 
 READER_GONE = "output_reader_gone"
 """Code of the error of a reader that has enough, as ``head`` does: nothing need be said about it."""
@@ -96,6 +99,15 @@ def write_file(path: Path, data: bytes) -> None:
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}). Name a file in a folder that exists."
         ) from None
+
+
+def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
+    """Pass answers on, with a bar on stderr if someone sees it."""
+    if count < 2 or sys.stderr is None or not sys.stderr.isatty():
+        yield from found
+        return
+    with click.progressbar(found, length=count, label="answering", file=sys.stderr) as bar:
+        yield from bar
 
 
 def _writable(text: str, stream: TextIO) -> str:

@@ -15,9 +15,9 @@ from edge_runtime import __version__
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import EXIT_CODES, Command, leave_with, stops_command
-from edge_runtime.cli.images import answers, named, progress
+from edge_runtime.cli.images import named
 from edge_runtime.cli.options import Request, options
-from edge_runtime.cli.output import require_stdout, say, tell
+from edge_runtime.cli.output import progress, require_stdout, say, tell
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.inference.backends.base import Provider, Runtime
@@ -134,7 +134,7 @@ def _print(
     if head := render.head(predictor.spec):
         say(head, render.end)
     failed = of_machine = 0
-    found: Iterator[Prediction | Failure | Drawn] = answers(predictor, asked, request.workers or 1)
+    found: Iterator[Prediction | Failure | Drawn] = predictor.predict_all(asked, workers=request.workers or 1)
     line: Callable[[Any], str] = render.line
     if request.heatmap is not None:
         from edge_runtime.cli.heatmap import Heatmaps

@@ -10,7 +10,6 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.images.region import region_name
 from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
-from edge_runtime.ood.detector import is_familiar
 from edge_runtime.platform.escaped_names import shown, shown_cell
 
 _WHY = {
@@ -131,7 +130,7 @@ class Card:
                 f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
                 *([] if answer.fallback is None else [f"          {FALLBACKS[answer.fallback]}"]),
                 *_scores(answer),
-                *([] if answer.familiarity is None else [_familiarity(answer.familiarity)]),
+                *([] if answer.familiarity is None else [_familiarity(answer.familiarity, answer)]),
                 f"decision  {verdict.decision.value}",
                 f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",
             ]
@@ -154,9 +153,9 @@ def _scores(answer: Prediction) -> list[str]:
     ]
 
 
-def _familiarity(share: float) -> str:
+def _familiarity(share: float, answer: Prediction) -> str:
     """Say how far a picture lies from the model's own pictures."""
-    said = "like" if is_familiar(share) else "NOT like"
+    said = "NOT like" if _is_unfamiliar(answer) else "like"
     return f"familiar  {said} the pictures this model was made for (distance {share:.2f} times the limit)"
 
 

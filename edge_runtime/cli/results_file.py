@@ -11,8 +11,7 @@ from signal import Signals
 from typing import NoReturn
 
 from edge_runtime.cli.exit_codes import EXIT_SIGNAL, leave_with
-from edge_runtime.cli.images import answers, progress
-from edge_runtime.cli.output import tell
+from edge_runtime.cli.output import progress, tell
 from edge_runtime.cli.signals import Stop, stops_on_signals
 from edge_runtime.images.left_out import LeftOut, expects_answer
 from edge_runtime.images.left_out import summary as summary_of_left_out
@@ -81,7 +80,7 @@ def file_answers(
     with stops_on_signals() as stop, filing.open(predictor) as results:
         there = Counter(results.failed(identity) for identity in wanted if identity in results)
         todo = [path for identity, path in wanted.items() if identity not in results]
-        done = _append_all(answers(predictor, todo, filing.workers), len(todo), results, stop)
+        done = _append_all(predictor.predict_all(todo, workers=filing.workers), len(todo), results, stop)
         for item in left_out if stop.by is None else ():
             results.leave_out(item.path, item.reason.value)
     if stop.by is not None and len(done) < len(todo):

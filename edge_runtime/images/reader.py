@@ -28,7 +28,7 @@ from edge_runtime.images.formats import MAX_PIXELS, inspect
 from edge_runtime.images.formats.acceptance import check, check_size
 from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
-from edge_runtime.platform.machine_faults import machine_error, machine_faults
+from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read", "source_name"]
 
@@ -101,13 +101,15 @@ def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:
         raise _too_many_bytes(name, len(data))
     digest = hashlib.sha256(data).hexdigest()
     try:
-        with machine_faults(name):
-            header = inspect(data, name)
-            check(header, min_side_px, name)
-            data = for_decoder(data, header)  # of the very bytes that were inspected and hashed
-            pixels = decode(data, header, name)
+        header = inspect(data, name)
+        check(header, min_side_px, name)
+        data = for_decoder(data, header)  # of the very bytes that were inspected and hashed
+        pixels = decode(data, header, name)
     except ImageError as error:
         error.sha256 = digest
+        raise
+    except Exception as error:
+        raise_machine_fault(error, name)
         raise
     return Picture(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR, digest)
 

@@ -154,18 +154,23 @@ def check_asked(region: Region | None, rule: RegionCrop | None) -> None:
         RegionError: ``region_missing``, if the model answers about regions and none is given; ``region_unexpected``, if
             it answers about whole pictures and one is.
     """
-    if rule is not None and region is None:
-        raise RegionError(
+    if (region is None) is not (rule is None):
+        raise region_error(region)
+
+
+def region_error(region: Region | None) -> RegionError:
+    """Return what is wrong where a region is missing, or ``region`` is one too many."""
+    if region is None:
+        return RegionError(
             "found no region, expected one: this model answers about a marked region of a picture. "
             "Give its centre and radius in pixels: --region X,Y,RADIUS, or region=(x, y, radius).",
             code="region_missing",
         )
-    if rule is None and region is not None:
-        raise RegionError(
-            f"found region {region}, expected none: this model answers about a whole picture. "
-            "Leave the region out, or use a model that is asked about regions.",
-            code="region_unexpected",
-        )
+    return RegionError(
+        f"found region {region}, expected none: this model answers about a whole picture. "
+        "Leave the region out, or use a model that is asked about regions.",
+        code="region_unexpected",
+    )
 
 
 def crop(picture: Picture, region: Region, rule: RegionCrop) -> Picture:

@@ -127,7 +127,7 @@ class Engine:
         """The float32 file, opened when it is first needed."""
         if self._plan.first is Precision.FLOAT32:
             return self._first
-        with self._lock:
+        with self._lock.held:
             if self._exact is None:
                 self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan.preparation)
             return self._exact

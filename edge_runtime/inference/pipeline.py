@@ -7,11 +7,11 @@ from time import perf_counter
 
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Picture, Source, read
-from edge_runtime.images.region import Region, check_asked, cut
+from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
 from edge_runtime.ood.detector import is_familiar
-from edge_runtime.platform.machine_faults import machine_faults
+from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Prepared
 
 
@@ -49,14 +49,18 @@ def ask(plan: Plan, image: Source, region: Region | None, order: ColourOrder, na
         MachineError: memory, descriptors or I/O failed; the image may be sound.
     """
     start, spec = perf_counter(), plan.spec
-    check_asked(region, spec.region)
+    if (region is None) is not (spec.region is None):
+        raise region_error(region)
     picture = read(image, order=order, min_side_px=spec.min_side_px, name=name)
     decoded = perf_counter()
-    with machine_faults(picture.name):
-        shown = cut(picture, region, spec.region)
+    try:
+        shown = picture if region is None or spec.region is None else crop(picture, region, spec.region)
         prepared = plan.preparation.levels(shown)
         known = spec.familiarity
         share = None if known is None else known.share(known.judged(picture, shown))
+    except Exception as error:
+        raise_machine_fault(error, picture.name)
+        raise
     return Question(picture, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
 
 
@@ -71,8 +75,11 @@ def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Pred
         MachineError: as :func:`ask`.
     """
     start, spec = perf_counter(), plan.spec
-    with machine_faults(question.picture.name):
+    try:
         verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
+    except Exception as error:
+        raise_machine_fault(error, question.picture.name)
+        raise
     run_ms = since(start, perf_counter())
     return Prediction(
         image=question.picture.name,

@@ -34,27 +34,20 @@ def renew_in_child(owner: Renewed) -> None:
 
 
 class ForkSafeLock:
-    """A lock that is free in a child process, unless the thread that forked held it."""
+    """A lock that is free in a child process, unless the thread that forked held it.
+
+    Attributes:
+        held: the lock itself, for ``with``: a re-entrant one, which knows who holds it.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holder = 0
+        self.held = threading.RLock()
         renew_in_child(self)
 
     def renew(self) -> None:
         """Take a new lock in place of one that a thread holds which is not in the child."""
-        if self._holder != threading.get_ident():
-            self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        """Wait until the lock is free, and take it."""
-        self._lock.acquire()
-        self._holder = threading.get_ident()
-
-    def __exit__(self, *_: object) -> None:
-        """Release the lock."""
-        self._holder = 0
-        self._lock.release()
+        if not self.held._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks it
+            self.held = threading.RLock()
 
 
 def keep(interpreter: object) -> None:

@@ -69,10 +69,18 @@ def machine_faults(where: str) -> Iterator[None]:
     """Raise a :class:`MachineError` in place of whatever the machine's fault came out as."""
     try:
         yield
-    except Exception as error:  # what libraries make of it has no common base class; what is not meant goes on
-        if fault := machine_error(error, where):
-            raise fault from error
+    except Exception as error:
+        raise_machine_fault(error, where)
         raise
+
+
+def raise_machine_fault(error: Exception, where: str) -> None:
+    """Raise a :class:`MachineError` if the machine is at fault; else do nothing.
+
+    What libraries make of such a fault has no common base class, so any error may be one.
+    """
+    if fault := machine_error(error, where):
+        raise fault from error
 
 
 def _reason(error: BaseException) -> tuple[str, str] | None:

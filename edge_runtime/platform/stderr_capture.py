@@ -51,7 +51,7 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
 
     Other lines, from other threads for example, go on to standard error, also when ``call`` raises.
     """
-    with _listening.lock, _scratch() as scratch:
+    with _listening.lock.held, _scratch() as scratch:
         try:
             with _standard_error_into(scratch.fileno()):
                 result = call()

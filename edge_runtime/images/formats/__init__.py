@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError
-from edge_runtime.images.formats.foreign import refuse_foreign
+from edge_runtime.images.formats.acceptance import refuse_foreign
 from edge_runtime.images.formats.header import (
     MAX_PIXELS,
     MAX_WORK_S,

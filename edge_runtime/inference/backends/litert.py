@@ -55,7 +55,7 @@ class LiteRtBackend:
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
-        with self._lock:
+        with self._lock.held:
             self._check(tensors)
             if len(tensors) == 1:
                 return self._run_one(tensors)
@@ -63,7 +63,7 @@ class LiteRtBackend:
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
-        with self._lock:
+        with self._lock.held:
             self._check(tensor)
             logits = self._run_one(tensor)
             return logits[0], *(self._interpreter.get_tensor(index)[0] for index in self._given[1:])
@@ -87,7 +87,7 @@ class LiteRtBackend:
 
     def close(self) -> None:
         """Release the interpreter and its memory."""
-        with self._lock:
+        with self._lock.held:
             self._interpreter = self._open = None
 
 

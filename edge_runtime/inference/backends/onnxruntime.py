@@ -69,14 +69,14 @@ class OnnxRuntimeBackend:
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
-        with self._lock:
+        with self._lock.held:
             self._check(tensors)
             rows = [self._session.run(self._logits, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
         return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
-        with self._lock:
+        with self._lock.held:
             self._check(tensor)
             return tuple(given[0] for given in self._session.run(None, {self._input: tensor}))
 
@@ -92,7 +92,7 @@ class OnnxRuntimeBackend:
 
     def close(self) -> None:
         """Release the session and its memory."""
-        with self._lock:
+        with self._lock.held:
             self._session = self._open = None
 
 

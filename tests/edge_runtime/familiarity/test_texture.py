@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.ood.texture import FARTHEST_PX, Texture
+from edge_runtime.ood.statistics import FARTHEST_PX, Texture
 
 SHAPES = [(1, 1), (1, 7), (7, 1), (2, 40), (33, 17), (50, 50), (64, 33)]
 LAGS = [1, 2, 4, FARTHEST_PX]
