@@ -12,7 +12,7 @@ Decision support for trained people; not a medical device.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Provider": "edge_runtime.inference.backends.base",
