@@ -213,7 +213,7 @@ class Predictor:
 
     def _attempt(self, ask: Callable[..., Prediction], item: Source | Marked | Failure) -> Prediction | Failure:
         if isinstance(item, Failure):
-            return item
+            return item.by(self.digest)
         image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
         try:
             return ask(image, region=region)

@@ -133,7 +133,6 @@ def _print(
     render = renderer(chosen)
     if head := render.head(predictor.spec):
         say(head, render.end)
-    failed = of_machine = 0
     found: Iterator[Prediction | Failure | Drawn] = predictor.predict_all(asked, workers=request.workers or 1)
     line: Callable[[Any], str] = render.line
     if request.heatmap is not None:
@@ -141,10 +140,7 @@ def _print(
 
         heatmaps = Heatmaps(predictor, request.heatmap, request.heatmap_label, request.opacity)
         found, line = heatmaps.answers(asked), partial(heatmaps.line, render)
-    for answer in found if sys.stdout.isatty() else progress(found, len(asked)):
-        if isinstance(answer, Failure):
-            failed, of_machine = failed + 1, of_machine + answer.of_machine
-        say(line(answer.by(predictor.digest) if isinstance(answer, Failure) else answer), render.end)
+    failed, of_machine = _print_each(found if sys.stdout.isatty() else progress(found, len(asked)), line, render.end)
     if foot := render.foot():
         say(foot)
     missing = _tell_left_out(left_out)
@@ -153,6 +149,16 @@ def _print(
     if of_machine:
         tell(f"The machine failed at {of_machine} of them, which may be sound: ask again.")
     leave_with(failed + missing, of_machine)
+
+
+def _print_each(found: Iterator[Prediction | Failure | Drawn], line: Callable[[Any], str], end: str) -> tuple[int, int]:
+    """Print answers as they come; return how many images failed, and at how many of them the machine did."""
+    failed = of_machine = 0
+    for answer in found:
+        if isinstance(answer, Failure):
+            failed, of_machine = failed + 1, of_machine + answer.of_machine
+        say(line(answer), end)
+    return failed, of_machine
 
 
 def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
