@@ -59,3 +59,19 @@ def operators(path: Path) -> list[str]:
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     return [names[model.operatorCodes[each.opcodeIndex].builtinCode] for each in model.subgraphs[0].operators]
+
+
+def without_weights(kind: type[np.generic]) -> Callable[[Path], None]:
+    """Return a converter's fault that nothing tells: a sound ONNX graph whose weights of this type are all zero."""
+
+    def zeroed(path: Path) -> None:
+        import onnx
+
+        model = onnx.load(path)
+        for tensor in model.graph.initializer:
+            values = onnx.numpy_helper.to_array(tensor)
+            if values.dtype == kind:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(values), tensor.name))
+        onnx.save(model, path)
+
+    return zeroed

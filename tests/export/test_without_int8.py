@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -22,20 +21,11 @@ from export.cli.bundle import _summary
 from export.pipeline import export
 from export.quantisation import search
 from export.quantisation.schemes import LADDER
+from tests.export.networks import without_weights
 from training.artifact import Artifact
 
 Tamper = Callable[[Path], None]
 SLOW = "it takes more than 20 times float32's processor time here, expected at most 1.5"
-
-
-def _without_weights(path: Path) -> None:
-    """What a quantiser may write without a word: a sound graph whose weights are all zero."""
-    model = onnx.load(path)
-    for tensor in model.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype == np.int8:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(values), tensor.name))
-    onnx.save(model, path)
 
 
 @pytest.fixture
@@ -48,7 +38,7 @@ def left_out(
     monkeypatch.setattr(
         conversion, "too_slow", lambda int8, float32, form, tensor: SLOW if form is Format.TFLITE else None
     )
-    converted["model.int8.onnx"] = _without_weights
+    converted["model.int8.onnx"] = without_weights(np.int8)
     export(artifact, calibration, phantom_data, tmp_path / "out")
     return tmp_path / "out"
 

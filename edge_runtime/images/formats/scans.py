@@ -65,19 +65,24 @@ def incomplete(frame: bytes, scans: list[bytes], progressive: bool) -> bool:
 def coefficient_bytes(frame: bytes, pixels: int) -> int:
     """What the decoder keeps of a picture whose scans it has to join: every coefficient, about."""
     found = components(frame)
-    widest = max(component.horizontal for component in found) * max(component.vertical for component in found)
     samples = sum(component.horizontal * component.vertical for component in found)
-    return _COEFFICIENT_BYTES * pixels * samples // max(1, widest)
+    return _COEFFICIENT_BYTES * pixels * samples // _finest(found)
 
 
 def work_s(frame: bytes, scans: list[bytes], progressive: bool, file_bytes: int) -> float:
     """Estimate of the processor time that decoding takes, in seconds (see ``header.MAX_WORK_S``)."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
     found = components(frame)
-    widest = max(1, max(component.horizontal for component in found) * max(component.vertical for component in found))
+    finest = _finest(found)
     samples = {
-        component.number: width * height * component.horizontal * component.vertical / widest for component in found
+        component.number: width * height * component.horizontal * component.vertical / finest for component in found
     }
     visited = sum(samples.get(number, 0.0) for scan in scans for number in scan[1:-3:2])
     coded = file_bytes * (_S_PER_PROGRESSIVE_BYTE if progressive else _S_PER_BYTE)
     return sum(samples.values()) * _S_PER_SAMPLE + visited * _S_PER_VISIT + coded
+
+
+def _finest(found: tuple[Component, ...]) -> int:
+    """Samples of the finest component in each unit of the frame, 1 or more."""
+    across, down = max(component.horizontal for component in found), max(component.vertical for component in found)
+    return max(1, across * down)
