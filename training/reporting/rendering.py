@@ -64,6 +64,12 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
+def markdown_cell(cell: Cell) -> str:
+    """Return what stands in a cell of a Markdown table, which a bar or a line's end would break."""
+    text = "–" if cell is None else cell if isinstance(cell, str) else cell.text()
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
 @cache
 def _environment(folder: Path) -> Environment:
     environment = Environment(
@@ -74,5 +80,5 @@ def _environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["sentence"] = sentence
+    environment.filters |= {"sentence": sentence, "markdown_cell": markdown_cell}
     return environment
