@@ -54,7 +54,7 @@ class Analysis:
     @property
     def subgroups(self) -> Table:
         """Figures by what the data set says of its images."""
-        return subgroup_table(self.evaluation, self.groups)
+        return subgroup_table(self.evaluation, self.groups, "pictures")
 
     @property
     def reliability(self) -> Table:

@@ -71,7 +71,7 @@ class Card:
         if record is None:
             return Table((), ())
         parts = _HELD_OUT if held_out else [part for part in record.images if part not in _HELD_OUT]
-        return part_table(record, parts, self.groups, unknown="")
+        return part_table(record, parts, self.groups, "pictures", unknown="")
 
     @property
     def test(self) -> Evaluation | None:

@@ -58,7 +58,7 @@ class ProofPage:
     def coverage_image(self) -> CaptionedImage:
         """The same, drawn."""
         drawn = coverage_picture(self.manifest.labelled)
-        return CaptionedImage(drawn, "Share of pictures answered at each confidence, file by file.")
+        return CaptionedImage(drawn, "Share of images answered at each confidence, file by file.")
 
     @property
     def attempts(self) -> Table:

@@ -16,15 +16,18 @@ def figure_table(figures: Iterable[Figure], head: tuple[str, str] = ("figure", "
     return Table(head, tuple((figure.name, figure) for figure in figures))
 
 
-def subgroup_table(evaluation: Evaluation, grouped_by: str) -> Table:
-    """Return a row for each subgroup; a figure that needs both sides is missing where a subgroup has one."""
+def subgroup_table(evaluation: Evaluation, grouped_by: str, images: str = "images") -> Table:
+    """Return a row for each subgroup; ``images`` and ``grouped_by`` are what the columns are called.
+
+    A figure that needs positive and negative images is missing where a subgroup has one kind alone.
+    """
     names = tuple(dict.fromkeys(figure.name for found in evaluation.subgroups for figure in found.figures))
     rows: list[tuple[Cell, ...]] = []
     for found in evaluation.subgroups:
         figures = {figure.name: figure for figure in found.figures}
         counts = (str(found.images), str(found.groups), str(found.positives))
         rows.append((f"{found.trait}: {found.value}", *counts, *map(figures.get, names)))
-    return Table(("subgroup", "pictures", grouped_by, "positive", *names), tuple(rows))
+    return Table(("subgroup", images, grouped_by, "positive", *names), tuple(rows))
 
 
 def coverage_table(evaluation: Evaluation, title: str = "confidence", mark: str = "≥ ") -> Table:
@@ -50,8 +53,15 @@ def class_table(entries: Iterable[ClassFigures]) -> Table:
     return Table(("class", *METRICS, "support"), tuple(rows))
 
 
-def part_table(record: TrainingRecord, parts: Iterable[str], grouped_by: str, unknown: str | None = None) -> Table:
-    """Return a row for each part of the split that holds images; ``unknown`` stands where groups were not counted."""
+def part_table(
+    record: TrainingRecord, parts: Iterable[str], grouped_by: str, images: str = "images", unknown: str | None = None
+) -> Table:
+    """Return a row for each part of the split that holds images.
+
+    Args:
+        grouped_by, images: what the columns are called.
+        unknown: stands where groups were not counted; None is shown as a dash.
+    """
     groups = {part: str(count) for part, count in record.groups.items()}
     rows = ((part, groups.get(part, unknown), str(record.images[part])) for part in parts if part in record.images)
-    return Table(("part", grouped_by, "pictures"), tuple(rows))
+    return Table(("part", grouped_by, images), tuple(rows))

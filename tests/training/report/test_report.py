@@ -105,7 +105,7 @@ def test_the_page_is_well_formed_and_needs_neither_script_nor_network(page: Page
 def test_every_table_is_there_with_its_rows(page: Page) -> None:
     tables = _Page(report_html(page)).tables
     assert {name: len(rows) - 1 for name, rows in tables.items()} == {
-        "Groups and pictures": 3,
+        "Groups and images": 3,
         "Published claim, and what holds on patients never seen": 3,
         "Each label against the rest": 2,
         "Negative against positive": 2,
@@ -180,7 +180,7 @@ def test_images_are_inside_and_whole(page: Page) -> None:
 def test_without_images_and_claims_the_page_still_stands(page: Page) -> None:
     bare = replace(page, images=(), training=replace(page.training, claims=()))
     parsed = _Page(report_html(bare))
-    assert "None published." in parsed.text and "Pictures," not in parsed.text
+    assert "None published." in parsed.text and "Images," not in parsed.text
 
 
 def test_the_head_states_the_temperature_and_how_thresholds_were_chosen(page: Page) -> None:
