@@ -18,7 +18,10 @@ import pytest
 import edge_runtime
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "PIL", "sklearn", "scipy", "tqdm", "jax", "torch", "matplotlib"}
+HEAVY = {
+    *("tensorflow", "keras", "tf2onnx", "onnx", "PIL", "sklearn", "scipy", "tqdm", "jax", "torch", "matplotlib"),
+    *("jinja2", "markupsafe"),
+}
 INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "onnxruntime"}
 OPTIONAL = INTERPRETERS | {"cryptography"}
 DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL

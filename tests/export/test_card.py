@@ -110,6 +110,17 @@ def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
     assert "bootstrap over clusters" in card
 
 
+def test_a_bar_in_a_name_splits_no_cell(manifest: Manifest) -> None:
+    test = next(e for e in manifest.evaluations if (e.subject, e.part) == ("keras", "test"))
+    split = replace(test, subgroups=(Subgroup("tissue", "a|b\nc", 4, 2, 0, ()),))
+    assert "| tissue: a\\|b c | 4 | 2 | 0 |\n" in model_card(replace(manifest, evaluations=(split,)))
+
+
+def test_no_paragraph_is_empty_and_the_last_line_ends(manifest: Manifest) -> None:
+    card = model_card(manifest)
+    assert "\n\n\n" not in card and card.endswith(".\n") and not card.endswith("\n\n")
+
+
 def test_what_was_not_looked_for_is_said(manifest: Manifest) -> None:
     assert "Not recorded" in _section(model_card(_plain(manifest)), "Split and leak audit")
     assert "No figure by subgroup exists." in _section(model_card(_plain(manifest)), "Factors")

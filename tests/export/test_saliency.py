@@ -20,7 +20,7 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
 from export.conversion import Judged, Work
 from export.converters import tflite_file, to_onnx, to_tflite
-from export.model_card.heatmaps import heatmaps as card_section
+from export.model_card import model_card
 from export.validation import heatmaps
 from export.validation.heatmaps import PICTURES, WORST, Explained, examine, prove
 from tests.export.networks import SIDE, convert, logits
@@ -156,10 +156,10 @@ def test_a_saved_models_layers_are_out_of_reach(tmp_path: Path) -> None:
 
 def test_a_card_says_what_was_not_measured_and_why_a_map_is_no_grad_cam(phantom_bundle: Path) -> None:
     manifest = find(phantom_bundle).manifest
-    assert "Whether they point at lesions was not measured." in card_section(manifest)
+    assert "Whether they point at lesions was not measured." in model_card(manifest)
     heavy = Saliency(Method.EIGEN_CAM, "its head is heavy", "conv", (7, 7, 9))
-    assert "Not Grad-CAM: Its head is heavy." in card_section(replace(manifest, saliency=heavy))
-    assert "None: It came as a SavedModel." in card_section(
+    assert "Not Grad-CAM: Its head is heavy." in model_card(replace(manifest, saliency=heavy))
+    assert "None: It came as a SavedModel." in model_card(
         replace(manifest, saliency=Saliency(Method.NONE, "it came as a SavedModel"))
     )
-    assert card_section(replace(manifest, saliency=None)) == ""
+    assert "Heatmaps" not in model_card(replace(manifest, saliency=None))

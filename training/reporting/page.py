@@ -20,8 +20,8 @@ from training.reporting.figures import (
     roc_picture,
     score_picture,
 )
-from training.reporting.markup import Picture
 from training.reporting.patient import largest_slide
+from training.reporting.rendering import CaptionedImage
 from training.reporting.report import Page, write_report
 
 
@@ -41,25 +41,25 @@ def write_page(folder: Path, artifact: Artifact, measurement: Measurement, comma
         evaluations=measurement.evaluations,
         classes=evaluate_classes(measurement.outcome),
         part=measurement.part,
-        pictures=_pictures(artifact, measurement),
+        images=_images(artifact, measurement),
         command=command,
         grouped_by=dataset.grouped_by,
         notes=dataset.notes,
         cases=measurement.cases,
-        case_pictures=(*_dots(measurement), *_slide(folder, measurement)),
+        case_images=(*_dots(measurement), *_slide(folder, measurement)),
         leak=find_leak(spec.name),
     )
     write_report(folder / "report.html", page)
 
 
-def _dots(measurement: Measurement) -> list[Picture]:
+def _dots(measurement: Measurement) -> list[CaptionedImage]:
     cases, outcome = measurement.cases, measurement.outcome
     if cases is None or cases.evaluation is None:
         return []
     rule = cases.evaluation.rule
     drawn = case_picture(patch_counts(outcome, rule.confidence), rule, side_names(outcome.spec))
     return [
-        Picture(
+        CaptionedImage(
             drawn,
             "Each dot is a patient; right of the dashed line the rule calls a patient positive. Hollow: too few "
             "patches were answered with that confidence, and the patient is referred to a person.",
@@ -67,7 +67,7 @@ def _dots(measurement: Measurement) -> list[Picture]:
     ]
 
 
-def _slide(folder: Path, measurement: Measurement) -> list[Picture]:
+def _slide(folder: Path, measurement: Measurement) -> list[CaptionedImage]:
     found = largest_slide(measurement.samples, measurement.outcome)
     if found is None:
         return []
@@ -79,38 +79,38 @@ def _slide(folder: Path, measurement: Measurement) -> list[Picture]:
         f"Patient {patient}, {part} the one with the most patches: {patches} patches put together again, beside their "
         "positive scores. White on the slide and light grey on the map: no patch."
     )
-    return [Picture(drawn, caption)]
+    return [CaptionedImage(drawn, caption)]
 
 
-def _pictures(artifact: Artifact, measurement: Measurement) -> tuple[Picture, ...]:
+def _images(artifact: Artifact, measurement: Measurement) -> tuple[CaptionedImage, ...]:
     outcome, table = measurement.outcome, measurement.evaluations[0].confusion
-    fitting = Picture(history_picture(_history(artifact)), "Fitting, epoch by epoch.")
-    return (*outcome_pictures(outcome, table, measurement.dataset.grouped_by), fitting)
+    fitting = CaptionedImage(history_picture(_history(artifact)), "Fitting, epoch by epoch.")
+    return (*outcome_images(outcome, table, measurement.dataset.grouped_by), fitting)
 
 
-def outcome_pictures(outcome: Outcome, table: Sequence[Sequence[int]], grouped_by: str) -> tuple[Picture, ...]:
+def outcome_images(outcome: Outcome, table: Sequence[Sequence[int]], grouped_by: str) -> tuple[CaptionedImage, ...]:
     """Draw an outcome: confusion, curves, reliability, coverage and scores.
 
     Args:
         table: the confusion, rows the truth.
         grouped_by: what a bootstrap draws, in the plural.
     """
-    drawn = [Picture(confusion_picture(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
+    drawn = [CaptionedImage(confusion_picture(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
     if outcome.truth.any() and not outcome.truth.all():
         drawn += _curves(outcome, grouped_by)
     drawn += [
-        Picture(reliability_picture(outcome), "How often an answer of that confidence is right."),
-        Picture(coverage_picture(outcome), "How much is answered at a confidence, and how well."),
-        Picture(score_picture(outcome), "Positive scores by truth; the line is the cut-off."),
+        CaptionedImage(reliability_picture(outcome), "How often an answer of that confidence is right."),
+        CaptionedImage(coverage_picture(outcome), "How much is answered at a confidence, and how well."),
+        CaptionedImage(score_picture(outcome), "Positive scores by truth; the line is the cut-off."),
     ]
     return tuple(drawn)
 
 
-def _curves(outcome: Outcome, grouped_by: str) -> list[Picture]:
+def _curves(outcome: Outcome, grouped_by: str) -> list[CaptionedImage]:
     band = f"the band is the 95 % interval over {grouped_by}."
     return [
-        Picture(roc_picture(outcome), f"Receiver operating characteristic; {band}"),
-        Picture(precision_recall_picture(outcome), f"Precision and recall; {band}"),
+        CaptionedImage(roc_picture(outcome), f"Receiver operating characteristic; {band}"),
+        CaptionedImage(precision_recall_picture(outcome), f"Precision and recall; {band}"),
     ]
 
 

@@ -9,15 +9,17 @@ import pytest
 from edge_runtime.bundle.policy import CaseRule
 from edge_runtime.decision.case import decide_case
 from edge_runtime.decision.verdict import Decision
-from training.evaluation.case_report import ChosenRule, fitted_rule, report_cases, rule_text
+from tests.page_text import page_text
+from tests.training.report.pages import full_page
+from training.evaluation.case_report import CaseReport, ChosenRule, fitted_rule, report_cases, rule_text
 from training.metrics import evaluation
 from training.metrics.classwise import Outcome
 from training.policy.cases import Patients, patch_counts
 from training.recipes.idc_patch import SPEC
 from training.reporting.case_figure import case_picture, spread
-from training.reporting.case_page import case_section
-from training.reporting.markup import Picture
 from training.reporting.patient import Patient
+from training.reporting.rendering import CaptionedImage
+from training.reporting.report import report_html
 
 RULE = CaseRule(0.9, 2)
 
@@ -70,18 +72,25 @@ def test_patients_of_one_kind_give_no_rule_and_a_reason_instead_of_an_error() ->
     assert chosen.rule is None
     report = report_cases(_outcome([1, 2], [True, True]), chosen, "test")
     assert report.evaluation is None and report.basis.startswith("No rule: ")
-    html = "\n".join(case_section(report, (), "test", "malignant"))
-    assert "Patients from patches" in html and "2 positive among 2 validation patients" in html
+    said = _section(report)
+    assert "Patients from patches" in said and "2 positive among 2 validation patients" in said
 
 
-def test_the_section_holds_rule_figures_and_pictures() -> None:
+def _section(report: CaseReport | None, *images: CaptionedImage) -> str:
+    """What the report says of patients, from the heading to the next."""
+    page = replace(full_page(), cases=report, case_images=images)
+    return "".join(part for part in page_text(report_html(page)).split("h2: ") if part.startswith("Patients from"))
+
+
+def test_the_section_holds_rule_figures_and_images() -> None:
     outcome = _outcome([3, 0], [True, False])
-    picture = Picture(case_picture(patch_counts(outcome, 0.9), RULE, ("benign", "malignant")), "Dots.")
+    image = CaptionedImage(case_picture(patch_counts(outcome, 0.9), RULE, ("benign", "malignant")), "Dots.")
     report = report_cases(outcome, ChosenRule(RULE, "Chosen."), "test")
-    html = "\n".join(case_section(report, (picture,), "test", "malignant"))
-    for part in (rule_text(RULE, "malignant"), "Chosen.", "sensitivity", "specificity", "auroc", "Dots."):
-        assert part in html
-    assert case_section(None, (), "test", "malignant") == []
+    said = _section(report, image)
+    for part in (rule_text(RULE, "malignant"), "Chosen.", "sensitivity", "specificity", "auroc", "img: Dots."):
+        assert part in said
+    assert "img: Dots." in _section(None, image)
+    assert _section(None) == ""
 
 
 def _patients(counts: npt.NDArray[np.int64], truth: npt.NDArray[np.bool_]) -> Patients:

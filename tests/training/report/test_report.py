@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.manifest import Evaluation, Figure, TrainingRecord
+from tests.page_text import page_text
 from training.data.tensors import Tensors
 from training.evaluation.case_report import CaseReport
 from training.experiments.leak import LeakTable
@@ -18,7 +19,7 @@ from training.metrics import evaluation
 from training.metrics.classwise import Outcome, evaluate_classes
 from training.metrics.evaluation import GAIN, evaluate_scores
 from training.recipes.idc_patch import SPEC
-from training.reporting.markup import Picture
+from training.reporting.rendering import CaptionedImage
 from training.reporting.report import Page, report_html, write_report
 
 VOID = {"meta", "img", "br"}
@@ -86,8 +87,8 @@ def page() -> Page:
         claims=(Figure("accuracy", 0.889), Figure("recall of malignant", 0.9), Figure("never measured", 0.5)),
         caveat="The split was not by patient.",
     )
-    pictures = (Picture(PNG, "A black picture."), Picture(PNG, "Another."))
-    return Page(SPEC, record, (network, baseline), classes, "test", pictures, "python -m training report x")
+    images = (CaptionedImage(PNG, "A black image."), CaptionedImage(PNG, "Another."))
+    return Page(SPEC, record, (network, baseline), classes, "test", images, "python -m training report x")
 
 
 def test_the_page_is_well_formed_and_needs_neither_script_nor_network(page: Page) -> None:
@@ -104,7 +105,7 @@ def test_the_page_is_well_formed_and_needs_neither_script_nor_network(page: Page
 def test_every_table_is_there_with_its_rows(page: Page) -> None:
     tables = _Page(report_html(page)).tables
     assert {name: len(rows) - 1 for name, rows in tables.items()} == {
-        "Groups and pictures": 3,
+        "Groups and images": 3,
         "Published claim, and what holds on patients never seen": 3,
         "Each label against the rest": 2,
         "Negative against positive": 2,
@@ -133,21 +134,21 @@ def test_class_tables_hold_figures_with_intervals_and_support(page: Page) -> Non
 
 
 def test_it_says_what_it_is_not_and_what_is_unproven(page: Page) -> None:
-    text = _Page(report_html(page)).text
+    text = page_text(report_html(page))
     assert "Not a medical device; not for diagnosis. Research use only" in text
     assert "no proof that it learned more than colour" in text
     assert "The split was not by patient." in text
     assert "python -m training report x" in text
     assert SPEC.contract in text
     free = replace(page, training=replace(page.training, research_only=False))
-    assert "Research use only" not in _Page(report_html(free)).text
+    assert "Research use only" not in page_text(report_html(free))
 
 
 def test_a_network_that_surely_beats_the_baseline_is_said_to(page: Page) -> None:
     network = page.evaluations[0]
     figures = (*network.figures[:-1], Figure(GAIN, 0.05, 0.01, 0.09))
     better = replace(page, evaluations=(replace(network, figures=figures),))
-    assert "The network beats a logistic regression" in _Page(report_html(better)).text
+    assert "The network beats a logistic regression" in page_text(report_html(better))
 
 
 def test_names_captions_and_commands_are_escaped(page: Page) -> None:
@@ -159,7 +160,7 @@ def test_names_captions_and_commands_are_escaped(page: Page) -> None:
         spec=spec,
         training=record,
         classes=replace(page.classes, labels=(first, page.classes.labels[1])),
-        pictures=(Picture(PNG, EVIL),),
+        images=(CaptionedImage(PNG, EVIL),),
         command=EVIL,
     )
     parsed = _Page(report_html(evil))
@@ -168,22 +169,22 @@ def test_names_captions_and_commands_are_escaped(page: Page) -> None:
     assert [attrs["alt"] for tag, attrs in parsed.seen if tag == "img"] == [EVIL]
 
 
-def test_pictures_are_inside_and_whole(page: Page) -> None:
+def test_images_are_inside_and_whole(page: Page) -> None:
     images = [attrs for tag, attrs in _Page(report_html(page)).seen if tag == "img"]
-    assert [image["alt"] for image in images] == ["A black picture.", "Another."]
+    assert [image["alt"] for image in images] == ["A black image.", "Another."]
     assert base64.b64decode(str(images[0]["src"]).split(",")[1]) == PNG
     with pytest.raises(ValueError, match="expected the bytes of a PNG"):
-        Picture(b"GIF89a", "no")
+        CaptionedImage(b"GIF89a", "no")
 
 
-def test_without_pictures_and_claims_the_page_still_stands(page: Page) -> None:
-    bare = replace(page, pictures=(), training=replace(page.training, claims=()))
+def test_without_images_and_claims_the_page_still_stands(page: Page) -> None:
+    bare = replace(page, images=(), training=replace(page.training, claims=()))
     parsed = _Page(report_html(bare))
-    assert "None published." in parsed.text and "Pictures," not in parsed.text
+    assert "None published." in parsed.text and "Images," not in parsed.text
 
 
 def test_the_head_states_the_temperature_and_how_thresholds_were_chosen(page: Page) -> None:
-    text = _Page(report_html(page)).text
+    text = page_text(report_html(page))
     assert "Temperature 1: logits are as the network gives them." in text
     assert f"How these thresholds were chosen: {page.training.policy}." in text
     fitted = replace(
@@ -191,7 +192,7 @@ def test_the_head_states_the_temperature_and_how_thresholds_were_chosen(page: Pa
         spec=replace(SPEC, policy=replace(SPEC.policy, temperature=1.37)),
         training=replace(page.training, policy="On validation patients; sensitivity .95."),
     )
-    text = _Page(report_html(fitted)).text
+    text = page_text(report_html(fitted))
     assert "Temperature 1.37: logits are divided by it before any score." in text
     assert "How these thresholds were chosen: On validation patients; sensitivity .95.\n" in text
 

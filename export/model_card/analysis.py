@@ -1,0 +1,81 @@
+"""Figures of the model card: one evaluation as tables, and the network beside the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime.bundle.metrics import Evaluation, Figure
+from training.metrics.evaluation import GAIN
+from training.reporting.rendering import Table
+from training.reporting.tables import coverage_table, figure_table, subgroup_table
+
+BASELINE = "baseline"
+_MAIN = (
+    *("balanced accuracy", "auroc", "sensitivity", "specificity", "accuracy", "precision", "recall", "f1"),
+    *("label accuracy", "mean label recall", "macro F1", "answered", "error among answered", GAIN),
+)
+
+
+def figure_of(evaluation: Evaluation | None, name: str) -> Figure | None:
+    """Return a figure by its name, None where it was not measured."""
+    figures = () if evaluation is None else evaluation.figures
+    return next((figure for figure in figures if figure.name == name), None)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One evaluation.
+
+    Attributes:
+        groups: what a bootstrap draws, in the plural.
+    """
+
+    evaluation: Evaluation
+    groups: str
+
+    @property
+    def subject(self) -> str:
+        """What was measured, as a heading names it."""
+        name = self.evaluation.subject
+        return "Baseline: six colour numbers" if name == BASELINE else f"Measured on {name}"
+
+    @property
+    def figures(self) -> Table:
+        """Figures on all images, and the calibration error."""
+        calibration = self.evaluation.calibration
+        found = [figure for name in _MAIN if (figure := figure_of(self.evaluation, name)) is not None]
+        return figure_table(found if calibration is None else [*found, calibration.error])
+
+    @property
+    def coverage(self) -> Table:
+        """How much is answered at each confidence, and how well."""
+        return coverage_table(self.evaluation, "answered at confidence ≥", mark="")
+
+    @property
+    def subgroups(self) -> Table:
+        """Figures by what the data set says of its images."""
+        return subgroup_table(self.evaluation, self.groups, "pictures")
+
+    @property
+    def reliability(self) -> Table:
+        """Bins of about equal count, from which the calibration error is computed."""
+        calibration = self.evaluation.calibration
+        rows = (
+            (f"{found.low:.3f}–{found.high:.3f}", str(found.count), f"{found.confidence:.3f}", f"{found.accuracy:.3f}")
+            for found in (calibration.bins if calibration else ())
+        )
+        return Table(("confidence", "pictures", "mean confidence", "share right"), tuple(rows))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Balanced accuracy of the network and of the baseline; ``gain`` is their paired difference, where it is known."""
+
+    network: Figure
+    baseline: Figure
+    gain: Figure | None
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the gain's whole interval lies above 0."""
+        return self.gain is not None and self.gain.low is not None and self.gain.low > 0

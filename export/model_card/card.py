@@ -1,0 +1,148 @@
+"""What the model card says, prepared from a manifest for ``export/templates/model_card.md.j2``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.bundle.manifest import KERAS, ROUNDED, Attempt, Manifest
+from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation
+from edge_runtime.bundle.quantisation import without_int8
+from edge_runtime.bundle.saliency import Method
+from edge_runtime.serialisation.records import canonical_json
+from export.model_card.analysis import BASELINE, Analysis, Comparison, figure_of
+from export.model_card.files import FileTables
+from training.metrics.evaluation import GAIN
+from training.reporting.rendering import Table, render
+from training.reporting.tables import figure_table, part_table
+
+_TEMPLATE = Path(__file__).parents[1] / "templates" / "model_card.md.j2"
+_HELD_OUT = ("validation", "test")
+_CITED = {
+    Method.GRAD_CAM: "Grad-CAM (Selvaraju et al. 2017, ICCV 618)",
+    Method.EIGEN_CAM: "Eigen-CAM (Muhammad & Yeasin 2020, IJCNN), which shows what the network sees most of, whatever "
+    "the label",
+}
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return the card as Markdown."""
+    return re.sub(r"\n{3,}", "\n\n", render(_TEMPLATE, Card(manifest)))
+
+
+@dataclass(frozen=True)
+class Card:
+    """A manifest, and what the card derives from it."""
+
+    manifest: Manifest
+
+    @property
+    def groups(self) -> str:
+        """What the split keeps together and a bootstrap draws, in the plural."""
+        record = self.manifest.training
+        return "patients" if record is None or record.audit is None else record.audit.grouped_by
+
+    @property
+    def steps(self) -> list[str]:
+        """What happens to an image before the network, as JSON."""
+        return [canonical_json(step) for step in self.manifest.spec.steps]
+
+    @property
+    def traits(self) -> list[str]:
+        """What figures are given by: each trait with its values, in the order measured."""
+        found: dict[str, dict[str, None]] = {}
+        for subgroup in (subgroup for evaluation in self.manifest.evaluations for subgroup in evaluation.subgroups):
+            found.setdefault(subgroup.trait, {})[subgroup.value] = None
+        return [f"{trait} ({', '.join(values)})" for trait, values in found.items()]
+
+    @property
+    def held_out(self) -> Table:
+        """Parts of the split on which figures were measured."""
+        return self._parts(held_out=True)
+
+    @property
+    def fitted_on(self) -> Table:
+        """All other parts of the split."""
+        return self._parts(held_out=False)
+
+    def _parts(self, *, held_out: bool) -> Table:
+        record = self.manifest.training
+        if record is None:
+            return Table((), ())
+        parts = _HELD_OUT if held_out else [part for part in record.images if part not in _HELD_OUT]
+        return part_table(record, parts, self.groups, "pictures", unknown="")
+
+    @property
+    def test(self) -> Evaluation | None:
+        """What was measured on the Keras model and held-out groups."""
+        return self._evaluation(KERAS)
+
+    def _evaluation(self, subject: str) -> Evaluation | None:
+        found = (e for e in self.manifest.evaluations if (e.subject, e.part) == (subject, "test"))
+        return next(found, None)
+
+    @property
+    def recall(self) -> Figure | None:
+        """On held-out groups."""
+        return figure_of(self.test, "recall")
+
+    @property
+    def specificity(self) -> Figure | None:
+        """On held-out groups."""
+        return figure_of(self.test, "specificity")
+
+    @property
+    def claims(self) -> Table:
+        """What the authors published, beside what was measured; claims on what was not measured are left out."""
+        claims = () if self.manifest.training is None else self.manifest.training.claims
+        found = ((claim, figure_of(self.test, claim.name)) for claim in claims)
+        rows = ((claim.name, f"{claim.value:.3f}", figure) for claim, figure in found if figure is not None)
+        return Table(("figure", "published", f"measured here, test {self.groups}"), tuple(rows))
+
+    @property
+    def analyses(self) -> list[Analysis]:
+        """Every evaluation."""
+        return [Analysis(evaluation, self.groups) for evaluation in self.manifest.evaluations]
+
+    @property
+    def against_baseline(self) -> Comparison | None:
+        """The network beside the baseline; None where one of them was not measured."""
+        network, baseline = (figure_of(self._evaluation(name), "balanced accuracy") for name in (KERAS, BASELINE))
+        if network is None or baseline is None:
+            return None
+        return Comparison(network, baseline, figure_of(self.test, GAIN))
+
+    @property
+    def rounded(self) -> bool:
+        """Whether any file is not float32."""
+        return any(entry.precision in ROUNDED for entry in self.manifest.files)
+
+    @property
+    def exceptions(self) -> str:
+        """How many decisions outside the guard band int8 may take otherwise."""
+        bound = self.manifest.guard_band_exceptions
+        if bound is None:
+            return "an unknown share"
+        return f"at most {bound:.2%} (95 % bound for pictures drawn independently, Wilks 1941)"
+
+    @property
+    def files(self) -> FileTables:
+        """How the files answer beside the Keras model, and what they cost."""
+        return FileTables(self.manifest)
+
+    @property
+    def heatmap_method(self) -> str:
+        """How heatmaps are made, cited."""
+        return "" if self.manifest.saliency is None else _CITED[self.manifest.saliency.method]
+
+    @property
+    def localisations(self) -> list[tuple[Localisation, Table]]:
+        """Whether heatmaps point at lesions, part by part."""
+        return [(found, figure_table(found.figures)) for found in self.manifest.localisations or ()]
+
+    @property
+    def left_out(self) -> list[tuple[str, list[Attempt]]]:
+        """Formats without an int8 file: why, and what was tried."""
+        attempts = self.manifest.attempts
+        return [(why, [a for a in attempts if a.file == name]) for name, why in without_int8(attempts).items()]

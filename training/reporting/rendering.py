@@ -1,0 +1,84 @@
+"""Pages from templates: reports here, and in ``export`` the proof page and the model card of a bundle.
+
+Python prepares frozen dataclasses, a template lays out one of them; it holds the words, loops and conditions, and no
+arithmetic. HTML is escaped wherever a value stands, Markdown is not. A name that a template misspells is an error.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from edge_runtime.bundle.manifest import Figure
+
+TEMPLATES = Path(__file__).parent / "templates"
+"""The reports, and what pages share: the frame with its style sheet, and the macros."""
+
+Cell = str | Figure | None
+"""Text, a figure with its interval, or nothing measured."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is shown; the first column names the row."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class CaptionedImage:
+    """A PNG and the one sentence below it."""
+
+    png: bytes
+    caption: str
+
+    def __post_init__(self) -> None:
+        if not self.png.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError(f"image {self.caption!r}: expected the bytes of a PNG, found {self.png[:8]!r}.")
+
+    @property
+    def base64(self) -> str:
+        """The PNG as a page holds it."""
+        return base64.b64encode(self.png).decode("ascii")
+
+
+def render(template: Path, page: object) -> str:
+    """Return what a template makes of ``page``, which is its one variable.
+
+    Args:
+        template: what it extends or imports lies in its folder or in :data:`TEMPLATES`.
+
+    Raises:
+        jinja2.UndefinedError: the template names something that ``page`` lacks.
+    """
+    return _environment(template.parent).get_template(template.name).render(page=page)
+
+
+def sentence(text: str) -> str:
+    """Return a note as a sentence: a capital first, a full stop last."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def markdown_cell(cell: Cell) -> str:
+    """Return what stands in a cell of a Markdown table, which a bar or a line's end would break."""
+    text = "–" if cell is None else cell if isinstance(cell, str) else cell.text()
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader([folder, TEMPLATES]),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"sentence": sentence, "markdown_cell": markdown_cell}
+    return environment
