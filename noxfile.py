@@ -85,6 +85,12 @@ def constraints(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def site(session: nox.Session) -> None:
+    """The documentation as a site, in ``site``: open site/index.html."""
+    session.run(sys.executable, "-m", "mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session(venv_backend="none")
 def sbom(session: nox.Session) -> None:
     """The wheel's bill of materials, in ``dist``, held against the wheel and the standard's own schema."""
     session.run(sys.executable, "-m", "build", "--wheel", "--outdir", "dist", ".", silent=True)

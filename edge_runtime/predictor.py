@@ -136,8 +136,11 @@ class Predictor:
         """Answer one picture as :meth:`predict` does, and show where in it the answer comes from.
 
         Args:
+            image: as :meth:`predict`.
             label: the label that the heatmap is to speak for; by default the answer's own.
-            image, region, order, name: as :meth:`predict`.
+            region: as :meth:`predict`.
+            order: as :meth:`predict`.
+            name: as :meth:`predict`.
 
         Raises:
             SaliencyError: the model's bundle holds nothing for heatmaps.
@@ -192,7 +195,9 @@ class Predictor:
         Where the policy has ``neighbours`` and the tiles touch, those around a tile count in its answer.
 
         Args:
-            image, order, name: as :meth:`predict`; or what :func:`edge_runtime.images.reader.read` gave.
+            image: as :meth:`predict`; or what :func:`edge_runtime.images.reader.read` gave.
+            order: as :meth:`predict`.
+            name: as :meth:`predict`.
             stride_px: distance between two tiles, both ways; by default they touch.
             workers: threads, each with an interpreter of its own; by default one for each core.
 

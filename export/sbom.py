@@ -139,7 +139,7 @@ class BillHook(BuildHookInterface):  # type: ignore[type-arg]  # its parameter i
             licence=core.license_expression or "Apache-2.0",
             requirements=_lines(core.dependencies),
             # what developers need is no part of any device
-            optional={name: _lines(more) for name, more in core.optional_dependencies.items() if name != "dev"},
+            optional={n: _lines(more) for n, more in core.optional_dependencies.items() if n not in ("dev", "docs")},
         )
         self._folder = tempfile.TemporaryDirectory()
         path = Path(self._folder.name) / FILE_NAME

@@ -271,6 +271,10 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",
+        "mkdocs<1.7,>=1.6;extra=='docs'",
+        "mkdocs-material<9.9,>=9.6;extra=='docs'",
+        "mkdocstrings[python]<1.1,>=0.30;extra=='docs'",
+        "mkdocs-click<0.10,>=0.9;extra=='docs'",
     }
     assert metadata["Requires-Python"] == ">=3.10"
     assert "edge-predict = edge_runtime.cli.predict:run" in entry_points

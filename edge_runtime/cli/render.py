@@ -48,7 +48,7 @@ class Renderer(Protocol):
 
 
 class JsonLines:
-    """One object a line (docs/json.md)."""
+    """One object a line (docs/reference/json.md)."""
 
     end = "\n"
 
@@ -67,7 +67,7 @@ class JsonLines:
 class Csv:
     """RFC 4180 with a header line; a failed image fills the two error columns.
 
-    Names are escaped, and no cell begins a formula (docs/json.md): the file may be opened in a spreadsheet.
+    Names are escaped, and no cell begins a formula (docs/reference/json.md): the file may be opened in a spreadsheet.
     """
 
     end = "\r\n"

@@ -96,7 +96,7 @@ class Explanation:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer's JSON form with a key ``heatmap`` (docs/json.md)."""
+        """Return the answer's JSON form with a key ``heatmap`` (docs/reference/json.md)."""
         peak = self.peak()
         heatmap = {
             "method": self.method.value,

@@ -82,7 +82,7 @@ class Region:
         return cls(*map(float, found.groups()))
 
     def to_dict(self) -> dict[str, float]:
-        """Return the JSON form (docs/json.md)."""
+        """Return the JSON form (docs/reference/json.md)."""
         return {"x": self.x, "y": self.y, "radius": self.radius}
 
 

@@ -53,7 +53,7 @@ class Prediction:
             unfamiliar and referred. None where the model says nothing about it.
         fallback: why float32 answers in place of the file that was wanted; None if nothing was replaced.
         bundle: SHA-256 of the bundle's ``bundle.json``; of a model file alone, its own.
-        sha256: of the image: of the file's bytes, or of an array (docs/json.md).
+        sha256: of the image: of the file's bytes, or of an array (docs/reference/json.md).
         time: when it was answered, by this machine's clock, as :func:`now` tells it. Answers that differ in it alone
             are equal.
     """
@@ -76,7 +76,7 @@ class Prediction:
     time: str = field(default_factory=now, compare=False)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md); what is None is absent from it."""
+        """Return the JSON form (docs/reference/json.md); what is None is absent from it."""
         verdict = self.verdict
         known = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
@@ -135,7 +135,7 @@ class Failure:
         return self if self.bundle is not None else replace(self, bundle=bundle)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md)."""
+        """Return the JSON form (docs/reference/json.md)."""
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -159,7 +159,7 @@ class LeftOutLine:
     time: str = field(default_factory=now, compare=False)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md)."""
+        """Return the JSON form (docs/reference/json.md)."""
         hashes = _hashes(self.time, self.bundle, None)
         return {"schema": SCHEMA, "image": self.image, **hashes, "left_out": {"reason": self.reason}}
 

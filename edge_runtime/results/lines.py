@@ -1,4 +1,4 @@
-"""An answer as one line of JSON (docs/json.md) that carries its own checksum, and whose answer it is."""
+"""An answer as one line of JSON (docs/reference/json.md) that carries its own checksum, and whose answer it is."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class SlidePrediction:
         return sum(tile.decision is decision for tile in self.tiles)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/json.md): counts, the decision on the whole, and every POSITIVE tile."""
+        """Return the JSON form (docs/reference/json.md): counts, the decision on the whole, and every POSITIVE tile."""
         case = self.case
         together = {} if self.neighbours is None else {"neighbours": self.neighbours}
         unfamiliar = {} if self.unfamiliar is None else {"unfamiliar": self.unfamiliar}

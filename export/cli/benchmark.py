@@ -24,7 +24,7 @@ from training.cli.options import FOLDER
 def benchmark(
     bundle: str, artifact: Path | None, model: Path | None, images: int, rounds: int, as_json: bool, as_md: bool
 ) -> None:
-    """Measure the model files of BUNDLE (a name, a folder or a zip) side by side; see docs/benchmark.md."""
+    """Measure the model files of BUNDLE (a name, a folder or a zip) side by side; see docs/research/benchmark.md."""
     from export.benchmark.benchmark import benchmark as measure  # here, so that --help starts without the converters
     from export.benchmark.table import as_markdown, as_text
 

@@ -17,7 +17,7 @@ from training.cli.options import FOLDER
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.option("--spec", type=FOLDER, help="JSON that describes a model made elsewhere; see docs/specs.md.")
+@click.option("--spec", type=FOLDER, help="JSON that describes a model made elsewhere; see docs/reference/spec.md.")
 @click.option("--calibration", type=FOLDER, required=True, help="Pictures, or a samples.csv that names them.")
 @click.option(
     "--data", type=FOLDER, help="The published data set, for samples.csv and for parity on validation patients."

@@ -1,7 +1,7 @@
 """The layers at a network's two ends, which low-precision networks keep in float (Zhou et al. 2016, arXiv:1606.06160).
 
 Rounding the first maps, the largest, and the logits themselves moved a MobileNet's logits more than rounding all that
-lies between (docs/experiments.md).
+lies between (docs/research/experiments.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Heatmaps of networks against TensorFlow's, on real pictures: the table in docs/heatmaps.md.
+"""Heatmaps of networks against TensorFlow's, on real pictures: the table in docs/research/heatmaps.md.
 
     python -m tests.benchmarks.heatmap_parity ARTIFACT=DATA… [--format tflite] [--format onnx]
 

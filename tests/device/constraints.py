@@ -106,7 +106,8 @@ def main() -> None:
         (wheel,) = Path(name).glob("edge_predict-*.whl")
         for kind in kinds():
             if kind.system.python == here:
-                head = f"# {kind.system.name}: {kind.machine}, Python {here}, {kind.interpreter}: docs/installing.md\n"
+                what = f"{kind.machine}, Python {here}, {kind.interpreter}"
+                head = f"# {kind.system.name}: {what}: docs/tutorials/raspberry-pi.md\n"
                 kind.path.write_text(head + "".join(f"{line}\n" for line in resolve(kind, wheel)), encoding="utf-8")
                 print(kind.path.relative_to(ROOT))
 

@@ -30,7 +30,7 @@ from tests.edge_runtime.hostile_files import DEEP, GREY, RGB, encode
 
 LONG = int(os.environ.get("EDGE_FUZZ_EXAMPLES", "0"))
 KNOWN = set(
-    re.findall(r"`(image_\w+)`", (Path(__file__).parents[2] / "docs" / "images.md").read_text(encoding="utf-8"))
+    re.findall(r"`(image_\w+)`", (Path(__file__).parents[2] / "docs/reference/images.md").read_text(encoding="utf-8"))
 )
 STEPS: tuple[Step, ...] = (
     Window(0, 255),

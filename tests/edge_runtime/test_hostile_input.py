@@ -22,7 +22,7 @@ from tests.edge_runtime import hostile_files as make
 from tests.edge_runtime.hostile_files import DEEP, GREY, RGB, encode
 
 ROOT = Path(__file__).parents[2]
-KNOWN = set(re.findall(r"`((?:image|folder)_\w+)`", (ROOT / "docs" / "images.md").read_text(encoding="utf-8")))
+KNOWN = set(re.findall(r"`((?:image|folder)_\w+)`", (ROOT / "docs/reference/images.md").read_text(encoding="utf-8")))
 STEPS: tuple[Step, ...] = (
     Colour(ColourOrder.RGB),
     Resize(10, 14, Interpolation.NEAREST, PixelType.UINT8),

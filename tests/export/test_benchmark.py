@@ -219,7 +219,7 @@ def test_times_are_of_pictures_not_of_the_pause_between(monkeypatch: pytest.Monk
 
 
 def test_the_documented_command_and_columns_are_those_printed(report: Report) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "research" / "benchmark.md").read_text(encoding="utf-8")
     header = as_text(report).split("\n\n")[1].splitlines()[0].split()
     assert header in [line.split() for line in text.splitlines()]
     options = json.loads(json.dumps(sorted(o for p in command.params for o in p.opts if o.startswith("--"))))

@@ -28,7 +28,7 @@ from export.cli import main
 from training.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "docs" / "specs.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "reference" / "spec.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", DOCS, flags=re.DOTALL)
 SIDE = 12
 
@@ -204,7 +204,7 @@ def test_help_names_both_commands() -> None:
 
 
 def test_the_documented_examples_are_specs_of_three_heads() -> None:
-    specs = [from_json(ModelSpec, text, "docs/specs.md") for text in EXAMPLES]
+    specs = [from_json(ModelSpec, text, "docs/reference/spec.md") for text in EXAMPLES]
     assert [spec.head for spec in specs] == [Head.SOFTMAX, Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS]
     assert [spec.channels for spec in specs] == [3, 1, 3]
     assert to_dict(specs[2]) == to_dict(specs[2]) | json.loads(EXAMPLES[2])

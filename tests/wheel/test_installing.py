@@ -1,4 +1,4 @@
-"""The commands of docs/installing.md, as they stand there: a device is installed from a folder, without an index."""
+"""The commands of the Raspberry Pi tutorial, as they stand there: a device is installed without an index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "installing.md"
+PAGE = ROOT / "docs" / "tutorials" / "raspberry-pi.md"
 HERE = f"py{sys.version_info.major}{sys.version_info.minor}"
 LIST = ROOT / "docs" / "constraints" / f"x86_64-litert-{HERE}.txt"
 OFFLINE = {"PIP_NO_INDEX": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -22,7 +22,7 @@ OFFLINE = {"PIP_NO_INDEX": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy
 def commands(name: str) -> str:
     """The shell block after ``<!-- name -->``."""
     found = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```\n<!-- end -->", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found, f"docs/installing.md has no commands {name}"
+    assert found, f"docs/tutorials/raspberry-pi.md has no commands {name}"
     return found[1]
 
 

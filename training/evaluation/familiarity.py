@@ -34,7 +34,7 @@ pictures, such as colour in grey ones, must not refer a picture for a hundredth 
 WHOLE_FLOOR = 0.07
 """The same of whole pictures that regions lie in. They are few, one or two a patient, and narrowly alike in most
 statistics; a film of another scan, with a grey surround, lies forty deviations away in some. Under the small floor the
-limit is that film's, and an ultrasound lies within it. Chosen among .01 to .1 (docs/familiarity.md)."""
+limit is that film's, and an ultrasound lies within it. Chosen among .01 to .1 (docs/research/familiarity.md)."""
 
 LEAST = 2 * len(NAMES)
 """Pictures under which a covariance of so many statistics says nothing."""

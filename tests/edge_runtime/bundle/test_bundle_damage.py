@@ -56,7 +56,7 @@ def test_one_bit_flipped_anywhere_in_a_shipped_file_is_refused_by_the_files_name
 
 
 def test_one_bit_flipped_in_an_unsigned_manifest_never_changes_spec_or_files(tmp_path: Path) -> None:
-    """What no check can see without a signature are measured figures and text: docs/bundles.md says so."""
+    """What no check can see without a signature are measured figures and text: docs/reference/bundle.md says so."""
     folder = small_bundle.make(tmp_path / "bundle")
     sound, text = find(folder).manifest, (folder / MANIFEST).read_bytes()
     unseen = 0

@@ -136,7 +136,7 @@ def test_a_watch_asks_again_at_a_later_look_and_tells_once(
 
 def test_the_status_is_documented() -> None:
     assert f"\n  {MachineError.exit_code}    " in EXIT_CODES
-    assert f"| {MachineError.exit_code} |" in (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    assert f"| {MachineError.exit_code} |" in (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
 
 
 def test_a_folder_that_the_machine_cannot_list_now_has_no_line_either(

@@ -1,4 +1,4 @@
-"""A limit that stands in docs/images.md: the largest that is taken, and one more."""
+"""A limit that stands in docs/reference/images.md: the largest that is taken, and one more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_runtime.images.formats import inspect
 from edge_runtime.images.formats.header import Format
 from tests.edge_runtime import hostile_files as make
 
-IMAGES = Path(__file__).parents[3] / "docs" / "images.md"
+IMAGES = Path(__file__).parents[3] / "docs" / "reference" / "images.md"
 MOST_SCANS = 100
 
 

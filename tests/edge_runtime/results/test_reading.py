@@ -31,7 +31,7 @@ ODD = (None, True, 7, -1, 1.5, math.nan, math.inf, 10**400, "", "x", "ABOVE_CUTO
 
 
 def sealed(fields: dict[str, Any]) -> bytes:
-    """The line as a forger writes it: with the checksum that fits, computed as docs/json.md says."""
+    """The line as a forger writes it: with the checksum that fits, computed as docs/reference/json.md says."""
     fields = {key: value for key, value in fields.items() if key != "check"}
     text = json.dumps(fields)
     check = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -55,7 +55,7 @@ def test_the_checksum_is_the_one_that_the_docs_describe() -> None:
 
 
 def test_the_check_in_the_docs_tells_a_changed_line() -> None:
-    docs = (Path(__file__).parents[3] / "docs" / "json.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(def is_whole.*?)```", docs, re.DOTALL)
     known: dict[str, Any] = {"hashlib": hashlib}
     exec(code, known)

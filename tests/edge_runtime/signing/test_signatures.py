@@ -32,7 +32,7 @@ from edge_runtime.errors import (
 from tests.edge_runtime import small_bundle
 from tests.edge_runtime.small_bundle import CARD, FILES, MODEL
 
-# As docs/bundles.md states it; the code's own constant would only prove that it equals itself.
+# As docs/reference/bundle.md states it; the code's own constant would only prove that it equals itself.
 SIGNED_BEFORE_THE_MANIFEST = b"edge-predict bundle.json, signature 1\0"
 
 pytestmark = pytest.mark.usefixtures("no_store")

@@ -1,0 +1,129 @@
+"""The algorithms on the reference pages give what the package gives, bit for bit where the pages say so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_runtime import ColourOrder, Predictor
+from edge_runtime.images.reader import Picture, read
+from edge_runtime.ood.statistics import statistics
+from edge_runtime.preprocessing.kernels import apply, recolour
+from edge_runtime.preprocessing.steps import (
+    LAPLACIAN_SHARPEN_3X3,
+    Border,
+    Interpolation,
+    MinMax,
+    Normalize,
+    PixelType,
+    Resize,
+    Scale,
+    Sharpen,
+    Window,
+)
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+RANDOM = np.random.default_rng(20161)
+SIZES = [((233, 301), (96, 128)), ((37, 41), (96, 128)), ((50, 64), (50, 50)), ((7, 300), (224, 5))]
+SHAPES = [(50, 50), (64, 64), (65, 40), (3, 200), (1, 1), (9, 33), (33, 33), (300, 233), (700, 513)]
+
+
+def algorithms(page: str) -> dict[str, Any]:
+    """Everything that the programs of a page define, run one after the other as they stand there."""
+    known: dict[str, Any] = {}
+    for program in re.findall(r"^```python\n(.*?)^```", (REFERENCE / page).read_text(encoding="utf-8"), re.S | re.M):
+        exec(program, known)
+    return known
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, Any]:
+    return algorithms("preprocessing.md")
+
+
+def noise(*shape: int, dtype: Any = np.uint8) -> Any:
+    return RANDOM.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+def same(found: Any, expected: Any) -> None:
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_grey_is_the_same_for_many_colours(page: dict[str, Any]) -> None:
+    colours = noise(1000, 1000, 3)
+    same(page["grey"](colours), recolour(colours, ColourOrder.RGB, ColourOrder.GREY))
+
+
+@pytest.mark.parametrize("low, high", [(0, 1), (0, 255), (500, 3500), (7, 65535), (100, 102)])
+def test_a_window_is_the_same_for_every_level(page: dict[str, Any], low: int, high: int) -> None:
+    levels = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    same(page["window"](levels, low, high), apply(Window(low, high), levels, "levels"))
+
+
+@pytest.mark.parametrize("source, target", SIZES)
+@pytest.mark.parametrize(
+    "name, interpolation, result",
+    [
+        ("nearest", Interpolation.NEAREST, PixelType.UINT8),
+        ("linear_float32", Interpolation.LINEAR, PixelType.FLOAT32),
+        ("linear_exact", Interpolation.LINEAR_EXACT, PixelType.UINT8),
+    ],
+)
+def test_a_resize_is_the_same(
+    page: dict[str, Any],
+    name: str,
+    interpolation: Interpolation,
+    result: PixelType,
+    source: tuple[int, int],
+    target: tuple[int, int],
+) -> None:
+    step = Resize(target[1], target[0], interpolation, result)
+    for pixels in (noise(*source), noise(*source, 3)):
+        same(page[name](pixels, step.width_px, step.height_px), apply(step, pixels, "noise"))
+
+
+@pytest.mark.parametrize(
+    "border, mode", [(Border.REFLECT_101, "reflect"), (Border.REPLICATE, "edge"), (Border.ZERO, "constant")]
+)
+def test_sharpening_is_the_same(page: dict[str, Any], border: Border, mode: str) -> None:
+    lopsided = tuple(tuple(float(5 * row + column - 9) for column in range(5)) for row in range(5))
+    for kernel in (LAPLACIAN_SHARPEN_3X3, lopsided):
+        for pixels in (noise(31, 44), noise(31, 44, 3)):
+            found = page["sharpen_uint8"](pixels, kernel, mode)
+            same(found, apply(Sharpen(kernel, PixelType.UINT8, border), pixels, "noise"))
+
+
+def test_steps_on_float32_are_the_same(page: dict[str, Any]) -> None:
+    pixels = noise(40, 30, 3)
+    same(page["min_max"](pixels, -1.0, 3.0), apply(MinMax(-1.0, 3.0), pixels, "noise"))
+    same(page["scale"](pixels, 127.5, -1.0), apply(Scale(127.5, -1.0), pixels, "noise"))
+    mean, std = (103.939, 116.779, 123.68), (0.5, 1.0, 7.0)
+    same(page["normalize"](pixels, mean, std), apply(Normalize(mean, std), pixels, "noise"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_statistics_are_the_same_to_the_last_digits(shape: tuple[int, int], dtype: Any) -> None:
+    known = algorithms("statistics.md")
+    smooth = np.linspace(0, np.iinfo(dtype).max, shape[0] * shape[1] * 3).reshape(*shape, 3).astype(dtype)
+    for pixels in (noise(*shape, 3, dtype=dtype), smooth, np.full((*shape, 3), 7, dtype)):
+        found = known["image_statistics"](pixels)
+        expected = statistics(Picture("drawn", pixels, ColourOrder.RGB))
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_distance_of_the_phantom_is_the_one_that_an_answer_names() -> None:
+    known = algorithms("statistics.md")
+    phantom = REFERENCE.parent / "phantom.png"
+    picture = read(phantom)
+    pixels = recolour(picture.pixels, picture.order, ColourOrder.RGB)
+    with Predictor.load("idc-patch-compact") as predictor:
+        own = predictor.spec.familiarity
+        assert own is not None
+        share = known["distance"](known["image_statistics"](pixels), own.mean, own.whitening) / own.limit
+        assert share == pytest.approx(predictor.predict(phantom).familiarity, rel=1e-9)
