@@ -61,7 +61,7 @@ def fuzz(session: nox.Session) -> None:
     """The fuzz, long: ``nox -s fuzz -- 50000`` draws as many examples for each of its tests."""
     count = session.posargs[0] if session.posargs else "20000"
     environment = {**os.environ, "EDGE_FUZZ_EXAMPLES": count}
-    session.run(sys.executable, "-m", "pytest", "-q", "tests/edge_runtime/test_fuzz.py", env=environment)
+    session.run(sys.executable, "-m", "pytest", "-q", "tests/integration/hostile/test_fuzz.py", env=environment)
 
 
 @nox.session(venv_backend="venv")
@@ -98,7 +98,7 @@ def sbom(session: nox.Session) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".cdx.json")]
         Path("dist", Path(name).name).write_bytes(archive.read(name))
-    session.run(sys.executable, "-m", "pytest", "-q", "tests/wheel/test_sbom.py")
+    session.run(sys.executable, "-m", "pytest", "-q", "tests/integration/wheel/test_sbom.py")
 
 
 @nox.session(venv_backend="venv")

@@ -15,8 +15,8 @@ from types import FrameType
 
 import edge_runtime
 from edge_runtime.cli.predict import main
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = Path(edge_runtime.__file__).parent
 START = "_print_each"
 """The function of ``cli/predict.py`` that takes answers as they come, and prints them."""

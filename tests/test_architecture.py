@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import edge_runtime
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 HEAVY = {
     *("tensorflow", "keras", "tf2onnx", "onnx", "PIL", "sklearn", "scipy", "tqdm", "jax", "torch", "matplotlib"),
     *("jinja2", "markupsafe"),

@@ -7,16 +7,15 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import edge_runtime
+from tests.places import ROOT
 
 yaml = pytest.importorskip("yaml")
 
-ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 HEADING = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$")
 GROUPS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import edge_runtime
 from tests import surface
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SECTIONS = sorted(json.loads(surface.FILE.read_text(encoding="utf-8")))
 

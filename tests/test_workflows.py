@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import edge_runtime
+from tests.places import ROOT
 
 yaml = pytest.importorskip("yaml")
 
-ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 USES = re.compile(r"^\s*(?:- )?uses: (\S+)(.*)$", re.MULTILINE)
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")

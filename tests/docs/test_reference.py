@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,9 @@ from edge_runtime.preprocessing.steps import (
     Sharpen,
     Window,
 )
+from tests.places import ROOT
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+REFERENCE = ROOT / "docs" / "reference"
 RANDOM = np.random.default_rng(20161)
 SIZES = [((233, 301), (96, 128)), ((37, 41), (96, 128)), ((50, 64), (50, 50)), ((7, 300), (224, 5))]
 SHAPES = [(50, 50), (64, 64), (65, 40), (3, 200), (1, 1), (9, 33), (33, 33), (300, 233), (700, 513)]

@@ -23,7 +23,7 @@ from edge_runtime.decision.verdict import Decision
 from edge_runtime.images.reader import Picture, read
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.preprocessor import prepare
-from tests.edge_runtime.plain_decision import plain_verdict
+from tests.unit.decision.plain_decision import plain_verdict
 from training.artifact import Artifact
 from training.networks.keras_model import load_model, logits_model
 

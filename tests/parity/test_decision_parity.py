@@ -23,12 +23,12 @@ from edge_runtime.inference.backends.registry import FORMAT, installed, open_mod
 from edge_runtime.predictor import Predictor
 from export.validation.parity import guard_band
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
+from tests.places import ROOT
 from training.artifact import Artifact
 from training.data.datasets import idc
 from training.data.datasets.phantoms import PhantomSet, write
 from training.data.splits import Part, select
 
-ROOT = Path(__file__).parents[2]
 UNSEEN = PhantomSet(patients=32, patches_per_patient=16, seed=78)  # the fitted phantoms have seed 0
 PUBLISHED_PICTURES = 1000
 RUNTIMES = [r for r in (Runtime.LITERT, Runtime.TFLITE, Runtime.ONNXRUNTIME) if installed(r)]

@@ -1,0 +1,75 @@
+"""Reads pictures in a process of its own and measures each: ``python bounded_reader.py < paths.json``.
+
+stdin holds a JSON list of paths; one JSON line a path comes back: the code of the refusal, or shape, dtype, least and
+greatest value and SHA-256 of the pixels; with the seconds that it took, those of
+the processor that reading took, and the peak of the resident memory in MiB
+(0 where the kernel does not tell it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.errors import ImageError
+from edge_runtime.images import reader
+from tests.places import ROOT
+
+SECONDS = 60
+"""What one picture may take; an idle machine needs at most three."""
+_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def read_apart(paths: list[str]) -> list[dict[str, Any]]:
+    """Read paths in a process of its own; what it dies of, or takes too long for, is missing with all that follow."""
+    command = [sys.executable, "-m", "tests.integration.hostile.bounded_reader"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            out, _ = process.communicate(json.dumps(paths), timeout=SECONDS * 4)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, _ = process.communicate()
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def _answer(path: str) -> dict[str, object]:
+    start = time.process_time()
+    try:
+        pixels = reader.read(path).pixels
+    except ImageError as error:
+        return {"code": error.code, "processor_seconds": round(time.process_time() - start, 2)}
+    spent = round(time.process_time() - start, 2)
+    digest = hashlib.sha256(pixels.data).hexdigest()
+    ends = [int(pixels.min()), int(pixels.max())]
+    return {
+        "shape": list(pixels.shape),
+        "dtype": str(pixels.dtype),
+        "ends": ends,
+        "sha256": digest,
+        "processor_seconds": spent,
+    }
+
+
+def _peak_mib() -> int:
+    """The high-water mark since it was last reset (proc_pid_status(5)); ru_maxrss would keep the parent's."""
+    lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def _main() -> None:
+    for path in json.load(sys.stdin):
+        if _RESET.exists():
+            _RESET.write_text("5")
+        start = time.monotonic()
+        found = _answer(path)
+        found |= {"seconds": round(time.monotonic() - start, 2), "peak_mib": _peak_mib()}
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    _main()
