@@ -137,7 +137,7 @@ def test_a_network_without_int8_kernels_is_an_error_and_not_a_file(tmp_path: Pat
     _model_with_erfinv(tmp_path / "model.keras")
     np.save(tmp_path / "ranges.npy", np.random.default_rng(0).random((4, 8, 8, 3), dtype=np.float32))
     paths = [str(tmp_path / name) for name in ("model.keras", "ranges.npy", "calibrated.tflite", "out.tflite")]
-    with pytest.raises(ConversionError, match=r"export\.formats\.to_tflite\.write_\w+ failed: .*[Ee]rfinv"):
+    with pytest.raises(ConversionError, match=r"export\.converters\.to_tflite\.write_\w+ failed: .*[Ee]rfinv"):
         in_own_process(to_tflite.write_calibrated, *paths[:3])
         in_own_process(to_tflite.write_quantised, paths[2], "", "", Quantisation(), paths[3])
     assert not (tmp_path / "out.tflite").exists()
