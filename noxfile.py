@@ -34,6 +34,7 @@ MUTATION = (
 """No TensorFlow, and not the wheel, which would be tested in place of the changed copy."""
 MUTATED_COPY = ("edge_runtime", "export", "training", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
 TWO_FILES_AT_A_TIME = ("-n", "2", "--dist", "loadfile", "--max-worker-restart", "2")
+UNIT = ("tests/unit", "-p", "tests.without_tensorflow")
 LACKING = 77  # what tests.device.emulated exits with where qemu or Debian's packages cannot be had
 
 
@@ -52,8 +53,31 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """All tests, two files at a time; those that need the published images skip where these are absent."""
-    session.run(sys.executable, "-m", "pytest", *TWO_FILES_AT_A_TIME, *session.posargs)
+    """All tests, two files at a time, with the floor of branch coverage; without the published images some skip."""
+    _pytest(session, *UNIT, "--cov")
+    _pytest(session, "tests", "--ignore=tests/unit", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def unit(session: nox.Session) -> None:
+    """The runtime's unit tests, without TensorFlow: a minute."""
+    _pytest(session, *UNIT, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def integration(session: nox.Session) -> None:
+    """Tests that start processes, read hostile files, fit, export or build the wheel."""
+    _pytest(session, "tests/integration", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def parity(session: nox.Session) -> None:
+    """The device's answers against the Keras model's and the original programs'."""
+    _pytest(session, "tests/parity", *session.posargs)
+
+
+def _pytest(session: nox.Session, *arguments: str) -> None:
+    session.run(sys.executable, "-m", "pytest", *TWO_FILES_AT_A_TIME, *arguments)
 
 
 @nox.session(venv_backend="none")

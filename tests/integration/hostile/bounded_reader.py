@@ -2,7 +2,8 @@
 
 stdin holds a JSON list of paths; one JSON line a path comes back: the code of the refusal, or shape, dtype, least and
 greatest value and SHA-256 of the pixels; with the seconds that it took, those of
-the processor that reading took, and the peak of the resident memory in MiB
+the processor that reading took, how many times as long as ``YARDSTICK_SECONDS`` a
+fixed piece of work took beside it, and the peak of the resident memory in MiB
 (0 where the kernel does not tell it).
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,12 @@ from edge_runtime.images import reader
 from tests.places import ROOT
 
 SECONDS = 60
-"""What one picture may take; an idle machine needs at most three."""
+"""What one image may take; an idle machine needs at most three."""
+PROCESSOR_SECONDS = 2.0
+"""What one image may take of the processor, on one whose yardstick is this:"""
+YARDSTICK_SECONDS = 0.2
+_YARDSTICK_BYTES = 100_000_000
+_YARDSTICK = zlib.compress(bytes(_YARDSTICK_BYTES), 1)
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
@@ -35,6 +43,22 @@ def read_apart(paths: list[str]) -> list[dict[str, Any]]:
             process.kill()
             out, _ = process.communicate()
     return [json.loads(line) for line in out.splitlines()]
+
+
+def soon(found: dict[str, Any]) -> bool:
+    """Whether reading took no more of the processor than it may, allowing for a slow or busy processor."""
+    return bool(found["processor_seconds"] <= PROCESSOR_SECONDS * max(1.0, found["slowness"]))
+
+
+def _slowness() -> float:
+    """Inflate 100 MB into new memory, and compare its processor time: the kind of work that reading an image is."""
+    start = time.process_time()
+    inflater, data = zlib.decompressobj(), _YARDSTICK
+    with mmap.mmap(-1, _YARDSTICK_BYTES) as memory:  # which goes back as a whole; the heap would keep some
+        while part := inflater.decompress(data, 1 << 16):
+            memory.write(part)
+            data = inflater.unconsumed_tail
+    return (time.process_time() - start) / YARDSTICK_SECONDS
 
 
 def _answer(path: str) -> dict[str, object]:
@@ -63,11 +87,13 @@ def _peak_mib() -> int:
 
 def _main() -> None:
     for path in json.load(sys.stdin):
+        before = _slowness()
         if _RESET.exists():
             _RESET.write_text("5")
         start = time.monotonic()
         found = _answer(path)
         found |= {"seconds": round(time.monotonic() - start, 2), "peak_mib": _peak_mib()}
+        found["slowness"] = round(max(before, _slowness()), 2)
         print(json.dumps(found), flush=True)
 
 

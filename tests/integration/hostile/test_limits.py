@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.integration.hostile.bounded_reader import SECONDS, read_apart
+from tests.integration.hostile.bounded_reader import SECONDS, read_apart, soon
 from tests.unit.images import hostile_files as make
 from tests.unit.images.hostile_files import GREY, encode
 
 PEAK_MIB = 512
-PROCESSOR_SECONDS = 2.0
 Outcome = str | tuple[int, ...]  # the code of a refusal, or the shape of a picture of zeros
 
 # What a file of some kilobytes claims: its outcome, and how it is made.
@@ -212,4 +211,4 @@ def test_a_claim_is_answered_soon_and_within_512_mib(case: str, claimed: dict[st
         assert (tuple(found.get("shape", ())), found.get("ends")) == (expected, [0, 0])
     assert found["peak_mib"] <= PEAK_MIB
     assert found["seconds"] <= SECONDS
-    assert found["processor_seconds"] <= PROCESSOR_SECONDS, found
+    assert soon(found), found

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.integration.hostile.bombs import BOMBS
-from tests.integration.hostile.bounded_reader import read_apart
+from tests.integration.hostile.bounded_reader import read_apart, soon
 
-PEAK_MIB, PROCESSOR_S = 512, 2.0
+PEAK_MIB = 512
 
 
 @pytest.fixture(scope="module")
@@ -32,4 +32,4 @@ def test_no_file_takes_more_than_512_mib_and_two_seconds(case: str, measured: di
     found, expected = measured[case], BOMBS[case][0]
     assert expected is None or expected in (found.get("code"), tuple(found.get("shape", ()))), found
     assert found["peak_mib"] <= PEAK_MIB
-    assert found["processor_seconds"] <= PROCESSOR_S
+    assert soon(found), found
