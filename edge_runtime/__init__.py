@@ -1,4 +1,4 @@
-"""Breast-imaging classifiers on devices: one picture in, one reasoned decision out, without TensorFlow.
+"""Breast-imaging classifiers on devices: one image in, one reasoned decision out, without TensorFlow.
 
     from edge_runtime import Predictor
 

@@ -1,12 +1,12 @@
 """Every error that this package raises on purpose.
 
     EdgeError                           exit 1
-    ├── ImageError                      exit 1   one picture cannot be answered; the batch goes on
+    ├── ImageError                      exit 1   one image cannot be answered; the batch goes on
     │   ├── ImageNotFoundError
     │   ├── ImageUnreadableError                 empty, truncated, damaged, or no image at all
     │   ├── ImageUnsupportedError                readable, but not what the model was made for
     │   ├── ImageSizeError                       too small to mean anything, or too large to decode
-    │   └── ImageRegionError                     the marked region is no place in this picture
+    │   └── ImageRegionError                     the marked region is no place in this image
     ├── UsageError                      exit 2   an argument cannot be used
     │   ├── ResultsError                         a results file cannot take these answers
     │   ├── KeyFileError                         a key file is missing, exists already, or holds no key of that kind
@@ -52,7 +52,7 @@ class EdgeError(Exception):
 
 
 class ImageError(EdgeError):
-    """One picture cannot be answered.
+    """One image cannot be answered.
 
     Attributes:
         sha256: of the bytes that were refused; None where none were read.
@@ -92,7 +92,7 @@ class ImageSizeError(ImageError):
 
 
 class ImageRegionError(ImageError):
-    """The marked region lies outside the picture, or too little or too much would be cut. ``code`` says which."""
+    """The marked region lies outside the image, or too little or too much would be cut. ``code`` says which."""
 
 
 class UsageError(EdgeError):

@@ -1,4 +1,4 @@
-"""The story of one picture: read → (cut) → prepare → run → decide; a marked region is cut where the spec says how."""
+"""The way of one image: read → crop a marked region → preprocess → infer → decide."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture, Source, read, source_name
+from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
 from edge_runtime.inference.engine import Engine, Plan
-from edge_runtime.inference.pipeline import answer, ask, since
+from edge_runtime.inference.pipeline import infer, read_input, since
 from edge_runtime.inference.prediction import Failure, Prediction
-from edge_runtime.inference.session import Files
+from edge_runtime.inference.session import ModelSession
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.platform.machine_faults import machine_faults
-from edge_runtime.preprocessing.preprocessor import Preparation
+from edge_runtime.preprocessing.preprocessor import Preprocessor
 
 if TYPE_CHECKING:
     from edge_runtime.explain.explainer import Explainer
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A loaded model that answers pictures; use as a context manager, or call :meth:`close`.
+    """A loaded model that answers images; use as a context manager, or call :meth:`close`.
 
     One predictor may be used from several threads; calls into the interpreter take turns. ``digest`` is the SHA-256 of
     the bundle's ``bundle.json``, of a model file alone its own.
@@ -57,10 +57,10 @@ class Predictor:
         self.spec = bundle.manifest.spec
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
         self.digest, self._ran_by = bundle.digest, ran_by(self.runtime, provider)
-        files = Files(bundle, self.runtime, provider, precision, threads)
+        files = ModelSession(bundle, self.runtime, provider, precision, threads)
         opened = files.open_first()
         self.precision, self.known_answers = files.first, files.known
-        ready = Preparation(self.spec.steps), DecisionRule(self.spec)
+        ready = Preprocessor(self.spec.steps), DecisionRule(self.spec)
         band, fallback = files.guard_band, files.fallback
         self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest)
         self._engine = Engine(self._plan, opened)
@@ -106,23 +106,23 @@ class Predictor:
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
     ) -> Prediction:
-        """Answer one picture, or about one region of it.
+        """Answer one image, or about one region of it.
 
         Args:
             image: a path, an encoded file's bytes, or an array: uint8, H×W grey or H×W×3 colour.
             region: what is asked about, for a model whose spec has a region rule: centre x and y from the upper left
                 pixel's centre, and radius, in pixels.
             order: channel order of an H×W×3 array; files know their own. OpenCV's arrays are BGR.
-            name: what to call the picture in the answer and in errors.
+            name: what to call the image in the answer and in errors.
 
         Raises:
-            ImageError: the picture, or its region, is not what the model was made for; nothing was guessed.
+            ImageError: the image, or its region, is not what the model was made for; nothing was guessed.
             RegionError: the model is asked about a region and none is given, or the other way round.
             BackendError: the network answered with no number, or the predictor was closed.
             MachineError: memory, descriptors or I/O failed.
         """
         wanted = None if region is None else Region.of(region)
-        return self._ask(self._engine, image, wanted, order, name)
+        return self._predict(self._engine, image, wanted, order, name)
 
     def explain(
         self,
@@ -133,7 +133,7 @@ class Predictor:
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
     ) -> Explanation:
-        """Answer one picture as :meth:`predict` does, and show where in it the answer comes from.
+        """Answer one image as :meth:`predict` does, and show where in it the answer comes from.
 
         Args:
             image: as :meth:`predict`.
@@ -152,20 +152,20 @@ class Predictor:
         with self._lock.held:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
         wanted = None if region is None else Region.of(region)
-        question = ask(self._plan, image, wanted, order, name)
-        answered = answer(self._plan, self._engine, question, self._ran_by)
-        return self._explainer.explain(question, answered, self._engine, label)
+        preprocessed = read_input(self._plan, image, wanted, order, name)
+        prediction = infer(self._plan, self._engine, preprocessed, self._ran_by)
+        return self._explainer.explain(preprocessed, prediction, self._engine, label)
 
     def predict_all(
         self, images: Iterable[Source | Marked | Failure], *, workers: int = 1
     ) -> Iterator[Prediction | Failure]:
-        """Answer pictures in their order; one that fails gives a :class:`Failure` and the rest go on.
+        """Answer images in their order; one that fails gives a :class:`Failure` and the rest go on.
 
         Args:
             images: images, or for a model that is asked about regions :class:`edge_runtime.Marked` ones; what has
                 failed already is passed on in its place.
-            workers: threads that read and answer, each with an interpreter of its own. One answers each picture
-                before it asks for the next; more ask for at most four pictures each in advance, however many there
+            workers: threads that read and answer, each with an interpreter of its own. One answers each image
+                before it asks for the next; more ask for at most four images each in advance, however many there
                 are.
 
         Raises:
@@ -176,21 +176,23 @@ class Predictor:
             raise UsageError(f"found workers={workers}, expected 1 or more.")
         if workers == 1:
             return (self._attempt(self.predict, image) for image in images)
-        from edge_runtime.inference.ordered_map import in_order  # here: one picture starts without thread pools
+        from edge_runtime.inference.ordered_map import in_order  # here: one image starts without thread pools
 
-        asks = [partial(self._ask, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)]
-        return in_order([partial(self._attempt, ask) for ask in asks], images)
+        predicts = [
+            partial(self._predict, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)
+        ]
+        return in_order([partial(self._attempt, predict) for predict in predicts], images)
 
     def predict_tiles(
         self,
-        image: Source | Picture,
+        image: Source | DecodedImage,
         *,
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
         stride_px: int | None = None,
         workers: int | None = None,
     ) -> SlidePrediction:
-        """Answer a picture that is larger than what the model was made for, tile by tile.
+        """Answer an image that is larger than what the model was made for, tile by tile.
 
         Where the policy has ``neighbours`` and the tiles touch, those around a tile count in its answer.
 
@@ -202,33 +204,33 @@ class Predictor:
             workers: threads, each with an interpreter of its own; by default one for each core.
 
         Raises:
-            ImageError: the picture cannot be read, or not one tile fits into it.
+            ImageError: the image cannot be read, or not one tile fits into it.
             UsageError: ``stride_px`` or ``workers`` is less than 1, or the model is asked about regions.
             BackendError, MachineError: as :meth:`predict`.
         """
         from edge_runtime.inference.ordered_map import cores
-        from edge_runtime.tiling.prediction import answer_tiles  # here: most pictures are no slides
+        from edge_runtime.tiling.prediction import answer_tiles  # here: most images are no slides
 
         start = perf_counter()
         check_asked(None, self.spec.region)
         with machine_faults(name or source_name(image)):
-            picture = image if isinstance(image, Picture) else read(image, order=order, name=name)
+            decoded = image if isinstance(image, DecodedImage) else read(image, order=order, name=name)
             ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
-            return answer_tiles(picture, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
+            return answer_tiles(decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
 
-    def _attempt(self, ask: Callable[..., Prediction], item: Source | Marked | Failure) -> Prediction | Failure:
+    def _attempt(self, predict: Callable[..., Prediction], item: Source | Marked | Failure) -> Prediction | Failure:
         if isinstance(item, Failure):
             return item.by(self.digest)
         image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
         try:
-            return ask(image, region=region)
+            return predict(image, region=region)
         except (ImageError, MachineError) as error:
             return Failure(source_name(image), error, region, self.digest)
 
-    def _ask(
+    def _predict(
         self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
     ) -> Prediction:
-        return answer(self._plan, engine, ask(self._plan, image, region, order, name), self._ran_by)
+        return infer(self._plan, engine, read_input(self._plan, image, region, order, name), self._ran_by)
 
     def _engines(self, count: int) -> list[Engine]:
         """Return ``count`` engines; those beyond the first are opened when they are first needed, and kept."""

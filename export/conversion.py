@@ -27,15 +27,15 @@ NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in 
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Prepared pictures, float32 N×H×W×C, and what the Keras network answers to them, float32 N×outputs."""
+class ParityImages:
+    """Prepared images, float32 N×H×W×C, and what the Keras network answers to them, float32 N×outputs."""
 
     tensors: npt.NDArray[np.float32]
     logits: Logits
 
 
 @dataclass(frozen=True)
-class Work:
+class ExportFolder:
     """The hidden folder: what goes into the bundle, and the scratch beside it."""
 
     bundle: Path
@@ -64,7 +64,14 @@ class Work:
 
 
 def convert(
-    network: Path, explained: Path, spec: ModelSpec, judged: Judged, ranges: Judged, work: Work, *, float16: bool
+    network: Path,
+    explained: Path,
+    spec: ModelSpec,
+    judged: ParityImages,
+    ranges: ParityImages,
+    work: ExportFolder,
+    *,
+    float16: bool,
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in a process of its own; return the ways of quantising tried.
 
@@ -95,7 +102,7 @@ def convert(
             in_own_process(equalisation.write_equalised, str(network), calibration, model)
         for form in Format:
             step(f"{form.value} int8")
-            shop = search.Shop(work.folder(form), model, calibration, ranges.logits)
+            shop = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits)
             attempts += _quantise(form, shop, judged, ranges, spec, work)
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():
@@ -103,7 +110,7 @@ def convert(
     return attempts
 
 
-def _check_exact(work: Work, judged: Judged, spec: ModelSpec) -> None:
+def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> None:
     """Compare the float32 files before int8 is tried: a conversion fault there is none that int8 could mend.
 
     Raises:
@@ -116,7 +123,12 @@ def _check_exact(work: Work, judged: Judged, spec: ModelSpec) -> None:
 
 
 def _quantise(
-    form: Format, shop: search.Shop, judged: Judged, ranges: Judged, spec: ModelSpec, work: Work
+    form: Format,
+    shop: search.SearchWorkspace,
+    judged: ParityImages,
+    ranges: ParityImages,
+    spec: ModelSpec,
+    work: ExportFolder,
 ) -> tuple[Attempt, ...]:
     def judge(path: Path, how: Quantisation) -> Attempt:
         float32 = work.model(form, Precision.FLOAT32)

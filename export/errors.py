@@ -1,7 +1,7 @@
 """Errors of export, in one tree. None of them leaves a bundle behind.
 
 ExportError
-├── CalibrationError   the calibration pictures are missing, altered, unreadable or too few
+├── CalibrationError   the calibration images are missing, altered, unreadable or too few
 ├── ConversionError    a converter failed, or wrote something that is no sound model
 └── ParityError        an exported file does not answer as the Keras model does
 """
@@ -14,7 +14,7 @@ class ExportError(Exception):
 
 
 class CalibrationError(ExportError):
-    """The calibration pictures are missing, altered, unreadable or too few."""
+    """The calibration images are missing, altered, unreadable or too few."""
 
 
 class ConversionError(ExportError):

@@ -17,14 +17,14 @@ from training.artifact import Artifact
 from training.errors import TrainingError
 from training.fitting.calibration_samples import write_samples
 
-CALIBRATION_PICTURES = 256
-PICTURES_A_TURN = 5
+CALIBRATION_IMAGES = 256
+IMAGES_A_TURN = 5
 
 _REFERENCE = (Format.TFLITE, Precision.FLOAT32)
 
 
 @dataclass(frozen=True)
-class Options:
+class MatrixOptions:
     """How the table is made.
 
     Attributes:
@@ -39,16 +39,16 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One file on one interpreter.
 
     Attributes:
         smaller: the float32 TFLite file's size over this file's.
-        images: pictures that were compared; golden pictures for tflite-runtime.
+        images: images that were compared; golden images for tflite-runtime.
         how: the way of quantising; empty for float files.
         faster: the float32 TFLite file's time over this file's in the same run, one thread; None where not taken.
-        logit_mean, logit_max: |Δ logit| against the Keras model; the mean is None on golden pictures.
-        flips, flips_guarded, reruns: as in the manifest; None on golden pictures.
+        logit_mean, logit_max: |Δ logit| against the Keras model; the mean is None on golden images.
+        flips, flips_guarded, reruns: as in the manifest; None on golden images.
         auroc_change: against the Keras model; None where labels or a class are missing.
         remark: what tflite-runtime did beside the exporting machine; empty for the others.
     """
@@ -71,14 +71,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedArtifact:
     """An artifact that could not be exported, and why."""
 
     network: str
     reason: str
 
 
-def fill(pairs: Iterable[tuple[Path, Path]], options: Options) -> Iterator[tuple[Cell, ...] | Refused]:
+def fill(
+    pairs: Iterable[tuple[Path, Path]], options: MatrixOptions
+) -> Iterator[tuple[MatrixCell, ...] | RefusedArtifact]:
     """Export each artifact into a folder below ``out``, and yield its cells; one that fails leaves the rest alone.
 
     Args:
@@ -95,23 +97,23 @@ def fill(pairs: Iterable[tuple[Path, Path]], options: Options) -> Iterator[tuple
             name = Artifact(folder).spec().name
             yield cells(_bundle(folder, data, options.out / name), options)
         except (ExportError, TrainingError, EdgeError) as error:
-            yield Refused(name, str(error))
+            yield RefusedArtifact(name, str(error))
 
 
 def _bundle(folder: Path, data: Path, bundle: Path) -> Path:
     """Export an artifact unless its bundle is there; return where it is."""
     if not bundle.exists():
         samples = bundle.parent / "calibration" / bundle.name
-        write_samples(folder, data, samples / "samples.csv", CALIBRATION_PICTURES)
+        write_samples(folder, data, samples / "samples.csv", CALIBRATION_IMAGES)
         export(Artifact(folder), samples, data, bundle, float16=True)
     return bundle
 
 
-def cells(bundle: Path, options: Options) -> tuple[Cell, ...]:
+def cells(bundle: Path, options: MatrixOptions) -> tuple[MatrixCell, ...]:
     """Return what a bundle's manifest says, how fast its files are, and what tflite-runtime gives elsewhere."""
     found = find(bundle)
     manifest = found.manifest
-    taken = speeds(found, PICTURES_A_TURN, options.rounds) if options.rounds else {}
+    taken = speeds(found, IMAGES_A_TURN, options.rounds) if options.rounds else {}
     sizes = {entry.name: entry.size_bytes for entry in manifest.files}
     float32 = next(e.size_bytes for e in manifest.files if (e.format, e.precision) == _REFERENCE)
     rows = [_cell(manifest, row, sizes[row.file], float32) for row in manifest.parity]
@@ -122,10 +124,10 @@ def cells(bundle: Path, options: Options) -> tuple[Cell, ...]:
     return tuple(rows)
 
 
-def _cell(manifest: Manifest, row: Parity, size: int, float32: int) -> Cell:
+def _cell(manifest: Manifest, row: Parity, size: int, float32: int) -> MatrixCell:
     ways = [attempt.how for attempt in manifest.attempts if attempt.file == row.file and attempt.passed]
     labels = {labelled.subject: labelled for labelled in manifest.labelled}
-    return Cell(
+    return MatrixCell(
         network=manifest.spec.name,
         file=row.file,
         runtime=row.runtime,
@@ -142,8 +144,8 @@ def _cell(manifest: Manifest, row: Parity, size: int, float32: int) -> Cell:
     )
 
 
-def _replayed(manifest: Manifest, row: tflite_runtime_environment.Replayed, size: int, float32: int) -> Cell:
-    return Cell(
+def _replayed(manifest: Manifest, row: tflite_runtime_environment.GoldenReplay, size: int, float32: int) -> MatrixCell:
+    return MatrixCell(
         network=manifest.spec.name,
         file=row.file,
         runtime=tflite_runtime_environment.RUNTIME,

@@ -30,14 +30,14 @@ from edge_runtime.bundle.manifest import (
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
-from export.conversion import Judged, Logits, Work, convert
+from export.conversion import ExportFolder, Logits, ParityImages, convert
 from export.converters.isolation import in_own_process
 from export.errors import ExportError
 from export.model_card import model_card
 from export.quantisation.shares import shares
 from export.source import keras_model
-from export.source.calibration_images import Pictures, Truth
-from export.source.source import Source, from_artifact
+from export.source.calibration_images import PreparedImages, Truth
+from export.source.source import SourceModel, from_artifact
 from export.validation import heatmaps, parity
 from export.validation.contradiction import contradict
 from export.validation.golden import golden_tensors, write_golden
@@ -53,40 +53,40 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path, 
 
     Args:
         data: the published data set; parity is then measured on its validation patients, else on the
-            calibration pictures themselves.
+            calibration images themselves.
     """
     return export_source(from_artifact(artifact, data), calibration, out, float16=float16)
 
 
 def export_source(
-    source: Source, calibration: Path, out: Path, *, float16: bool = False, insist: bool = False
+    source: SourceModel, calibration: Path, out: Path, *, float16: bool = False, insist: bool = False
 ) -> Manifest:
     """Write the bundle of ``source`` to ``out`` and return its manifest.
 
     Args:
-        calibration: folder of pictures, or with a ``samples.csv`` that names published ones.
+        calibration: folder of images, or with a ``samples.csv`` that names published ones.
         float16: write a TFLite file with weights of 16 bits, too.
         insist: export a model that its own images contradict, with a warning in the card.
 
     Raises:
-        ExportError: model and spec contradict each other, or a converter, a picture or a comparison failed;
+        ExportError: model and spec contradict each other, or a converter, an image or a comparison failed;
             nothing is left at ``out``.
     """
     if out.exists():
         raise ExportError(f"{out}: already there and not overwritten; give another --out or remove it.")
-    pictures, held_out = source.pictures(calibration)
+    images, held_out = source.images(calibration)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden:
-        work = Work(Path(hidden) / "bundle", Path(hidden) / "scratch")
+        work = ExportFolder(Path(hidden) / "bundle", Path(hidden) / "scratch")
         work.bundle.mkdir()
         work.scratch.mkdir()
         drawn = golden_tensors(source.spec)
-        network, logits = _examine(source, work, held_out.tensors, pictures.tensors, drawn)
-        judged, ranges = Judged(held_out.tensors, logits[0]), Judged(pictures.tensors, logits[1])
+        network, logits = _examine(source, work, held_out.tensors, images.tensors, drawn)
+        judged, ranges = ParityImages(held_out.tensors, logits[0]), ParityImages(images.tensors, logits[1])
         described = contradict(source, held_out, logits[0], network, work.scratch, insist)
-        explained = heatmaps.examine(network, source.spec, judged, Judged(drawn, logits[2]), work)
+        explained = heatmaps.examine(network, source.spec, judged, ParityImages(drawn, logits[2]), work)
         attempts = convert(network, explained.network, source.spec, judged, ranges, work, float16=float16)
-        same = "the same pictures" if held_out is pictures else pictures.source
+        same = "the same images" if held_out is images else images.source
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
         manifest = _prove(source, attempts, described, judged, logits[2], explained, work)
         find(work.bundle).verify()
@@ -94,7 +94,7 @@ def export_source(
     return manifest
 
 
-def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tuple[Path, list[Logits]]:
+def _examine(source: SourceModel, work: ExportFolder, *sets: npt.NDArray[np.float32]) -> tuple[Path, list[Logits]]:
     """Check the model against its spec; return the network cut at its logits, and its logits for sets of tensors.
 
     Raises:
@@ -114,13 +114,13 @@ def _examine(source: Source, work: Work, *sets: npt.NDArray[np.float32]) -> tupl
 
 
 def _prove(
-    source: Source,
+    source: SourceModel,
     attempts: tuple[Attempt, ...],
-    held_out: Pictures,
-    judged: Judged,
+    held_out: PreparedImages,
+    judged: ParityImages,
     golden: Logits,
-    explained: heatmaps.Explained,
-    work: Work,
+    explained: heatmaps.HeatmapReference,
+    work: ExportFolder,
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest into the hidden bundle."""
     spec, reference = source.spec, judged.logits
@@ -164,7 +164,7 @@ def _prove(
 
 
 def _labelled(
-    truth: Truth | None, reference: Logits, answers: tuple[parity.Answers, ...], spec: ModelSpec
+    truth: Truth | None, reference: Logits, answers: tuple[parity.FileLogits, ...], spec: ModelSpec
 ) -> tuple[Labelled, ...]:
     if truth is None:
         return ()

@@ -23,7 +23,7 @@ _REQUIREMENT = "edge-predict:requirement"
 
 
 @dataclass(frozen=True)
-class Package:
+class WheelMetadata:
     """What the bill says of the wheel itself: the fields of its core metadata.
 
     Attributes:
@@ -39,7 +39,7 @@ class Package:
     optional: dict[str, tuple[str, ...]]
 
 
-def bill(package: Package, root: Path, tool: tuple[str, str]) -> dict[str, Any]:
+def bill(package: WheelMetadata, root: Path, tool: tuple[str, str]) -> dict[str, Any]:
     """Return the bill as JSON values.
 
     Args:
@@ -76,7 +76,7 @@ def bill(package: Package, root: Path, tool: tuple[str, str]) -> dict[str, Any]:
     return {"$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", **head, **body}
 
 
-def _needed(package: Package) -> Iterator[dict[str, Any]]:
+def _needed(package: WheelMetadata) -> Iterator[dict[str, Any]]:
     """Yield one component a package that may be installed, with every line that names it; none has a version yet."""
     lines: dict[str, list[str]] = {}
     for line in package.requirements:
@@ -132,7 +132,7 @@ class BillHook(BuildHookInterface):  # type: ignore[type-arg]  # its parameter i
         from hatchling.__about__ import __version__
 
         core = self.metadata.core
-        package = Package(
+        package = WheelMetadata(
             name=core.name,
             version=self.metadata.version,
             summary=core.description,

@@ -23,7 +23,7 @@ from training.errors import ArtifactError, why_not_written
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredFigures:
     """What ``metrics.json`` holds; ``localisations`` is None where nobody measured where heatmaps point."""
 
     training: TrainingRecord
@@ -50,9 +50,9 @@ class Artifact:
         """Read ``split.csv``."""
         return read_split(self.folder / "split.csv")
 
-    def measured(self) -> Measured:
+    def measured(self) -> MeasuredFigures:
         """Read ``metrics.json``."""
-        return from_json(Measured, self._text("metrics.json"), str(self.folder / "metrics.json"))
+        return from_json(MeasuredFigures, self._text("metrics.json"), str(self.folder / "metrics.json"))
 
     @property
     def checkpoint_path(self) -> Path:
@@ -99,7 +99,7 @@ class Artifact:
                 f"{len({*theirs, *split})} groups differ, the first {group}: found {was}, expected {here}. {other}"
             )
 
-    def write_measured(self, measured: Measured) -> None:
+    def write_measured(self, measured: MeasuredFigures) -> None:
         """Write ``metrics.json``, replacing an older one whole."""
         write_record(self.folder / "metrics.json", measured)
 

@@ -66,7 +66,7 @@ class Parity:
         score_max, score_mean: |Δ positive score|, 0..1.
         flips: decisions that differ, before the guard band.
         flips_guarded: decisions that differ after it.
-        reruns: pictures that the guard band hands to the float32 file.
+        reruns: images that the guard band hands to the float32 file.
     """
 
     file: str
@@ -83,7 +83,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class MapParity:
-    """One file's heatmaps against TensorFlow's, over pictures.
+    """One file's heatmaps against TensorFlow's, over images.
 
     Attributes:
         worst: the largest difference anywhere, as a share of that map's range, 0..1.
@@ -99,10 +99,10 @@ class MapParity:
 
 @dataclass(frozen=True)
 class Coverage:
-    """One row of system 4's table: pictures whose confidence reaches ``confidence``, and the answers to these.
+    """One row of system 4's table: images whose confidence reaches ``confidence``, and the answers to these.
 
     Attributes:
-        coverage: their share of all pictures, 0..1.
+        coverage: their share of all images, 0..1.
         accuracy, precision, recall: of the positive labels, 0..1; None where undefined.
     """
 
@@ -115,7 +115,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What one source of logits makes of the parity pictures, whose labels are known; point values.
+    """What one source of logits makes of the parity images, whose labels are known; point values.
 
     Attributes:
         subject: :data:`KERAS`, or a model file's name; before the guard band.
@@ -140,11 +140,11 @@ class Manifest(Runnable):
     """The whole of ``bundle.json``: what an answer needs, and after it what was measured.
 
     Attributes:
-        guard_band_exceptions: upper 95 % bound on the share of pictures outside the band that int8 decides otherwise
+        guard_band_exceptions: upper 95 % bound on the share of images outside the band that int8 decides otherwise
             than float32; None where nothing was measured.
-        parity_source: which pictures parity and guard band were measured on.
+        parity_source: which images parity and guard band were measured on.
         attempts: every way of quantising that was tried, file by file, in order.
-        labelled: figures on the parity pictures, the Keras model's first; empty where labels are unknown.
+        labelled: figures on the parity images, the Keras model's first; empty where labels are unknown.
         toolchain: versions of everything that made the files.
         map_parity: heatmaps against TensorFlow's; None where there are none.
         quantised: how much of each model file has eight bits; None in what older releases wrote.

@@ -21,7 +21,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Pictures of similar confidence.
+    """Images of similar confidence.
 
     Attributes:
         low, high: smallest and largest confidence in it, 0..1.
@@ -40,7 +40,7 @@ class Calibration:
     """How far confidences are from how often they are right.
 
     Attributes:
-        error: expected calibration error of the highest score, 0..1, biased upwards for few pictures; its interval is
+        error: expected calibration error of the highest score, 0..1, biased upwards for few images; its interval is
             a *basic* bootstrap interval, in which that bias cancels instead of counting twice.
         bins: what the error was computed from, by rising confidence; empty where they were not kept.
     """
@@ -51,12 +51,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Figures on the pictures of which the data set says one thing.
+    """Figures on the images of which the data set says one thing.
 
     Attributes:
         trait, value: what is said, as in ``tissue`` and ``dense``.
         groups: patients, or what stands for them.
-        figures: those that the pictures define; none has an interval where there are too few groups for one.
+        figures: those that the images define; none has an interval where there are too few groups for one.
     """
 
     trait: str
@@ -74,10 +74,10 @@ class Evaluation:
     Attributes:
         part: ``validation``, ``test``, or ``all``.
         subject: what was measured: ``keras``, a file's name, or ``baseline`` (six colour numbers).
-        positives: pictures of the positive labels.
+        positives: images of the positive labels.
         confusion: rows are the truth, columns the label with the highest score, in the spec's order.
         calibration: None in what older releases wrote.
-        subgroups: by what the data set says about its pictures; empty where it says nothing.
+        subgroups: by what the data set says about its images; empty where it says nothing.
     """
 
     part: str
@@ -100,7 +100,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Localisation:
-    """Whether heatmaps point at lesions, on the pictures of one part that have a marked one.
+    """Whether heatmaps point at lesions, on the images of one part that have a marked one.
 
     Attributes:
         method: how the maps were made, as in the manifest.
@@ -117,11 +117,11 @@ class Localisation:
 
 @dataclass(frozen=True)
 class NearCopies:
-    """What comparing all pictures of a data set with each other found.
+    """What comparing all images of a data set with each other found.
 
     Attributes:
-        threshold: likeness (0..1) from which two pictures are the same.
-        pictures: how many were compared.
+        threshold: likeness (0..1) from which two images are the same.
+        images: how many were compared.
         pairs: pairs at or above the threshold; ``exact`` of them have the same pixels.
         contradictions: pairs whose labels differ.
     """
@@ -138,8 +138,8 @@ class SplitAudit:
     """What was looked for in a data set and its split when a network was fitted.
 
     Attributes:
-        shared_groups: groups with pictures in more than one part.
-        seen_tensors: validation and test pictures whose tensor is that of a training picture, value by value.
+        shared_groups: groups with images in more than one part.
+        seen_tensors: validation and test images whose tensor is that of a training image, value by value.
         near: near copies in the whole set, which stay on one side of the split; None where they were not looked for.
         notes: what whoever uses the data set must know, a sentence each.
         grouped_by: what the split keeps together, in the plural.

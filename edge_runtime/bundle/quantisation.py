@@ -10,7 +10,7 @@ from edge_runtime.serialisation.records import ABSENT
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way of quantising that export tried, against the Keras model on pictures that calibration never saw.
+    """One way of quantising that export tried, against the Keras model on images that calibration never saw.
 
     Attributes:
         how: the way, in words.

@@ -1,7 +1,7 @@
 """The part of ``bundle.json`` that an answer needs: the spec, the files, and the guard band.
 
 The rest, what machines measured about the model, is in :mod:`edge_runtime.bundle.manifest`; defining and reading all
-its records takes longer than reading a picture and answering it.
+its records takes longer than reading an image and answering it.
 """
 
 from __future__ import annotations

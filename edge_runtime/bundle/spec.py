@@ -1,9 +1,9 @@
 """What a person chooses about a model: its steps, labels, head, policy and tolerances.
 
 ``ModelSpec.steps`` in canonical JSON, hashed with SHA-256, is the *preprocessing contract*: two
-models with the same hash see the same tensor for the same picture. Nothing in a step is a library's
+models with the same hash see the same tensor for the same image. Nothing in a step is a library's
 default: colour order, size, interpolation, dtype, kernel and border are all written out. Where a model is asked about
-a marked region, ``region`` says what is cut out first; the steps see the cut as their picture.
+a marked region, ``region`` says what is cut out first; the steps see the cut as their image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ParityTolerance:
 
     Attributes:
         float32_logit_max: largest |Δ logit| of a float32 file, relative to max(1, |logit|).
-        int8_score_mean: mean |Δ score| of an int8 file over the parity pictures.
+        int8_score_mean: mean |Δ score| of an int8 file over the parity images.
         int8_flips_per_1000: decisions of an int8 file that differ, before the guard band; one is always allowed.
     """
 
@@ -48,13 +48,13 @@ class ModelSpec:
     Attributes:
         name: lower-case words joined by hyphens; also the bundle's name.
         version: MAJOR.MINOR.PATCH.
-        summary: one line for people: what picture goes in and what is answered.
-        steps: applied in this order to every picture.
+        summary: one line for people: what image goes in and what is answered.
+        steps: applied in this order to every image.
         labels: one a score, in the order of the network's outputs.
         positive: the labels whose scores add up to the positive score.
-        min_side_px: pictures with a shorter side are refused: stretching them would invent tissue.
-        region: how a marked region is cut out of the picture; None for a model that answers about whole pictures.
-        familiarity: which pictures the model is for; others are referred. None where every picture is answered.
+        min_side_px: images with a shorter side are refused: stretching them would invent tissue.
+        region: how a marked region is cut out of the image; None for a model that answers about whole images.
+        familiarity: which images the model is for; others are referred. None where every image is answered.
     """
 
     name: str
@@ -90,7 +90,7 @@ class ModelSpec:
         if self.familiarity is not None and self.familiarity.whole is not None and self.region is None:
             raise ValueError(
                 "familiarity: found whole, expected none in a spec without region: such a model is shown the whole "
-                "picture, and that is judged. Leave it out."
+                "image, and that is judged. Leave it out."
             )
         check_order(self.steps)
 

@@ -14,9 +14,9 @@ from edge_runtime.cli.exit_codes import stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.results.checks import results_error
-from edge_runtime.results.entries import Entry, entries
-from edge_runtime.results.lines import Identity
-from edge_runtime.results.record import Kind, Line
+from edge_runtime.results.entries import ResultsEntry, entries
+from edge_runtime.results.lines import ImageIdentity
+from edge_runtime.results.record import Line, LineKind
 
 EXIT_DAMAGED = 1
 _SHOWN = 20
@@ -29,7 +29,7 @@ Exit status:
 
 
 @dataclass
-class Content:
+class ResultsSummary:
     """What was counted.
 
     Attributes:
@@ -39,15 +39,15 @@ class Content:
         twice: images that have more than one line.
     """
 
-    said: dict[Kind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in Kind})
+    said: dict[LineKind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in LineKind})
     models: Counter[str] = field(default_factory=Counter)
     bundles: Counter[str] = field(default_factory=Counter)
     times: list[str] = field(default_factory=list)
-    seen: Counter[Identity] = field(default_factory=Counter)
-    damaged: list[Entry] = field(default_factory=list)
-    tail: list[Entry] = field(default_factory=list)
+    seen: Counter[ImageIdentity] = field(default_factory=Counter)
+    damaged: list[ResultsEntry] = field(default_factory=list)
+    tail: list[ResultsEntry] = field(default_factory=list)
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: ResultsEntry) -> None:
         """Count one piece of the file; damaged ones are its end until a whole line follows."""
         if entry.line is None:
             self.tail.append(entry)
@@ -78,8 +78,8 @@ def check(file: Path) -> None:
         sys.exit(EXIT_DAMAGED)
 
 
-def _content(path: Path) -> Content:
-    content = Content()
+def _content(path: Path) -> ResultsSummary:
+    content = ResultsSummary()
     try:
         if not path.is_file():
             raise results_error(path, "unusable", "found no regular file, expected a results file.")
@@ -93,7 +93,7 @@ def _content(path: Path) -> Content:
     return content
 
 
-def rows(content: Content) -> list[str]:
+def rows(content: ResultsSummary) -> list[str]:
     """Return the report, a row each."""
     found = []
     for kind, said in content.said.items():
@@ -112,7 +112,7 @@ def rows(content: Content) -> list[str]:
     return found + ([f"          and {len(damaged) - _SHOWN} more"] if len(damaged) > _SHOWN else [])
 
 
-def _what(entry: Entry, content: Content) -> str:
+def _what(entry: ResultsEntry, content: ResultsSummary) -> str:
     if entry.release:
         return f"of another release ({entry.release})"
     end = "; the end of the file, which --resume sets aside" if content.tail and entry is content.tail[0] else ""

@@ -17,7 +17,7 @@ from edge_runtime.serialisation.records import canonical_json
 
 
 @dataclass(frozen=True)
-class Row:
+class BundleRow:
     """A bundle that a name may mean; ``state`` says whether it does."""
 
     name: str
@@ -26,7 +26,7 @@ class Row:
     state: str
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[BundleRow]:
     """Yield installed bundles, the current version of each first, then those that ship.
 
     Raises:
@@ -34,11 +34,13 @@ def rows() -> Iterator[Row]:
     """
     here = installed()
     for found in here:
-        yield Row(found.name, found.version, found.folder, f"installed, {'current' if found.current else 'previous'}")
+        yield BundleRow(
+            found.name, found.version, found.folder, f"installed, {'current' if found.current else 'previous'}"
+        )
     names = {found.name for found in here}
     for name in bundles.shipped():
         state = "shipped, hidden by the installed one" if name in names else "shipped, current"
-        yield Row(name, None, bundles.SHIPPED / name, state)
+        yield BundleRow(name, None, bundles.SHIPPED / name, state)
 
 
 def describe(bundle: Bundle) -> str:

@@ -1,4 +1,4 @@
-"""``--heatmap``: answers that are printed as ever, each with a drawing of where in the picture it comes from."""
+"""``--heatmap``: answers that are printed as ever, each with a drawing of where in the image it comes from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.cli.output import write_file
-from edge_runtime.cli.render import Csv, JsonLines, Renderer
+from edge_runtime.cli.render import CsvRenderer, JsonRenderer, Renderer
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.explain.explanation import Explanation
@@ -21,7 +21,7 @@ from edge_runtime.results.lines import to_line
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnExplanation:
     """An explanation, and where its drawing was written."""
 
     explanation: Explanation
@@ -29,11 +29,11 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Heatmaps:
+class HeatmapOptions:
     """What the command line says of heatmaps.
 
     Attributes:
-        out: a file for one picture; a folder, made if need be, for several.
+        out: a file for one image; a folder, made if need be, for several.
         label: the label that they speak for; None: the answer's own.
         opacity: 0..1.
     """
@@ -43,8 +43,8 @@ class Heatmaps:
     label: str | None
     opacity: float
 
-    def answers(self, asked: Sequence[str | Marked | Failure]) -> Iterator[Drawn | Failure]:
-        """Answer, draw and write one after another; a picture that fails leaves the rest alone.
+    def answers(self, asked: Sequence[str | Marked | Failure]) -> Iterator[DrawnExplanation | Failure]:
+        """Answer, draw and write one after another; an image that fails leaves the rest alone.
 
         Raises:
             SaliencyError, UsageError, BackendError: as :meth:`Predictor.explain`; or a drawing cannot be written.
@@ -60,31 +60,29 @@ class Heatmaps:
             except (ImageError, MachineError) as error:
                 yield Failure(image, error, region)
 
-    def line(self, render: Renderer, answer: Drawn | Failure) -> str:
+    def line(self, render: Renderer, answer: DrawnExplanation | Failure) -> str:
         """Return an answer as ``render`` shows it, and what its drawing shows."""
         if isinstance(answer, Failure):
             return render.line(answer)
-        if isinstance(render, JsonLines):
+        if isinstance(render, JsonRenderer):
             return to_line(answer.explanation)
         line = render.line(answer.explanation.prediction)
-        return line if isinstance(render, Csv) else f"{line}\n{_about(answer)}"
+        return line if isinstance(render, CsvRenderer) else f"{line}\n{_about(answer)}"
 
-    def _draw(self, image: str, region: Region | None, path: Path) -> Drawn:
+    def _draw(self, image: str, region: Region | None, path: Path) -> DrawnExplanation:
         explanation = self.predictor.explain(image, label=self.label, region=region)
         write_file(path, heatmap_png(explanation, opacity=self.opacity))
-        return Drawn(explanation, path)
+        return DrawnExplanation(explanation, path)
 
     def _path(self, image: str, number: int, count: int) -> Path:
-        """Return where a picture's drawing goes.
+        """Return where an image's drawing goes.
 
         Raises:
-            UsageError: it would take the place of the picture, or of a file that several cannot share.
+            UsageError: it would take the place of the image, or of a file that several cannot share.
         """
         if count == 1 and not self.out.is_dir():
             if _same_file(Path(image), self.out):
-                raise UsageError(
-                    f"{self.out}: found the picture itself, expected another file. Name another --heatmap."
-                )
+                raise UsageError(f"{self.out}: found the image itself, expected another file. Name another --heatmap.")
             return self.out
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +102,7 @@ def _same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def _about(drawn: Drawn) -> str:
+def _about(drawn: DrawnExplanation) -> str:
     """Say in one line what a drawing shows; in a second one what does not go together with the answer."""
     explanation = drawn.explanation
     peak, what = explanation.peak(), explanation.method.value

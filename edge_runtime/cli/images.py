@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedImages:
     """What the command line names.
 
     Attributes:
@@ -27,7 +27,7 @@ class Named:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def named(arguments: Iterable[str]) -> Named:
+def named(arguments: Iterable[str]) -> NamedImages:
     """Return the files among ``arguments`` as they are, and for each folder what it holds."""
     images: list[str | Failure] = []
     left_out: list[LeftOut] = []
@@ -38,10 +38,10 @@ def named(arguments: Iterable[str]) -> Named:
             left_out += found.left_out
         else:
             images.append(argument)
-    return Named(tuple(images), tuple(left_out))
+    return NamedImages(tuple(images), tuple(left_out))
 
 
-def _in_folder(folder: str) -> Named:
+def _in_folder(folder: str) -> NamedImages:
     from edge_runtime.images.discovery import folder_error, look_into  # here: one image starts without them
 
     found = look_into(folder)
@@ -53,4 +53,4 @@ def _in_folder(folder: str) -> Named:
             "content. Check the folder."
         )
         images.append(Failure(folder, ImageNotFoundError(message, code="folder_without_images")))
-    return Named(tuple(images), found.left_out)
+    return NamedImages(tuple(images), found.left_out)

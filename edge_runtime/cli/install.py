@@ -13,7 +13,7 @@ from edge_runtime.cli.output import say
 from edge_runtime.platform.escaped_names import shown
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.registry.install import Change
+    from edge_runtime.bundle.registry.install import Installation
 
 trusted_key_option = click.option(
     "--key",
@@ -42,7 +42,7 @@ def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
     with stops_command():
         change = install.install(bundle, trusted_key=key, allow_downgrade=allow_downgrade)
         say(_told(change))
-        if change.outcome is install.Outcome.INSTALLED:
+        if change.outcome is install.InstallOutcome.INSTALLED:
             say(f"Does this machine compute the same? edge-bundle selftest {change.name}")
 
 
@@ -67,6 +67,6 @@ def remove(name: str) -> None:
         say(f"{shown(install.remove(name))}: removed.")
 
 
-def _told(change: Change) -> str:
+def _told(change: Installation) -> str:
     before = f"; {change.pointer.previous} is kept for rollback" if change.pointer.previous else ""
     return f"{change.name} {change.pointer.current}: {change.outcome.value} in {shown(change.folder)}{before}."

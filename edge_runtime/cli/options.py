@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
-class Request:
+class CommandOptions:
     """The options by their names; what is absent is None, False or empty."""
 
     images: tuple[str, ...]
@@ -62,15 +62,15 @@ class Request:
         """
         for fault, message in (
             (not (self.images or self.watch or self.tiles), "Missing argument 'IMAGE_OR_FOLDER...'."),
-            (self.images and self.watch, "--watch FOLDER takes no other pictures."),
-            (self.images and self.tiles, "--tiles SLIDE takes no other pictures."),
+            (self.images and self.watch, "--watch FOLDER takes no other images."),
+            (self.images and self.tiles, "--tiles SLIDE takes no other images."),
             (
                 self.regions and (self.output or self.watch or self.tiles),
                 "--region prints its answers; leave out --output, --watch and --tiles.",
             ),
             (
                 self.regions and (len(self.images) != 1 or os.path.isdir(self.images[0])),
-                "--region asks about one picture; name that picture alone.",
+                "--region asks about one image; name that image alone.",
             ),
             (self.tiles and (self.output or self.watch), "--tiles SLIDE prints its answer; leave out --output."),
             (not self.tiles and (self.map_png or self.scores), "--map and --scores need --tiles SLIDE."),
@@ -86,7 +86,7 @@ class Request:
             (self.heatmap and self.tiles, "a slide's map is its tiles' scores: --map FILE in place of --heatmap."),
             (
                 self.heatmap and (self.workers or 1) > 1,
-                "--heatmap explains one picture at a time; leave out --workers.",
+                "--heatmap explains one image at a time; leave out --workers.",
             ),
             (not self.heatmap and self.heatmap_label, "--heatmap-label needs --heatmap FILE_OR_FOLDER."),
             (self.as_json and self.as_csv, "--json and --csv contradict each other; leave one of them out."),
@@ -98,7 +98,7 @@ class Request:
 
 
 def options(command: Command) -> Command:
-    """Add what a :class:`Request` holds to a command, in the order in which ``--help`` shows it."""
+    """Add what a :class:`CommandOptions` holds to a command, in the order in which ``--help`` shows it."""
     for option in reversed((*_MODEL, *_ANSWERS, *_HEATMAPS, *_RESULTS, *_TILES)):
         command = option(command)
     return command
@@ -147,7 +147,7 @@ _MODEL = (
     click.option(
         "--workers",
         type=click.IntRange(1, 64),
-        help="Pictures answered at once, each by an interpreter of its own: 1, or with --tiles one for each core.",
+        help="Images answered at once, each by an interpreter of its own: 1, or with --tiles one for each core.",
     ),
 )
 _ANSWERS = (
@@ -156,7 +156,7 @@ _ANSWERS = (
         "regions",
         multiple=True,
         metavar="X,Y,RADIUS",
-        help="Ask about this circle of the one picture, in pixels from its upper left corner; may be repeated.",
+        help="Ask about this circle of the one image, in pixels from its upper left corner; may be repeated.",
     ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
     click.option("--csv", "as_csv", is_flag=True, help="CSV with a header line."),
@@ -166,7 +166,7 @@ _HEATMAPS = (
         "--heatmap",
         type=_FILE,
         metavar="FILE_OR_FOLDER",
-        help="Draw where in the picture the answer comes from, as PNG; several pictures need a folder.",
+        help="Draw where in the image the answer comes from, as PNG; several images need a folder.",
     ),
     click.option(
         "--heatmap-label", metavar="LABEL", help="The label that heatmaps speak for, in place of the answer's."
@@ -183,19 +183,19 @@ _HEATMAPS = (
 _RESULTS = (
     click.option("--output", type=_FILE, metavar="FILE", help="Write JSON lines to FILE, each safe on disk at once."),
     click.option("--resume", is_flag=True, help="Go on with FILE: what it holds is not answered again."),
-    click.option("--retry-failed", is_flag=True, help="Answer the pictures again that have failed in FILE."),
-    click.option("--watch", type=_FILE, metavar="FOLDER", help="Answer FOLDER's pictures into FILE as they come."),
+    click.option("--retry-failed", is_flag=True, help="Answer the images again that have failed in FILE."),
+    click.option("--watch", type=_FILE, metavar="FOLDER", help="Answer FOLDER's images into FILE as they come."),
     click.option(
         "--interval",
         type=click.FloatRange(0.05, 3600),
         default=1.0,
         show_default=True,
         metavar="SECONDS",
-        help="Time between two looks of --watch; a picture that is the same in both is taken.",
+        help="Time between two looks of --watch; an image that is the same in both is taken.",
     ),
 )
 _TILES = (
-    click.option("--tiles", metavar="SLIDE", help="Answer a large picture tile by tile."),
+    click.option("--tiles", metavar="SLIDE", help="Answer a large image tile by tile."),
     click.option("--map", "map_png", type=_FILE, metavar="FILE", help="With --tiles: draw the scores as PNG."),
     click.option("--scores", type=_FILE, metavar="FILE", help="With --tiles: write the scores as .npy, float32."),
 )

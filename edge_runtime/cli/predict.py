@@ -1,4 +1,4 @@
-"""``edge-predict``: pictures in, one answer each out."""
+"""``edge-predict``: images in, one answer each out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import EXIT_CODES, Command, leave_with, stops_command
 from edge_runtime.cli.images import named
-from edge_runtime.cli.options import Request, options
+from edge_runtime.cli.options import CommandOptions, options
 from edge_runtime.cli.output import progress, require_stdout, say, tell
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.images.region import Marked, Region, check_asked
@@ -25,7 +25,7 @@ from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 
 if TYPE_CHECKING:
-    from edge_runtime.cli.heatmap import Drawn
+    from edge_runtime.cli.heatmap import DrawnExplanation
     from edge_runtime.images.left_out import LeftOut
 
 
@@ -51,7 +51,7 @@ def main(**given: Any) -> None:
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
-    request = Request(**given)
+    request = CommandOptions(**given)
     request.check()
     with stops_command(), _load(request) as predictor:
         if request.model is None:
@@ -60,7 +60,7 @@ def main(**given: Any) -> None:
         regions = [Region.parse(text) for text in request.regions]
         check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
-            from edge_runtime.cli.tiles import TileRequest, run_tiles  # here, as below: one picture starts without it
+            from edge_runtime.cli.tiles import TileRequest, run_tiles  # here, as below: one image starts without it
 
             as_json = request.style == Style.JSON.value
             run_tiles(predictor, TileRequest(request.tiles, request.map_png, request.scores, as_json, request.workers))
@@ -73,7 +73,7 @@ def main(**given: Any) -> None:
             _print(predictor, asked.images, asked.left_out, request)
 
 
-def _load(request: Request) -> Predictor:
+def _load(request: CommandOptions) -> Predictor:
     if request.output is None:
         require_stdout()
     return Predictor.load(
@@ -86,14 +86,14 @@ def _load(request: Request) -> Predictor:
     )
 
 
-def _load_anew(request: Request) -> Predictor:
+def _load_anew(request: CommandOptions) -> Predictor:
     predictor = _load(request)
     _tell_known_answers(predictor)
     return predictor
 
 
 def _tell_default(predictor: Predictor) -> None:
-    """Say which model nobody chose: a picture of another kind gets an answer from it, too."""
+    """Say which model nobody chose: an image of another kind gets an answer from it, too."""
     spec = predictor.spec
     tell(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.")
 
@@ -109,10 +109,10 @@ def _tell_known_answers(predictor: Predictor) -> None:
             tell(f"{precision.value} file checked against known answers in {found.ms:.0f} ms, {kept}.")
 
 
-def _file(predictor: Predictor, output: Path, request: Request) -> None:
-    from edge_runtime.cli.results_file import Filing, file_answers
+def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
+    from edge_runtime.cli.results_file import ResultsOptions, file_answers
 
-    filing = Filing(output, request.resume, request.retry_failed, request.workers or 1)
+    filing = ResultsOptions(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
         asked = named(request.images)
         file_answers(predictor, asked.images, filing, asked.left_out)
@@ -126,19 +126,21 @@ def _file(predictor: Predictor, output: Path, request: Request) -> None:
 
 
 def _print(
-    predictor: Predictor, asked: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: Request
+    predictor: Predictor, asked: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: CommandOptions
 ) -> None:
     """Print every answer as soon as it is there; on stderr what is left out."""
     chosen = Style(request.style) if request.style else Style.CARD if len(asked) == 1 else Style.TABLE
     render = renderer(chosen)
     if head := render.head(predictor.spec):
         say(head, render.end)
-    found: Iterator[Prediction | Failure | Drawn] = predictor.predict_all(asked, workers=request.workers or 1)
+    found: Iterator[Prediction | Failure | DrawnExplanation] = predictor.predict_all(
+        asked, workers=request.workers or 1
+    )
     line: Callable[[Any], str] = render.line
     if request.heatmap is not None:
-        from edge_runtime.cli.heatmap import Heatmaps
+        from edge_runtime.cli.heatmap import HeatmapOptions
 
-        heatmaps = Heatmaps(predictor, request.heatmap, request.heatmap_label, request.opacity)
+        heatmaps = HeatmapOptions(predictor, request.heatmap, request.heatmap_label, request.opacity)
         found, line = heatmaps.answers(asked), partial(heatmaps.line, render)
     failed, of_machine = _print_each(found if sys.stdout.isatty() else progress(found, len(asked)), line, render.end)
     if foot := render.foot():
@@ -151,7 +153,9 @@ def _print(
     leave_with(failed + missing, of_machine)
 
 
-def _print_each(found: Iterator[Prediction | Failure | Drawn], line: Callable[[Any], str], end: str) -> tuple[int, int]:
+def _print_each(
+    found: Iterator[Prediction | Failure | DrawnExplanation], line: Callable[[Any], str], end: str
+) -> tuple[int, int]:
     """Print answers as they come; return how many images failed, and at how many of them the machine did."""
     failed = of_machine = 0
     for answer in found:
@@ -175,7 +179,7 @@ def run() -> None:
     """Be the program ``edge-predict``.
 
     What its imports made lives until the end: no collection need look at it again, not even the last one at exit,
-    which otherwise takes longer than answering a picture.
+    which otherwise takes longer than answering an image.
     """
     gc.freeze()
     main()

@@ -17,7 +17,7 @@ _WHY = {
     Reason.BELOW_CUTOFF: "the score stays below the cut-off",
     Reason.LOW_CONFIDENCE: "no label reaches the confidence floor; a person should look",
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
-    Reason.UNFAMILIAR_INPUT: "not like the pictures this model was made for; its answer means nothing here",
+    Reason.UNFAMILIAR_INPUT: "not like the images this model was made for; its answer means nothing here",
 }
 FALLBACKS = {Fallback.KNOWN_ANSWERS_DIFFER: "the int8 file's answers differ on this machine from the known ones"}
 _REGION = "region"  # a column after the image, for models that are asked about regions
@@ -30,8 +30,8 @@ _COLUMNS = (
 class Style(enum.Enum):
     """How answers are shown."""
 
-    CARD = "card"  # a block for a single picture
-    TABLE = "table"  # a line a picture
+    CARD = "card"  # a block for a single image
+    TABLE = "table"  # a line an image
     JSON = "json"
     CSV = "csv"
 
@@ -47,7 +47,7 @@ class Renderer(Protocol):
     def foot(self) -> str: ...
 
 
-class JsonLines:
+class JsonRenderer:
     """One object a line (docs/reference/json.md)."""
 
     end = "\n"
@@ -64,7 +64,7 @@ class JsonLines:
         return ""
 
 
-class Csv:
+class CsvRenderer:
     """RFC 4180 with a header line; a failed image fills the two error columns.
 
     Names are escaped, and no cell begins a formula (docs/reference/json.md): the file may be opened in a spreadsheet.
@@ -98,8 +98,10 @@ def _csv_row(values: Sequence[object]) -> str:
     import io
 
     text = io.StringIO()
-    csv.writer(text, lineterminator=Csv.end).writerow(values)  # with another end, some Pythons do not quote this one
-    return text.getvalue().removesuffix(Csv.end)
+    csv.writer(text, lineterminator=CsvRenderer.end).writerow(
+        values
+    )  # with another end, some Pythons do not quote this one
+    return text.getvalue().removesuffix(CsvRenderer.end)
 
 
 def _cell(value: object) -> object:
@@ -111,7 +113,7 @@ def _is_unfamiliar(answer: Prediction) -> bool:
     return answer.verdict.reason is Reason.UNFAMILIAR_INPUT
 
 
-class Card:
+class CardRenderer:
     """A block that a person reads from top to bottom."""
 
     end = "\n"
@@ -154,12 +156,12 @@ def _scores(answer: Prediction) -> list[str]:
 
 
 def _familiarity(share: float, answer: Prediction) -> str:
-    """Say how far a picture lies from the model's own pictures."""
+    """Say how far an image lies from the model's own images."""
     said = "NOT like" if _is_unfamiliar(answer) else "like"
-    return f"familiar  {said} the pictures this model was made for (distance {share:.2f} times the limit)"
+    return f"familiar  {said} the images this model was made for (distance {share:.2f} times the limit)"
 
 
-class Table:
+class TableRenderer:
     """A line an image, under one head."""
 
     end = "\n"
@@ -194,8 +196,8 @@ def renderer(style: Style) -> Renderer:
 
 
 _RENDERERS: dict[Style, Renderer] = {
-    Style.CARD: Card(),
-    Style.TABLE: Table(),
-    Style.JSON: JsonLines(),
-    Style.CSV: Csv(),
+    Style.CARD: CardRenderer(),
+    Style.TABLE: TableRenderer(),
+    Style.JSON: JsonRenderer(),
+    Style.CSV: CsvRenderer(),
 }

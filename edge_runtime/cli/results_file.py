@@ -12,24 +12,24 @@ from typing import NoReturn
 
 from edge_runtime.cli.exit_codes import EXIT_SIGNAL, leave_with
 from edge_runtime.cli.output import progress, tell
-from edge_runtime.cli.signals import Stop, stops_on_signals
+from edge_runtime.cli.signals import StopSignal, stops_on_signals
 from edge_runtime.images.left_out import LeftOut, expects_answer
 from edge_runtime.images.left_out import summary as summary_of_left_out
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
-from edge_runtime.results.lines import Identity, Origin
+from edge_runtime.results.lines import ImageIdentity, Origin
 from edge_runtime.results.watched_file import WatchedResults
 
 
 @dataclass(frozen=True)
-class Filing:
+class ResultsOptions:
     """What the command line says of the results file.
 
     Attributes:
         resume: go on with the file if it is there.
-        retry_failed: answer the pictures again that have failed in it.
-        workers: pictures answered at once.
+        retry_failed: answer the images again that have failed in it.
+        workers: images answered at once.
     """
 
     path: Path
@@ -53,11 +53,11 @@ class Filing:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of the pictures of this run.
+class RunSummary:
+    """What became of the images of this run.
 
     Attributes:
-        of_machine: codes of the machine's faults; these pictures have no line and are asked again by ``--resume``.
+        of_machine: codes of the machine's faults; these images have no line and are asked again by ``--resume``.
     """
 
     answered: int
@@ -65,18 +65,18 @@ class Done:
     of_machine: Counter[str]
 
     def __len__(self) -> int:
-        """Return how many pictures were dealt with."""
+        """Return how many images were dealt with."""
         return self.answered + self.failed + self.of_machine.total()
 
 
 def file_answers(
-    predictor: Predictor, paths: Sequence[str | Failure], filing: Filing, left_out: Sequence[LeftOut] = ()
+    predictor: Predictor, paths: Sequence[str | Failure], filing: ResultsOptions, left_out: Sequence[LeftOut] = ()
 ) -> None:
-    """Answer every picture that the results file lacks; leave with the status that fits.
+    """Answer every image that the results file lacks; leave with the status that fits.
 
-    A path that is named twice is one picture and has one line.
+    A path that is named twice is one image and has one line.
     """
-    wanted = {Identity(_name(path)): path for path in paths}
+    wanted = {ImageIdentity(_name(path)): path for path in paths}
     with stops_on_signals() as stop, filing.open(predictor) as results:
         there = Counter(results.failed(identity) for identity in wanted if identity in results)
         todo = [path for identity, path in wanted.items() if identity not in results]
@@ -85,7 +85,7 @@ def file_answers(
             results.leave_out(item.path, item.reason.value)
     if stop.by is not None and len(done) < len(todo):
         held = done.answered + done.failed + there.total()
-        _interrupted(stop.by, f"{filing.path} holds {held} of {len(wanted)} pictures")
+        _interrupted(stop.by, f"{filing.path} holds {held} of {len(wanted)} images")
     tell(f"{filing.path}: {summary(done.answered, done.failed, there)}")
     if done.of_machine:
         codes = ", ".join(f"{code} {count}" for code, count in sorted(done.of_machine.items()))
@@ -101,7 +101,7 @@ def file_answers(
 
 
 def summary(answered: int, failed: int, there: Counter[bool]) -> str:
-    """Return counts of pictures: of this run, and of those before by whether they failed."""
+    """Return counts of images: of this run, and of those before by whether they failed."""
     before = f" ({there[True]} failed)" if there[True] else ""
     return f"{answered} answered, {failed} failed, {there.total()} already there{before}."
 
@@ -111,7 +111,7 @@ def tell_fault(failure: Failure) -> None:
     tell(f"not answered [{failure.error.code}]: {failure.error.message}")
 
 
-def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: Stop) -> Done:
+def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: StopSignal) -> RunSummary:
     done: Counter[bool] = Counter()
     of_machine: Counter[str] = Counter()
     for answer in progress(found, count):
@@ -124,7 +124,7 @@ def _append_all(found: Iterator[Prediction | Failure], count: int, results: Resu
             done[isinstance(answer, Failure)] += 1
         if stop.by is not None:
             break
-    return Done(done[False], done[True], of_machine)
+    return RunSummary(done[False], done[True], of_machine)
 
 
 def _interrupted(by: Signals, holds: str) -> NoReturn:

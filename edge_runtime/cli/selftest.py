@@ -26,7 +26,7 @@ Exit status:
   3    the model cannot be trusted, or its bundle holds no golden vectors
   4    no interpreter is installed that can run the model"""
 
-_COUNTED = {Step.TENSOR: "pictures", Step.LOGITS: "logits", Step.DECISION: "decisions", Step.MAP: "maps"}
+_COUNTED = {Step.TENSOR: "images", Step.LOGITS: "logits", Step.DECISION: "decisions", Step.MAP: "maps"}
 _PACKAGES = {  # with which the exporting machine ran the same file
     "litert": "ai-edge-litert",
     "tflite": "ai-edge-litert",
@@ -45,7 +45,7 @@ _PACKAGES = {  # with which the exporting machine ran the same file
 )
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the certificate.")
 def command(bundle: str, provider: str, json_file: str | None) -> None:
-    """Replay a bundle's golden pictures here: bytes, tensor, logits, decision.
+    """Replay a bundle's golden images here: bytes, tensor, logits, decision.
 
     Nothing leaves this machine; without --json nothing is written.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask the command to end after the picture that it is at; a second one ends it at once."""
+"""Ctrl-C and SIGTERM ask the command to end after the image that it is at; a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLICE_S = 0.1
 _STDERR = 2
 
 
-class Stop:
+class StopSignal:
     """Whether a signal came, and which; whether SIGHUP came since :meth:`take_hangup` was called."""
 
     def __init__(self) -> None:
@@ -39,9 +39,9 @@ class Stop:
 
 
 @contextmanager
-def stops_on_signals() -> Iterator[Stop]:
+def stops_on_signals() -> Iterator[StopSignal]:
     """Listen meanwhile; a signal that whoever started this process had ignored (nohup) stays ignored."""
-    stop = Stop()
+    stop = StopSignal()
     wanted = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -59,7 +59,7 @@ def stops_on_signals() -> Iterator[Stop]:
 
 
 @contextmanager
-def follows_hangup(stop: Stop) -> Iterator[None]:
+def follows_hangup(stop: StopSignal) -> Iterator[None]:
     """Note SIGHUP in ``stop`` meanwhile; one that comes because the terminal went away stops the command."""
     terminal = os.isatty(_STDERR)
 

@@ -42,15 +42,15 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
         BackendError: as :meth:`Predictor.predict`.
     """
     try:
-        picture = read(request.slide, min_side_px=predictor.spec.min_side_px)
-        slide = predictor.predict_tiles(picture, workers=request.workers)
+        image = read(request.slide, min_side_px=predictor.spec.min_side_px)
+        slide = predictor.predict_tiles(image, workers=request.workers)
     except ImageError as error:
         failure = Failure(request.slide, error)
         text = f"FAILED    {shown(failure.image)}\n[{error.code}] {shown(str(error))}"
         say(json.dumps(failure.to_dict()) if request.as_json else text)
         sys.exit(EXIT_SOME_FAILED)
     if request.map_png is not None:
-        write_file(request.map_png, overlay_png(picture, slide))
+        write_file(request.map_png, overlay_png(image, slide))
     if request.scores_npy is not None:
         write_file(request.scores_npy, _npy(slide))
     say(json.dumps(slide.to_dict()) if request.as_json else card(slide))
@@ -64,7 +64,7 @@ def card(slide: SlidePrediction) -> str:
     grid, case = slide.grid, slide.case
     counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
     if slide.unfamiliar is not None:
-        counts += f" ({slide.unfamiliar} of them not like the pictures this model was made for)"
+        counts += f" ({slide.unfamiliar} of them not like the images this model was made for)"
     rows = [f"          x {t.x_px:5} y {t.y_px:5}  score {t.score:.4f}" for t in slide.positive]
     if slide.neighbours is not None:
         counts += f"; each with its neighbours, weight {slide.neighbours:g}"

@@ -1,4 +1,4 @@
-"""``--watch``: a folder's pictures into a results file, as they come, until a signal ends it."""
+"""``--watch``: a folder's images into a results file, as they come, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from edge_runtime.cli.current_model import CurrentModel
 from edge_runtime.cli.output import tell
-from edge_runtime.cli.results_file import Filing, summary, tell_fault
+from edge_runtime.cli.results_file import ResultsOptions, summary, tell_fault
 from edge_runtime.cli.service import Service
-from edge_runtime.cli.signals import Stop, follows_hangup, stops_on_signals
+from edge_runtime.cli.signals import StopSignal, follows_hangup, stops_on_signals
 from edge_runtime.errors import EdgeError, ImageUnreadableError, UsageError
 from edge_runtime.images.left_out import summary as summary_of_left_out
 from edge_runtime.inference.prediction import Failure, Prediction
-from edge_runtime.results.lines import Identity, Origin
+from edge_runtime.results.lines import ImageIdentity, Origin
 from edge_runtime.results.watched_file import WatchedResults
 from edge_runtime.results.watcher import Watch, stamp_of
 
@@ -22,7 +22,7 @@ DEATHS = 2
 """Deaths of the process at an image after which it is set aside."""
 
 
-def watch_folder(model: CurrentModel, folder: Path, filing: Filing, interval_s: float) -> None:
+def watch_folder(model: CurrentModel, folder: Path, filing: ResultsOptions, interval_s: float) -> None:
     """Look every ``interval_s`` seconds and answer what has come to rest, until SIGINT or SIGTERM.
 
     Raises:
@@ -35,7 +35,7 @@ def watch_folder(model: CurrentModel, folder: Path, filing: Filing, interval_s: 
         elsewhere = f"; {before} images were answered before" if before > results.lines else ""
         tell(f"watching {folder}; {filing.path} holds {results.lines} answers{elsewhere}.")
         watch = Watch(folder)
-        watching = Watching(model, watch, results, stop, Service())
+        watching = WatchLoop(model, watch, results, stop, Service())
         watching.run(interval_s)
     done = watching.done
     if watch.left_out:
@@ -43,7 +43,7 @@ def watch_folder(model: CurrentModel, folder: Path, filing: Filing, interval_s: 
     tell(f"{filing.path}: {summary(done[False], done[True], Counter({False: before}))}")
 
 
-class Watching:
+class WatchLoop:
     """One watch while it runs.
 
     Attributes:
@@ -51,7 +51,7 @@ class Watching:
     """
 
     def __init__(
-        self, model: CurrentModel, watch: Watch, results: WatchedResults, stop: Stop, service: Service
+        self, model: CurrentModel, watch: Watch, results: WatchedResults, stop: StopSignal, service: Service
     ) -> None:
         self._model, self._watch, self._results, self._stop, self._service = model, watch, results, stop, service
         self.done: Counter[bool] = Counter()
@@ -92,7 +92,7 @@ class Watching:
     def _leave_out(self) -> None:
         """Write a line for each file that someone may expect an answer to and that gets none."""
         for item, stamp in self._watch.take_expected():
-            if Identity(item.path, stamp) not in self._results:
+            if ImageIdentity(item.path, stamp) not in self._results:
                 self._results.leave_out(item.path, item.reason.value, stamp)
 
     def _follow(self) -> None:
@@ -102,7 +102,7 @@ class Watching:
         if self._results.follow():
             tell(f"{self._results.path}: was moved or removed; going on in a new file.")
 
-    def _answer(self, image: Identity) -> set[str]:
+    def _answer(self, image: ImageIdentity) -> set[str]:
         """Write one answer; nothing if the file was changed while it was read: a later look takes it.
 
         Returns:
@@ -126,7 +126,7 @@ class Watching:
             self._write(answer, image)
         return set()
 
-    def _write(self, answer: Prediction | Failure, image: Identity) -> None:
+    def _write(self, answer: Prediction | Failure, image: ImageIdentity) -> None:
         self._results.append(answer, image.file)
         self.done[isinstance(answer, Failure)] += 1
 

@@ -29,14 +29,14 @@ class CaseVerdict:
     """What a rule makes of one patient's images.
 
     Attributes:
-        pictures: how many there were.
+        images: how many there were.
         answered: those called POSITIVE or NEGATIVE with the rule's confidence or more.
         count: those of them called POSITIVE.
     """
 
     decision: Decision
     reason: CaseReason
-    pictures: int
+    images: int
     answered: int
     count: int
 

@@ -1,1 +1,1 @@
-"""Where in a picture an answer comes from: found, told and drawn."""
+"""Where in an image an answer comes from: found, told and drawn."""

@@ -1,4 +1,4 @@
-"""Where in a picture an answer comes from: Grad-CAM from the float32 graph's last feature map, in NumPy.
+"""Where in an image an answer comes from: Grad-CAM from the float32 graph's last feature map, in NumPy.
 
 The graph hands out its last feature map A (h×w×C) beside the logits, and the values of those dense layers that end in
 a ReLU. Grad-CAM is ``relu(sum_c a_c A_c)``, where ``a_c`` is the mean gradient of one logit over channel c (Selvaraju
@@ -32,7 +32,7 @@ FILE = "saliency.npz"
 def grad_cam(
     features: Floats, hidden: tuple[Floats, ...], weights: tuple[Floats, ...], label: int, head: Head
 ) -> Floats:
-    """Return the Grad-CAM of one picture.
+    """Return the Grad-CAM of one image.
 
     Args:
         features: h×w×C.
@@ -53,7 +53,7 @@ def grad_cam(
 
 
 def eigen_cam(features: Floats) -> Floats:
-    """Return the Eigen-CAM of one picture, float32 h×w, 0 or more; ``features`` are h×w×C.
+    """Return the Eigen-CAM of one image, float32 h×w, 0 or more; ``features`` are h×w×C.
 
     The vector is found in the smaller of the two Gram matrices. A singular vector has no sign of its own: the one that
     leaves more above 0 is taken.

@@ -1,4 +1,4 @@
-"""What the pictures that this package draws have in common: colours, scale, frame and legend; OpenCV alone."""
+"""What the images that this package draws have in common: colours, scale, frame and legend; OpenCV alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from edge_runtime.errors import EdgeError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 
 Pixels = npt.NDArray[np.uint8]
 
 OPACITY = 0.45
-"""How much of a pixel's colour is the map's, unless another share is asked for; the rest is the picture's."""
+"""How much of a pixel's colour is the map's, unless another share is asked for; the rest is the image's."""
 
 WHITE, INK = 255, 40
 _MARGIN_PX, _BAR_PX, _PANEL_PX, _LINE_PX = 16, 24, 96, 22
@@ -22,13 +22,13 @@ _MISSING = 225
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def bgr(picture: Picture) -> Pixels:
+def bgr(image: DecodedImage) -> Pixels:
     """Return the pixels for the eye alone; deeper ones lose their lower eight bits."""
-    pixels = picture.pixels
+    pixels = image.pixels
     shown = np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, dtype=np.uint8)
-    if picture.order is ColourOrder.GREY:
+    if image.order is ColourOrder.GREY:
         return np.asarray(cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    return np.asarray(shown[..., ::-1] if picture.order is ColourOrder.RGB else shown, dtype=np.uint8)
+    return np.asarray(shown[..., ::-1] if image.order is ColourOrder.RGB else shown, dtype=np.uint8)
 
 
 def fitted(pixels: Pixels, factor: float) -> tuple[Pixels, float]:
@@ -96,5 +96,5 @@ def png(drawn: Pixels, name: str) -> bytes:
     """
     done, data = cv2.imencode(".png", drawn)
     if not done:
-        raise EdgeError(f"{name}: a drawing of {drawn.shape} could not be written as PNG. Use a smaller picture.")
+        raise EdgeError(f"{name}: a drawing of {drawn.shape} could not be written as PNG. Use a smaller image.")
     return data.tobytes()

@@ -1,4 +1,4 @@
-"""From a question to an explanation: the answer as ever, and the heatmap of the float32 file."""
+"""Explanations: the prediction as ever, and the heatmap of the float32 file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_runtime.errors import BackendError, SaliencyError, UsageError
 from edge_runtime.explain.class_activation import eigen_cam, from_npz, grad_cam
 from edge_runtime.explain.explanation import Explanation, Floats
 from edge_runtime.inference.engine import Engine, Plan
-from edge_runtime.inference.pipeline import Question
+from edge_runtime.inference.pipeline import InferenceInput
 from edge_runtime.inference.prediction import Prediction
 
 
@@ -35,15 +35,17 @@ class Explainer:
                 )
             self._weights = from_npz(bundle.content(entries[0]), f"{bundle.where}/{entries[0].name}")
 
-    def explain(self, question: Question, prediction: Prediction, engine: Engine, label: str | None) -> Explanation:
-        """Run the float32 file on what was asked and draw the map of ``label``, by default of the answer's own.
+    def explain(
+        self, preprocessed: InferenceInput, prediction: Prediction, engine: Engine, label: str | None
+    ) -> Explanation:
+        """Run the float32 file and make the map of ``label``, by default of the predicted label.
 
         Raises:
             UsageError: the model has no such label, or its maps speak for none.
             BackendError: the file hands out other values than the manifest says.
         """
         wanted = self._label(label, prediction.verdict)
-        logits, features, hidden = _parts(engine.explain(question.prepared), self._saliency, len(self._weights) - 1)
+        logits, features, hidden = _parts(engine.explain(preprocessed.prepared), self._saliency, len(self._weights) - 1)
         grid = eigen_cam(features) if wanted is None else self._grad_cam(features, hidden, wanted)
         return Explanation(
             prediction=prediction,
@@ -52,8 +54,8 @@ class Explainer:
             label=wanted,
             layer=self._saliency.layer,
             grid=grid,
-            box=_box(question, self._plan),
-            picture=question.picture,
+            box=_box(preprocessed, self._plan),
+            picture=preprocessed.image,
         )
 
     def _grad_cam(self, features: Floats, hidden: tuple[Floats, ...], label: str) -> Floats:
@@ -101,10 +103,10 @@ def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[
     return given[0], given[1], given[2:]
 
 
-def _box(question: Question, plan: Plan) -> tuple[int, int, int, int]:
-    """Return the part of the picture that the network saw: all of it, or the square around the region."""
-    height, width = question.picture.pixels.shape[:2]
-    if question.region is None or plan.spec.region is None:
+def _box(preprocessed: InferenceInput, plan: Plan) -> tuple[int, int, int, int]:
+    """Return the part of the image that the network saw: all of it, or the square around the region."""
+    height, width = preprocessed.image.pixels.shape[:2]
+    if preprocessed.region is None or plan.spec.region is None:
         return 0, 0, width, height
-    x, y, side = plan.spec.region.square(question.region)
+    x, y, side = plan.spec.region.square(preprocessed.region)
     return x, y, x + side, y + side

@@ -1,4 +1,4 @@
-"""An answer and where in the picture it comes from."""
+"""An answer and where in the image it comes from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Verdict
 from edge_runtime.explain.drawing import png
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Prediction
 
 Floats = npt.NDArray[np.float32]
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One picture's answer, and a heatmap of it.
+    """One image's answer, and a heatmap of it.
 
     Attributes:
         prediction: what :meth:`Predictor.predict` says, int8 and guard band included.
@@ -31,9 +31,9 @@ class Explanation:
         layer: the network's layer whose feature map is shown.
         grid: float32 h×w, 0 or more, rows from the top: Grad-CAM on the scale of logits. Its cells divide ``box``
             evenly, so that the centre of cell (row, column) lies at ``left + (column + .5) * width of box / w - .5``.
-        box: left, top, right, bottom of what the network saw, in pixels of the picture, right and bottom exclusive; it
-            may reach over the picture's edges.
-        picture: as read, whole.
+        box: left, top, right, bottom of what the network saw, in pixels of the image, right and bottom exclusive; it
+            may reach over the image's edges.
+        image: as read, whole.
     """
 
     prediction: Prediction
@@ -43,7 +43,7 @@ class Explanation:
     layer: str
     grid: Floats
     box: tuple[int, int, int, int]
-    picture: Picture
+    picture: DecodedImage
 
     @property
     def agrees(self) -> bool:
@@ -57,11 +57,11 @@ class Explanation:
         return not self.grid.any()
 
     def on_picture(self) -> Floats:
-        """Return the map in the picture's own geometry.
+        """Return the map in the image's own geometry.
 
         Returns:
             float32 height×width, 0..1: shares of the map's largest value, bilinear between the cells' centres; NaN
-            where the network saw nothing of the picture. Read-only: drawing, peak and JSON share it.
+            where the network saw nothing of the image. Read-only: drawing, peak and JSON share it.
         """
         return self._whole
 
@@ -79,7 +79,7 @@ class Explanation:
         return whole
 
     def peak(self) -> tuple[int, int] | None:
-        """Return x and y of the map's largest value on the picture, the first in reading order; None if blank."""
+        """Return x and y of the map's largest value on the image, the first in reading order; None if blank."""
         if self.blank:
             return None
         whole = self.on_picture()
@@ -117,7 +117,7 @@ class Explanation:
         return self.prediction.to_dict() | {"heatmap": heatmap}
 
     def grey_png(self) -> bytes:
-        """Return :meth:`on_picture` as a grey PNG of the picture's size: 255 is the largest value, 0 also unseen."""
+        """Return :meth:`on_picture` as a grey PNG of the image's size: 255 is the largest value, 0 also unseen."""
         levels = np.rint(np.nan_to_num(self.on_picture()) * 255).astype(np.uint8)
         return png(levels, self.prediction.image)
 

@@ -1,4 +1,4 @@
-"""An explanation drawn over its picture, as a PNG that says what it shows: bar, peak, legend."""
+"""An explanation drawn over its image, as a PNG that says what it shows: bar, peak, legend."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from edge_runtime.explain.explanation import Explanation
 from edge_runtime.inference.prediction import NOTICE
 
 SIDE_PX = 900
-"""The longer side of the drawn picture: larger ones shrink to it, smaller ones grow by a whole factor."""
+"""The longer side of the drawn image: larger ones shrink to it, smaller ones grow by a whole factor."""
 
 _CROSS_PX = 9
 _LINE = 110  # characters of a line of the legend
 
 
 def heatmap_png(explanation: Explanation, *, opacity: float = OPACITY) -> bytes:
-    """Return a picture under its heatmap, with colour bar and legend, as a PNG.
+    """Return an image under its heatmap, with colour bar and legend, as a PNG.
 
     The map covers what the network saw; a marked region's square is outlined. A cross stands at the largest value.
 
@@ -37,9 +37,9 @@ def heatmap_png(explanation: Explanation, *, opacity: float = OPACITY) -> bytes:
 
 def draw(explanation: Explanation, *, opacity: float = OPACITY) -> Pixels:
     """Return what :func:`heatmap_png` shows, uint8 H×W×3 BGR."""
-    picture = explanation.picture
-    longer = max(picture.pixels.shape[:2])
-    below, factor = fitted(bgr(picture), max(SIDE_PX // longer, 1) if longer <= SIDE_PX else SIDE_PX / longer)
+    image = explanation.picture
+    longer = max(image.pixels.shape[:2])
+    below, factor = fitted(bgr(image), max(SIDE_PX // longer, 1) if longer <= SIDE_PX else SIDE_PX / longer)
     blended = _blend(below, explanation, opacity)
     _mark(blended, explanation, factor)
     return framed(with_bar(blended, None), _legend(explanation, factor))
@@ -55,7 +55,7 @@ def _blend(below: Pixels, explanation: Explanation, opacity: float) -> Pixels:
 
 
 def _mark(drawn: Pixels, explanation: Explanation, factor: float) -> None:
-    """Outline what the network saw, if that is not the whole picture, and put a cross on the largest value."""
+    """Outline what the network saw, if that is not the whole image, and put a cross on the largest value."""
     left, top, right, bottom = (round(side * factor) for side in explanation.box)
     if (left, top, right, bottom) != (0, 0, drawn.shape[1], drawn.shape[0]):
         _twice(lambda ink, width: cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), ink, width))
@@ -79,7 +79,7 @@ def _legend(explanation: Explanation, factor: float) -> list[str]:
         f"{prediction.model} {prediction.version}: {said}{verdict.decision.value} ({verdict.reason.value})",
         _what(explanation),
         *(wrap(f"Note: {explanation.note()}", _LINE) if explanation.note() and not unfamiliar else ()),
-        f"0..1: share of the map's largest value; cross: where that is; drawn at {factor:.3g} times the picture's size",
+        f"0..1: share of the map's largest value; cross: where that is; drawn at {factor:.3g} times the image's size",
         NOTICE,
     ]
 

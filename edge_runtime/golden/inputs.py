@@ -10,11 +10,11 @@ from edge_runtime.bundle.runtime_manifest import FileEntry, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import BundleError
 from edge_runtime.golden.vectors import Golden, from_npz, places
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import Region, cut
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 
-_LEAST_HALF_PX = 16.0  # so that the smallest golden pictures, too, give more than the fewest pixels of a cut
+_LEAST_HALF_PX = 16.0  # so that the smallest golden images, too, give more than the fewest pixels of a cut
 _HALF_SHARE = 0.35
 
 
@@ -32,7 +32,7 @@ def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
     (width, height), values = spec.size_px, golden.samples.shape[1]
     expected = len(places(width * height * spec.channels))
     if (values, golden.keras.shape[1]) != (expected, spec.outputs):
-        found = f"{values} tensor values and {golden.keras.shape[1]} logits a picture"
+        found = f"{values} tensor values and {golden.keras.shape[1]} logits an image"
         raise _mismatch(where, found, f"{expected} and {spec.outputs}")
     if set(golden.logits) != {entry.name for entry in files}:
         raise _mismatch(where, f"logits of {sorted(golden.logits)}", f"those of {[entry.name for entry in files]}")
@@ -44,26 +44,26 @@ def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
 
 def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
     """Return the golden images' tensors as computed here, float32 N×H×W×C."""
-    pairs = zip(golden.names, golden.pictures, strict=True)
-    return np.stack([prepare(golden_picture(data, name, spec), spec.steps) for name, data in pairs])
+    pairs = zip(golden.names, golden.images, strict=True)
+    return np.stack([preprocess(golden_image(data, name, spec), spec.steps) for name, data in pairs])
 
 
-def golden_region(picture: Picture, spec: ModelSpec) -> Region | None:
-    """Return the region that ``picture`` is asked about; None for a model that answers about whole pictures.
+def golden_region(image: DecodedImage, spec: ModelSpec) -> Region | None:
+    """Return the region that ``image`` is asked about; None for a model that answers about whole images.
 
-    It lies off the centre: squares of large pictures are cut from their inside, those of small ones reach over edges.
+    It lies off the centre: squares of large images are cut from their inside, those of small ones reach over edges.
     """
     if spec.region is None:
         return None
-    height, width = picture.pixels.shape[:2]
+    height, width = image.pixels.shape[:2]
     half = max(_LEAST_HALF_PX, _HALF_SHARE * max(width, height))
     return Region((width - 1) * 0.4, (height - 1) * 0.6, half / spec.region.margin)
 
 
-def golden_picture(png: bytes, name: str, spec: ModelSpec) -> Picture:
-    """Return what the spec's steps see of a golden picture's PNG file."""
-    picture = read(png, min_side_px=spec.min_side_px, name=name)
-    return cut(picture, golden_region(picture, spec), spec.region)
+def golden_image(png: bytes, name: str, spec: ModelSpec) -> DecodedImage:
+    """Return what the spec's steps see of a golden image's PNG file."""
+    image = read(png, min_side_px=spec.min_side_px, name=name)
+    return cut(image, golden_region(image, spec), spec.region)
 
 
 def _mismatch(where: str, found: str, expected: str) -> BundleError:

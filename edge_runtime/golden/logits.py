@@ -16,7 +16,7 @@ def logit_tolerance(entry: FileEntry, manifest: Manifest) -> float:
 
     float32: the spec's parity tolerance, the largest relative |Δ|. int8: mean |Δ|, twice what parity measured between
     the file and the Keras model at export, since there and here int8 may be rounded to either side of it. The mean,
-    because single pictures are rounded far off: a limit that holds them would let other weights pass. A file that
+    because single images are rounded far off: a limit that holds them would let other weights pass. A file that
     parity did not measure may not stray at all.
     """
     if entry.precision is Precision.FLOAT32:

@@ -39,10 +39,10 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """What is known of N pictures, all in the order of ``names``.
+    """What is known of N images, all in the order of ``names``.
 
     Attributes:
-        pictures: whole PNG files.
+        images: whole PNG files.
         digests: uint8 N×32, SHA-256 of each tensor.
         samples: float32 N×S, values of each tensor at :func:`places`.
         keras: float32 N×outputs, logits of the Keras model.
@@ -52,7 +52,7 @@ class Golden:
     """
 
     names: tuple[str, ...]
-    pictures: tuple[bytes, ...]
+    images: tuple[bytes, ...]
     digests: npt.NDArray[np.uint8]
     samples: npt.NDArray[np.float32]
     keras: Logits
@@ -81,7 +81,7 @@ def to_npz(golden: Golden) -> bytes:
     """Return the file's bytes; the same vectors give the same bytes under the same zlib."""
     arrays: dict[str, npt.NDArray[Any]] = {
         f"picture/{name}": np.frombuffer(data, dtype=np.uint8)
-        for name, data in zip(golden.names, golden.pictures, strict=True)
+        for name, data in zip(golden.names, golden.images, strict=True)
     }
     arrays |= {"tensor_sha256": golden.digests, "tensor_sample": golden.samples, "keras_logits": golden.keras}
     arrays |= {f"logits/{name}": logits for name, logits in golden.logits.items()}
@@ -113,11 +113,11 @@ def from_npz(data: bytes, where: str) -> Golden:
 
 
 def _golden(arrays: dict[str, npt.NDArray[Any]]) -> Golden:
-    pictures = _below("picture/", arrays)
+    images = _below("picture/", arrays)
     decisions = _below("decisions/", arrays)
     return Golden(
-        names=tuple(pictures),
-        pictures=tuple(array.astype(np.uint8, casting="equiv").tobytes() for array in pictures.values()),
+        names=tuple(images),
+        images=tuple(array.astype(np.uint8, casting="equiv").tobytes() for array in images.values()),
         digests=arrays["tensor_sha256"],
         samples=arrays["tensor_sample"],
         keras=arrays["keras_logits"],
@@ -132,10 +132,10 @@ def _below(prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.ND
 
 
 def _check_shapes(golden: Golden) -> None:
-    """Refuse vectors whose numbers of pictures or outputs differ (ValueError)."""
+    """Refuse vectors whose numbers of images or outputs differ (ValueError)."""
     count = len(golden.names)
     if count == 0:
-        raise ValueError("no picture in it")
+        raise ValueError("no image in it")
     rows: dict[str, npt.NDArray[Any]] = {
         "tensor_sha256": golden.digests,
         "tensor_sample": golden.samples,
@@ -150,7 +150,7 @@ def _check_shapes(golden: Golden) -> None:
         if not np.isfinite(array).all():
             raise ValueError(f"{key} holds values that are no number")
     if golden.digests.shape[1] != 32 or golden.digests.dtype != np.uint8:
-        raise ValueError("tensor_sha256 holds no SHA-256, expected 32 bytes a picture")
+        raise ValueError("tensor_sha256 holds no SHA-256, expected 32 bytes an image")
     for name, logits in golden.logits.items():
         if logits.shape != golden.keras.shape:
             raise ValueError(f"logits/{name} has shape {logits.shape}, keras_logits {golden.keras.shape}")

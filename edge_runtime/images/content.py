@@ -9,7 +9,7 @@ HEAD_BYTES = 1024
 """First bytes of a file that :func:`kind_of` needs."""
 
 
-class Kind(enum.Enum):
+class ContentKind(enum.Enum):
     """What the first bytes tell."""
 
     IMAGE = enum.auto()  # of a format that is taken, or of one that the reader knows or refuses by name
@@ -48,18 +48,18 @@ _CAMERA_RAW = rb"II\x2a\0.{4}CR|IIR[OS]\x08\0|IIU\0|FUJIFILMCCD-RAW|FOVb|.{4}fty
 _KINDS = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
-        (rb"\0\x05\x16\x07", Kind.APPLE_DOUBLE),
-        (_DICOM, Kind.DICOM),
-        (_CAMERA_RAW, Kind.CAMERA_RAW),
-        (_TAKEN, Kind.IMAGE),
-        (_NOT_TAKEN, Kind.IMAGE),
+        (rb"\0\x05\x16\x07", ContentKind.APPLE_DOUBLE),
+        (_DICOM, ContentKind.DICOM),
+        (_CAMERA_RAW, ContentKind.CAMERA_RAW),
+        (_TAKEN, ContentKind.IMAGE),
+        (_NOT_TAKEN, ContentKind.IMAGE),
     )
 )
 
 
-def kind_of(head: bytes) -> Kind:
+def kind_of(head: bytes) -> ContentKind:
     """Return what a file is that begins with ``head``, its first HEAD_BYTES or all of it."""
     for pattern, kind in _KINDS:
         if pattern.match(head):
             return kind
-    return Kind.OTHER
+    return ContentKind.OTHER

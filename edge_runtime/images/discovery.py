@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_runtime.errors import ImageUnreadableError, MachineError
 from edge_runtime.images.content import HEAD_BYTES, kind_of
 from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name, unless_image
-from edge_runtime.images.left_out import LeftOut, Reason
+from edge_runtime.images.left_out import LeftOut, LeftOutReason
 from edge_runtime.platform.machine_faults import machine_error
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # what became a pipe meanwhile is not waited for
@@ -37,7 +37,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class Found:
+class FolderContents:
     """What a folder holds, in order of the names.
 
     Attributes:
@@ -49,7 +49,7 @@ class Found:
     unreadable: tuple[OSError, ...]
 
 
-def look_into(folder: str | os.PathLike[str]) -> Found:
+def look_into(folder: str | os.PathLike[str]) -> FolderContents:
     """List a folder and what is below it.
 
     Links to files are followed, links to folders are not entered. Of a hidden folder, a thumbnail folder or a linked
@@ -58,10 +58,10 @@ def look_into(folder: str | os.PathLike[str]) -> Found:
     walk = _Walk()
     walk.through(str(Path(folder)))
     unreadable = {str(error.filename): error for error in walk.unreadable}
-    return Found(tuple(walk.images), tuple(walk.left_out), tuple(unreadable.values()))
+    return FolderContents(tuple(walk.images), tuple(walk.left_out), tuple(unreadable.values()))
 
 
-def reason_of_file(path: str, mode: int) -> Reason | None:
+def reason_of_file(path: str, mode: int) -> LeftOutReason | None:
     """Return why what stands at ``path``, no folder, is left out whatever it is called; None for a file to answer.
 
     One that the machine fails at is to be answered: the reader tells of the fault, and it is asked again.
@@ -70,11 +70,11 @@ def reason_of_file(path: str, mode: int) -> Reason | None:
         mode: its ``st_mode``.
     """
     if not stat.S_ISREG(mode):
-        return unless_image(path, Reason.SPECIAL_FILE)
+        return unless_image(path, LeftOutReason.SPECIAL_FILE)
     try:
         return reason_of_content(path, kind_of(head_of(path)))
     except OSError as error:
-        return None if machine_error(error, path) else unless_image(path, Reason.UNREADABLE)
+        return None if machine_error(error, path) else unless_image(path, LeftOutReason.UNREADABLE)
 
 
 def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
@@ -89,7 +89,7 @@ def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
 
 
 class _Walk:
-    """One walk; collects what :class:`Found` holds."""
+    """One walk; collects what :class:`FolderContents` holds."""
 
     def __init__(self) -> None:
         self.images: list[ImageFile] = []
@@ -112,7 +112,7 @@ class _Walk:
                 continue
             identity = _identity(path)
             if identity is not None and identity in above:  # a mounted folder that holds itself
-                self._leave(path, Reason.LOOP)
+                self._leave(path, LeftOutReason.LOOP)
             else:
                 pending.append((path, self._entries(path)))
                 above.append(identity)
@@ -136,13 +136,13 @@ class _Walk:
                 self._sort_in(path, entry.stat(), linked_from=folder if entry.is_symlink() else None)
         except FileNotFoundError:
             if entry.is_symlink() or has_image_suffix(path):  # all else has gone meanwhile
-                self._without_content(path, Reason.BROKEN_LINK)
+                self._without_content(path, LeftOutReason.BROKEN_LINK)
             return False
         except OSError as error:
             if error.errno == errno.ELOOP:
-                self._without_content(path, Reason.LOOP)
+                self._without_content(path, LeftOutReason.LOOP)
             elif entry.is_symlink():
-                self._without_content(path, Reason.UNREADABLE)
+                self._without_content(path, LeftOutReason.UNREADABLE)
             else:
                 self._cannot_list(folder, error)  # it can be listed and not entered
             return False
@@ -150,7 +150,9 @@ class _Walk:
 
     def _sort_in(self, path: str, status: os.stat_result, linked_from: str | None) -> None:
         if stat.S_ISDIR(status.st_mode):
-            self._leave(path, Reason.LOOP if _is_above(path, linked_from or path) else Reason.LINKED_FOLDER)
+            self._leave(
+                path, LeftOutReason.LOOP if _is_above(path, linked_from or path) else LeftOutReason.LINKED_FOLDER
+            )
             return
         reason = reason_of_file(path, status.st_mode)
         if reason is not None:
@@ -160,14 +162,14 @@ class _Walk:
         else:
             self.images.append(ImageFile(path))
 
-    def _without_content(self, path: str, reason: Reason) -> None:
+    def _without_content(self, path: str, reason: LeftOutReason) -> None:
         """An image's ending makes it one that fails by name; else it is left out."""
         if unless_image(path, reason) is None:
             self.images.append(ImageFile(path))
         else:
             self._leave(path, reason)
 
-    def _leave(self, path: str, reason: Reason) -> None:
+    def _leave(self, path: str, reason: LeftOutReason) -> None:
         self.left_out.append(LeftOut(path, reason))
 
     def _cannot_list(self, folder: str, error: OSError) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_runtime.images.content import Kind
-from edge_runtime.images.left_out import Reason
+from edge_runtime.images.content import ContentKind
+from edge_runtime.images.left_out import LeftOutReason
 
 _IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
@@ -32,34 +32,34 @@ _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload",
 """Endings under which programs write what they rename when it is whole."""
 
 
-def reason_of_name(name: str, is_folder: bool) -> Reason | None:
+def reason_of_name(name: str, is_folder: bool) -> LeftOutReason | None:
     """Return why an entry is left out whatever it holds; None where that decides."""
     lower = name.lower()
     if is_folder and lower in _THUMBNAIL_FOLDERS:
-        return Reason.THUMBNAIL_FOLDER
+        return LeftOutReason.THUMBNAIL_FOLDER
     if lower in _SYSTEM:
-        return Reason.SYSTEM
+        return LeftOutReason.SYSTEM
     if name.startswith("._") and not is_folder:
-        return Reason.APPLE_DOUBLE
+        return LeftOutReason.APPLE_DOUBLE
     if name.startswith((".", "~")) or name.endswith("~"):
-        return Reason.HIDDEN
-    return Reason.UNFINISHED if not is_folder and lower.endswith(_UNFINISHED) else None
+        return LeftOutReason.HIDDEN
+    return LeftOutReason.UNFINISHED if not is_folder and lower.endswith(_UNFINISHED) else None
 
 
-def reason_of_content(path: str, kind: Kind) -> Reason | None:
+def reason_of_content(path: str, kind: ContentKind) -> LeftOutReason | None:
     """Return why a regular file is left out; None for an image."""
-    if kind is Kind.APPLE_DOUBLE:
-        return Reason.APPLE_DOUBLE
+    if kind is ContentKind.APPLE_DOUBLE:
+        return LeftOutReason.APPLE_DOUBLE
     if has_image_suffix(path):
         return None
-    if kind is Kind.CAMERA_RAW or (kind is Kind.IMAGE and _has_suffix(path, _CAMERA_RAW_SUFFIXES)):
-        return Reason.CAMERA_RAW
-    if kind is Kind.DICOM or (kind is Kind.OTHER and _has_suffix(path, _DICOM_SUFFIXES)):
-        return Reason.DICOM
-    return None if kind is Kind.IMAGE else Reason.UNKNOWN_KIND
+    if kind is ContentKind.CAMERA_RAW or (kind is ContentKind.IMAGE and _has_suffix(path, _CAMERA_RAW_SUFFIXES)):
+        return LeftOutReason.CAMERA_RAW
+    if kind is ContentKind.DICOM or (kind is ContentKind.OTHER and _has_suffix(path, _DICOM_SUFFIXES)):
+        return LeftOutReason.DICOM
+    return None if kind is ContentKind.IMAGE else LeftOutReason.UNKNOWN_KIND
 
 
-def unless_image(path: str, reason: Reason) -> Reason | None:
+def unless_image(path: str, reason: LeftOutReason) -> LeftOutReason | None:
     """Return ``reason`` for what has no content to judge; None where its ending says image: it fails by name then."""
     return None if has_image_suffix(path) else reason
 

@@ -13,7 +13,7 @@ MOST_NAMED = 5
 """Where more are left out, a summary counts them without their names."""
 
 
-class Reason(enum.Enum):
+class LeftOutReason(enum.Enum):
     """Why a file or folder is left out; the value stands in results files, the order is that of summaries."""
 
     DICOM = "dicom"
@@ -33,7 +33,7 @@ class Reason(enum.Enum):
     @property
     def expects_answer(self) -> bool:
         """Whether it is, or may be, an image that someone expects an answer to."""
-        return self in (Reason.DICOM, Reason.CAMERA_RAW, Reason.UNREADABLE)
+        return self in (LeftOutReason.DICOM, LeftOutReason.CAMERA_RAW, LeftOutReason.UNREADABLE)
 
     @property
     def words(self) -> str:
@@ -41,7 +41,7 @@ class Reason(enum.Enum):
         return _WORDS.get(self) or self.value.replace("_", " ")
 
 
-_WORDS = {Reason.DICOM: "DICOM", Reason.APPLE_DOUBLE: "AppleDouble"}
+_WORDS = {LeftOutReason.DICOM: "DICOM", LeftOutReason.APPLE_DOUBLE: "AppleDouble"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LeftOut:
     """
 
     path: str
-    reason: Reason
+    reason: LeftOutReason
 
 
 def expects_answer(left_out: Sequence[LeftOut]) -> bool:
@@ -64,14 +64,14 @@ def expects_answer(left_out: Sequence[LeftOut]) -> bool:
 def summary(left_out: Sequence[LeftOut]) -> str:
     """Return ``left out: 2 DICOM (a.dcm, IM1), 1 hidden (.x).``: counts by reason, few of them with their names."""
     counts = Counter(item.reason for item in left_out)
-    parts = [f"{counts[reason]} {reason.words}{_named(left_out, reason)}" for reason in Reason if counts[reason]]
+    parts = [f"{counts[reason]} {reason.words}{_named(left_out, reason)}" for reason in LeftOutReason if counts[reason]]
     text = f"left out: {', '.join(parts)}."
-    if counts[Reason.DICOM]:
+    if counts[LeftOutReason.DICOM]:
         text += " Export DICOM as PNG or TIFF with the window that its readers use."
     return text
 
 
-def _named(left_out: Sequence[LeftOut], reason: Reason) -> str:
+def _named(left_out: Sequence[LeftOut], reason: LeftOutReason) -> str:
     if len(left_out) > MOST_NAMED:
         return ""
     return f" ({', '.join(shown(item.path) for item in left_out if item.reason is reason)})"

@@ -1,4 +1,4 @@
-"""From a file, bytes or an array to a :class:`Picture`, or to an error that says why not.
+"""From a file, bytes or an array to a :class:`Image`, or to an error that says why not.
 
 Nothing here changes a value: no conversion of colours, depth, orientation or size. What cannot be
 handed on as it is stored is refused.
@@ -30,7 +30,7 @@ from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "Source", "read", "source_name"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
 
 MAX_BYTES = MAX_PIXELS * 6 + 1_000_000
 """Largest file: MAX_PIXELS of uncompressed 16-bit colour, and a megabyte of headers and profiles."""
@@ -39,7 +39,7 @@ Source = str | os.PathLike[str] | bytes | npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class DecodedImage:
     """Pixels as stored, never altered.
 
     Attributes:
@@ -58,17 +58,17 @@ class Picture:
 
 def read(
     source: Source, *, order: ColourOrder = ColourOrder.RGB, min_side_px: int = 1, name: str | None = None
-) -> Picture:
-    """Read one picture.
+) -> DecodedImage:
+    """Read one image.
 
     Args:
         source: a path, the bytes of a whole file, or an array of uint8 or uint16 (H×W, H×W×1, H×W×3).
         order: channel order of an *array* with three channels; files know their own.
-        min_side_px: pictures with a shorter side are refused.
+        min_side_px: images with a shorter side are refused.
         name: what error messages call it; by default the path.
 
     Returns:
-        The picture; grey stays grey and 16 bits stay 16 bits. An array may share memory with ``source``.
+        The image; grey stays grey and 16 bits stay 16 bits. An array may share memory with ``source``.
 
     Raises:
         ImageNotFoundError: ``image_not_found``, ``image_is_directory`` or ``image_not_regular``.
@@ -90,13 +90,13 @@ def read(
 
 
 def source_name(source: object) -> str:
-    """Return what :func:`read` calls a source without a name; also what is no picture at all has one."""
+    """Return what :func:`read` calls a source without a name; also what is no image at all has one."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return "array" if isinstance(source, np.ndarray) else "bytes" if isinstance(source, bytes) else "source"
 
 
-def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:
+def _from_bytes(data: bytes, min_side_px: int, name: str) -> DecodedImage:
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(name, len(data))
     digest = hashlib.sha256(data).hexdigest()
@@ -111,17 +111,17 @@ def _from_bytes(data: bytes, min_side_px: int, name: str) -> Picture:
     except Exception as error:
         raise_machine_fault(error, name)
         raise
-    return Picture(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR, digest)
+    return DecodedImage(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR, digest)
 
 
-def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, name: str) -> Picture:
+def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, name: str) -> DecodedImage:
     found = f"{array.dtype} of shape {array.shape}"
     if array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise _array_error(name, found, "Scale it to 0..255 and convert it with astype(np.uint8)")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
-        raise _array_error(name, found, "Pass one picture at a time, without alpha, channels last")
+        raise _array_error(name, found, "Pass one image at a time, without alpha, channels last")
     if 0 in array.shape or (type(array) is not np.ndarray and hasattr(array, "mask")):
-        raise _array_error(name, found + " without pixels or with a mask", "Pass every pixel of the picture")
+        raise _array_error(name, found + " without pixels or with a mask", "Pass every pixel of the image")
     colour = array.ndim == 3 and array.shape[2] == 3
     if colour and order is ColourOrder.GREY:
         raise _array_error(name, found + " called grey", "Pass order=RGB or BGR, whichever it is")
@@ -129,7 +129,7 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
     pixels = array if colour else array.reshape(array.shape[:2])
     if not (pixels.flags.c_contiguous and pixels.dtype.isnative):
         pixels = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("="))
-    return Picture(name, pixels, order if colour else ColourOrder.GREY, _array_sha256(pixels))
+    return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, _array_sha256(pixels))
 
 
 def _array_sha256(pixels: Pixels) -> str:
@@ -161,12 +161,12 @@ def _load(path: str, name: str) -> bytes:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             raise ImageNotFoundError(
-                f"{name}: found a directory, expected a picture file. Name the files in it.",
+                f"{name}: found a directory, expected an image file. Name the files in it.",
                 code="image_is_directory",
             )
         if not stat.S_ISREG(status.st_mode):
             raise ImageNotFoundError(
-                f"{name}: found a device, pipe or socket, expected a regular file. Save the picture to a file.",
+                f"{name}: found a device, pipe or socket, expected a regular file. Save the image to a file.",
                 code="image_not_regular",
             )
         if status.st_size > MAX_BYTES:
@@ -194,4 +194,4 @@ def _load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageEr
             code="image_permission",
         )
     reason = getattr(error, "strerror", None) or str(error)
-    return ImageNotFoundError(f"{name}: found no file there ({reason}), expected a picture. Check the path.")
+    return ImageNotFoundError(f"{name}: found no file there ({reason}), expected an image. Check the path.")

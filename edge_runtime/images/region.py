@@ -1,6 +1,6 @@
-"""A marked region of a picture, and the square that a model is shown of it.
+"""A marked region of an image, and the square that a model is shown of it.
 
-The square is cut out exactly: no pixel is resampled, turned or blended, and what lies outside the picture is zero.
+The square is cut out exactly: no pixel is resampled, turned or blended, and what lies outside the image is zero.
 Training, calibration, parity and the device cut with :func:`cut`, so that a region is the same pixels to all of them.
 """
 
@@ -17,13 +17,13 @@ import numpy as np
 from edge_runtime.errors import ImageRegionError, RegionError
 
 if TYPE_CHECKING:
-    from edge_runtime.images.reader import Picture, Source
+    from edge_runtime.images.reader import DecodedImage, Source
 
 LEAST_PX = 8
-"""Side of the smallest part of a picture that is cut: less shows nothing that a network could judge."""
+"""Side of the smallest part of an image that is cut: less shows nothing that a network could judge."""
 
 MOST_PX = 8000
-"""Side of the largest square: its 64 million pixels are as many as the largest picture's (``formats.MAX_PIXELS``)."""
+"""Side of the largest square: its 64 million pixels are as many as the largest image's (``formats.MAX_PIXELS``)."""
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", re.ASCII)
@@ -32,7 +32,7 @@ _EXPECTED = "expected x,y,radius: three numbers of pixels, such as 535,598,197"
 
 @dataclass(frozen=True)
 class Region:
-    """A circle around what is asked about, in pixels of the picture as decoded.
+    """A circle around what is asked about, in pixels of the image as decoded.
 
     Attributes:
         x: of the centre, from the left; pixel centres lie at whole numbers, the first at 0.
@@ -88,26 +88,26 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """A picture and the region of it that is asked about; for :meth:`Predictor.predict_all`."""
+    """An image and the region of it that is asked about; for :meth:`Predictor.predict_all`."""
 
     image: Source
     region: Region
 
 
 def unmarked(item: Source | Marked) -> tuple[Source, Region | None]:
-    """Return the picture, and the region of it that is asked about; None where the whole is."""
+    """Return the image, and the region of it that is asked about; None where the whole is."""
     return (item.image, item.region) if isinstance(item, Marked) else (item, None)
 
 
 class Outside(enum.Enum):
-    """What a cut holds where it reaches over the picture's edge."""
+    """What a cut holds where it reaches over the image's edge."""
 
     ZERO = "zero"
 
 
 @dataclass(frozen=True)
 class RegionCrop:
-    """How much of a picture a model is shown around a region: a square, centred on the circle.
+    """How much of an image a model is shown around a region: a square, centred on the circle.
 
     Attributes:
         margin: half the square's side, in radii; above 0.
@@ -136,15 +136,15 @@ class RegionCrop:
         return round(region.x - half), round(region.y - half), round(2 * half)
 
 
-def cut(picture: Picture, region: Region | None, rule: RegionCrop | None) -> Picture:
-    """Return what a model sees of ``picture``: the region's square, or all of it for a model without a rule.
+def cut(image: DecodedImage, region: Region | None, rule: RegionCrop | None) -> DecodedImage:
+    """Return what a model sees of ``image``: the region's square, or all of it for a model without a rule.
 
     Raises:
         RegionError: see :func:`check_asked`.
         ImageRegionError: see :func:`crop`.
     """
     check_asked(region, rule)
-    return picture if region is None or rule is None else crop(picture, region, rule)
+    return image if region is None or rule is None else crop(image, region, rule)
 
 
 def check_asked(region: Region | None, rule: RegionCrop | None) -> None:
@@ -152,7 +152,7 @@ def check_asked(region: Region | None, rule: RegionCrop | None) -> None:
 
     Raises:
         RegionError: ``region_missing``, if the model answers about regions and none is given; ``region_unexpected``, if
-            it answers about whole pictures and one is.
+            it answers about whole images and one is.
     """
     if (region is None) is not (rule is None):
         raise region_error(region)
@@ -162,46 +162,46 @@ def region_error(region: Region | None) -> RegionError:
     """Return what is wrong where a region is missing, or ``region`` is one too many."""
     if region is None:
         return RegionError(
-            "found no region, expected one: this model answers about a marked region of a picture. "
+            "found no region, expected one: this model answers about a marked region of an image. "
             "Give its centre and radius in pixels: --region X,Y,RADIUS, or region=(x, y, radius).",
             code="region_missing",
         )
     return RegionError(
-        f"found region {region}, expected none: this model answers about a whole picture. "
+        f"found region {region}, expected none: this model answers about a whole image. "
         "Leave the region out, or use a model that is asked about regions.",
         code="region_unexpected",
     )
 
 
-def crop(picture: Picture, region: Region, rule: RegionCrop) -> Picture:
-    """Cut the square around ``region`` out of ``picture``, with zeros where it reaches over the edge.
+def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
+    """Cut the square around ``region`` out of ``image``, with zeros where it reaches over the edge.
 
     Returns:
-        A copy, n×n or n×n×3 of the picture's dtype and order, called ``<picture>@<region>``.
+        A copy, n×n or n×n×3 of the image's dtype and order, called ``<image>@<region>``.
 
     Raises:
-        ImageRegionError: ``image_region_outside``, if the centre is no place in the picture;
-            ``image_region_too_small``, if less than 8 px across or down are in the picture;
+        ImageRegionError: ``image_region_outside``, if the centre is no place in the image;
+            ``image_region_too_small``, if less than 8 px across or down are in the image;
             ``image_region_too_large``, if the side is over 8000 px.
     """
-    height, width = picture.pixels.shape[:2]
-    name = region_name(picture.name, region)
+    height, width = image.pixels.shape[:2]
+    name = region_name(image.name, region)
     if not (0 <= region.x <= width - 1 and 0 <= region.y <= height - 1):
-        expected = f"a centre in the picture, x in 0..{width - 1} and y in 0..{height - 1}"
+        expected = f"a centre in the image, x in 0..{width - 1} and y in 0..{height - 1}"
         raise _error(
-            "image_region_outside", name, "a centre outside the picture", f"{expected} (y from the top). Correct it."
+            "image_region_outside", name, "a centre outside the image", f"{expected} (y from the top). Correct it."
         )
     if not 2 * rule.half_px(region) <= MOST_PX:
         found = f"a square of {2 * rule.half_px(region):g} px a side"
-        raise _error("image_region_too_large", name, found, f"at most {MOST_PX} px. Mark less of the picture.")
+        raise _error("image_region_too_large", name, found, f"at most {MOST_PX} px. Mark less of the image.")
     x, y, side = rule.square(region)
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
     if min(right - left, bottom - top) < LEAST_PX:
-        found = f"{max(right - left, 0)}x{max(bottom - top, 0)} px of the picture around the region"
+        found = f"{max(right - left, 0)}x{max(bottom - top, 0)} px of the image around the region"
         raise _error("image_region_too_small", name, found, f"{LEAST_PX} or more, both ways. Mark the whole finding.")
-    pixels = np.zeros((side, side, *picture.pixels.shape[2:]), picture.pixels.dtype)
-    pixels[top - y : bottom - y, left - x : right - x] = picture.pixels[top:bottom, left:right]
-    return replace(picture, name=name, pixels=pixels)
+    pixels = np.zeros((side, side, *image.pixels.shape[2:]), image.pixels.dtype)
+    pixels[top - y : bottom - y, left - x : right - x] = image.pixels[top:bottom, left:right]
+    return replace(image, name=name, pixels=pixels)
 
 
 def _error(code: str, name: str, found: str, expected: str) -> ImageRegionError:
@@ -216,7 +216,7 @@ def region_name(name: str, region: Region | None) -> str:
 def split_name(name: str) -> tuple[str, Region | None]:
     """Undo :func:`region_name`.
 
-    What follows the last ``@`` is a region only in the very form that :func:`region_name` writes; no picture's file
+    What follows the last ``@`` is a region only in the very form that :func:`region_name` writes; no image's file
     has such a name, since the ending that tells its format would follow.
     """
     file, _, text = name.rpartition("@")

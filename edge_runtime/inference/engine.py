@@ -21,7 +21,7 @@ from edge_runtime.errors import BackendError
 from edge_runtime.inference.backends.base import Backend
 from edge_runtime.inference.prediction import Fallback
 from edge_runtime.platform.fork_safety import ForkSafeLock
-from edge_runtime.preprocessing.preprocessor import Preparation, Prepared, look_up
+from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, look_up
 
 Opener = Callable[[Precision], Backend]
 
@@ -42,7 +42,7 @@ class Plan:
     """
 
     spec: ModelSpec
-    preparation: Preparation
+    preprocessor: Preprocessor
     rule: DecisionRule
     first: Precision
     guard_band: float
@@ -57,15 +57,15 @@ class Engine:
     def __init__(self, plan: Plan, first: Backend | None = None) -> None:
         """Open the file that answers first, unless it is handed in opened."""
         self._plan = plan
-        self._first = _File(first or plan.open(plan.first), plan.preparation)
+        self._first = _File(first or plan.open(plan.first), plan.preprocessor)
         self._exact: _File | None = None
         self._lock = ForkSafeLock()
 
-    def answer(self, prepared: Prepared, *, familiar: bool = True) -> tuple[Verdict, Precision]:
-        """Return the verdict on one picture, H×W×C from :meth:`Preparation.levels`, and which file decided.
+    def answer(self, prepared: Preprocessed, *, familiar: bool = True) -> tuple[Verdict, Precision]:
+        """Return the verdict on one image, H×W×C from :meth:`Preprocessor.levels`, and which file decided.
 
         Args:
-            familiar: whether the picture is like the model's own; if not it is referred, and the file that answers
+            familiar: whether the image is like the model's own; if not it is referred, and the file that answers
                 first is exact enough.
 
         Raises:
@@ -78,12 +78,12 @@ class Engine:
         return verdict, plan.first
 
     def answer_all(
-        self, prepared: Prepared, familiar: npt.NDArray[np.bool_] | None = None
+        self, prepared: Preprocessed, familiar: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Return the logits that decide N pictures, float32 N×outputs, and which came from a rerun in float32, bool N.
+        """Return the logits that decide N images, float32 N×outputs, and which came from a rerun in float32, bool N.
 
         Args:
-            prepared: N×H×W×C, each from :meth:`Preparation.levels`.
+            prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
             familiar: bool N, as for :meth:`answer`; by default all are.
 
         Raises:
@@ -97,8 +97,8 @@ class Engine:
             logits[near] = self.exact.run(prepared[near])
         return logits, near
 
-    def logits(self, prepared: Prepared, *, exact: bool = False) -> npt.NDArray[np.float32]:
-        """Return what one file alone says of N pictures, float32 N×outputs.
+    def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
+        """Return what one file alone says of N images, float32 N×outputs.
 
         Args:
             prepared: as for :meth:`answer_all`.
@@ -109,8 +109,8 @@ class Engine:
         """
         return (self.exact if exact else self._first).run(prepared)
 
-    def explain(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], ...]:
-        """Return what the float32 file hands out for one picture: see :meth:`Backend.outputs`.
+    def explain(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
+        """Return what the float32 file hands out for one image: see :meth:`Backend.outputs`.
 
         Raises:
             BackendError: as :meth:`answer`.
@@ -129,7 +129,7 @@ class Engine:
             return self._first
         with self._lock.held:
             if self._exact is None:
-                self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan.preparation)
+                self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan.preprocessor)
             return self._exact
 
     def close(self) -> None:
@@ -142,25 +142,25 @@ class Engine:
 class _File:
     """An opened model file, and what each uint8 level is to its network.
 
-    Quantising 256 values once is quantising every pixel of every picture: the table holds the very numbers.
+    Quantising 256 values once is quantising every pixel of every image: the table holds the very numbers.
     """
 
-    def __init__(self, backend: Backend, preparation: Preparation) -> None:
+    def __init__(self, backend: Backend, preprocessor: Preprocessor) -> None:
         self.backend = backend
         self._table: npt.NDArray[Any] | None = None
-        if preparation.values is not None:
-            self._table = backend.quantise(preparation.values)
+        if preprocessor.values is not None:
+            self._table = backend.quantise(preprocessor.values)
 
-    def run(self, prepared: Prepared) -> npt.NDArray[np.float32]:
+    def run(self, prepared: Preprocessed) -> npt.NDArray[np.float32]:
         """Pass logits on; a network that overflows or lost its weights must not look like a NEGATIVE."""
         return _finite(self.backend.run(self._taken(prepared)))
 
-    def outputs(self, prepared: Prepared) -> tuple[npt.NDArray[np.float32], ...]:
-        """Pass on everything that the file hands out for one picture, its logits first."""
+    def outputs(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
+        """Pass on everything that the file hands out for one image, its logits first."""
         logits, *others = self.backend.outputs(self._taken(prepared))
         return _finite(logits), *others
 
-    def _taken(self, prepared: Prepared) -> npt.NDArray[Any]:
+    def _taken(self, prepared: Preprocessed) -> npt.NDArray[Any]:
         return prepared if self._table is None else look_up(prepared, self._table)
 
 

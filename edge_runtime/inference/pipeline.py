@@ -1,4 +1,4 @@
-"""The two halves of an answer: a picture becomes a question (read → cut → prepare), a verdict a prediction."""
+"""The way of one image: read → crop → preprocess (:func:`read_input`), then infer and decide (:func:`infer`)."""
 
 from __future__ import annotations
 
@@ -6,83 +6,85 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture, Source, read
+from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.platform.machine_faults import raise_machine_fault
-from edge_runtime.preprocessing.preprocessor import Prepared
+from edge_runtime.preprocessing.preprocessor import Preprocessed
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked of a picture, ready for an interpreter.
+class InferenceInput:
+    """One image, preprocessed for an interpreter.
 
     Attributes:
-        picture: as read, whole.
-        region: what is asked about; None where the model answers about whole pictures.
-        prepared: H×W×C from :meth:`Preparation.levels`.
-        share: distance from the model's own pictures over the limit; None where the model says nothing about it.
+        image: as read, whole.
+        region: the marked one; None where the model answers about whole images.
+        prepared: H×W×C from :meth:`Preprocessor.levels`.
+        share: distance from the model's own images over the limit; None where the model says nothing about it.
         decode_ms, prepare_ms: wall clock.
     """
 
-    picture: Picture
+    image: DecodedImage
     region: Region | None
-    prepared: Prepared
+    prepared: Preprocessed
     share: float | None
     decode_ms: float
     prepare_ms: float
 
     @property
     def familiar(self) -> bool:
-        """Whether the picture is like the model's own."""
+        """Whether the image is like the model's own."""
         return is_familiar(self.share)
 
 
-def ask(plan: Plan, image: Source, region: Region | None, order: ColourOrder, name: str | None) -> Question:
-    """Read a picture and make it ready.
+def read_input(
+    plan: Plan, source: Source, region: Region | None, order: ColourOrder, name: str | None
+) -> InferenceInput:
+    """Read an image, crop the region where the model has one, and preprocess it.
 
     Raises:
-        ImageError: the picture, or its region, is not what the model was made for.
-        RegionError: the model is asked about a region and none is given, or the other way round.
+        ImageError: the image, or its region, is not what the model was made for.
+        RegionError: the model needs a region and none is given, or the other way round.
         MachineError: memory, descriptors or I/O failed; the image may be sound.
     """
     start, spec = perf_counter(), plan.spec
     if (region is None) is not (spec.region is None):
         raise region_error(region)
-    picture = read(image, order=order, min_side_px=spec.min_side_px, name=name)
+    image = read(source, order=order, min_side_px=spec.min_side_px, name=name)
     decoded = perf_counter()
     try:
-        shown = picture if region is None or spec.region is None else crop(picture, region, spec.region)
-        prepared = plan.preparation.levels(shown)
+        shown = image if region is None or spec.region is None else crop(image, region, spec.region)
+        prepared = plan.preprocessor.levels(shown)
         known = spec.familiarity
-        share = None if known is None else known.share(known.judged(picture, shown))
+        share = None if known is None else known.share(known.judged(image, shown))
     except Exception as error:
-        raise_machine_fault(error, picture.name)
+        raise_machine_fault(error, image.name)
         raise
-    return Question(picture, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
+    return InferenceInput(image, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
 
 
-def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Prediction:
-    """Let an engine answer a question.
+def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str) -> Prediction:
+    """Run the network and decide.
 
     Args:
-        backend: what the interpreter and what it computes with are called in the answer.
+        backend: name of the interpreter and its provider in the prediction.
 
     Raises:
         BackendError: as :meth:`Engine.answer`.
-        MachineError: as :func:`ask`.
+        MachineError: as :func:`read_input`.
     """
     start, spec = perf_counter(), plan.spec
     try:
-        verdict, precision = engine.answer(question.prepared, familiar=question.familiar)
+        verdict, precision = engine.answer(preprocessed.prepared, familiar=preprocessed.familiar)
     except Exception as error:
-        raise_machine_fault(error, question.picture.name)
+        raise_machine_fault(error, preprocessed.image.name)
         raise
     run_ms = since(start, perf_counter())
     return Prediction(
-        image=question.picture.name,
+        image=preprocessed.image.name,
         model=spec.name,
         version=spec.version,
         verdict=verdict,
@@ -91,12 +93,12 @@ def answer(plan: Plan, engine: Engine, question: Question, backend: str) -> Pred
         contract=spec.contract,
         backend=backend,
         precision=precision.value,
-        ms=Timing(question.decode_ms, question.prepare_ms, run_ms),
-        region=question.region,
-        familiarity=question.share,
+        ms=Timing(preprocessed.decode_ms, preprocessed.prepare_ms, run_ms),
+        region=preprocessed.region,
+        familiarity=preprocessed.share,
         fallback=plan.fallback,
         bundle=plan.bundle,
-        sha256=question.picture.sha256,
+        sha256=preprocessed.image.sha256,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a picture's answer holds."""
+"""What an image's answer holds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One picture's answer and everything that is needed to reproduce it.
+    """One image's answer and everything that is needed to reproduce it.
 
     Attributes:
         image: the path as it was given, or a name for bytes and arrays.
@@ -48,8 +48,8 @@ class Prediction:
         contract: SHA-256 of the preprocessing steps.
         backend: the interpreter that ran.
         precision: of the file that decided: ``int8`` or ``float32``.
-        region: what was asked about; None where the model answers about whole pictures.
-        familiarity: the picture's distance from the model's own pictures over the limit, 0 or more; above 1 it is
+        region: what was asked about; None where the model answers about whole images.
+        familiarity: the image's distance from the model's own images over the limit, 0 or more; above 1 it is
             unfamiliar and referred. None where the model says nothing about it.
         fallback: why float32 answers in place of the file that was wanted; None if nothing was replaced.
         bundle: SHA-256 of the bundle's ``bundle.json``; of a model file alone, its own.
@@ -112,7 +112,7 @@ class Fault(enum.Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that got no answer, and why; ``region``, ``bundle`` and ``time`` as in :class:`Prediction`."""
+    """An image that got no answer, and why; ``region``, ``bundle`` and ``time`` as in :class:`Prediction`."""
 
     image: str
     error: EdgeError
@@ -122,7 +122,7 @@ class Failure:
 
     @property
     def of_machine(self) -> bool:
-        """Whether the machine failed and not the picture, which is to be asked again."""
+        """Whether the machine failed and not the image, which is to be asked again."""
         return isinstance(self.error, MachineError)
 
     @property

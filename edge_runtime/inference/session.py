@@ -15,7 +15,7 @@ _INSTEAD = (Precision.FLOAT32, Precision.INT8, Precision.FLOAT16)
 """Which file runs where the wanted one is not in the bundle: the exact one, if it is there."""
 
 
-class Files:
+class ModelSession:
     """The model files of one format, opened as often as engines ask for them.
 
     Attributes:

@@ -1,1 +1,1 @@
-"""Whether a picture is of the kind that a model was made for."""
+"""Whether an image is of the kind that a model was made for."""

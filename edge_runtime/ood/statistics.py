@@ -1,11 +1,11 @@
-"""Statistics of a picture as read: what tells a patch of tissue from an ultrasound, a film, a screenshot or noise.
+"""Statistics of an image as read: what tells a patch of tissue from an ultrasound, a film, a screenshot or noise.
 
-Most are taken on the *overview*: the picture itself if it is small, or means of blocks, 64 a side. What that loses,
-fine texture, is taken on the *centre*: the middle 64×64 px at the picture's own resolution. Both hold whole numbers,
+Most are taken on the *overview*: the image itself if it is small, or means of blocks, 64 a side. What that loses,
+fine texture, is taken on the *centre*: the middle 64×64 px at the image's own resolution. Both hold whole numbers,
 every sum over them is a whole number below 2^53, and only sums are rooted and divided: a float64 result is the same
 on every processor, whatever the order of adding.
 
-For a small picture the cost lies in how often OpenCV and NumPy are called, not in the arithmetic. So what several
+For a small image the cost lies in how often OpenCV and NumPy are called, not in the arithmetic. So what several
 statistics share is worked out once (:class:`Texture`). Levels lie row after row on one line, so that a neighbour
 across or down is one distance along it, and a difference of all pixels is one subtraction. Beside an edge such a
 neighbour lies in another row; those places are cut off.
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats.decoding import Pixels
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]
@@ -46,20 +46,20 @@ _SHARES = np.array([0.02, 0.25, 0.5, 0.75, 0.98])
 _GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRAY}
 
 
-def statistics(picture: Picture) -> Floats:
+def statistics(image: DecodedImage) -> Floats:
     """Return the numbers named by :data:`edge_runtime.ood.detector.NAMES`, float64, each about -1..1.
 
-    A picture mirrored left to right has the same statistics, as far as its blocks mirror. A picture of 16 bits counts
+    An image mirrored left to right has the same statistics, as far as its blocks mirror. An image of 16 bits counts
     by its upper ones. Grey and colour of three equal channels are the same.
 
     Args:
-        picture: as :func:`edge_runtime.images.reader.read` gives it, before any step of a spec.
+        image: as :func:`edge_runtime.images.reader.read` gives it, before any step of a spec.
     """
-    small = max(picture.pixels.shape[:2]) <= SIDE_PX
-    overview = _overview(picture.pixels)
-    whole = Texture(_grey(overview, picture.order))
-    centre = whole if small else Texture(_grey(_centre(picture.pixels), picture.order))
-    return np.array([*_colour(overview, whole, picture.order), *_levels(whole.grey), *_coarse(whole), *_fine(centre)])
+    small = max(image.pixels.shape[:2]) <= SIDE_PX
+    overview = _overview(image.pixels)
+    whole = Texture(_grey(overview, image.order))
+    centre = whole if small else Texture(_grey(_centre(image.pixels), image.order))
+    return np.array([*_colour(overview, whole, image.order), *_levels(whole.grey), *_coarse(whole), *_fine(centre)])
 
 
 def _overview(pixels: Pixels) -> Levels:
@@ -95,7 +95,7 @@ def _grey(pixels: Levels, order: ColourOrder) -> Levels:
 
 
 def _colour(pixels: Levels, whole: Texture, order: ColourOrder) -> list[float]:
-    """Return differences of channels: their means and spreads, and R − G beside how far the picture is from white.
+    """Return differences of channels: their means and spreads, and R − G beside how far the image is from white.
 
     A stain takes light away in proportion to its amount, so that this ratio hardly depends on the amount.
     """
@@ -153,7 +153,7 @@ def _fine(centre: Texture) -> list[float]:
 
 
 def _balance(blobs: npt.NDArray[np.int16]) -> float:
-    """Return the balance (-1..1) of bright blobs over dark ones; inverting a picture turns it round."""
+    """Return the balance (-1..1) of bright blobs over dark ones; inverting an image turns it round."""
     if not blobs.size:
         return 0.0
     every, bright = squares(blobs), squares(cv2.threshold(blobs, 0, 0, cv2.THRESH_TOZERO)[1])
@@ -161,7 +161,7 @@ def _balance(blobs: npt.NDArray[np.int16]) -> float:
 
 
 class Differences:
-    """Differences of one picture's levels over one distance."""
+    """Differences of one image's levels over one distance."""
 
     def __init__(self, line: Wide, shape: tuple[int, int], lag: int) -> None:
         """Take both differences of H×W levels on a ``line``, which goes on for ``lag`` more at least."""
@@ -170,9 +170,9 @@ class Differences:
         self._shape, self._lag, self._row = shape, lag, row
         self._line_across: Wide = line[lag : size + lag] - line[:size]
         self.across: Wide = self._line_across.reshape(shape)[:, :-lag]
-        """int16 H×(W − lag), each level less the one ``lag`` px to its left; empty if the picture is narrower."""
+        """int16 H×(W − lag), each level less the one ``lag`` px to its left; empty if the image is narrower."""
         self.down: Wide = line[row:size] - line[: max(size - row, 0)]
-        """int16 (H − lag)·W, each level less the one ``lag`` px above; empty if the picture is lower."""
+        """int16 (H − lag)·W, each level less the one ``lag`` px above; empty if the image is lower."""
 
     def energies(self) -> tuple[float, float]:
         """Return the mean squares across and down; 0 of nothing."""
@@ -195,7 +195,7 @@ class Differences:
 
 
 class Texture:
-    """What several statistics of one picture share.
+    """What several statistics of one image share.
 
     Attributes:
         grey: uint8 H×W.

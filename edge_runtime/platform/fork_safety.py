@@ -18,17 +18,17 @@ opening = threading.RLock()
 then free in the child. Re-entrant, for the thread that opens one may fork."""
 
 
-class Renewed(Protocol):
+class ForkAware(Protocol):
     """Something with locks or interpreters of its own."""
 
     def renew(self) -> None:
         """Take new locks and let go of interpreters; called in a child before anything else runs there."""
 
 
-_renewed: weakref.WeakSet[Renewed] = weakref.WeakSet()
+_renewed: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
-def renew_in_child(owner: Renewed) -> None:
+def renew_in_child(owner: ForkAware) -> None:
     """Have ``owner.renew`` called in every child process, as long as ``owner`` lives."""
     _renewed.add(owner)
 

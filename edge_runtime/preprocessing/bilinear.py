@@ -47,7 +47,7 @@ def resize_bilinear(pixels: Pixels, width_px: int, height_px: int) -> Floats:
     across, down = columns.share.reshape(-1, *trailing), rows.share.reshape(-1, 1, *trailing)
 
     def row(places: Places) -> Floats:
-        """Only the rows and columns that are asked for become float32: a large picture is never copied whole."""
+        """Only the rows and columns that are asked for become float32: a large image is never copied whole."""
         chosen = pixels.take(places, axis=0)
         left, right = (chosen.take(side, axis=1).astype(np.float32) for side in (columns.first, columns.second))
         return _between(left, right, across)

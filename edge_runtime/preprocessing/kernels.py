@@ -54,7 +54,7 @@ def apply(step: Step, pixels: Array, name: str) -> Array:
     """Apply one step other than colour to H×W or H×W×3 pixels; ``name`` appears in errors."""
     operation = ready(step)
     if isinstance(operation, ColourOrder):
-        raise TypeError("a colour step needs to know the picture's order; use prepare.")
+        raise TypeError("a colour step needs to know the image's order; use prepare.")
     return operation(pixels, name)
 
 
@@ -123,8 +123,8 @@ def _min_max(step: MinMax) -> Operation:
         low, high = wide.min(), wide.max()
         if low == high:
             raise ImageUnsupportedError(
-                f"{name}: every value is {low:g}, expected a picture with contrast; "
-                "a min-max stretch of a blank picture is undefined. Check the exposure.",
+                f"{name}: every value is {low:g}, expected an image with contrast; "
+                "a min-max stretch of a blank image is undefined. Check the exposure.",
                 code="image_blank",
             )
         stretched = wide - low

@@ -1,4 +1,4 @@
-"""The steps from picture to tensor, as a person writes them down: frozen, each with everything said.
+"""The steps from image to tensor, as a person writes them down: frozen, each with everything said.
 
 Nothing in a step is a library's default: colour order, size, interpolation, dtype, kernel and border are all written
 out. :mod:`edge_runtime.preprocessing.preprocessor` does what they say.
@@ -42,7 +42,7 @@ class Border(enum.Enum):
 
 @dataclass(frozen=True)
 class Colour:
-    """Bring the picture to ``order``. Grey from colour is .299 R + .587 G + .114 B, rounded (ITU-R BT.601)."""
+    """Bring the image to ``order``. Grey from colour is .299 R + .587 G + .114 B, rounded (ITU-R BT.601)."""
 
     KIND: ClassVar[str] = "colour"
     order: ColourOrder
@@ -50,7 +50,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Window:
-    """Map ``low..high`` of a picture deeper than 8 bits linearly to 0..255 uint8, saturating outside."""
+    """Map ``low..high`` of an image deeper than 8 bits linearly to 0..255 uint8, saturating outside."""
 
     KIND: ClassVar[str] = "window"
     low: int
@@ -97,7 +97,7 @@ class Sharpen:
 
 @dataclass(frozen=True)
 class MinMax:
-    """Stretch the whole picture, all channels together, linearly to ``low..high`` in float32."""
+    """Stretch the whole image, all channels together, linearly to ``low..high`` in float32."""
 
     KIND: ClassVar[str] = "min_max"
     low: float

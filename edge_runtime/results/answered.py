@@ -16,16 +16,16 @@ from zlib import crc32
 from edge_runtime.results.append_only_file import Durable
 from edge_runtime.results.damage import copy_aside
 from edge_runtime.results.entries import LONGEST
-from edge_runtime.results.lines import FileStamp, Identity
+from edge_runtime.results.lines import FileStamp, ImageIdentity
 
 _SLACK = 1000
 """Lines that may say nothing any more before the file is written anew."""
 
 
-_NOBODY = Identity("")
+_NOBODY = ImageIdentity("")
 
 
-class Mark(enum.Enum):
+class ImageState(enum.Enum):
     """What is remembered of an image."""
 
     ANSWERED = "+"
@@ -35,7 +35,7 @@ class Mark(enum.Enum):
     NEW_FILE = ">"  # of no image: the lines of what follows went to another results file
 
 
-class Memory:
+class AnsweredFile:
     """The opened file. Every method raises OSError where the disk does."""
 
     def __init__(self, path: Path, file: Durable) -> None:
@@ -45,9 +45,9 @@ class Memory:
             file: the opened file at ``path``.
         """
         self.path, self._file = path, file
-        self._marks: dict[Identity, Mark] = {}
-        self._deaths: dict[Identity, int] = {}
-        self._here: dict[Identity, None] = {}  # those whose line went to the results file of now, in order
+        self._marks: dict[ImageIdentity, ImageState] = {}
+        self._deaths: dict[ImageIdentity, int] = {}
+        self._here: dict[ImageIdentity, None] = {}  # those whose line went to the results file of now, in order
         self.damaged = 0
         try:
             lines = self._read()
@@ -64,17 +64,17 @@ class Memory:
 
     def __len__(self) -> int:
         """Return the number of images that were answered or have failed."""
-        return sum(mark is not Mark.LEFT_OUT for mark in self._marks.values())
+        return sum(mark is not ImageState.LEFT_OUT for mark in self._marks.values())
 
-    def mark(self, identity: Identity) -> Mark | None:
+    def mark(self, identity: ImageIdentity) -> ImageState | None:
         """Return what is remembered; None where nothing is or the process died."""
         return self._marks.get(identity)
 
-    def deaths(self, identity: Identity) -> int:
+    def deaths(self, identity: ImageIdentity) -> int:
         """Return how often the process died while it had this image at hand."""
         return self._deaths.get(identity, 0)
 
-    def note(self, identity: Identity, mark: Mark) -> None:
+    def note(self, identity: ImageIdentity, mark: ImageState) -> None:
         """Remember; the system has it when this returns, the disk after :meth:`sync`."""
         if self._marks.get(identity) is not mark:
             self._file.append(_line(identity, mark), sync=False)
@@ -83,10 +83,10 @@ class Memory:
     def begin_file(self) -> None:
         """Note that another results file begins."""
         if self._here:
-            self._file.append(_line(_NOBODY, Mark.NEW_FILE), sync=False)
-            self._take(_NOBODY, Mark.NEW_FILE)
+            self._file.append(_line(_NOBODY, ImageState.NEW_FILE), sync=False)
+            self._take(_NOBODY, ImageState.NEW_FILE)
 
-    def forget_all_but(self, whole: Container[Identity]) -> int:
+    def forget_all_but(self, whole: Container[ImageIdentity]) -> int:
         """Forget whose lines went to the results file of now and are not ``whole`` there; return how many."""
         lost = [identity for identity in self._here if identity not in whole]
         for identity in lost:
@@ -101,7 +101,7 @@ class Memory:
 
     def forget_failures(self) -> None:
         """Forget the images that failed, and who killed the process."""
-        self._marks = {identity: mark for identity, mark in self._marks.items() if mark is not Mark.FAILED}
+        self._marks = {identity: mark for identity, mark in self._marks.items() if mark is not ImageState.FAILED}
         self._here = {identity: None for identity in self._here if identity in self._marks}
         self._deaths = {}
         self._file.replace(self._pieces)
@@ -112,10 +112,10 @@ class Memory:
             self._file.sync()
         self._file.close()
 
-    def _take(self, identity: Identity, mark: Mark) -> None:
-        if mark is Mark.NEW_FILE:
+    def _take(self, identity: ImageIdentity, mark: ImageState) -> None:
+        if mark is ImageState.NEW_FILE:
             self._here = {}
-        elif mark is Mark.DIED:
+        elif mark is ImageState.DIED:
             self._deaths[identity] = self.deaths(identity) + 1
         else:
             self._marks[identity] = mark
@@ -139,26 +139,26 @@ class Memory:
         for identity, mark in self._marks.items():
             if identity not in self._here:
                 yield _line(identity, mark)
-        yield _line(_NOBODY, Mark.NEW_FILE)
+        yield _line(_NOBODY, ImageState.NEW_FILE)
         for identity in self._here:
             yield _line(identity, self._marks[identity])
         for identity, times in self._deaths.items():
-            yield _line(identity, Mark.DIED) * times
+            yield _line(identity, ImageState.DIED) * times
 
 
-def _line(identity: Identity, mark: Mark) -> bytes:
+def _line(identity: ImageIdentity, mark: ImageState) -> bytes:
     stamp = identity.file or FileStamp(0, 0)
     said = json.dumps([mark.value, identity.image, stamp.bytes, stamp.modified_ns]).encode("ascii")
     return b"%08x %s\n" % (crc32(said), said)
 
 
-def _from_line(data: bytes) -> tuple[Identity, Mark] | None:
+def _from_line(data: bytes) -> tuple[ImageIdentity, ImageState] | None:
     """Return what a line says, None if it is damaged."""
     check, _, said = data.rstrip(b"\n").partition(b" ")
     try:
         if not data.endswith(b"\n") or int(check, 16) != crc32(said):
             return None
         mark, image, size, modified_ns = json.loads(said)
-        return Identity(image, FileStamp(size, modified_ns)), Mark(mark)
+        return ImageIdentity(image, FileStamp(size, modified_ns)), ImageState(mark)
     except ValueError:
         return None

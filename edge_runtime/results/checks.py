@@ -8,7 +8,7 @@ from edge_runtime.errors import EdgeError, ResultsError, ResultsWriteError
 from edge_runtime.inference.prediction import SCHEMA
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.results.append_only_file import Durable, InUseError
-from edge_runtime.results.entries import Entry
+from edge_runtime.results.entries import ResultsEntry
 from edge_runtime.results.lines import Origin
 from edge_runtime.results.record import Line
 
@@ -60,14 +60,14 @@ def check_kind(path: Path, line: Line, *, watching: bool) -> None:
         raise results_error(path, "other_kind", text)
 
 
-def check_release(path: Path, entry: Entry) -> None:
+def check_release(path: Path, entry: ResultsEntry) -> None:
     """Refuse a line of another release: what it means may have changed."""
     if entry.release:
         text = f"line {entry.number} was written by another release ({entry.release}, this one writes {SCHEMA})."
         raise results_error(path, "other_release", f"{text} Name another file.")
 
 
-def damaged(path: Path, entry: Entry) -> ResultsError:
+def damaged(path: Path, entry: ResultsEntry) -> ResultsError:
     """Return the error of a file whose damage does not end it, or that never was a results file."""
     text = f"line {entry.number} is no answer of edge-predict ({entry.fault}). Name another file, or mend that line."
     return results_error(path, "damaged", text)

@@ -14,7 +14,7 @@ LONGEST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class ResultsEntry:
     """A piece of the file: a line, or what stands where one should.
 
     Attributes:
@@ -35,7 +35,7 @@ class Entry:
     torn: bool = False
 
 
-def entries(file: BinaryIO) -> Iterator[Entry]:
+def entries(file: BinaryIO) -> Iterator[ResultsEntry]:
     """Yield every piece from the file's start to its end."""
     number = start = 0
     while data := file.readline(LONGEST):
@@ -44,15 +44,15 @@ def entries(file: BinaryIO) -> Iterator[Entry]:
         start += len(data)
 
 
-def _entry(number: int, start: int, data: bytes) -> Entry:
+def _entry(number: int, start: int, data: bytes) -> ResultsEntry:
     if not data.strip(b"\0"):  # what some file systems leave after a power cut
-        return Entry(number, start, data, fault="zeros", torn=True)
+        return ResultsEntry(number, start, data, fault="zeros", torn=True)
     if not data.endswith(b"\n"):
         torn = len(data) < LONGEST and data.startswith(HEAD[: len(data)])
-        return Entry(number, start, data, fault="it has no end", torn=torn)
+        return ResultsEntry(number, start, data, fault="it has no end", torn=torn)
     try:
-        return Entry(number, start, data, from_line(data))
+        return ResultsEntry(number, start, data, from_line(data))
     except OtherReleaseError as error:
-        return Entry(number, start, data, fault=str(error), release=error.schema)
+        return ResultsEntry(number, start, data, fault=str(error), release=error.schema)
     except LineError as error:
-        return Entry(number, start, data, fault=str(error))
+        return ResultsEntry(number, start, data, fault=str(error))

@@ -9,9 +9,9 @@ from types import TracebackType
 from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
 from edge_runtime.results.checks import check_kind, check_origin, check_release, damaged, open_durable, write_error
 from edge_runtime.results.damage import copy_aside
-from edge_runtime.results.entries import Entry, entries
-from edge_runtime.results.lines import Identity, Origin, to_line
-from edge_runtime.results.record import Kind
+from edge_runtime.results.entries import ResultsEntry, entries
+from edge_runtime.results.lines import ImageIdentity, Origin, to_line
+from edge_runtime.results.record import LineKind
 
 Tell = Callable[[str], object]
 """Takes a sentence for the person who started the command."""
@@ -38,7 +38,7 @@ class Results:
             ResultsWriteError: a damaged end could not be set aside.
         """
         self.path, self.origin = path, origin
-        self._kinds: dict[Identity, Kind] = {}
+        self._kinds: dict[ImageIdentity, LineKind] = {}
         self._file = open_durable(path, existing=resume)
         try:
             self._learn(tell)
@@ -48,15 +48,15 @@ class Results:
 
     def __contains__(self, identity: object) -> bool:
         """Tell whether the image has an answer or a failure here; a file that was left out has neither."""
-        return self._kinds.get(identity, Kind.LEFT_OUT) is not Kind.LEFT_OUT  # type: ignore[call-overload]
+        return self._kinds.get(identity, LineKind.LEFT_OUT) is not LineKind.LEFT_OUT  # type: ignore[call-overload]
 
     def __len__(self) -> int:
         """Return the number of images that have an answer or a failure."""
-        return sum(kind is not Kind.LEFT_OUT for kind in self._kinds.values())
+        return sum(kind is not LineKind.LEFT_OUT for kind in self._kinds.values())
 
-    def failed(self, identity: Identity) -> bool:
+    def failed(self, identity: ImageIdentity) -> bool:
         """Tell whether the image's line says why it got no answer."""
-        return self._kinds.get(identity) is Kind.FAILURE
+        return self._kinds.get(identity) is LineKind.FAILURE
 
     def append(self, answer: Prediction | Failure) -> None:
         """Write one answer and hand it to the disk.
@@ -68,12 +68,12 @@ class Results:
             ResultsWriteError: the disk is full or gone; the file ends with the answer before.
         """
         answer = final(answer, self.origin)
-        self._write(answer, Kind.FAILURE if isinstance(answer, Failure) else Kind.ANSWER)
+        self._write(answer, LineKind.FAILURE if isinstance(answer, Failure) else LineKind.ANSWER)
 
     def leave_out(self, image: str, reason: str) -> None:
         """Write that a file of a folder is not asked about, once (ResultsWriteError as :meth:`append`)."""
-        if Identity(image) not in self._kinds:
-            self._write(LeftOutLine(image, reason, self.origin.bundle), Kind.LEFT_OUT)
+        if ImageIdentity(image) not in self._kinds:
+            self._write(LeftOutLine(image, reason, self.origin.bundle), LineKind.LEFT_OUT)
 
     def forget_failures(self) -> None:
         """Take the lines of failed images out, so that these are answered again, at the end of the file.
@@ -81,14 +81,14 @@ class Results:
         Raises:
             ResultsWriteError: the folder is full or cannot be written; nothing was taken out.
         """
-        if Kind.FAILURE not in self._kinds.values():
+        if LineKind.FAILURE not in self._kinds.values():
             return
         try:
             with self._file.reader() as old:
                 self._file.replace(lambda: (entry.data for entry in entries(old) if not _of_failure(entry)))
         except OSError as error:
             raise write_error(self.path, error, len(self)) from None
-        self._kinds = {identity: kind for identity, kind in self._kinds.items() if kind is not Kind.FAILURE}
+        self._kinds = {identity: kind for identity, kind in self._kinds.items() if kind is not LineKind.FAILURE}
 
     def close(self) -> None:
         """Close the file; another process may open it."""
@@ -104,12 +104,12 @@ class Results:
         """Close the file."""
         self.close()
 
-    def _write(self, answer: Prediction | Failure | LeftOutLine, kind: Kind) -> None:
+    def _write(self, answer: Prediction | Failure | LeftOutLine, kind: LineKind) -> None:
         try:
             self._file.append((to_line(answer) + "\n").encode("ascii"))
         except OSError as error:
             raise write_error(self.path, error, len(self)) from None
-        self._kinds[Identity(answer.image)] = kind
+        self._kinds[ImageIdentity(answer.image)] = kind
 
     def _learn(self, tell: Tell) -> None:
         """Read what the file holds; set aside what follows its last whole line."""
@@ -129,7 +129,7 @@ class Results:
         if fault is not None:
             self._set_aside(sound, fault, tell)
 
-    def _set_aside(self, sound: int, fault: Entry, tell: Tell) -> None:
+    def _set_aside(self, sound: int, fault: ResultsEntry, tell: Tell) -> None:
         """Take away what ends the file; one without a whole line may have been named by mistake and is left alone."""
         if not sound and not fault.torn:
             raise damaged(self.path, fault)
@@ -154,5 +154,5 @@ def final(answer: Prediction | Failure, origin: Origin) -> Prediction | Failure:
     return answer.by(origin.bundle)
 
 
-def _of_failure(entry: Entry) -> bool:
-    return entry.line is not None and entry.line.kind is Kind.FAILURE
+def _of_failure(entry: ResultsEntry) -> bool:
+    return entry.line is not None and entry.line.kind is LineKind.FAILURE

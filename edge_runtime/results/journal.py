@@ -11,7 +11,7 @@ from pathlib import Path
 from zlib import crc32
 
 from edge_runtime.platform.atomic_files import sync_names
-from edge_runtime.results.lines import FileStamp, Identity
+from edge_runtime.results.lines import FileStamp, ImageIdentity
 
 _SIZE = 1 << 16
 """Bytes of the file: the longest path that a system takes, every byte of it escaped, and room to spare."""
@@ -31,7 +31,7 @@ class Journal:
             os.fsync(self._file)
             sync_names(path.parent)
 
-    def found(self) -> Identity | None:
+    def found(self) -> ImageIdentity | None:
         """Return the image that was noted and not cleared, None if there is none or the note is torn."""
         text, _, _ = os.pread(self._file, _SIZE, 0).partition(b"\n")
         try:
@@ -39,11 +39,11 @@ class Journal:
             if int(check, 16) != crc32(said):
                 return None
             image, size, modified_ns = json.loads(said)
-            return Identity(image, FileStamp(size, modified_ns))
+            return ImageIdentity(image, FileStamp(size, modified_ns))
         except ValueError:
             return None
 
-    def note(self, identity: Identity) -> None:
+    def note(self, identity: ImageIdentity) -> None:
         """Write the image down, to the disk."""
         stamp = identity.file or FileStamp(0, 0)
         said = json.dumps([identity.image, stamp.bytes, stamp.modified_ns]).encode("ascii")

@@ -41,7 +41,7 @@ class FileStamp:
 
 
 @dataclass(frozen=True)
-class Identity:
+class ImageIdentity:
     """What makes two images the same one: the path as it was given, and the stamp where one was taken."""
 
     image: str

@@ -16,7 +16,7 @@ from edge_runtime.errors import ManifestError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import ran_by
 from edge_runtime.inference.prediction import SCHEMA, Fallback, Fault
-from edge_runtime.results.lines import FileStamp, Identity, Origin, is_whole
+from edge_runtime.results.lines import FileStamp, ImageIdentity, Origin, is_whole
 from edge_runtime.serialisation.records import parse_json
 
 
@@ -32,7 +32,7 @@ class OtherReleaseError(LineError):
         self.schema = schema
 
 
-class Kind(enum.Enum):
+class LineKind(enum.Enum):
     """What a line says of its image."""
 
     ANSWER = "answered"
@@ -51,8 +51,8 @@ class Line:
         said: decision and reason of an answer, code of a failure, reason of a file that was left out.
     """
 
-    kind: Kind
-    identity: Identity
+    kind: LineKind
+    identity: ImageIdentity
     bundle: str
     time: str
     origin: Origin | None
@@ -154,10 +154,13 @@ _ANSWER: dict[str, Test] = {
     "ms": _object({"decode": _amount, "prepare": _amount, "run": _amount}),
 }
 _ERROR = {"kind": _one_of(Fault.IMAGE.value), "code": _like(_CODE), "message": lambda value: _text(value) and value}
-_KINDS: dict[Kind, tuple[dict[str, Test], dict[str, Test]]] = {
-    Kind.ANSWER: (_ANSWER, {**_OPTIONAL, "familiarity": _amount, "fallback": _one_of(*(f.value for f in Fallback))}),
-    Kind.FAILURE: ({**_COMMON, "error": _object(_ERROR)}, {**_OPTIONAL, **_HASHED}),
-    Kind.LEFT_OUT: (
+_KINDS: dict[LineKind, tuple[dict[str, Test], dict[str, Test]]] = {
+    LineKind.ANSWER: (
+        _ANSWER,
+        {**_OPTIONAL, "familiarity": _amount, "fallback": _one_of(*(f.value for f in Fallback))},
+    ),
+    LineKind.FAILURE: ({**_COMMON, "error": _object(_ERROR)}, {**_OPTIONAL, **_HASHED}),
+    LineKind.LEFT_OUT: (
         {**_COMMON, "left_out": _object({"reason": lambda value: _text(value) and value})},
         {"file": _OPTIONAL["file"]},
     ),
@@ -176,7 +179,7 @@ def from_line(data: bytes) -> Line:
     schema = fields.get("schema")
     if schema != SCHEMA and isinstance(schema, str) and _ANY_SCHEMA.fullmatch(schema):
         raise OtherReleaseError(schema)
-    kind = Kind.FAILURE if "error" in fields else Kind.LEFT_OUT if "left_out" in fields else Kind.ANSWER
+    kind = LineKind.FAILURE if "error" in fields else LineKind.LEFT_OUT if "left_out" in fields else LineKind.ANSWER
     required, optional = _KINDS[kind]
     for key in fields:
         test = required.get(key) or optional.get(key)
@@ -189,15 +192,15 @@ def from_line(data: bytes) -> Line:
     if not is_whole(data.rstrip(b"\n")):
         raise LineError("its checksum is another: the line was changed after it was written")
     stamp = FileStamp(**fields["file"]) if "file" in fields else None
-    identity = Identity(fields["image"], stamp)
+    identity = ImageIdentity(fields["image"], stamp)
     said, origin = _said(kind, fields)
     return Line(kind, identity, fields["bundle"], fields["time"], origin, said)
 
 
-def _said(kind: Kind, fields: dict[str, Any]) -> tuple[str, Origin | None]:
-    if kind is Kind.FAILURE:
+def _said(kind: LineKind, fields: dict[str, Any]) -> tuple[str, Origin | None]:
+    if kind is LineKind.FAILURE:
         return fields["error"]["code"], None
-    if kind is Kind.LEFT_OUT:
+    if kind is LineKind.LEFT_OUT:
         return fields["left_out"]["reason"], None
     decision, reason = fields["decision"], fields["reason"]
     if not (

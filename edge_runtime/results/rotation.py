@@ -10,12 +10,12 @@ from edge_runtime.errors import ResultsError, ResultsWriteError
 from edge_runtime.results.append_only_file import Durable
 from edge_runtime.results.checks import check_release, damaged, open_durable
 from edge_runtime.results.damage import copy_aside, move_aside
-from edge_runtime.results.entries import Entry, entries
+from edge_runtime.results.entries import ResultsEntry, entries
 from edge_runtime.results.file import Tell
-from edge_runtime.results.record import Kind, Line
+from edge_runtime.results.record import Line, LineKind
 
 
-class Keeper(Protocol):
+class AnsweredTracker(Protocol):
     """Who keeps in mind what the file holds."""
 
     def check(self, number: int, line: Line) -> None:
@@ -31,10 +31,10 @@ class Keeper(Protocol):
         """Take note that lines are damaged: those that were learned since the file was opened are the whole ones."""
 
 
-class Rotating:
+class RotatingFile:
     """The file that is at the path now. Methods raise OSError where the disk does."""
 
-    def __init__(self, path: Path, keeper: Keeper, tell: Tell, *, ours: bool) -> None:
+    def __init__(self, path: Path, keeper: AnsweredTracker, tell: Tell, *, ours: bool) -> None:
         """Make the file, or open it and read what it holds.
 
         Args:
@@ -110,7 +110,7 @@ class Rotating:
         self._tell(f"{self.path}: line {fault.number} is damaged ({fault.fault}); set aside in {aside}.")
         return file
 
-    def _read(self, file: Durable, *, start: bool) -> tuple[int, Entry | None, bool]:
+    def _read(self, file: Durable, *, start: bool) -> tuple[int, ResultsEntry | None, bool]:
         """Return where the last whole line ends, the first damaged one, and whether whole ones follow that."""
         sound, fault, middle, self.lines = 0, None, False, 0
         with file.reader() as reader:
@@ -125,7 +125,7 @@ class Rotating:
                 sound = entry.start + len(entry.data)
         return sound, fault, middle
 
-    def _checked(self, entry: Entry, *, start: bool) -> Entry:
+    def _checked(self, entry: ResultsEntry, *, start: bool) -> ResultsEntry:
         try:
             check_release(self.path, entry)
             if entry.line is not None:
@@ -137,5 +137,5 @@ class Rotating:
         return entry
 
 
-def _of_failure(entry: Entry) -> bool:
-    return entry.line is not None and entry.line.kind is Kind.FAILURE
+def _of_failure(entry: ResultsEntry) -> bool:
+    return entry.line is not None and entry.line.kind is LineKind.FAILURE

@@ -13,15 +13,19 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.inference.prediction import Failure, LeftOutLine, Prediction
-from edge_runtime.results.answered import Mark, Memory
+from edge_runtime.results.answered import AnsweredFile, ImageState
 from edge_runtime.results.checks import check_kind, check_model, open_durable, write_error
 from edge_runtime.results.file import Tell, final, silent
 from edge_runtime.results.journal import Journal
-from edge_runtime.results.lines import FileStamp, Identity, Origin, to_line
-from edge_runtime.results.record import Kind, Line
-from edge_runtime.results.rotation import Rotating
+from edge_runtime.results.lines import FileStamp, ImageIdentity, Origin, to_line
+from edge_runtime.results.record import Line, LineKind
+from edge_runtime.results.rotation import RotatingFile
 
-_MARKS = {Kind.ANSWER: Mark.ANSWERED, Kind.FAILURE: Mark.FAILED, Kind.LEFT_OUT: Mark.LEFT_OUT}
+_MARKS = {
+    LineKind.ANSWER: ImageState.ANSWERED,
+    LineKind.FAILURE: ImageState.FAILED,
+    LineKind.LEFT_OUT: ImageState.LEFT_OUT,
+}
 
 
 class WatchedResults:
@@ -41,15 +45,15 @@ class WatchedResults:
         """
         self.path, self.origin, self._tell = path, origin, tell
         seen = path.with_name(f"{path.name}.seen")
-        self._open: list[Memory | Journal | Rotating] = []
+        self._open: list[AnsweredFile | Journal | RotatingFile] = []
         try:
             with self._writing():
-                self._memory = Memory(seen, open_durable(seen, existing=True))
+                self._memory = AnsweredFile(seen, open_durable(seen, existing=True))
                 self._open.append(self._memory)
                 if self._memory.aside is not None:
                     tell(f"{seen}: {self._memory.damaged} lines are damaged; what it held is in {self._memory.aside}.")
                 self._keeper = _Keeper(self, self._memory)
-                self._file = Rotating(path, self._keeper, tell, ours=len(self._memory) > 0)
+                self._file = RotatingFile(path, self._keeper, tell, ours=len(self._memory) > 0)
                 self._keeper.whole.clear()
                 self._open.append(self._file)
                 self._journal = Journal(path.with_name(f"{path.name}.reading"))
@@ -72,11 +76,11 @@ class WatchedResults:
         """Return the number of images that were answered or have failed, whichever file their lines went to."""
         return len(self._memory)
 
-    def deaths(self, identity: Identity) -> int:
+    def deaths(self, identity: ImageIdentity) -> int:
         """Return how often the process died while it had this image at hand."""
         return self._memory.deaths(identity)
 
-    def begin(self, identity: Identity) -> None:
+    def begin(self, identity: ImageIdentity) -> None:
         """Note on the disk that this image is at hand."""
         with self._writing():
             self._journal.note(identity)
@@ -89,7 +93,9 @@ class WatchedResults:
 
     def append(self, answer: Prediction | Failure, file: FileStamp | None) -> None:
         """Write one answer (as :func:`final` takes them) and hand it to the disk, into the file that is there now."""
-        self._write(final(answer, self.origin), file, Mark.FAILED if isinstance(answer, Failure) else Mark.ANSWERED)
+        self._write(
+            final(answer, self.origin), file, ImageState.FAILED if isinstance(answer, Failure) else ImageState.ANSWERED
+        )
 
     def take_over(self, origin: Origin) -> None:
         """Go on with the answers of another version of the model."""
@@ -97,7 +103,7 @@ class WatchedResults:
 
     def leave_out(self, image: str, reason: str, file: FileStamp | None) -> None:
         """Write that a file is not asked about."""
-        self._write(LeftOutLine(image, reason, self.origin.bundle), file, Mark.LEFT_OUT)
+        self._write(LeftOutLine(image, reason, self.origin.bundle), file, ImageState.LEFT_OUT)
 
     def follow(self) -> bool:
         """Go on in a new file if this one was moved or removed; tell whether it was.
@@ -134,16 +140,16 @@ class WatchedResults:
         """Close the files."""
         self.close()
 
-    def _write(self, answer: Prediction | Failure | LeftOutLine, file: FileStamp | None, mark: Mark) -> None:
+    def _write(self, answer: Prediction | Failure | LeftOutLine, file: FileStamp | None, mark: ImageState) -> None:
         with self._writing():
             self._file.append((to_line(answer, file) + "\n").encode("ascii"))
-            self._memory.note(Identity(answer.image, file), mark)
+            self._memory.note(ImageIdentity(answer.image, file), mark)
 
     def _bury(self) -> None:
         """Remember whom the process before died of, if it did; an image that has a line is none of those."""
         victim = self._journal.found()
         if victim is not None and victim not in self._memory:
-            self._memory.note(victim, Mark.DIED)
+            self._memory.note(victim, ImageState.DIED)
             self._tell(f"{victim.image}: the process before this one died while it had this image at hand.")
         self.let_go()
 
@@ -152,7 +158,9 @@ class WatchedResults:
         try:
             yield
         except OSError as error:
-            raise write_error(self.path, error, sum(f.lines for f in self._open if isinstance(f, Rotating))) from None
+            raise write_error(
+                self.path, error, sum(f.lines for f in self._open if isinstance(f, RotatingFile))
+            ) from None
 
 
 class _Keeper:
@@ -162,9 +170,9 @@ class _Keeper:
         whole: images that have a whole line in the file that is being opened.
     """
 
-    def __init__(self, results: WatchedResults, memory: Memory) -> None:
+    def __init__(self, results: WatchedResults, memory: AnsweredFile) -> None:
         self._results, self._memory = results, memory
-        self.whole: set[Identity] = set()
+        self.whole: set[ImageIdentity] = set()
 
     def check(self, number: int, line: Line) -> None:
         check_kind(self._results.path, line, watching=True)

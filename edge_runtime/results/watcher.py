@@ -15,8 +15,8 @@ from pathlib import Path
 from edge_runtime.errors import EdgeError
 from edge_runtime.images.discovery import folder_error, reason_of_file
 from edge_runtime.images.entries import reason_of_name
-from edge_runtime.images.left_out import LeftOut, Reason
-from edge_runtime.results.lines import FileStamp, Identity
+from edge_runtime.images.left_out import LeftOut, LeftOutReason
+from edge_runtime.results.lines import FileStamp, ImageIdentity
 
 _GONE = (errno.ENOENT, errno.ELOOP)
 """Moved away since it was listed. A link that leads nowhere now is left until it leads somewhere."""
@@ -29,7 +29,7 @@ Names = dict[str, Stamp]
 class Watch:
     """What two looks at a folder tell: a file that is the same in both is at rest.
 
-    A picture that was moved in by a rename is whole at once and is taken at the second look like any other. One
+    An image that was moved in by a rename is whole at once and is taken at the second look like any other. One
     whose writer pauses for longer than the time between two looks is taken too early, is answered as
     truncated, and is taken again when its writer has gone on, because its stamp is another then.
     """
@@ -52,7 +52,7 @@ class Watch:
         found, self._expected = self._expected, []
         return found
 
-    def look(self, known: Container[Identity]) -> list[Identity]:
+    def look(self, known: Container[ImageIdentity]) -> list[ImageIdentity]:
         """Return the images at rest that are not ``known``, in order of their last change, then their names.
 
         ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed. ``left_out`` holds
@@ -61,7 +61,7 @@ class Watch:
         Args:
             known: what is in it once stays in it.
         """
-        rest: list[Identity] = []
+        rest: list[ImageIdentity] = []
         errors: dict[str, EdgeError] = {}
         settled, before = self._settled, self._before
         self._settled, self._before = {}, {}
@@ -78,7 +78,7 @@ class Watch:
                 continue
             for name, stamp, mode in found:
                 path = os.path.join(place, name)
-                identity = Identity(path, FileStamp(*stamp))
+                identity = ImageIdentity(path, FileStamp(*stamp))
                 if identity in known or self._left_out(path, name, mode, stamp):
                     now_quiet[name] = stamp
                     continue
@@ -101,12 +101,12 @@ class Watch:
         return True
 
 
-def _reason(path: str, name: str, mode: int) -> Reason | None:
+def _reason(path: str, name: str, mode: int) -> LeftOutReason | None:
     """Return why a file, as it is now, is left out; None for one to answer."""
     if reason := reason_of_name(name, is_folder=False):
         return reason
     if stat.S_ISDIR(mode):
-        return Reason.LINKED_FOLDER
+        return LeftOutReason.LINKED_FOLDER
     return reason_of_file(path, mode)
 
 
@@ -148,5 +148,5 @@ def stamp_of(path: str) -> FileStamp | None:
         return None
 
 
-def _arrival(picture: Identity) -> tuple[int, str]:
-    return (picture.file.modified_ns if picture.file else 0, picture.image)
+def _arrival(image: ImageIdentity) -> tuple[int, str]:
+    return (image.file.modified_ns if image.file else 0, image.image)

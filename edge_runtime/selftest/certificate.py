@@ -14,7 +14,7 @@ SCHEMA = "edge-selftest/1"
 class Step(enum.Enum):
     """The steps of an answer, in their order."""
 
-    TENSOR = "tensor"  # file bytes → picture → tensor
+    TENSOR = "tensor"  # file bytes → image → tensor
     LOGITS = "logits"  # tensor → logits of one file on one interpreter
     DECISION = "decision"  # file bytes → decision, guard band included
     MAP = "map"  # file bytes → heatmap of the float32 file
@@ -25,9 +25,9 @@ class Check:
     """One step against what the exporting machine computed.
 
     Attributes:
-        subject: the file, or ``pictures`` where no file is concerned.
+        subject: the file, or ``images`` where no file is concerned.
         runtime: the interpreter, as answers name it (``onnxruntime+cuda`` on a GPU); None for tensors, which need none.
-        values: how many were compared: pictures, logits or decisions.
+        values: how many were compared: images, logits or decisions.
         differing: how many of them are not the same, bit for bit.
         difference: what is judged. Tensors and float32 logits: largest |Δ| / max(1, |value there|); int8 logits:
             mean |Δ|; decisions: how many differ; maps: largest |Δ| as a share of the map's range. None if the
@@ -35,7 +35,7 @@ class Check:
         tolerance: the largest ``difference`` that passes.
         largest: largest |Δ| of any value; for decisions as ``difference``.
         keras_difference: largest |Δ logit| against the Keras model, None for other steps. It is told, not judged.
-        picture: the golden picture with the largest difference, None if nothing differs.
+        image: the golden image with the largest difference, None if nothing differs.
         problem: why the step could not run, empty if it did.
     """
 

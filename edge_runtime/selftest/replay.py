@@ -1,7 +1,7 @@
 """Golden vectors replayed on this very machine: bytes → tensor → logits → decision, without TensorFlow.
 
-The bundle holds pictures and what they gave where it was made. Each step is repeated here, by the code that
-answers pictures, on every interpreter that is installed.
+The bundle holds images and what they gave where it was made. Each step is repeated here, by the code that
+answers images, on every interpreter that is installed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
         BundleError: a file is altered, or there are no golden vectors (``golden_missing``,
             ``golden_unreadable``, ``golden_mismatch``).
         InterpreterMissingError: nothing here can run any of the model files.
-        ImageError: a golden picture cannot be read here.
+        ImageError: a golden image cannot be read here.
     """
     manifest = bundle.manifest
     golden = load_golden(bundle)
@@ -126,20 +126,20 @@ def _logits(bundle: Bundle, entry: FileEntry, place: _Place, tensors: npt.NDArra
 
 
 def _decisions(bundle: Bundle, golden: Golden, place: _Place) -> list[Decision]:
-    """Let the predictor answer every golden picture from its bytes, as edge-predict would."""
+    """Let the predictor answer every golden image from its bytes, as edge-predict would."""
     with Predictor(bundle, place.runtime, Precision.INT8, threads=1, provider=place.provider) as predictor:
-        pairs = zip(golden.names, golden.pictures, strict=True)
+        pairs = zip(golden.names, golden.images, strict=True)
         return [golden_decision(predictor, data, name) for name, data in pairs]
 
 
 def _maps(bundle: Bundle, golden: Golden, place: _Place) -> list[Logits]:
-    """Let the predictor explain every golden picture: the label with the Keras model's highest score."""
+    """Let the predictor explain every golden image: the label with the Keras model's highest score."""
     spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
     classless = saliency is not None and saliency.method is Method.EIGEN_CAM
     best = scores_of(golden.keras, spec).argmax(axis=1)
     labels = [None if classless else spec.labels[i] for i in best]
     with Predictor(bundle, place.runtime, Precision.FLOAT32, threads=1, provider=place.provider) as predictor:
-        rows = zip(golden.names, golden.pictures, labels, strict=True)
+        rows = zip(golden.names, golden.images, labels, strict=True)
         return [golden_map(predictor, data, name, label) for name, data, label in rows]
 
 

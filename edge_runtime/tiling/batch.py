@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageError
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.tiling.slide import Grid, TileFailure
@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def familiar(self) -> npt.NDArray[np.bool_]:
-        """Whether each answered tile is like the model's own pictures, bool N."""
+        """Whether each answered tile is like the model's own images, bool N."""
         return np.array([is_familiar(share) for share in self.familiarity], dtype=np.bool_)
 
 
@@ -47,7 +47,9 @@ def batches_of(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
     return (numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH))
 
 
-def answer_batch(engine: Engine, plan: Plan, picture: Picture, grid: Grid, alone: bool, wanted: Sequence[int]) -> Batch:
+def answer_batch(
+    engine: Engine, plan: Plan, image: DecodedImage, grid: Grid, alone: bool, wanted: Sequence[int]
+) -> Batch:
     """Answer tiles.
 
     Args:
@@ -58,8 +60,8 @@ def answer_batch(engine: Engine, plan: Plan, picture: Picture, grid: Grid, alone
     known = plan.spec.familiarity
     for number in wanted:
         try:
-            tile = grid.cut(picture, number)
-            prepared.append(plan.preparation.levels(tile))
+            tile = grid.cut(image, number)
+            prepared.append(plan.preprocessor.levels(tile))
             shares.append(None if known is None else known.share(tile))
             numbers.append(number)
         except ImageError as error:
@@ -74,10 +76,10 @@ def answer_batch(engine: Engine, plan: Plan, picture: Picture, grid: Grid, alone
 
 
 def exact_batch(
-    engine: Engine, plan: Plan, picture: Picture, grid: Grid, wanted: Sequence[int]
+    engine: Engine, plan: Plan, image: DecodedImage, grid: Grid, wanted: Sequence[int]
 ) -> npt.NDArray[np.float32]:
     """Return the float32 file's logits for tiles that were answered before, float32 N×outputs."""
-    prepared = [plan.preparation.levels(grid.cut(picture, number)) for number in wanted]
+    prepared = [plan.preprocessor.levels(grid.cut(image, number)) for number in wanted]
     return engine.logits(np.stack(prepared), exact=True)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.explain.drawing import INK, OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import NOTICE
 from edge_runtime.tiling.slide import SlidePrediction
 
@@ -15,21 +15,21 @@ SIDE_PX = 1200
 """The longer side of the drawn slide."""
 
 
-def overlay_png(picture: Picture, slide: SlidePrediction) -> bytes:
+def overlay_png(image: DecodedImage, slide: SlidePrediction) -> bytes:
     """Return slide, scores, colour bar and legend as a PNG.
 
     POSITIVE tiles have a white outline within a black one, so that no meaning hangs on a colour alone; tiles without an
     answer are crossed out.
 
     Args:
-        picture: the one that ``slide`` answers.
+        image: the one that ``slide`` answers.
     """
-    return png(draw(picture, slide), picture.name)
+    return png(draw(image, slide), image.name)
 
 
-def draw(picture: Picture, slide: SlidePrediction) -> Pixels:
+def draw(image: DecodedImage, slide: SlidePrediction) -> Pixels:
     """Return what :func:`overlay_png` shows, uint8 H×W×3 BGR."""
-    tissue, factor = fitted(bgr(picture), SIDE_PX / max(picture.pixels.shape[:2]))
+    tissue, factor = fitted(bgr(image), SIDE_PX / max(image.pixels.shape[:2]))
     blended = _blend(tissue, slide, factor)
     for tile in slide.positive:
         first, last = _corners(slide, tile.x_px, tile.y_px, factor)

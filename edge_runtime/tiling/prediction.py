@@ -27,7 +27,7 @@ from edge_runtime.decision.case import decide_case
 from edge_runtime.decision.rule import decide, near_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.errors import ImageSizeError, UsageError
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.ordered_map import in_order
 from edge_runtime.inference.pipeline import since
@@ -38,8 +38,8 @@ from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
 from edge_runtime.tiling.smoothing import averaged, widened
 
 
-def grid_of(picture: Picture, spec: ModelSpec, stride_px: int | None = None) -> Grid:
-    """Return the grid on a picture; tiles are as large as the spec's last resize makes pictures.
+def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) -> Grid:
+    """Return the grid on an image; tiles are as large as the spec's last resize makes images.
 
     Raises:
         UsageError: ``stride_px`` is less than 1.
@@ -47,11 +47,11 @@ def grid_of(picture: Picture, spec: ModelSpec, stride_px: int | None = None) -> 
     """
     if stride_px is not None and stride_px < 1:
         raise UsageError(f"found a stride of {stride_px} px, expected 1 or more.")
-    (width, height), (high, wide) = spec.size_px, picture.pixels.shape[:2]
+    (width, height), (high, wide) = spec.size_px, image.pixels.shape[:2]
     if wide < width or high < height:
         raise ImageSizeError(
-            f"{picture.name}: found {wide}x{high} px, expected at least one tile of {width}x{height} px. "
-            "Ask for the picture as a whole, without tiles.",
+            f"{image.name}: found {wide}x{high} px, expected at least one tile of {width}x{height} px. "
+            "Ask for the image as a whole, without tiles.",
             code="image_too_small",
         )
     across, down = stride_px or width, stride_px or height
@@ -61,7 +61,7 @@ def grid_of(picture: Picture, spec: ModelSpec, stride_px: int | None = None) -> 
 
 
 def answer_tiles(
-    picture: Picture,
+    image: DecodedImage,
     plan: Plan,
     engines: Sequence[Engine],
     backend: str,
@@ -69,22 +69,22 @@ def answer_tiles(
     stride_px: int | None = None,
     decode_ms: float = 0.0,
 ) -> SlidePrediction:
-    """Answer every tile of a picture; :meth:`Predictor.predict_tiles` is the usual way.
+    """Answer every tile of an image; :meth:`Predictor.predict_tiles` is the usual way.
 
     Args:
         engines: one for each thread.
     """
     start, spec = perf_counter(), plan.spec
-    grid = grid_of(picture, spec, stride_px)
+    grid = grid_of(image, spec, stride_px)
     weight = spec.policy.neighbours if grid.touching else None
-    asks = [partial(answer_batch, engine, plan, picture, grid, weight is None) for engine in engines]
+    asks = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
     found = joined(list(in_order(asks, batches_of(range(grid.rows * grid.columns)))))
     if weight is not None:
-        found = _among_neighbours(found, picture, plan, engines, grid, weight)
+        found = _among_neighbours(found, image, plan, engines, grid, weight)
     tiles, scores = _judge(found, spec, grid)
     rule = spec.policy.case
     return SlidePrediction(
-        image=picture.name,
+        image=image.name,
         model=spec.name,
         version=spec.version,
         cutoff=spec.policy.cutoff,
@@ -104,7 +104,7 @@ def answer_tiles(
 
 
 def _among_neighbours(
-    found: Batch, picture: Picture, plan: Plan, engines: Sequence[Engine], grid: Grid, weight: float
+    found: Batch, image: DecodedImage, plan: Plan, engines: Sequence[Engine], grid: Grid, weight: float
 ) -> Batch:
     """Return the same tiles with the mean of their logits and their neighbours', all from one file."""
     numbers, familiar = np.array(found.numbers, dtype=np.intp), found.familiar
@@ -116,7 +116,7 @@ def _among_neighbours(
     near = familiar & near_threshold(logits, plan.spec, plan.guard_band)
     if near.any():
         again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
-        asks = [partial(exact_batch, engine, plan, picture, grid) for engine in engines]
+        asks = [partial(exact_batch, engine, plan, image, grid) for engine in engines]
         cells[again] = np.concatenate(list(in_order(asks, batches_of(again))))
         # the others keep the first file's mean: one mixed of both files would be neither's answer
         logits[near] = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers[near]]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edge_runtime.decision.case import CaseVerdict
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageError
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Fallback, Timing
 
 SCHEMA = "edge-tiles/1"
@@ -25,7 +25,7 @@ class Grid:
     """Where tiles are cut: tile (row, column) begins ``stride_px`` × (row, column) below and right of the corner.
 
     Attributes:
-        left_out: places that begin inside the picture, but whose tile would reach over its edge.
+        left_out: places that begin inside the image, but whose tile would reach over its edge.
     """
 
     tile_width_px: int
@@ -50,11 +50,11 @@ class Grid:
         row, column = divmod(number, self.columns)
         return column * self.step_px[0], row * self.step_px[1]
 
-    def cut(self, picture: Picture, number: int) -> Picture:
-        """Return a tile; a copy, so that filters see its edge as the edge of a picture."""
+    def cut(self, image: DecodedImage, number: int) -> DecodedImage:
+        """Return a tile; a copy, so that filters see its edge as the edge of an image."""
         x, y = self.place(number)
-        pixels = picture.pixels[y : y + self.tile_height_px, x : x + self.tile_width_px].copy()
-        return Picture(f"{picture.name} at x={x}, y={y}", pixels, picture.order)
+        pixels = image.pixels[y : y + self.tile_height_px, x : x + self.tile_width_px].copy()
+        return DecodedImage(f"{image.name} at x={x}, y={y}", pixels, image.order)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class SlidePrediction:
 
     @property
     def unfamiliar(self) -> int | None:
-        """Tiles referred because they are unlike the model's own pictures; None where the model knows no such thing."""
+        """Tiles referred because they are unlike the model's own images; None where the model knows no such thing."""
         if all(tile.familiarity is None for tile in self.tiles):
             return None
         return sum(tile.reason is Reason.UNFAMILIAR_INPUT for tile in self.tiles)

@@ -17,11 +17,18 @@ from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.preprocessing.preprocessor import preprocess
 from export.benchmark.memory import peak_mb
-from export.benchmark.report import SCHEMA, Interval, Report, Row, median_interval, this_machine
-from export.benchmark.subject import Engine, Floats, Subject, bundle_subjects, keras_subjects, open_subject
+from export.benchmark.report import SCHEMA, BenchmarkRow, Interval, Report, median_interval, this_machine
+from export.benchmark.subject import (
+    BenchmarkEngine,
+    BenchmarkSubject,
+    Floats,
+    bundle_subjects,
+    keras_subjects,
+    open_subject,
+)
 from export.benchmark.timing import Turn, take_turns
 from export.converters.isolation import in_own_process
 from export.errors import ExportError
@@ -40,7 +47,7 @@ def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> R
 
     Args:
         model: .keras, .h5 or a SavedModel folder; None to leave Keras out.
-        images: drawn pictures a turn, one by one.
+        images: drawn images a turn, one by one.
         rounds: turns of each row.
 
     Raises:
@@ -80,7 +87,7 @@ def speeds(bundle: Bundle, images: int, rounds: int) -> dict[str, Interval]:
     """Return how many times as fast as TFLite float32 each model file is, by name; one thread each, in turns.
 
     Args:
-        images: drawn pictures a turn, one by one.
+        images: drawn images a turn, one by one.
         rounds: turns of each file.
 
     Raises:
@@ -97,16 +104,18 @@ def speeds(bundle: Bundle, images: int, rounds: int) -> dict[str, Interval]:
 
 
 def noise(spec: ModelSpec, images: int) -> Floats:
-    """Return drawn pictures of the spec's input size, uint8 noise through the spec's own steps, float32 N×H×W×C."""
+    """Return drawn images of the spec's input size, uint8 noise through the spec's own steps, float32 N×H×W×C."""
     rng = np.random.Generator(np.random.PCG64(SEED))
     width, height = spec.size_px
     drawn = rng.integers(0, 256, (images, height, width, 3), dtype=np.uint8)
-    return np.stack([prepare(Picture(f"noise {i}", drawn[i], ColourOrder.BGR), spec.steps) for i in range(images)])
+    return np.stack(
+        [preprocess(DecodedImage(f"noise {i}", drawn[i], ColourOrder.BGR), spec.steps) for i in range(images)]
+    )
 
 
 def _with_keras(
-    model: Path, spec: ModelSpec, subjects: tuple[Subject, ...], tensors: Floats, folder: Path
-) -> tuple[Subject, ...]:
+    model: Path, spec: ModelSpec, subjects: tuple[BenchmarkSubject, ...], tensors: Floats, folder: Path
+) -> tuple[BenchmarkSubject, ...]:
     """Put the Keras rows first, after making sure that it is the network of the bundle."""
     exact = next((subject for subject in subjects if subject.precision is Precision.FLOAT32), None)
     if exact is None or exact.form is None:
@@ -129,7 +138,11 @@ def _with_keras(
 
 
 def _memory(
-    subjects: Sequence[Subject], imports: Sequence[Engine], tensors: Floats, folder: Path, step: Callable[[], object]
+    subjects: Sequence[BenchmarkSubject],
+    imports: Sequence[BenchmarkEngine],
+    tensors: Floats,
+    folder: Path,
+    step: Callable[[], object],
 ) -> list[tuple[float, float]]:
     """Return the peak memory of each subject's process and of one that only imports, MB."""
     bare, found = {}, []
@@ -143,8 +156,8 @@ def _memory(
 
 
 def rows(
-    subjects: Sequence[Subject], turns: Sequence[Sequence[Turn]], memory: Sequence[tuple[float, float]]
-) -> tuple[Row, ...]:
+    subjects: Sequence[BenchmarkSubject], turns: Sequence[Sequence[Turn]], memory: Sequence[tuple[float, float]]
+) -> tuple[BenchmarkRow, ...]:
     """Return the table's rows; turns of the same round are compared with each other."""
     reference = next((i for i, subject in enumerate(subjects) if subject.is_reference), None)
     base = None if reference is None else (subjects[reference], turns[reference])
@@ -152,9 +165,12 @@ def rows(
 
 
 def _row(
-    subject: Subject, turns: Sequence[Turn], memory: tuple[float, float], base: tuple[Subject, Sequence[Turn]] | None
-) -> Row:
-    return Row(
+    subject: BenchmarkSubject,
+    turns: Sequence[Turn],
+    memory: tuple[float, float],
+    base: tuple[BenchmarkSubject, Sequence[Turn]] | None,
+) -> BenchmarkRow:
+    return BenchmarkRow(
         name=subject.name,
         file=subject.file,
         engine=subject.engine,

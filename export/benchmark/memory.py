@@ -11,50 +11,50 @@ from pathlib import Path
 
 import numpy as np
 
-from export.benchmark.subject import Engine, Floats, Subject, open_subject
+from export.benchmark.subject import BenchmarkEngine, BenchmarkSubject, Floats, open_subject
 from export.converters.isolation import in_own_process
 from export.errors import ExportError
 
-PICTURES = 20
-"""Pictures run before the peak is read."""
+IMAGES = 20
+"""Images run before the peak is read."""
 
 STATUS = Path("/proc/self/status")
 
 MODULES = {
-    Engine.KERAS_PREDICT: ("tensorflow", "keras"),
-    Engine.KERAS_FUNCTION: ("tensorflow", "keras"),
-    Engine.LITERT: ("edge_runtime.inference.backends.litert", "ai_edge_litert.interpreter"),
-    Engine.ONNXRUNTIME: ("edge_runtime.inference.backends.onnxruntime", "onnxruntime"),
+    BenchmarkEngine.KERAS_PREDICT: ("tensorflow", "keras"),
+    BenchmarkEngine.KERAS_FUNCTION: ("tensorflow", "keras"),
+    BenchmarkEngine.LITERT: ("edge_runtime.inference.backends.litert", "ai_edge_litert.interpreter"),
+    BenchmarkEngine.ONNXRUNTIME: ("edge_runtime.inference.backends.onnxruntime", "onnxruntime"),
 }
 """What a process imports that opens no model; its peak is taken off."""
 
 
-def peak_mb(engine: Engine, subject: Subject | None, tensors: Floats, scratch: Path) -> float:
+def peak_mb(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensors: Floats, scratch: Path) -> float:
     """Return the peak resident memory (MB of 10^6 bytes) of a process that imports, opens and runs.
 
     Args:
         engine: what is imported.
-        subject: what is opened and run on :data:`PICTURES` pictures; None to import alone.
-        tensors: prepared pictures, float32 N×H×W×C, held by the process in either case.
+        subject: what is opened and run on :data:`IMAGES` images; None to import alone.
+        tensors: prepared images, float32 N×H×W×C, held by the process in either case.
         scratch: a folder for what both processes share.
 
     Raises:
         ConversionError: the process died, or this system does not tell its peak.
     """
     given, found = scratch / "tensors.npy", scratch / "peak.txt"
-    np.save(given, tensors[:PICTURES])
+    np.save(given, tensors[:IMAGES])
     in_own_process(write_peak, engine, subject, str(given), str(found))
     return int(found.read_text(encoding="ascii")) * 1024 / 1e6
 
 
-def write_peak(engine: Engine, subject: Subject | None, tensors_path: str, out: str) -> None:
+def write_peak(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensors_path: str, out: str) -> None:
     """Import, open, run, and write the peak in KiB; to be called in a fresh process."""
     tensors = np.load(tensors_path)
     for name in MODULES[engine]:
         importlib.import_module(name)
     if subject is not None:
         run = open_subject(subject)
-        for i in range(PICTURES):
+        for i in range(IMAGES):
             run(tensors[i % len(tensors)][np.newaxis])
     Path(out).write_text(str(read_peak_kib(STATUS)), encoding="ascii")
 

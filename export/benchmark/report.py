@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from edge_runtime.bundle.manifest import QuantisedShare
-from export.benchmark.subject import Engine
+from export.benchmark.subject import BenchmarkEngine
 
 SCHEMA = "export-benchmark/2"
 """Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
@@ -46,14 +46,14 @@ def median_interval(values: Sequence[float]) -> Interval:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """One subject.
 
     Attributes:
         threads: None for Keras, which keeps TensorFlow's own number.
         size_ratio: TFLite float32's size, divided by this one's; None without such a file, as ``speed``.
-        latency_ms: wall time of one picture, from tensor to logits.
-        cpu_ms: processor time of one picture, over all threads of the process.
+        latency_ms: wall time of one image, from tensor to logits.
+        cpu_ms: processor time of one image, over all threads of the process.
         speed: TFLite float32's wall time with one thread, divided by this one's of the same round.
         peak_mb: peak memory of a process that imports, opens and runs; MB of 10^6 bytes.
         import_mb: peak memory of a process that only imports.
@@ -61,7 +61,7 @@ class Row:
 
     name: str
     file: str
-    engine: Engine
+    engine: BenchmarkEngine
     threads: int | None
     size_bytes: int
     size_ratio: float | None
@@ -73,7 +73,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Machine:
+class BenchmarkMachine:
     """Where it ran, in general words.
 
     Attributes:
@@ -104,20 +104,20 @@ class Report:
     bundle: str
     version: str
     contract: str
-    machine: Machine
+    machine: BenchmarkMachine
     versions: dict[str, str]
     images: int
     rounds: int
     keras_threads: int | None
     idle_share: float
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
     quantised: tuple[QuantisedShare, ...]
 
 
-def this_machine(load_before: float) -> Machine:
+def this_machine(load_before: float) -> BenchmarkMachine:
     """Describe the machine that this process runs on, without its name."""
     cores = os.cpu_count() or 1
     simd = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     load = (load_before, os.getloadavg()[0])
-    return Machine(platform.machine(), simd[-1] if simd else "baseline", cores, usable, load)
+    return BenchmarkMachine(platform.machine(), simd[-1] if simd else "baseline", cores, usable, load)

@@ -19,13 +19,13 @@ from export.validation.parity import RUNTIMES
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Floats], Floats]
-"""From one prepared picture, float32 1×H×W×C, to its logits, float32 1×outputs."""
+"""From one prepared image, float32 1×H×W×C, to its logits, float32 1×outputs."""
 
 THREADS = (1, 2)
 """Each model file is measured with so many threads."""
 
 
-class Engine(enum.Enum):
+class BenchmarkEngine(enum.Enum):
     """Who computes."""
 
     KERAS_PREDICT = "keras predict"
@@ -34,12 +34,12 @@ class Engine(enum.Enum):
     ONNXRUNTIME = Runtime.ONNXRUNTIME.value
 
 
-KERAS = (Engine.KERAS_PREDICT, Engine.KERAS_FUNCTION)
+KERAS = (BenchmarkEngine.KERAS_PREDICT, BenchmarkEngine.KERAS_FUNCTION)
 _SPOKEN = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchmarkSubject:
     """One row of the table.
 
     Attributes:
@@ -50,7 +50,7 @@ class Subject:
     """
 
     name: str
-    engine: Engine
+    engine: BenchmarkEngine
     file: str
     path: Path
     threads: int | None
@@ -64,7 +64,7 @@ class Subject:
         return (self.form, self.precision, self.threads) == (Format.TFLITE, Precision.FLOAT32, 1)
 
 
-def bundle_subjects(bundle: Bundle, folder: Path) -> tuple[Subject, ...]:
+def bundle_subjects(bundle: Bundle, folder: Path) -> tuple[BenchmarkSubject, ...]:
     """Copy each model file of ``bundle`` into ``folder`` after checking its hash; one subject a file and thread count.
 
     Raises:
@@ -87,13 +87,13 @@ def _key(entry: FileEntry) -> tuple[Format | None, Precision | None]:
     return entry.format, entry.precision
 
 
-def _file_subject(entry: FileEntry, path: Path, threads: int) -> Subject:
+def _file_subject(entry: FileEntry, path: Path, threads: int) -> BenchmarkSubject:
     form, precision = entry.format, entry.precision
     if form is None or precision is None:
         raise TypeError(f"{entry.name} is no model file")
-    return Subject(
+    return BenchmarkSubject(
         name=f"{_SPOKEN[form]} {precision.value}",
-        engine=Engine(RUNTIMES[form].value),
+        engine=BenchmarkEngine(RUNTIMES[form].value),
         file=entry.name,
         path=path,
         threads=threads,
@@ -103,7 +103,7 @@ def _file_subject(entry: FileEntry, path: Path, threads: int) -> Subject:
     )
 
 
-def keras_subjects(network: Path, model: Path) -> tuple[Subject, ...]:
+def keras_subjects(network: Path, model: Path) -> tuple[BenchmarkSubject, ...]:
     """Return the two Keras rows.
 
     Args:
@@ -112,11 +112,11 @@ def keras_subjects(network: Path, model: Path) -> tuple[Subject, ...]:
     """
     files = [path for path in model.rglob("*") if path.is_file()] if model.is_dir() else [model]
     size = sum(path.stat().st_size for path in files)
-    names = {Engine.KERAS_PREDICT: "Keras predict", Engine.KERAS_FUNCTION: "Keras tf.function"}
-    return tuple(Subject(names[engine], engine, model.name, network, None, size) for engine in KERAS)
+    names = {BenchmarkEngine.KERAS_PREDICT: "Keras predict", BenchmarkEngine.KERAS_FUNCTION: "Keras tf.function"}
+    return tuple(BenchmarkSubject(names[engine], engine, model.name, network, None, size) for engine in KERAS)
 
 
-def open_subject(subject: Subject) -> Run:
+def open_subject(subject: BenchmarkSubject) -> Run:
     """Open a subject in this process; frameworks are imported here and not before."""
     if subject.engine not in KERAS:
         return open_model(subject.path.read_bytes(), Runtime(subject.engine.value), threads=subject.threads or 1).run
@@ -125,7 +125,7 @@ def open_subject(subject: Subject) -> Run:
     from export.source.saved_models import load
 
     model = load(subject.path)
-    if subject.engine is Engine.KERAS_PREDICT:
+    if subject.engine is BenchmarkEngine.KERAS_PREDICT:
         return lambda tensor: np.asarray(model.predict(tensor, verbose=0))
     traced = tf.function(lambda tensor: model(tensor, training=False))
     return lambda tensor: np.asarray(traced(tf.constant(tensor)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from export.benchmark.memory import PICTURES
-from export.benchmark.report import Interval, Report, Row
+from export.benchmark.memory import IMAGES
+from export.benchmark.report import BenchmarkRow, Interval, Report
 
-HEADER = ("row", "threads", "ms a picture", "CPU ms", "× as fast", "MB", "× smaller", "memory MB", "process MB")
+HEADER = ("row", "threads", "ms an image", "CPU ms", "× as fast", "MB", "× smaller", "memory MB", "process MB")
 
 
 def as_text(report: Report) -> str:
@@ -28,7 +28,7 @@ def _padded(cell: str, width: int, column: int) -> str:
     return cell.ljust(width) if column == 0 else cell.rjust(width)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: BenchmarkRow) -> tuple[str, ...]:
     return (
         row.name,
         "own" if row.threads is None else str(row.threads),
@@ -65,17 +65,17 @@ def heading(report: Report) -> tuple[str, ...]:
         f"machine   {machine.architecture}, {machine.simd}, {machine.usable_cores} of {machine.cores} cores, "
         f"load {load} before and after",
         f"software  {packages}",
-        f"taken     {report.rounds} rounds in turns, {report.images} drawn pictures a turn, one by one",
+        f"taken     {report.rounds} rounds in turns, {report.images} drawn images a turn, one by one",
     )
 
 
 def notes(report: Report) -> tuple[str, ...]:
     """Return how to read the table."""
     found = [
-        "ms a picture: median over rounds of the median of a turn, tensor to logits, [95 % interval]; CPU ms: over "
+        "ms an image: median over rounds of the median of a turn, tensor to logits, [95 % interval]; CPU ms: over "
         "all threads.",
         "× as fast, × smaller: than TFLite float32 with 1 thread; × as fast: of the same round, [95 % interval].",
-        f"memory MB: peak of a process of its own that opens the file and runs {PICTURES} pictures, less the peak of "
+        f"memory MB: peak of a process of its own that opens the file and runs {IMAGES} images, less the peak of "
         "one that only imports this tool and the interpreter; process MB: all of it.",
         f"Before each turn the process rested: all threads together used {report.idle_share:.1%} of a core at most.",
     ]

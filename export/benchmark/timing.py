@@ -25,7 +25,7 @@ PATIENCE_S = 2.0
 
 @dataclass(frozen=True)
 class Turn:
-    """Medians over the pictures of one row's turn in one round, and the processor share of the pause before it."""
+    """Medians over the images of one row's turn in one round, and the processor share of the pause before it."""
 
     wall_ms: float
     cpu_ms: float
@@ -35,7 +35,7 @@ class Turn:
 def take_turns(runs: Sequence[Run], tensors: Floats, rounds: int, step: Callable[[], object]) -> list[list[Turn]]:
     """Return each row's turns, round by round; ``step`` is called after each."""
     for run in runs:
-        _ = [run(tensor[np.newaxis]) for tensor in tensors]  # the first pictures trace, allocate and unpack
+        _ = [run(tensor[np.newaxis]) for tensor in tensors]  # the first images trace, allocate and unpack
     turns: list[list[Turn]] = [[] for _ in runs]
     for number in range(rounds):
         for i in order(len(runs), number):

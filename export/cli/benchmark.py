@@ -17,7 +17,7 @@ from training.cli.options import FOLDER
 @click.argument("bundle")
 @click.option("--artifact", type=FOLDER, help="The training artifact that the bundle was made of: adds Keras rows.")
 @click.option("--model", type=FOLDER, help="The Keras model that the bundle was made of, in place of --artifact.")
-@click.option("--images", type=click.IntRange(1), default=20, show_default=True, help="Pictures a turn, one by one.")
+@click.option("--images", type=click.IntRange(1), default=20, show_default=True, help="Images a turn, one by one.")
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Turns of each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_md", is_flag=True, help="Print a Markdown table.")

@@ -18,14 +18,14 @@ from training.cli.options import FOLDER
 @click.command()
 @click.argument("model", type=FOLDER)
 @click.option("--spec", type=FOLDER, help="JSON that describes a model made elsewhere; see docs/reference/spec.md.")
-@click.option("--calibration", type=FOLDER, required=True, help="Pictures, or a samples.csv that names them.")
+@click.option("--calibration", type=FOLDER, required=True, help="Images, or a samples.csv that names them.")
 @click.option(
     "--data", type=FOLDER, help="The published data set, for samples.csv and for parity on validation patients."
 )
-@click.option("--parity", type=FOLDER, help="Pictures that calibration never saw, for a model made elsewhere.")
+@click.option("--parity", type=FOLDER, help="Images that calibration never saw, for a model made elsewhere.")
 @click.option("--float16", is_flag=True, help="A TFLite file with weights of 16 bits, too: half the size of float32.")
 @click.option(
-    "--insist", is_flag=True, help="Export a model that its labelled parity pictures contradict; the card says so."
+    "--insist", is_flag=True, help="Export a model that its labelled parity images contradict; the card says so."
 )
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
@@ -51,7 +51,7 @@ def bundle(
 
     if spec is not None:
         source = from_model(model, spec, parity, data)
-        check_kind(model)  # before pictures are read; loading asks again
+        check_kind(model)  # before images are read; loading asks again
     elif is_keras_model(model):
         raise ExportError(
             f"{model}: found a model and no --spec, expected --spec FILE that says what it takes and answers. Start "
@@ -86,7 +86,7 @@ def _summary(manifest: Manifest, out: Path) -> str:
 
 def _bound(manifest: Manifest) -> str:
     bound = manifest.guard_band_exceptions
-    return "" if bound is None else f" (beyond it int8 decides at most {bound:.2%} of pictures otherwise, 95 %)"
+    return "" if bound is None else f" (beyond it int8 decides at most {bound:.2%} of images otherwise, 95 %)"
 
 
 def _of_labels(row: Labelled, keras: Labelled) -> str:

@@ -17,7 +17,7 @@ from training.cli.options import FOLDER
 from training.versions import versions
 
 if TYPE_CHECKING:
-    from export.matrix import Cell
+    from export.matrix import MatrixCell
 
 _PACKAGES = ("tensorflow", "keras", "tf2onnx", "ai-edge-litert", "onnxruntime", "numpy")
 _COLUMNS = (
@@ -38,13 +38,13 @@ _COLUMNS = (
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a row.")
 def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, rounds: int, as_json: bool) -> None:
     """Export each ARTIFACT, fitted on the data set in DATA, in all formats; print one table of how they compare."""
-    from export.matrix import Options, Refused, fill  # here, so that --help starts without the converters
+    from export.matrix import MatrixOptions, RefusedArtifact, fill  # here, so that --help starts without the converters
 
     refused = 0
     if not as_json:
         click.echo(f"{_line(_COLUMNS)}\n{_line(['---'] * len(_COLUMNS))}")
-    for found in fill([_pair(pair) for pair in pairs], Options(out, tflite_python, rounds)):
-        if isinstance(found, Refused):
+    for found in fill([_pair(pair) for pair in pairs], MatrixOptions(out, tflite_python, rounds)):
+        if isinstance(found, RefusedArtifact):
             refused += 1
             click.echo(f"error: {found.network}: {found.reason}", err=True)
             continue
@@ -74,7 +74,7 @@ def _pair(text: str) -> tuple[Path, Path]:
     return Path(artifact), Path(data)
 
 
-def _row(cell: Cell) -> str:
+def _row(cell: MatrixCell) -> str:
     values = (
         cell.network,
         cell.file,

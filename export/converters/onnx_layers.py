@@ -10,10 +10,10 @@ import onnx
 
 from export.converters.to_onnx import INPUT
 from export.quantisation.float_endpoints import Layer, first_layers, is_vector, last_layers
-from export.quantisation.schemes import Keepable
+from export.quantisation.schemes import FloatLayerNames
 
 _JUDGED = 4
-"""Pictures on which layers are compared: all their activations are held at once."""
+"""Images on which layers are compared: all their activations are held at once."""
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _COMPUTING = ("Add", *_WEIGHTED, "Mul", "Sigmoid")
@@ -39,7 +39,7 @@ def write_layers(prepared_path: str, int8_path: str, tensors_path: str, out: str
     computing = [node for node in graph.node if node.op_type in _COMPUTING]
     pairs = [(node.name, max((error.get(i, 0.0) for i in node.input), default=0.0)) for node in computing]
     layers = _layers(graph)
-    Keepable(
+    FloatLayerNames(
         hurt=sorted(pairs, key=lambda pair: (-pair[1], pair[0])),
         first=first_layers(layers),
         last=last_layers(layers, graph.output[0].name),

@@ -12,11 +12,11 @@ import numpy as np
 from export.converters.tflite_file import join_ranges, layers_of, names_of, ranges_of, set_ranges
 from export.converters.to_tflite import quantise
 from export.quantisation.float_endpoints import first_layers, last_layers
-from export.quantisation.schemes import PERCENTILE, Keepable
+from export.quantisation.schemes import PERCENTILE, FloatLayerNames
 
 _BINS = 4096
 _JUDGED = 16
-"""Pictures on which layers are compared: errors of layers differ by orders of magnitude, pictures hardly."""
+"""Images on which layers are compared: errors of layers differ by orders of magnitude, images hardly."""
 
 
 def write_percentiles(calibrated_path: str, tensors_path: str, out: str) -> None:
@@ -36,7 +36,7 @@ def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
     """Write the layers that may stay float32, as a :class:`export.quantisation.schemes.Keepable`.
 
     For its int8 error, each layer is fed with int8 inputs and compared with itself in float32 on the same inputs; the
-    error is the root mean square over pictures and values, in units of the layer's int8 step (a perfect one has .29).
+    error is the root mean square over images and values, in units of the layer's int8 step (a perfect one has .29).
     """
     verified = Path(out).with_suffix(".verified")
     verified.write_bytes(quantise(Path(calibrated_path), verify=True))
@@ -46,7 +46,7 @@ def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
     verified.unlink()
     pairs = sorted(zip(names, np.sqrt(squares).tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     layers, logits = layers_of(Path(calibrated_path))
-    Keepable(pairs, first_layers(layers), last_layers(layers, logits)).write(Path(out))
+    FloatLayerNames(pairs, first_layers(layers), last_layers(layers, logits)).write(Path(out))
 
 
 def _known(checked: str, known: frozenset[str]) -> str:
@@ -72,7 +72,7 @@ def _compare_layers(path: str, tensors: Any) -> tuple[list[str], Any]:
 
 
 def _activations(path: str, tensors: Any, wanted: tuple[int, ...]) -> Iterator[dict[int, Any]]:
-    """Yield index → values of the wanted tensors, picture by picture."""
+    """Yield index → values of the wanted tensors, image by image."""
     interpreter = _interpreter(path)
     for tensor in tensors:
         _feed(interpreter, tensor)

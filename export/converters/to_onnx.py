@@ -17,7 +17,7 @@ from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
 from export.errors import NOTHING_TO_CORRECT, ConversionError
-from export.quantisation.schemes import PERCENTILE, Keepable, Quantisation, Ranges
+from export.quantisation.schemes import PERCENTILE, FloatLayerNames, Quantisation, Ranges
 from export.source.keras_model import load_to_logits
 
 Floats = npt.NDArray[np.float32]
@@ -93,7 +93,7 @@ def write_quantised(
     """Quantise a prepared file: QDQ, per channel, activations uint8 and weights int8.
 
     Args:
-        tensors_path: calibration pictures, float32 N×H×W×C.
+        tensors_path: calibration images, float32 N×H×W×C.
         folder: where measured ranges are kept, so that the next way of quantising needs no second measurement.
         error_path: mean error of the logits, float32, for ``how.bias_corrected``.
         layers_path: the layers that may stay float32, for ways that keep some.
@@ -112,10 +112,10 @@ def write_quantised(
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
+        nodes_to_exclude=FloatLayerNames.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
         calibrate_method=method,
         calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
-        # percentiles otherwise keep all activations of all pictures in memory until the end
+        # percentiles otherwise keep all activations of all images in memory until the end
         extra_options={"CalibPercentile": PERCENTILE} | ({} if method is CalibrationMethod.MinMax else _CHUNKS),
     )
     onnx.checker.check_model(onnx.load(out))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export.converters.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
-from export.quantisation.schemes import Keepable, Quantisation
+from export.quantisation.schemes import FloatLayerNames, Quantisation
 from export.source.keras_model import load_to_logits
 
 
@@ -52,7 +52,7 @@ def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how
         corrected = Path(out).with_suffix(".corrected")
         subtract_from_last_bias(source, np.load(error_path), corrected)
         source = corrected
-    kept = Keepable.read(Path(layers_path)).kept(how) if how.keeps_layers else None
+    kept = FloatLayerNames.read(Path(layers_path)).kept(how) if how.keeps_layers else None
     Path(out).write_bytes(quantise(source, kept=kept, takes_float=how.float_first > 0, gives_float=how.float_last))
     tidy(Path(out))
     if how.bias_corrected:
@@ -71,7 +71,7 @@ def quantise(
 
     Args:
         kept: names of layers that stay float32.
-        takes_float, gives_float: pictures go in, and logits come out, in float32 instead of int8.
+        takes_float, gives_float: images go in, and logits come out, in float32 instead of int8.
         verify: beside each int8 layer the float32 one, and an operator NumericVerify that subtracts them.
     """
     import tensorflow as tf
@@ -107,10 +107,10 @@ def _representing(model_path: str, tensors_path: str) -> Any:
 def _converter(model_path: str) -> Any:
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_keras_model(_for_one_picture(load_to_logits(model_path)))
+    return tf.lite.TFLiteConverter.from_keras_model(_for_one_image(load_to_logits(model_path)))
 
 
-def _for_one_picture(model: Any) -> Any:
+def _for_one_image(model: Any) -> Any:
     """Return ``model`` for a batch of one, which is what runs on a device.
 
     With a batch of any size the file computes its own shapes, and no Dense on a map, Flatten or channel shuffle

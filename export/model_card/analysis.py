@@ -68,7 +68,7 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """Balanced accuracy of the network and of the baseline; ``gain`` is their paired difference, where it is known."""
 
     network: Figure

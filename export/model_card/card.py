@@ -11,7 +11,7 @@ from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation
 from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.serialisation.records import canonical_json
-from export.model_card.analysis import BASELINE, Analysis, Comparison, figure_of
+from export.model_card.analysis import BASELINE, Analysis, BaselineComparison, figure_of
 from export.model_card.files import FileTables
 from training.metrics.evaluation import GAIN
 from training.reporting.rendering import Table, render
@@ -28,11 +28,11 @@ _CITED = {
 
 def model_card(manifest: Manifest) -> str:
     """Return the card as Markdown."""
-    return re.sub(r"\n{3,}", "\n\n", render(_TEMPLATE, Card(manifest)))
+    return re.sub(r"\n{3,}", "\n\n", render(_TEMPLATE, ModelCard(manifest)))
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """A manifest, and what the card derives from it."""
 
     manifest: Manifest
@@ -106,12 +106,12 @@ class Card:
         return [Analysis(evaluation, self.groups) for evaluation in self.manifest.evaluations]
 
     @property
-    def against_baseline(self) -> Comparison | None:
+    def against_baseline(self) -> BaselineComparison | None:
         """The network beside the baseline; None where one of them was not measured."""
         network, baseline = (figure_of(self._evaluation(name), "balanced accuracy") for name in (KERAS, BASELINE))
         if network is None or baseline is None:
             return None
-        return Comparison(network, baseline, figure_of(self.test, GAIN))
+        return BaselineComparison(network, baseline, figure_of(self.test, GAIN))
 
     @property
     def rounded(self) -> bool:

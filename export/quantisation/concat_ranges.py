@@ -33,7 +33,7 @@ def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
     """Change the weights of ``model`` so that the channels which the named BatchNorms read have one range.
 
     Args:
-        tensors: pictures on which ranges are measured, float32 N×H×W×C.
+        tensors: images on which ranges are measured, float32 N×H×W×C.
     """
     graph = _traced(model, names)
     readers = [(norm, channels) for norm, channels in graph.read if (channels >= 0).any()]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Ranges(enum.Enum):
-    """Where a tensor's int8 range ends, of the values seen on the calibration pictures."""
+    """Where a tensor's int8 range ends, of the values seen on the calibration images."""
 
     EXTREMES = "extremes"  # at the smallest and the largest value
     PERCENTILE = "percentile"  # at .001 and 99.999 %: a few outliers are cut off, all other steps become finer
@@ -25,12 +25,12 @@ class Quantisation:
 
     Attributes:
         ranges: of activations.
-        bias_corrected: the mean error of the logits on the calibration pictures is taken out of the last bias
+        bias_corrected: the mean error of the logits on the calibration images is taken out of the last bias
             (bias correction: Nagel et al. 2019, Data-Free Quantization, ICCV, for the last layer alone).
         float_layers: how many layers, of those that quantisation hurts most, stay float32.
         float_last: the layer that computes the logits stays float32, and so do they
             (:mod:`export.quantisation.float_endpoints`).
-        float_first: so many convolutions from the picture on stay float32, with what precedes each.
+        float_first: so many convolutions from the image on stay float32, with what precedes each.
     """
 
     ranges: Ranges = Ranges.EXTREMES
@@ -59,12 +59,12 @@ class Quantisation:
 
 
 @dataclass(frozen=True)
-class Keepable:
+class FloatLayerNames:
     """Names of the layers of a model file that a way of quantising may keep in float32.
 
     Attributes:
         hurt: name and int8 error, the most hurt first.
-        first: up to each convolution, from the picture on.
+        first: up to each convolution, from the image on.
         last: what computes the logits.
     """
 
@@ -77,7 +77,7 @@ class Keepable:
         path.write_text(json.dumps(vars(self), indent=1))
 
     @classmethod
-    def read(cls, path: Path) -> Keepable:
+    def read(cls, path: Path) -> FloatLayerNames:
         """Read what :meth:`write` wrote."""
         return cls(**json.loads(path.read_text()))
 

@@ -26,13 +26,13 @@ Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Shop:
+class SearchWorkspace:
     """Where one format's attempts are made.
 
     Attributes:
         folder: scratch of this format alone.
         model: the Keras network that is quantised.
-        ranges: calibration pictures, .npy, float32 N×H×W×C.
+        ranges: calibration images, .npy, float32 N×H×W×C.
         expected: what the Keras network answers to them, float32 N×outputs.
     """
 
@@ -42,7 +42,7 @@ class Shop:
     expected: Logits
 
     def error(self, how: Quantisation) -> Path:
-        """Where the mean error of the logits on the calibration pictures lies, .npy, of ``how`` without correction."""
+        """Where the mean error of the logits on the calibration images lies, .npy, of ``how`` without correction."""
         return self.folder / f"error of {replace(how, bias_corrected=False).text()}.npy"
 
     def once(self, name: str, job: Callable[..., None], *args: str) -> str:
@@ -54,7 +54,11 @@ class Shop:
 
 
 def quantise(
-    form: Format, shop: Shop, run: Callable[[Path], Logits], judge: Callable[[Path, Quantisation], Attempt], out: Path
+    form: Format,
+    shop: SearchWorkspace,
+    run: Callable[[Path], Logits],
+    judge: Callable[[Path, Quantisation], Attempt],
+    out: Path,
 ) -> tuple[Attempt, ...]:
     """Write the first int8 file that passes to ``out``, and return every attempt; no file where none passes.
 
@@ -62,8 +66,8 @@ def quantise(
     does not end the search: the next may keep other layers in float32, which cost less.
 
     Args:
-        run: gives a file's logits for the calibration pictures.
-        judge: holds a file against float32's cost, and against the Keras model on pictures that calibration never saw.
+        run: gives a file's logits for the calibration images.
+        judge: holds a file against float32's cost, and against the Keras model on images that calibration never saw.
 
     Raises:
         ConversionError: converter or interpreter can do none of the ways; the message is the table of attempts.
@@ -107,11 +111,11 @@ def quantise(
     return tuple(attempts)
 
 
-def _note_error(shop: Shop, how: Quantisation, logits: Logits) -> None:
+def _note_error(shop: SearchWorkspace, how: Quantisation, logits: Logits) -> None:
     np.save(shop.error(how), (logits - shop.expected).mean(axis=0))
 
 
-def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
+def _write_tflite(shop: SearchWorkspace, how: Quantisation, out: Path) -> None:
     calibrated = shop.once("calibrated.tflite", to_tflite.write_calibrated, shop.model, shop.ranges)
     source, layers = calibrated, ""
     if how.ranges is Ranges.PERCENTILE:
@@ -121,7 +125,7 @@ def _write_tflite(shop: Shop, how: Quantisation, out: Path) -> None:
     in_own_process(to_tflite.write_quantised, source, str(shop.error(how)), layers, how, str(out))
 
 
-def _write_onnx(shop: Shop, how: Quantisation, out: Path) -> None:
+def _write_onnx(shop: SearchWorkspace, how: Quantisation, out: Path) -> None:
     float32 = shop.once("float32.onnx", to_onnx.write_float32, shop.model)
     prepared = shop.once("prepared.onnx", to_onnx.write_prepared, float32)
     layers = ""

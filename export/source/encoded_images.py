@@ -18,13 +18,13 @@ import numpy as np
 
 from edge_runtime.images.region import Region, split_name
 from export.errors import CalibrationError
-from training.data.csv_file import Row, read_rows
+from training.data.csv_file import CsvRow, read_rows
 
 LIST = "samples.csv"
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedImage:
     """A file that holds an image, not read yet.
 
     Attributes:
@@ -48,7 +48,7 @@ class Encoded:
         return data
 
 
-def spread(files: Sequence[Encoded], most: int) -> list[Encoded]:
+def spread(files: Sequence[EncodedImage], most: int) -> list[EncodedImage]:
     """Return at most ``most`` files: all, or one of each of ``most`` runs of equal length, in the same order.
 
     Of a run the file is taken whose name has the smallest SHA-256: a fixed step would meet the same view of every
@@ -60,17 +60,17 @@ def spread(files: Sequence[Encoded], most: int) -> list[Encoded]:
     return [min(files[start:end], key=_rank) for start, end in pairwise(ends)]
 
 
-def _rank(file: Encoded) -> str:
+def _rank(file: EncodedImage) -> str:
     return hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def listed(path: Path, data: Path) -> list[Encoded]:
+def listed(path: Path, data: Path) -> list[EncodedImage]:
     """Find the files that the list at ``path`` names in the data set ``data``, in the list's order.
 
     Raises:
         CalibrationError: the list is none, names a file twice, or names one that is not there.
     """
-    found: list[Encoded] = []
+    found: list[EncodedImage] = []
     lines: dict[tuple[Path, Region | None], int] = {}
     for row in read_rows(path, ["name,sha256"], CalibrationError):
         name, sha256 = _named(path, row)
@@ -81,11 +81,11 @@ def listed(path: Path, data: Path) -> list[Encoded]:
                 f"{path}, line {row.line}: found {name} again, which line {before} names, expected each once. "
                 "Remove one of the two lines."
             )
-        found.append(Encoded(name, place, sha256))
+        found.append(EncodedImage(name, place, sha256))
     return found
 
 
-def _named(path: Path, row: Row) -> tuple[str, str]:
+def _named(path: Path, row: CsvRow) -> tuple[str, str]:
     """Return name and SHA-256, in lower case, of one line."""
     name, sha256 = row.fields["name"], row.fields["sha256"].strip().lower()
     if not name.strip():

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from export.errors import ExportError
-from export.source.file_signatures import AGAIN, HEAD_BYTES, SOURCE, Fault, fault_of, is_stand_in
+from export.source.file_signatures import AGAIN, HEAD_BYTES, SOURCE, NotAModel, fault_of, is_stand_in
 
 _ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
 _WEIGHTS = {"model.weights.h5", "model.weights.npz"}
@@ -33,11 +33,11 @@ def check_kind(path: Path) -> None:
         raise _missing(path)
 
 
-def _error(path: Path, fault: Fault) -> ExportError:
+def _error(path: Path, fault: NotAModel) -> ExportError:
     return ExportError(f"{path}: found {fault.found}, expected a Keras model, .keras or .h5. {fault.remedy}")
 
 
-def _fault_of_file(path: Path) -> Fault | None:
+def _fault_of_file(path: Path) -> NotAModel | None:
     head = _head(path)
     if head.startswith(_ZIP):
         fault, kind, fits, better = _fault_of_zip(path), "a Keras zip archive", path.suffix == ".keras", ".keras"
@@ -50,39 +50,41 @@ def _fault_of_file(path: Path) -> Fault | None:
         return fault
     name, ending = path.with_suffix(better).name, path.suffix or "no ending"
     if fault is None:
-        return Fault(f"{kind} ({better}) under the name of {ending}", f"Rename it to {name}.")
-    return Fault(f"{kind} ({better}) under the name of {ending}, which is cut or damaged", f"{AGAIN} Name it {name}.")
+        return NotAModel(f"{kind} ({better}) under the name of {ending}", f"Rename it to {name}.")
+    return NotAModel(
+        f"{kind} ({better}) under the name of {ending}, which is cut or damaged", f"{AGAIN} Name it {name}."
+    )
 
 
-def _fault_of_zip(path: Path) -> Fault | None:
+def _fault_of_zip(path: Path) -> NotAModel | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names, damaged = archive.namelist(), archive.testzip()
     except (RuntimeError, NotImplementedError):
-        return Fault("a zip archive with a password or an unknown method", _SAVE)
+        return NotAModel("a zip archive with a password or an unknown method", _SAVE)
     except (zipfile.BadZipFile, EOFError, OSError, ValueError):
-        return Fault("a zip archive that is cut, without its end", AGAIN)
+        return NotAModel("a zip archive that is cut, without its end", AGAIN)
     if damaged is not None:
-        return Fault(f"a zip archive whose part {damaged} is damaged", AGAIN)
+        return NotAModel(f"a zip archive whose part {damaged} is damaged", AGAIN)
     if "config.json" in names and _WEIGHTS & set(names):
         return None
     return _fault_of_contents(names)
 
 
-def _fault_of_contents(names: list[str]) -> Fault:
+def _fault_of_contents(names: list[str]) -> NotAModel:
     """Return what a whole zip archive is that is no .keras file."""
     if any(name.endswith("saved_model.pb") for name in names):
-        return Fault("a zipped SavedModel", "Unpack it and give the folder that holds saved_model.pb.")
+        return NotAModel("a zipped SavedModel", "Unpack it and give the folder that holds saved_model.pb.")
     if any(name.endswith("data.pkl") for name in names):
-        return Fault("a PyTorch file", "Give a Keras model.")
+        return NotAModel("a PyTorch file", "Give a Keras model.")
     inside = [name for name in sorted(names) if name.endswith(_MODELS) and Path(name).name not in _WEIGHTS]
     if inside:
-        return Fault(f"a zip archive that holds {inside[0]}", "Unpack it and give that file.")
+        return NotAModel(f"a zip archive that holds {inside[0]}", "Unpack it and give that file.")
     lacking = "config.json" if "config.json" not in names else "model.weights.h5"
-    return Fault(f"a zip archive without {lacking}", _SAVE)
+    return NotAModel(f"a zip archive without {lacking}", _SAVE)
 
 
-def _fault_of_hdf5(path: Path) -> Fault | None:
+def _fault_of_hdf5(path: Path) -> NotAModel | None:
     import h5py  # type: ignore[import-untyped]  # it comes with Keras, without types
 
     try:
@@ -91,11 +93,11 @@ def _fault_of_hdf5(path: Path) -> Fault | None:
                 return None
             names = set(file) | set(file.attrs)
     except (OSError, RuntimeError, KeyError):
-        return Fault("an HDF5 file that is cut or damaged", AGAIN)
+        return NotAModel("an HDF5 file that is cut or damaged", AGAIN)
     if names & _LAYERS:
-        return Fault("weights without a network", _BUILD)
+        return NotAModel("weights without a network", _BUILD)
     held = ", ".join(sorted(map(str, names))[:3]) or "nothing"
-    return Fault(f"an HDF5 file without a network, which holds {held}", SOURCE)
+    return NotAModel(f"an HDF5 file without a network, which holds {held}", SOURCE)
 
 
 def _check_folder(path: Path) -> None:
@@ -138,7 +140,7 @@ def _instead(path: Path) -> str:
 
 def _missing(path: Path) -> ExportError:
     if path.is_symlink():
-        fault = Fault(f"a link to {path.readlink()}, which is not there", "Correct the link, or fetch the file.")
+        fault = NotAModel(f"a link to {path.readlink()}, which is not there", "Correct the link, or fetch the file.")
         return _error(path, fault)
     near = sorted(child.name for child in path.parent.glob("*") if child.stem == path.stem)
     beside = f" Beside it lies {near[0]}." if near else ""

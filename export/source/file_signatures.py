@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Fault:
+class NotAModel:
     """What was found in place of a model, and what to do about it; a sentence."""
 
     found: str
@@ -23,20 +23,26 @@ HEAD_BYTES = 1024
 """How much of a file :func:`fault_of` looks at."""
 
 _POINTERS = (
-    (b"version https://git-lfs", Fault("a git-lfs pointer in place of the file", "Fetch the file with: git lfs pull")),
-    (b"/annex/objects/", Fault("a git-annex pointer in place of the file", "Fetch the file with: git annex get")),
+    (
+        b"version https://git-lfs",
+        NotAModel("a git-lfs pointer in place of the file", "Fetch the file with: git lfs pull"),
+    ),
+    (b"/annex/objects/", NotAModel("a git-annex pointer in place of the file", "Fetch the file with: git annex get")),
 )
 _KINDS = (
     *_POINTERS,
-    (b"\x1f\x8b", Fault("a gzip file", UNPACK)),
-    (b"7z\xbc\xaf\x27\x1c", Fault("a 7-Zip archive", UNPACK)),
-    (b"Rar!", Fault("a RAR archive", UNPACK)),
-    (b"\xfd7zXZ", Fault("an xz file", UNPACK)),
-    (b"\x80", Fault("a Python pickle, which is code and is not run", "Call model.save('x.keras') where it was made.")),
-    (b"\x93NUMPY", Fault("a NumPy array", "Load it into the network in Python, then call model.save('x.keras').")),
-    (b"%PDF", Fault("a PDF document", AGAIN)),
-    (b"\x89PNG", Fault("an image", "Give the model.")),
-    (b"\xff\xd8\xff", Fault("an image", "Give the model.")),
+    (b"\x1f\x8b", NotAModel("a gzip file", UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", NotAModel("a 7-Zip archive", UNPACK)),
+    (b"Rar!", NotAModel("a RAR archive", UNPACK)),
+    (b"\xfd7zXZ", NotAModel("an xz file", UNPACK)),
+    (
+        b"\x80",
+        NotAModel("a Python pickle, which is code and is not run", "Call model.save('x.keras') where it was made."),
+    ),
+    (b"\x93NUMPY", NotAModel("a NumPy array", "Load it into the network in Python, then call model.save('x.keras').")),
+    (b"%PDF", NotAModel("a PDF document", AGAIN)),
+    (b"\x89PNG", NotAModel("an image", "Give the model.")),
+    (b"\xff\xd8\xff", NotAModel("an image", "Give the model.")),
 )
 _MARKS = b"\xef\xbb\xbf \t\r\n"
 """A byte order mark and spaces, which may stand before text."""
@@ -47,11 +53,11 @@ def is_stand_in(head: bytes) -> bool:
     return not head.strip(b"\0") or _is_page(head) or any(head.startswith(magic) for magic, _ in _POINTERS)
 
 
-def fault_of(head: bytes) -> Fault:
+def fault_of(head: bytes) -> NotAModel:
     """Return what a file is whose first :data:`HEAD_BYTES` are ``head``."""
     by_bytes = (fault for magic, fault in _KINDS if head.startswith(magic))
     by_test = (fault(head) for test, fault in _TESTS if test(head))
-    unknown = Fault(f"a file of an unknown kind, which begins with {head[:8]!r}", AGAIN)
+    unknown = NotAModel(f"a file of an unknown kind, which begins with {head[:8]!r}", AGAIN)
     return next(by_test, None) or next(by_bytes, None) or unknown
 
 
@@ -63,22 +69,24 @@ def _is_onnx(head: bytes) -> bool:
     return head[:1] == b"\x08" and any(maker in head for maker in (b"onnx", b"pytorch", b"paddle", b"tf2"))
 
 
-def _of_json(head: bytes) -> Fault:
+def _of_json(head: bytes) -> NotAModel:
     text = head.decode("utf-8", "replace")
     if '"class_name"' in text or '"layers"' in text:
         remedy = "Rebuild it with keras.models.model_from_json, load the weights, then call model.save('x.keras')."
-        return Fault("a network's description in JSON, without weights", remedy)
-    return Fault(f"JSON, {json.dumps(text[:60])}", AGAIN)
+        return NotAModel("a network's description in JSON, without weights", remedy)
+    return NotAModel(f"JSON, {json.dumps(text[:60])}", AGAIN)
 
 
-_TESTS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Fault]], ...] = (
-    (lambda head: not head, lambda _: Fault("an empty file", AGAIN)),
-    (lambda head: not head.strip(b"\0"), lambda _: Fault("a file of zeros", AGAIN)),
+_TESTS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], NotAModel]], ...] = (
+    (lambda head: not head, lambda _: NotAModel("an empty file", AGAIN)),
+    (lambda head: not head.strip(b"\0"), lambda _: NotAModel("a file of zeros", AGAIN)),
     (
         _is_page,
-        lambda _: Fault("a web page or an answer in XML", "Download the file itself: sign in, or use its raw link."),
+        lambda _: NotAModel(
+            "a web page or an answer in XML", "Download the file itself: sign in, or use its raw link."
+        ),
     ),
-    (lambda head: head[4:8] == b"TFL3", lambda _: Fault("a TFLite file, which is converted already", SOURCE)),
-    (_is_onnx, lambda _: Fault("an ONNX file, which is converted already", SOURCE)),
+    (lambda head: head[4:8] == b"TFL3", lambda _: NotAModel("a TFLite file, which is converted already", SOURCE)),
+    (_is_onnx, lambda _: NotAModel("an ONNX file, which is converted already", SOURCE)),
     (lambda head: head.lstrip(_MARKS).startswith(b"{"), _of_json),
 )

@@ -10,7 +10,7 @@ import enum
 from typing import Any
 
 
-class End(enum.Enum):
+class FinalActivation(enum.Enum):
     """What a network ends with."""
 
     LOGITS = "no activation"  # a dense layer or a convolution, linear
@@ -19,7 +19,7 @@ class End(enum.Enum):
     UNKNOWN = "an end that cannot be removed"  # SavedModel, custom layer, merged branches, another activation
 
 
-def cut(model: Any) -> tuple[Any, End]:
+def cut(model: Any) -> tuple[Any, FinalActivation]:
     """Return ``model`` (Keras, one output) without its final softmax or sigmoid, and what stood at its end.
 
     A layer that does nothing else is left out. The ``activation=`` of a dense layer or a convolution is set to
@@ -30,15 +30,15 @@ def cut(model: Any) -> tuple[Any, End]:
 
     last, before = _producer(model.outputs[0])
     end = _activation(last)
-    if end in (End.SOFTMAX, End.SIGMOID) and _is_bare(last):
-        if _activation(_maker(before)) in (End.SOFTMAX, End.SIGMOID):
-            return model, End.UNKNOWN
+    if end in (FinalActivation.SOFTMAX, FinalActivation.SIGMOID) and _is_bare(last):
+        if _activation(_maker(before)) in (FinalActivation.SOFTMAX, FinalActivation.SIGMOID):
+            return model, FinalActivation.UNKNOWN
         return keras.Model(model.inputs[0], before), end
     maker = _maker(model.outputs[0])
     end = _activation(maker)
-    if end in (End.SOFTMAX, End.SIGMOID):
+    if end in (FinalActivation.SOFTMAX, FinalActivation.SIGMOID):
         if isinstance(maker, keras.layers.Softmax):
-            return model, End.UNKNOWN
+            return model, FinalActivation.UNKNOWN
         maker.activation = keras.activations.linear
     if isinstance(model, keras.Sequential):  # tf2onnx knows no names of its outputs
         model = keras.Model(model.inputs[0], model.outputs[0])
@@ -81,19 +81,19 @@ def _is_linear_activation(operation: Any) -> bool:
     return isinstance(operation, keras.layers.Activation) and operation.activation is keras.activations.linear
 
 
-def _activation(operation: Any) -> End:
+def _activation(operation: Any) -> FinalActivation:
     """Return what an operation does to its sums."""
     import keras
     from keras import layers
 
     if isinstance(operation, layers.Softmax):
-        return End.SOFTMAX if operation.axis in (-1, [-1], 1, [1]) else End.UNKNOWN
+        return FinalActivation.SOFTMAX if operation.axis in (-1, [-1], 1, [1]) else FinalActivation.UNKNOWN
     weighted = (layers.Dense, layers.Conv2D, layers.SeparableConv2D, layers.EinsumDense)
     if not isinstance(operation, (*weighted, layers.Activation)):
-        return End.UNKNOWN
+        return FinalActivation.UNKNOWN
     known = {
-        keras.activations.softmax: End.SOFTMAX,
-        keras.activations.sigmoid: End.SIGMOID,
-        keras.activations.linear: End.LOGITS,
+        keras.activations.softmax: FinalActivation.SOFTMAX,
+        keras.activations.sigmoid: FinalActivation.SIGMOID,
+        keras.activations.linear: FinalActivation.LOGITS,
     }
-    return known.get(operation.activation, End.UNKNOWN)
+    return known.get(operation.activation, FinalActivation.UNKNOWN)

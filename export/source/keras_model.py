@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
 from export.source.first_layers import FILE, FirstLayers, first_layers
-from export.source.heads import End, cut
+from export.source.heads import FinalActivation, cut
 from export.source.precision import check_precision, in_float32, other_types
 from export.source.saved_models import load, load_as_saved
 from export.source.spec_check import Network, check_end, check_shapes, complements
@@ -27,7 +27,7 @@ AGREES = 1e-4
 
 _BATCH = 32
 _COMPARED = 8
-"""Pictures on which they are compared."""
+"""Images on which they are compared."""
 
 
 def load_to_logits(model_path: str) -> Any:
@@ -59,7 +59,7 @@ def write_network(
     """Check a model against its spec; save it cut at its logits, and its logits.
 
     Args:
-        tensors_path: prepared pictures, float32 N×H×W×C.
+        tensors_path: prepared images, float32 N×H×W×C.
         network_path: ends with .keras, or is a folder to write a SavedModel into; how the network begins is written
             beside it (:mod:`export.source.first_layers`).
         logits_path: float32 N×outputs of the tensors.
@@ -109,12 +109,12 @@ def _facts(path: Path, model: Any) -> Network:
     )
 
 
-def _check_cut(path: Path, end: End, logits: Floats, scores: Floats) -> None:
+def _check_cut(path: Path, end: FinalActivation, logits: Floats, scores: Floats) -> None:
     """Put the activation back in numpy and compare; a layer that is used twice was cut in both places."""
-    if end is End.SOFTMAX:
+    if end is FinalActivation.SOFTMAX:
         exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
         logits = exp / exp.sum(axis=-1, keepdims=True)
-    elif end is End.SIGMOID:
+    elif end is FinalActivation.SIGMOID:
         logits = np.exp(-np.logaddexp(np.float32(0), -logits))
     worst = float(np.abs(logits - scores).max())
     if worst > AGREES:
@@ -125,7 +125,7 @@ def _check_cut(path: Path, end: End, logits: Floats, scores: Floats) -> None:
 
 
 def _sized(network: Any, spec: ModelSpec) -> Any:
-    """Return a network that takes one size of pictures; converters take an open size for 1."""
+    """Return a network that takes one size of images; converters take an open size for 1."""
     import keras
 
     if None not in network.inputs[0].shape[1:]:

@@ -121,7 +121,7 @@ def _saved_model(folder: Path) -> Any:
     taken = list(signatures[ENDPOINT].structured_input_signature[1].values())
     inputs = [keras.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name, name=spec.name) for spec in taken]
     if len(inputs) != 1:
-        raise ExportError(f"{folder}: found {len(inputs)} inputs, expected one, the picture. Export it with one input.")
+        raise ExportError(f"{folder}: found {len(inputs)} inputs, expected one, the image. Export it with one input.")
     given = keras.layers.TFSMLayer(str(folder), call_endpoint=ENDPOINT)(inputs[0])
     outputs = list(given.values()) if isinstance(given, dict) else [given]
     return keras.Model(inputs[0], outputs[0] if len(outputs) == 1 else outputs)

@@ -17,14 +17,14 @@ from edge_runtime.serialisation.records import from_json
 from export.errors import CalibrationError, ExportError
 from export.source.calibration_images import (
     FEWEST,
-    Pictures,
+    PreparedImages,
     Truth,
     files_below,
     load_calibration,
-    prepare_all,
+    preprocess_all,
     sample,
 )
-from export.source.encoded_images import Encoded
+from export.source.encoded_images import EncodedImage
 from export.source.file_kind import check_kind
 from training.artifact import Artifact
 from training.data.splits import Part, select
@@ -32,18 +32,18 @@ from training.data.tensors import balanced_index, load_tensors
 from training.errors import ArtifactError
 from training.recipes import find_recipe
 
-PARITY_PICTURES = 600
-"""Validation pictures on which parity and guard band are measured, half of them of each label."""
+PARITY_IMAGES = 600
+"""Validation images on which parity and guard band are measured, half of them of each label."""
 
 PARITY_MIB = 512
 """Tensors in memory of a parity folder: 891 of 224×224×3, 170 of 512×512×3."""
 
 FEWEST_BALANCED = 500
-"""Where half of each label makes fewer, all validation pictures are taken."""
+"""Where half of each label makes fewer, all validation images are taken."""
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceModel:
     """A model, its spec, and what is known of it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Source:
         evaluations: what was measured on it here.
         localisations: whether its heatmaps point at lesions; None where that was not measured.
         data: a published data set, which a calibration list may name files of.
-        held_out: reads the pictures for parity; None where there are none but the calibration pictures.
+        held_out: reads the images for parity; None where there are none but the calibration images.
     """
 
     model_path: Path
@@ -61,13 +61,13 @@ class Source:
     evaluations: tuple[Evaluation, ...]
     localisations: tuple[Localisation, ...] | None
     data: Path | None
-    held_out: Callable[[], Pictures] | None
+    held_out: Callable[[], PreparedImages] | None
 
-    def pictures(self, calibration: Path) -> tuple[Pictures, Pictures]:
-        """Read the calibration pictures, and those for parity.
+    def images(self, calibration: Path) -> tuple[PreparedImages, PreparedImages]:
+        """Read the calibration images, and those for parity.
 
         Raises:
-            CalibrationError: too few pictures, any that the runtime refuses, or one that is in both.
+            CalibrationError: too few images, any that the runtime refuses, or one that is in both.
         """
         ranges = load_calibration(calibration, self.data, self.spec)
         if self.held_out is None:
@@ -77,7 +77,7 @@ class Source:
         return ranges, judged
 
 
-def from_artifact(artifact: Artifact, data: Path | None) -> Source:
+def from_artifact(artifact: Artifact, data: Path | None) -> SourceModel:
     """Return what training fitted; ``data`` gives parity on its validation patients.
 
     Raises:
@@ -88,14 +88,14 @@ def from_artifact(artifact: Artifact, data: Path | None) -> Source:
         raise ArtifactError(f"{artifact.model_path}: missing; fit the recipe again.")
     held_out = None if data is None else partial(_validation, artifact, data, spec)
     known = measured.training, measured.evaluations, measured.localisations
-    return Source(artifact.model_path, spec, *known, data, held_out)
+    return SourceModel(artifact.model_path, spec, *known, data, held_out)
 
 
-def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> Source:
+def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> SourceModel:
     """Return a model made elsewhere.
 
     Args:
-        parity: a folder of pictures that calibration never saw; in folders named as the spec's labels, they tell how
+        parity: a folder of images that calibration never saw; in folders named as the spec's labels, they tell how
             often each file is right, too.
 
     Raises:
@@ -116,7 +116,7 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
         )
     read = from_json(ModelSpec, spec.read_bytes(), str(spec))
     held_out = None if parity is None else partial(_in_folder, parity, read)
-    return Source(model, read, None, (), None, data, held_out)
+    return SourceModel(model, read, None, (), None, data, held_out)
 
 
 def is_keras_model(path: Path) -> bool:
@@ -124,38 +124,38 @@ def is_keras_model(path: Path) -> bool:
     return path.is_file() or (path / "saved_model.pb").is_file()
 
 
-def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> Pictures:
-    """Read validation pictures: patients that neither weights nor int8 ranges have seen."""
+def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> PreparedImages:
+    """Read validation images: patients that neither weights nor int8 ranges have seen."""
     dataset = find_recipe(spec.name).source.load(data)
     samples = select(dataset.samples, artifact.split(), Part.VALIDATION)
     rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
     if len(rows) < FEWEST_BALANCED:
         rows = np.arange(len(samples))
-    step = max(1, -(-len(rows) // PARITY_PICTURES))
+    step = max(1, -(-len(rows) // PARITY_IMAGES))
     tensors = load_tensors([samples[i] for i in rows[::step]], spec, label="parity")
     truth = Truth(tensors.labels, tensors.groups)
     groups = len(set(tensors.groups))
-    return Pictures(tensors.images, f"{len(tensors.images)} pictures of {groups} validation patients", truth)
+    return PreparedImages(tensors.images, f"{len(tensors.images)} images of {groups} validation patients", truth)
 
 
-def _in_folder(folder: Path, spec: ModelSpec) -> Pictures:
-    """Read every picture below a folder."""
+def _in_folder(folder: Path, spec: ModelSpec) -> PreparedImages:
+    """Read every image below a folder."""
     if not folder.is_dir():
-        raise CalibrationError(f"{folder}: found no folder, expected pictures for parity. Correct --parity.")
+        raise CalibrationError(f"{folder}: found no folder, expected images for parity. Correct --parity.")
     files = files_below(folder, "parity")
     if len(files) < FEWEST:
         raise CalibrationError(
-            f"{folder}: found {len(files)} pictures for parity, expected {FEWEST} or more. Add pictures that the "
+            f"{folder}: found {len(files)} images for parity, expected {FEWEST} or more. Add images that the "
             "model will meet."
         )
     chosen, how = sample(files, spec, PARITY_MIB, role="parity")
     counted = f"{len(chosen)} of {len(files)}" if how else str(len(files))
-    source = f"{counted} pictures in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
-    return Pictures(prepare_all(chosen, spec, role="parity"), source, _truth(chosen, spec), tuple(chosen))
+    source = f"{counted} images in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
+    return PreparedImages(preprocess_all(chosen, spec, role="parity"), source, _truth(chosen, spec), tuple(chosen))
 
 
-def _truth(files: list[Encoded], spec: ModelSpec) -> Truth | None:
-    """Return the labels that the pictures' folders are named by, None if any folder is not; each its own group."""
+def _truth(files: list[EncodedImage], spec: ModelSpec) -> Truth | None:
+    """Return the labels that the images' folders are named by, None if any folder is not; each its own group."""
     folders = [file.path.parent.name for file in files]
     if any(name not in spec.labels for name in folders):
         return None
@@ -163,12 +163,12 @@ def _truth(files: list[Encoded], spec: ModelSpec) -> Truth | None:
     return Truth(labels, np.array([str(file.path) for file in files]))
 
 
-def _check_apart(ranges: Pictures, judged: Pictures) -> None:
-    """Refuse to judge int8 on pictures that its ranges were measured on."""
+def _check_apart(ranges: PreparedImages, judged: PreparedImages) -> None:
+    """Refuse to judge int8 on images that its ranges were measured on."""
     seen = {hashlib.sha256(tensor).digest() for tensor in ranges.tensors}
     both = sum(hashlib.sha256(tensor).digest() in seen for tensor in judged.tensors)
     if both:
         raise CalibrationError(
-            f"{both} of {judged.source.split(',')[0]} for parity are calibration pictures too, expected none. "
+            f"{both} of {judged.source.split(',')[0]} for parity are calibration images too, expected none. "
             "Take them out of one of the two folders."
         )

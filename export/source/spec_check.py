@@ -10,15 +10,15 @@ import numpy.typing as npt
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
-from export.source.heads import End
+from export.source.heads import FinalActivation
 
 BEYOND = 1e-3
 """An output so far outside 0..1 is no probability, whatever rounding did to it."""
 
 _HEADS = {
-    End.LOGITS: (Head.SOFTMAX, Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
-    End.SOFTMAX: (Head.SOFTMAX,),
-    End.SIGMOID: (Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
+    FinalActivation.LOGITS: (Head.SOFTMAX, Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
+    FinalActivation.SOFTMAX: (Head.SOFTMAX,),
+    FinalActivation.SIGMOID: (Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
 }
 
 
@@ -47,7 +47,7 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
     Raises:
         ExportError: they contradict each other.
     """
-    for what, names, wanted in (("input", network.inputs, "the picture"), ("output", network.outputs, "the scores")):
+    for what, names, wanted in (("input", network.inputs, "the image"), ("output", network.outputs, "the scores")):
         if len(names) != 1:
             raise ExportError(
                 f"{network.where}: found {len(names)} {what}s ({', '.join(names)}), expected one, {wanted}. "
@@ -60,11 +60,11 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
             f"{network.where}: found a batch of {network.taken[0]} fixed, expected any (None). Build its Input "
             "without a batch size."
         )
-    _check_picture(network, spec)
+    _check_image(network, spec)
     _check_labels(network, spec)
 
 
-def _check_picture(network: Network, spec: ModelSpec) -> None:
+def _check_image(network: Network, spec: ModelSpec) -> None:
     """Compare the input with the tensor that the spec's steps give."""
     (width, height), found = spec.size_px, network.taken[1:]
     wanted = (height, width, spec.channels)
@@ -105,11 +105,11 @@ def complements(network: Network, spec: ModelSpec) -> bool:
     return spec.head is Head.PROBABILITIES and len(spec.labels) == 2 and network.given[1:] == (1,)
 
 
-def check_end(network: Network, end: End, spec: ModelSpec, given: npt.NDArray[np.float32]) -> None:
+def check_end(network: Network, end: FinalActivation, spec: ModelSpec, given: npt.NDArray[np.float32]) -> None:
     """Compare the network's end with the spec's head.
 
     Args:
-        given: its outputs on real pictures, N×outputs, after the activation was removed.
+        given: its outputs on real images, N×outputs, after the activation was removed.
 
     Raises:
         ExportError: they contradict each other, or an output is not finite.

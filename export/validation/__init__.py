@@ -1,1 +1,1 @@
-"""What shows that a bundle does what its network does: labelled pictures, golden vectors, maps, the page."""
+"""What shows that a bundle does what its network does: labelled images, golden vectors, maps, the page."""

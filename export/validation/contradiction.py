@@ -18,10 +18,10 @@ from export.converters.isolation import in_own_process
 from export.errors import CalibrationError, ExportError
 from export.source import first_layers
 from export.source.alternatives import Alternative, alternatives, write_answers
-from export.source.calibration_images import FEWEST, Pictures, prepare_all
+from export.source.calibration_images import FEWEST, PreparedImages, preprocess_all
 from export.source.first_layers import FirstLayers
-from export.source.source import Source
-from export.validation.suspicion import Answered, answered, best_order, does_better, remark, suspicion
+from export.source.source import SourceModel
+from export.validation.suspicion import LabelledScores, answered, best_order, does_better, remark, suspicion
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ INSIST = "--insist exports it all the same, with this in the card."
 
 
 def contradict(
-    source: Source, held_out: Pictures, logits: Logits, network: Path, scratch: Path, insist: bool
-) -> Pictures:
+    source: SourceModel, held_out: PreparedImages, logits: Logits, network: Path, scratch: Path, insist: bool
+) -> PreparedImages:
     """Stop an export that its own images contradict.
 
     A training artifact is left out: its spec is the one that it was fitted with.
@@ -70,14 +70,14 @@ def contradict(
     return replace(held_out, source=f"{held_out.source}; WARNING: {faults.rstrip('.')}")
 
 
-def _remark(held_out: Pictures, logits: Logits, spec: ModelSpec) -> str:
+def _remark(held_out: PreparedImages, logits: Logits, spec: ModelSpec) -> str:
     """Return what is worth a warning and stops nothing."""
     if len(logits) > 1 and np.ptp(scores_of(logits, spec), axis=0).max() < _SAME:
         return f"found the same scores for all {len(logits)} parity images. Compare the spec with the fitting."
     return "" if held_out.truth is None else remark(logits, held_out.truth.labels, spec)
 
 
-def _of_labels(held_out: Pictures, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
+def _of_labels(held_out: PreparedImages, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
     """Return what labelled images say against a network, and the likely cause; empty where there is nothing."""
     if held_out.truth is None or len(np.unique(held_out.truth.labels)) < 2:
         return ""
@@ -100,12 +100,12 @@ def _of_labels(held_out: Pictures, logits: Logits, spec: ModelSpec, network: Pat
     return ""
 
 
-def _count(held_out: Pictures) -> int:
+def _count(held_out: PreparedImages) -> int:
     each = int(held_out.tensors[0].nbytes)
     return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
 
 
-def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[Answered, str]:
+def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[LabelledScores, str]:
     order = best_order(logits, labels, spec)
     names = ", ".join(spec.labels[label] for label in np.argsort(order))
     return (
@@ -115,8 +115,8 @@ def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -
 
 
 def _restepped(
-    held_out: Pictures, rows: npt.NDArray[np.intp], spec: ModelSpec, network: Path, scratch: Path
-) -> list[tuple[Answered, str]]:
+    held_out: PreparedImages, rows: npt.NDArray[np.intp], spec: ModelSpec, network: Path, scratch: Path
+) -> list[tuple[LabelledScores, str]]:
     """Try specs with other steps on some of the images."""
     if not held_out.files or held_out.truth is None:
         return []
@@ -126,7 +126,7 @@ def _restepped(
     for each in alternatives(spec):
         path = scratch / f"alternative-{len(paths)}.npy"
         try:
-            np.save(path, prepare_all(files, each.spec, role="parity"))
+            np.save(path, preprocess_all(files, each.spec, role="parity"))
         except CalibrationError:  # of these steps the runtime refuses an image
             continue
         kept.append(each)

@@ -1,6 +1,6 @@
-"""Write ``golden.npz``: drawn pictures, and what the bundle makes of them on the machine that made it.
+"""Write ``golden.npz``: drawn images, and what the bundle makes of them on the machine that made it.
 
-No picture of a data set is among them. They are few and small, and each is there for a reason: sizes that the
+No image of a data set is among them. They are few and small, and each is there for a reason: sizes that the
 resize must stretch and shrink, odd sizes, the tensor's own size, grey, steep edges, noise.
 """
 
@@ -18,12 +18,12 @@ from edge_runtime.bundle.containers import in_folder
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.golden.inputs import golden_picture
+from edge_runtime.golden.inputs import golden_image
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.images.region import LEAST_PX
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Window
 from edge_runtime.selftest.golden_predictions import golden_decision
 from export.errors import ExportError
@@ -40,15 +40,15 @@ Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class GoldenPicture:
-    """A name that says what the picture is for, and the bytes of its PNG file (grey or colour, no alpha)."""
+class GoldenImage:
+    """A name that says what the image is for, and the bytes of its PNG file (grey or colour, no alpha)."""
 
     name: str
     png: bytes
 
 
-def golden_pictures(spec: ModelSpec) -> tuple[GoldenPicture, ...]:
-    """Draw the pictures for a model; the same spec gives the same bytes under the same OpenCV."""
+def golden_images(spec: ModelSpec) -> tuple[GoldenImage, ...]:
+    """Draw the images for a model; the same spec gives the same bytes under the same OpenCV."""
     low = spec.min_side_px if spec.region is None else max(spec.min_side_px, LEAST_PX)
     side = max(50, low)
     width, height = spec.size_px
@@ -67,12 +67,12 @@ def golden_pictures(spec: ModelSpec) -> tuple[GoldenPicture, ...]:
     first = spec.steps[0]
     if isinstance(first, Window):
         drawn = {name: _deepened(pixels, first) for name, pixels in drawn.items()}
-    return tuple(GoldenPicture(name, _png(name, pixels)) for name, pixels in drawn.items())
+    return tuple(GoldenImage(name, _png(name, pixels)) for name, pixels in drawn.items())
 
 
 def golden_tensors(spec: ModelSpec) -> npt.NDArray[np.float32]:
     """Return the tensors of :func:`golden_pictures`, float32 N×H×W×C, whose Keras logits are to be computed."""
-    return np.stack([prepare(golden_picture(p.png, p.name, spec), spec.steps) for p in golden_pictures(spec)])
+    return np.stack([preprocess(golden_image(p.png, p.name, spec), spec.steps) for p in golden_images(spec)])
 
 
 def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_maps: Logits | None = None) -> FileEntry:
@@ -88,22 +88,22 @@ def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_m
         ExportError: the logits are of another shape, or the file would be over ``MAX_BYTES``.
     """
     spec = manifest.spec
-    pictures, tensors = golden_pictures(spec), golden_tensors(spec)
-    if keras_logits.shape != (len(pictures), spec.outputs):
+    images, tensors = golden_images(spec), golden_tensors(spec)
+    if keras_logits.shape != (len(images), spec.outputs):
         raise ExportError(
             f"golden vectors: found Keras logits of shape {keras_logits.shape}, expected "
-            f"{(len(pictures), spec.outputs)}. Compute them for golden_tensors of the same spec."
+            f"{(len(images), spec.outputs)}. Compute them for golden_tensors of the same spec."
         )
     entries = manifest.of_role(Role.MODEL)
     golden = Golden(
-        names=tuple(picture.name for picture in pictures),
-        pictures=tuple(picture.png for picture in pictures),
+        names=tuple(image.name for image in images),
+        images=tuple(image.png for image in images),
         digests=np.stack([digest(tensor) for tensor in tensors]),
         samples=np.stack([sample(tensor) for tensor in tensors]),
         keras=np.asarray(keras_logits, dtype=np.float32),
         logits={entry.name: answer(folder, entry, tensors).logits for entry in entries},
         decisions={
-            form: _decisions(folder, manifest, runtime, pictures)
+            form: _decisions(folder, manifest, runtime, images)
             for form, runtime in RUNTIMES.items()
             if any(entry.format is form for entry in entries)
         },
@@ -117,19 +117,19 @@ def _write(path: Path, data: bytes) -> None:
     if len(data) > MAX_BYTES:
         raise ExportError(
             f"{path.name}: found {len(data)} bytes, expected at most {MAX_BYTES}. "
-            "Draw smaller golden pictures for a model of this size (export/validation/golden.py)."
+            "Draw smaller golden images for a model of this size (export/validation/golden.py)."
         )
     path.write_bytes(data)
 
 
 def _decisions(
-    folder: Path, manifest: Manifest, runtime: Runtime, pictures: tuple[GoldenPicture, ...]
+    folder: Path, manifest: Manifest, runtime: Runtime, images: tuple[GoldenImage, ...]
 ) -> tuple[Decision, ...]:
-    """Return what a device would answer, from the pictures' bytes, guard band included."""
+    """Return what a device would answer, from the images' bytes, guard band included."""
     names = frozenset(entry.name for entry in manifest.files)
     bundle = Bundle(str(folder), manifest, in_folder(folder).read, names)
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
-        return tuple(golden_decision(predictor, p.png, p.name) for p in pictures)
+        return tuple(golden_decision(predictor, p.png, p.name) for p in images)
 
 
 def _phantom(index: int, width_px: int, height_px: int, *, malignant: bool) -> npt.NDArray[np.uint8]:
@@ -168,7 +168,7 @@ def _edge(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
 
 
 def _deepened(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
-    """Return a picture in 16 bits that fills the window and reaches an eighth of it beyond both ends."""
+    """Return an image in 16 bits that fills the window and reaches an eighth of it beyond both ends."""
     span = window.high - window.low
     wide = window.low - span / 8 + pixels * (1.25 * span / 255)
     deep: npt.NDArray[np.uint16] = np.rint(np.clip(wide, 0, 65535)).astype(np.uint16)
@@ -178,7 +178,5 @@ def _deepened(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
 def _png(name: str, pixels: Pixels) -> bytes:
     done, data = cv2.imencode(".png", np.ascontiguousarray(pixels))
     if not done:
-        raise ExportError(
-            f"golden picture {name}: OpenCV wrote no PNG, expected one. Reinstall opencv-python-headless."
-        )
+        raise ExportError(f"golden image {name}: OpenCV wrote no PNG, expected one. Reinstall opencv-python-headless.")
     return data.tobytes()

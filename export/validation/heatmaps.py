@@ -21,7 +21,7 @@ from edge_runtime.explain.class_activation import FILE, eigen_cam, from_npz, gra
 from edge_runtime.explain.explanation import spread_share
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.serialisation.records import from_json, to_dict
-from export.conversion import Judged, Work
+from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
 from export.source.keras_model import load_to_logits
 from export.validation.parity import RUNTIMES
@@ -29,15 +29,15 @@ from training.explain.method import choose, draw
 
 Floats = npt.NDArray[np.float32]
 
-PICTURES = 100
-"""Pictures whose heatmaps are compared with TensorFlow's."""
+IMAGES = 100
+"""Images whose heatmaps are compared with TensorFlow's."""
 
 WORST = 1e-4
 """Largest difference between two heatmaps, as a share of their range."""
 
 
 @dataclass(frozen=True)
-class Explained:
+class HeatmapReference:
     """A network that hands out its feature map, and TensorFlow's heatmaps.
 
     Attributes:
@@ -45,8 +45,8 @@ class Explained:
             there is no feature map.
         saliency: how its heatmaps are made.
         weights: the bytes of ``saliency.npz``; None where the method needs none.
-        maps: float32 N×h×w of the first N parity pictures, and the label of each, int N.
-        golden: the maps of the golden pictures.
+        maps: float32 N×h×w of the first N parity images, and the label of each, int N.
+        golden: the maps of the golden images.
     """
 
     network: Path
@@ -57,33 +57,35 @@ class Explained:
     golden: Floats
 
 
-def examine(network: Path, spec: ModelSpec, judged: Judged, golden: Judged, work: Work) -> Explained:
+def examine(
+    network: Path, spec: ModelSpec, judged: ParityImages, golden: ParityImages, work: ExportFolder
+) -> HeatmapReference:
     """Find out how heatmaps of a network can be made, and let TensorFlow make some.
 
     Args:
         network: cut at its logits; a SavedModel folder has no layers, and gets no heatmaps.
-        judged: the parity pictures; the first :data:`PICTURES` of them get a map.
-        golden: the golden pictures, which all do.
+        judged: the parity images; the first :data:`IMAGES` of them get a map.
+        golden: the golden images, which all do.
     """
     if network.is_dir():
         why = "it was exported from a SavedModel, whose layers are out of reach"
         none = np.zeros((0, 0, 0), np.float32)
-        return Explained(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
+        return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
     both = [
         np.concatenate(pair)
-        for pair in ((judged.tensors[:PICTURES], golden.tensors), (judged.logits[:PICTURES], golden.logits))
+        for pair in ((judged.tensors[:IMAGES], golden.tensors), (judged.logits[:IMAGES], golden.logits))
     ]
     labels = scores_of(both[1], spec).argmax(axis=1)
     paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
     asked = work.scratch / "explained-labels.npy"
     np.save(asked, labels)
-    pictures = work.save("explained-pictures", both[0])
-    in_own_process(write_explained, str(network), pictures, str(asked), spec, *map(str, paths.values()))
+    images = work.save("explained-images", both[0])
+    in_own_process(write_explained, str(network), images, str(asked), spec, *map(str, paths.values()))
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
     found = network if saliency.method is Method.NONE else paths["network"]
-    maps, count = np.load(paths["maps"]), min(PICTURES, len(judged.tensors))
-    return Explained(found, saliency, weights, maps[:count], labels[:count], maps[count:])
+    maps, count = np.load(paths["maps"]), min(IMAGES, len(judged.tensors))
+    return HeatmapReference(found, saliency, weights, maps[:count], labels[:count], maps[count:])
 
 
 _FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}
@@ -92,12 +94,12 @@ _FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".n
 def write_explained(
     network: str, tensors: str, labels: str, spec: ModelSpec, out: str, record: str, weights: str, maps: str
 ) -> None:
-    """Write what :class:`Explained` holds, each to its file."""
-    model, pictures = load_to_logits(network), np.load(tensors)
+    """Write what :class:`HeatmapReference` holds, each to its file."""
+    model, images = load_to_logits(network), np.load(tensors)
     found = choose(model)
-    drawn = np.zeros((len(pictures), 0, 0), np.float32)
+    drawn = np.zeros((len(images), 0, 0), np.float32)
     if found.saliency.method is not Method.NONE:
-        drawn = draw(found, model, pictures, np.load(labels), spec.head)
+        drawn = draw(found, model, images, np.load(labels), spec.head)
         _with_outputs(model, (found.features, *found.hidden)).save(out)
     if found.weights:
         Path(weights).write_bytes(to_npz(found.weights))
@@ -112,7 +114,7 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
 
 
 def prove(
-    explained: Explained, spec: ModelSpec, tensors: Floats, work: Work
+    explained: HeatmapReference, spec: ModelSpec, tensors: Floats, work: ExportFolder
 ) -> tuple[Saliency, tuple[MapParity, ...] | None]:
     """Write ``saliency.npz`` into the bundle and hold the float32 files' heatmaps against TensorFlow's.
 
@@ -137,7 +139,7 @@ def prove(
 
 
 def _compare(
-    path: Path, form: Format, explained: Explained, weights: tuple[Floats, ...], spec: ModelSpec, tensors: Floats
+    path: Path, form: Format, explained: HeatmapReference, weights: tuple[Floats, ...], spec: ModelSpec, tensors: Floats
 ) -> MapParity:
     backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:

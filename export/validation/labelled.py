@@ -1,4 +1,4 @@
-"""What each file makes of labelled pictures: ranking, calibration, and system 4's coverage table from int8 logits."""
+"""What each file makes of labelled images: ranking, calibration, and system 4's coverage table from int8 logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.metrics.evaluation import CONFIDENCES, coverage_at
 
 
 def labelled(subject: str, logits: npt.NDArray[np.float32], truth: Truth, spec: ModelSpec) -> Labelled:
-    """Measure logits (float32 N×outputs) against the labels; point values, since files are compared on equal pictures.
+    """Measure logits (float32 N×outputs) against the labels; point values, since files are compared on equal images.
 
     Args:
         subject: ``keras``, or the file's name.

@@ -24,27 +24,27 @@ RUNTIMES = {FORMAT[runtime]: runtime for runtime in (Runtime.LITERT, Runtime.ONN
 """The runtime on which each format is checked at export."""
 
 USUAL = 0.95
-"""The share of parity pictures whose int8 error the guard band covers at least."""
+"""The share of parity images whose int8 error the guard band covers at least."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """One file's logits (float32 N×outputs) for the parity pictures."""
+class FileLogits:
+    """One file's logits (float32 N×outputs) for the parity images."""
 
     entry: FileEntry
     runtime: Runtime
     logits: Logits
 
 
-def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> Answers:
-    """Run a model file of ``folder`` on prepared pictures."""
+def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> FileLogits:
+    """Run a model file of ``folder`` on prepared images."""
     if entry.format is None:
         raise TypeError(f"{entry.name} is no model file")
-    return Answers(entry, RUNTIMES[entry.format], logits_of(folder / entry.name, entry.format, tensors))
+    return FileLogits(entry, RUNTIMES[entry.format], logits_of(folder / entry.name, entry.format, tensors))
 
 
 def logits_of(path: Path, form: Format, tensors: npt.NDArray[np.float32]) -> Logits:
-    """Run a file on prepared pictures, float32 N×H×W×C."""
+    """Run a file on prepared images, float32 N×H×W×C."""
     backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:
         return backend.run(tensors)
@@ -74,7 +74,7 @@ def allowed_flips(images: int, spec: ModelSpec) -> int:
     return max(1, int(images * spec.tolerance.int8_flips_per_1000 / 1000))
 
 
-def check(found: Answers, reference: Logits, spec: ModelSpec) -> None:
+def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     """Compare one file with the Keras model.
 
     Raises:
@@ -100,7 +100,7 @@ def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, lim
     if not found <= limit:
         raise ParityError(
             f"{name}: {what} is {found:.6g}, tolerance {limit:.6g}, over logits of shape {shape}. "
-            "Nothing was written. More or better calibration pictures help an int8 file; a float32 file "
+            "Nothing was written. More or better calibration images help an int8 file; a float32 file "
             "that differs points at a conversion fault."
         )
 
@@ -108,11 +108,11 @@ def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, lim
 def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float:
     """Return the band around the thresholds in which the float32 file decides.
 
-    It holds every picture on which a rounded file and its float32 file disagree here, and is no narrower than the
-    usual error of either, so that few pictures without a disagreement do not make it zero.
+    It holds every image on which a rounded file and its float32 file disagree here, and is no narrower than the
+    usual error of either, so that few images without a disagreement do not make it zero.
 
     Args:
-        pairs: (rounded, float32) logits of the same pictures, one pair an int8 or float16 file.
+        pairs: (rounded, float32) logits of the same images, one pair an int8 or float16 file.
 
     Returns:
         Distance to the nearest threshold, 0..1 in score.
@@ -128,12 +128,12 @@ def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float
 
 
 def exceptions(images: int) -> float:
-    """Return the upper 95 % bound on the share of pictures outside the band that int8 decides otherwise.
+    """Return the upper 95 % bound on the share of images outside the band that int8 decides otherwise.
 
-    The band reaches beyond every exception among ``images`` pictures. The share p of pictures whose exception lies
+    The band reaches beyond every exception among ``images`` images. The share p of images whose exception lies
     beyond the farthest of n drawn ones satisfies (1 - p)^n >= .05 with 95 % confidence, whatever the distribution
     (Wilks 1941, Determination of Sample Sizes for Setting Tolerance Limits, Ann Math Stat 12:91). It holds for
-    pictures drawn independently; pictures of one patient are worth fewer.
+    images drawn independently; images of one patient are worth fewer.
     """
     return _short(np.float64(1.0 - 0.05 ** (1.0 / images)))
 
@@ -143,7 +143,7 @@ def _thresholded(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
     return np.stack([positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)], axis=1)
 
 
-def measure(found: Answers, float32: Logits, reference: Logits, spec: ModelSpec, band: float) -> Parity:
+def measure(found: FileLogits, float32: Logits, reference: Logits, spec: ModelSpec, band: float) -> Parity:
     """Return the manifest's row for one file.
 
     Args:

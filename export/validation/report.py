@@ -57,7 +57,7 @@ class ProofPage:
     @property
     def coverage_image(self) -> CaptionedImage:
         """The same, drawn."""
-        drawn = coverage_picture(self.manifest.labelled)
+        drawn = coverage_image(self.manifest.labelled)
         return CaptionedImage(drawn, "Share of images answered at each confidence, file by file.")
 
     @property
@@ -104,7 +104,7 @@ def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
     return attempt.file, attempt.how, f"{attempt.size_bytes:,}", *compared, verdict
 
 
-def coverage_picture(rows: tuple[Labelled, ...]) -> bytes:
+def coverage_image(rows: tuple[Labelled, ...]) -> bytes:
     """Draw the share answered at each confidence, a bar a file."""
     figure, (axes,) = canvas(540)
     width = 0.8 / len(rows)

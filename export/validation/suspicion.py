@@ -37,7 +37,7 @@ _CLEARLY_BETTER = 0.1
 
 
 @dataclass(frozen=True)
-class Answered:
+class LabelledScores:
     """What a network says of N labelled images.
 
     Attributes:
@@ -49,7 +49,7 @@ class Answered:
     recall: float
 
 
-def answered(logits: Logits, truth: Labels, spec: ModelSpec, order: Labels | None = None) -> Answered:
+def answered(logits: Logits, truth: Labels, spec: ModelSpec, order: Labels | None = None) -> LabelledScores:
     """Compare logits (float32 N×outputs) with labels.
 
     Args:
@@ -57,7 +57,7 @@ def answered(logits: Logits, truth: Labels, spec: ModelSpec, order: Labels | Non
     """
     called = scores_of(logits, spec).argmax(axis=1)
     right = called == (truth if order is None else order[truth])
-    return Answered(right, float(np.mean([right[truth == label].mean() for label in np.unique(truth)])))
+    return LabelledScores(right, float(np.mean([right[truth == label].mean() for label in np.unique(truth)])))
 
 
 def best_order(logits: Logits, truth: Labels, spec: ModelSpec) -> Labels:
@@ -97,7 +97,7 @@ def remark(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
     return ""
 
 
-def _fewer(found: Answered, truth: Labels, spec: ModelSpec) -> str:
+def _fewer(found: LabelledScores, truth: Labels, spec: ModelSpec) -> str:
     counts = np.bincount(truth)
     always = f"{counts.max()} of always saying {spec.labels[int(counts.argmax())]}"
     return f"found {found.right.sum()} of {len(truth)} labelled parity images right, fewer than the {always}"
@@ -125,7 +125,7 @@ def _below_chance(recall: float, truth: Labels) -> bool:
     return bool(norm.cdf((recall - chance) / error) < _RARE)
 
 
-def does_better(other: Answered, own: Answered, *, suspicious: bool) -> bool:
+def does_better(other: LabelledScores, own: LabelledScores, *, suspicious: bool) -> bool:
     """Whether an alternative is right about clearly more images than a network, on the same images.
 
     The images on which the two differ are counted (McNemar 1947, the exact test).

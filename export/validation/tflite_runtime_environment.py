@@ -19,11 +19,11 @@ _SAID = 300
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """One file's golden pictures on tflite-runtime.
+class GoldenReplay:
+    """One file's golden images on tflite-runtime.
 
     Attributes:
-        images: golden pictures.
+        images: golden images.
         keras_difference: largest |Δ logit| against the Keras model.
         remark: whether that is within what the self-test allows against the exporting machine, or why there is none.
     """
@@ -50,8 +50,8 @@ def check_python(python: Path) -> None:
         raise ExportError(f"{python}: found no self-test on tflite-runtime there ({_last(done.stderr)}), {_REMEDY}")
 
 
-def replay(bundle: Path, manifest: Manifest, python: Path) -> Iterator[Replayed]:
-    """Yield what tflite-runtime gives for each TFLite file on the golden pictures.
+def replay(bundle: Path, manifest: Manifest, python: Path) -> Iterator[GoldenReplay]:
+    """Yield what tflite-runtime gives for each TFLite file on the golden images.
 
     A file that it refuses, or that kills it, is a remark: the other interpreters' figures stand.
     """
@@ -66,9 +66,9 @@ def replay(bundle: Path, manifest: Manifest, python: Path) -> Iterator[Replayed]
         if row.file in found:
             check = found[row.file]
             remark = "as exported" if check.passed else "differs from the exporting machine"
-            yield Replayed(row.file, check.values // manifest.spec.outputs, check.keras_difference, remark)
+            yield GoldenReplay(row.file, check.values // manifest.spec.outputs, check.keras_difference, remark)
         else:
-            yield Replayed(row.file, 0, None, f"does not run: {problem}")
+            yield GoldenReplay(row.file, 0, None, f"does not run: {problem}")
 
 
 def _is_ours(check: Check) -> bool:

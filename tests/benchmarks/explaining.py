@@ -2,8 +2,8 @@
 
     python tests/benchmarks/explaining.py [MODEL…] [--repeats 200]
 
-A is ``Predictor.explain``, B is ``Predictor.predict``, both with the float32 file and on every golden picture of the
-bundle, one thread, on each interpreter that is installed; C draws the PNG. Medians over pictures and repeats. The
+A is ``Predictor.explain``, B is ``Predictor.predict``, both with the float32 file and on every golden image of the
+bundle, one thread, on each interpreter that is installed; C draws the PNG. Medians over images and repeats. The
 models are those that ship, unless others are named.
 """
 
@@ -26,17 +26,17 @@ from edge_runtime.selftest.replay import load_golden
 
 def compare(model: str, runtime: Runtime, repeats: int) -> None:
     """Print one line: medians in milliseconds, and the ratio of explaining to predicting."""
-    pictures = load_golden(find(model)).pictures
+    images = load_golden(find(model)).images
     rows: list[tuple[float, float, float]] = []
     with Predictor.load(model, backend=runtime, precision=Precision.FLOAT32) as predictor:
         for turn in range(repeats):
-            png = pictures[turn % len(pictures)]
-            picture = read(png)
-            region = golden_region(picture, predictor.spec)
-            explanation = predictor.explain(picture.pixels, region=region)
+            png = images[turn % len(images)]
+            image = read(png)
+            region = golden_region(image, predictor.spec)
+            explanation = predictor.explain(image.pixels, region=region)
             calls: list[Callable[[], object]] = [
-                lambda p=picture, r=region: predictor.explain(p.pixels, region=r),  # type: ignore[misc]
-                lambda p=picture, r=region: predictor.predict(p.pixels, region=r),  # type: ignore[misc]
+                lambda p=image, r=region: predictor.explain(p.pixels, region=r),  # type: ignore[misc]
+                lambda p=image, r=region: predictor.predict(p.pixels, region=r),  # type: ignore[misc]
                 lambda e=explanation: heatmap_png(e),  # type: ignore[misc]
             ]
             rows.append((seconds(calls[0]), seconds(calls[1]), seconds(calls[2])))

@@ -1,8 +1,8 @@
-"""Heatmaps of networks against TensorFlow's, on real pictures: the table in docs/research/heatmaps.md.
+"""Heatmaps of networks against TensorFlow's, on real images: the table in docs/research/heatmaps.md.
 
     python -m tests.benchmarks.heatmap_parity ARTIFACT=DATA… [--format tflite] [--format onnx]
 
-For each artifact, fitted on the data set below DATA: 100 of its pictures, validation patients' first, through
+For each artifact, fitted on the data set below DATA: 100 of its images, validation patients' first, through
 TensorFlow's own Grad-CAM and through the float32 files with the head's matrices in NumPy, and the largest difference as
 a share of each map's range. No int8 file is made, so that this takes minutes where an export takes hours.
 """
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from edge_runtime.bundle.manifest import Format, MapParity, Precision
 from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.explain.class_activation import from_npz
-from export.conversion import Judged, Work
+from export.conversion import ExportFolder, ParityImages
 from export.converters import to_onnx, to_tflite
 from export.converters.isolation import in_own_process
 from export.source import keras_model
@@ -41,7 +41,7 @@ def main(pairs: tuple[str, ...], wanted: tuple[str, ...]) -> None:
     """Print one row of Markdown for each artifact."""
     forms = tuple(Format(name) for name in wanted) or tuple(Format)
     worst = " | ".join(f"largest difference, {form.value}" for form in forms)
-    print(f"| network | map | cells | of layer | matrices carried | pictures | blank | {worst} |")
+    print(f"| network | map | cells | of layer | matrices carried | images | blank | {worst} |")
     print("|" + "---|" * (7 + len(forms)))
     for pair in tqdm(pairs, unit="network", disable=None, leave=False):
         artifact, _, data = pair.rpartition("=")
@@ -52,10 +52,10 @@ def row(artifact: Artifact, data: Path, forms: tuple[Format, ...]) -> str:
     """Convert a network to float32 and compare its maps."""
     source = from_artifact(artifact, data)
     dataset, split = find_recipe(source.spec.name).source.load(data), artifact.split()
-    samples = [each for part in _ORDER for each in select(dataset.samples, split, part)][: heatmaps.PICTURES]
+    samples = [each for part in _ORDER for each in select(dataset.samples, split, part)][: heatmaps.IMAGES]
     tensors = load_tensors(samples, source.spec, label="heatmaps").images
     with tempfile.TemporaryDirectory() as hidden:
-        work = Work(Path(hidden) / "bundle", Path(hidden) / "scratch")
+        work = ExportFolder(Path(hidden) / "bundle", Path(hidden) / "scratch")
         work.bundle.mkdir()
         work.scratch.mkdir()
         network, logits, refusal = (work.scratch / name for name in ("network.keras", "logits.npy", "refusal.txt"))
@@ -64,15 +64,15 @@ def row(artifact: Artifact, data: Path, forms: tuple[Format, ...]) -> str:
             keras_model.write_network,
             *(str(source.model_path), tensors_path, source.spec, str(network), str(logits), str(refusal)),
         )
-        judged = Judged(tensors, np.load(logits))
-        explained = heatmaps.examine(network, source.spec, judged, Judged(tensors[:1], judged.logits[:1]), work)
+        judged = ParityImages(tensors, np.load(logits))
+        explained = heatmaps.examine(network, source.spec, judged, ParityImages(tensors[:1], judged.logits[:1]), work)
         for form in forms:
             in_own_process(WRITERS[form], str(explained.network), str(work.model(form, Precision.FLOAT32)))
         found, rows = heatmaps.prove(explained, source.spec, tensors, work)
     return _text(source.spec.name, found, rows or (), explained)
 
 
-def _text(name: str, found: Saliency, rows: tuple[MapParity, ...], explained: heatmaps.Explained) -> str:
+def _text(name: str, found: Saliency, rows: tuple[MapParity, ...], explained: heatmaps.HeatmapReference) -> str:
     if found.method is Method.NONE and not rows:
         return f"| `{name}` | none: {found.why} |"
     carried = "–"

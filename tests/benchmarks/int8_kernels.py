@@ -29,10 +29,10 @@ from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Format, Manifest, Precision
 from edge_runtime.decision.rule import decisions, margins
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.backends.onnxruntime import silence
 from edge_runtime.platform.processor import saturates_int8
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 
 CALLS = 20
 """Runs of one way in its turn, so that a turn is long beside the clock's grain."""
@@ -117,7 +117,7 @@ def tensors(folder: Path, manifest: Manifest) -> npt.NDArray[np.float32]:
     for path in sorted(folder.rglob("*.png")):
         pixels: Any = None if "_mask" in path.name or "_tumor" in path.name else cv2.imread(str(path))
         if pixels is not None:
-            found.append(prepare(Picture(path.name, pixels, ColourOrder.BGR), manifest.spec.steps))
+            found.append(preprocess(DecodedImage(path.name, pixels, ColourOrder.BGR), manifest.spec.steps))
     return np.stack(found)
 
 

@@ -55,7 +55,7 @@ class Minimal:
 
 
 class MinimalPatch(Minimal):
-    """The same loop for the default model, whose steps are others; it asks no picture whether it is familiar."""
+    """The same loop for the default model, whose steps are others; it asks no image whether it is familiar."""
 
     def __init__(self) -> None:
         super().__init__(Path(DEFAULT_MODEL))
@@ -93,7 +93,7 @@ def patches(count: int, side_px: int = 50, seed: int = 5) -> list[Pixels]:
     return drawn
 
 
-def picture_files(folder: Path | None, count: int, scratch: Path, side_px: int = 50) -> list[str]:
+def image_files(folder: Path | None, count: int, scratch: Path, side_px: int = 50) -> list[str]:
     """Return ``count`` PNG files: those in ``folder``, over and over if need be, or drawn ones in ``scratch``."""
     if folder is not None:
         found = sorted(str(path) for path in folder.rglob("*.png"))

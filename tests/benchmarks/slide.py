@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from many_pictures import without_band
+from many_images import without_band
 from minimal_loop import Minimal, patches, seconds, side_by_side
 from system_4 import BUNDLE
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -32,7 +32,7 @@ from edge_runtime.preprocessing.steps import (
 )
 
 WIDTH_PX, HEIGHT_PX = 128, 96
-PICTURES_PX = {"shrunk": (301, 233), "enlarged": (41, 37)}
+IMAGES_PX = {"shrunk": (301, 233), "enlarged": (41, 37)}
 UINT8, FLOAT32 = PixelType.UINT8, PixelType.FLOAT32
 
 
@@ -64,11 +64,11 @@ CASES: dict[str, tuple[Step, ...]] = {
 
 
 def main() -> None:
-    """Write one float32 array a case and picture."""
+    """Write one float32 array a case and image."""
     made = {
-        f"{case}, {size}": prepare(read(noise(width, height, deep=case == "window"), name=size), steps)
+        f"{case}, {size}": preprocess(read(noise(width, height, deep=case == "window"), name=size), steps)
         for case, steps in CASES.items()
-        for size, (width, height) in PICTURES_PX.items()
+        for size, (width, height) in IMAGES_PX.items()
     }
     np.savez(Path(sys.argv[1]), **made)  # type: ignore[arg-type]  # the stubs take the keys for options
 

@@ -24,7 +24,7 @@ from edge_runtime import DEFAULT_MODEL, Precision, Predictor, Runtime
 from edge_runtime.bundle.bundle import find
 from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.registry import installed
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 
 ROOT = Path(__file__).parents[2]
 PHANTOMS = ROOT / "calibration_data" / "phantom-patch"
@@ -74,7 +74,7 @@ def test_tensors_have_the_same_sha256_as_where_the_model_was_made(golden: Golden
     spec = find(golden.model).manifest.spec
     assert spec.contract == golden.contract
     for entry in golden.entries:
-        tensor = prepare(read(PHANTOMS / entry["image"]), spec.steps)
+        tensor = preprocess(read(PHANTOMS / entry["image"]), spec.steps)
         assert hashlib.sha256(tensor.tobytes()).hexdigest() == entry["tensor_sha256"], entry["image"]
 
 
@@ -110,7 +110,7 @@ def test_tflite_runtime_under_numpy_2_is_refused_by_name() -> None:
 def _differences(predictor: Predictor, golden: Golden, *, relative: bool = True) -> list[np.ndarray]:
     found = []
     for entry in golden.entries:
-        tensor = prepare(read(PHANTOMS / entry["image"]), predictor.spec.steps)
+        tensor = preprocess(read(PHANTOMS / entry["image"]), predictor.spec.steps)
         logits = predictor._backend.run(tensor[np.newaxis])[0]
         reference = np.array(entry["logits"])
         found.append((logits - reference) / (np.maximum(1, np.abs(reference)) if relative else 1))

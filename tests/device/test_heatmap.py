@@ -34,11 +34,11 @@ def test_every_shipped_models_maps_are_tensorflows(name: str) -> None:
 
 @pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if usable(runtime)], ids=lambda r: r.value)
 @pytest.mark.parametrize("name", shipped())
-def test_a_map_is_drawn_over_its_picture(name: str, runtime: Runtime) -> None:
+def test_a_map_is_drawn_over_its_image(name: str, runtime: Runtime) -> None:
     bundle = find(name)
     assert bundle.manifest.saliency is not None
     assert bundle.manifest.saliency.method is Method.GRAD_CAM
-    png = load_golden(bundle).pictures[0]
+    png = load_golden(bundle).images[0]
     with Predictor.load(name, backend=runtime) as predictor:
         region = golden_region(read(png), predictor.spec)
         found = predictor.explain(png, region=region)

@@ -1,6 +1,6 @@
 """On the device: every model that ships passes its own self-test on every interpreter that is installed.
 
-A self-test replays the bundle's golden vectors: tensors from picture files, logits of every model file, decisions.
+A self-test replays the bundle's golden vectors: tensors from image files, logits of every model file, decisions.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import ColourOrder, Predictor
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
 from edge_runtime.preprocessing.steps import (
@@ -113,15 +113,15 @@ def test_the_statistics_are_the_same_to_the_last_digits(shape: tuple[int, int], 
     smooth = np.linspace(0, np.iinfo(dtype).max, shape[0] * shape[1] * 3).reshape(*shape, 3).astype(dtype)
     for pixels in (noise(*shape, 3, dtype=dtype), smooth, np.full((*shape, 3), 7, dtype)):
         found = known["image_statistics"](pixels)
-        expected = statistics(Picture("drawn", pixels, ColourOrder.RGB))
+        expected = statistics(DecodedImage("drawn", pixels, ColourOrder.RGB))
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_distance_of_the_phantom_is_the_one_that_an_answer_names() -> None:
     known = algorithms("statistics.md")
     phantom = REFERENCE.parent / "phantom.png"
-    picture = read(phantom)
-    pixels = recolour(picture.pixels, picture.order, ColourOrder.RGB)
+    image = read(phantom)
+    pixels = recolour(image.pixels, image.order, ColourOrder.RGB)
     with Predictor.load("idc-patch-compact") as predictor:
         own = predictor.spec.familiarity
         assert own is not None

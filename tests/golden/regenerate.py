@@ -5,7 +5,7 @@
 
 The device tests replay it where TensorFlow is absent, for the default model and for system 4. A bundle's own golden
 vectors travel inside it, so that a bundle that was exported wrongly vouches for itself; these answers stand outside,
-come from the Keras model alone, and begin at picture files that export never saw. A changed golden file goes into the
+come from the Keras model alone, and begin at image files that export never saw. A changed golden file goes into the
 changelog.
 """
 
@@ -20,9 +20,9 @@ import numpy as np
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.ood.detector import is_familiar
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from tests.unit.decision.plain_decision import plain_verdict
 from training.artifact import Artifact
 from training.networks.keras_model import load_model, logits_model
@@ -31,31 +31,31 @@ COUNT = 24
 
 
 def main() -> None:
-    """Write the golden file of one artifact, whose model answers about whole pictures."""
+    """Write the golden file of one artifact, whose model answers about whole images."""
     artifact, folder = Artifact(Path(sys.argv[1])), Path(sys.argv[2])
     spec = artifact.spec()
     paths = sorted(folder.rglob("*.png"))
     chosen = paths[:: max(1, len(paths) // COUNT)][:COUNT]
-    pictures = [read(path) for path in chosen]
-    tensors = np.stack([prepare(picture, spec.steps) for picture in pictures])
+    images = [read(path) for path in chosen]
+    tensors = np.stack([preprocess(image, spec.steps) for image in images])
     logits = logits_model(load_model(artifact.model_path)).predict(tensors, verbose=0)
     entries = [
         {
             "image": path.relative_to(folder).as_posix(),
             "tensor_sha256": hashlib.sha256(tensor.tobytes()).hexdigest(),
             "logits": [float(z) for z in row],
-            "decision": decision(picture, row, spec).value,
+            "decision": decision(image, row, spec).value,
         }
-        for path, picture, tensor, row in zip(chosen, pictures, tensors, logits, strict=True)
+        for path, image, tensor, row in zip(chosen, images, tensors, logits, strict=True)
     ]
     out = Path(__file__).with_name(f"{spec.name}.json")
     out.write_text(json.dumps({"contract": spec.contract, "entries": entries}, indent=1) + "\n", encoding="utf-8")
     print(f"{len(entries)} golden answers in {out.name}")
 
 
-def decision(picture: Picture, logits: np.ndarray, spec: ModelSpec) -> Decision:
-    """Return what a device should answer: what is unlike the model's own pictures is referred, whatever it scores."""
-    if spec.familiarity is not None and not is_familiar(spec.familiarity.share(picture)):
+def decision(image: DecodedImage, logits: np.ndarray, spec: ModelSpec) -> Decision:
+    """Return what a device should answer: what is unlike the model's own images is referred, whatever it scores."""
+    if spec.familiarity is not None and not is_familiar(spec.familiarity.share(image)):
         return Decision.REFER
     return plain_verdict(logits, spec).decision
 

@@ -1,6 +1,6 @@
 """Decisions of the int8 files, the whole way from a PNG, against decisions computed from the Keras model.
 
-The pictures are of patients that neither the weights, the int8 ranges nor the guard band have seen. The Keras
+The images are of patients that neither the weights, the int8 ranges nor the guard band have seen. The Keras
 side shares no code with the runtime: OpenCV calls as the published program makes them, ``predict``, and the
 policy in three lines.
 """
@@ -30,7 +30,7 @@ from training.data.datasets.phantoms import PhantomSet, write
 from training.data.splits import Part, select
 
 UNSEEN = PhantomSet(patients=32, patches_per_patient=16, seed=78)  # the fitted phantoms have seed 0
-PUBLISHED_PICTURES = 1000
+PUBLISHED_IMAGES = 1000
 RUNTIMES = [r for r in (Runtime.LITERT, Runtime.TFLITE, Runtime.ONNXRUNTIME) if installed(r)]
 KERNEL = np.array([[-1, -1, -1], [-1, 9, -1], [-1, -1, -1]])
 
@@ -38,14 +38,14 @@ RAW_FLIPS_PER_1000 = 25.0
 """Before the guard band: the tolerance that export itself enforces on validation patients."""
 
 FLIPS_PER_1000 = {"published": 2.0, "phantom": RAW_FLIPS_PER_1000}
-"""After it. The band is the widest margin at which int8 and float32 disagreed on n validation pictures; by the rule
-of three a new picture escapes it with a probability of at most 3/n. The phantom bundle has some 40 such pictures,
-from which nothing below the raw tolerance follows: there, a band fitted on enough pictures is tested below."""
+"""After it. The band is the widest margin at which int8 and float32 disagreed on n validation images; by the rule
+of three a new image escapes it with a probability of at most 3/n. The phantom bundle has some 40 such images,
+from which nothing below the raw tolerance follows: there, a band fitted on enough images is tested below."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A bundle, held-out pictures, their tensors, and the decision that the Keras model's scores make of each."""
+    """A bundle, held-out images, their tensors, and the decision that the Keras model's scores make of each."""
 
     name: str
     bundle: Bundle
@@ -92,9 +92,9 @@ def published_case(request: pytest.FixtureRequest) -> Case:
         pytest.skip(f"{artifact.folder} or its bundle is not in this checkout")
     shared_idc: Path = request.getfixturevalue("shared_idc")  # unpacked only where there is a model for it
     held_out = select(idc.load(shared_idc).samples, artifact.split(), Part.TEST)
-    paths = [sample.path for sample in held_out[:: max(1, len(held_out) // PUBLISHED_PICTURES)]]
+    paths = [sample.path for sample in held_out[:: max(1, len(held_out) // PUBLISHED_IMAGES)]]
     files = [path for path in paths if min(cv2.imread(str(path)).shape[:2]) >= artifact.spec().min_side_px]
-    assert len(files) >= 500, f"{len(files)} held-out pictures"
+    assert len(files) >= 500, f"{len(files)} held-out images"
     return _case("published", find(BUNDLE), artifact.model_path, files)
 
 
@@ -105,7 +105,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def _flips(case: Case, runtime: Runtime, guard_band: float | None = None) -> tuple[list[str], int]:
-    """Return one line for each decision that differs from Keras's, and how many pictures float32 decided."""
+    """Return one line for each decision that differs from Keras's, and how many images float32 decided."""
     manifest = case.bundle.manifest
     band = manifest.guard_band if guard_band is None else guard_band
     bundle = replace(case.bundle, manifest=replace(manifest, guard_band=band))
@@ -120,7 +120,7 @@ def _flips(case: Case, runtime: Runtime, guard_band: float | None = None) -> tup
     return lines, reruns
 
 
-def test_the_held_out_pictures_lead_to_all_three_decisions(case: Case) -> None:
+def test_the_held_out_images_lead_to_all_three_decisions(case: Case) -> None:
     assert set(case.expected) == set(Decision)
 
 
@@ -166,7 +166,7 @@ def test_a_guard_band_fitted_on_half_of_the_patients_holds_on_the_others(case: C
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_guard_band_that_takes_every_picture_flips_none(case: Case, runtime: Runtime) -> None:
+def test_a_guard_band_that_takes_every_image_flips_none(case: Case, runtime: Runtime) -> None:
     """The float32 file decides all; what remains would be a difference in reading, steps, policy or rerun."""
     files, expected = case.files[::4], case.expected[::4]
     flips, reruns = _flips(replace(case, files=files, expected=expected), runtime, guard_band=1.0)

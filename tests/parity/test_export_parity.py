@@ -20,7 +20,7 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import ParityError
-from export.validation.parity import Answers, allowed_flips, answer, check, exceptions, guard_band, judge, measure
+from export.validation.parity import FileLogits, allowed_flips, answer, check, exceptions, guard_band, judge, measure
 
 STEPS = (Colour(ColourOrder.RGB), Resize(8, 8, Interpolation.LINEAR_EXACT, PixelType.UINT8))
 TOLERANCE = ParityTolerance(float32_logit_max=0.01, int8_score_mean=0.02, int8_flips_per_1000=5.0)
@@ -39,7 +39,7 @@ SPEC = ModelSpec(
 
 REFUSAL = (
     r"model\.onnx on onnxruntime: WHAT\d*, tolerance 0\.01, over logits of shape \(2, 1\)\. Nothing was written\. "
-    r"More or better calibration pictures help an int8 file; a float32 file that differs points at a conversion fault\."
+    r"More or better calibration images help an int8 file; a float32 file that differs points at a conversion fault\."
 )
 
 
@@ -55,9 +55,9 @@ def column(*values: float) -> np.ndarray:
     return np.array(values, np.float32).reshape(-1, 1)
 
 
-def answers(precision: Precision, logits: np.ndarray) -> Answers:
+def answers(precision: Precision, logits: np.ndarray) -> FileLogits:
     entry = FileEntry("model.onnx", Role.MODEL, "0" * 64, 1, Format.ONNX, precision)
-    return Answers(entry, Runtime.ONNXRUNTIME, logits)
+    return FileLogits(entry, Runtime.ONNXRUNTIME, logits)
 
 
 FAR = column(*[4.0] * 6, *[-4.0] * 6)

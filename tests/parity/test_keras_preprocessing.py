@@ -10,10 +10,10 @@ import pytest
 
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model
-from edge_runtime.preprocessing.preprocessor import Preparation, look_up, prepare
+from edge_runtime.preprocessing.preprocessor import Preprocessor, look_up, preprocess
 from edge_runtime.preprocessing.steps import Step
 from edge_runtime.serialisation.records import from_dict
 from tests.benchmarks.system_4 import BUNDLE
@@ -44,7 +44,7 @@ def _steps(order: str, last: list[dict[str, object]], result: str, interpolation
     return from_dict(ModelSpec, plain).steps
 
 
-def _picture() -> Picture:
+def _image() -> DecodedImage:
     return read(np.random.default_rng(3).integers(0, 256, (51, 67, 3), dtype=np.uint8))
 
 
@@ -52,9 +52,9 @@ def _picture() -> Picture:
 @pytest.mark.parametrize(("result", "interpolation"), [("uint8", "linear_exact"), ("float32", "linear")])
 def test_the_steps_of_the_docs_are_what_keras_does(family: str, result: str, interpolation: str) -> None:
     order, last = FAMILIES[family]
-    rgb = prepare(_picture(), _steps("rgb", [], result, interpolation))
+    rgb = preprocess(_image(), _steps("rgb", [], result, interpolation))
     expected = getattr(keras.applications, family).preprocess_input(rgb.copy())
-    found = prepare(_picture(), _steps(order, last, result, interpolation))
+    found = preprocess(_image(), _steps(order, last, result, interpolation))
     assert found.dtype == expected.dtype == np.float32
     assert np.array_equal(found, expected), f"worst {np.abs(found - expected).max()}"
 
@@ -68,12 +68,12 @@ def test_a_table_of_each_channel_is_quantising_every_pixel(runtime: Runtime, pre
         (Path(find(BUNDLE).where) / f"model.{precision}.{FORMAT[runtime].value}").read_bytes(), runtime
     )
     order, last = FAMILIES[family]
-    preparation = Preparation(_steps(order, last, "uint8", "linear_exact"))
-    assert preparation.values is not None
+    preprocessor = Preprocessor(_steps(order, last, "uint8", "linear_exact"))
+    assert preprocessor.values is not None
     levels = np.random.default_rng(4).integers(0, 256, (3, 50, 50, 3), dtype=np.uint8)
     flipped = levels[..., ::-1] if order == "bgr" else levels
     tensors = getattr(keras.applications, family).preprocess_input(flipped.astype(np.float32))
-    taken = look_up(levels, backend.quantise(preparation.values))
+    taken = look_up(levels, backend.quantise(preprocessor.values))
     assert taken.dtype == backend.quantise(tensors).dtype
     assert np.array_equal(taken, backend.quantise(tensors))
     assert np.array_equal(backend.run(taken), backend.run(np.ascontiguousarray(tensors)))

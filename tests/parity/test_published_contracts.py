@@ -1,6 +1,6 @@
 """Each system's tensor, built with its program's own stack, against the device's preprocessing.
 
-On pictures of odd sizes drawn here, and on 200 real ones where the published sets lie beside the checkout. uint8
+On images of odd sizes drawn here, and on 200 real ones where the published sets lie beside the checkout. uint8
 steps are equal in every value, float steps to 1e-6 of the range. Systems 3 and 4 depart on purpose (LINEAR_EXACT
 for LINEAR): not at all on the published sizes, and by one level at most on others.
 """
@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import PixelType, Step
 from training.recipes import RECIPES
 
@@ -108,9 +108,9 @@ class Case:
     Attributes:
         stack: from a file to the program's tensor.
         whole: from a file to the program's uint8 pixels after the last uint8 step; None if it has none.
-        sets: published sets; 224×224 mammograms are never resized, so ultrasound pictures of odd sizes follow them.
-        drawn: the largest difference of a tensor on pictures of any size.
-        colour: the program takes colour pictures too.
+        sets: published sets; 224×224 mammograms are never resized, so ultrasound images of odd sizes follow them.
+        drawn: the largest difference of a tensor on images of any size.
+        colour: the program takes colour images too.
     """
 
     stack: Callable[[Path], Values]
@@ -156,18 +156,18 @@ def _worst(steps: tuple[Step, ...], stack: Callable[[Path], Values], paths: Sequ
     """Return the largest difference and its file."""
     found = []
     for path in paths:
-        ours, theirs = prepare(read(path), steps), stack(path)
+        ours, theirs = preprocess(read(path), steps), stack(path)
         assert ours.shape == theirs.shape
         found.append((float(np.abs(ours - theirs.astype(np.float64)).max()), path.name))
     return max(found)
 
 
 def _real(name: str, published: Callable[[str], Path]) -> list[Path]:
-    """Return :data:`REAL` pictures, spread evenly over the case's sets."""
+    """Return :data:`REAL` images, spread evenly over the case's sets."""
     sets = CASES[name].sets
     found: list[Path] = []
     for i, dataset in enumerate(sets):
-        paths = _pictures(dataset, published(dataset))
+        paths = _images(dataset, published(dataset))
         wanted = -(-(REAL - len(found)) // (len(sets) - i))
         found += [paths[row] for row in np.linspace(0, len(paths) - 1, min(wanted, len(paths))).astype(int)]
     assert len(found) == REAL
@@ -175,8 +175,8 @@ def _real(name: str, published: Callable[[str], Path]) -> list[Path]:
 
 
 @functools.cache
-def _pictures(dataset: str, root: Path) -> tuple[Path, ...]:
-    """Return a set's pictures; its source looks for near-same ones among them, which takes long."""
+def _images(dataset: str, root: Path) -> tuple[Path, ...]:
+    """Return a set's images; its source looks for near-same ones among them, which takes long."""
     recipe = next(recipe for name, recipe in RECIPES.items() if CASES.get(name) and CASES[name].sets[0] == dataset)
     return tuple(sample.path for sample in recipe.source.load(root).samples)
 
@@ -186,7 +186,7 @@ def _drawn(name: str, drawn: dict[bool, list[Path]]) -> list[Path]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_tensors_equal_the_programs_on_drawn_pictures(name: str, drawn: dict[bool, list[Path]]) -> None:
+def test_tensors_equal_the_programs_on_drawn_images(name: str, drawn: dict[bool, list[Path]]) -> None:
     case = CASES[name]
     worst, where = _worst(RECIPES[name].spec.steps, case.stack, _drawn(name, drawn))
     print(f"{name}: worst difference {worst:.3g} in {where}")
@@ -203,7 +203,7 @@ def test_uint8_steps_equal_the_programs_in_every_value(name: str, drawn: dict[bo
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", CASES)
-def test_tensors_equal_the_programs_on_real_pictures(name: str, published: Callable[[str], Path]) -> None:
+def test_tensors_equal_the_programs_on_real_images(name: str, published: Callable[[str], Path]) -> None:
     """Patches from a slide's edge are stretched: there alone system 4 departs, by one level before sharpening."""
     case, steps = CASES[name], RECIPES[name].spec.steps
     paths = _real(name, published)

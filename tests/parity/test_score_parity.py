@@ -1,9 +1,9 @@
 """Every exported file on every runtime installed here, against the full Keras model, from file bytes to logits.
 
 The Keras side is written out anew: OpenCV calls as the published program makes them, then ``predict``. The
-pictures are of patients that neither the weights, the int8 ranges nor the guard band have seen. Three more sets
-are no pictures: noise, constant tensors that reach each of the 256 levels of an int8 input, and their blends
-with pictures.
+images are of patients that neither the weights, the int8 ranges nor the guard band have seen. Three more sets
+are no images: noise, constant tensors that reach each of the 256 levels of an int8 input, and their blends
+with images.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from edge_runtime.decision.scores import positive_scores
 from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, installed, open_model
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.data.datasets import idc
@@ -32,7 +32,7 @@ from training.data.splits import Part, select
 Floats = npt.NDArray[np.float32]
 
 UNSEEN = PhantomSet(patients=12, patches_per_patient=16, seed=77)  # the fitted phantoms have seed 0
-PUBLISHED_PICTURES = 300
+PUBLISHED_IMAGES = 300
 SETS = ("pictures", "blends", "noise", "constants")
 
 FLOAT32_LOGIT = 1e-4
@@ -40,7 +40,7 @@ FLOAT32_LOGIT = 1e-4
 a wrong layer, weight or pixel differs by 1e-2 or more."""
 
 INT8_SCORE_MEAN = {"pictures": 0.02, "blends": 0.05, "noise": 0.02, "constants": 0.15}
-"""Mean |Δ positive score|, 0..1. For pictures it is what export itself enforces on validation patients. Flat fields
+"""Mean |Δ positive score|, 0..1. For images it is what export itself enforces on validation patients. Flat fields
 are no tissue: activations clip at ranges measured on tissue. Measured on idc-patch: constants .09, blends .023."""
 
 INT8_SCORE_MAX = {"pictures": 0.25, "blends": 0.5, "noise": 0.25, "constants": 0.5}
@@ -50,7 +50,7 @@ INT8_SCORE_MAX = {"pictures": 0.25, "blends": 0.5, "noise": 0.25, "constants": 0
 
 @dataclass(frozen=True)
 class Case:
-    """A bundle, the pictures, and four sets of tensors with the Keras model's logits for each."""
+    """A bundle, the images, and four sets of tensors with the Keras model's logits for each."""
 
     bundle: Bundle
     files: tuple[Path, ...]
@@ -77,12 +77,12 @@ def _constants() -> Floats:
 def _case(bundle: Bundle, model: Path, files: list[Path]) -> Case:
     network = keras.models.load_model(model, compile=False)
     to_logits = keras.Model(network.inputs, network.get_layer("logits").output)
-    pictures, constants = np.stack([_as_published(path) for path in files]), _constants()
+    images, constants = np.stack([_as_published(path) for path in files]), _constants()
     tensors = {
-        "pictures": pictures,
+        "pictures": images,
         "noise": np.random.default_rng(0).random((64, 50, 50, 3), dtype=np.float32),
         "constants": constants,
-        "blends": (pictures[np.arange(256) % len(pictures)] + constants) / np.float32(2),
+        "blends": (images[np.arange(256) % len(images)] + constants) / np.float32(2),
     }
     return Case(bundle, tuple(files), tensors, {k: to_logits.predict(v, verbose=0) for k, v in tensors.items()})
 
@@ -101,7 +101,7 @@ def published_case(request: pytest.FixtureRequest) -> Case:
         pytest.skip(f"{artifact.folder} or its bundle is not in this checkout")
     shared_idc: Path = request.getfixturevalue("shared_idc")  # unpacked only where there is a model for it
     held_out = select(idc.load(shared_idc).samples, artifact.split(), Part.TEST)
-    paths = [sample.path for sample in held_out[:: max(1, len(held_out) // PUBLISHED_PICTURES)]]
+    paths = [sample.path for sample in held_out[:: max(1, len(held_out) // PUBLISHED_IMAGES)]]
     files = [path for path in paths if min(cv2.imread(str(path)).shape[:2]) >= artifact.spec().min_side_px]
     return _case(find(BUNDLE), artifact.model_path, files)
 
@@ -124,10 +124,10 @@ def _runs(case: Case, precision: Precision) -> dict[str, Callable[[Floats], Floa
     return runs
 
 
-def test_a_picture_becomes_the_tensor_that_the_published_program_made_of_it(case: Case) -> None:
+def test_a_image_becomes_the_tensor_that_the_published_program_made_of_it(case: Case) -> None:
     steps = case.bundle.manifest.spec.steps
     worst = max(
-        (float(np.abs(prepare(read(path), steps) - tensor).max()), path.name)
+        (float(np.abs(preprocess(read(path), steps) - tensor).max()), path.name)
         for path, tensor in zip(case.files, case.tensors["pictures"], strict=True)
     )
     assert worst[0] <= 6e-8, f"{worst[1]}: {worst[0]}"  # one rounding of a float32 below 1: dividing as float64 or not

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 
 tensorflow = pytest.importorskip("tensorflow")
@@ -21,7 +21,7 @@ TARGETS = ((50, 50), (128, 128), (3, 5), (224, 160))
 
 def _ours(pixels: np.ndarray, target: tuple[int, int], interpolation: Interpolation) -> np.ndarray:
     steps = (Colour(ColourOrder.RGB), Resize(*target, interpolation, PixelType.FLOAT32))
-    return prepare(Picture("p", pixels, ColourOrder.RGB), steps)
+    return preprocess(DecodedImage("p", pixels, ColourOrder.RGB), steps)
 
 
 def _theirs(pixels: np.ndarray, target: tuple[int, int], method: str) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import (
     Border,
     Colour,
@@ -71,14 +71,14 @@ def test_every_wrong_step_changes_the_contract_and_the_tensor(name: str) -> None
     """On noise of an odd size, so that each mistake shows."""
     spec = RECIPES[name].spec
     pixels = np.random.default_rng(9).integers(0, 256, (225, 301, 3), dtype=np.uint8)
-    picture = Picture("noise", pixels, ColourOrder.RGB)
-    right = prepare(picture, spec.steps)
+    image = DecodedImage("noise", pixels, ColourOrder.RGB)
+    right = preprocess(image, spec.steps)
     contracts = {spec.contract: "the right steps"}
     for mistake, steps in _wrong(name).items():
         contract = dataclasses.replace(spec, steps=steps).contract
         assert contract not in contracts, f"{name}: {mistake} has the contract of {contracts[contract]}"
         contracts[contract] = mistake
-        assert not np.array_equal(prepare(picture, steps), right), f"{name}: {mistake} gives the same tensor"
+        assert not np.array_equal(preprocess(image, steps), right), f"{name}: {mistake} gives the same tensor"
 
 
 def test_the_mistakes_that_programs_made_are_among_them() -> None:

@@ -1,4 +1,4 @@
-"""One picture, many pictures, many threads: the same answer, and the float32 file where int8 is unsure."""
+"""One image, many images, many threads: the same answer, and the float32 file where int8 is unsure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model
 from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from tests.unit.decision.plain_decision import plain_verdict
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
@@ -54,7 +54,7 @@ def test_an_answer_is_prepare_run_decide(phantom_bundle: Path, phantom_patches: 
     files = {p: open_model(bundle.content(bundle.model(form, p)), runtime) for p in (Precision.INT8, Precision.FLOAT32)}  # type: ignore[arg-type]
     with Predictor.load(phantom_bundle, backend=runtime) as predictor:
         for path in phantom_patches[::5]:
-            tensor = prepare(read(path), spec.steps)[np.newaxis]
+            tensor = preprocess(read(path), spec.steps)[np.newaxis]
             logits = files[Precision.INT8].run(tensor)
             rerun = bool(margins(logits, spec)[0] <= bundle.manifest.guard_band)
             if rerun:
@@ -109,29 +109,29 @@ def test_predict_all_keeps_the_order_and_goes_on_after_a_failure(
     assert [answer.image for answer in answers] == [*names, "array", "source", "array", "bytes"]
 
 
-def test_predict_all_answers_before_the_next_picture_is_asked_for(
+def test_predict_all_answers_before_the_next_image_is_asked_for(
     phantom_bundle: Path, phantom_patches: list[Path]
 ) -> None:
     asked = []
 
-    def pictures() -> Any:
+    def images() -> Any:
         for path in phantom_patches[:3]:
             asked.append(path)
             yield path
 
     with Predictor.load(phantom_bundle) as predictor:
-        for count, _ in enumerate(predictor.predict_all(pictures()), start=1):
+        for count, _ in enumerate(predictor.predict_all(images()), start=1):
             assert len(asked) == count
 
 
-def test_a_picture_that_is_refused_raises(phantom_bundle: Path, tmp_path: Path) -> None:
+def test_a_image_that_is_refused_raises(phantom_bundle: Path, tmp_path: Path) -> None:
     with Predictor.load(phantom_bundle) as predictor, pytest.raises(ImageError) as caught:
         predictor.predict(tmp_path / "missing.png")
     assert caught.value.code == "image_not_found"
 
 
 def test_eight_threads_answer_as_one(banded: Any, phantom_patches: list[Path], runtime: Runtime) -> None:
-    """With a band that reruns many of the pictures, so that both files are opened and used at once."""
+    """With a band that reruns many of the images, so that both files are opened and used at once."""
     with Predictor.load(banded(0.1), backend=runtime) as predictor, ThreadPoolExecutor(8) as pool:
         together = list(pool.map(predictor.predict, phantom_patches))
     with Predictor.load(banded(0.1), backend=runtime) as predictor:
@@ -225,6 +225,6 @@ def test_threads_below_one_cannot_be_used(phantom_bundle: Path) -> None:
         Predictor.load(phantom_bundle, threads=0)
 
 
-def test_an_open_file_is_no_picture(phantom_bundle: Path) -> None:
+def test_an_open_file_is_no_image(phantom_bundle: Path) -> None:
     with Predictor.load(phantom_bundle) as predictor, pytest.raises(ImageError, match="found a BytesIO"):
         predictor.predict(io.BytesIO())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A model with a region rule answers about a region as it would about the square as a picture of its own."""
+"""A model with a region rule answers about a region as it would about the square as an image of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import RegionError
 from edge_runtime.golden import inputs
-from edge_runtime.golden.inputs import golden_picture, golden_region
+from edge_runtime.golden.inputs import golden_image, golden_region
 from edge_runtime.golden.vectors import GOLDEN, from_npz
 from edge_runtime.images.reader import read
 from edge_runtime.images.region import RegionCrop, crop
@@ -49,7 +49,7 @@ def region_bundle(edited_bundle: Edit) -> Path:
 
 @pytest.fixture
 def film(phantom_patches: list[Path], tmp_path: Path) -> Path:
-    """A picture of 120×100 px, put together of phantoms."""
+    """An image of 120×100 px, put together of phantoms."""
     rows = [np.hstack([cv2.imread(str(path)) for path in phantom_patches[i : i + 3]]) for i in (0, 3)]
     path = tmp_path / "film.png"
     cv2.imwrite(str(path), np.vstack(rows)[:100, :120])
@@ -82,7 +82,7 @@ def test_a_region_may_be_three_numbers(region_bundle: Path, film: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_marked_pictures_are_answered_in_their_order_and_failures_keep_their_region(
+def test_marked_images_are_answered_in_their_order_and_failures_keep_their_region(
     workers: int, region_bundle: Path, film: Path
 ) -> None:
     outside = Marked(film, Region(500, 5, 20))
@@ -120,7 +120,7 @@ def test_a_question_that_does_not_fit_the_model_is_an_error_of_the_program(
             assert unexpected.value.code == "region_unexpected"
 
 
-def test_the_shortest_side_is_the_whole_pictures(edited_bundle: Edit, film: Path) -> None:
+def test_the_shortest_side_is_the_whole_images(edited_bundle: Edit, film: Path) -> None:
     def alter(manifest: dict[str, Any]) -> None:
         manifest["spec"].update(region={"margin": 1.0, "least_half_px": 6.0}, min_side_px=60)
 
@@ -139,25 +139,23 @@ def test_a_spec_without_a_rule_is_written_as_before_and_one_with_a_rule_comes_ba
     assert asked.contract == plain.contract
 
 
-def test_golden_pictures_of_a_region_model_are_cut_by_both_sides_alike(
-    region_bundle: Path, phantom_bundle: Path
-) -> None:
-    from export.validation.golden import golden_pictures, golden_tensors, write_golden
+def test_golden_images_of_a_region_model_are_cut_by_both_sides_alike(region_bundle: Path, phantom_bundle: Path) -> None:
+    from export.validation.golden import golden_images, golden_tensors, write_golden
 
     manifest = find(region_bundle).manifest
     spec = manifest.spec
     write_golden(region_bundle, manifest, golden_tensors(spec)[:, 0, 0, : spec.outputs])
     golden = from_npz((region_bundle / GOLDEN).read_bytes(), "golden")
     np.testing.assert_array_equal(inputs.tensors_of(golden, spec), golden_tensors(spec))
-    for name, png in zip(golden.names, golden.pictures, strict=True):
+    for name, png in zip(golden.names, golden.images, strict=True):
         whole = read(png, name=name)
         region = golden_region(whole, spec)
         assert region is not None
-        np.testing.assert_array_equal(golden_picture(png, name, spec).pixels, crop(whole, region, RULE).pixels)
+        np.testing.assert_array_equal(golden_image(png, name, spec).pixels, crop(whole, region, RULE).pixels)
     bundle = find(region_bundle)
     for form, decisions in golden.decisions.items():
         runtime = next(r for r, f in replay.FORMAT.items() if f is form and replay.installed(r))
         assert tuple(replay._decisions(bundle, golden, replay._Place(runtime, Provider.CPU))) == decisions
     plain = find(phantom_bundle).manifest.spec
-    assert [p.png for p in golden_pictures(plain)] == [p.png for p in golden_pictures(spec)]
-    assert golden_region(read(golden.pictures[0]), plain) is None
+    assert [p.png for p in golden_images(plain)] == [p.png for p in golden_images(spec)]
+    assert golden_region(read(golden.images[0]), plain) is None

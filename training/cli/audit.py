@@ -20,7 +20,7 @@ def audit(dataset: str, data: Path, split: Path | None, out: Path | None, as_jso
     """Find copies, contradictory labels and leaks in a published DATASET."""
     from training.data.audit.audit import audit as run_audit
     from training.data.audit.audit import to_json
-    from training.data.audit.audit_picture import table, worst, write_sheet
+    from training.data.audit.audit_image import table, worst, write_sheet
 
     report, pairs = run_audit(dataset, data, split)
     click.echo(to_json(report) if as_json else table(report))

@@ -13,7 +13,7 @@ from training.cli.options import FOLDER
 from training.cli.tables import table_of
 
 if TYPE_CHECKING:
-    from training.evaluation.decide import Decided
+    from training.evaluation.decide import PolicyReport
 
 
 @click.command()
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 @click.option(
     "--sensitivity",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Share of positive pictures that the cut-off must find; with --case, of positive patients too.",
+    help="Share of positive images that the cut-off must find; with --case, of positive patients too.",
 )
 @click.option("--youden", is_flag=True, help="Cut-off with the largest sensitivity + specificity.")
 @click.option(
     "--max-error",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fit the confidence floor: error among answered pictures to be kept for new patients.",
+    help="Fit the confidence floor: error among answered images to be kept for new patients.",
 )
-@click.option("--case", is_flag=True, help="Fit a rule from a patient's pictures to the patient.")
+@click.option("--case", is_flag=True, help="Fit a rule from a patient's images to the patient.")
 @click.option(
     "--familiar",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fit which pictures the model is for: share of a patient's own pictures that may be referred as unlike them.",
+    help="Fit which images the model is for: share of a patient's own images that may be referred as unlike them.",
 )
 @click.option(
     "--whole",
     is_flag=True,
-    help="With --familiar, of a model of regions: judge the picture that the region lies in, not the square cut out.",
+    help="With --familiar, of a model of regions: judge the image that the region lies in, not the square cut out.",
 )
-@click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
+@click.option("--strict", is_flag=True, help="Refuse data with an image that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
     data: Path,
@@ -60,18 +60,18 @@ def decide(
         raise click.UsageError("found --sensitivity and --youden, expected one of them: both choose the cut-off.")
     if whole and familiar is None:
         raise click.UsageError("found --whole alone, expected --familiar beside it: it says what that is fitted on.")
-    from training.evaluation.decide import Known  # here, so that other commands start without a framework
+    from training.evaluation.decide import FamiliarityTarget  # here, so that other commands start without a framework
     from training.evaluation.decide import decide as run
-    from training.policy.policy import Target
+    from training.policy.policy import PolicyTarget
 
-    target = Target(sensitivity, youden, max_error, case=case)
-    known = None if familiar is None else Known(familiar, whole=whole)
+    target = PolicyTarget(sensitivity, youden, max_error, case=case)
+    known = None if familiar is None else FamiliarityTarget(familiar, whole=whole)
     decided = run(Artifact(artifact), data, out, target, familiar=known, strict=strict)
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 
 
-def _text(decided: Decided) -> str:
+def _text(decided: PolicyReport) -> str:
     before, after = decided.calibration
     lines = [_policy(decided.fitted.policy), f"basis: {decided.fitted.basis}"]
     lines += [table_of(found) for found in decided.evaluations if found.part == "test" and found.subject != "baseline"]
@@ -84,7 +84,7 @@ def _text(decided: Decided) -> str:
 
 def _policy(policy: DecisionPolicy) -> str:
     rule = policy.case
-    case = "none" if rule is None else f"{rule.count} pictures positive with confidence {rule.confidence:g} or more"
+    case = "none" if rule is None else f"{rule.count} images positive with confidence {rule.confidence:g} or more"
     return (
         f"policy: temperature {policy.temperature:.6g}, cut-off {policy.cutoff:.6g}, "
         f"confidence floor {policy.confidence_floor:g}, case rule {case}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Which patients; 'all' takes every patient in DATA, for data that the model never saw.",
 )
 @click.option("--out", type=FOLDER, help="Folder for metrics.json, report.html with curves and tables, and slide.png.")
-@click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
+@click.option("--strict", is_flag=True, help="Refuse data with an image that cannot be read, instead of skipping it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option(
     "--artifact", type=FOLDER, help="For a bundle: what it was exported from, for its split and the change against it."

@@ -40,9 +40,9 @@ def evaluate_bundle(
     backend: str | None,
 ) -> None:
     """Measure a bundle and print what was found; the arguments are those of the command line."""
-    from training.evaluation.measure_bundle import OnDevice, measure_bundle, to_json
+    from training.evaluation.measure_bundle import BundleRun, measure_bundle, to_json
 
-    device = OnDevice(find(target), Runtime(backend or "auto"), Precision(precision or "int8"))
+    device = BundleRun(find(target), Runtime(backend or "auto"), Precision(precision or "int8"))
     beside = None if artifact is None else Artifact(artifact)
     measurement = measure_bundle(device, data, part, artifact=beside, strict=strict)
     if out is not None:
@@ -61,7 +61,7 @@ def evaluate_bundle(
 def _text(document: BundleDocument) -> str:
     lines = [f"{document.model} {document.version}, {document.precision} on {document.backend}"]
     lines += [table_of(evaluation, document.grouped_by) for evaluation in document.evaluations]
-    lines += ["decisions and their reasons, shares of all pictures", *map(figure_row, document.shares)]
+    lines += ["decisions and their reasons, shares of all images", *map(figure_row, document.shares)]
     if document.changes:
         lines += ["the bundle less its Keras model, paired", *map(figure_row, document.changes)]
     return "\n".join(lines)

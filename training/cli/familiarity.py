@@ -1,4 +1,4 @@
-"""Measure how many pictures a model refers because they are not like its own."""
+"""Measure how many images a model refers because they are not like its own."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from training.artifact import Artifact
 from training.cli.options import FOLDER
 
 if TYPE_CHECKING:
-    from training.evaluation.out_of_distribution import FamiliarityTable, Referred
+    from training.evaluation.out_of_distribution import FamiliarityTable, ReferredShare
 
 
 @click.command()
 @click.argument("artifact", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
-@click.option("--others", type=FOLDER, multiple=True, help="Folder of pictures the model is not for; may be repeated.")
+@click.option("--others", type=FOLDER, multiple=True, help="Folder of images the model is not for; may be repeated.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
-    help="Share of own pictures to refer, where ARTIFACT has no familiarity and one is fitted for the table.",
+    help="Share of own images to refer, where ARTIFACT has no familiarity and one is fitted for the table.",
 )
-@click.option("--most", type=click.IntRange(min=1), default=1000, show_default=True, help="Pictures of each kind.")
+@click.option("--most", type=click.IntRange(min=1), default=1000, show_default=True, help="Images of each kind.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def familiarity(artifact: Path, data: Path, others: tuple[Path, ...], share: float, most: int, as_json: bool) -> None:
-    """Count which of ARTIFACT's own test pictures, and of pictures it is not for, are referred as unfamiliar."""
+    """Count which of ARTIFACT's own test images, and of images it is not for, are referred as unfamiliar."""
     from training.evaluation.out_of_distribution import measure_familiarity
 
     table = measure_familiarity(Artifact(artifact), data, others, share=share, most=most)
@@ -39,13 +39,13 @@ def familiarity(artifact: Path, data: Path, others: tuple[Path, ...], share: flo
 
 def _text(table: FamiliarityTable) -> str:
     fitted = "fitted for this table, kept nowhere" if table.fitted_here else "of the artifact"
-    head = f"{table.model} {table.version}: limit {table.limit:g}, {fitted}; 95 % intervals for independent pictures"
-    columns = f"  {'kind':32} {'pictures':>8} {'referred':>8}  share"
+    head = f"{table.model} {table.version}: limit {table.limit:g}, {fitted}; 95 % intervals for independent images"
+    columns = f"  {'kind':32} {'images':>8} {'referred':>8}  share"
     return "\n".join([head, columns, *(_row(row) for row in table.rows)])
 
 
-def _row(row: Referred) -> str:
+def _row(row: ReferredShare) -> str:
     tail = f"  ({row.unreadable} refused by the runtime)" if row.unreadable else ""
-    if not row.pictures:
+    if not row.images:
         return f"  {row.kind:32} {0:8} {0:8}  {tail.strip()}"
-    return f"  {row.kind:32} {row.pictures:8} {row.referred:8}  {row.share:.4f} [{row.low:.4f}, {row.high:.4f}]{tail}"
+    return f"  {row.kind:32} {row.images:8} {row.referred:8}  {row.share:.4f} [{row.low:.4f}, {row.high:.4f}]{tail}"

@@ -28,7 +28,7 @@ INTERRUPTED = 130
     "--weights", metavar="imagenet|PATH", help="Pretrained backbone of a transfer recipe; without it, random weights."
 )
 @click.option("--resume", is_flag=True, help="Continue the interrupted fit in --out after its last whole epoch.")
-@click.option("--strict", is_flag=True, help="Refuse data with a picture that cannot be read, instead of skipping it.")
+@click.option("--strict", is_flag=True, help="Refuse data with an image that cannot be read, instead of skipping it.")
 def fit(
     recipe: str, data: Path, out: Path, epochs: int | None, weights: str | None, resume: bool, strict: bool
 ) -> None:

@@ -35,5 +35,5 @@ def localise(artifact: Path, data: Path, part: str, kept: bool, as_json: bool) -
 
 
 def _text(found: Localisation) -> str:
-    head = f"{found.method} on {found.images} {found.part} pictures with a marked lesion, {found.groups} groups"
+    head = f"{found.method} on {found.images} {found.part} images with a marked lesion, {found.groups} groups"
     return "\n".join([head, *(f"  {figure.name:34} {figure.text()}" for figure in found.figures)])

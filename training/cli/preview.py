@@ -14,11 +14,11 @@ from training.recipes import find_recipe
 @click.command()
 @click.argument("recipe")
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
-@click.option("--out", type=FOLDER, required=True, help="PNG to write; it holds the set's pictures: keep it private.")
-@click.option("--count", type=click.IntRange(1, 40), default=6, show_default=True, help="Pictures, one a line.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws pictures and changes.")
+@click.option("--out", type=FOLDER, required=True, help="PNG to write; it holds the set's images: keep it private.")
+@click.option("--count", type=click.IntRange(1, 40), default=6, show_default=True, help="Images, one a line.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws images and changes.")
 def preview(recipe: str, data: Path, out: Path, count: int, seed: int) -> None:
-    """Draw training pictures of RECIPE as read, as prepared, and as augmented five times."""
+    """Draw training images of RECIPE as read, as prepared, and as augmented five times."""
     chosen = find_recipe(recipe)
     if out.suffix.lower() != ".png":
         raise click.BadParameter(f"found {out.name}, expected a name that ends in .png.", param_hint="--out")

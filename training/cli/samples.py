@@ -1,4 +1,4 @@
-"""Choose calibration pictures."""
+"""Choose calibration images."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from training.cli.options import FOLDER
 @click.option("--out", type=FOLDER, required=True, help="The samples.csv to write.")
 @click.option("--count", type=click.IntRange(min=16), default=256, show_default=True)
 def samples(artifact: Path, data: Path, out: Path, count: int) -> None:
-    """Choose training pictures for int8 calibration, and write their names and SHA-256."""
+    """Choose training images for int8 calibration, and write their names and SHA-256."""
     from training.fitting.calibration_samples import write_samples
 
     written = write_samples(artifact, data, out, count)
-    click.echo(f"{written} training pictures named in {out}")
+    click.echo(f"{written} training images named in {out}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def table_of(evaluation: Evaluation, groups: str = "patients") -> str:
     """Return one evaluation as lines, a figure each with its interval; ``groups`` is what was drawn, in the plural."""
     head = (
-        f"{evaluation.subject} on {evaluation.part}: {evaluation.images} pictures of {evaluation.groups} {groups}, "
+        f"{evaluation.subject} on {evaluation.part}: {evaluation.images} images of {evaluation.groups} {groups}, "
         f"{evaluation.positives} positive; 95 % intervals by bootstrap over {groups}"
     )
     error = () if evaluation.calibration is None else (evaluation.calibration.error,)
@@ -23,7 +23,7 @@ def table_of(evaluation: Evaluation, groups: str = "patients") -> str:
 
 def _subgroup(found: Subgroup) -> str:
     figures = ", ".join(f"{figure.name} {figure.text()}" for figure in found.figures)
-    return f"  {found.trait}: {found.value} ({found.images} pictures of {found.groups}): {figures or 'none defined'}"
+    return f"  {found.trait}: {found.value} ({found.images} images of {found.groups}): {figures or 'none defined'}"
 
 
 def leak_table(table: LeakTable) -> str:

@@ -1,4 +1,4 @@
-"""Label-preserving changes to training pictures, drawn anew each epoch."""
+"""Label-preserving changes to training images, drawn anew each epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Images = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training picture. Tissue under a microscope has no up, left or right.
+    """What may happen to a training image. Tissue under a microscope has no up, left or right.
 
     Attributes:
         flips: mirror left to right, with probability .5.
@@ -24,7 +24,7 @@ class Augmentation:
         zoom: enlarge or shrink by up to this share.
         shift: move by up to this share of the side, both ways.
         photometric: changes of values, in this order, after all others.
-        kept: probability that nothing after the quarter turns happens: pictures as a device sees them belong among
+        kept: probability that nothing after the quarter turns happens: images as a device sees them belong among
             those that are fitted on, and into BatchNorm's averages.
         black, white: what the levels 0 and 255 are in the tensor.
 

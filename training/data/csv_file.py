@@ -29,14 +29,14 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True)
-class Row:
+class CsvRow:
     """One line: its number in the file, from 1 on, and the fields by the names of their columns."""
 
     line: int
     fields: dict[str, str]
 
 
-def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> list[Row]:
+def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> list[CsvRow]:
     """Return the lines of ``path`` below its header; empty ones are left out.
 
     Args:
@@ -59,7 +59,7 @@ def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> lis
                 f"{path}, line {line}: found {len(fields)} fields, expected {len(names)} as in the header. "
                 f"Put names that hold a {_SEPARATORS[separator]} in double quotes."
             )
-        rows.append(Row(line, dict(zip(names, fields, strict=True))))
+        rows.append(CsvRow(line, dict(zip(names, fields, strict=True))))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Changes of light, stain and noise that leave a picture's label as it is, one modality a class."""
+"""Changes of light, stain and noise that leave an image's label as it is, one modality a class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNMIX = np.linalg.inv(_STAINS).astype(np.float32)
 
 @dataclass(frozen=True)
 class StainJitter:
-    """Stain an H&E picture a little more, less and otherwise (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
+    """Stain an H&E image a little more, less and otherwise (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
 
     Attributes:
         share: each stain's amount is multiplied by 1 ± up to this share, and a tenth of it added or taken away.
@@ -26,7 +26,7 @@ class StainJitter:
     share: float
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×3 picture, RGB in 0..1, stained anew."""
+        """Return an H×W×3 image, RGB in 0..1, stained anew."""
         density = -np.log((image * 255.0 + 1.0) / 256.0)
         amounts = density @ _UNMIX
         factor = rng.uniform(1.0 - self.share, 1.0 + self.share, 3).astype(np.float32)
@@ -52,7 +52,7 @@ class GainAndSpeckle:
     speckle: float = 0.0
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×C picture in 0..1, all channels changed alike."""
+        """Return an H×W×C image in 0..1, all channels changed alike."""
         exponent = np.float32(2.0 ** rng.uniform(-self.gamma, self.gamma))
         factor = np.float32(rng.uniform(1.0 - self.gain, 1.0 + self.gain))
         changed = np.power(image, exponent) * factor
@@ -63,19 +63,19 @@ class GainAndSpeckle:
 
 @dataclass(frozen=True)
 class Callipers:
-    """Draw measuring crosses with a dotted line between them, as sonographers leave them in stored pictures.
+    """Draw measuring crosses with a dotted line between them, as sonographers leave them in stored images.
 
-    They mark what somebody measured, so a network would learn them instead of the lesion. Drawn on pictures of every
+    They mark what somebody measured, so a network would learn them instead of the lesion. Drawn on images of every
     label alike, they say nothing.
 
     Attributes:
-        share: probability that a picture gets one or two pairs.
+        share: probability that an image gets one or two pairs.
     """
 
     share: float
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×C picture in 0..1, drawn on in white."""
+        """Return an H×W×C image in 0..1, drawn on in white."""
         if rng.random() >= self.share:
             return image
         drawn = np.array(image, order="C")  # OpenCV draws on no views

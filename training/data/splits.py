@@ -16,7 +16,7 @@ from training.errors import ArtifactError, DatasetError
 
 
 class Part(enum.Enum):
-    """What a patient's pictures may be used for."""
+    """What a patient's images may be used for."""
 
     TRAIN = "train"  # fitting and int8 calibration
     VALIDATION = "validation"  # every choice: stopping, cut-offs, guard band
@@ -37,14 +37,14 @@ Split = Mapping[str, Part]
 
 
 LARGE = 3.0
-"""A group with more than so many times the median number of pictures trains: held out, it alone would decide
+"""A group with more than so many times the median number of images trains: held out, it alone would decide
 the figures (five of the 223 IDC patients hold 45 % of the patches)."""
 
 
 def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
     """Deal groups to the three parts, each with about the same mix of malignancy.
 
-    Groups are sorted by their share of positive pictures and dealt in runs, so that neighbours in the order
+    Groups are sorted by their share of positive images and dealt in runs, so that neighbours in the order
     land in different parts; the seed shuffles equals and runs. Very large groups train (:data:`LARGE`).
 
     Raises:
@@ -113,7 +113,7 @@ def folds_by_group(samples: Iterable[Sample], k: int, seed: int) -> tuple[dict[s
 
 
 def _labels(samples: Iterable[Sample]) -> dict[str, list[int]]:
-    """Return group → the labels of its pictures."""
+    """Return group → the labels of its images."""
     labels: dict[str, list[int]] = defaultdict(list)
     for sample in samples:
         labels[sample.group].append(sample.label)

@@ -13,27 +13,27 @@ from tqdm import tqdm
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from training.data.datasets import Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 from training.errors import DatasetError
 
 _LOG = logging.getLogger(__name__)
 MOST_NAMED = 20
-"""Pictures that are skipped are named up to this number; ``training audit`` lists them all."""
+"""Images that are skipped are named up to this number; ``training audit`` lists them all."""
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Prepared pictures and what is known of them, aligned on the first axis.
+    """Prepared images and what is known of them, aligned on the first axis.
 
     Attributes:
         images: float32 N×H×W×C, after the spec's steps.
         labels: int64 N, index into the spec's labels.
         groups: N patient ids.
-        colour: float64 N×6, mean and standard deviation of R, G and B of the picture as read (and cut), 0..255.
+        colour: float64 N×6, mean and standard deviation of R, G and B of the image as read (and cut), 0..255.
         samples: where each row came from.
-        refused: one line for each picture that the runtime refuses; those have no row.
+        refused: one line for each image that the runtime refuses; those have no row.
     """
 
     images: npt.NDArray[np.float32]
@@ -58,24 +58,24 @@ def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, stri
         strict: skip nothing.
 
     Raises:
-        DatasetError: nothing is left, ``strict`` and a picture is refused, or samples are regions and the spec has no
+        DatasetError: nothing is left, ``strict`` and an image is refused, or samples are regions and the spec has no
             rule for them (or the other way round).
     """
     images, colour, kept, refused = [], [], [], []
-    pictures = Pictures(spec)
+    decoded = SampleReader(spec)
     for sample in tqdm(samples, desc=f"reading {label}", unit="image", disable=None, leave=False):
         try:
-            picture = pictures.read(sample)
-            images.append(prepare(picture, spec.steps))
+            image = decoded.read(sample)
+            images.append(preprocess(image, spec.steps))
         except ImageError as error:
             refused.append(f"{sample.name}: {error.code}")
             continue
-        colour.append(colour_numbers(picture.pixels))
+        colour.append(colour_numbers(image.pixels))
         kept.append(sample)
     if refused:
         _report(refused, len(samples), label, strict=strict)
     if not kept:
-        raise DatasetError(f"{label}: none of {len(samples)} pictures can be read; the first: {refused[:1]}")
+        raise DatasetError(f"{label}: none of {len(samples)} images can be read; the first: {refused[:1]}")
     return Tensors(
         np.stack(images),
         np.array([sample.label for sample in kept], dtype=np.int64),
@@ -87,7 +87,7 @@ def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, stri
 
 
 def _report(refused: list[str], count: int, label: str, *, strict: bool) -> None:
-    found = f"{label}: {len(refused)} of {count} pictures cannot be read"
+    found = f"{label}: {len(refused)} of {count} images cannot be read"
     if strict:
         raise DatasetError(f"{found}, expected none: {_first(refused, 5)}. Repair or remove them, or drop --strict.")
     if len(refused) < count:  # where all are refused, an error says so

@@ -1,4 +1,4 @@
-"""An artifact opened on a folder of data: which pictures belong to which part, and what its network answers."""
+"""An artifact opened on a folder of data: which images belong to which part, and what its network answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.data.datasets import Sample
 from training.data.splits import Part, select, usable
 from training.data.tensors import Tensors, load_tensors
 from training.errors import DatasetError
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.networks.keras_model import load_model, logits_model
 from training.recipes import find_recipe
 
@@ -22,8 +22,8 @@ ALL = "all"
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Pictures and what the network answers on them, aligned on the first axis.
+class ArtifactOutputs:
+    """Images and what the network answers on them, aligned on the first axis.
 
     Attributes:
         logits: N×outputs, as the network gives them.
@@ -31,17 +31,17 @@ class Answers:
 
     tensors: Tensors
     logits: npt.ArrayLike
-    outcome: Outcome
+    outcome: ClassOutcomes
 
 
 class OpenArtifact:
-    """Keeps the network and the list of pictures, so that several parts are answered by one of each."""
+    """Keeps the network and the list of images, so that several parts are answered by one of each."""
 
     def __init__(self, artifact: Artifact, data: Path, *, strict: bool = False) -> None:
         """Read the artifact's files and the layout below ``data``.
 
         Args:
-            strict: refuse a picture that cannot be read, instead of skipping it.
+            strict: refuse an image that cannot be read, instead of skipping it.
 
         Raises:
             ArtifactError: the artifact is incomplete.
@@ -54,7 +54,7 @@ class OpenArtifact:
         self._strict = strict
 
     def samples(self, part: str) -> tuple[Sample, ...]:
-        """Return what the fit used as ``part``, or every picture for :data:`ALL`.
+        """Return what the fit used as ``part``, or every image for :data:`ALL`.
 
         Raises:
             DatasetError: a patient is not in the split, and ``part`` is not :data:`ALL`.
@@ -64,12 +64,12 @@ class OpenArtifact:
         return usable(select(self.dataset.samples, self.split, Part(part)), Part(part), self.dataset.contradicted)
 
     def present(self, part: Part) -> tuple[Sample, ...]:
-        """Return the pictures of a part that are in the data, be there other patients or not."""
+        """Return the images of a part that are in the data, be there other patients or not."""
         present = (s for s in self.dataset.samples if self.split.get(s.group) is part)
         return usable(present, part, self.dataset.contradicted)
 
     def of_patient(self, patient: str) -> tuple[Sample, ...]:
-        """Return one patient's pictures.
+        """Return one patient's images.
 
         Raises:
             DatasetError: the data hold no such patient.
@@ -83,12 +83,12 @@ class OpenArtifact:
             )
         return found
 
-    def answer(self, samples: Sequence[Sample], label: str) -> Answers:
-        """Read pictures and let the network answer; ``label`` names them in progress and errors.
+    def answer(self, samples: Sequence[Sample], label: str) -> ArtifactOutputs:
+        """Read images and let the network answer; ``label`` names them in progress and errors.
 
         Raises:
-            DatasetError: no picture can be read, or one cannot and that is not tolerated.
+            DatasetError: no image can be read, or one cannot and that is not tolerated.
         """
         tensors = load_tensors(samples, self.spec, label=label, strict=self._strict)
         logits = self._network.predict(tensors.images, verbose=0)
-        return Answers(tensors, logits, Outcome.of(logits, tensors.labels, tensors.groups, self.spec))
+        return ArtifactOutputs(tensors, logits, ClassOutcomes.of(logits, tensors.labels, tensors.groups, self.spec))

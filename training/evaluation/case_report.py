@@ -8,7 +8,7 @@ from edge_runtime.bundle.policy import CaseRule
 from training.data.splits import Part
 from training.errors import DatasetError
 from training.evaluation.artifact_runner import ALL, OpenArtifact
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import CaseEvaluation, evaluate_cases, fit_rule, patch_counts
 
 FEW = 5
@@ -41,7 +41,7 @@ class CaseReport:
     basis: str
 
 
-def choose_rule(opened: OpenArtifact, validation: Outcome | None = None) -> ChosenRule:
+def choose_rule(opened: OpenArtifact, validation: ClassOutcomes | None = None) -> ChosenRule:
     """Return the rule of the spec's policy; without one, the rule that fits the validation patients best.
 
     Args:
@@ -60,7 +60,7 @@ def choose_rule(opened: OpenArtifact, validation: Outcome | None = None) -> Chos
     return fitted_rule(validation)
 
 
-def fitted_rule(validation: Outcome) -> ChosenRule:
+def fitted_rule(validation: ClassOutcomes) -> ChosenRule:
     """Fit a rule; where validation patients allow none, say why instead."""
     try:
         rule = fit_rule(validation)
@@ -76,7 +76,7 @@ def fitted_rule(validation: Outcome) -> ChosenRule:
     )
 
 
-def report_cases(outcome: Outcome, chosen: ChosenRule, part: str) -> CaseReport:
+def report_cases(outcome: ClassOutcomes, chosen: ChosenRule, part: str) -> CaseReport:
     """Measure the rule on a part, and say where its figures flatter it."""
     if chosen.rule is None:
         return CaseReport(None, chosen.basis)

@@ -9,20 +9,20 @@ from pathlib import Path
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.platform.atomic_files import write_whole
-from training.artifact import Artifact, Measured, create
+from training.artifact import Artifact, MeasuredFigures, create
 from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, why_not_written
-from training.evaluation.artifact_runner import Answers, OpenArtifact
+from training.evaluation.artifact_runner import ArtifactOutputs, OpenArtifact
 from training.evaluation.familiarity import fit_familiarity, see
 from training.evaluation.measure import compare
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import CaseEvaluation, evaluate_cases
-from training.policy.policy import FittedPolicy, Target, calibration_error, fit_policy
+from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error, fit_policy
 
 
 @dataclass(frozen=True)
-class Decided:
+class PolicyReport:
     """What was fitted, and what it gives on patients never seen.
 
     Attributes:
@@ -39,36 +39,42 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Known:
+class FamiliarityTarget:
     """How a familiarity is to be fitted.
 
     Attributes:
-        share: of a patient's own pictures (0..1) that may be referred as unlike the model's own.
-        whole: judge the picture that a region lies in, and not the square that is cut out of it.
+        share: of a patient's own images (0..1) that may be referred as unlike the model's own.
+        whole: judge the image that a region lies in, and not the square that is cut out of it.
     """
 
     share: float
     whole: bool = False
 
     def check(self, spec: ModelSpec) -> None:
-        """Raises: DatasetError: the whole picture is to be judged, and the model knows no other."""
+        """Raises: DatasetError: the whole image is to be judged, and the model knows no other."""
         if self.whole and spec.region is None:
             raise DatasetError(
-                f"{spec.name}: found --whole for a model that is shown whole pictures, expected one that is asked "
-                "about regions. Leave --whole out; the picture is judged as it is."
+                f"{spec.name}: found --whole for a model that is shown whole images, expected one that is asked "
+                "about regions. Leave --whole out; the image is judged as it is."
             )
 
 
 def decide(
-    artifact: Artifact, data: Path, out: Path, target: Target, *, familiar: Known | None = None, strict: bool = False
-) -> Decided:
+    artifact: Artifact,
+    data: Path,
+    out: Path,
+    target: PolicyTarget,
+    *,
+    familiar: FamiliarityTarget | None = None,
+    strict: bool = False,
+) -> PolicyReport:
     """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is left as it is.
 
     Args:
         data: the published layout on which the artifact was fitted.
-        familiar: which pictures the model is for; None keeps what the spec says about it. The figures measured here
-            leave it aside: they are of all pictures.
-        strict: refuse data with a picture that cannot be read, instead of skipping it.
+        familiar: which images the model is for; None keeps what the spec says about it. The figures measured here
+            leave it aside: they are of all images.
+        strict: refuse data with an image that cannot be read, instead of skipping it.
 
     Raises:
         ArtifactError: ``artifact`` is incomplete, ``out`` already holds files, or the disk is full.
@@ -92,11 +98,11 @@ def decide(
     _write(artifact, new, spec, measured)
     before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
     errors = calibration_error(before), calibration_error(after)
-    return Decided(new, fitted, evaluations, errors, _cases(after))
+    return PolicyReport(new, fitted, evaluations, errors, _cases(after))
 
 
 def _evaluations(
-    opened: OpenArtifact, found: dict[Part, Answers], spec: ModelSpec, *, strict: bool
+    opened: OpenArtifact, found: dict[Part, ArtifactOutputs], spec: ModelSpec, *, strict: bool
 ) -> tuple[Evaluation, ...]:
     """Measure beside the baseline where training patients are in the data, as a fit does."""
     seen = opened.present(Part.TRAIN)
@@ -107,12 +113,12 @@ def _evaluations(
     return tuple(evaluations)
 
 
-def _cases(outcome: Outcome) -> CaseEvaluation | None:
+def _cases(outcome: ClassOutcomes) -> CaseEvaluation | None:
     rule = outcome.spec.policy.case
     return None if rule is None else evaluate_cases(outcome, rule)
 
 
-def _write(old: Artifact, new: Artifact, spec: ModelSpec, measured: Measured) -> None:
+def _write(old: Artifact, new: Artifact, spec: ModelSpec, measured: MeasuredFigures) -> None:
     for source, path in ((old.model_path, new.model_path), (old.history_path, new.history_path)):
         _copy(source, path)
     new.write_choices(spec, old.split())

@@ -1,4 +1,4 @@
-"""A bundle on the runtime that devices use: its own reading, guard band, reruns and refusals, picture by picture.
+"""A bundle on the runtime that devices use: its own reading, guard band, reruns and refusals, image by image.
 
 What is measured is the answer that a person would get: the score that decided, and the decision itself. A rounded
 file's score near a threshold is the float32 file's, as on the device.
@@ -22,7 +22,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from training.data.datasets import Sample
 from training.data.tensors import MOST_NAMED
 from training.errors import DatasetError
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.metrics.evaluation import bootstrap
 from training.metrics.scored import Scored
 
@@ -33,13 +33,13 @@ _CLOSEST = float(np.finfo(np.float64).epsneg)
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceAnswers:
-    """What the runtime answered on N pictures.
+class DeviceOutputs:
+    """What the runtime answered on N images.
 
     Attributes:
         samples: those answered, in order.
         predictions: one a sample.
-        refused: one line for each picture that the runtime refuses; those have no prediction.
+        refused: one line for each image that the runtime refuses; those have no prediction.
         first: precision of the file that answers first.
     """
 
@@ -51,7 +51,7 @@ class DeviceAnswers:
 
     @cached_property
     def scored(self) -> Scored:
-        """Truth, scores and which pictures were answered, as the device has them."""
+        """Truth, scores and which images were answered, as the device has them."""
         verdicts = [prediction.verdict for prediction in self.predictions]
         return Scored(
             labels=np.array([sample.label for sample in self.samples], dtype=np.int64),
@@ -62,13 +62,13 @@ class DeviceAnswers:
         )
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ClassOutcomes:
         """The same scores as logits, for curves and figures class by class."""
         found = self.scored
-        return Outcome.of(logits_of(found.scores, self.spec), found.labels, found.groups, self.spec)
+        return ClassOutcomes.of(logits_of(found.scores, self.spec), found.labels, found.groups, self.spec)
 
     def shares(self) -> list[Figure]:
-        """Return the share of each decision and of each reason, and of pictures that float32 decided."""
+        """Return the share of each decision and of each reason, and of images that float32 decided."""
         groups = self.scored.groups
         named: dict[str, npt.NDArray[np.bool_]] = {}
         for decision in Decision:
@@ -81,15 +81,15 @@ class DeviceAnswers:
 
 def answer_on_device(
     predictor: Predictor, samples: Sequence[Sample], label: str, *, strict: bool = False
-) -> DeviceAnswers:
-    """Let the runtime answer pictures one by one.
+) -> DeviceOutputs:
+    """Let the runtime answer images one by one.
 
     Args:
         label: what the samples are, for messages.
-        strict: refuse a picture that cannot be read, instead of skipping and naming it.
+        strict: refuse an image that cannot be read, instead of skipping and naming it.
 
     Raises:
-        DatasetError: nothing is left, or ``strict`` and a picture is refused.
+        DatasetError: nothing is left, or ``strict`` and an image is refused.
         BackendError: the network answered with no number.
     """
     kept, found, refused = [], [], []
@@ -102,15 +102,15 @@ def answer_on_device(
         kept.append(sample)
     if refused and (strict or not kept):
         raise DatasetError(
-            f"{label}: found {len(refused)} of {len(samples)} pictures that cannot be read, the first {refused[0]}; "
+            f"{label}: found {len(refused)} of {len(samples)} images that cannot be read, the first {refused[0]}; "
             "expected none. Repair or remove them."
         )
     if not kept:
-        raise DatasetError(f"{label}: found no picture, expected some. Check --data and --part.")
+        raise DatasetError(f"{label}: found no image, expected some. Check --data and --part.")
     if refused:
         named = ", ".join(refused[:MOST_NAMED])
-        _LOG.warning("%s: %d pictures cannot be read and are skipped: %s", label, len(refused), named)
-    return DeviceAnswers(tuple(kept), tuple(found), tuple(refused), predictor.spec, predictor.precision)
+        _LOG.warning("%s: %d images cannot be read and are skipped: %s", label, len(refused), named)
+    return DeviceOutputs(tuple(kept), tuple(found), tuple(refused), predictor.spec, predictor.precision)
 
 
 def logits_of(scores: npt.NDArray[np.float64], spec: ModelSpec) -> npt.NDArray[np.float64]:

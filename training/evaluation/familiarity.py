@@ -1,10 +1,10 @@
-"""What a model is for, fitted on its own pictures: where their statistics lie, and how far from them is too far.
+"""What a model is for, fitted on its own images: where their statistics lie, and how far from them is too far.
 
-The limit is not sought on the pictures that the distance was fitted on: those lie nearer than any new ones. Patients
-are dealt to folds; each fold's distances are those from the other folds' pictures. Every patient weighs the same in
-the limit, however many pictures they gave: one slide with a dirty cover glass must not move it.
+The limit is not sought on the images that the distance was fitted on: those lie nearer than any new ones. Patients
+are dealt to folds; each fold's distances are those from the other folds' images. Every patient weighs the same in
+the limit, however many images they gave: one slide with a dirty cover glass must not move it.
 
-Source of the distance: Mahalanobis 1936; of its use against unfamiliar pictures: Lee et al. 2018, NeurIPS.
+Source of the distance: Mahalanobis 1936; of its use against unfamiliar images: Lee et al. 2018, NeurIPS.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
-from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholePicture
+from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholeImage
 from edge_runtime.ood.statistics import statistics
 from training.data.datasets import Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 from training.errors import DatasetError
 
 Floats = npt.NDArray[np.float64]
@@ -29,25 +29,25 @@ Floats = npt.NDArray[np.float64]
 FOLDS = 5
 FLOOR = 0.01
 """Standard deviation (of statistics about -1..1) added to every statistic: one that never varies in the model's own
-pictures, such as colour in grey ones, must not refer a picture for a hundredth of its range."""
+images, such as colour in grey ones, must not refer an image for a hundredth of its range."""
 
 WHOLE_FLOOR = 0.07
-"""The same of whole pictures that regions lie in. They are few, one or two a patient, and narrowly alike in most
+"""The same of whole images that regions lie in. They are few, one or two a patient, and narrowly alike in most
 statistics; a film of another scan, with a grey surround, lies forty deviations away in some. Under the small floor the
 limit is that film's, and an ultrasound lies within it. Chosen among .01 to .1 (docs/research/familiarity.md)."""
 
 LEAST = 2 * len(NAMES)
-"""Pictures under which a covariance of so many statistics says nothing."""
+"""Images under which a covariance of so many statistics says nothing."""
 
 _DIGITS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Pictures as their statistics, float64 N×K, and N patient ids.
+class ImageStatistics:
+    """Images as their statistics, float64 N×K, and N patient ids.
 
     Attributes:
-        sides_px: int64 N, shorter sides of whole pictures that regions lie in; None where what the model is shown was
+        sides_px: int64 N, shorter sides of whole images that regions lie in; None where what the model is shown was
             counted.
     """
 
@@ -68,47 +68,47 @@ class FittedFamiliarity:
     basis: str
 
 
-def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> Seen:
-    """Read pictures and count their statistics; those that the runtime refuses are left out.
+def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> ImageStatistics:
+    """Read images and count their statistics; those that the runtime refuses are left out.
 
     Args:
-        whole: count the pictures that the samples' regions lie in, each once, and not the squares cut out of them.
+        whole: count the images that the samples' regions lie in, each once, and not the squares cut out of them.
 
     Raises:
-        DatasetError: no picture can be read.
+        DatasetError: no image can be read.
     """
     rows, groups, sides = [], [], []
-    pictures = Pictures(spec)
+    images = SampleReader(spec)
     for sample in once_each(samples) if whole else samples:
         try:
-            picture = pictures.whole(sample) if whole else pictures.read(sample)
+            image = images.whole(sample) if whole else images.read(sample)
         except ImageError:
             continue
-        rows.append(statistics(picture))
+        rows.append(statistics(image))
         groups.append(sample.group)
-        sides.append(min(picture.pixels.shape[:2]))
+        sides.append(min(image.pixels.shape[:2]))
     if not rows:
-        raise DatasetError(f"familiarity: none of {len(samples)} pictures can be read; run training audit on the data.")
-    return Seen(np.array(rows), np.array(groups), np.array(sides) if whole else None)
+        raise DatasetError(f"familiarity: none of {len(samples)} images can be read; run training audit on the data.")
+    return ImageStatistics(np.array(rows), np.array(groups), np.array(sides) if whole else None)
 
 
 def once_each(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the first sample of each file: a film on which many regions are marked is one picture."""
+    """Return the first sample of each file: a film on which many regions are marked is one image."""
     found: dict[Path, Sample] = {}
     for sample in samples:
         found.setdefault(sample.path, sample)
     return list(found.values())
 
 
-def fit_familiarity(seen: Seen, share: float) -> FittedFamiliarity:
+def fit_familiarity(seen: ImageStatistics, share: float) -> FittedFamiliarity:
     """Fit mean and covariance on all of ``seen``, and the limit by folds of its patients.
 
     Args:
-        seen: the model's own pictures, of training and validation patients.
-        share: of pictures of a patient never seen (0..1, ends excluded) that may lie beyond the limit.
+        seen: the model's own images, of training and validation patients.
+        share: of images of a patient never seen (0..1, ends excluded) that may lie beyond the limit.
 
     Raises:
-        DatasetError: fewer than :data:`LEAST` pictures, or fewer patients than folds.
+        DatasetError: fewer than :data:`LEAST` images, or fewer patients than folds.
         ValueError: ``share`` is out of its range.
     """
     if not 0.0 < share < 1.0:
@@ -116,35 +116,35 @@ def fit_familiarity(seen: Seen, share: float) -> FittedFamiliarity:
     patients = np.unique(seen.groups)
     if len(seen.groups) < LEAST or len(patients) < FOLDS:
         raise DatasetError(
-            f"familiarity: found {len(seen.groups)} pictures of {len(patients)} patients, expected {LEAST} or more of "
+            f"familiarity: found {len(seen.groups)} images of {len(patients)} patients, expected {LEAST} or more of "
             f"{FOLDS} or more; leave --familiar out, or give more data."
         )
     limit = _rounded(weighted_limit(_held_out(seen, patients), seen.groups, share), up=True)
     familiarity = _model(seen.statistics, limit, _floor(seen))
     if seen.sides_px is not None:  # half the side: a quarter of the pixels on the same region
-        familiarity = replace(familiarity, whole=WholePicture(max(1, int(seen.sides_px.min()) // 2)))
+        familiarity = replace(familiarity, whole=WholeImage(max(1, int(seen.sides_px.min()) // 2)))
     return FittedFamiliarity(familiarity, _basis(familiarity, seen, share))
 
 
-def _basis(fitted: Familiarity, seen: Seen, share: float) -> str:
+def _basis(fitted: Familiarity, seen: ImageStatistics, share: float) -> str:
     what, small = "pictures", ""
     if fitted.whole is not None:
-        what = "whole pictures"
+        what = "whole images"
         small = f", as are those with a side under {fitted.whole.least_side_px} px, half of the shortest among them"
     return (
         f"Familiarity: {what} farther than {fitted.limit:g} (Mahalanobis distance of {len(NAMES)} image statistics, "
         f"{STATISTICS}) from the model's own are referred{small}. Fitted on {len(seen.groups)} {what} of "
         f"{len(np.unique(seen.groups))} training and validation patients; in {FOLDS} folds of patients {share:g} of a "
-        "held-out patient's pictures lie farther on average."
+        "held-out patient's images lie farther on average."
     )
 
 
-def _floor(seen: Seen) -> float:
+def _floor(seen: ImageStatistics) -> float:
     return FLOOR if seen.sides_px is None else WHOLE_FLOOR
 
 
 def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float) -> float:
-    """Return the smallest distance beyond which lies at most ``share`` of a group's pictures, on average over groups.
+    """Return the smallest distance beyond which lies at most ``share`` of a group's images, on average over groups.
 
     Args:
         distances: float64 N.
@@ -157,8 +157,8 @@ def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float
     return float(distances[order][np.searchsorted(beyond, share + 1e-12, side="right")])
 
 
-def _held_out(seen: Seen, patients: npt.NDArray[np.str_]) -> Floats:
-    """Return each picture's distance from the pictures of the other folds, float64 N."""
+def _held_out(seen: ImageStatistics, patients: npt.NDArray[np.str_]) -> Floats:
+    """Return each image's distance from the images of the other folds, float64 N."""
     counts = {patient: int((seen.groups == patient).sum()) for patient in patients.tolist()}
     order = sorted(counts, key=lambda patient: (-counts[patient], patient))  # so that folds are about equally large
     fold_of = {patient: i % FOLDS for i, patient in enumerate(order)}

@@ -1,8 +1,8 @@
-"""Whether heatmaps point at lesions: measured on held-out pictures whose lesions are marked, against two baselines.
+"""Whether heatmaps point at lesions: measured on held-out images whose lesions are marked, against two baselines.
 
 Maps are the Keras model's own Grad-CAM, which the device's equal to a ten-thousandth of their range (a bundle's
 manifest says how nearly). The sanity checks are those of Adebayo et al. 2018 (NeurIPS): a map that stays as it is when
-the network's weights are replaced by random ones shows the picture, not what was learned.
+the network's weights are replaced by random ones shows the image, not what was learned.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from edge_runtime.decision.scores import scores_of
 from edge_runtime.errors import ImageError
 from edge_runtime.explain.explanation import stretched
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.images.region import cut
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from training.artifact import Artifact
 from training.data.datasets import Sample
 from training.data.datasets.lesions import Lesions
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 from training.data.splits import Part, select
 from training.errors import ArtifactError, DatasetError
 from training.explain.method import choose, draw, moved
@@ -43,17 +43,17 @@ Column = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Marked:
-    """A picture as the network sees it, and its lesion: bool H×W of the same pixels."""
+class MarkedLesion:
+    """An image as the network sees it, and its lesion: bool H×W of the same pixels."""
 
-    picture: Picture
+    image: DecodedImage
     lesion: npt.NDArray[np.bool_]
     label: int
     group: str
 
 
 def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
-    """Measure an artifact's heatmaps on those pictures of a part that have a marked lesion.
+    """Measure an artifact's heatmaps on those images of a part that have a marked lesion.
 
     Raises:
         ArtifactError: it is incomplete, or no heatmap can be made of its network.
@@ -68,8 +68,8 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
     dataset = source.load(data)
     marked = tuple(_marked(select(dataset.samples, artifact.split(), part), source.lesions, spec))
     if not marked:
-        raise DatasetError(f"{data}: found no {part.value} picture with a marked lesion. Choose another --part.")
-    tensors = np.stack([prepare(each.picture, spec.steps) for each in marked])
+        raise DatasetError(f"{data}: found no {part.value} image with a marked lesion. Choose another --part.")
+    tensors = np.stack([preprocess(each.image, spec.steps) for each in marked])
     network = logits_model(load_model(artifact.model_path))
     chosen = choose(network)
     if chosen.saliency.method is Method.NONE:
@@ -90,31 +90,31 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
     return Localisation(part.value, chosen.saliency.method.value, len(marked), len(set(groups)), tuple(figures))
 
 
-def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Iterator[Marked]:
-    """Yield the pictures that have a lesion and that the runtime takes; both are cut alike."""
-    pictures = Pictures(spec)
+def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Iterator[MarkedLesion]:
+    """Yield the images that have a lesion and that the runtime takes; both are cut alike."""
+    images = SampleReader(spec)
     for sample in samples:
         lesion = lesions(sample)
         if lesion is None:
             continue
         try:
-            picture = pictures.read(sample)
+            image = images.read(sample)
         except ImageError:
             continue
-        whole = Picture(sample.name, lesion.astype(np.uint8), ColourOrder.GREY)
+        whole = DecodedImage(sample.name, lesion.astype(np.uint8), ColourOrder.GREY)
         seen = cut(whole, sample.region, spec.region).pixels.astype(bool)
-        if seen.shape != picture.pixels.shape[:2]:
-            found, expected = seen.shape, picture.pixels.shape[:2]
+        if seen.shape != image.pixels.shape[:2]:
+            found, expected = seen.shape, image.pixels.shape[:2]
             raise DatasetError(f"{sample.name}: found a lesion mask of {found}, expected {expected}. Unpack it again.")
-        yield Marked(picture, seen, sample.label, sample.group)
+        yield MarkedLesion(image, seen, sample.label, sample.group)
 
 
-def _columns(marked: Sequence[Marked], shown: Floats, of_truth: Floats) -> dict[str, Column]:
-    """Return name → one value a picture."""
+def _columns(marked: Sequence[MarkedLesion], shown: Floats, of_truth: Floats) -> dict[str, Column]:
+    """Return name → one value an image."""
     rows = []
     for each, answer, true in zip(marked, shown, of_truth, strict=True):
         height, width = each.lesion.shape
-        pixels = np.asarray(each.picture.pixels, dtype=np.uint8)
+        pixels = np.asarray(each.image.pixels, dtype=np.uint8)
         maps = [stretched(answer, width, height), stretched(true, width, height)]
         others = [centre((height, width)), brightest(pixels), darkest(pixels)]
         hits = [float(hit(found, each.lesion)) for found in (*maps, *others)]

@@ -19,7 +19,7 @@ from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.evaluation.artifact_runner import ALL, OpenArtifact
 from training.evaluation.case_report import CaseReport, choose_rule, report_cases
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.metrics.evaluation import (
     baseline_scores,
     evaluate_baseline,
@@ -35,21 +35,21 @@ class Measurement:
     """Figures of one part, and the answers that they were computed from.
 
     Attributes:
-        samples: the pictures measured, in the order of ``outcome``.
+        samples: the images measured, in the order of ``outcome``.
         dataset: where they come from.
-        cases: patients judged from their pictures together; None where the recipe judges single pictures.
+        cases: patients judged from their images together; None where the recipe judges single images.
     """
 
     part: str
     evaluations: tuple[Evaluation, ...]
-    outcome: Outcome
+    outcome: ClassOutcomes
     samples: tuple[Sample, ...]
     dataset: Dataset
     cases: CaseReport | None = None
 
 
 @dataclass(frozen=True)
-class Document:
+class MeasurementDocument:
     """What ``evaluate`` prints as JSON and writes into ``metrics.json``."""
 
     part: str
@@ -63,7 +63,7 @@ def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool 
 
     Args:
         part: ``validation``, ``test``, or ``all`` for every patient in ``data``.
-        strict: refuse data with a picture that cannot be read, instead of skipping it.
+        strict: refuse data with an image that cannot be read, instead of skipping it.
 
     Raises:
         ArtifactError: the artifact is incomplete.
@@ -78,7 +78,7 @@ def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool 
     return Measurement(part, evaluations, found.outcome, found.tensors.samples, opened.dataset, cases)
 
 
-def _cases(opened: OpenArtifact, outcome: Outcome, part: str) -> CaseReport:
+def _cases(opened: OpenArtifact, outcome: ClassOutcomes, part: str) -> CaseReport:
     return report_cases(outcome, choose_rule(opened, outcome if part == Part.VALIDATION.value else None), part)
 
 
@@ -93,7 +93,7 @@ def compare(
     """Evaluate the network beside a baseline fitted on ``train``; alone where there is nothing to fit it on.
 
     Args:
-        traits: name of a picture → what the data set says of it; the network is measured on each subgroup.
+        traits: name of an image → what the data set says of it; the network is measured on each subgroup.
     """
     if train is None:
         found: tuple[Evaluation, ...] = (evaluate_scores(logits, held_out, spec, part),)
@@ -113,7 +113,7 @@ def beside(
 
 
 def to_json(measurement: Measurement) -> str:
-    """Return the figures as one JSON document, a :class:`Document`."""
+    """Return the figures as one JSON document, a :class:`MeasurementDocument`."""
     grouped_by = measurement.dataset.grouped_by
-    document = Document(measurement.part, grouped_by, measurement.evaluations, measurement.cases)
+    document = MeasurementDocument(measurement.part, grouped_by, measurement.evaluations, measurement.cases)
     return json.dumps(to_dict(document), indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Measure a bundle on labelled pictures through the device's runtime, beside its Keras model where that is given."""
+"""Measure a bundle on labelled images through the device's runtime, beside its Keras model where that is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.artifact import Artifact
 from training.data.datasets import Dataset, Sample
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.artifact_runner import ALL, OpenArtifact
-from training.evaluation.device import DeviceAnswers, answer_on_device
+from training.evaluation.device import DeviceOutputs, answer_on_device
 from training.metrics.changes import changes
 from training.metrics.evaluation import evaluate_scored
 from training.metrics.scored import Scored
@@ -25,7 +25,7 @@ from training.recipes import find_recipe
 
 
 @dataclass(frozen=True)
-class OnDevice:
+class BundleRun:
     """Which bundle is measured, and how it runs; ``precision`` is that of the file asked for first."""
 
     bundle: Bundle
@@ -40,7 +40,7 @@ class BundleDocument:
     Attributes:
         part: ``validation``, ``test`` or ``all``.
         evaluations: the bundle's, then the Keras model's where it was given.
-        shares: of the bundle's decisions, their reasons, and reruns, of all pictures.
+        shares: of the bundle's decisions, their reasons, and reruns, of all images.
         changes: figures of the bundle less those of the Keras model, paired; empty where it was not given.
     """
 
@@ -61,19 +61,19 @@ class BundleMeasurement:
     """The figures, and the answers that they were computed from."""
 
     document: BundleDocument
-    answers: DeviceAnswers
+    answers: DeviceOutputs
     dataset: Dataset
 
 
 def measure_bundle(
-    device: OnDevice, data: Path, part: str, *, artifact: Artifact | None = None, strict: bool = False
+    device: BundleRun, data: Path, part: str, *, artifact: Artifact | None = None, strict: bool = False
 ) -> BundleMeasurement:
     """Answer one part of the data below ``data`` on the device's runtime, and measure it.
 
     Args:
-        part: ``validation``, ``test``, or ``all`` for every picture in ``data``.
+        part: ``validation``, ``test``, or ``all`` for every image in ``data``.
         artifact: what the bundle was exported from: its split says who is in a part, its network is measured beside.
-        strict: refuse data with a picture that cannot be read, instead of skipping it.
+        strict: refuse data with an image that cannot be read, instead of skipping it.
 
     Raises:
         ArtifactError: the artifact is incomplete, or the bundle comes from another one.
@@ -110,14 +110,16 @@ def to_json(measurement: BundleMeasurement) -> str:
     return json.dumps(to_dict(measurement.document), indent=2, ensure_ascii=False)
 
 
-def _opened(device: OnDevice, artifact: Artifact | None, data: Path, part: str, *, strict: bool) -> OpenArtifact | None:
+def _opened(
+    device: BundleRun, artifact: Artifact | None, data: Path, part: str, *, strict: bool
+) -> OpenArtifact | None:
     spec = device.bundle.manifest.spec
     if artifact is None:
         if part == ALL:
             return None
         raise DatasetError(
             f"{device.bundle.where}: found no split, which a bundle does not hold; expected one for the {part} part. "
-            "Give --artifact DIR, which it was exported from, or measure every picture with --part all."
+            "Give --artifact DIR, which it was exported from, or measure every image with --part all."
         )
     if artifact.spec() != spec:
         raise ArtifactError(
@@ -133,8 +135,8 @@ def _subject(bundle: Bundle, runtime: Runtime, precision: Precision) -> str:
     return f"{bundle.where if entry is None else entry.name} on {runtime.value}"
 
 
-def _beside_keras(document: BundleDocument, found: DeviceAnswers, opened: OpenArtifact, part: str) -> BundleDocument:
-    """Add the Keras model's figures on the pictures that the device answered, and the paired change."""
+def _beside_keras(document: BundleDocument, found: DeviceOutputs, opened: OpenArtifact, part: str) -> BundleDocument:
+    """Add the Keras model's figures on the images that the device answered, and the paired change."""
     keras = _keras(opened, found.samples, part)
     evaluation = evaluate_scored(keras, opened.spec, part, KERAS)
     evaluation = with_subgroups(evaluation, keras, found.samples, opened.dataset.traits, opened.spec)

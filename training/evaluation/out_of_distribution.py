@@ -1,4 +1,4 @@
-"""How many pictures a model refers as unfamiliar: of its own test patients, of other data sets, and drawn ones."""
+"""How many images a model refers as unfamiliar: of its own test patients, of other data sets, and drawn ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TypeVar
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.images.discovery import look_into
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import Region, cut
 from edge_runtime.ood.detector import Familiarity, is_familiar
 from training.artifact import Artifact
 from training.data.datasets import Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 from training.data.splits import Part, select, usable
 from training.errors import DatasetError
 from training.evaluation.familiarity import fit_familiarity, once_each, see
@@ -23,28 +23,28 @@ from training.evaluation.out_of_distribution_images import DRAWN, Shape, drawn, 
 from training.policy.cases import exact
 from training.recipes import find_recipe
 
-OWN = "own test pictures"
+OWN = "own test images"
 CUT = "own regions, cut out"
-"""A model that judges whole pictures is handed its own squares as if they were pictures."""
+"""A model that judges whole images is handed its own squares as if they were images."""
 REGION_RADIUS_PX = 40.0
-"""Of the region in the middle of a foreign picture that a model of regions is asked about: a usual lesion's."""
+"""Of the region in the middle of a foreign image that a model of regions is asked about: a usual lesion's."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Referred:
-    """Pictures of one kind.
+class ReferredShare:
+    """Images of one kind.
 
     Attributes:
         own: the model is for them: none should be referred; of all other kinds every one should.
-        unreadable: pictures that the runtime refuses, as too small for example; not counted in ``pictures``.
-        low, high: exact 95 % interval of the share referred, for independent pictures (Clopper & Pearson 1934).
+        unreadable: images that the runtime refuses, as too small for example; not counted in ``images``.
+        low, high: exact 95 % interval of the share referred, for independent images (Clopper & Pearson 1934).
     """
 
     kind: str
     own: bool
-    pictures: int
+    images: int
     referred: int
     unreadable: int
     low: float
@@ -52,8 +52,8 @@ class Referred:
 
     @property
     def share(self) -> float:
-        """Share referred, 0..1; nan where the runtime refuses every picture."""
-        return self.referred / self.pictures if self.pictures else float("nan")
+        """Share referred, 0..1; nan where the runtime refuses every image."""
+        return self.referred / self.images if self.images else float("nan")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FamiliarityTable:
     version: str
     limit: float
     fitted_here: bool
-    rows: tuple[Referred, ...]
+    rows: tuple[ReferredShare, ...]
 
 
 def measure_familiarity(
@@ -78,13 +78,13 @@ def measure_familiarity(
 
     Args:
         data: the published layout on which the artifact was fitted.
-        others: folders of pictures that the model is not for; lesion masks (``…_mask….png``) are passed over.
-        share: of own pictures referred, where the spec has no familiarity and one is fitted.
-        most: pictures of each kind, evenly spaced; own test pictures are all taken.
+        others: folders of images that the model is not for; lesion masks (``…_mask….png``) are passed over.
+        share: of own images referred, where the spec has no familiarity and one is fitted.
+        most: images of each kind, evenly spaced; own test images are all taken.
 
     Raises:
         ArtifactError: the artifact is incomplete.
-        DatasetError: the data are not what the layout promises, or a folder holds no picture.
+        DatasetError: the data are not what the layout promises, or a folder holds no image.
     """
     spec, parts = artifact.spec(), _parts(artifact, data)
     known = spec.familiarity
@@ -104,41 +104,41 @@ def measure_familiarity(
 
 
 def _parts(artifact: Artifact, data: Path) -> dict[Part, tuple[Sample, ...]]:
-    """Return the pictures of each part, as the fit used them."""
+    """Return the images of each part, as the fit used them."""
     dataset, split = find_recipe(artifact.spec().name).source.load(data), artifact.split()
     return {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
 
 
-def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
-    """Yield pictures, or the squares of their regions unless ``whole``; None for one that the runtime refuses."""
-    pictures = Pictures(spec)
+def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator[DecodedImage | None]:
+    """Yield images, or the squares of their regions unless ``whole``; None for one that the runtime refuses."""
+    images = SampleReader(spec)
     for sample in samples:
         try:
-            yield pictures.whole(sample) if whole else pictures.read(sample)
+            yield images.whole(sample) if whole else images.read(sample)
         except ImageError:
             yield None
 
 
-def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator[Picture | None]:
+def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator[DecodedImage | None]:
     found = (Path(image.path) for image in look_into(folder).images)
     paths = [path for path in found if "_mask" not in path.stem]
     if not paths:
         raise DatasetError(f"{folder}: found no image, expected files that are images by content.")
     for path in _spaced(paths, most):
         try:
-            picture = read(path, min_side_px=spec.min_side_px)
-            yield picture if whole else _asked(picture, spec)
+            decoded = read(path, min_side_px=spec.min_side_px)
+            yield decoded if whole else _asked(decoded, spec)
         except ImageError:
             yield None
 
 
-def _asked(picture: Picture, spec: ModelSpec) -> Picture:
-    """Return the picture, or for a model that is asked about regions a square from its middle."""
+def _asked(image: DecodedImage, spec: ModelSpec) -> DecodedImage:
+    """Return the image, or for a model that is asked about regions a square from its middle."""
     if spec.region is None:
-        return picture
-    height, width = picture.pixels.shape[:2]
+        return image
+    height, width = image.pixels.shape[:2]
     radius = min(REGION_RADIUS_PX, min(height, width) / 2)
-    return cut(picture, Region((width - 1) / 2, (height - 1) / 2, radius), spec.region)
+    return cut(image, Region((width - 1) / 2, (height - 1) / 2, radius), spec.region)
 
 
 def _spaced(items: Sequence[Item], most: int) -> list[Item]:
@@ -148,15 +148,15 @@ def _spaced(items: Sequence[Item], most: int) -> list[Item]:
     return [items[i * len(items) // most] for i in range(most)]
 
 
-def _count(kind: str, pictures: Iterable[Picture | None], known: Familiarity, *, own: bool = False) -> Referred:
-    found = [None if picture is None else not is_familiar(known.share(picture)) for picture in pictures]
+def _count(kind: str, images: Iterable[DecodedImage | None], known: Familiarity, *, own: bool = False) -> ReferredShare:
+    found = [None if image is None else not is_familiar(known.share(image)) for image in images]
     answers = [referred for referred in found if referred is not None]
     if not answers:
-        return Referred(kind, own, 0, 0, len(found), 0.0, 1.0)
+        return ReferredShare(kind, own, 0, 0, len(found), 0.0, 1.0)
     figure = exact(kind, sum(answers), len(answers))
     low, high = figure.low or 0.0, 1.0 if figure.high is None else figure.high
-    return Referred(kind, own, len(answers), sum(answers), len(found) - len(answers), low, high)
+    return ReferredShare(kind, own, len(answers), sum(answers), len(found) - len(answers), low, high)
 
 
 def _name(folder: Path) -> str:
-    return f"pictures in {folder.name}"
+    return f"images in {folder.name}"

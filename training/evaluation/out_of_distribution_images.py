@@ -1,7 +1,7 @@
-"""Pictures that no model here was made for, made by arithmetic and OpenCV's drawing: noise, blank frames, screens.
+"""Images that no model here was made for, made by arithmetic and OpenCV's drawing: noise, blank frames, screens.
 
-They stand for what reaches a device by mistake: a sensor without signal, a closed shutter, a picture saved with its
-grey levels turned round, the screen instead of the picture.
+They stand for what reaches a device by mistake: a sensor without signal, a closed shutter, an image saved with its
+grey levels turned round, the screen instead of the image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 
 Pixels = npt.NDArray[np.uint8]
 Shape = tuple[int, ...]
@@ -22,15 +22,15 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LETTERS = "abcdefghijklmnopqrstuvwxyz   ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:-"
 
 
-def picture(pixels: Pixels, name: str) -> Picture:
+def image(pixels: Pixels, name: str) -> DecodedImage:
     """Return pixels as the runtime would read them from a file: grey H×W, or colour H×W×3 in BGR."""
-    return Picture(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR)
+    return DecodedImage(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR)
 
 
-def inverted(own: Picture) -> Picture:
-    """Return the negative of a picture."""
+def inverted(own: DecodedImage) -> DecodedImage:
+    """Return the negative of an image."""
     most = int(np.iinfo(own.pixels.dtype).max)
-    return Picture(f"{own.name}, inverted", np.subtract(most, own.pixels, dtype=own.pixels.dtype), own.order)
+    return DecodedImage(f"{own.name}, inverted", np.subtract(most, own.pixels, dtype=own.pixels.dtype), own.order)
 
 
 def uniform_noise(rng: np.random.Generator, shape: Shape) -> Pixels:
@@ -114,8 +114,8 @@ DRAWN: dict[str, Callable[[np.random.Generator, Shape], Pixels]] = {
 }
 
 
-def drawn(kind: str, shapes: list[Shape], count: int, seed: int) -> Iterator[Picture]:
-    """Yield ``count`` pictures of a kind of :data:`DRAWN`, of the shapes of the model's own pictures in turn."""
+def drawn(kind: str, shapes: list[Shape], count: int, seed: int) -> Iterator[DecodedImage]:
+    """Yield ``count`` images of a kind of :data:`DRAWN`, of the shapes of the model's own images in turn."""
     rng = np.random.default_rng(seed)
     for i in range(count):
-        yield picture(DRAWN[kind](rng, shapes[i % len(shapes)]), f"{kind} {i}")
+        yield image(DRAWN[kind](rng, shapes[i % len(shapes)]), f"{kind} {i}")

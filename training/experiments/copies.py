@@ -1,4 +1,4 @@
-"""Files as the original programs deal them: turned and mirrored copies of each picture, at random or by patient."""
+"""Files as the original programs deal them: turned and mirrored copies of each image, at random or by patient."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from training.data.tensors import Tensors
 from training.recipes.recipe import Copies
 
 Files = npt.NDArray[np.int64]
-"""N×2: which picture, which copy of it."""
+"""N×2: which image, which copy of it."""
 
 
-def dealt_files(pictures: int, copies: int, plan: SplitPlan) -> dict[Part, Files]:
-    """Deal all copies of all pictures at random."""
-    files = np.stack(np.meshgrid(np.arange(pictures), np.arange(copies), indexing="ij"), axis=-1).reshape(-1, 2)
+def dealt_files(images: int, copies: int, plan: SplitPlan) -> dict[Part, Files]:
+    """Deal all copies of all images at random."""
+    files = np.stack(np.meshgrid(np.arange(images), np.arange(copies), indexing="ij"), axis=-1).reshape(-1, 2)
     files = np.random.default_rng(plan.seed).permutation(files)
     test, validation = (round(share * len(files)) for share in (plan.test, plan.validation))
     return {
@@ -29,7 +29,7 @@ def dealt_files(pictures: int, copies: int, plan: SplitPlan) -> dict[Part, Files
 
 
 def dealt_groups(tensors: Tensors, copies: int, plan: SplitPlan) -> dict[Part, Files]:
-    """Deal patients; all copies of all their pictures come along."""
+    """Deal patients; all copies of all their images come along."""
     split = split_by_group(tensors.samples, plan)
     dealt: dict[Part, Files] = {}
     for part in Part:
@@ -39,7 +39,7 @@ def dealt_groups(tensors: Tensors, copies: int, plan: SplitPlan) -> dict[Part, F
 
 
 def copied(tensors: Tensors, copies: Copies, files: Files) -> Tensors:
-    """Return one row a file, made from its picture."""
+    """Return one row a file, made from its image."""
     rows = tensors.take(files[:, 0])
     if copies.count == 1:
         return rows

@@ -1,11 +1,11 @@
 """Temperatures across folds: each fold's logits are divided by what was fitted on the answers of all other folds.
 
-A temperature that was fitted on the very pictures that it is judged on flatters itself; here no picture has a part in
+A temperature that was fitted on the very images that it is judged on flatters itself; here no image has a part in
 its own. It is fitted on the logits of other networks, though, those of the other folds: where the folds' logits are
 scaled differently, the error that is found is larger than that of one network with a temperature from its own
 validation part.
 
-An expected calibration error of few pictures is never 0: how large it is when confidences are right is drawn, and
+An expected calibration error of few images is never 0: how large it is when confidences are right is drawn, and
 told beside it (consistency resampling, Bröcker & Smith 2007, Weather and Forecasting 22:651).
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.metrics import Calibration
 from edge_runtime.bundle.spec import ModelSpec
-from training.experiments.predictions import Prediction
+from training.experiments.predictions import HeldOutPrediction
 from training.metrics.confidence import expected_calibration_error, fit_temperature
 from training.metrics.evaluation import calibrate
 from training.metrics.scored import Scored
@@ -42,7 +42,7 @@ class CrossFitted:
     by_chance: float
 
 
-def cross_fit(predictions: Sequence[Prediction], spec: ModelSpec) -> CrossFitted:
+def cross_fit(predictions: Sequence[HeldOutPrediction], spec: ModelSpec) -> CrossFitted:
     """Fit a temperature for each fold on all other folds' answers, and measure the confidences that come of it.
 
     Args:

@@ -24,7 +24,7 @@ from training.errors import ArtifactError, DatasetError
 from training.evaluation.measure import beside
 from training.experiments.cross_validated_calibration import cross_fit
 from training.experiments.cross_validation_folder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
-from training.experiments.predictions import Prediction, read_predictions, write_predictions
+from training.experiments.predictions import HeldOutPrediction, read_predictions, write_predictions
 from training.fitting.fit import train_network
 from training.metrics.binary import positive_truth
 from training.metrics.evaluation import baseline_scores
@@ -83,7 +83,7 @@ def _run(
     recipe: Recipe, dataset: Dataset, splits: tuple[dict[str, Part], ...], plan: CrossPlan, out: Path, say: Say
 ) -> CrossMeasured:
     tensors = load_tensors(dataset.samples, recipe.spec, label="all")
-    predictions: list[Prediction] = []
+    predictions: list[HeldOutPrediction] = []
     epochs: list[int] = []
     for turn, split in enumerate(splits, start=1):
         folder = out / f"fold-{turn}"
@@ -115,7 +115,7 @@ def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> di
     """Return the rows of each part; ``contradicted`` names are in the test rows alone.
 
     Raises:
-        DatasetError: training or validation has no picture left.
+        DatasetError: training or validation has no image left.
     """
     rows: dict[Part, list[int]] = {part: [] for part in Part}
     for row, sample in enumerate(tensors.samples):
@@ -124,19 +124,19 @@ def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> di
             rows[part].append(row)
     empty = [part.value for part, found in rows.items() if not found]
     if empty:
-        raise DatasetError(f"found no picture for {', '.join(empty)} in one fold; add patients or ask fewer folds.")
+        raise DatasetError(f"found no image for {', '.join(empty)} in one fold; add patients or ask fewer folds.")
     return {part: tensors.take(np.array(found, dtype=np.int64)) for part, found in rows.items()}
 
 
 def _fit_fold(
     recipe: Recipe, parts: dict[Part, Tensors], plan: CrossPlan, turn: int, history: Path
-) -> tuple[Prediction, ...]:
-    """Fit one fold and predict its test pictures."""
+) -> tuple[HeldOutPrediction, ...]:
+    """Fit one fold and predict its test images."""
     train, test = parts[Part.TRAIN], parts[Part.TEST]
     truth = positive_truth(train.labels, recipe.spec)
     if truth.all() or not truth.any():
         raise DatasetError(
-            f"fold {turn}: found {int(truth.sum())} positive among {len(truth)} training pictures, expected both "
+            f"fold {turn}: found {int(truth.sum())} positive among {len(truth)} training images, expected both "
             "kinds; add patients or give another --seed."
         )
     keras.utils.clear_session()  # the folds before are read from their files
@@ -146,25 +146,25 @@ def _fit_fold(
     logits = logits_model(model).predict(test.images, verbose=0)
     baseline = baseline_scores(train, test, recipe.spec)
     return tuple(
-        Prediction(s.name, s.group, recipe.spec.labels[s.label], turn, float(b), tuple(float(z) for z in row))
+        HeldOutPrediction(s.name, s.group, recipe.spec.labels[s.label], turn, float(b), tuple(float(z) for z in row))
         for s, b, row in zip(test.samples, baseline, logits, strict=True)
     )
 
 
 def pooled(
-    predictions: list[Prediction], tensors: Tensors, spec: ModelSpec, part: str
+    predictions: list[HeldOutPrediction], tensors: Tensors, spec: ModelSpec, part: str
 ) -> tuple[Evaluation, Evaluation]:
     """Measure all folds' answers at once: the network with its paired gain, and the baseline.
 
     Raises:
-        ArtifactError: the predictions are not one a picture of ``tensors``, of its group.
+        ArtifactError: the predictions are not one an image of ``tensors``, of its group.
     """
     answers = {p.name: p for p in predictions}
     expected = {(s.name, s.group, spec.labels[s.label]) for s in tensors.samples}
     if len(predictions) != len(answers) or {(p.name, p.group, p.label) for p in predictions} != expected:
         raise ArtifactError(
-            f"found {len(predictions)} predictions of {len(answers)} pictures, expected one for each of the "
-            f"{len(expected)} pictures of the data. They changed since these folds were fitted: give another --out."
+            f"found {len(predictions)} predictions of {len(answers)} images, expected one for each of the "
+            f"{len(expected)} images of the data. They changed since these folds were fitted: give another --out."
         )
     ordered = [answers[sample.name] for sample in tensors.samples]
     logits: npt.NDArray[np.float64] = np.array([p.logits for p in ordered], dtype=np.float64)
@@ -173,4 +173,4 @@ def pooled(
 
 
 def _counts(parts: dict[Part, Tensors]) -> str:
-    return ", ".join(f"{p.value} {len(t.labels)} pictures of {len(set(t.groups))} groups" for p, t in parts.items())
+    return ", ".join(f"{p.value} {len(t.labels)} images of {len(set(t.groups))} groups" for p, t in parts.items())

@@ -29,7 +29,7 @@ class CrossPlan:
         seed: deals the groups; the networks start from the recipe's own.
         epochs: at most, a fold.
         weights: pretrained backbone of a transfer recipe.
-        inputs: SHA-256 of the spec, and of each picture's name, group and label.
+        inputs: SHA-256 of the spec, and of each image's name, group and label.
     """
 
     recipe: str
@@ -46,8 +46,8 @@ class CrossMeasured:
 
     Attributes:
         dataset, notes: summary of the data and what to know of them.
-        contradicted: pictures of contradictory labels, left out of training and validation and kept in the figures.
-        refused: pictures that the runtime refuses; nobody was asked about them.
+        contradicted: images of contradictory labels, left out of training and validation and kept in the figures.
+        refused: images that the runtime refuses; nobody was asked about them.
         epochs: that were fitted, a fold.
         evaluations: of the network, with the paired gain over the baseline; of the baseline.
         tempered: the network's confidences at temperatures from other folds.
@@ -80,7 +80,7 @@ def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | 
     ]
     if other:
         raise ArtifactError(
-            f"{path}: found {', '.join(other)}, expected {plan} (inputs are the spec and the pictures). "
+            f"{path}: found {', '.join(other)}, expected {plan} (inputs are the spec and the images). "
             "Resume with what the folds were fitted with, or give another --out."
         )
     return from_json(CrossMeasured, metrics.read_bytes(), str(metrics)) if metrics.is_file() else None

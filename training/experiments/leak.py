@@ -1,7 +1,7 @@
 """What a leaking split is worth: one network fitted twice, on the original program's split and on one by patient.
 
 The programs of systems 1 to 4 deal *files* at random, and in systems 1 to 3 the files are turned and mirrored
-copies of far fewer pictures. Both fits here see the same files, in the same numbers and with the same plan;
+copies of far fewer images. Both fits here see the same files, in the same numbers and with the same plan;
 only the dealing differs.
 """
 
@@ -57,7 +57,7 @@ class LeakTable:
     """Both fits beside the published claim.
 
     Attributes:
-        copies: what was made of each picture before the split.
+        copies: what was made of each image before the split.
         note: how this departs from the original program.
         command: the command that made the table.
     """

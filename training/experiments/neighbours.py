@@ -22,7 +22,7 @@ from edge_runtime.tiling.smoothing import averaged
 from training.data.datasets import idc
 from training.errors import ArtifactError
 from training.experiments.cross_validation_folder import CrossPlan
-from training.experiments.predictions import Prediction, read_predictions
+from training.experiments.predictions import HeldOutPrediction, read_predictions
 from training.metrics.binary import auroc, positive_truth, rates
 from training.metrics.evaluation import bootstrap
 from training.recipes import find_recipe
@@ -35,7 +35,7 @@ COMPLETE_SHARE, COMPLETE_NEIGHBOURS = 0.5, 4
 
 
 @dataclass(frozen=True)
-class Weighed:
+class WeightedFigures:
     """Figures under one weight; gains over weight 0 are paired, and missing at weight 0."""
 
     weight: float
@@ -54,7 +54,7 @@ class SlideKind:
     patients: int
     patches: int
     positives: int
-    rows: tuple[Weighed, ...]
+    rows: tuple[WeightedFigures, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def measure_neighbours(folder: Path) -> tuple[SlideKind, ...]:
     if not plan.is_file():
         raise ArtifactError(f"{plan}: missing, expected a folder that `python -m training crossvalidate` wrote.")
     spec = find_recipe(from_json(CrossPlan, plan.read_text(encoding="utf-8"), str(plan)).recipe).spec
-    by_patient: dict[str, list[Prediction]] = {}
+    by_patient: dict[str, list[HeldOutPrediction]] = {}
     for prediction in read_predictions(folder / "predictions.csv"):
         by_patient.setdefault(prediction.group, []).append(prediction)
     slides = [_slide(group, found) for group, found in sorted(by_patient.items())]
@@ -90,7 +90,7 @@ def measure_neighbours(folder: Path) -> tuple[SlideKind, ...]:
     return tuple(_kind(name, chosen, spec) for name, chosen in sorted_out if chosen)
 
 
-def _slide(group: str, found: Sequence[Prediction]) -> _Slide:
+def _slide(group: str, found: Sequence[HeldOutPrediction]) -> _Slide:
     cells = _cells(found)
     shape = cells.max(axis=0) + 1
     logits, present = np.zeros((*shape, len(found[0].logits))), np.zeros(shape, np.bool_)
@@ -103,7 +103,7 @@ def _slide(group: str, found: Sequence[Prediction]) -> _Slide:
     return _Slide(group, tuple(prediction.label for prediction in found), weighed, complete)
 
 
-def _cells(found: Sequence[Prediction]) -> npt.NDArray[np.intp]:
+def _cells(found: Sequence[HeldOutPrediction]) -> npt.NDArray[np.intp]:
     """Return row and column of each patch of one patient, N×2, both from 0."""
     corners = np.array([_corner(prediction.name) for prediction in found], dtype=np.intp)
     cells, beside = np.divmod(corners - corners.min(axis=0), idc.PATCH_PX)
@@ -129,7 +129,7 @@ def _kind(name: str, slides: Sequence[_Slide], spec: ModelSpec) -> SlideKind:
     logits = np.concatenate([slide.logits for slide in slides], axis=1)
     scores = [positive_scores(of_weight, spec) for of_weight in logits]
     rows = tuple(
-        Weighed(weight, tuple(_figures(truth, score, scores[0], weight > 0, spec.policy.cutoff, groups)))
+        WeightedFigures(weight, tuple(_figures(truth, score, scores[0], weight > 0, spec.policy.cutoff, groups)))
         for weight, score in zip(WEIGHTS, scores, strict=True)
     )
     return SlideKind(name, len(slides), len(truth), int(truth.sum()), rows)

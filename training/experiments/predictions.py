@@ -14,13 +14,13 @@ _KNOWN = ("name", "group", "label", "fold", "baseline")
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What a network that never saw a picture's group answers on it.
+class HeldOutPrediction:
+    """What a network that never saw an image's group answers on it.
 
     Attributes:
-        label: the name of the picture's label.
+        label: the name of the image's label.
         fold: 1, 2, …: the fold that tested it.
-        baseline: positive score (0..1) of the baseline fitted on the same pictures.
+        baseline: positive score (0..1) of the baseline fitted on the same images.
         logits: one an output of the network.
     """
 
@@ -32,8 +32,8 @@ class Prediction:
     logits: tuple[float, ...]
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write one line a picture, whole or not at all; numbers read back exactly."""
+def write_predictions(path: Path, predictions: Iterable[HeldOutPrediction]) -> None:
+    """Write one line an image, whole or not at all; numbers read back exactly."""
     rows = tuple(predictions)
     outputs = len(rows[0].logits) if rows else 0
 
@@ -46,7 +46,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     write_whole(path, write)
 
 
-def read_predictions(path: Path) -> tuple[Prediction, ...]:
+def read_predictions(path: Path) -> tuple[HeldOutPrediction, ...]:
     """Read what :func:`write_predictions` wrote.
 
     Raises:
@@ -63,8 +63,8 @@ def read_predictions(path: Path) -> tuple[Prediction, ...]:
             ) from None
 
 
-def _prediction(row: dict[str, str]) -> Prediction:
+def _prediction(row: dict[str, str]) -> HeldOutPrediction:
     logits = tuple(float(value) for key, value in row.items() if key.startswith("logit_"))
     if not logits:
         raise ValueError("no logits")
-    return Prediction(row["name"], row["group"], row["label"], int(row["fold"]), float(row["baseline"]), logits)
+    return HeldOutPrediction(row["name"], row["group"], row["label"], int(row["fold"]), float(row["baseline"]), logits)

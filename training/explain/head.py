@@ -58,7 +58,7 @@ def find_head(network: Any) -> KerasHead:
     while _step(walk, _MAPS, last=True):
         pass
     if not _taken(walk.tensor):
-        raise HeadError("its head sees the picture itself, and no feature map")
+        raise HeadError("its head sees the image itself, and no feature map")
     places = int(walk.tensor.shape[1]) * int(walk.tensor.shape[2])
     if places == 1:
         raise HeadError("its head sees one place alone, so that a map would be one colour")

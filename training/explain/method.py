@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Explainable:
+class HeatmapModel:
     """How heatmaps of a network are made; tensors are Keras' symbolic ones.
 
     Attributes:
@@ -32,20 +32,20 @@ class Explainable:
     weights: tuple[Floats, ...] = ()
 
 
-def choose(network: Any) -> Explainable:
+def choose(network: Any) -> HeatmapModel:
     """Look at a network that ends in logits (Keras, functional, channels last)."""
     try:
         head = find_head(network)
     except HeadError as error:
         features = last_map(network)
         if features is None:
-            return Explainable(Saliency(Method.NONE, f"{error}, and no layer gives a feature map"))
-        return Explainable(_described(Method.EIGEN_CAM, str(error), features), features)
+            return HeatmapModel(Saliency(Method.NONE, f"{error}, and no layer gives a feature map"))
+        return HeatmapModel(_described(Method.EIGEN_CAM, str(error), features), features)
     matrices = tuple(matrix.astype(np.float32) for matrix in head.weights)
-    return Explainable(_described(Method.GRAD_CAM, "", head.features), head.features, head.hidden, matrices)
+    return HeatmapModel(_described(Method.GRAD_CAM, "", head.features), head.features, head.hidden, matrices)
 
 
-def draw(found: Explainable, network: Any, tensors: Floats, labels: npt.NDArray[np.int64], head: Head) -> Floats:
+def draw(found: HeatmapModel, network: Any, tensors: Floats, labels: npt.NDArray[np.int64], head: Head) -> Floats:
     """Return TensorFlow's heatmaps, float32 N×h×w, of the network that ``found`` was chosen for.
 
     Args:
@@ -62,7 +62,7 @@ def draw(found: Explainable, network: Any, tensors: Floats, labels: npt.NDArray[
     return grad_cam(network, found.features, tensors, labels, head)
 
 
-def moved(found: Explainable, copy: Any) -> Explainable:
+def moved(found: HeatmapModel, copy: Any) -> HeatmapModel:
     """Return what was chosen for a network, for a copy of it with other weights: the layer of the same name."""
     return replace(found, features=copy.get_layer(found.saliency.layer).output)
 

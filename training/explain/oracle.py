@@ -63,7 +63,7 @@ def eigen_cam(network: Any, features: Any, tensors: Floats) -> Floats:
 
 
 def _target(logits: Any, labels: npt.NDArray[np.int64], head: Head) -> Any:
-    """Return the logit of each picture's label; a single sigmoid's first label has the logit's opposite."""
+    """Return the logit of each image's label; a single sigmoid's first label has the logit's opposite."""
     import tensorflow as tf
 
     if head is Head.SIGMOID:

@@ -1,4 +1,4 @@
-"""Choose the training pictures on which export measures int8 ranges, and name them for good."""
+"""Choose the training images on which export measures int8 ranges, and name them for good."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from training.artifact import Artifact
 from training.data.datasets import Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 from training.data.splits import Part, select
 from training.data.tensors import balanced_index
 from training.recipes import find_recipe
 
 FEWEST_BALANCED = 64
-"""Where the rarest label leaves fewer, all pictures are chosen from: ranges need pictures more than balance."""
+"""Where the rarest label leaves fewer, all images are chosen from: ranges need images more than balance."""
 
 
 def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
-    """Write ``name,sha256`` of about ``count`` training pictures, as many of each label, spread over patients.
+    """Write ``name,sha256`` of about ``count`` training images, as many of each label, spread over patients.
 
     A region is named ``file@x,y,radius``; the SHA-256 is the whole file's.
 
@@ -34,8 +34,8 @@ def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
     spec = artifact.spec()
     dataset = find_recipe(spec.name).source.load(data)
     chosen = _choose(select(dataset.samples, artifact.split(), Part.TRAIN), count)
-    pictures = Pictures(spec)
-    accepted = [sample for sample in chosen if _accepted(sample, pictures, spec)]
+    images = SampleReader(spec)
+    accepted = [sample for sample in chosen if _accepted(sample, images, spec)]
     rows = [(sample.name, hashlib.sha256(sample.path.read_bytes()).hexdigest()) for sample in accepted]
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8", newline="") as lines:
@@ -54,9 +54,9 @@ def _choose(samples: tuple[Sample, ...], count: int) -> list[Sample]:
     return [samples[i] for i in rows[np.unique(places)]]
 
 
-def _accepted(sample: Sample, pictures: Pictures, spec: ModelSpec) -> bool:
+def _accepted(sample: Sample, images: SampleReader, spec: ModelSpec) -> bool:
     try:
-        prepare(pictures.read(sample), spec.steps)
+        preprocess(images.read(sample), spec.steps)
     except ImageError:
         return False
     return True

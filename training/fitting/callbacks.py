@@ -42,7 +42,7 @@ def schedule(plan: TrainingPlan, epochs: int) -> list[keras.callbacks.Callback]:
     return found
 
 
-class Replay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+class ReplayEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Tell the schedule of the epochs that were fitted before, so that it counts on from there.
 
     Keras resets its callbacks when a fit begins, and they hold what they counted in private attributes. This

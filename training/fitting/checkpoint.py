@@ -126,7 +126,7 @@ def _seeds(model: keras.Model) -> list[keras.Variable]:
 
 
 def check_same(expected: FittedOn, state: FitState, epochs: int, folder: Path) -> None:
-    """Refuse to continue a fit of another plan, of other pictures, or for fewer epochs than it has done.
+    """Refuse to continue a fit of another plan, of other images, or for fewer epochs than it has done.
 
     Raises:
         ArtifactError: as said; the message names the first difference.
@@ -136,7 +136,7 @@ def check_same(expected: FittedOn, state: FitState, epochs: int, folder: Path) -
     for field in fields(FittedOn):
         ours, theirs = getattr(expected, field.name), getattr(state.fitted_on, field.name)
         if ours != theirs:
-            what = field.name if field.name == "plan" else f"{field.name} pictures (SHA-256)"
+            what = field.name if field.name == "plan" else f"{field.name} images (SHA-256)"
             raise ArtifactError(
                 f"{folder}: was begun with other {what}: found {theirs}, expected {ours}. "
                 "Continue it with the recipe and --data that it was begun with, or give another --out."

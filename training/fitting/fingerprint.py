@@ -17,7 +17,7 @@ class FittedOn:
 
     Attributes:
         plan: the training plan and the augmentation, as text.
-        training, validation: SHA-256 of the pictures, after the steps, with their names and labels.
+        training, validation: SHA-256 of the images, after the steps, with their names and labels.
     """
 
     plan: str

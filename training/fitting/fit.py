@@ -10,13 +10,13 @@ import keras
 
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.platform.atomic_files import write_whole
-from training.artifact import Artifact, Measured, create, interrupted
+from training.artifact import Artifact, MeasuredFigures, create, interrupted
 from training.data.batches import Batches, DealEpoch
 from training.data.datasets import Dataset, Sample, Traits
 from training.data.splits import Part, Split, select, split_by_group, usable
 from training.data.tensors import Tensors, balanced_index, capped_index, label_weights, load_tensors, targets
 from training.evaluation.measure import compare
-from training.fitting.callbacks import LogEpoch, Replay, SaveEpoch, schedule
+from training.fitting.callbacks import LogEpoch, ReplayEpochs, SaveEpoch, schedule
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.fingerprint import fitted_on
 from training.fitting.progress import FitProgress
@@ -46,7 +46,7 @@ def fit(
         weights: pretrained backbone for a transfer recipe: ``imagenet`` (Keras downloads it) or a path;
             not read again where a checkpoint is continued, which holds them.
         resume: continue the interrupted fit in ``out`` after its last whole epoch.
-        strict: refuse data with a picture that cannot be read, instead of skipping it.
+        strict: refuse data with an image that cannot be read, instead of skipping it.
 
     Raises:
         RecipeError: weights for a recipe that takes none.
@@ -65,7 +65,7 @@ def fit(
         _LOG.info("%s", line)
     chosen = _chosen(dataset, split)
     parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in Part}
-    if not resume:  # after reading: pictures that fail leave an empty folder, usable again
+    if not resume:  # after reading: images that fail leave an empty folder, usable again
         opened.write_choices(recipe.spec, split)
     checkpoint = Checkpoint(opened.checkpoint_path)
     model = train_network(
@@ -81,7 +81,7 @@ def fit(
     try:
         write_whole(opened.model_path, model.save)
         done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs())
-        opened.write_measured(Measured(done, _evaluations(model, recipe, parts, dataset.traits)))
+        opened.write_measured(MeasuredFigures(done, _evaluations(model, recipe, parts, dataset.traits)))
     except OSError as error:
         raise checkpoint.lost(Path(error.filename or opened.model_path), error) from error
     checkpoint.remove()
@@ -89,11 +89,11 @@ def fit(
 
 
 def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
-    """Return the samples of every part, less those for fitting whose label another picture contradicts."""
+    """Return the samples of every part, less those for fitting whose label another image contradicts."""
     chosen = {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
     if left_out := len(dataset.samples) - sum(len(samples) for samples in chosen.values()):
         _LOG.warning(
-            "%d pictures are left out of fitting: they show the same thing as a picture of another label", left_out
+            "%d images are left out of fitting: they show the same thing as an image of another label", left_out
         )
     return chosen
 
@@ -142,7 +142,7 @@ def train_network(
         weights=label_weights(train.labels) if plan.weigh_labels else None,
     )
     planned = schedule(plan, epochs)
-    replay = Replay(planned, start.done, start.best, plan.optimiser.learning_rate)
+    replay = ReplayEpochs(planned, start.done, start.best, plan.optimiser.learning_rate)
     progress = FitProgress(epochs, len(batches), [epoch["val_loss"] for epoch in start.done])
     save = [] if checkpoint is None or same is None else [SaveEpoch(checkpoint, same, planned)]
     try:
@@ -164,7 +164,7 @@ def train_network(
 
 
 def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:
-    """Return what the loss sees: at most so many pictures a patient, then the labels balanced."""
+    """Return what the loss sees: at most so many images a patient, then the labels balanced."""
     if plan.patient_cap is not None:
         tensors = tensors.take(capped_index(tensors.groups, plan.patient_cap, plan.seed))
     return tensors.take(balanced_index(tensors.labels, plan.seed)) if plan.balance else tensors

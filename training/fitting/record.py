@@ -26,7 +26,7 @@ def record(
     """Say what was fitted on what.
 
     Args:
-        contradicted: pictures left out of fitting because they show what a picture of another label shows.
+        contradicted: images left out of fitting because they show what an image of another label shows.
         epochs: epochs done; early stopping may end before the plan's.
     """
     left_out = {"refused": sum(len(tensors.refused) for tensors in parts.values()), "contradicted": contradicted}

@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Start:
+class FitStart:
     """What a fit begins with.
 
     Attributes:
@@ -34,15 +34,15 @@ class Start:
     stopped: bool = False
 
 
-def fresh(recipe: Recipe, weights: str | None, history: Path) -> Start:
+def fresh(recipe: Recipe, weights: str | None, history: Path) -> FitStart:
     """Build and compile the network of ``recipe``; an older history goes."""
     cut_history(history, 0)
     model = recipe.network(weights)
     model.compile(optimizer=_optimiser(recipe.plan), loss=recipe.plan.loss.value, metrics=["accuracy"])
-    return Start(model)
+    return FitStart(model)
 
 
-def resumed(checkpoint: Checkpoint, expected: FittedOn, history: Path, epochs: int) -> Start | None:
+def resumed(checkpoint: Checkpoint, expected: FittedOn, history: Path, epochs: int) -> FitStart | None:
     """Return where the fit in ``checkpoint`` goes on; None if it has no whole epoch.
 
     The lines of ``history`` after the checkpoint go.
@@ -60,7 +60,7 @@ def resumed(checkpoint: Checkpoint, expected: FittedOn, history: Path, epochs: i
     best = None if state.best is None else checkpoint.model(state.best).get_weights()
     cut_history(history, state.epochs)
     _LOG.info("continuing after epoch %d of %d", state.epochs, epochs)
-    return Start(model, done, best, state.stopped)
+    return FitStart(model, done, best, state.stopped)
 
 
 def _optimiser(plan: TrainingPlan) -> keras.optimizers.Optimizer:

@@ -1,4 +1,4 @@
-"""What the way to the device changes: figures of two answers to the same pictures, and their paired differences."""
+"""What the way to the device changes: figures of two answers to the same images, and their paired differences."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Rows = npt.NDArray[np.intp]
 def changes(device: Scored, keras: Scored, spec: ModelSpec) -> tuple[Figure, ...]:
     """Return each figure of ``device`` less that of ``keras``, paired: both on the same draws of patients.
 
-    The last figure is no difference: the share of pictures whose decision (POSITIVE, NEGATIVE, REFER) is another.
+    The last figure is no difference: the share of images whose decision (POSITIVE, NEGATIVE, REFER) is another.
 
     Raises:
-        DatasetError: the two did not answer the same pictures.
+        DatasetError: the two did not answer the same images.
     """
     if not (np.array_equal(device.labels, keras.labels) and np.array_equal(device.groups, keras.groups)):
         raise DatasetError(
-            f"paired change: found {len(device.labels)} pictures answered by the bundle and {len(keras.labels)} by the "
+            f"paired change: found {len(device.labels)} images answered by the bundle and {len(keras.labels)} by the "
             "Keras model, expected the same ones. Run both on the same --data."
         )
     differ = _decided(device, spec) != _decided(keras, spec)

@@ -2,7 +2,7 @@
 
 Each class stands against all others, once by the label with the highest score; then the labels are
 collapsed to two sides, negative and positive, by the decision's own cut-off. Intervals are by bootstrap over
-patients (:func:`training.metrics.evaluation.bootstrap`); one of width zero says few pictures, not certainty,
+patients (:func:`training.metrics.evaluation.bootstrap`); one of width zero says few images, not certainty,
 hence the support.
 """
 
@@ -35,8 +35,8 @@ SPECIFICITY = 0.90
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """Truth and answers of N pictures, aligned on the first axis.
+class ClassOutcomes:
+    """Truth and answers of N images, aligned on the first axis.
 
     Attributes:
         labels: int64 N, index into the spec's labels.
@@ -62,11 +62,11 @@ class Outcome:
     @classmethod
     def of(
         cls, logits: npt.ArrayLike, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], spec: ModelSpec
-    ) -> Outcome:
+    ) -> ClassOutcomes:
         """Make one from logits (N×outputs, as the network gives them, any float type)."""
         return cls(labels, np.asarray(logits, dtype=np.float64), groups, spec)
 
-    def under(self, policy: DecisionPolicy) -> Outcome:
+    def under(self, policy: DecisionPolicy) -> ClassOutcomes:
         """Return the same answers as another policy sees them."""
         return replace(self, spec=replace(self.spec, policy=policy))
 
@@ -77,7 +77,7 @@ class Outcome:
 
     @property
     def truth(self) -> Bools:
-        """Whether each picture's label is a positive one, bool N."""
+        """Whether each image's label is a positive one, bool N."""
         return positive_truth(self.labels, self.spec)
 
     @cached_property
@@ -92,7 +92,7 @@ class Outcome:
 
     @property
     def decisions(self) -> list[Decision]:
-        """The decision on each picture, as the device takes it."""
+        """The decision on each image, as the device takes it."""
         return decisions(self.logits, self.spec)
 
     @property
@@ -111,7 +111,7 @@ class ClassFigures:
     """One class against all others.
 
     Attributes:
-        support: pictures of the class.
+        support: images of the class.
         figures: those of :data:`METRICS` that are defined.
     """
 
@@ -136,7 +136,7 @@ class Classwise:
     figures: tuple[Figure, ...]
 
 
-def evaluate_classes(outcome: Outcome) -> Classwise:
+def evaluate_classes(outcome: ClassOutcomes) -> Classwise:
     """Measure an outcome class by class."""
     spec, predicted = outcome.spec, outcome.predicted
     labels = [
@@ -168,7 +168,7 @@ def sensitivity_at(truth: Bools, score: Floats, specificity: float) -> float:
     return float(sensitivity[false_alarms <= 1 - specificity + 1e-9].max())
 
 
-def _sensitivity(outcome: Outcome) -> list[Figure]:
+def _sensitivity(outcome: ClassOutcomes) -> list[Figure]:
     """The cut-off is found anew in each draw: the interval is that of the curve's point, not of one cut-off."""
     truth, score = outcome.truth, outcome.positive
 

@@ -29,7 +29,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64], spec: 
     The likelihood is convex in 1/T for every head, so a bounded search on log T finds the one minimum.
 
     Args:
-        logits: N×outputs of validation pictures, any float type.
+        logits: N×outputs of validation images, any float type.
         labels: int64 N, index into the spec's labels.
 
     Returns:
@@ -37,14 +37,14 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64], spec: 
         logits that know nothing).
 
     Raises:
-        DatasetError: no picture.
+        DatasetError: no image.
         ValueError: logits that are not finite, or of another shape than labels and spec imply.
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, ICML, section 4.2.
     """
     z = np.asarray(logits, dtype=np.float64)
     if len(labels) == 0:
-        raise DatasetError("temperature: found no validation picture, expected at least one; check the split.")
+        raise DatasetError("temperature: found no validation image, expected at least one; check the split.")
     if z.shape != (len(labels), spec.outputs) or not np.isfinite(z).all():
         raise ValueError(f"logits of shape {z.shape}: expected finite values of shape {(len(labels), spec.outputs)}.")
     low, high = np.log(TEMPERATURES)
@@ -58,7 +58,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64], spec: 
 
 
 def negative_log_likelihood(logits: Floats, labels: npt.NDArray[np.int64], head: Head) -> float:
-    """Return the mean over pictures (nats): cross-entropy for softmax, summed binary cross-entropy for sigmoids."""
+    """Return the mean over images (nats): cross-entropy for softmax, summed binary cross-entropy for sigmoids."""
     if head is Head.SOFTMAX:
         return float(np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]))
     wanted = labels[:, np.newaxis] == (1 if head is Head.SIGMOID else np.arange(logits.shape[1]))
@@ -68,7 +68,7 @@ def negative_log_likelihood(logits: Floats, labels: npt.NDArray[np.int64], head:
 def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> tuple[ReliabilityBin, ...]:
     """Return at most ``bins`` bins of about equal count, by rising confidence; equal confidences share a bin.
 
-    Equal counts, not equal widths: a network puts most pictures next to 1, and a nearly empty bin says
+    Equal counts, not equal widths: a network puts most images next to 1, and a nearly empty bin says
     nothing (Nixon et al. 2019, Measuring Calibration in Deep Learning, CVPR workshops).
 
     Args:
@@ -88,7 +88,7 @@ def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> tuple[Rel
 
 
 def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 15) -> float:
-    """Return the mean |confidence − accuracy| over bins, weighted by count, 0..1; biased upwards for few pictures.
+    """Return the mean |confidence − accuracy| over bins, weighted by count, 0..1; biased upwards for few images.
 
     Source: Naeini et al. 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI.
     """
@@ -99,10 +99,10 @@ def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 1
 def cutoff_for_sensitivity(truth: Bools, score: Floats, at_least: float) -> float:
     """Return the highest cut-off at which ``score >= cutoff`` finds a share ``at_least`` (0..1] of the positives.
 
-    It lies half-way to the next lower score, so that rounding on another machine loses no picture.
+    It lies half-way to the next lower score, so that rounding on another machine loses no image.
 
     Raises:
-        DatasetError: no positive picture.
+        DatasetError: no positive image.
     """
     _check_scores(truth, score)
     if not 0.0 < at_least <= 1.0:
@@ -121,7 +121,7 @@ def cutoff_youden(truth: Bools, score: Floats) -> float:
     """
     _check_scores(truth, score)
     if truth.all():
-        raise DatasetError("cut-off: found no negative picture, expected both classes; check the validation split.")
+        raise DatasetError("cut-off: found no negative image, expected both classes; check the validation split.")
     values = np.unique(score)
     sensitivity = 1 - np.searchsorted(np.sort(score[truth]), values) / truth.sum()
     false_alarms = 1 - np.searchsorted(np.sort(score[~truth]), values) / (~truth).sum()
@@ -135,7 +135,7 @@ def _check_scores(truth: Bools, score: Floats) -> None:
     if truth.shape != score.shape or not np.isfinite(score).all():
         raise ValueError(f"{score.shape} scores for {truth.shape} labels: expected as many, all finite.")
     if not truth.any():
-        raise DatasetError("cut-off: found no positive picture, expected some; check the validation split.")
+        raise DatasetError("cut-off: found no positive image, expected some; check the validation split.")
 
 
 def _below(score: Floats, value: float) -> float:

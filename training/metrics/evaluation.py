@@ -1,6 +1,6 @@
 """Figures on held-out patients, each with a 95 % interval by bootstrap over patients.
 
-Patients are drawn with replacement and all their pictures come along, so that the interval speaks of
+Patients are drawn with replacement and all their images come along, so that the interval speaks of
 new patients, not of new patches of the same ones (cluster bootstrap, Field & Welsh 2007, JRSS-B 69:369).
 """
 
@@ -38,7 +38,7 @@ CALIBRATION = "expected calibration error"
 
 
 def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
-    """Measure a network from its logits (N×outputs), pictures in the order of ``tensors``."""
+    """Measure a network from its logits (N×outputs), images in the order of ``tensors``."""
     return evaluate_scored(Scored.of_logits(logits, tensors.labels, tensors.groups, spec), spec, part, KERAS)
 
 
@@ -62,7 +62,7 @@ def evaluate_scored(found: Scored, spec: ModelSpec, part: str, subject: str) -> 
 
 
 def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
-    """Measure the baseline from :func:`baseline_scores`, pictures in the order of ``tensors``."""
+    """Measure the baseline from :func:`baseline_scores`, images in the order of ``tensors``."""
     truth, called = positive_truth(tensors.labels, spec), score >= BASELINE_CUTOFF
     table = confusion_matrix(truth, called, labels=[False, True])
     figures = _figures(truth, score, BASELINE_CUTOFF, tensors.groups)
@@ -125,7 +125,7 @@ def calibrate(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_]) 
 
     Its interval is the basic one, the percentiles of the draws mirrored at the value (Davison & Hinkley 1997,
     Bootstrap Methods and their Application, 5.2): draws with repeats raise the error about as much as having few
-    pictures does, so that this bias cancels. It is held within 0..1 and always holds the value.
+    images does, so that this bias cancels. It is held within 0..1 and always holds the value.
 
     Args:
         confidence: float64 N, 0..1.
@@ -154,7 +154,7 @@ def _rounded(row: ReliabilityBin) -> ReliabilityBin:
 
 
 def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -> dict[str, float]:
-    """Return the share of pictures with a confidence of ``floor`` or more, and how good the answers to these are."""
+    """Return the share of images with a confidence of ``floor`` or more, and how good the answers to these are."""
     kept = confidence >= floor
     measured = rates(truth[kept], called[kept])
     names = ("accuracy", "balanced accuracy", "precision", "recall")
@@ -190,7 +190,7 @@ def _labels(
 ) -> list[Figure]:
     """How often the label with the highest score is the true one, for three labels or more.
 
-    Of all pictures together, and label by label: mean recall and mean F1.
+    Of all images together, and label by label: mean recall and mean F1.
     """
     if count == 2:
         return []

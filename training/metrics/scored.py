@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Truth and scores of N pictures, aligned on the first axis; all that figures are computed from.
+    """Truth and scores of N images, aligned on the first axis; all that figures are computed from.
 
     Attributes:
         labels: int64 N, index into the spec's labels.
@@ -53,5 +53,5 @@ class Scored:
         return np.asarray(self.scores.argmax(axis=1), dtype=np.int64)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Scored:
-        """Return some of the pictures, in that order."""
+        """Return some of the images, in that order."""
         return Scored(self.labels[rows], self.groups[rows], self.scores[rows], self.positive[rows], self.answered[rows])

@@ -27,14 +27,14 @@ def with_subgroups(
     traits: Mapping[str, Traits],
     spec: ModelSpec,
 ) -> Evaluation:
-    """Add figures on the pictures of each trait to an evaluation of ``found``.
+    """Add figures on the images of each trait to an evaluation of ``found``.
 
-    A picture may have several values of one trait (two lesions of different kinds) and counts in each; a value that
-    all pictures share is left out, for it is no subgroup.
+    An image may have several values of one trait (two lesions of different kinds) and counts in each; a value that
+    all images share is left out, for it is no subgroup.
 
     Args:
         samples: N, in the order of ``found``.
-        traits: name of a picture → what the data set says of it.
+        traits: name of an image → what the data set says of it.
     """
     rows: dict[tuple[str, str], list[int]] = {}
     for row, sample in enumerate(samples):

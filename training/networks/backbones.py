@@ -33,7 +33,7 @@ class MobileNet:
     Attributes:
         side_px: height and width of the input.
         channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of those of R, G and B,
-            which is the same network on grey pictures.
+            which is the same network on grey images.
         taps: numbers of the blocks (1..13) whose pooled features reach the head, in rising order.
         fixed: so many blocks from the first keep ImageNet's weights, on the grid of int8, and its averages: for sets so
             small that they would be learnt by heart. Where all are fixed only the head is fitted, on features that

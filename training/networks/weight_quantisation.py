@@ -18,7 +18,7 @@ from training.data.batches import Batches
 
 LEVELS = 127
 PASSES = 3
-"""Times that the training pictures go through the rounded network; averages of momentum .9 need a few dozen batches."""
+"""Times that the training images go through the rounded network; averages of momentum .9 need a few dozen batches."""
 
 Kernel = npt.NDArray[np.float32]
 
@@ -41,7 +41,7 @@ def round_filters(layers: Iterable[keras.layers.Layer]) -> None:
 
 
 def settle(model: keras.Model, batches: Batches) -> None:
-    """Round the filters, then let BatchNorm measure its averages on training pictures; nothing else moves."""
+    """Round the filters, then let BatchNorm measure its averages on training images; nothing else moves."""
     round_filters(model.layers)
     for _ in range(PASSES):
         for index in range(len(batches)):

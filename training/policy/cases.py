@@ -20,7 +20,7 @@ from edge_runtime.decision.case import CaseVerdict, decide_case, sure
 from edge_runtime.decision.verdict import Decision
 from training.errors import DatasetError
 from training.metrics.binary import auroc, rates
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.metrics.confidence import cutoff_for_sensitivity, cutoff_youden
 from training.metrics.evaluation import bootstrap
 
@@ -66,7 +66,7 @@ class CaseEvaluation:
     figures: tuple[Figure, ...]
 
 
-def patch_counts(outcome: Outcome, confidence: float) -> Patients:
+def patch_counts(outcome: ClassOutcomes, confidence: float) -> Patients:
     """Count each patient's patches that are called positive with ``confidence`` (0..1) or more."""
     names, index = np.unique(outcome.groups, return_inverse=True)
     answered, positive = sure(outcome.decisions, outcome.confidence, confidence)
@@ -77,19 +77,19 @@ def patch_counts(outcome: Outcome, confidence: float) -> Patients:
     return Patients(names, malignant > 0, counts, either)
 
 
-def apply_rule(outcome: Outcome, rule: CaseRule) -> Bools:
+def apply_rule(outcome: ClassOutcomes, rule: CaseRule) -> Bools:
     """Return whether each patient is POSITIVE, bool G, in the order of :func:`patch_counts`."""
     return patch_counts(outcome, rule.confidence).counts >= rule.count
 
 
-def decide_patients(outcome: Outcome, rule: CaseRule) -> tuple[CaseVerdict, ...]:
+def decide_patients(outcome: ClassOutcomes, rule: CaseRule) -> tuple[CaseVerdict, ...]:
     """Decide each patient as the device does, in the order of :func:`patch_counts`."""
     found, confidence = outcome.decisions, outcome.confidence
     rows = [np.flatnonzero(outcome.groups == name) for name in np.unique(outcome.groups)]
     return tuple(decide_case([found[i] for i in row], confidence[row], rule) for row in rows)
 
 
-def fit_rule(outcome: Outcome, sensitivity: float | None = None) -> CaseRule:
+def fit_rule(outcome: ClassOutcomes, sensitivity: float | None = None) -> CaseRule:
     """Choose confidence (of :data:`CONFIDENCES`) and count on validation patients.
 
     Args:
@@ -111,7 +111,7 @@ def fit_rule(outcome: Outcome, sensitivity: float | None = None) -> CaseRule:
     return max(rules, key=lambda rule: (_gain(truth, apply_rule(outcome, rule)), rule.confidence))
 
 
-def _rule_at(outcome: Outcome, confidence: float, sensitivity: float | None) -> CaseRule | None:
+def _rule_at(outcome: ClassOutcomes, confidence: float, sensitivity: float | None) -> CaseRule | None:
     found = patch_counts(outcome, confidence)
     score = found.counts.astype(np.float64)
     try:
@@ -129,7 +129,7 @@ def _gain(truth: Bools, called: Bools) -> float:
     return rates(truth, called)["balanced accuracy"]
 
 
-def evaluate_cases(outcome: Outcome, rule: CaseRule) -> CaseEvaluation:
+def evaluate_cases(outcome: ClassOutcomes, rule: CaseRule) -> CaseEvaluation:
     """Measure a rule on held-out patients.
 
     Patients are independent, so sensitivity and specificity carry exact intervals (Clopper & Pearson 1934): a

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from edge_runtime.bundle.policy import CaseRule, DecisionPolicy
 from training.errors import DatasetError
 from training.metrics.binary import rates
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.metrics.confidence import (
     cutoff_for_sensitivity,
     cutoff_youden,
@@ -24,15 +24,15 @@ from training.policy.selective_prediction import confidence_floor, lowest_max_er
 
 
 @dataclass(frozen=True)
-class Target:
+class PolicyTarget:
     """What a person asks of a policy; by default the temperature alone is fitted and all else is kept.
 
     Attributes:
-        sensitivity: share of positive pictures (0..1] that the cut-off must find, at the best specificity; a case
+        sensitivity: share of positive images (0..1] that the cut-off must find, at the best specificity; a case
             rule must find the same share of positive patients.
         youden: choose the cut-off with the largest sensitivity + specificity instead; a case rule is always
             chosen so where no sensitivity is asked for.
-        max_error: tolerated share of wrong sides among answered pictures, between 0 and 1; None keeps the floor.
+        max_error: tolerated share of wrong sides among answered images, between 0 and 1; None keeps the floor.
         delta: tolerated probability that this promise is false, between 0 and 1.
         case: fit a case rule, replacing an older one.
     """
@@ -65,7 +65,7 @@ class FittedPolicy:
     basis: str
 
 
-def fit_policy(validation: Outcome, target: Target) -> FittedPolicy:
+def fit_policy(validation: ClassOutcomes, target: PolicyTarget) -> FittedPolicy:
     """Fit what ``target`` asks for; everything else stays as in the spec's policy.
 
     Raises:
@@ -80,14 +80,12 @@ def fit_policy(validation: Outcome, target: Target) -> FittedPolicy:
     return FittedPolicy(seen.spec.policy, " ".join(said))
 
 
-def _who(outcome: Outcome) -> str:
+def _who(outcome: ClassOutcomes) -> str:
     patients = len(set(outcome.groups.tolist()))
-    return (
-        f"Fitted on {len(outcome.labels)} validation pictures of {patients} patients, on whom all figures here stand."
-    )
+    return f"Fitted on {len(outcome.labels)} validation images of {patients} patients, on whom all figures here stand."
 
 
-def _temperature(outcome: Outcome, _: Target) -> tuple[DecisionPolicy, str]:
+def _temperature(outcome: ClassOutcomes, _: PolicyTarget) -> tuple[DecisionPolicy, str]:
     """Raw logits are fitted, whatever temperature the policy had before."""
     old = outcome.spec.policy
     policy = replace(old, temperature=fit_temperature(outcome.logits, outcome.labels, outcome.spec))
@@ -98,12 +96,12 @@ def _temperature(outcome: Outcome, _: Target) -> tuple[DecisionPolicy, str]:
     )
 
 
-def calibration_error(outcome: Outcome) -> float:
+def calibration_error(outcome: ClassOutcomes) -> float:
     """Return the expected calibration error of the highest score, 0..1, in 15 bins of equal count."""
     return expected_calibration_error(outcome.confidence, outcome.predicted == outcome.labels)
 
 
-def _cutoff(outcome: Outcome, target: Target) -> tuple[DecisionPolicy, str]:
+def _cutoff(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolicy, str]:
     policy, why = outcome.spec.policy, "kept"
     if target.sensitivity is not None:
         cutoff = cutoff_for_sensitivity(outcome.truth, outcome.positive, target.sensitivity)
@@ -114,24 +112,24 @@ def _cutoff(outcome: Outcome, target: Target) -> tuple[DecisionPolicy, str]:
     found = rates(outcome.truth, outcome.under(policy).called)
     return policy, (
         f"Cut-off {policy.cutoff:.4g}, {why}: sensitivity {found['recall']:.4f}, specificity "
-        f"{found['specificity']:.4f} of all pictures, referred ones included."
+        f"{found['specificity']:.4f} of all images, referred ones included."
     )
 
 
-def _floor(outcome: Outcome, target: Target) -> tuple[DecisionPolicy, str]:
-    """A picture counts as right when its side is (called = truth): the *error among answered* of an evaluation."""
+def _floor(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolicy, str]:
+    """An image counts as right when its side is (called = truth): the *error among answered* of an evaluation."""
     policy, correct = outcome.spec.policy, outcome.called == outcome.truth
     if target.max_error is None:
         answered = float((outcome.confidence >= policy.confidence_floor).mean())
         return (
             policy,
-            f"Confidence floor {policy.confidence_floor:g}, kept: {answered:.1%} of the pictures are answered.",
+            f"Confidence floor {policy.confidence_floor:g}, kept: {answered:.1%} of the images are answered.",
         )
     found = confidence_floor(outcome.confidence, correct, outcome.groups, target.max_error, target.delta)
     if found.coverage == 0:
         raise _no_floor(lowest_max_error(outcome.confidence, correct, outcome.groups, target.delta), target.max_error)
     return replace(policy, confidence_floor=found.floor), (
-        f"Confidence floor {found.floor:g}, for an error among answered pictures of at most {target.max_error:g}: "
+        f"Confidence floor {found.floor:g}, for an error among answered images of at most {target.max_error:g}: "
         f"{found.coverage:.1%} are answered, {found.error:.4f} of them wrongly, at most {found.upper:.4f} for new "
         f"patients. {found.method} Not in the bound: temperature and cut-off were chosen on the same patients."
     )
@@ -143,12 +141,12 @@ def _no_floor(lowest: float, asked: float) -> DatasetError:
     can = f"the lowest that some floor keeps is {rate:g}" if rate < 1 else "too few patients to promise any rate"
     ask = f"ask for --max-error {rate:g} or more" if rate < 1 else "leave --max-error out"
     return DatasetError(
-        f"confidence floor: found none that keeps the error among answered pictures at {asked:g} or less on the "
+        f"confidence floor: found none that keeps the error among answered images at {asked:g} or less on the "
         f"validation patients; {can}. Either {ask}, or deal more patients to validation."
     )
 
 
-def _case(outcome: Outcome, target: Target) -> tuple[DecisionPolicy, str]:
+def _case(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolicy, str]:
     rule = outcome.spec.policy.case
     if target.case:
         rule = fit_rule(outcome, target.sensitivity)
@@ -160,11 +158,11 @@ def _case(outcome: Outcome, target: Target) -> tuple[DecisionPolicy, str]:
 
 def rule_sentence(rule: CaseRule) -> str:
     """Return the rule in words, without a full stop."""
-    count = "1 picture" if rule.count == 1 else f"{rule.count} pictures"
+    count = "1 image" if rule.count == 1 else f"{rule.count} images"
     return f"A patient is positive from {count} called positive with confidence {rule.confidence:g} or more"
 
 
-def _case_figures(outcome: Outcome, rule: CaseRule) -> str:
+def _case_figures(outcome: ClassOutcomes, rule: CaseRule) -> str:
     """Counts and intervals stand beside the shares: a specificity of 1 may be that of a single patient."""
     found = evaluate_cases(outcome, rule)
     shares = ", ".join(f"{figure.name} {figure.text()}" for figure in found.figures if figure.name != "auroc")

@@ -1,6 +1,6 @@
 """The confidence floor above which the error is guaranteed to stay small, from validation patients.
 
-A picture is answered when its confidence reaches the floor; *error* is the error among answered pictures
+An image is answered when its confidence reaches the floor; *error* is the error among answered images
 (selective classification with guaranteed risk: Geifman & El-Yaniv 2017, NeurIPS).
 
 Many floors are tried, so the best-looking one is too good. They are therefore tested in an order fixed
@@ -8,9 +8,9 @@ beforehand, from the most confident downwards, until the first that fails (fixed
 several starts: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, section 2.3). Where a descent
 starts depends on the confidences alone, never on the answers.
 
-Pictures of one patient fail together, so that a thousand of them are worth far fewer. The exact binomial
-bound (Clopper & Pearson 1934) is taken at the *effective* number of pictures instead of their number (Korn &
-Graubard 1998, Survey Methodology 24:193). A bootstrap over patients would not do: where no answered picture
+Images of one patient fail together, so that a thousand of them are worth far fewer. The exact binomial
+bound (Clopper & Pearson 1934) is taken at the *effective* number of images instead of their number (Korn &
+Graubard 1998, Survey Methodology 24:193). A bootstrap over patients would not do: where no answered image
 is wrong, each of its draws says that none ever will be.
 """
 
@@ -36,7 +36,7 @@ FLOORS = (
 
 STARTS = (0.1, 0.4)
 """Coverages at which a descent begins; each spends an equal share of delta. The first keeps high floors in
-reach, the second has pictures enough for a strict bound."""
+reach, the second has images enough for a strict bound."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class ConfidenceFloor:
 
     Attributes:
         floor: 0..1; 1 where no floor keeps the promise.
-        coverage: share of validation pictures answered, 0..1; 0 where no floor keeps the promise.
+        coverage: share of validation images answered, 0..1; 0 where no floor keeps the promise.
         error: share of wrong answers among them; nan if nothing is answered.
-        upper: upper bound of that error for pictures of new patients, 0..1; 1 if nothing is answered.
-        effective: number of independent pictures that the answered ones are worth.
+        upper: upper bound of that error for images of new patients, 0..1; 1 if nothing is answered.
+        effective: number of independent images that the answered ones are worth.
         method: how the bound was found, one sentence for people.
     """
 
@@ -66,18 +66,18 @@ def confidence_floor(
     """Return the lowest of :data:`FLOORS` above which the error stays under ``max_error``.
 
     With probability 1 − ``delta`` over the draw of validation patients the promise holds for new patients of
-    the same kind. It is exact for independent pictures whose error does not grow with confidence; with several
-    pictures a patient it is approximate, for the correlation is itself estimated.
+    the same kind. It is exact for independent images whose error does not grow with confidence; with several
+    images a patient it is approximate, for the correlation is itself estimated.
 
     Args:
-        confidence: float64 N, 0..1, of validation pictures.
+        confidence: float64 N, 0..1, of validation images.
         correct: bool N.
         groups: N patient ids.
-        max_error: tolerated error among answered pictures, between 0 and 1.
+        max_error: tolerated error among answered images, between 0 and 1.
         delta: tolerated probability that the promise is false, between 0 and 1.
 
     Raises:
-        DatasetError: no picture.
+        DatasetError: no image.
         ValueError: lengths differ, or a number is out of its range.
     """
     _check(confidence, correct, groups, max_error, delta)
@@ -107,7 +107,7 @@ def lowest_max_error(confidence: Floats, correct: Bools, groups: npt.NDArray[np.
 def _descent(
     confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], start: float, delta: float
 ) -> Iterator[ConfidenceFloor]:
-    """Yield the floors that answer a share ``start`` of the pictures or more, from the most confident downwards."""
+    """Yield the floors that answer a share ``start`` of the images or more, from the most confident downwards."""
     share, correlation = delta / len(STARTS), intraclass_correlation(~correct, groups)
     for floor in FLOORS:
         answered = confidence >= floor
@@ -126,7 +126,7 @@ def upper_bound(errors: float, trials: float, delta: float) -> float:
 
 
 def intraclass_correlation(wrong: Bools, groups: npt.NDArray[np.str_]) -> float:
-    """Return how alike pictures of one patient are in being wrong, 0 (not at all) to 1 (all or none).
+    """Return how alike images of one patient are in being wrong, 0 (not at all) to 1 (all or none).
 
     The analysis-of-variance estimator, cut off at 0: Donner 1986, International Statistical Review 54:67.
     """
@@ -143,7 +143,7 @@ def intraclass_correlation(wrong: Bools, groups: npt.NDArray[np.str_]) -> float:
 
 
 def effective_size(wrong: Bools, groups: npt.NDArray[np.str_], correlation: float, delta: float) -> float:
-    """Return how many independent pictures the answered ones are worth, at most their number.
+    """Return how many independent images the answered ones are worth, at most their number.
 
     The number is divided by the larger of two design effects, and shrunk for the few patients from which they
     are known (ratio of squared Student quantiles, as Korn & Graubard do): the one found in these very errors
@@ -151,8 +151,8 @@ def effective_size(wrong: Bools, groups: npt.NDArray[np.str_], correlation: floa
     which still speaks when few errors or none are left (Kerry & Bland 2001, Statistics in Medicine 20:377).
 
     Args:
-        wrong: bool N, of answered pictures.
-        correlation: of being wrong, over all validation pictures.
+        wrong: bool N, of answered images.
+        correlation: of being wrong, over all validation images.
     """
     _, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     count, patients = len(wrong), len(sizes)
@@ -171,14 +171,14 @@ def effective_size(wrong: Bools, groups: npt.NDArray[np.str_], correlation: floa
 
 def _method(groups: npt.NDArray[np.str_], delta: float) -> str:
     return (
-        f"Clopper–Pearson bound at the effective number of pictures (design effect over {len(np.unique(groups))} "
+        f"Clopper–Pearson bound at the effective number of images (design effect over {len(np.unique(groups))} "
         f"patients), floors tested from the most confident downwards; holds with {1 - delta:.0%} over the whole search."
     )
 
 
 def _check(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], max_error: float, delta: float) -> None:
     if len(confidence) == 0:
-        raise DatasetError("confidence floor: found no validation picture, expected at least one; check the split.")
+        raise DatasetError("confidence floor: found no validation image, expected at least one; check the split.")
     if not len(confidence) == len(correct) == len(groups):
         raise ValueError(
             f"{len(confidence)} confidences, {len(correct)} answers, {len(groups)} groups: expected equal."

@@ -1,8 +1,8 @@
 """Benign, malignant or normal in breast ultrasound: a MobileNet fitted from its sixth block on, and a small stack.
 
-Both see the whole picture in grey, stretched to a square. The MobileNet's first blocks keep ImageNet's weights;
-the stack starts from random ones. Callipers that sonographers left in the pictures mark what somebody measured; they
-are drawn onto training pictures of every label, so that nothing can be learnt from them.
+Both see the whole image in grey, stretched to a square. The MobileNet's first blocks keep ImageNet's weights;
+the stack starts from random ones. Callipers that sonographers left in the images mark what somebody measured; they
+are drawn onto training images of every label, so that nothing can be learnt from them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _recipe(
             positive=("malignant",),
             head=Head.SOFTMAX,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
-            min_side_px=min(96, side_px * 2 // 3),  # the smallest published picture has 190
+            min_side_px=min(96, side_px * 2 // 3),  # the smallest published image has 190
         ),
         source=SOURCE,
         network=network,

@@ -1,7 +1,7 @@
 """System 5: benign, malignant or normal in breast ultrasound (BUSI), as its program is coded.
 
 RGB, nearest neighbour to 256×256, ÷255; frozen DenseNet121 and four dense layers. Its training set holds the
-lesion masks as if they were pictures; here masks are never samples.
+lesion masks as if they were images; here masks are never samples.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """System 1: density × malignancy of mammogram patches in 8 classes, as its program is coded.
 
-RGB, nearest neighbour to 224×224, sharpening in float32 without clipping, min-max over the whole picture,
+RGB, nearest neighbour to 224×224, sharpening in float32 without clipping, min-max over the whole image,
 ÷255. Three convolutions, each followed by BatchNorm and pooling; two linear dense layers; softmax.
 """
 
@@ -35,7 +35,7 @@ MENDELEY = DataSource(
     citation="Huang & Lin 2020, doi 10.17632/x7bvzv6cvr.1, from INbreast (Moreira et al. 2012, Acad Radiol 19:236)",
     licence="CC BY 4.0",
     research_only=False,
-    load=uniting(mendeley.load),  # 168 pictures are compared in 15 s of one core; no copies across women
+    load=uniting(mendeley.load),  # 168 images are compared in 15 s of one core; no copies across women
 )
 
 MALIGNANT = tuple(label for label in mendeley.LABELS if label.endswith("Malignant"))

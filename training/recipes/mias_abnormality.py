@@ -27,7 +27,7 @@ SOURCE = DataSource(
     citation="Suckling et al. 1994, Excerpta Medica ICS 1069:375; Clark 2003, mini-MIAS",
     licence="research use only; images are not to be redistributed",
     research_only=True,
-    load=uniting(mias.load),  # 258 pictures are compared in 30 s of one core; none are copies
+    load=uniting(mias.load),  # 258 images are compared in 30 s of one core; none are copies
     lesions=lesions.of_mias,
 )
 

@@ -106,9 +106,9 @@ class TrainingPlan:
     """Optimiser, loss, schedule and callbacks.
 
     Attributes:
-        patient_cap: most pictures of one patient that are fitted on, drawn at random, so that no single
-            slide outweighs the other patients; figures are measured on all pictures.
-        balance: drop pictures of the larger classes at random until all are as frequent as the smallest.
+        patient_cap: most images of one patient that are fitted on, drawn at random, so that no single
+            slide outweighs the other patients; figures are measured on all images.
+        balance: drop images of the larger classes at random until all are as frequent as the smallest.
         weigh_labels: keep them all, but let every label weigh as much in the loss.
         stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
         int8_grid: end with filters rounded as an int8 file rounds them (:mod:`training.networks.weight_quantisation`).
@@ -140,13 +140,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Copies:
-    """What the original program makes of every picture *before* it deals files at random.
+    """What the original program makes of every image *before* it deals files at random.
 
     Attributes:
         turns: copies turned by 0, 1, 2, … times ``step_deg`` about the centre.
         step_deg: degrees from one copy to the next; None spreads the turns over the whole circle.
         mirrored: and all of these mirrored.
-        of: files that the original makes of each picture, where that is more; one of its epochs is then as long as
+        of: files that the original makes of each image, where that is more; one of its epochs is then as long as
             several here, and patience counts accordingly.
         note: what the original does, and how this departs from it.
     """
@@ -165,11 +165,11 @@ class Copies:
 
     @property
     def count(self) -> int:
-        """Files a picture."""
+        """Files an image."""
         return self.turns * (2 if self.mirrored else 1)
 
     def text(self) -> str:
-        """Say in words what a picture becomes."""
+        """Say in words what an image becomes."""
         if self.count == 1:
             return "the pictures as they are"
         turned = f"turned by {', '.join(f'{angle:g}' for angle in self.degrees)}°"
@@ -183,9 +183,9 @@ class Recipe:
     Attributes:
         network: builds the Keras model; its layer named ``logits`` gives what is exported. Its argument is
             a path of pretrained backbone weights, ``imagenet``, or None; only ``transfer`` recipes take one.
-        augmentation: applied to training pictures alone, before the steps.
+        augmentation: applied to training images alone, before the steps.
         copies: what its program splits at random, for :mod:`training.experiments.leak`; None if that is not reproduced.
-        cases: a patient has many pictures and is judged from them together (:mod:`training.policy.cases`).
+        cases: a patient has many images and is judged from them together (:mod:`training.policy.cases`).
         caveat: why the claim does not hold as it stands, for the model card.
     """
 

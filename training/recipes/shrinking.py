@@ -1,7 +1,7 @@
 """Shrinking without aliasing, in steps whose bits are the same on every processor.
 
 OpenCV's area averaging differs in a few values between processors, and its exact bilinear interpolation reads two
-pixels a side however far a picture shrinks. But halving by bilinear interpolation *is* averaging two by two pixels.
+pixels a side however far an image shrinks. But halving by bilinear interpolation *is* averaging two by two pixels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The picture of a case rule: every patient a dot, by the number of sure patches, with the rule's line."""
+"""The image of a case rule: every patient a dot, by the number of sure patches, with the rule's line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STEP, _HALF = 0.07, 0.38
 """Distance of dots that share a count, and the half height of a side's band, both in units of the axis."""
 
 
-def case_picture(patients: Patients, rule: CaseRule, sides: tuple[str, str]) -> bytes:
+def case_image(patients: Patients, rule: CaseRule, sides: tuple[str, str]) -> bytes:
     """Draw a dot for each patient, hollow where too few patches were answered to decide.
 
     The dashed line lies half-way below the rule's count.

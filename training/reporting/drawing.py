@@ -1,4 +1,4 @@
-"""The canvas that every picture of a report is drawn on: one width, one palette, no global state."""
+"""The canvas that every image of a report is drawn on: one width, one palette, no global state."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def canvas(height_px: int, shares: tuple[float, ...] = (1.0,)) -> tuple[Figure, 
 
 
 def png(figure: Figure) -> bytes:
-    """Return the PNG; the same bytes for the same picture and library, for no date or version is written."""
+    """Return the PNG; the same bytes for the same image and library, for no date or version is written."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -50,7 +50,7 @@ def band(
     """Shade the pointwise 95 % interval of a curve on :data:`GRID`, by bootstrap over groups.
 
     Args:
-        curve: truth and scores of some pictures → float64 101, the curve's height at each point of the grid.
+        curve: truth and scores of some images → float64 101, the curve's height at each point of the grid.
     """
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Pictures of an outcome, each as the bytes of a PNG of 900 px width."""
+"""Images of an outcome, each as the bytes of a PNG of 900 px width."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from training.errors import DatasetError
 from training.metrics.binary import auroc
-from training.metrics.classwise import Outcome, side_names
+from training.metrics.classwise import ClassOutcomes, side_names
 from training.metrics.confidence import expected_calibration_error, reliability
 from training.metrics.evaluation import CONFIDENCES
 from training.reporting.drawing import BLUE, GREY, GRID, ORANGE, Bools, Floats, band, canvas, png, unit_square
 
 _FEW_LABELS = 4
 _LEAST = 20
-"""Pictures under which a share is noise and is not drawn."""
+"""Images under which a share is noise and is not drawn."""
 
 
-def confusion_picture(table: Sequence[Sequence[int]], labels: Sequence[str]) -> bytes:
+def confusion_image(table: Sequence[Sequence[int]], labels: Sequence[str]) -> bytes:
     """Draw counts and percentages of each row; rows are the truth, columns the label with the highest score."""
     counts = np.asarray(table, dtype=np.int64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -37,11 +37,11 @@ def confusion_picture(table: Sequence[Sequence[int]], labels: Sequence[str]) -> 
     axes.set_yticks(range(len(labels)), labels, fontsize=size)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="label with the highest score", ylabel="truth (pictures, % of row)")
+    axes.set(xlabel="label with the highest score", ylabel="truth (images, % of row)")
     return png(figure)
 
 
-def roc_picture(outcome: Outcome) -> bytes:
+def roc_image(outcome: ClassOutcomes) -> bytes:
     """Draw sensitivity against 1 − specificity, with the cut-off in use and the area under the curve."""
     truth, score, called = _both(outcome), outcome.positive, outcome.called
     figure, (axes,) = canvas(720)
@@ -55,7 +55,7 @@ def roc_picture(outcome: Outcome) -> bytes:
     return png(figure)
 
 
-def precision_recall_picture(outcome: Outcome) -> bytes:
+def precision_recall_image(outcome: ClassOutcomes) -> bytes:
     """Draw precision against recall, with the cut-off in use and the share of positives as chance."""
     truth, score, called = _both(outcome), outcome.positive, outcome.called
     figure, (axes,) = canvas(720)
@@ -70,7 +70,7 @@ def precision_recall_picture(outcome: Outcome) -> bytes:
     return png(figure)
 
 
-def reliability_picture(outcome: Outcome, bins: int = 15) -> bytes:
+def reliability_image(outcome: ClassOutcomes, bins: int = 15) -> bytes:
     """Draw accuracy against confidence in bins of equal count, above the histogram of confidences."""
     confidence, correct = outcome.confidence, outcome.predicted == outcome.labels
     rows = reliability(confidence, correct, bins)
@@ -88,7 +88,7 @@ def reliability_picture(outcome: Outcome, bins: int = 15) -> bytes:
     return png(figure)
 
 
-def coverage_picture(outcome: Outcome) -> bytes:
+def coverage_image(outcome: ClassOutcomes) -> bytes:
     """Draw accuracy of the decision against the share answered, the published confidences marked."""
     order = np.argsort(-outcome.confidence, kind="stable")
     right, falling = outcome.called == outcome.truth, outcome.confidence[order]
@@ -109,11 +109,11 @@ def coverage_picture(outcome: Outcome) -> bytes:
         axes.annotate(f"≥ {floor:g}", at, xytext=offset, ha=side, textcoords="offset points")
         taken = at[0]
     axes.set(xlim=(0, 1.02), ylim=(max(0.0, float(accuracy.min()) - 0.06), 1.03))
-    axes.set(xlabel="coverage: share of pictures answered (0..1)", ylabel="accuracy among answered (0..1)")
+    axes.set(xlabel="coverage: share of images answered (0..1)", ylabel="accuracy among answered (0..1)")
     return png(figure)
 
 
-def score_picture(outcome: Outcome) -> bytes:
+def score_image(outcome: ClassOutcomes) -> bytes:
     """Draw a histogram of the positive score for each side on a common axis, with the cut-off."""
     cutoff, edges = outcome.spec.policy.cutoff, list(np.linspace(0, 1, 41))
     figure, panels = canvas(600, (1, 1))
@@ -121,14 +121,14 @@ def score_picture(outcome: Outcome) -> bytes:
     for axes, name, rows, colour in sides:
         axes.hist(outcome.positive[rows], bins=edges, color=colour)
         axes.axvline(cutoff, color="black", linewidth=1.2, linestyle="--")
-        axes.set_title(f"truth: {name} ({rows.sum()} pictures)", fontsize=10, loc="left")
+        axes.set_title(f"truth: {name} ({rows.sum()} images)", fontsize=10, loc="left")
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set(ylabel="pictures", xlim=(0, 1))
     panels[1].set_xlabel(f"positive score (0..1); dashed: cut-off {cutoff:g}")
     return png(figure)
 
 
-def history_picture(history: Mapping[str, Sequence[float]]) -> bytes:
+def history_image(history: Mapping[str, Sequence[float]]) -> bytes:
     """Draw loss and accuracy by epoch; columns as Keras names them: loss, val_loss, accuracy, val_accuracy."""
     figure, panels = canvas(760, (1, 1))
     best = int(np.argmin(history["val_loss"])) + 1
@@ -144,10 +144,10 @@ def history_picture(history: Mapping[str, Sequence[float]]) -> bytes:
     return png(figure)
 
 
-def _both(outcome: Outcome) -> Bools:
+def _both(outcome: ClassOutcomes) -> Bools:
     truth = outcome.truth
     if truth.all() or not truth.any():
-        raise DatasetError(f"curve: found {int(truth.sum())} positive of {len(truth)} pictures, expected both classes.")
+        raise DatasetError(f"curve: found {int(truth.sum())} positive of {len(truth)} images, expected both classes.")
     return truth
 
 

@@ -1,4 +1,4 @@
-"""The report of one measurement: its figures, its pictures, and the command that made it."""
+"""The report of one measurement: its figures, its images, and the command that made it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from training.artifact import Artifact
 from training.evaluation.measure import Measurement, to_json
-from training.metrics.classwise import Outcome, evaluate_classes, side_names
+from training.metrics.classwise import ClassOutcomes, evaluate_classes, side_names
 from training.policy.cases import patch_counts
-from training.reporting.case_figure import case_picture
+from training.reporting.case_figure import case_image
 from training.reporting.figures import (
-    confusion_picture,
-    coverage_picture,
-    history_picture,
-    precision_recall_picture,
-    reliability_picture,
-    roc_picture,
-    score_picture,
+    confusion_image,
+    coverage_image,
+    history_image,
+    precision_recall_image,
+    reliability_image,
+    roc_image,
+    score_image,
 )
 from training.reporting.patient import largest_slide
 from training.reporting.rendering import CaptionedImage
@@ -57,7 +57,7 @@ def _dots(measurement: Measurement) -> list[CaptionedImage]:
     if cases is None or cases.evaluation is None:
         return []
     rule = cases.evaluation.rule
-    drawn = case_picture(patch_counts(outcome, rule.confidence), rule, side_names(outcome.spec))
+    drawn = case_image(patch_counts(outcome, rule.confidence), rule, side_names(outcome.spec))
     return [
         CaptionedImage(
             drawn,
@@ -84,33 +84,35 @@ def _slide(folder: Path, measurement: Measurement) -> list[CaptionedImage]:
 
 def _images(artifact: Artifact, measurement: Measurement) -> tuple[CaptionedImage, ...]:
     outcome, table = measurement.outcome, measurement.evaluations[0].confusion
-    fitting = CaptionedImage(history_picture(_history(artifact)), "Fitting, epoch by epoch.")
+    fitting = CaptionedImage(history_image(_history(artifact)), "Fitting, epoch by epoch.")
     return (*outcome_images(outcome, table, measurement.dataset.grouped_by), fitting)
 
 
-def outcome_images(outcome: Outcome, table: Sequence[Sequence[int]], grouped_by: str) -> tuple[CaptionedImage, ...]:
+def outcome_images(
+    outcome: ClassOutcomes, table: Sequence[Sequence[int]], grouped_by: str
+) -> tuple[CaptionedImage, ...]:
     """Draw an outcome: confusion, curves, reliability, coverage and scores.
 
     Args:
         table: the confusion, rows the truth.
         grouped_by: what a bootstrap draws, in the plural.
     """
-    drawn = [CaptionedImage(confusion_picture(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
+    drawn = [CaptionedImage(confusion_image(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
     if outcome.truth.any() and not outcome.truth.all():
         drawn += _curves(outcome, grouped_by)
     drawn += [
-        CaptionedImage(reliability_picture(outcome), "How often an answer of that confidence is right."),
-        CaptionedImage(coverage_picture(outcome), "How much is answered at a confidence, and how well."),
-        CaptionedImage(score_picture(outcome), "Positive scores by truth; the line is the cut-off."),
+        CaptionedImage(reliability_image(outcome), "How often an answer of that confidence is right."),
+        CaptionedImage(coverage_image(outcome), "How much is answered at a confidence, and how well."),
+        CaptionedImage(score_image(outcome), "Positive scores by truth; the line is the cut-off."),
     ]
     return tuple(drawn)
 
 
-def _curves(outcome: Outcome, grouped_by: str) -> list[CaptionedImage]:
+def _curves(outcome: ClassOutcomes, grouped_by: str) -> list[CaptionedImage]:
     band = f"the band is the 95 % interval over {grouped_by}."
     return [
-        CaptionedImage(roc_picture(outcome), f"Receiver operating characteristic; {band}"),
-        CaptionedImage(precision_recall_picture(outcome), f"Precision and recall; {band}"),
+        CaptionedImage(roc_image(outcome), f"Receiver operating characteristic; {band}"),
+        CaptionedImage(precision_recall_image(outcome), f"Precision and recall; {band}"),
     ]
 
 

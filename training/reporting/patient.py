@@ -16,7 +16,7 @@ from training.data.datasets import Sample
 from training.data.splits import Part
 from training.evaluation.artifact_runner import OpenArtifact
 from training.evaluation.case_report import choose_rule
-from training.metrics.classwise import Outcome, side_names
+from training.metrics.classwise import ClassOutcomes, side_names
 from training.policy.cases import decide_patients
 from training.reporting.slide import has_place, slide_png
 
@@ -93,7 +93,7 @@ def judge_patient(artifact: Artifact, data: Path, name: str, *, strict: bool = F
     )
 
 
-def largest_slide(samples: Sequence[Sample], outcome: Outcome) -> tuple[str, bytes] | None:
+def largest_slide(samples: Sequence[Sample], outcome: ClassOutcomes) -> tuple[str, bytes] | None:
     """Return the patient with the most patches, and their slide; None where names carry no place.
 
     Args:

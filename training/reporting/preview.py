@@ -1,4 +1,4 @@
-"""What fitting sees: a few training pictures as read, as prepared, and as augmentation changes them."""
+"""What fitting sees: a few training images as read, as prepared, and as augmentation changes them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour
 from training.data.augmentation import Augmentation
 from training.data.datasets import Dataset, Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 from training.data.splits import Part, select, split_by_group
 from training.errors import DatasetError
 from training.recipes.recipe import Recipe
@@ -30,47 +30,47 @@ DRAWS = 5
 
 
 @dataclass(frozen=True)
-class Row:
-    """One training picture; nothing in it names a file or a patient.
+class PreviewRow:
+    """One training image; nothing in it names a file or a patient.
 
     Attributes:
         label: of the spec's labels.
-        size_px: width and height of the picture as read (and cut, if a region of it is labelled).
-        picture: as read (and cut), uint8 H×W×3 RGB.
+        size_px: width and height of the image as read (and cut, if a region of it is labelled).
+        image: as read (and cut), uint8 H×W×3 RGB.
         tensors: uint8 H×W×3 RGB: the prepared tensor, then its augmented draws, all stretched alike.
     """
 
     label: str
     size_px: tuple[int, int]
-    picture: Shown
+    image: Shown
     tensors: tuple[Shown, ...]
 
 
-def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> tuple[Row, ...]:
-    """Draw at most ``count`` pictures of patients that train: one of each label first, then another of each.
+def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> tuple[PreviewRow, ...]:
+    """Draw at most ``count`` images of patients that train: one of each label first, then another of each.
 
-    Pictures that the runtime refuses are passed over; those with contradictory labels are never fitted on, nor shown.
+    Images that the runtime refuses are passed over; those with contradictory labels are never fitted on, nor shown.
 
     Raises:
-        DatasetError: the set cannot be split, or none of its training pictures can be read.
+        DatasetError: the set cannot be split, or none of its training images can be read.
     """
     train = select(dataset.samples, split_by_group(dataset.samples, recipe.split), Part.TRAIN)
     usable = [sample for sample in train if sample.name not in dataset.contradicted]
-    pictures = Pictures(recipe.spec)
-    rows: list[Row] = []
+    images = SampleReader(recipe.spec)
+    rows: list[PreviewRow] = []
     for sample in spread(usable, seed):
         if len(rows) == count:
             break
         try:
-            picture = pictures.read(sample)
-            tensor = prepare(picture, recipe.spec.steps)
+            image = images.read(sample)
+            tensor = preprocess(image, recipe.spec.steps)
         except ImageError:
             continue
         draws = _draws(tensor, recipe.augmentation, np.random.default_rng((seed, len(rows))))
-        rows.append(_row(recipe.spec, sample, picture, (tensor, *draws)))
+        rows.append(_row(recipe.spec, sample, image, (tensor, *draws)))
     if not rows:
         raise DatasetError(
-            f"{dataset.root}: found {len(usable)} training pictures and none that can be read, expected one at least; "
+            f"{dataset.root}: found {len(usable)} training images and none that can be read, expected one at least; "
             "unpack the set again."
         )
     return tuple(rows)
@@ -90,16 +90,16 @@ def _draws(tensor: Tensor, augmentation: Augmentation | None, rng: np.random.Gen
     return () if augmentation is None else tuple(augmentation.apply(tensor, rng) for _ in range(DRAWS))
 
 
-def _row(spec: ModelSpec, sample: Sample, picture: Picture, tensors: tuple[Tensor, ...]) -> Row:
+def _row(spec: ModelSpec, sample: Sample, image: DecodedImage, tensors: tuple[Tensor, ...]) -> PreviewRow:
     """Stretch all tensors of a row by one minimum and maximum, so that they can be compared."""
     low, high = min(float(t.min()) for t in tensors), max(float(t.max()) for t in tensors)
-    height, width = picture.pixels.shape[:2]
-    deep = picture.pixels.dtype != np.uint8
-    ends = (float(picture.pixels.min()), float(picture.pixels.max())) if deep else (0.0, 255.0)
-    return Row(
+    height, width = image.pixels.shape[:2]
+    deep = image.pixels.dtype != np.uint8
+    ends = (float(image.pixels.min()), float(image.pixels.max())) if deep else (0.0, 255.0)
+    return PreviewRow(
         label=spec.labels[sample.label],
         size_px=(width, height),
-        picture=shown(picture.pixels, picture.order, *ends),
+        image=shown(image.pixels, image.order, *ends),
         tensors=tuple(shown(tensor, order_of(spec), low, high) for tensor in tensors),
     )
 

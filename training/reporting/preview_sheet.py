@@ -1,4 +1,4 @@
-"""The sheet of :mod:`training.reporting.preview`: a line of pictures for each row, and what was done to them below."""
+"""The sheet of :mod:`training.reporting.preview`: a line of images for each row, and what was done to them below."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from training.data.augmentation import Augmentation
 from training.recipes.recipe import Recipe
 from training.reporting.drawing import DPI, GREY, png
-from training.reporting.preview import DRAWS, Row, order_of, preview_rows
+from training.reporting.preview import DRAWS, PreviewRow, order_of, preview_rows
 
 _CELL_IN, _LINE_IN, _MARGIN_IN, _SMALL_PT = 1.3, 0.17, 0.3, 6
 _NAMES = ("as read", "prepared", *(f"draw {n}" for n in range(1, DRAWS + 1)))
 
 
-def write_preview(recipe: Recipe, data: Path, out: Path, *, count: int, seed: int) -> tuple[Row, ...]:
+def write_preview(recipe: Recipe, data: Path, out: Path, *, count: int, seed: int) -> tuple[PreviewRow, ...]:
     """Write the sheet of ``recipe`` on the published layout below ``data`` to ``out``; return what is on it.
 
     Raises:
-        DatasetError: the data are not what the layout promises, or no training picture can be read.
+        DatasetError: the data are not what the layout promises, or no training image can be read.
     """
     rows = preview_rows(recipe, recipe.source.load(data), count=count, seed=seed)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -30,10 +30,10 @@ def write_preview(recipe: Recipe, data: Path, out: Path, *, count: int, seed: in
     return rows
 
 
-def draw_sheet(recipe: Recipe, rows: tuple[Row, ...]) -> bytes:
+def draw_sheet(recipe: Recipe, rows: tuple[PreviewRow, ...]) -> bytes:
     """Return a PNG of ``rows`` (one at least), all with as many draws; the same bytes for the same rows.
 
-    The pictures are the data set's: its licence binds the sheet too.
+    The images are the data set's: its licence binds the sheet too.
     """
     columns = 1 + len(rows[0].tensors)
     size = (max(columns, 4) * _CELL_IN + _MARGIN_IN, len(rows) * _CELL_IN + 5 * _LINE_IN + _MARGIN_IN)
@@ -48,29 +48,29 @@ def draw_sheet(recipe: Recipe, rows: tuple[Row, ...]) -> bytes:
     return png(figure)
 
 
-def _draw_row(row: Row, line: list[Axes]) -> None:
-    for picture, axes in zip((row.picture, *row.tensors), line, strict=True):
-        axes.imshow(picture)
+def _draw_row(row: PreviewRow, line: list[Axes]) -> None:
+    for image, axes in zip((row.image, *row.tensors), line, strict=True):
+        axes.imshow(image)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(GREY)
     line[0].set_ylabel(f"{row.label}\n{row.size_px[0]}×{row.size_px[1]} px", fontsize=_SMALL_PT)
 
 
 def footer(recipe: Recipe) -> tuple[str, ...]:
-    """Return the lines below the pictures."""
+    """Return the lines below the images."""
     spec = recipe.spec
     width, height = spec.size_px
     return (
-        f"{spec.name}: pictures of patients that train.",
+        f"{spec.name}: images of patients that train.",
         f"Prepared: float32 {height}×{width}×{spec.channels} {order_of(spec).value}, shown as RGB, "
         "each row from its minimum to its maximum.",
         words(recipe.augmentation),
-        f"Licence of the pictures: {recipe.source.licence}.",
+        f"Licence of the images: {recipe.source.licence}.",
     )
 
 
 def words(augmentation: Augmentation | None) -> str:
-    """Say what may happen to a training picture."""
+    """Say what may happen to a training image."""
     if augmentation is None:
         return "No augmentation: the network is fitted on the prepared tensors as they are."
     said = [

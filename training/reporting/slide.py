@@ -66,7 +66,7 @@ def slide_png(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> byt
     drawn = draw_slide(*join_slide(samples, scores))
     done, data = cv2.imencode(".png", drawn[..., ::-1])
     if not done:
-        raise DatasetError(f"slide of {samples[0].group}: a picture of {drawn.shape} px could not be written as PNG.")
+        raise DatasetError(f"slide of {samples[0].group}: an image of {drawn.shape} px could not be written as PNG.")
     return data.tobytes()
 
 
@@ -84,15 +84,15 @@ def _place(sample: Sample) -> tuple[int, int]:
 
 def _rgb(sample: Sample) -> Pixels:
     """Read a patch as uint8 h×w×3 RGB, each side at most :data:`PATCH_PX`."""
-    picture = read(sample.path)
-    pixels = picture.pixels
+    image = read(sample.path)
+    pixels = image.pixels
     if pixels.dtype != np.uint8 or max(pixels.shape[:2]) > PATCH_PX:
         raise DatasetError(
             f"{sample.name}: found {pixels.dtype} of {pixels.shape}, expected uint8 of at most {PATCH_PX} px a side."
         )
-    if picture.order is ColourOrder.GREY:
+    if image.order is ColourOrder.GREY:
         return np.repeat(pixels[..., np.newaxis], 3, axis=2).astype(np.uint8)
-    return np.asarray(pixels[..., ::-1] if picture.order is ColourOrder.BGR else pixels, dtype=np.uint8)
+    return np.asarray(pixels[..., ::-1] if image.order is ColourOrder.BGR else pixels, dtype=np.uint8)
 
 
 def draw_slide(mosaic: Pixels, cells: ScoreMap) -> Pixels:

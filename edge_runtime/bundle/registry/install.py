@@ -21,7 +21,7 @@ from edge_runtime.platform.regular_files import reason
 from edge_runtime.serialisation.records import canonical_json
 
 
-class Outcome(enum.Enum):
+class InstallOutcome(enum.Enum):
     """What an installation did."""
 
     INSTALLED = "installed"
@@ -31,16 +31,16 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Change:
+class Installation:
     """An installation: which version is current now, and which was before."""
 
     name: str
-    outcome: Outcome
+    outcome: InstallOutcome
     pointer: Pointer
     folder: Path
 
 
-def install(source: str | Path, *, trusted_key: Path | None = None, allow_downgrade: bool = False) -> Change:
+def install(source: str | Path, *, trusted_key: Path | None = None, allow_downgrade: bool = False) -> Installation:
     """Copy a bundle into the store, verify every file of the copy, and make it current.
 
     The version that was current is kept for :func:`rollback`; older ones are removed.
@@ -71,19 +71,19 @@ def install(source: str | Path, *, trusted_key: Path | None = None, allow_downgr
         place = store / name / version
         if before is not None and version in before.versions() and place.is_dir():
             outcome = _mend(bundle, place, store)
-            if outcome is Outcome.UNCHANGED and version != before.current:
-                outcome = Outcome.RETURNED
+            if outcome is InstallOutcome.UNCHANGED and version != before.current:
+                outcome = InstallOutcome.RETURNED
         else:
             _put(bundle, place, store, trusted_key)
-            outcome = Outcome.INSTALLED
+            outcome = InstallOutcome.INSTALLED
         pointer = _moved(before, version)
         if pointer != before:
             _point(store, name, pointer)
         _prune(store, name, pointer)
-    return Change(name, outcome, pointer, place)
+    return Installation(name, outcome, pointer, place)
 
 
-def rollback(name: str, *, trusted_key: Path | None = None) -> Change:
+def rollback(name: str, *, trusted_key: Path | None = None) -> Installation:
     """Make the previous version current, after verifying its files; the current one becomes the previous.
 
     Args:
@@ -105,7 +105,7 @@ def rollback(name: str, *, trusted_key: Path | None = None) -> Change:
         find(place, trusted_key=trusted_key).verify()
         pointer = Pointer(SCHEMA, before.previous, before.current)
         _point(store, name, pointer)
-    return Change(name, Outcome.RETURNED, pointer, place)
+    return Installation(name, InstallOutcome.RETURNED, pointer, place)
 
 
 def remove(name: str) -> Path:
@@ -141,14 +141,14 @@ def _put(bundle: Bundle, place: Path, store: Path, trusted_key: Path | None) -> 
     sync_names(store)
 
 
-def _mend(bundle: Bundle, place: Path, store: Path) -> Outcome:
+def _mend(bundle: Bundle, place: Path, store: Path) -> InstallOutcome:
     """Replace, one by one, the files of an installed bundle that differ from the same bundle's own.
 
     Raises:
         StoreError: it is another bundle of the same name and version.
     """
     _refuse_another(_bytes(bundle, MANIFEST), place)
-    outcome = Outcome.UNCHANGED
+    outcome = InstallOutcome.UNCHANGED
     for name in _files(bundle):
         data = _bytes(bundle, name)
         if _content(place, name, len(data)) != data:
@@ -156,10 +156,10 @@ def _mend(bundle: Bundle, place: Path, store: Path) -> Outcome:
                 discard(place / name, store)
             with hidden(store) as part:
                 write_whole(place / name, data, part=part)
-            outcome = Outcome.MENDED
+            outcome = InstallOutcome.MENDED
     for extra in sorted(path for path in place.iterdir() if path.name not in {*_files(bundle), SIGNATURE}):
         discard(extra, store)
-        outcome = Outcome.MENDED
+        outcome = InstallOutcome.MENDED
     sync_names(place)
     find(place).verify()
     return outcome

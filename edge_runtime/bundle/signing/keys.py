@@ -100,7 +100,7 @@ def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
 
 
 @dataclass(frozen=True)
-class Package:
+class Cryptography:
     """The parts of ``cryptography`` that are used here."""
 
     ed25519: types.ModuleType
@@ -109,7 +109,7 @@ class Package:
     unsupported: type[Exception]
 
 
-def package() -> Package:
+def package() -> Cryptography:
     """Return ``cryptography``.
 
     Raises:
@@ -124,10 +124,10 @@ def package() -> Package:
             f"A key is trusted or used, but the package cryptography does not start here ({error}), so no signature "
             'can be made or checked. Install it: pip install "edge-predict[sign]"'
         ) from None
-    return Package(ed25519, serialization, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm)
+    return Cryptography(ed25519, serialization, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm)
 
 
-def _public(crypto: Package, key: object) -> PublicKey:
+def _public(crypto: Cryptography, key: object) -> PublicKey:
     encoding = crypto.serialization
     raw: bytes = key.public_bytes(encoding.Encoding.Raw, encoding.PublicFormat.Raw)  # type: ignore[attr-defined]
     return PublicKey(raw)

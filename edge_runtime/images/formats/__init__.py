@@ -1,6 +1,6 @@
 """Header inspection: what a file declares, and whether its structure is whole, before it is decoded.
 
-Decoders are lenient: they fill the missing half of a truncated picture with grey and drop alpha, inks
+Decoders are lenient: they fill the missing half of a truncated image with grey and drop alpha, inks
 and orientation without a word. The inspectors here read the structure alone, in pure Python, so that
 such files are refused by name. The format is told by the first bytes, never by a file's extension.
 """
@@ -17,25 +17,25 @@ from edge_runtime.images.formats.header import (
     MAX_PIXELS,
     MAX_WORK_S,
     MAX_WORKING_BYTES,
-    Format,
     Header,
+    ImageFormat,
     too_much_work,
     truncated,
 )
 
-__all__ = ["MAX_PIXELS", "Format", "Header", "inspect"]
+__all__ = ["MAX_PIXELS", "Header", "ImageFormat", "inspect"]
 
 Inspector = Callable[[bytes, str], Header]
 
-_MAGIC: tuple[tuple[bytes, Format], ...] = (
-    (b"\x89PNG\r\n\x1a\n", Format.PNG),
-    (b"\xff\xd8\xff", Format.JPEG),
-    (b"II*\0", Format.TIFF),
-    (b"MM\0*", Format.TIFF),
-    (b"BM", Format.BMP),
-    (b"P5", Format.PNM),
-    (b"P6", Format.PNM),
-    (b"RIFF", Format.WEBP),
+_MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
+    (b"\x89PNG\r\n\x1a\n", ImageFormat.PNG),
+    (b"\xff\xd8\xff", ImageFormat.JPEG),
+    (b"II*\0", ImageFormat.TIFF),
+    (b"MM\0*", ImageFormat.TIFF),
+    (b"BM", ImageFormat.BMP),
+    (b"P5", ImageFormat.PNM),
+    (b"P6", ImageFormat.PNM),
+    (b"RIFF", ImageFormat.WEBP),
 )
 
 
@@ -51,14 +51,14 @@ def inspect(data: bytes, name: str) -> Header:
 
     Raises:
         ImageUnreadableError: ``image_empty``, ``image_truncated``, ``image_damaged``, or
-            ``image_format`` when the bytes are no picture at all.
+            ``image_format`` when the bytes are no image at all.
         ImageUnsupportedError: ``image_format`` for a format or variant that is not taken,
             ``image_depth`` for numbers that are no unsigned integers.
         ImageSizeError: ``image_too_large``, decoding would take more than MAX_WORKING_BYTES or MAX_WORK_S.
     """
     if not data:
         raise ImageUnreadableError(
-            f"{name}: found no bytes, expected a picture. Copy or export the file again.", code="image_empty"
+            f"{name}: found no bytes, expected an image. Copy or export the file again.", code="image_empty"
         )
     refuse_foreign(data, name)
     for magic, kind in _MAGIC:
@@ -74,7 +74,7 @@ def inspect(data: bytes, name: str) -> Header:
         if len(data) < len(magic) and magic.startswith(data):
             raise truncated(name, kind, f"{len(data)} bytes end inside the signature")
     raise ImageUnreadableError(
-        f"{name}: found no picture (it begins with {data[:8]!r}), expected PNG, JPEG, TIFF, BMP, PNM or WebP "
+        f"{name}: found no image (it begins with {data[:8]!r}), expected PNG, JPEG, TIFF, BMP, PNM or WebP "
         "by content. Check that the right file was chosen.",
         code="image_format",
     )
@@ -96,7 +96,7 @@ def _check_memory(data: bytes, header: Header, name: str) -> None:
         )
 
 
-def _inspector(kind: Format) -> Inspector:
+def _inspector(kind: ImageFormat) -> Inspector:
     """Import the module of one format when its first file comes: a device mostly sees one."""
     found: Inspector = import_module(f"edge_runtime.images.formats.{kind.name.lower()}").inspect
     return found

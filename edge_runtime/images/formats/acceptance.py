@@ -8,7 +8,7 @@ from collections.abc import Callable
 from edge_runtime.errors import ImageSizeError
 from edge_runtime.images.formats.header import MAX_PIXELS, Header, not_taken
 
-_ONE_PICTURE = "one still picture in PNG"
+_ONE_IMAGE = "one still image in PNG"
 _AS_PNG = "PNG or JPEG; export it as PNG"
 
 # Each pattern is matched at the first byte; the third column completes "expected ...".
@@ -16,21 +16,21 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str, str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), found, expected)
     for pattern, found, expected in (
         (rb".{128}DICM", "a DICOM file", "PNG or TIFF; export it as PNG with the window its readers use"),
-        (rb"GIF8[79]a", "a GIF file", _ONE_PICTURE + ", saved from the original (GIF keeps 256 colours)"),
+        (rb"GIF8[79]a", "a GIF file", _ONE_IMAGE + ", saved from the original (GIF keeps 256 colours)"),
         (rb".{4}ftyp(?:avif|avis)", "an AVIF file", _AS_PNG),
         (rb".{4}ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)", "a HEIC file", _AS_PNG),
-        (rb".{4}ftyp", "a video or other ISO media file", _ONE_PICTURE),
-        (rb"%PDF-", "a PDF document", "a picture; export the page's image as PNG, without resampling"),
+        (rb".{4}ftyp", "a video or other ISO media file", _ONE_IMAGE),
+        (rb"%PDF-", "a PDF document", "an image; export the page's image as PNG, without resampling"),
         (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{,999}?-->\s*)?(?:<!DOCTYPE svg[^>]*>\s*)?<svg\b",
-         "an SVG drawing", "a picture made of pixels; take the original recording"),
+         "an SVG drawing", "an image made of pixels; take the original recording"),
         (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", "a JPEG 2000 file", "PNG or TIFF; export it as PNG"),
         (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL file", _AS_PNG),
         (rb"II\x2b\0|MM\0\x2b", "a BigTIFF file", "classic TIFF; export the region to classify as PNG"),
         (rb"P[14]\s", "a PNM bitmap of 1 bit", "8 or 16 bits a channel; export the grey or colour original"),
         (rb"P[23]\s", "a PNM file in ASCII", "binary PNM (P5 or P6); convert it to PNG"),
         (rb"P7\n|P[Ff]\s", "a PAM or PFM file", "P5, P6 or PNG with 8 or 16 bits; convert it to PNG"),
-        (rb".{344}n[+i]1\0", "a NIfTI volume", "a picture; export one slice as PNG"),
-        (rb"\x1f\x8b|PK\x03\x04|7z\xbc\xaf", "a compressed archive", "a picture; unpack it first"),
+        (rb".{344}n[+i]1\0", "a NIfTI volume", "an image; export one slice as PNG"),
+        (rb"\x1f\x8b|PK\x03\x04|7z\xbc\xaf", "a compressed archive", "an image; unpack it first"),
     )
 )  # fmt: skip
 
@@ -39,14 +39,14 @@ _RULES: tuple[tuple[str, Callable[[Header], bool], str, str], ...] = (
     (
         "image_frames",
         lambda header: header.frames > 1,
-        "several pictures in one {header.format.value} file",
-        "one; save the picture to classify as a file of its own",
+        "several images in one {header.format.value} file",
+        "one; save the image to classify as a file of its own",
     ),
     (
         "image_orientation",
         lambda header: header.orientation != 1,
         "EXIF orientation {header.orientation}",
-        "1 (stored as shown); apply the rotation in a picture program and save it again",
+        "1 (stored as shown); apply the rotation in an image program and save it again",
     ),
     (
         "image_palette",
@@ -84,7 +84,7 @@ def check_size(width_px: int, height_px: int, min_side_px: int, name: str) -> No
     if min(width_px, height_px) < min_side_px:
         raise ImageSizeError(
             f"{name}: found {width_px}x{height_px} px, expected a shorter side of at least {min_side_px} px. "
-            "Enlarging would invent detail: take the original picture, no thumbnail.",
+            "Enlarging would invent detail: take the original image, no thumbnail.",
             code="image_too_small",
         )
 

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from edge_runtime.images.formats.header import MAX_PIXELS, Format, Header, damaged, not_taken, truncated
+from edge_runtime.images.formats.header import MAX_PIXELS, Header, ImageFormat, damaged, not_taken, truncated
 from edge_runtime.images.formats.transparency import transparency
 
 _FILE_HEADER_BYTES = 14
@@ -22,25 +22,25 @@ def inspect(data: bytes, name: str) -> Header:
     if info == 12:
         raise not_taken(name, "a BMP file with an OS/2 header", "a Windows header; save it as PNG")
     if info not in _INFO_HEADER_BYTES:
-        raise damaged(name, Format.BMP, f"its information header has {info} bytes")
+        raise damaged(name, ImageFormat.BMP, f"its information header has {info} bytes")
     width, height, planes, bits, compression, colours = struct.unpack_from("<iiHHI12xI", data, 18)
     height = abs(height)  # negative when the top row comes first
     if width < 1 or height < 1 or planes != 1 or bits not in (1, 4, 8, 16, 24, 32):
-        raise damaged(name, Format.BMP, f"it declares {width}x{height}, {planes} planes, {bits} bits")
+        raise damaged(name, ImageFormat.BMP, f"it declares {width}x{height}, {planes} planes, {bits} bits")
     if compression != _UNCOMPRESSED and bits not in (16, 32):  # those two are refused below anyway
         raise not_taken(name, f"a BMP file of compression {compression}", "uncompressed BMP; save it as PNG")
     if pixels_at < _FILE_HEADER_BYTES + info:
-        raise damaged(name, Format.BMP, f"its pixels begin at byte {pixels_at}, inside the header")
+        raise damaged(name, ImageFormat.BMP, f"its pixels begin at byte {pixels_at}, inside the header")
     needed = pixels_at + (width * bits + 31) // 32 * 4 * height
     if len(data) < max(needed, declared):
-        raise truncated(name, Format.BMP, f"{len(data)} bytes of {max(needed, declared)}")
+        raise truncated(name, ImageFormat.BMP, f"{len(data)} bytes of {max(needed, declared)}")
     if bits == 32 and width * height <= MAX_PIXELS:
         if compression != _UNCOMPRESSED:
             raise transparency(name, f"a BMP file of 32 bits and compression {compression}")
         _refuse_transparency(data, pixels_at, width * height, name)
     table = data[_FILE_HEADER_BYTES + info : pixels_at]
     return Header(
-        Format.BMP,
+        ImageFormat.BMP,
         width,
         height,
         channels=1 if bits <= 8 else 3,

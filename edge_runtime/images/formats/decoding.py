@@ -1,6 +1,6 @@
 """Decoding with OpenCV, with the decoders' own complaints taken seriously.
 
-libjpeg complains on standard error alone: a JPEG with a damaged scan comes back as a picture all the same. So that
+libjpeg complains on standard error alone: a JPEG with a damaged scan comes back as an image all the same. So that
 is listened to. The other formats are decoded without it, in parallel if need be: what their decoders would complain
 of, the inspectors have refused. TIFF, and large PNG, have decoders of their own.
 """
@@ -12,7 +12,7 @@ import re
 import cv2
 import numpy as np
 
-from edge_runtime.images.formats.header import Format, Header, Pixels, damaged
+from edge_runtime.images.formats.header import Header, ImageFormat, Pixels, damaged
 from edge_runtime.images.formats.transparency import opaque
 from edge_runtime.platform.machine_faults import machine_error, machine_faults
 from edge_runtime.platform.stderr_capture import listen
@@ -43,7 +43,7 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
             pixels = header.decoder(lambda part: _decode(part, name))
         except ValueError as error:
             why = str(error)
-    elif header.format is Format.JPEG:
+    elif header.format is ImageFormat.JPEG:
         pixels, said = listen(lambda: _decode(data, name), _DECODER_LINE)
     else:
         pixels = _decode(data, name)

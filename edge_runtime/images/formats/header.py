@@ -20,7 +20,7 @@ MAX_PIXELS = 64_000_000
 usual medium-format cameras (51 million), yet 192 MB as 8-bit colour, which a device with 1 GB can hold."""
 
 MAX_WORKING_BYTES = 448_000_000
-"""Most bytes that decoding one picture may take: its file, its pixels twice (OpenCV hands on a copy) and what its
+"""Most bytes that decoding one image may take: its file, its pixels twice (OpenCV hands on a copy) and what its
 decoder keeps beside them. With the 50 MB of Python, NumPy and OpenCV a process stays below 512 MiB."""
 MAX_PARTS = 100_000
 """Most chunks, segments or strips of one file. A file of 64 million pixels in chunks of 8 KB has 24,000; walking
@@ -34,7 +34,7 @@ Part = tuple[int, int] | bytes
 """A piece of what the decoder is handed: start and end in the file, or bytes that stand for others."""
 
 
-class Format(enum.Enum):
+class ImageFormat(enum.Enum):
     """The formats that are taken; the value is the name for messages."""
 
     PNG = "PNG"
@@ -59,7 +59,7 @@ class Header:
         transparent: the one grey or RGB value that stands for full transparency in a PNG, if any.
         cmyk: the values are amounts of ink.
         orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
-        frames: pictures in the file: pages, animation frames, concatenated images.
+        frames: images in the file: pages, animation frames, concatenated images.
         buffer_bytes: what the decoder keeps beside the file and twice the pixels, at most.
         work_s: estimate of the processor time that decoding takes, see MAX_WORK_S; 0 where no file takes long.
         decoder: decodes in place of OpenCV, which it may use for parts; None for OpenCV. It returns what OpenCV would,
@@ -67,7 +67,7 @@ class Header:
         parts: what the decoder is handed, in order: that which carries pixels. Empty for the whole file as it is.
     """
 
-    format: Format
+    format: ImageFormat
     width_px: int
     height_px: int
     channels: int
@@ -113,7 +113,7 @@ def for_decoder(data: bytes, header: Header) -> bytes:
     return b"".join(part if isinstance(part, bytes) else view[slice(*part)] for part in header.parts)
 
 
-def truncated(name: str, kind: Format, where: str) -> ImageUnreadableError:
+def truncated(name: str, kind: ImageFormat, where: str) -> ImageUnreadableError:
     """The file ends too early."""
     return ImageUnreadableError(
         f"{name}: found a {kind.value} file that ends too early ({where}), expected a whole one. "
@@ -122,7 +122,7 @@ def truncated(name: str, kind: Format, where: str) -> ImageUnreadableError:
     )
 
 
-def damaged(name: str, kind: Format, found: str) -> ImageUnreadableError:
+def damaged(name: str, kind: ImageFormat, found: str) -> ImageUnreadableError:
     """The file contradicts itself or its checksums."""
     return ImageUnreadableError(
         f"{name}: found a damaged {kind.value} file ({found}), expected a sound one. Copy or export it again.",
@@ -130,7 +130,7 @@ def damaged(name: str, kind: Format, found: str) -> ImageUnreadableError:
     )
 
 
-def too_many_parts(name: str, kind: Format) -> ImageUnreadableError:
+def too_many_parts(name: str, kind: ImageFormat) -> ImageUnreadableError:
     """The file is cut into more parts than any writer makes."""
     return damaged(name, kind, f"it has more than {MAX_PARTS} parts")
 

@@ -16,8 +16,8 @@ from edge_runtime.images.formats.directory import exif_orientation
 from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
-    Format,
     Header,
+    ImageFormat,
     damaged,
     joined,
     not_taken,
@@ -71,11 +71,11 @@ def inspect(data: bytes, name: str) -> Header:
             found.spans.append((start, end))
             found.table_bytes += end - start
         if found.table_bytes > _MAX_TABLE_BYTES:
-            raise damaged(name, Format.JPEG, f"it has more than {_MAX_TABLE_BYTES} bytes of tables")
+            raise damaged(name, ImageFormat.JPEG, f"it has more than {_MAX_TABLE_BYTES} bytes of tables")
         found.end, found.in_scan = end, marker == _SOS
         _note(found, marker, payload, name)
     if not found.frame or not found.scans:
-        raise damaged(name, Format.JPEG, "it has no frame header or no scan")
+        raise damaged(name, ImageFormat.JPEG, "it has no frame header or no scan")
     return _header(found, data, name)
 
 
@@ -92,7 +92,7 @@ def _walk(data: bytes, found: _Findings, name: str) -> Iterator[tuple[int, bytes
     while marker != _EOI:
         count += 1
         if count > MAX_PARTS:
-            raise too_many_parts(name, Format.JPEG)
+            raise too_many_parts(name, ImageFormat.JPEG)
         fill = _FILL.match(data, at)
         if marker == _SOS:
             match = _MARKER.search(data, at, at + found.scan_bytes_left)
@@ -103,17 +103,17 @@ def _walk(data: bytes, found: _Findings, name: str) -> Iterator[tuple[int, bytes
             match = _MARKER.match(data, fill.end() if fill else at)
         if match is None:
             if at + 2 <= len(data) and marker != _SOS:
-                raise damaged(name, Format.JPEG, f"no marker stands at byte {at}")
-            raise truncated(name, Format.JPEG, f"{len(data)} bytes without an end-of-image marker")
+                raise damaged(name, ImageFormat.JPEG, f"no marker stands at byte {at}")
+            raise truncated(name, ImageFormat.JPEG, f"{len(data)} bytes without an end-of-image marker")
         marker, at = match[1][0], match.end()
         if marker == _EOI:
             yield marker, b"", at - 2, at
             return
         (length,) = struct.unpack_from(">H", data, at)
         if length < 2:
-            raise damaged(name, Format.JPEG, f"the segment at byte {at} has length {length}")
+            raise damaged(name, ImageFormat.JPEG, f"the segment at byte {at} has length {length}")
         if at + length > len(data):
-            raise truncated(name, Format.JPEG, f"the segment at byte {at} needs {length} bytes")
+            raise truncated(name, ImageFormat.JPEG, f"the segment at byte {at} needs {length} bytes")
         yield marker, data[at + 2 : at + length], at - 2, at + length
         at += length
 
@@ -124,12 +124,12 @@ def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
         raise not_taken(name, variant, "baseline or progressive JPEG; save it as PNG")
     if marker in _HUFFMAN_FRAMES:
         if found.frame:
-            raise damaged(name, Format.JPEG, "it has two frame headers")
+            raise damaged(name, ImageFormat.JPEG, "it has two frame headers")
         found.frame, found.progressive = payload, marker == _PROGRESSIVE
         found.scan_bytes_left = min(_MAX_SCAN_BYTES, _SCAN_BYTES_FREE + _SCAN_BYTES_PER_PIXEL * _pixels(payload))
     elif marker == _SOS:
         if not found.frame:
-            raise damaged(name, Format.JPEG, "a scan precedes the frame header")
+            raise damaged(name, ImageFormat.JPEG, "a scan precedes the frame header")
         found.scans.append(payload)
         if len(found.scans) > MAX_SCANS:
             raise not_taken(name, f"a JPEG of more than {MAX_SCANS} scans", "about ten; save it as PNG")
@@ -164,22 +164,22 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
     depth, height, width, components = struct.unpack_from(">BHHB", found.frame)
     if not (width and height) or components not in (1, 3, 4) or len(found.frame) != 6 + 3 * components:
         declared = f"{width}x{height}, {components} components"
-        raise damaged(name, Format.JPEG, f"its frame header declares {declared}")
+        raise damaged(name, ImageFormat.JPEG, f"its frame header declares {declared}")
     colours = found.colours | ({"RGB"} if found.frame[6::3] == b"RGB" else set())
     if components == 3 and len(colours) > 1:  # readers differ in which mark they believe
         raise not_taken(name, "a JPEG whose marks call its colours both RGB and YCbCr", "one of them; save it as PNG")
     try:
         if incomplete(found.frame, found.scans, found.progressive):
-            raise damaged(name, Format.JPEG, "its scans leave out a part of the picture")
+            raise damaged(name, ImageFormat.JPEG, "its scans leave out a part of the image")
     except ValueError as error:
-        raise damaged(name, Format.JPEG, str(error)) from None
-    # A picture in several scans is joined in memory before any pixel of it is known.
+        raise damaged(name, ImageFormat.JPEG, str(error)) from None
+    # An image in several scans is joined in memory before any pixel of it is known.
     coefficients = coefficient_bytes(found.frame, width * height) if found.progressive or len(found.scans) > 1 else 0
-    # In a multi-picture file (CIPA DC-007) the first picture is the photograph and the others are its
-    # previews and gain maps; without that mark, a second picture is one of a sequence.
+    # In a multi-image file (CIPA DC-007) the first image is the photograph and the others are its
+    # previews and gain maps; without that mark, a second image is one of a sequence.
     another = data.startswith(b"\xff\xd8\xff", found.end) and not found.multi_picture
     return Header(
-        Format.JPEG,
+        ImageFormat.JPEG,
         width,
         height,
         channels=components,

@@ -12,8 +12,8 @@ from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientati
 from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
-    Format,
     Header,
+    ImageFormat,
     OpenCV,
     Part,
     Pixels,
@@ -51,15 +51,15 @@ def inspect(data: bytes, name: str) -> Header:
     spans, at, orientation, before = [(0, _SIGNATURE_BYTES)], _SIGNATURE_BYTES, 1, b""
     for kind, payload in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
-            raise damaged(name, Format.PNG, f"chunk {kind!r} stands twice or before IHDR")
+            raise damaged(name, ImageFormat.PNG, f"chunk {kind!r} stands twice or before IHDR")
         if kind not in _PIXELS and kind[:1].isupper():  # readers must not show what they do not understand
             raise not_taken(name, f"a PNG file with the unknown critical chunk {kind!r}", "none; save it as plain PNG")
         if kind == b"IDAT":
             if pieces and before != b"IDAT":
-                raise damaged(name, Format.PNG, "other chunks stand between its IDAT chunks")
+                raise damaged(name, ImageFormat.PNG, "other chunks stand between its IDAT chunks")
             pieces.append(payload)
         elif kind in _ANIMATION:
-            frames = 2  # even one frame may differ from the picture for other viewers
+            frames = 2  # even one frame may differ from the image for other viewers
         elif kind in _READ:
             chunks[kind] = bytes(payload[:_HEAD_BYTES])
         elif kind == b"eXIf" and orientation == 1:
@@ -69,9 +69,9 @@ def inspect(data: bytes, name: str) -> Header:
             spans.append((at, end))
         at, before = end, kind
     if len(chunks[b"IHDR"]) != 13:
-        raise damaged(name, Format.PNG, "its IHDR chunk has no 13 bytes")
+        raise damaged(name, ImageFormat.PNG, "its IHDR chunk has no 13 bytes")
     if not pieces:
-        raise damaged(name, Format.PNG, "it has no IDAT chunk")
+        raise damaged(name, ImageFormat.PNG, "it has no IDAT chunk")
     header = _header(chunks, orientation, frames, joined(spans, len(data)), name)
     return _by_rows(data, header, pieces, name)
 
@@ -83,20 +83,20 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
     while kind != b"IEND":
         count += 1
         if count > MAX_PARTS:
-            raise too_many_parts(name, Format.PNG)
+            raise too_many_parts(name, ImageFormat.PNG)
         if at >= len(data):
-            raise truncated(name, Format.PNG, f"{len(data)} bytes without an IEND chunk")
+            raise truncated(name, ImageFormat.PNG, f"{len(data)} bytes without an IEND chunk")
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 8 + length
         if end + 4 > len(data):
-            raise truncated(name, Format.PNG, f"chunk {kind!r} needs {end + 4} bytes of {len(data)}")
+            raise truncated(name, ImageFormat.PNG, f"chunk {kind!r} needs {end + 4} bytes of {len(data)}")
         checked = struct.unpack_from(">I", data, end)[0] == zlib.crc32(view[at + 4 : end])
         if not checked and (kind[:1].isupper() or _matters(kind, data, at + 8, end)):
-            raise damaged(name, Format.PNG, f"the CRC of chunk {kind!r} at byte {at} does not match")
+            raise damaged(name, ImageFormat.PNG, f"the CRC of chunk {kind!r} at byte {at} does not match")
         yield kind, view[at + 8 : end]
         at = end + 4
     if at != len(data):
-        raise damaged(name, Format.PNG, f"{len(data) - at} bytes follow its end")
+        raise damaged(name, ImageFormat.PNG, f"{len(data) - at} bytes follow its end")
 
 
 def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
@@ -130,9 +130,9 @@ def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -
 def _header(chunks: dict[bytes, bytes], orientation: int, frames: int, parts: tuple[Part, ...], name: str) -> Header:
     width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     if not (width and height) or depth not in _DEPTHS.get(colour, ()) or methods not in ([0, 0, 0], [0, 0, 1]):
-        raise damaged(name, Format.PNG, f"IHDR declares {width}x{height}, {depth} bits, colour type {colour}")
+        raise damaged(name, ImageFormat.PNG, f"IHDR declares {width}x{height}, {depth} bits, colour type {colour}")
     return Header(
-        Format.PNG,
+        ImageFormat.PNG,
         width,
         height,
         channels=3 if colour in (_RGB, _RGB_ALPHA) else 1,
@@ -152,6 +152,6 @@ def _transparent(chunks: dict[bytes, bytes], colour: int, depth: int, name: str)
         return None
     samples = {_GREY: 1, _RGB: 3}.get(colour)
     if samples is None or len(chunks[b"tRNS"]) != 2 * samples:
-        raise damaged(name, Format.PNG, f"a tRNS chunk of {len(chunks[b'tRNS'])} bytes with colour type {colour}")
+        raise damaged(name, ImageFormat.PNG, f"a tRNS chunk of {len(chunks[b'tRNS'])} bytes with colour type {colour}")
     # Only the low bits of a sample count (PNG, third edition, 11.3.1.1).
     return tuple(value & (1 << depth) - 1 for value in struct.unpack(f">{samples}H", chunks[b"tRNS"]))

@@ -1,10 +1,10 @@
-"""Binary PNM (Netpbm pgm(5) and ppm(5)): one picture whose data are exactly as long as declared."""
+"""Binary PNM (Netpbm pgm(5) and ppm(5)): one image whose data are exactly as long as declared."""
 
 from __future__ import annotations
 
 import re
 
-from edge_runtime.images.formats.header import Format, Header, damaged, not_taken, truncated
+from edge_runtime.images.formats.header import Header, ImageFormat, damaged, not_taken, truncated
 
 # White space must follow each number at once: a comment there is read differently by different readers.
 _GAP = rb"\s(?:\s|#[^\r\n]*[\r\n])*"
@@ -17,11 +17,11 @@ def inspect(data: bytes, name: str) -> Header:
     head = _HEAD.match(data, 0, 4096)
     if head is None:
         if len(data) < 32:
-            raise truncated(name, Format.PNM, f"{len(data)} bytes end inside the head")
-        raise damaged(name, Format.PNM, f"its head reads {data[:24]!r}")
+            raise truncated(name, ImageFormat.PNM, f"{len(data)} bytes end inside the head")
+        raise damaged(name, ImageFormat.PNM, f"its head reads {data[:24]!r}")
     magic, width, height, maximum = (int(part) for part in head.groups())
     if not (width and height and 0 < maximum < 65536):
-        raise damaged(name, Format.PNM, f"it declares {width}x{height} with the maximum {maximum}")
+        raise damaged(name, ImageFormat.PNM, f"it declares {width}x{height} with the maximum {maximum}")
     if maximum not in _BITS:
         # A reader would have to stretch the values, which changes what the model sees.
         found = f"a PNM file whose maximum is {maximum}"
@@ -29,8 +29,8 @@ def inspect(data: bytes, name: str) -> Header:
     channels = 1 if magic == 5 else 3
     surplus = len(data) - head.end() - width * height * channels * (_BITS[maximum] // 8)
     if surplus < 0:
-        raise truncated(name, Format.PNM, f"{-surplus} bytes of its pixels are missing")
+        raise truncated(name, ImageFormat.PNM, f"{-surplus} bytes of its pixels are missing")
     another = re.compile(rb"\s*P[1-7]\s").match(data, len(data) - surplus)
     if surplus and not another:
-        raise damaged(name, Format.PNM, f"{surplus} bytes follow its pixels")
-    return Header(Format.PNM, width, height, channels, _BITS[maximum], frames=2 if another else 1)
+        raise damaged(name, ImageFormat.PNM, f"{surplus} bytes follow its pixels")
+    return Header(ImageFormat.PNM, width, height, channels, _BITS[maximum], frames=2 if another else 1)

@@ -1,7 +1,7 @@
-"""Whether a JPEG's scans together hold the whole picture (ITU-T T.81, sections B.2.3 and G.1.1).
+"""Whether a JPEG's scans together hold the whole image (ITU-T T.81, sections B.2.3 and G.1.1).
 
-A progressive JPEG holds its picture in some ten scans, from coarse to fine. One that was cut between two scans and
-closed again is decoded without a complaint, as a blurred picture, or a grey one for a colour original.
+A progressive JPEG holds its image in some ten scans, from coarse to fine. One that was cut between two scans and
+closed again is decoded without a complaint, as a blurred image, or a grey one for a colour original.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_SCANS = 100
-"""Most scans of one picture. Encoders write about ten; each costs the decoder a walk over all of its pixels, so that
+"""Most scans of one image. Encoders write about ten; each costs the decoder a walk over all of its pixels, so that
 a file of some kilobytes could keep it busy for hours."""
 
 MAX_SCANNED_PIXELS = 1_000_000_000
@@ -63,7 +63,7 @@ def incomplete(frame: bytes, scans: list[bytes], progressive: bool) -> bool:
 
 
 def coefficient_bytes(frame: bytes, pixels: int) -> int:
-    """What the decoder keeps of a picture whose scans it has to join: every coefficient, about."""
+    """What the decoder keeps of an image whose scans it has to join: every coefficient, about."""
     found = components(frame)
     samples = sum(component.horizontal * component.vertical for component in found)
     return _COEFFICIENT_BYTES * pixels * samples // _finest(found)

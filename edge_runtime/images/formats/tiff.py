@@ -17,8 +17,8 @@ from edge_runtime.images.formats.directory import Directory, byte_order, orienta
 from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
-    Format,
     Header,
+    ImageFormat,
     OpenCV,
     Pixels,
     damaged,
@@ -53,7 +53,7 @@ def inspect(data: bytes, name: str) -> Header:
         frames = _count_pages(data, offset, page.next_offset)
         turned = orientation(data, offset)
     except ValueError as error:
-        raise damaged(name, Format.TIFF, str(error)) from None
+        raise damaged(name, ImageFormat.TIFF, str(error)) from None
     header = replace(_header(page, frames, name), orientation=turned)
     _refuse_variants(page, name)
     # A declared size beyond the limit is refused by the caller.
@@ -110,9 +110,9 @@ def _header(page: Directory, frames: int, name: str) -> Header:
     uniform = len(set(bits)) == 1 and 0 < bits[0] <= 64
     if not (width and height and uniform) or samples < _COLOURS[photometric]:
         declared = f"{width}x{height}, {samples} samples of {bits[:4]} bits"
-        raise damaged(name, Format.TIFF, f"it declares {declared}")
+        raise damaged(name, ImageFormat.TIFF, f"it declares {declared}")
     return Header(
-        Format.TIFF,
+        ImageFormat.TIFF,
         width,
         height,
         channels=_COLOURS[photometric],
@@ -164,18 +164,18 @@ def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> No
     offsets, counts = page.tags.get(_STRIP_OFFSETS, ()), page.tags.get(_STRIP_BYTES, ())
     strips = ceil(header.height_px / _rows_per_strip(page, header.height_px))
     if len(offsets) == strips > MAX_PARTS:
-        raise too_many_parts(name, Format.TIFF)
+        raise too_many_parts(name, ImageFormat.TIFF)
     if not len(offsets) == len(counts) == strips:
-        raise damaged(name, Format.TIFF, f"found {len(offsets)} strips, expected {strips}")
+        raise damaged(name, ImageFormat.TIFF, f"found {len(offsets)} strips, expected {strips}")
     sizes = _decoded_bytes(page, header)
     deflated = page.first(_COMPRESSION, _UNCOMPRESSED) in _DEFLATE
     if deflated and sum(counts) > len(data):  # inflating the same bytes again for every strip could take hours
-        raise damaged(name, Format.TIFF, f"its strips have {sum(counts)} bytes in a file of {len(data)}")
+        raise damaged(name, ImageFormat.TIFF, f"its strips have {sum(counts)} bytes in a file of {len(data)}")
     for offset, count, size in zip(offsets, counts, sizes, strict=True):
         if offset + count > len(data):
-            raise truncated(name, Format.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
+            raise truncated(name, ImageFormat.TIFF, f"a strip ends at byte {offset + count} of {len(data)}")
         if not deflated and count < size:
-            raise damaged(name, Format.TIFF, f"a strip has {count} bytes of {size}")
+            raise damaged(name, ImageFormat.TIFF, f"a strip has {count} bytes of {size}")
 
 
 def _decoded_bytes(page: Directory, header: Header) -> list[int]:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.images.formats.header import (
     MAX_PARTS,
-    Format,
     Header,
+    ImageFormat,
     Part,
     damaged,
     joined,
@@ -37,11 +37,11 @@ def inspect(data: bytes, name: str) -> Header:
     """Walk all chunks; see :func:`edge_runtime.images.formats.inspect`."""
     size, form = struct.unpack_from("<I4s", data, 4)
     if form != b"WEBP":
-        raise not_taken(name, f"a RIFF file of form {form!r}", "WebP, PNG or JPEG; save one picture as PNG")
+        raise not_taken(name, f"a RIFF file of form {form!r}", "WebP, PNG or JPEG; save one image as PNG")
     if len(data) < size + 8:
-        raise truncated(name, Format.WEBP, f"{len(data)} bytes of {size + 8}")
+        raise truncated(name, ImageFormat.WEBP, f"{len(data)} bytes of {size + 8}")
     if len(data) > size + 8:
-        raise damaged(name, Format.WEBP, f"{len(data) - size - 8} bytes follow its end")
+        raise damaged(name, ImageFormat.WEBP, f"{len(data) - size - 8} bytes follow its end")
     chunks: dict[bytes, bytes] = {}
     spans: list[tuple[int, int]] = []
     animation_frames, orientation = 0, 1
@@ -100,10 +100,10 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:
     while at < len(data):
         count += 1
         if count > MAX_PARTS:
-            raise too_many_parts(name, Format.WEBP)
+            raise too_many_parts(name, ImageFormat.WEBP)
         kind, length = struct.unpack_from("<4sI", data, at)
         if at + 8 + length > len(data):
-            raise truncated(name, Format.WEBP, f"chunk {kind!r} at byte {at} needs {length} bytes")
+            raise truncated(name, ImageFormat.WEBP, f"chunk {kind!r} at byte {at} needs {length} bytes")
         yield kind, at, at + 8 + length
         at += 8 + length + length % 2
 
@@ -117,12 +117,12 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
     else:
         width, height, alpha = _bitstream(chunks, name)
         if extended and _canvas(extended) != (width, height):
-            raise damaged(name, Format.WEBP, "its canvas and its picture differ in size")
+            raise damaged(name, ImageFormat.WEBP, "its canvas and its image differ in size")
         frames = 1
     if b"ALPH" in chunks and (b"VP8L" in chunks or not flags & _ALPHA):
         raise transparency(name, "a WebP file with an alpha chunk that its other headers deny")
     return Header(
-        Format.WEBP,
+        ImageFormat.WEBP,
         width,
         height,
         channels=3,
@@ -139,19 +139,19 @@ def _canvas(extended: bytes) -> tuple[int, int]:
 
 
 def _bitstream(chunks: dict[bytes, bytes], name: str) -> tuple[int, int, bool]:
-    """Width, height and alpha of the one picture."""
+    """Width, height and alpha of the one image."""
     if b"VP8 " in chunks:
         tag, start, width, height = struct.unpack_from("<B2x3sHH", chunks[b"VP8 "])
         if tag & 1 or start != _KEY_FRAME_START:
-            raise damaged(name, Format.WEBP, "its picture does not begin with a key frame")
+            raise damaged(name, ImageFormat.WEBP, "its image does not begin with a key frame")
         size, alpha = (width & 0x3FFF, height & 0x3FFF), False
     elif b"VP8L" in chunks:
         signature, bits = struct.unpack_from("<BI", chunks[b"VP8L"])
         if signature != _LOSSLESS_SIGNATURE or bits >> 29:
-            raise damaged(name, Format.WEBP, "its lossless picture has another signature")
+            raise damaged(name, ImageFormat.WEBP, "its lossless image has another signature")
         size, alpha = ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), bool(bits >> 28 & 1)
     else:
-        raise damaged(name, Format.WEBP, "it has no picture chunk")
+        raise damaged(name, ImageFormat.WEBP, "it has no image chunk")
     if not all(size):
-        raise damaged(name, Format.WEBP, f"it declares {size[0]}x{size[1]}")
+        raise damaged(name, ImageFormat.WEBP, f"it declares {size[0]}x{size[1]}")
     return *size, alpha

@@ -44,9 +44,9 @@ class Backend(Protocol):
         """Return float32 values of any shape as the network's input takes them: int8 levels, or as they are."""
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the logits, float32 N×outputs, of prepared pictures, N×H×W×C.
+        """Return the logits, float32 N×outputs, of prepared images, N×H×W×C.
 
-        Pictures are run one by one, so that an answer never depends on its neighbours.
+        Images are run one by one, so that an answer never depends on its neighbours.
 
         Args:
             tensors: float32, or what :meth:`quantise` made of it.
@@ -56,7 +56,7 @@ class Backend(Protocol):
         """
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
-        """Return everything that a float32 file hands out for one picture, 1×H×W×C: its logits, and what follows.
+        """Return everything that a float32 file hands out for one image, 1×H×W×C: its logits, and what follows.
 
         What follows the logits serves heatmaps (:mod:`edge_runtime.explain.class_activation`): the last feature map,
         h×w×C, and the values of hidden layers, (units,). Nothing follows in files of bundles without heatmaps.

@@ -68,12 +68,12 @@ def test_killed_again_and_again_it_ends_as_if_it_had_never_been(
     count: int, start: Start, folder: Callable[[int], Path], tmp_path: Path
 ) -> None:
     """SIGKILL at random sizes of the file; then its last line is torn, too, as a power cut may do."""
-    pictures, chance = folder(count), random.Random(count)
+    decoded, chance = folder(count), random.Random(count)
     calm, rough = tmp_path / "calm.jsonl", tmp_path / "rough.jsonl"
-    assert ended(start(pictures, "--output", calm))[0] == 1
+    assert ended(start(decoded, "--output", calm))[0] == 1
     size, kills = calm.stat().st_size, 0
     for share in sorted(chance.uniform(0, 0.95) for _ in range(KILLS)):
-        process = start(pictures, "--output", rough, "--resume")
+        process = start(decoded, "--output", rough, "--resume")
         wait_for(grown_to(rough, int(share * size)), process)
         process.kill()
         kills += process.wait() == -signal.SIGKILL
@@ -82,20 +82,20 @@ def test_killed_again_and_again_it_ends_as_if_it_had_never_been(
     assert kills == KILLS
     left = rough.read_text(encoding="ascii").count("\n")
     assert 0 < left < count
-    status, out, err = ended(start(pictures, "--output", rough, "--resume"))
+    status, out, err = ended(start(decoded, "--output", rough, "--resume"))
     assert (status, out) == (1, "")
     assert f" {left} already there" in err
     assert lines(rough) == lines(calm)
-    assert images(rough) == [str(pictures / f"{number:04}.png") for number in range(count)]
+    assert images(rough) == [str(decoded / f"{number:04}.png") for number in range(count)]
 
 
 def test_a_disk_that_fills_up_leaves_with_5_and_whole_lines(
     start: Start, folder: Callable[[int], Path], place: Path
 ) -> None:
     """The kernel takes a part of the line and refuses the rest, as on a full disk (RLIMIT_FSIZE needs no rights)."""
-    pictures, room = folder(60), 10_000
+    decoded, room = folder(60), 10_000
     limits = (room, resource.RLIM_INFINITY)
-    full = start(pictures, "--output", place, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    full = start(decoded, "--output", place, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
     status, out, err = ended(full)
     written = len(lines(place))
     assert (status, out) == (5, "")
@@ -103,8 +103,8 @@ def test_a_disk_that_fills_up_leaves_with_5_and_whole_lines(
     assert f"the {written} answers in it are whole" in err
     assert "--resume" in err
     assert room - 1000 < place.stat().st_size <= room
-    assert ended(start(pictures, "--output", place, "--resume"))[0] == 1
-    assert images(place) == [str(path) for path in sorted(pictures.iterdir())]
+    assert ended(start(decoded, "--output", place, "--resume"))[0] == 1
+    assert images(place) == [str(path) for path in sorted(decoded.iterdir())]
 
 
 @contextmanager
@@ -120,38 +120,38 @@ def tiny_disk(place: Path) -> Iterator[Path]:
 
 
 def test_a_really_full_disk_too(start: Start, folder: Callable[[int], Path], tmp_path: Path) -> None:
-    pictures = folder(60)
+    images = folder(60)
     with tiny_disk(tmp_path / "disk") as disk:
         (disk / "in the way").write_bytes(b"x" * 4096)
-        status, _, err = ended(start(pictures, "--output", disk / "results.jsonl"))
+        status, _, err = ended(start(images, "--output", disk / "results.jsonl"))
         assert status == 5
         assert "(No space left on device)" in err
         kept = lines(disk / "results.jsonl")
         assert 0 < len(kept) < 60
         (disk / "in the way").unlink()
-        again, _, err = ended(start(pictures, "--output", disk / "results.jsonl", "--resume"))
+        again, _, err = ended(start(images, "--output", disk / "results.jsonl", "--resume"))
         assert again == 5
         assert lines(disk / "results.jsonl")[: len(kept)] == kept
         assert len(lines(disk / "results.jsonl")) > len(kept)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_after_the_picture_at_hand(
+def test_a_signal_ends_it_after_the_image_at_hand(
     number: signal.Signals, start: Start, folder: Callable[[int], Path], place: Path
 ) -> None:
-    pictures = folder(300)
-    process = start(pictures, "--output", place)
+    decoded = folder(300)
+    process = start(decoded, "--output", place)
     wait_for(grown_to(place, 6000), process)
     process.send_signal(number)
     status, out, err = ended(process)
     held = len(lines(place))
     assert (status, out) == (128 + number, "")
     assert err == (
-        f"interrupted ({number.name}): {place} holds {held} of 300 pictures, each line whole. "
+        f"interrupted ({number.name}): {place} holds {held} of 300 images, each line whole. "
         "Go on with the same command and --resume.\n"
     )
-    assert ended(start(pictures, "--output", place, "--resume"))[0] == 1
-    assert images(place) == [str(path) for path in sorted(pictures.iterdir())]
+    assert ended(start(decoded, "--output", place, "--resume"))[0] == 1
+    assert images(place) == [str(path) for path in sorted(decoded.iterdir())]
 
 
 def test_a_signal_that_the_shell_ignores_stays_ignored(
@@ -165,31 +165,31 @@ def test_a_signal_that_the_shell_ignores_stays_ignored(
     assert len(lines(place)) == 100
 
 
-def test_pictures_that_vanish_meanwhile_fail_by_name_and_can_be_retried(
+def test_images_that_vanish_meanwhile_fail_by_name_and_can_be_retried(
     start: Start, folder: Callable[[int], Path], place: Path, tmp_path: Path
 ) -> None:
-    pictures, away = folder(300), tmp_path / "away"
-    process = start(pictures, "--output", place)
+    decoded, away = folder(300), tmp_path / "away"
+    process = start(decoded, "--output", place)
     wait_for(grown_to(place, 15_000), process)
-    pictures.rename(away)
+    decoded.rename(away)
     status, _, err = ended(process)
     assert status == 1
     assert "--resume --retry-failed" in err
     assert {line["error"]["code"] for line in lines(place) if "error" in line} == {"image_format", "image_not_found"}
     assert len(lines(place)) == 300
-    away.rename(pictures)
-    ended(start(pictures, "--output", place, "--resume", "--retry-failed"))
-    assert sorted(images(place)) == [str(path) for path in sorted(pictures.iterdir())]
+    away.rename(decoded)
+    ended(start(decoded, "--output", place, "--resume", "--retry-failed"))
+    assert sorted(images(place)) == [str(path) for path in sorted(decoded.iterdir())]
     assert {line["error"]["code"] for line in lines(place) if "error" in line} == {"image_format"}
 
 
 def test_a_terminal_shows_a_bar_and_a_pipe_the_summary_alone(
     start: Start, phantom_bundle: Path, folder: Callable[[int], Path], place: Path, tmp_path: Path
 ) -> None:
-    pictures = folder(10)
-    assert ended(start(pictures, "--output", place))[2] == f"{place}: 10 answered, 0 failed, 0 already there.\n"
+    images = folder(10)
+    assert ended(start(images, "--output", place))[2] == f"{place}: 10 answered, 0 failed, 0 already there.\n"
     ours, theirs = pty.openpty()
-    command = [*COMMAND, str(phantom_bundle), str(pictures), "--output", str(tmp_path / "seen.jsonl")]
+    command = [*COMMAND, str(phantom_bundle), str(images), "--output", str(tmp_path / "seen.jsonl")]
     with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE, cwd=ROOT) as process:
         os.close(theirs)
         shown = b""

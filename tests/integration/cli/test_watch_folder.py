@@ -1,4 +1,4 @@
-"""``--watch``: every picture that comes to rest is answered once, through restarts and bad files."""
+"""``--watch``: every image that comes to rest is answered once, through restarts and bad files."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Watching:
         status, self._process = self._process.returncode, None
         return status, err.decode()
 
-    def move_in(self, picture: Path, name: str) -> str:
-        """Bring a picture whole, with a time of its own."""
-        copied = shutil.copyfile(picture, self._aside / name)
+    def move_in(self, image: Path, name: str) -> str:
+        """Bring an image whole, with a time of its own."""
+        copied = shutil.copyfile(image, self._aside / name)
         os.replace(copied, self.folder / name)  # noqa: PTH105
         return str(self.folder / name)
 
@@ -88,7 +88,7 @@ def holds(count: int) -> Callable[[list[dict[str, Any]]], bool]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_pictures_before_and_after_the_start_are_answered_and_a_signal_ends_it_with_0(
+def test_images_before_and_after_the_start_are_answered_and_a_signal_ends_it_with_0(
     number: signal.Signals, watching: Watching, phantom_patches: list[Path]
 ) -> None:
     first = [watching.move_in(phantom_patches[i], f"{9 - i}.png") for i in range(3)]
@@ -113,7 +113,7 @@ def test_a_signal_does_not_wait_for_the_next_look(watching: Watching) -> None:
     assert time.monotonic() - begin < 10
 
 
-def test_killed_again_and_again_each_picture_has_one_line(watching: Watching, phantom_patches: list[Path]) -> None:
+def test_killed_again_and_again_each_image_has_one_line(watching: Watching, phantom_patches: list[Path]) -> None:
     chance, moved = random.Random(5), list[str]()
     for turn in range(5):
         watching.start()
@@ -134,7 +134,7 @@ def test_killed_again_and_again_each_picture_has_one_line(watching: Watching, ph
     assert "already there." in err
 
 
-def test_a_bad_picture_is_a_line_and_its_mended_form_another(watching: Watching, phantom_patches: list[Path]) -> None:
+def test_a_bad_image_is_a_line_and_its_mended_form_another(watching: Watching, phantom_patches: list[Path]) -> None:
     path = watching.folder / "a.png"
     path.write_bytes(phantom_patches[0].read_bytes()[:500])
     (watching.folder / "empty.png").touch()
@@ -153,7 +153,7 @@ def test_a_bad_picture_is_a_line_and_its_mended_form_another(watching: Watching,
     assert "1 answered, 2 failed" in err
 
 
-def test_a_picture_that_is_still_written_waits(watching: Watching, phantom_patches: list[Path]) -> None:
+def test_a_image_that_is_still_written_waits(watching: Watching, phantom_patches: list[Path]) -> None:
     data = phantom_patches[0].read_bytes()
     watching.start(interval="0.5")
     with (watching.folder / "slow.png").open("wb") as file:
@@ -189,7 +189,7 @@ def test_what_is_no_folder_leaves_with_2(edge_predict: Any, phantom_bundle: Path
     assert not (tmp_path / "r").exists()
 
 
-def test_a_picture_replaced_while_it_is_read_is_not_written_down(
+def test_a_image_replaced_while_it_is_read_is_not_written_down(
     edge_predict: Any,
     phantom_bundle: Path,
     phantom_patches: list[Path],

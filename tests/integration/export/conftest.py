@@ -16,7 +16,7 @@ from training.artifact import Artifact
 from training.fitting.calibration_samples import write_samples
 
 MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}
-PICTURES = 96  # as many as the shared bundle was calibrated on
+IMAGES = 96  # as many as the shared bundle was calibrated on
 Tamper = Callable[[Path], None]
 
 
@@ -24,7 +24,7 @@ Tamper = Callable[[Path], None]
 def calibration(phantom_artifact: Path, phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the list of training phantoms that the shared bundle was calibrated on."""
     folder = tmp_path_factory.mktemp("calibration") / "samples"
-    write_samples(phantom_artifact, phantom_data, folder / "samples.csv", PICTURES)
+    write_samples(phantom_artifact, phantom_data, folder / "samples.csv", IMAGES)
     return folder
 
 

@@ -20,7 +20,7 @@ SIDE = 8
 
 
 def dots(count: int, seed: int) -> Floats:
-    """Return dark pictures with a few bright dots, float32 N×8×8×3 in 0..1: averages lie far below the extremes."""
+    """Return dark images with a few bright dots, float32 N×8×8×3 in 0..1: averages lie far below the extremes."""
     rng = np.random.default_rng(seed)
     bright = rng.random((count, SIDE, SIDE, 1)) < 0.05
     return np.asarray(rng.random((count, SIDE, SIDE, 3)) * np.where(bright, 1.0, 0.05), dtype=np.float32)

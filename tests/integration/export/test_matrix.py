@@ -164,7 +164,7 @@ def test_a_python_without_self_test_is_refused_before_anything_is_exported(
     assert not (tmp_path / "out").exists()
 
 
-def test_tflite_runtime_elsewhere_adds_its_golden_pictures(
+def test_tflite_runtime_elsewhere_adds_its_golden_images(
     phantom_artifact: Path,
     phantom_data: Path,
     other_python: Callable[[str], Path],

@@ -18,7 +18,7 @@ from export.quantisation.schemes import LADDER
 from training.artifact import Artifact
 
 MODELS = {f"model.{p.value}.{f.value}" for f in Format for p in Precision} - {"model.float16.onnx"}
-PICTURES = 96
+IMAGES = 96
 Tamper = Callable[[Path], None]
 
 
@@ -66,7 +66,7 @@ def test_a_manifest_repeats_the_artifact_and_names_what_made_the_files(
         (name, "litert" if name.endswith("tflite") else "onnxruntime") for name in MODELS
     }
     validation = next(e for e in manifest.evaluations if e.part == "validation")
-    assert f"of {validation.groups} validation patients; int8 ranges from {PICTURES} of" in manifest.parity_source
+    assert f"of {validation.groups} validation patients; int8 ranges from {IMAGES} of" in manifest.parity_source
     assert all(0 < row.images <= validation.images for row in manifest.parity)
 
 
@@ -100,7 +100,7 @@ def test_exporting_once_more_gives_the_same_bytes(
     assert differ == []
 
 
-def test_without_data_parity_is_measured_on_the_calibration_pictures(
+def test_without_data_parity_is_measured_on_the_calibration_images(
     artifact: Artifact, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper]
 ) -> None:
     folder = tmp_path / "pictures"
@@ -108,7 +108,7 @@ def test_without_data_parity_is_measured_on_the_calibration_pictures(
     for path in sorted(phantom_data.rglob("*.png"))[:40]:
         shutil.copy(path, folder)
     manifest = run_export(artifact, folder, None, tmp_path / "out")
-    assert manifest.parity_source == "40 of pictures in pictures; int8 ranges from the same pictures"
+    assert manifest.parity_source == "40 of images in images; int8 ranges from the same images"
     assert [row.images for row in manifest.parity] == [40] * 4
 
 
@@ -126,7 +126,7 @@ def test_the_command_prints_each_file_and_one_line_for_what_is_wrong(
         assert part in done.stdout
 
 
-def test_a_manifest_says_what_each_file_makes_of_labelled_pictures(phantom_bundle: Path) -> None:
+def test_a_manifest_says_what_each_file_makes_of_labelled_images(phantom_bundle: Path) -> None:
     manifest = find(phantom_bundle).manifest
     assert [row.subject for row in manifest.labelled] == ["keras", *(row.file for row in manifest.parity)]
     images = manifest.parity[0].images

@@ -1,4 +1,4 @@
-"""Reads pictures in a process of its own and measures each: ``python bounded_reader.py < paths.json``.
+"""Reads images in a process of its own and measures each: ``python bounded_reader.py < paths.json``.
 
 stdin holds a JSON list of paths; one JSON line a path comes back: the code of the refusal, or shape, dtype, least and
 greatest value and SHA-256 of the pixels; with the seconds that it took, those of

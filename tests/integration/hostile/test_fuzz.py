@@ -1,4 +1,4 @@
-"""Whatever bytes or arrays come: a picture of a legal dtype and shape, or a refusal by a known name.
+"""Whatever bytes or arrays come: an image of a legal dtype and shape, or a refusal by a known name.
 
 The everyday run is short and always the same. ``EDGE_FUZZ_EXAMPLES=20000`` (the session ``fuzz`` of nox) asks for as
 many examples of each test, other ones in every run; a failure prints the example that reproduces it.
@@ -21,8 +21,8 @@ from edge_runtime.errors import ImageError
 from edge_runtime.images import reader
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats import inspect, png
-from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale, Step, Window
 from tests.places import ROOT
 from tests.unit.images import hostile_files as make
@@ -74,22 +74,22 @@ VALID: dict[str, bytes] = {
 }
 
 
-def outcome(source: bytes | np.ndarray, order: ColourOrder = ColourOrder.RGB) -> Picture | None:
-    """The picture, checked; None for a refusal by a known name. Anything else escapes."""
+def outcome(source: bytes | np.ndarray, order: ColourOrder = ColourOrder.RGB) -> DecodedImage | None:
+    """The image, checked; None for a refusal by a known name. Anything else escapes."""
     try:
-        picture = reader.read(source, order=order, name="fuzz")
+        image = reader.read(source, order=order, name="fuzz")
     except ImageError as error:
         assert error.code in KNOWN, error.code
         assert re.match(r"(?s)fuzz: found .*expected .*\.$", error.message), error.message
         return None
-    pixels = picture.pixels
+    pixels = image.pixels
     assert pixels.dtype in (np.uint8, np.uint16)
     assert pixels.dtype.isnative and pixels.flags.c_contiguous and pixels.size
-    assert (pixels.ndim, *pixels.shape[2:]) == ((2,) if picture.order is ColourOrder.GREY else (3, 3))
-    tensor = prepare(picture, STEPS)
+    assert (pixels.ndim, *pixels.shape[2:]) == ((2,) if image.order is ColourOrder.GREY else (3, 3))
+    tensor = preprocess(image, STEPS)
     assert (tensor.dtype, tensor.shape) == (np.float32, (5, 7, 3))
     assert 0.0 <= tensor.min() <= tensor.max() <= 1.0
-    return picture
+    return image
 
 
 @st.composite
@@ -125,28 +125,28 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 @runs(3000)
 @given(mutated())
-def test_a_mutated_file_is_a_picture_or_a_named_refusal(data: bytes) -> None:
+def test_a_mutated_file_is_a_image_or_a_named_refusal(data: bytes) -> None:
     outcome(data)
 
 
 @runs(600)
 @given(st.sampled_from([b"", *(data[:12] for data in VALID.values()), b"P5 3 3 255\n"]), st.binary(max_size=400))
-def test_noise_behind_any_signature_is_a_picture_or_a_named_refusal(head: bytes, noise: bytes) -> None:
+def test_noise_behind_any_signature_is_a_image_or_a_named_refusal(head: bytes, noise: bytes) -> None:
     outcome(head + noise)
 
 
 @runs(600)
 @given(mutated())
 def test_pixels_are_those_that_the_header_declares(data: bytes) -> None:
-    picture = outcome(data)
-    if picture is not None:
+    image = outcome(data)
+    if image is not None:
         header = inspect(data, "fuzz")
-        assert picture.pixels.shape[:2] == (header.height_px, header.width_px)
-        assert picture.pixels.dtype.itemsize * 8 == header.bit_depth
+        assert image.pixels.shape[:2] == (header.height_px, header.width_px)
+        assert image.pixels.dtype.itemsize * 8 == header.bit_depth
         unchanged = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if unchanged.ndim == 3 and unchanged.shape[2] == 4:  # its alpha is opaque, or it would have been refused
-            unchanged = unchanged[..., 0] if picture.pixels.ndim == 2 else unchanged[..., :3]
-        np.testing.assert_array_equal(picture.pixels, unchanged)
+            unchanged = unchanged[..., 0] if image.pixels.ndim == 2 else unchanged[..., :3]
+        np.testing.assert_array_equal(image.pixels, unchanged)
 
 
 @runs(400)
@@ -194,13 +194,13 @@ def any_array(draw: st.DrawFn) -> np.ndarray:
 
 @runs(1500)
 @given(any_array(), st.sampled_from(ColourOrder))
-def test_an_array_is_its_own_picture_or_a_named_refusal(array: np.ndarray, order: ColourOrder) -> None:
+def test_an_array_is_its_own_image_or_a_named_refusal(array: np.ndarray, order: ColourOrder) -> None:
     before = array.tobytes()
-    picture = outcome(array, order)
-    if picture is not None:
-        np.testing.assert_array_equal(picture.pixels, array.reshape(picture.pixels.shape))
+    image = outcome(array, order)
+    if image is not None:
+        np.testing.assert_array_equal(image.pixels, array.reshape(image.pixels.shape))
     assert array.tobytes() == before
 
 
-def test_unmutated_files_are_read_so_that_the_fuzz_starts_from_pictures() -> None:
+def test_unmutated_files_are_read_so_that_the_fuzz_starts_from_images() -> None:
     assert [kind for kind, data in VALID.items() if outcome(data) is None] == ["png palette"]

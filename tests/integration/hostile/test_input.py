@@ -15,7 +15,7 @@ from PIL import Image
 from edge_runtime.errors import ImageError
 from edge_runtime.images import reader
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale, Step, Window
 from tests.places import ROOT
 from tests.unit.images import hostile_files as make
@@ -33,9 +33,9 @@ JPEG, PROGRESSIVE = encode(RGB, "JPEG"), encode(RGB, "JPEG", progressive=True, s
 STRIP = RGB.reshape(1, -1, 3)
 
 
-def tensor_of(picture: Image.Image) -> np.ndarray:
-    """What STEPS make of a picture, by Pillow."""
-    small = picture.convert("RGB").resize((10, 14), Image.Resampling.NEAREST)
+def tensor_of(image: Image.Image) -> np.ndarray:
+    """What STEPS make of an image, by Pillow."""
+    small = image.convert("RGB").resize((10, 14), Image.Resampling.NEAREST)
     return np.asarray(small, dtype=np.float32) / np.float32(255)
 
 
@@ -84,9 +84,9 @@ def _exif(*orientations: int) -> bytes:
 @pytest.mark.parametrize("case", TAKEN)
 def test_an_odd_but_sound_file_gives_the_tensor_that_pillow_gives(case: str) -> None:
     data = TAKEN[case]()
-    with Image.open(io.BytesIO(data)) as picture:
-        expected = tensor_of(picture)
-    np.testing.assert_array_equal(prepare(reader.read(data), STEPS), expected)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = tensor_of(image)
+    np.testing.assert_array_equal(preprocess(reader.read(data), STEPS), expected)
 
 
 DEEP_FILES: dict[str, Callable[[], bytes]] = {
@@ -101,14 +101,14 @@ DEEP_FILES: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("case", DEEP_FILES)
 def test_16_bits_go_through_the_window_of_the_spec(case: str) -> None:
     shown = np.clip(np.rint((DEEP.astype(np.float64) - 1000) * 255 / 51_000), 0, 255).astype(np.uint8)
-    found = prepare(reader.read(DEEP_FILES[case]()), (WINDOW, *STEPS))
+    found = preprocess(reader.read(DEEP_FILES[case]()), (WINDOW, *STEPS))
     np.testing.assert_array_equal(found, tensor_of(Image.fromarray(shown)))
 
 
 @pytest.mark.parametrize("case", DEEP_FILES)
 def test_16_bits_without_a_window_are_refused_with_the_way_out(case: str) -> None:
-    with pytest.raises(ImageError, match=r"no window step.*export the picture as 8 bits with the window") as caught:
-        prepare(reader.read(DEEP_FILES[case](), name="deep"), STEPS)
+    with pytest.raises(ImageError, match=r"no window step.*export the image as 8 bits with the window") as caught:
+        preprocess(reader.read(DEEP_FILES[case](), name="deep"), STEPS)
     assert caught.value.code == "image_depth"
 
 
@@ -118,9 +118,9 @@ def test_a_rotation_is_refused_and_any_other_orientation_is_the_tensor_as_stored
     options = {"lossless": True} if kind == "WEBP" else {"tiffinfo": {274: orientation}} if kind == "TIFF" else {}
     data = encode(RGB, kind, **options, **({} if kind == "TIFF" else {"exif": make.turned(orientation)}))
     if not 2 <= orientation <= 8:
-        with Image.open(io.BytesIO(data)) as picture:
-            expected = tensor_of(picture)
-        np.testing.assert_array_equal(prepare(reader.read(data), STEPS), expected)
+        with Image.open(io.BytesIO(data)) as image:
+            expected = tensor_of(image)
+        np.testing.assert_array_equal(preprocess(reader.read(data), STEPS), expected)
         return
     with pytest.raises(ImageError, match="apply the rotation") as caught:
         reader.read(data)
@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "pgm of a megabyte of comment": ("image_damaged", lambda: b"P5\n#" + b"x" * 1_000_000 + b"\n1 1 255\n\0"),
     "pam": ("image_format", lambda: b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n\0"),
     "pfm": ("image_format", lambda: b"Pf\n1 1\n-1.0\n" + bytes(4)),
-    "webp without a picture": ("image_damaged", lambda: make.riff((b"VP8X", bytes(10)))),
+    "webp without an image": ("image_damaged", lambda: make.riff((b"VP8X", bytes(10)))),
     "webp whose canvas is 16,777,216 squared": (
         "image_too_large",
         lambda: make.riff((b"VP8X", b"\2\0\0\0" + b"\xff" * 6)),

@@ -20,7 +20,7 @@ from tests.unit.images import hostile_files as make
 from tests.unit.images.hostile_files import GREY, encode
 
 PEAK_MIB = 512
-Outcome = str | tuple[int, ...]  # the code of a refusal, or the shape of a picture of zeros
+Outcome = str | tuple[int, ...]  # the code of a refusal, or the shape of an image of zeros
 
 # What a file of some kilobytes claims: its outcome, and how it is made.
 CLAIMS: dict[str, tuple[Outcome, Callable[[], bytes]]] = {

@@ -68,7 +68,7 @@ PLACES: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the paths are those of Linux")
-def test_every_place_that_holds_no_picture_is_named_and_none_is_waited_for(tmp_path: Path) -> None:
+def test_every_place_that_holds_no_image_is_named_and_none_is_waited_for(tmp_path: Path) -> None:
     paths = []
     for number, (_, put) in enumerate(PLACES.values()):
         (tmp_path / str(number)).mkdir()
@@ -78,7 +78,7 @@ def test_every_place_that_holds_no_picture_is_named_and_none_is_waited_for(tmp_p
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse some of these names")
-def test_no_name_keeps_a_picture_from_being_read(tmp_path: Path) -> None:
+def test_no_name_keeps_a_image_from_being_read(tmp_path: Path) -> None:
     expected = hashlib.sha256(np.ascontiguousarray(RGB[..., ::-1]).data).hexdigest()
     paths = [os.path.join(os.fsencode(tmp_path), name) for name in NAMES.values()]
     for path in paths:

@@ -18,7 +18,7 @@ import pytest
 from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, find
 from edge_runtime.bundle.registry import transaction
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
-from edge_runtime.bundle.registry.install import Outcome, install
+from edge_runtime.bundle.registry.install import InstallOutcome, install
 from edge_runtime.bundle.registry.pointers import POINTER
 from edge_runtime.errors import BundleError, StoreError
 from tests.places import ROOT
@@ -250,5 +250,5 @@ def test_a_half_copy_that_never_became_current_is_replaced(make: Make, place: Pa
     shutil.copytree(make("1.1.0", card="Another.\n"), place / "tiny" / "1.1.0")
     (place / "tiny" / "1.1.0" / MODEL).unlink()
     assert assert_whole(place) == "1.0.0"
-    assert install(make("1.1.0")).outcome is Outcome.INSTALLED
+    assert install(make("1.1.0")).outcome is InstallOutcome.INSTALLED
     assert assert_whole(place) == "1.1.0"

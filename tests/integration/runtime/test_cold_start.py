@@ -1,4 +1,4 @@
-"""One picture on the command line starts nothing that it does not need."""
+"""One image on the command line starts nothing that it does not need."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PEAK_MB = 80
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     path = tmp_path / "pale.png"
     cv2.imwrite(str(path), np.full((50, 50, 3), 243, np.uint8))
     return path
@@ -81,11 +81,11 @@ def modules(code: str, *arguments: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_a_plain_run_imports_nothing_needless(picture: Path) -> None:
+def test_a_plain_run_imports_nothing_needless(image: Path) -> None:
     """What click, numpy, cv2 and the interpreter import by themselves cannot be helped here."""
     unavoidable = modules(WITH_INTERPRETER)
-    modules(PLAIN_RUN, str(picture))  # the first start on a processor replays known answers, for which more is imported
-    found = modules(PLAIN_RUN, str(picture))
+    modules(PLAIN_RUN, str(image))  # the first start on a processor replays known answers, for which more is imported
+    found = modules(PLAIN_RUN, str(image))
     assert "edge_runtime.inference.backends.litert" in found
     assert not (found - unavoidable) & NEEDLESS
     ours = (name for name in NEEDLESS if name.startswith("edge_runtime."))
@@ -94,16 +94,16 @@ def test_a_plain_run_imports_nothing_needless(picture: Path) -> None:
     )
 
 
-def test_no_collection_looks_at_what_starting_made(picture: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FROZEN_RUN, str(picture)], capture_output=True, text=True, check=True)
+def test_no_collection_looks_at_what_starting_made(image: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FROZEN_RUN, str(image)], capture_output=True, text=True, check=True)
     before, frozen = map(int, done.stdout.splitlines()[-1].split())
     assert frozen > 0.9 * before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_plain_run_stays_below_its_memory(picture: Path) -> None:
+def test_a_plain_run_stays_below_its_memory(image: Path) -> None:
     """The peak since the program began (VmHWM): getrusage counts what the parent held, too."""
     code = PLAIN_RUN.replace("json.dumps(sorted(sys.modules))", 'open("/proc/self/status").read()')
-    done = subprocess.run([sys.executable, "-c", code, str(picture)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, str(image)], capture_output=True, text=True, check=True)
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", done.stdout)
     assert int(peak) / 1024 < PEAK_MB

@@ -1,4 +1,4 @@
-"""A predictor's whole life: many threads, many pictures, closing, and processes that begin with one."""
+"""A predictor's whole life: many threads, many images, closing, and processes that begin with one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.places import ROOT
 BACKENDS = ["litert", "onnxruntime"]
 
 WARM_UP, COUNT, GROWTH = 2_000, 20_000, 0.02
-"""Pictures before the first look at the memory, pictures between the looks, and the share that it may grow."""
+"""Images before the first look at the memory, images between the looks, and the share that it may grow."""
 
 
 @pytest.fixture(params=BACKENDS)
@@ -58,7 +58,7 @@ def test_eight_threads_answer_as_one_does(predictor: Predictor, phantom_patches:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_twenty_thousand_pictures_leave_the_memory_as_it_was(
+def test_twenty_thousand_images_leave_the_memory_as_it_was(
     backend: str, phantom_bundle: Path, phantom_patches: list[Path]
 ) -> None:
     """In a process of its own, where nothing but the predictor takes or gives back memory."""
@@ -68,13 +68,13 @@ from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 def resident_bytes():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-pictures = [cv2.imread(path)[..., ::-1] for path in {[str(path) for path in phantom_patches[:50]]!r}]
+images = [cv2.imread(path)[..., ::-1] for path in {[str(path) for path in phantom_patches[:50]]!r}]
 with Predictor.load({str(phantom_bundle)!r}, backend=Runtime({backend!r})) as predictor:
     for number in range({WARM_UP}):
-        predictor.predict(pictures[number % len(pictures)])
+        predictor.predict(images[number % len(images)])
     sizes = [resident_bytes()]
     for number in range({COUNT}):
-        predictor.predict(pictures[number % len(pictures)])
+        predictor.predict(images[number % len(images)])
         if number % 1000 == 999:
             sizes.append(resident_bytes())
 print(json.dumps(sizes))
@@ -113,12 +113,12 @@ def test_closing_lets_go_of_both_interpreters_and_may_be_repeated(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_hundred_lives_take_no_more_memory_than_ten(phantom_bundle: Path, backend: str) -> None:
-    picture = np.full((50, 50, 3), 90, np.uint8)
-    picture[::2] = 200
+    image = np.full((50, 50, 3), 90, np.uint8)
+    image[::2] = 200
 
     def live() -> None:
         with Predictor.load(phantom_bundle, backend=Runtime(backend)) as predictor:
-            predictor.predict(picture)
+            predictor.predict(image)
 
     for _ in range(10):
         live()

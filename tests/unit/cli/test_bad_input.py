@@ -1,4 +1,4 @@
-"""Whatever is wrong has a name: its own code for a picture, its own exit status for a model, never a traceback."""
+"""Whatever is wrong has a name: its own code for an image, its own exit status for a model, never a traceback."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def answers(result: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_picture_has_its_own_code_and_its_neighbours_are_answered(
+def test_a_bad_image_has_its_own_code_and_its_neighbours_are_answered(
     case: str, edge_predict: Any, phantom_bundle: Path, good: Path, tmp_path: Path
 ) -> None:
     name, code, data = BAD[case]
@@ -110,7 +110,7 @@ def test_a_bad_picture_has_its_own_code_and_its_neighbours_are_answered(
     assert first["scores"] == last["scores"]
 
 
-def test_a_folder_without_pictures_has_a_code(
+def test_a_folder_without_images_has_a_code(
     edge_predict: Any, phantom_bundle: Path, good: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("none here")
@@ -227,7 +227,7 @@ def test_a_missing_interpreter_leaves_with_4_and_the_pip_command(
     assert "pip install " in result.stderr
 
 
-def test_the_schema_lists_every_code_that_a_picture_can_be_refused_by() -> None:
+def test_the_schema_lists_every_code_that_a_image_can_be_refused_by() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "edge_runtime").rglob("*.py"))
     codes = set(re.findall(r'"((?:image|folder|machine)_[a-z_]+)"', source))
     roots = {"image_unreadable", "image_unsupported", "image_size"}  # of classes; each use of one names its own

@@ -1,4 +1,4 @@
-"""``edge-predict`` says in words, columns and JSON that a picture is not like the model's own."""
+"""``edge-predict`` says in words, columns and JSON that an image is not like the model's own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def screen(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def knowing(phantom_bundle: Path, own: Path, tmp_path: Path) -> Path:
-    """The phantom bundle's ONNX files, made for pictures like one phantom: in the manifest and inside the files."""
+    """The phantom bundle's ONNX files, made for images like one phantom: in the manifest and inside the files."""
     source, folder = find(phantom_bundle), tmp_path / "knowing"
     folder.mkdir()
     mean = tuple(statistics(read(own)).tolist())
@@ -63,10 +63,10 @@ def knowing(phantom_bundle: Path, own: Path, tmp_path: Path) -> Path:
 def test_the_card_says_so_in_words(edge_predict: Called, knowing: Path, own: Path, screen: Path) -> None:
     said = edge_predict(screen, "--model", knowing, "--backend", "onnxruntime")
     assert said.exit_code == 0, said.stderr
-    assert "familiar  NOT like the pictures this model was made for" in said.stdout
-    assert "decision  REFER" in said.stdout and "UNFAMILIAR_INPUT: not like the pictures" in said.stdout
+    assert "familiar  NOT like the images this model was made for" in said.stdout
+    assert "decision  REFER" in said.stdout and "UNFAMILIAR_INPUT: not like the images" in said.stdout
     known = edge_predict(own, "--model", knowing, "--backend", "onnxruntime").stdout
-    assert "familiar  like the pictures this model was made for (distance 0.00 times the limit)" in known
+    assert "familiar  like the images this model was made for (distance 0.00 times the limit)" in known
 
 
 def test_json_and_csv_hold_the_distance_over_the_limit(

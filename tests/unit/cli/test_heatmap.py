@@ -1,4 +1,4 @@
-"""``edge-predict --heatmap``: answers as ever, a drawing each; the picture itself is never overwritten."""
+"""``edge-predict --heatmap``: answers as ever, a drawing each; the image itself is never overwritten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.places import ROOT
 SCHEMA = json.loads((ROOT / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
 
 
-def test_one_picture_gives_a_card_and_a_drawing(
+def test_one_image_gives_a_card_and_a_drawing(
     edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "map.png"
@@ -28,7 +28,7 @@ def test_one_picture_gives_a_card_and_a_drawing(
     assert cv2.imread(str(out)).shape[1] > 900
 
 
-def test_opacity_nought_is_the_picture_and_one_the_map(
+def test_opacity_nought_is_the_image_and_one_the_map(
     edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path], tmp_path: Path
 ) -> None:
     drawn = []
@@ -36,17 +36,17 @@ def test_opacity_nought_is_the_picture_and_one_the_map(
         out = tmp_path / f"{share}.png"
         edge_predict("--model", phantom_bundle, phantom_patches[0], "--heatmap", out, "--opacity", share)
         drawn.append(cv2.imread(str(out)))
-    picture = cv2.resize(cv2.imread(str(phantom_patches[0])), (900, 900), interpolation=cv2.INTER_NEAREST)
-    same = (drawn[0][16:916, 16:916] == picture).all(axis=2)
+    image = cv2.resize(cv2.imread(str(phantom_patches[0])), (900, 900), interpolation=cv2.INTER_NEAREST)
+    same = (drawn[0][16:916, 16:916] == image).all(axis=2)
     assert same.mean() > 0.999  # all but the cross on the largest value
-    assert (drawn[1][16:916, 16:916] == picture).all(axis=2).mean() < 0.05
+    assert (drawn[1][16:916, 16:916] == image).all(axis=2).mean() < 0.05
 
 
-def test_a_folder_of_pictures_gives_a_folder_of_drawings_and_failures_leave_the_rest_alone(
+def test_a_folder_of_images_gives_a_folder_of_drawings_and_failures_leave_the_rest_alone(
     edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     out = tmp_path / "maps"
     result = edge_predict("--model", phantom_bundle, phantom_patches[0], broken, phantom_patches[1], "--heatmap", out)
     assert result.exit_code == 1
@@ -84,15 +84,15 @@ def test_a_label_is_chosen_and_one_that_is_none_refused(
     assert "expected one of benign, malignant" in refused.stderr
 
 
-def test_the_picture_is_not_overwritten(
+def test_the_image_is_not_overwritten(
     edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path], tmp_path: Path
 ) -> None:
-    picture = tmp_path / "p.png"
-    picture.write_bytes(phantom_patches[0].read_bytes())
-    result = edge_predict("--model", phantom_bundle, picture, "--heatmap", picture)
+    image = tmp_path / "p.png"
+    image.write_bytes(phantom_patches[0].read_bytes())
+    result = edge_predict("--model", phantom_bundle, image, "--heatmap", image)
     assert result.exit_code == 2
-    assert "the picture itself" in result.stderr
-    assert picture.read_bytes() == phantom_patches[0].read_bytes()
+    assert "the image itself" in result.stderr
+    assert image.read_bytes() == phantom_patches[0].read_bytes()
 
 
 @pytest.mark.parametrize(

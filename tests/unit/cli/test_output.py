@@ -21,9 +21,9 @@ USAGE = {
     "resume without a file": ("--resume", "a.png"),
     "watch without a file": ("--watch", "."),
     "retry without resume": ("--output", "x", "--retry-failed", "a.png"),
-    "watch and pictures": ("--output", "x", "--watch", ".", "a.png"),
+    "watch and images": ("--output", "x", "--watch", ".", "a.png"),
     "CSV": ("--output", "x", "--csv", "a.png"),
-    "no pictures": ("--output", "x"),
+    "no images": ("--output", "x"),
     "an interval of nothing": ("--output", "x", "--watch", ".", "--interval", "0"),
 }
 
@@ -104,8 +104,8 @@ def test_a_folder_that_cannot_be_listed_is_a_failure_beside_the_answers(
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pictures, listed = folder(5), os.scandir
-    (pictures / "closed").mkdir()
+    images, listed = folder(5), os.scandir
+    (images / "closed").mkdir()
 
     def closed(path: Any) -> Any:
         if Path(path).name == "closed":
@@ -113,11 +113,11 @@ def test_a_folder_that_cannot_be_listed_is_a_failure_beside_the_answers(
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    result = edge_predict("--model", phantom_bundle, pictures, "--json", *(["--output", place] if to_file else []))
+    result = edge_predict("--model", phantom_bundle, images, "--json", *(["--output", place] if to_file else []))
     assert result.exit_code == 1
     found = lines(place) if to_file else [json.loads(line) for line in result.stdout.splitlines()]
     assert len(found) == 6
-    assert (found[-1]["image"], found[-1]["error"]["code"]) == (str(pictures / "closed"), "folder_unreadable")
+    assert (found[-1]["image"], found[-1]["error"]["code"]) == (str(images / "closed"), "folder_unreadable")
 
 
 def test_a_command_without_a_results_file_does_not_load_what_writes_one() -> None:

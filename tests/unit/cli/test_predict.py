@@ -37,16 +37,16 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def folder(phantom_patches: list[Path], tmp_path: Path) -> Path:
-    """Pictures below each other, with names that no file system sorts by itself, and other files."""
+    """Images below each other, with names that no file system sorts by itself, and other files."""
     root = tmp_path / "pictures"
     for place, name in enumerate(("b.png", "a.PNG", "10.png", "9.png", "sub/a.png", "Übersicht 切片.png")):
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(phantom_patches[place], root / name)
-    (root / "notes.txt").write_text("no picture")
+    (root / "notes.txt").write_text("no image")
     return root
 
 
-def test_one_picture_is_a_card(edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path]) -> None:
+def test_one_image_is_a_card(edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path]) -> None:
     result = edge_predict("--model", phantom_bundle, phantom_patches[0])
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
@@ -56,7 +56,7 @@ def test_one_picture_is_a_card(edge_predict: Any, phantom_bundle: Path, phantom_
     assert lines[-1] == NOTICE
 
 
-def test_many_pictures_are_a_table_in_the_order_given(
+def test_many_images_are_a_table_in_the_order_given(
     edge_predict: Any, phantom_bundle: Path, phantom_patches: list[Path]
 ) -> None:
     chosen = [str(path) for path in phantom_patches[:40:4]][::-1]
@@ -102,9 +102,7 @@ def test_csv_parses_and_holds_answers_and_failures(
     assert bad["decision"] == bad["score"] == ""
 
 
-def test_a_folder_is_its_pictures_in_order_of_their_names(
-    edge_predict: Any, phantom_bundle: Path, folder: Path
-) -> None:
+def test_a_folder_is_its_images_in_order_of_their_names(edge_predict: Any, phantom_bundle: Path, folder: Path) -> None:
     for style in ("--json", "--csv"):
         result = edge_predict("--model", phantom_bundle, style, folder)
         assert (result.exit_code, result.stderr) == (0, f"left out: 1 unknown kind ({folder / 'notes.txt'}).\n")
@@ -113,10 +111,10 @@ def test_a_folder_is_its_pictures_in_order_of_their_names(
         assert names == ["10.png", "9.png", "a.PNG", "b.png", "sub/a.png", "Übersicht 切片.png"]
 
 
-def test_a_bad_picture_among_good_ones_is_the_only_one_without_an_answer(
+def test_a_bad_image_among_good_ones_is_the_only_one_without_an_answer(
     edge_predict: Any, phantom_bundle: Path, folder: Path
 ) -> None:
-    (folder / "aa.png").write_bytes(b"no picture at all")
+    (folder / "aa.png").write_bytes(b"no image at all")
     result = edge_predict("--model", phantom_bundle, folder)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[1:] == ["1 of 7 failed."]

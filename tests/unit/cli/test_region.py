@@ -1,4 +1,4 @@
-"""``edge-predict --region``: one answer a region of one picture; whatever else it is given with is refused."""
+"""``edge-predict --region``: one answer a region of one image; whatever else it is given with is refused."""
 
 from __future__ import annotations
 
@@ -109,15 +109,15 @@ def test_a_region_model_answers_no_slide_and_no_results_file(
     assert "[region_missing]" in result.stderr
 
 
-def test_a_model_of_whole_pictures_refuses_a_region(edge_predict: Any, phantom_bundle: Path, film: Path) -> None:
+def test_a_model_of_whole_images_refuses_a_region(edge_predict: Any, phantom_bundle: Path, film: Path) -> None:
     result = edge_predict("--model", phantom_bundle, film, *OPTIONS)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("error [region_unexpected]: ")
 
 
 USAGE: dict[str, tuple[str, ...]] = {
-    "two pictures": ("a.png", "b.png"),
-    "no picture": (),
+    "two images": ("a.png", "b.png"),
+    "no image": (),
     "a folder": (".",),
     "a results file": ("a.png", "--output", "out.jsonl"),
     "a watched folder": ("--watch", ".", "--output", "out.jsonl"),
@@ -130,4 +130,4 @@ def test_what_contradicts_a_region_cannot_be_used(case: str, edge_predict: Any) 
     result = edge_predict(*USAGE[case], "--region", "1,2,3")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Usage:" in result.stderr
-    assert "--region" in result.stderr or case == "no picture"
+    assert "--region" in result.stderr or case == "no image"

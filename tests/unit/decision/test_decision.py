@@ -267,23 +267,23 @@ CASES: list[tuple[str, list[Decision], list[float], Decision, CaseReason, int, i
     ("one more than the count", [P, P, P], [0.9, 0.9, 0.9], P, CaseReason.ENOUGH_POSITIVE, 3, 3),
     ("the second is not sure", [P, P, N], [0.9, 0.89, 0.95], N, CaseReason.TOO_FEW_POSITIVE, 2, 1),
     ("none is positive", [N, N, R], [0.9, 0.99, 0.95], N, CaseReason.TOO_FEW_POSITIVE, 2, 0),
-    ("a referred picture never counts", [P, R, N], [0.9, 0.99, 0.95], N, CaseReason.TOO_FEW_POSITIVE, 2, 1),
+    ("a referred image never counts", [P, R, N], [0.9, 0.99, 0.95], N, CaseReason.TOO_FEW_POSITIVE, 2, 1),
     ("one answered cannot reach two", [P, N, N], [0.95, 0.5, 0.5], R, CaseReason.TOO_FEW_ANSWERED, 1, 1),
     ("one answered negative cannot clear", [N, P, P], [0.95, 0.5, 0.5], R, CaseReason.TOO_FEW_ANSWERED, 1, 0),
     ("all are unsure", [P, P, N], [0.89, 0.5, 0.6], R, CaseReason.LOW_CONFIDENCE, 0, 0),
     ("all are referred", [R, R, R], [0.99, 0.99, 0.99], R, CaseReason.LOW_CONFIDENCE, 0, 0),
-    ("no picture", [], [], R, CaseReason.LOW_CONFIDENCE, 0, 0),
+    ("no image", [], [], R, CaseReason.LOW_CONFIDENCE, 0, 0),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_a_case_follows_from_its_sure_pictures(
+def test_a_case_follows_from_its_sure_images(
     case: tuple[str, list[Decision], list[float], Decision, CaseReason, int, int],
 ) -> None:
     _, found, confidence, decision, reason, answered, count = case
     verdict = decide_case(found, confidence, CASE_RULE)
     assert (verdict.decision, verdict.reason) == (decision, reason)
-    assert (verdict.pictures, verdict.answered, verdict.count) == (len(found), answered, count)
+    assert (verdict.images, verdict.answered, verdict.count) == (len(found), answered, count)
 
 
 @REPEATABLE
@@ -291,19 +291,19 @@ def test_a_case_follows_from_its_sure_pictures(
     st.lists(st.tuples(st.sampled_from(Decision), st.sampled_from([0.5, 0.8, 0.9, 0.99])), max_size=12),
     st.integers(1, 5),
 )
-def test_a_case_equals_a_count_in_plain_python(pictures: list[tuple[Decision, float]], count: int) -> None:
-    verdict = decide_case([d for d, _ in pictures], [c for _, c in pictures], CaseRule(0.9, count))
-    positive = sum(d is P and c >= 0.9 for d, c in pictures)
-    negative = sum(d is N and c >= 0.9 for d, c in pictures)
+def test_a_case_equals_a_count_in_plain_python(images: list[tuple[Decision, float]], count: int) -> None:
+    verdict = decide_case([d for d, _ in images], [c for _, c in images], CaseRule(0.9, count))
+    positive = sum(d is P and c >= 0.9 for d, c in images)
+    negative = sum(d is N and c >= 0.9 for d, c in images)
     expected = P if positive >= count else N if positive + negative >= count else R
     assert (verdict.decision, verdict.count, verdict.answered) == (expected, positive, positive + negative)
 
 
 @REPEATABLE
 @given(st.lists(st.tuples(st.sampled_from(Decision), st.floats(0, 1)), min_size=1, max_size=12), st.randoms())
-def test_the_order_of_pictures_does_not_matter(pictures: list[tuple[Decision, float]], random: Random) -> None:
-    mixed = random.sample(pictures, len(pictures))
-    first, second = (decide_case([d for d, _ in some], [c for _, c in some], CASE_RULE) for some in (pictures, mixed))
+def test_the_order_of_images_does_not_matter(images: list[tuple[Decision, float]], random: Random) -> None:
+    mixed = random.sample(images, len(images))
+    first, second = (decide_case([d for d, _ in some], [c for _, c in some], CASE_RULE) for some in (images, mixed))
     assert first == second
 
 

@@ -1,4 +1,4 @@
-"""The quick verdict on one picture, and its distance to a threshold, are the usual ones bit for bit, for every head."""
+"""The quick verdict on one image, and its distance to a threshold, are the usual ones bit for bit, for every head."""
 
 from __future__ import annotations
 

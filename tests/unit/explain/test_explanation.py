@@ -1,4 +1,4 @@
-"""A map's cells lie where the network saw them: on the picture, in the picture's own geometry."""
+"""A map's cells lie where the network saw them: on the image, in the image's own geometry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.explain.explanation import Explanation, Floats, spread_share, stretched
 from edge_runtime.explain.overlay import draw, heatmap_png
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Prediction, Timing
 
 VERDICT = Verdict("yes", {"no": 0.2, "yes": 0.8}, 0.8, 0.8, Decision.POSITIVE, Reason.ABOVE_CUTOFF)
@@ -25,8 +25,8 @@ def explanation(
 ) -> Explanation:
     prediction = Prediction("p.png", "m", "1.0.0", VERDICT, 0.5, 0.0, "c" * 64, "litert", "int8", Timing(0.0, 0.0, 0.0))
     pixels = np.full((size[1], size[0]), 90, np.uint8)
-    picture = Picture("p.png", pixels, ColourOrder.GREY)
-    return Explanation(prediction, exact, Method.GRAD_CAM, "yes", "conv", grid, box, picture)
+    image = DecodedImage("p.png", pixels, ColourOrder.GREY)
+    return Explanation(prediction, exact, Method.GRAD_CAM, "yes", "conv", grid, box, image)
 
 
 def hot(rows: int, columns: int, row: int, column: int) -> Floats:
@@ -48,7 +48,7 @@ def test_a_cells_centre_is_where_its_docstring_says(row: int, column: int) -> No
 
 
 def test_what_lies_outside_a_regions_square_is_no_number_and_the_rest_is_cut_at_the_edge() -> None:
-    # a square of 40 px whose upper left quarter lies outside the picture
+    # a square of 40 px whose upper left quarter lies outside the image
     grid = np.arange(16, dtype=np.float32).reshape(4, 4)
     found = explanation(grid, (-20, -20, 20, 20), (50, 30)).on_picture()
     assert found.shape == (30, 50)
@@ -76,7 +76,7 @@ def test_another_answer_of_the_float32_file_is_said() -> None:
     assert "no (NEGATIVE" in other.note()
 
 
-def test_json_holds_the_map_as_a_grey_png_of_the_pictures_size() -> None:
+def test_json_holds_the_map_as_a_grey_png_of_the_images_size() -> None:
     found = explanation(hot(3, 3, 1, 1), (4, 0, 34, 30), (40, 30))
     heatmap = found.to_dict()["heatmap"]
     assert isinstance(heatmap, dict)
@@ -94,7 +94,7 @@ def test_differences_are_shares_of_the_expected_range() -> None:
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.45, 1.0])
-def test_a_drawing_is_the_picture_under_the_map_and_the_picture_alone_outside(opacity: float) -> None:
+def test_a_drawing_is_the_image_under_the_map_and_the_image_alone_outside(opacity: float) -> None:
     found = explanation(hot(4, 4, 1, 1), (0, 0, 450, 450), (900, 450))
     drawn = draw(found, opacity=opacity)
     margin = 16
@@ -104,6 +104,6 @@ def test_a_drawing_is_the_picture_under_the_map_and_the_picture_alone_outside(op
     assert cv2.imdecode(np.frombuffer(heatmap_png(found), np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
 
 
-def test_small_pictures_grow_by_a_whole_factor() -> None:
+def test_small_images_grow_by_a_whole_factor() -> None:
     small = draw(explanation(hot(2, 2, 0, 0), (0, 0, 50, 50), (50, 50)))
     assert small.shape[1] >= 900

@@ -1,4 +1,4 @@
-"""Makers of odd and hostile picture files, each by hand or with Pillow, which shares no code with the inspectors."""
+"""Makers of odd and hostile image files, each by hand or with Pillow, which shares no code with the inspectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 _RNG = np.random.default_rng(41)
 RGB = np.kron(_RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8), np.ones((4, 3, 1), np.uint8))
-"""24×24 colour picture of 4×3 px fields, which JPEG and WebP keep apart."""
+"""24×24 colour image of 4×3 px fields, which JPEG and WebP keep apart."""
 GREY = np.ascontiguousarray(RGB[..., 1])
 DEEP = _RNG.integers(0, 65536, (24, 24), dtype=np.uint16)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -22,8 +22,8 @@ _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 
 def encode(pixels: np.ndarray, kind: str, mode: str = "", **options: object) -> bytes:
     """Encode with Pillow, after a conversion to ``mode`` if given."""
-    buffer, picture = io.BytesIO(), Image.fromarray(np.ascontiguousarray(pixels))
-    (picture.convert(mode) if mode else picture).save(buffer, kind, **options)
+    buffer, image = io.BytesIO(), Image.fromarray(np.ascontiguousarray(pixels))
+    (image.convert(mode) if mode else image).save(buffer, kind, **options)
     return buffer.getvalue()
 
 

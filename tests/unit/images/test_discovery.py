@@ -18,10 +18,10 @@ from PIL import Image
 
 from edge_runtime.errors import ImageError, ImageUnreadableError
 from edge_runtime.images import discovery
-from edge_runtime.images.content import Kind, kind_of
+from edge_runtime.images.content import ContentKind, kind_of
 from edge_runtime.images.discovery import folder_error, look_into
 from edge_runtime.images.formats import inspect
-from edge_runtime.images.left_out import LeftOut, Reason, summary
+from edge_runtime.images.left_out import LeftOut, LeftOutReason, summary
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 DICOM = b"\0" * 128 + b"DICM" + b"\0" * 99
@@ -69,7 +69,7 @@ def test_an_image_is_told_by_its_content_whatever_it_is_called(kind: str, tmp_pa
 def test_what_the_reader_takes_is_an_image_to_the_folder_too(kind: str) -> None:
     """The folder's own table of signatures must not fall behind the reader's."""
     assert inspect(encoded(kind), "x").width_px == 30
-    assert kind_of(encoded(kind)) is Kind.IMAGE
+    assert kind_of(encoded(kind)) is ContentKind.IMAGE
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_what_the_reader_takes_is_an_image_to_the_folder_too(kind: str) -> None:
     ],
 )
 def test_text_that_begins_like_an_image_is_none(head: bytes) -> None:
-    assert kind_of(head.ljust(200, b" ")) is Kind.OTHER
-    assert kind_of(head) is Kind.OTHER
+    assert kind_of(head.ljust(200, b" ")) is ContentKind.OTHER
+    assert kind_of(head) is ContentKind.OTHER
 
 
 LEFT_OUT: dict[str, tuple[bytes, str]] = {
@@ -294,13 +294,17 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
 
 
 def test_a_summary_counts_by_reason_and_names_a_few() -> None:
-    few = [LeftOut("f/a\n.dcm", Reason.DICOM), LeftOut("f/.x", Reason.HIDDEN), LeftOut("f/IM1", Reason.DICOM)]
+    few = [
+        LeftOut("f/a\n.dcm", LeftOutReason.DICOM),
+        LeftOut("f/.x", LeftOutReason.HIDDEN),
+        LeftOut("f/IM1", LeftOutReason.DICOM),
+    ]
     assert summary(few) == (
         r"left out: 2 DICOM (f/a\n.dcm, f/IM1), 1 hidden (f/.x). "
         "Export DICOM as PNG or TIFF with the window that its readers use."
     )
     many = [
-        *(LeftOut(f"{i}", Reason.UNKNOWN_KIND) for i in range(4)),
-        *(LeftOut(f".{i}", Reason.HIDDEN) for i in range(2)),
+        *(LeftOut(f"{i}", LeftOutReason.UNKNOWN_KIND) for i in range(4)),
+        *(LeftOut(f".{i}", LeftOutReason.HIDDEN) for i in range(2)),
     ]
     assert summary(many) == "left out: 4 unknown kind, 2 hidden."

@@ -1,4 +1,4 @@
-"""Paths and arrays: what leads to a picture, and the name of everything that does not."""
+"""Paths and arrays: what leads to an image, and the name of everything that does not."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_the_content_decides_and_the_name_does_not(tmp_path: Path, name: str) ->
     path = tmp_path / name
     path.write_bytes(pillow(RGB, "PNG"))
     for source in (path, str(path)):
-        picture = reader.read(source)
-        assert picture.name == str(path)
-        np.testing.assert_array_equal(picture.pixels[..., ::-1], RGB)
+        image = reader.read(source)
+        assert image.name == str(path)
+        np.testing.assert_array_equal(image.pixels[..., ::-1], RGB)
 
 
 def _loop(folder: Path) -> Path:
@@ -76,7 +76,7 @@ PATHS: dict[str, tuple[str, Callable[[Path], Path | str]]] = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the paths are those of POSIX systems")
 @pytest.mark.parametrize("case", PATHS)
-def test_a_path_to_no_picture_is_named_and_never_hangs(tmp_path: Path, case: str) -> None:
+def test_a_path_to_no_image_is_named_and_never_hangs(tmp_path: Path, case: str) -> None:
     code, make = PATHS[case]
     with pytest.raises(ImageError) as caught:
         reader.read(make(tmp_path))
@@ -114,7 +114,7 @@ def test_a_sparse_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("side, refused", [(19, False), (20, True)])
-def test_the_shorter_side_decides_whether_a_picture_is_too_small(side: int, refused: bool) -> None:
+def test_the_shorter_side_decides_whether_a_image_is_too_small(side: int, refused: bool) -> None:
     for source in (pillow(RGB, "PNG"), RGB):
         if refused:
             with pytest.raises(ImageSizeError) as caught:
@@ -139,12 +139,12 @@ ARRAYS: dict[str, np.ndarray] = {
 @pytest.mark.parametrize("case", ARRAYS)
 def test_an_array_is_taken_as_it_is(case: str) -> None:
     array = ARRAYS[case]
-    picture = reader.read(array, order=ColourOrder.BGR, name="mine")
-    np.testing.assert_array_equal(picture.pixels, array.squeeze())
-    assert picture.pixels.flags.c_contiguous
-    assert picture.pixels.dtype.isnative
-    assert picture.order is (ColourOrder.BGR if picture.pixels.ndim == 3 else ColourOrder.GREY)
-    assert picture.name == "mine"
+    image = reader.read(array, order=ColourOrder.BGR, name="mine")
+    np.testing.assert_array_equal(image.pixels, array.squeeze())
+    assert image.pixels.flags.c_contiguous
+    assert image.pixels.dtype.isnative
+    assert image.order is (ColourOrder.BGR if image.pixels.ndim == 3 else ColourOrder.GREY)
+    assert image.name == "mine"
 
 
 BAD_SOURCES: dict[str, object] = {
@@ -168,7 +168,7 @@ BAD_SOURCES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("case", BAD_SOURCES)
-def test_what_is_no_picture_in_memory_is_refused_with_what_to_do(case: str) -> None:
+def test_what_is_no_image_in_memory_is_refused_with_what_to_do(case: str) -> None:
     with pytest.raises(ImageUnsupportedError) as caught:
         reader.read(BAD_SOURCES[case])  # type: ignore[arg-type]
     assert caught.value.code == "image_array"

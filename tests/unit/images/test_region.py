@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import ImageRegionError, ManifestError, RegionError, UsageError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.images.region import MOST_PX, Region, RegionCrop, check_asked, crop, cut, region_name, split_name
 from edge_runtime.serialisation.records import canonical_json, from_dict
 
@@ -21,12 +21,12 @@ NUMBERS = st.floats(-1e7, 1e7)
 RADII = st.floats(1e-3, 1e6)
 
 
-def picture(width: int, height: int, colour: bool = False, deep: bool = False) -> Picture:
+def image(width: int, height: int, colour: bool = False, deep: bool = False) -> DecodedImage:
     """Noise without a zero, so that what was filled up can be told from what was cut."""
     shape = (height, width, 3) if colour else (height, width)
     most, kind = (65535, np.uint16) if deep else (255, np.uint8)
     pixels = np.random.default_rng(width * height).integers(1, most + 1, shape).astype(kind)
-    return Picture("film.pgm", pixels, ColourOrder.BGR if colour else ColourOrder.GREY)
+    return DecodedImage("film.pgm", pixels, ColourOrder.BGR if colour else ColourOrder.GREY)
 
 
 def half_to_even(value: Fraction) -> int:
@@ -37,7 +37,7 @@ def half_to_even(value: Fraction) -> int:
 
 
 def padded_cut(pixels: np.ndarray, region: Region, rule: RegionCrop) -> np.ndarray:
-    """The oracle: pad the whole picture with zeros on all sides, then slice."""
+    """The oracle: pad the whole image with zeros on all sides, then slice."""
     half = max(rule.margin * region.radius, rule.least_half_px)
     x, y, side = (half_to_even(Fraction(v)) for v in (region.x - half, region.y - half, 2 * half))
     around = side + 1
@@ -58,10 +58,10 @@ def padded_cut(pixels: np.ndarray, region: Region, rule: RegionCrop) -> np.ndarr
     st.booleans(),
     st.booleans(),
 )
-def test_a_cut_is_the_padded_pictures_slice(
+def test_a_cut_is_the_padded_images_slice(
     width: int, height: int, u: float, v: float, radius: float, margin: float, least: float, colour: bool, deep: bool
 ) -> None:
-    whole = picture(width, height, colour, deep)
+    whole = image(width, height, colour, deep)
     region, rule = Region(u * (width - 1), v * (height - 1), radius), RegionCrop(margin, least)
     found = crop(whole, region, rule)
     np.testing.assert_array_equal(found.pixels, padded_cut(whole.pixels, region, rule))
@@ -83,7 +83,7 @@ def test_the_square_is_rounded_to_the_even_number(region: Region, square: tuple[
 
 
 def test_a_cut_inside_is_a_copy_of_the_very_pixels() -> None:
-    whole = picture(100, 90)
+    whole = image(100, 90)
     before = whole.pixels.copy()
     found = crop(whole, Region(50, 45, 16), RULE)
     np.testing.assert_array_equal(found.pixels, before[21:69, 26:74])
@@ -92,7 +92,7 @@ def test_a_cut_inside_is_a_copy_of_the_very_pixels() -> None:
 
 
 def test_what_lies_outside_is_zero_and_nothing_else_is() -> None:
-    found = crop(picture(100, 90), Region(0, 89, 16), RULE).pixels
+    found = crop(image(100, 90), Region(0, 89, 16), RULE).pixels
     assert found.shape == (48, 48)
     assert (found[:, :24] == 0).all()
     assert (found[25:] == 0).all()
@@ -100,9 +100,9 @@ def test_what_lies_outside_is_zero_and_nothing_else_is() -> None:
 
 
 @pytest.mark.parametrize("region", [Region(-1, 5, 9), Region(5, -0.5, 9), Region(99.5, 5, 9), Region(5, 90, 9)])
-def test_a_centre_outside_the_picture_is_refused(region: Region) -> None:
+def test_a_centre_outside_the_image_is_refused(region: Region) -> None:
     with pytest.raises(ImageRegionError, match=r"x in 0\.\.99 and y in 0\.\.89") as caught:
-        crop(picture(100, 90), region, RULE)
+        crop(image(100, 90), region, RULE)
     assert caught.value.code == "image_region_outside"
     assert caught.value.message.startswith(f"film.pgm@{region}: ")
 
@@ -114,17 +114,17 @@ def test_a_centre_outside_the_picture_is_refused(region: Region) -> None:
         (Region(0, 50, 7), RegionCrop(1.0, 0.0), "7x14 px"),  # 14 px wide, half of them outside
     ],
 )
-def test_fewer_than_8_px_of_the_picture_are_refused(region: Region, rule: RegionCrop, says: str) -> None:
+def test_fewer_than_8_px_of_the_image_are_refused(region: Region, rule: RegionCrop, says: str) -> None:
     with pytest.raises(ImageRegionError, match=says) as caught:
-        crop(picture(100, 90), region, rule)
+        crop(image(100, 90), region, rule)
     assert caught.value.code == "image_region_too_small"
-    assert crop(picture(100, 90), Region(50, 50, 4), rule).pixels.shape == (8, 8)
+    assert crop(image(100, 90), Region(50, 50, 4), rule).pixels.shape == (8, 8)
 
 
 @pytest.mark.parametrize("radius", [MOST_PX / 2 / 1.5 + 1, 1e300])
 def test_a_square_that_memory_cannot_hold_is_refused(radius: float) -> None:
     with pytest.raises(ImageRegionError, match="at most 8000 px") as caught:
-        crop(picture(100, 90), Region(50, 50, radius), RULE)
+        crop(image(100, 90), Region(50, 50, radius), RULE)
     assert caught.value.code == "image_region_too_large"
 
 
@@ -182,7 +182,7 @@ def test_names_of_files_are_not_taken_for_regions(name: str) -> None:
 
 
 def test_a_question_that_does_not_fit_the_model_says_what_to_give() -> None:
-    whole = picture(60, 60)
+    whole = image(60, 60)
     with pytest.raises(RegionError, match=r"--region X,Y,RADIUS, or region=\(x, y, radius\)") as missing:
         cut(whole, None, RULE)
     with pytest.raises(RegionError, match=r"found region 30,30,9, expected none.*Leave the region out") as unexpected:

@@ -16,7 +16,7 @@ from edge_runtime.inference.backends import registry
 from edge_runtime.inference.backends.base import Backend, Runtime
 from edge_runtime.inference.backends.litert import _dequantise, _logit_of_level, _quantise
 from edge_runtime.inference.backends.registry import FORMAT, choose, open_model
-from edge_runtime.preprocessing.preprocessor import Preparation, look_up
+from edge_runtime.preprocessing.preprocessor import Preprocessor, look_up
 from tests.benchmarks.system_4 import BUNDLE
 
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]
@@ -30,7 +30,7 @@ def model(bundle: Path, runtime: Runtime, precision: str) -> bytes:
 
 
 def noise(count: int, seed: int = 81) -> np.ndarray:
-    """Pictures of all 256 values, as the contract scales them."""
+    """Images of all 256 values, as the contract scales them."""
     return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE)).astype(np.float32) / np.float32(255)
 
 
@@ -98,13 +98,13 @@ def test_a_table_of_256_levels_is_quantising_every_pixel(runtime: Runtime, preci
     """All 256 values, looked up and computed, are the same inputs; and so the same logits to the last bit."""
     bundle = find(BUNDLE)
     backend = open_model((Path(bundle.where) / f"model.{precision}.{FORMAT[runtime].value}").read_bytes(), runtime)
-    preparation = Preparation(bundle.manifest.spec.steps)
-    assert preparation.values is not None
+    preprocessor = Preprocessor(bundle.manifest.spec.steps)
+    assert preprocessor.values is not None
     levels = np.random.default_rng(83).integers(0, 256, (4, *SHAPE), dtype=np.uint8)
     levels[0].flat[:256] = np.arange(256)
     tensors = (levels.astype(np.float32) / np.float32(255)).astype(np.float32)
-    assert np.array_equal(preparation.values[levels], tensors)
-    table = backend.quantise(preparation.values)
+    assert np.array_equal(preprocessor.values[levels], tensors)
+    table = backend.quantise(preprocessor.values)
     assert np.array_equal(look_up(levels, table), backend.quantise(tensors))
     assert look_up(levels, table).dtype == backend.quantise(tensors).dtype
     assert np.array_equal(backend.run(look_up(levels, table)), backend.run(tensors))
@@ -126,7 +126,7 @@ def test_litert_int8_equals_the_formula_around_the_interpreter(phantom_bundle: P
         np.testing.assert_allclose(found, logits, rtol=1e-6, atol=1e-7)
 
 
-def test_onnx_int8_sees_a_picture_only_to_the_nearest_level(phantom_bundle: Path) -> None:
+def test_onnx_int8_sees_a_image_only_to_the_nearest_level(phantom_bundle: Path) -> None:
     """Values moved by less than half a level give the same logits, at all 256 levels and beyond the ends."""
     content = model(phantom_bundle, Runtime.ONNXRUNTIME, "int8")
     scale, zero = onnx_input_quantisation(content)
@@ -146,7 +146,7 @@ def test_float32_files_agree_between_the_runtimes(phantom_bundle: Path) -> None:
     tensors = noise(16)
     logits = [open_model(model(phantom_bundle, r, "float32"), r).run(tensors) for r in RUNTIMES]
     far = np.abs(logits[0] - logits[1]) / np.maximum(1, np.abs(logits[0]))
-    assert far.max() <= 1e-5, f"worst picture {far.max(axis=1).argmax()}: {far.max()} relative"
+    assert far.max() <= 1e-5, f"worst image {far.max(axis=1).argmax()}: {far.max()} relative"
 
 
 @pytest.fixture(params=[(r, p) for r in RUNTIMES for p in ("int8", "float32")], ids=lambda p: f"{p[0].value}-{p[1]}")
@@ -155,7 +155,7 @@ def backend(request: pytest.FixtureRequest, phantom_bundle: Path) -> Backend:
     return open_model(model(phantom_bundle, runtime, precision), runtime)
 
 
-def test_logits_are_float32_rows_and_pictures_do_not_touch(backend: Backend) -> None:
+def test_logits_are_float32_rows_and_images_do_not_touch(backend: Backend) -> None:
     tensors = noise(5)
     together = backend.run(tensors)
     assert together.dtype == np.float32

@@ -22,7 +22,7 @@ from edge_runtime.errors import BackendError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.engine import Engine, Plan
-from edge_runtime.preprocessing.preprocessor import Preparation
+from edge_runtime.preprocessing.preprocessor import Preprocessor
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 
 STEPS = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.NEAREST, PixelType.UINT8))
@@ -87,16 +87,16 @@ def bench(
         opened.append(precision)
         return files[precision]
 
-    engine = Engine(Plan(SPEC, Preparation(STEPS), DecisionRule(SPEC), answers, band, open_file))
+    engine = Engine(Plan(SPEC, Preprocessor(STEPS), DecisionRule(SPEC), answers, band, open_file))
     return Bench(files[Precision.INT8], files[Precision.FLOAT32], engine, opened)
 
 
 def test_steps_that_end_in_float32_give_the_file_their_values_as_they_are() -> None:
     """A float32 resize sees more than one value at a time: there is no table of levels then."""
     steps = (Colour(ColourOrder.GREY), Resize(1, 1, Interpolation.LINEAR, PixelType.FLOAT32))
-    preparation, file = Preparation(steps), File(FIRST, added=0)
-    assert preparation.values is None
-    engine = Engine(Plan(SPEC, preparation, DecisionRule(SPEC), Precision.INT8, 0.0, lambda _: file))
+    preprocessor, file = Preprocessor(steps), File(FIRST, added=0)
+    assert preprocessor.values is None
+    engine = Engine(Plan(SPEC, preprocessor, DecisionRule(SPEC), Precision.INT8, 0.0, lambda _: file))
     found = engine.logits(np.array([4, 1], np.float32).reshape(-1, 1, 1, 1))
     assert found.ravel().tolist() == [FIRST[4], FIRST[1]]
 

@@ -93,7 +93,7 @@ def test_a_fault_of_the_source_comes_after_the_results_before_it() -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[str]:
+def images(tmp_path: Path) -> list[str]:
     """Files of noise, each another one."""
     rng, paths = np.random.default_rng(92), []
     for i in range(24):
@@ -108,8 +108,8 @@ def shown(answer: Prediction | Failure) -> object:
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_answer_as_one_does(workers: int, pictures: list[str]) -> None:
-    sources = [*pictures[:10], "missing.png", *pictures[10:], b""]
+def test_workers_answer_as_one_does(workers: int, images: list[str]) -> None:
+    sources = [*images[:10], "missing.png", *images[10:], b""]
     with Predictor.load() as predictor:
         alone = [shown(answer) for answer in predictor.predict_all(sources)]
         together = [shown(answer) for answer in predictor.predict_all(iter(sources), workers=workers)]
@@ -118,22 +118,22 @@ def test_workers_answer_as_one_does(workers: int, pictures: list[str]) -> None:
     assert not running()
 
 
-def test_a_closed_predictor_stops_its_workers(pictures: list[str]) -> None:
+def test_a_closed_predictor_stops_its_workers(images: list[str]) -> None:
     with Predictor.load() as predictor:
-        answers = predictor.predict_all(itertools.cycle(pictures), workers=2)
+        answers = predictor.predict_all(itertools.cycle(images), workers=2)
         next(answers)
     with pytest.raises(BackendError, match="was closed"):
         list(answers)
     assert not running()
 
 
-def test_leaving_a_batch_early_stops_its_workers(pictures: list[str]) -> None:
+def test_leaving_a_batch_early_stops_its_workers(images: list[str]) -> None:
     with Predictor.load() as predictor:
-        answers = predictor.predict_all(itertools.cycle(pictures), workers=2)
-        assert next(answers).image == pictures[0]
+        answers = predictor.predict_all(itertools.cycle(images), workers=2)
+        assert next(answers).image == images[0]
         answers.close()  # type: ignore[attr-defined]
         assert not running()
-        assert next(predictor.predict_all(pictures)).image == pictures[0]
+        assert next(predictor.predict_all(images)).image == images[0]
 
 
 def test_less_than_one_worker_cannot_be_used() -> None:

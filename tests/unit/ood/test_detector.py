@@ -1,4 +1,4 @@
-"""A picture unlike the model's own is referred, whatever the network says; models without familiarity are as before."""
+"""An image unlike the model's own is referred, whatever the network says; models without familiarity are as before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ManifestError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
@@ -34,8 +34,8 @@ PINK = np.random.default_rng(1).normal([190, 120, 210], 9, (50, 50, 3)).clip(0, 
 
 
 def around(pixels: np.ndarray, limit: float = 1.0) -> Familiarity:
-    """Say that the model is for pictures like one picture: within .1 in all statistics together, times ``limit``."""
-    mean = statistics(Picture("own", pixels, ColourOrder.BGR))
+    """Say that the model is for images like one image: within .1 in all statistics together, times ``limit``."""
+    mean = statistics(DecodedImage("own", pixels, ColourOrder.BGR))
     whitening = (np.eye(K) * 10)[np.tril_indices(K)]
     return Familiarity(STATISTICS, tuple(mean.tolist()), tuple(whitening.tolist()), limit)
 
@@ -60,9 +60,9 @@ def test_the_distance_is_mahalanobis() -> None:
     known = Familiarity(STATISTICS, tuple(mean.tolist()), tuple(whitening.tolist()), 2.0)
     expected = [mahalanobis(row, mean, np.linalg.inv(covariance)) for row in cloud[:20]]
     np.testing.assert_allclose(known.distances(cloud[:20]), expected, rtol=1e-6)
-    picture = Picture("p", PINK, ColourOrder.BGR)
-    assert known.distance(picture) == pytest.approx(mahalanobis(statistics(picture), mean, np.linalg.inv(covariance)))
-    assert known.share(picture) == known.distance(picture) / 2.0
+    image = DecodedImage("p", PINK, ColourOrder.BGR)
+    assert known.distance(image) == pytest.approx(mahalanobis(statistics(image), mean, np.linalg.inv(covariance)))
+    assert known.share(image) == known.distance(image) / 2.0
 
 
 def test_statistics_of_another_release_are_refused_with_a_remedy() -> None:
@@ -90,8 +90,8 @@ def test_a_spec_without_familiarity_keeps_its_text_and_one_with_it_keeps_its_con
     assert dataclasses.replace(spec, familiarity=around(GLASS)).contract == spec.contract
 
 
-def test_an_unfamiliar_picture_keeps_its_scores_and_is_referred_without_a_rerun() -> None:
-    """The guard band is as wide as all scores: every familiar picture is rerun in float32."""
+def test_an_unfamiliar_image_keeps_its_scores_and_is_referred_without_a_rerun() -> None:
+    """The guard band is as wide as all scores: every familiar image is rerun in float32."""
     with opened(None) as plain, opened(around(GLASS)) as knows:
         before, found = plain.predict(PINK), knows.predict(PINK)
         familiar = knows.predict(GLASS)
@@ -104,7 +104,7 @@ def test_an_unfamiliar_picture_keeps_its_scores_and_is_referred_without_a_rerun(
 
 
 def test_the_limit_itself_is_familiar() -> None:
-    share = around(GLASS).share(Picture("p", PINK, ColourOrder.RGB))
+    share = around(GLASS).share(DecodedImage("p", PINK, ColourOrder.RGB))
     for limit, reason in ((share, Reason.PRECISION_RERUN), (share * (1 - 1e-9), Reason.UNFAMILIAR_INPUT)):
         with opened(around(GLASS, limit)) as predictor:
             assert predictor.predict(PINK).verdict.reason is reason

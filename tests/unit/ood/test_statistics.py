@@ -1,4 +1,4 @@
-"""The statistics of a picture, against the same figures worked out the plain way, pixel by pixel."""
+"""The statistics of an image, against the same figures worked out the plain way, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.ood.detector import NAMES
 from edge_runtime.ood.statistics import BLACK, SIDE_PX, TINT, WHITE, statistics
 
@@ -22,8 +22,8 @@ def pixels(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return (ground + rng.normal(0, 12, shape)).clip(0, 255).astype(np.uint8)
 
 
-def picture(found: np.ndarray, order: ColourOrder = ColourOrder.BGR) -> Picture:
-    return Picture("p", np.ascontiguousarray(found), order if found.ndim == 3 else ColourOrder.GREY)
+def image(found: np.ndarray, order: ColourOrder = ColourOrder.BGR) -> DecodedImage:
+    return DecodedImage("p", np.ascontiguousarray(found), order if found.ndim == 3 else ColourOrder.GREY)
 
 
 def plain_overview(found: np.ndarray) -> np.ndarray:
@@ -103,44 +103,44 @@ def plain(bgr: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_statistic_is_what_its_definition_gives(shape: tuple[int, ...]) -> None:
     found = pixels(shape)
-    measured, expected = statistics(picture(found)), plain(found)
+    measured, expected = statistics(image(found)), plain(found)
     assert measured.shape == (len(NAMES),) and measured.dtype == np.float64
     off = {n: (m, e) for (n, e), m in zip(expected.items(), measured, strict=True) if abs(m - e) > 1e-9}
     assert not off
 
 
-def test_no_picture_has_a_statistic_that_is_no_number() -> None:
+def test_no_image_has_a_statistic_that_is_no_number() -> None:
     for level in (0, 127, 255):
         for shape in SHAPES:
-            assert np.isfinite(statistics(picture(np.full(shape, level, np.uint8)))).all()
+            assert np.isfinite(statistics(image(np.full(shape, level, np.uint8)))).all()
 
 
 @pytest.mark.parametrize("shape", [(50, 50, 3), (64, 33), (128, 192, 3)], ids=str)
-def test_a_mirrored_picture_has_the_same_statistics_and_an_upside_down_one_has_not(shape: tuple[int, ...]) -> None:
+def test_a_mirrored_image_has_the_same_statistics_and_an_upside_down_one_has_not(shape: tuple[int, ...]) -> None:
     found = pixels(shape)
-    as_is = statistics(picture(found))
-    np.testing.assert_array_equal(statistics(picture(found[:, ::-1])), as_is)
-    turned = dict(zip(NAMES, statistics(picture(found[::-1])) - as_is, strict=True))
+    as_is = statistics(image(found))
+    np.testing.assert_array_equal(statistics(image(found[:, ::-1])), as_is)
+    turned = dict(zip(NAMES, statistics(image(found[::-1])) - as_is, strict=True))
     assert turned["top"] != 0
 
 
 def test_the_order_of_channels_is_only_a_way_of_storing() -> None:
     found = pixels((70, 90, 3))
     np.testing.assert_array_equal(
-        statistics(picture(found[..., ::-1], ColourOrder.RGB)), statistics(picture(found, ColourOrder.BGR))
+        statistics(image(found[..., ::-1], ColourOrder.RGB)), statistics(image(found, ColourOrder.BGR))
     )
 
 
 @pytest.mark.parametrize("shape", [(50, 50), (130, 200)], ids=str)
 def test_grey_is_the_same_as_colour_of_equal_channels_and_as_its_16_bits(shape: tuple[int, ...]) -> None:
     found = pixels(shape)
-    as_is = statistics(picture(found))
-    np.testing.assert_array_equal(statistics(picture(np.repeat(found[..., None], 3, axis=2))), as_is)
-    np.testing.assert_array_equal(statistics(picture(found.astype(np.uint16) << 8)), as_is)
+    as_is = statistics(image(found))
+    np.testing.assert_array_equal(statistics(image(np.repeat(found[..., None], 3, axis=2))), as_is)
+    np.testing.assert_array_equal(statistics(image(found.astype(np.uint16) << 8)), as_is)
 
 
-def test_inverting_a_picture_turns_its_blobs_round() -> None:
+def test_inverting_a_image_turns_its_blobs_round() -> None:
     found = pixels((60, 60))
-    as_is, turned = (dict(zip(NAMES, statistics(picture(p)), strict=True)) for p in (found, 255 - found))
+    as_is, turned = (dict(zip(NAMES, statistics(image(p)), strict=True)) for p in (found, 255 - found))
     for name in ("blobs_2", "blobs_4", "blobs_16"):
         assert turned[name] == -as_is[name] != 0

@@ -108,7 +108,7 @@ def opencv_error(code: int, text: str) -> Exception:
 
 FAULTS: dict[str, tuple[str, Exception, str]] = {
     "memory for the array": ("cv2.imdecode", opencv_error(-4, "Failed to allocate 9 bytes"), "machine_memory"),
-    "NumPy's memory": ("edge_runtime.preprocessing.preprocessor.Preparation.levels", MemoryError(), "machine_memory"),
+    "NumPy's memory": ("edge_runtime.preprocessing.preprocessor.Preprocessor.levels", MemoryError(), "machine_memory"),
     "the interpreter's memory": (
         "edge_runtime.inference.engine.Engine.answer",
         RuntimeError("std::bad_alloc"),

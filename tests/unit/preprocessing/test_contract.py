@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture, read
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage, read
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -48,9 +48,9 @@ def original(path: Path) -> np.ndarray:
 
 def compare(path: Path) -> float:
     """Return how far the contract departs from the original program, in 0..1 of the range."""
-    picture = read(path)
-    far = float(np.abs(prepare(picture, IDC) - original(path)).max())
-    if picture.pixels.shape[:2] == (50, 50):
+    image = read(path)
+    far = float(np.abs(preprocess(image, IDC) - original(path)).max())
+    if image.pixels.shape[:2] == (50, 50):
         assert far == 0, f"{path.name}: {far * 255:.1f} levels from the original program"
     return far
 
@@ -88,7 +88,7 @@ def test_the_contract_equals_the_original_program_on_published_patches(shared_id
 
 def test_the_tensor_has_its_pinned_bits_on_whatever_processor_this_runs() -> None:
     values = (np.arange(37 * 61 * 3, dtype=np.int64) ** 2 % 251).astype(np.uint8).reshape(37, 61, 3)
-    tensor = prepare(Picture("p", values, ColourOrder.BGR), IDC)
+    tensor = preprocess(DecodedImage("p", values, ColourOrder.BGR), IDC)
     found = hashlib.sha256(tensor.astype("<f4").tobytes()).hexdigest()
     assert found == PINNED_SHA256, f"this processor's tensor has SHA-256 {found}"
 
@@ -96,7 +96,7 @@ def test_the_tensor_has_its_pinned_bits_on_whatever_processor_this_runs() -> Non
 @pytest.mark.parametrize("order", [ColourOrder.RGB, ColourOrder.BGR])
 @pytest.mark.parametrize("target", ColourOrder)
 def test_every_order_reaches_every_other(order: ColourOrder, target: ColourOrder) -> None:
-    tensor = prepare(Picture("p", RANDOM, order), (Colour(target),))
+    tensor = preprocess(DecodedImage("p", RANDOM, order), (Colour(target),))
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
     if target is ColourOrder.GREY:
@@ -106,22 +106,22 @@ def test_every_order_reaches_every_other(order: ColourOrder, target: ColourOrder
 
 
 @pytest.mark.parametrize("target", ColourOrder)
-def test_a_grey_picture_fills_the_channels(target: ColourOrder) -> None:
-    tensor = prepare(Picture("p", RANDOM[..., 0], ColourOrder.GREY), (Colour(target),))
+def test_a_grey_image_fills_the_channels(target: ColourOrder) -> None:
+    tensor = preprocess(DecodedImage("p", RANDOM[..., 0], ColourOrder.GREY), (Colour(target),))
     assert tensor.shape == (31, 47, 1 if target is ColourOrder.GREY else 3)
     assert np.array_equal(tensor, np.broadcast_to(RANDOM[..., :1], tensor.shape))
 
 
 def test_the_same_colours_in_either_order_give_the_same_tensor() -> None:
-    bgr = Picture("p", RANDOM, ColourOrder.BGR)
-    rgb = Picture("p", np.ascontiguousarray(RANDOM[..., ::-1]), ColourOrder.RGB)
-    assert np.array_equal(prepare(bgr, IDC), prepare(rgb, IDC))
+    bgr = DecodedImage("p", RANDOM, ColourOrder.BGR)
+    rgb = DecodedImage("p", np.ascontiguousarray(RANDOM[..., ::-1]), ColourOrder.RGB)
+    assert np.array_equal(preprocess(bgr, IDC), preprocess(rgb, IDC))
 
 
-def test_a_picture_is_never_altered() -> None:
+def test_a_image_is_never_altered() -> None:
     pixels = RANDOM.copy()
     pixels.setflags(write=False)
-    tensor = prepare(Picture("p", pixels, ColourOrder.BGR), IDC)
+    tensor = preprocess(DecodedImage("p", pixels, ColourOrder.BGR), IDC)
     assert tensor.shape == (50, 50, 3)
     assert 0 <= tensor.min() <= tensor.max() <= 1
     assert np.array_equal(pixels, RANDOM)

@@ -1,4 +1,4 @@
-"""Each step against arithmetic written here, in NumPy and Pillow, on pictures of odd sizes."""
+"""Each step against arithmetic written here, in NumPy and Pillow, on images of odd sizes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image
 
 from edge_runtime.errors import ImageUnsupportedError, ManifestError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture, read
-from edge_runtime.preprocessing.preprocessor import Preparation, apply, look_up, prepare
+from edge_runtime.images.reader import DecodedImage, read
+from edge_runtime.preprocessing.preprocessor import Preprocessor, apply, look_up, preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -39,8 +39,8 @@ KERNELS = {
 PADDING = {Border.REFLECT_101: "reflect", Border.REPLICATE: "edge", Border.ZERO: "constant"}
 
 
-def pictures(channels: int, count: int = 60) -> Iterator[np.ndarray]:
-    """Random uint8 pictures: noise, saturated noise and smooth ones; H×W for one channel."""
+def images(channels: int, count: int = 60) -> Iterator[np.ndarray]:
+    """Random uint8 images: noise, saturated noise and smooth ones; H×W for one channel."""
     rng = np.random.default_rng(31)
     for i in range(count):
         size = SIZES[i] if i < len(SIZES) else tuple(rng.integers(1, 90, 2))
@@ -73,7 +73,7 @@ def correlate(pixels: np.ndarray, kernel: tuple[tuple[float, ...], ...], border:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_sharpening_is_a_saturating_correlation_exactly(kernel: str, border: Border) -> None:
     step = Sharpen(KERNELS[kernel], PixelType.UINT8, border)
-    for pixels in (*pictures(3), *pictures(1)):
+    for pixels in (*images(3), *images(1)):
         expected = np.clip(correlate(pixels, KERNELS[kernel], border), 0, 255)
         found = ask(step, pixels)
         assert found.dtype == np.uint8
@@ -85,13 +85,13 @@ def test_float_sharpening_is_neither_rounded_nor_clipped(border: Border) -> None
     """Whole numbers below 2**24 are exact in float32, so equality is asked for, far outside 0..255."""
     step = Sharpen(LAPLACIAN_SHARPEN_3X3, PixelType.FLOAT32, border)
     lowest, highest = 0.0, 0.0
-    for pixels in pictures(3):
+    for pixels in images(3):
         expected = correlate(pixels, LAPLACIAN_SHARPEN_3X3, border)
         found = ask(step, pixels)
         assert found.dtype == np.float32
         assert np.array_equal(found, expected), worst(found, expected)
         lowest, highest = min(lowest, found.min()), max(highest, found.max())
-    assert lowest < -1000 < 1000 < highest, f"the pictures reach {lowest}..{highest} only"
+    assert lowest < -1000 < 1000 < highest, f"the images reach {lowest}..{highest} only"
 
 
 def taps(size: int, result: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,7 +117,7 @@ def linear_exact(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(50, 50), (128, 96), (3, 7)])
 def test_linear_exact_is_bilinear_in_whole_numbers(size: tuple[int, int]) -> None:
     step = Resize(*size, Interpolation.LINEAR_EXACT, PixelType.UINT8)
-    for pixels in pictures(3):
+    for pixels in images(3):
         found, expected = ask(step, pixels), linear_exact(pixels, *size)
         assert found.dtype == np.uint8
         assert np.array_equal(found, expected), worst(found, expected)
@@ -126,7 +126,7 @@ def test_linear_exact_is_bilinear_in_whole_numbers(size: tuple[int, int]) -> Non
 def test_linear_departs_from_linear_exact_by_at_most_one_level() -> None:
     """The original program uses LINEAR; its bits differ between processors, by this much from ours."""
     far = 0
-    for pixels in pictures(3, 200):
+    for pixels in images(3, 200):
         original = cv2.resize(pixels, (50, 50), interpolation=cv2.INTER_LINEAR).astype(int)
         found = ask(Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8), pixels)
         far = max(far, int(np.abs(found - original).max()))
@@ -145,7 +145,7 @@ def between(pixels: np.ndarray, result: int) -> np.ndarray:
 def test_float_linear_lies_between_pixel_centres_and_is_neither_rounded_nor_clipped(channels: int) -> None:
     """Places are rounded to float32: a step of 2**-23 of the side along each axis, times the largest contrast."""
     rng = np.random.default_rng(34)
-    for i, pixels in enumerate(pictures(channels, 200)):
+    for i, pixels in enumerate(images(channels, 200)):
         wide = pixels.astype(np.float32) * np.float32(11) - np.float32(900) if i % 2 else pixels
         width, height = (int(side) for side in rng.integers(1, 90, 2))
         found = ask(Resize(width, height, Interpolation.LINEAR, PixelType.FLOAT32), wide)
@@ -156,7 +156,7 @@ def test_float_linear_lies_between_pixel_centres_and_is_neither_rounded_nor_clip
         assert np.abs(found - expected).max() <= limit, f"{pixels.shape}: {worst(found, expected)}, limit {limit:.2g}"
 
 
-def test_float_linear_leaves_its_picture_as_it_was() -> None:
+def test_float_linear_leaves_its_image_as_it_was() -> None:
     pixels = np.random.default_rng(35).random((40, 30, 3), dtype=np.float32)
     before = pixels.copy()
     for size in ((7, 9), (30, 40), (30, 9), (61, 83)):
@@ -167,7 +167,7 @@ def test_float_linear_leaves_its_picture_as_it_was() -> None:
 @pytest.mark.parametrize("result", PixelType)
 def test_nearest_is_pillows_nearest(result: PixelType) -> None:
     rng = np.random.default_rng(32)
-    for pixels in (*pictures(3, 150), *pictures(1)):
+    for pixels in (*images(3, 150), *images(1)):
         width, height = (int(side) for side in rng.integers(1, 90, 2))
         expected = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
         found = ask(Resize(width, height, Interpolation.NEAREST, result), pixels)
@@ -188,10 +188,10 @@ def test_area_is_the_mean_of_the_covered_pixels(result: PixelType) -> None:
 
 @pytest.mark.parametrize("result", PixelType)
 @pytest.mark.parametrize("interpolation", Interpolation)
-def test_a_picture_of_the_right_size_is_left_as_it_is(interpolation: Interpolation, result: PixelType) -> None:
+def test_a_image_of_the_right_size_is_left_as_it_is(interpolation: Interpolation, result: PixelType) -> None:
     if (interpolation, result) == (Interpolation.LINEAR_EXACT, PixelType.FLOAT32):
         return  # no such step
-    pixels = next(p for p in pictures(3) if p.shape == (99, 101, 3))
+    pixels = next(p for p in images(3) if p.shape == (99, 101, 3))
     found = ask(Resize(101, 99, interpolation, result), pixels)
     assert found.dtype == result.value
     assert np.array_equal(found, pixels)
@@ -208,7 +208,7 @@ def test_scale_divides_then_adds() -> None:
 def test_min_max_stretches_all_channels_together() -> None:
     """Within 1e-6 of the range, the rounding of float32; the ends are met to the same."""
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
-        for pixels in (p for p in pictures(3) if p.min() < p.max()):
+        for pixels in (p for p in images(3) if p.min() < p.max()):
             wide = pixels.astype(np.float64)
             expected = (wide - wide.min()) / (wide.max() - wide.min()) * (high - low) + low
             found = ask(MinMax(low, high), pixels)
@@ -216,7 +216,7 @@ def test_min_max_stretches_all_channels_together() -> None:
             assert np.abs(found - expected).max() <= 1e-6 * (high - low), worst(found, expected)
 
 
-def test_min_max_of_a_blank_picture_is_refused() -> None:
+def test_min_max_of_a_blank_image_is_refused() -> None:
     with pytest.raises(ImageUnsupportedError, match="blank: every value is 7") as caught:
         apply(MinMax(0.0, 1.0), np.full((9, 9), 7, np.uint8), "blank")
     assert caught.value.code == "image_blank"
@@ -235,21 +235,21 @@ def test_a_window_is_exact_for_each_of_the_65536_values(low: int, high: int) -> 
 
 def test_grey_is_bt_601_within_a_level_of_pillows() -> None:
     steps = (Colour(ColourOrder.GREY),)
-    for pixels in pictures(3):
-        found = prepare(Picture("p", pixels, ColourOrder.RGB), steps)[..., 0]
+    for pixels in images(3):
+        found = preprocess(DecodedImage("p", pixels, ColourOrder.RGB), steps)[..., 0]
         formula = pixels @ np.array([0.299, 0.587, 0.114])
         assert np.abs(found - formula).max() <= 0.51, worst(found, formula)
         pillow = np.asarray(Image.fromarray(pixels).convert("L"))
         assert np.abs(found - pillow).max() <= 1, worst(found, pillow)
 
 
-def test_a_deeper_picture_needs_a_window() -> None:
-    deep = Picture("deep.png", np.full((50, 50), 900, np.uint16), ColourOrder.GREY)
+def test_a_deeper_image_needs_a_window() -> None:
+    deep = DecodedImage("deep.png", np.full((50, 50), 900, np.uint16), ColourOrder.GREY)
     rest = (Colour(ColourOrder.RGB), Resize(50, 50, Interpolation.AREA, PixelType.UINT8))
     with pytest.raises(ImageUnsupportedError, match=r"deep\.png: found uint16 pixels") as caught:
-        prepare(deep, rest)
+        preprocess(deep, rest)
     assert caught.value.code == "image_depth"
-    assert np.all(prepare(deep, (Window(0, 1800), *rest)) == 128)
+    assert np.all(preprocess(deep, (Window(0, 1800), *rest)) == 128)
 
 
 SCALE = Scale(divisor=255.0, offset=-0.5)
@@ -263,32 +263,32 @@ GREY = Colour(ColourOrder.GREY)
     ids=["scale", "none", "two"],
 )
 def test_levels_and_their_values_are_the_steps_one_after_the_other(steps: tuple[Step, ...]) -> None:
-    picture = read(np.random.default_rng(84).integers(0, 256, (20, 30, 3), dtype=np.uint8))
-    preparation = Preparation(steps)
-    levels = preparation.levels(picture)
+    image = read(np.random.default_rng(84).integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    preprocessor = Preprocessor(steps)
+    levels = preprocessor.levels(image)
     assert levels.dtype == np.uint8
-    assert preparation.values is not None
+    assert preprocessor.values is not None
     expected = levels
     for step in steps[2:]:
         expected = apply(step, expected, "picture")
-    assert np.array_equal(preparation.values[levels], np.asarray(expected, np.float32))
-    assert np.array_equal(prepare(picture, steps), np.asarray(expected, np.float32))
+    assert np.array_equal(preprocessor.values[levels], np.asarray(expected, np.float32))
+    assert np.array_equal(preprocess(image, steps), np.asarray(expected, np.float32))
 
 
-def test_all_256_values_are_what_whole_pictures_get() -> None:
+def test_all_256_values_are_what_whole_images_get() -> None:
     every = np.arange(256, dtype=np.uint8).reshape(16, 16)
     same = Resize(16, 16, Interpolation.LINEAR_EXACT, PixelType.UINT8)
-    values = Preparation((GREY, same, SCALE)).values
+    values = Preprocessor((GREY, same, SCALE)).values
     assert values is not None
     assert values.tobytes() == apply(SCALE, every, "picture").astype(np.float32).tobytes()
 
 
 @pytest.mark.parametrize("step", [MinMax(0.0, 1.0), Resize(8, 8, Interpolation.LINEAR, PixelType.FLOAT32)])
 def test_where_values_depend_on_neighbours_there_is_no_table(step: Step) -> None:
-    picture = read(np.random.default_rng(85).integers(0, 256, (20, 30), dtype=np.uint8))
-    preparation = Preparation((GREY, SMALL, step, SCALE))
-    assert preparation.values is None
-    assert np.array_equal(preparation.levels(picture), prepare(picture, (GREY, SMALL, step, SCALE)))
+    image = read(np.random.default_rng(85).integers(0, 256, (20, 30), dtype=np.uint8))
+    preprocessor = Preprocessor((GREY, SMALL, step, SCALE))
+    assert preprocessor.values is None
+    assert np.array_equal(preprocessor.levels(image), preprocess(image, (GREY, SMALL, step, SCALE)))
 
 
 CAFFE = Normalize((103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
@@ -327,19 +327,19 @@ def by_hand(step: Step, tensor: np.ndarray) -> np.ndarray:
 def test_values_by_channel_are_the_same_bits_on_every_path(name: str, channels: int) -> None:
     steps = BY_CHANNEL[name]
     shape = (20, 30, 3)[: 2 + (channels == 3)]
-    picture = read(np.random.default_rng(86).integers(0, 256, shape, dtype=np.uint8))
-    preparation = Preparation(steps)
-    first = Preparation(steps[:2])
-    expected = first.levels(picture) if first.values is not None else first.tensor(picture)
+    image = read(np.random.default_rng(86).integers(0, 256, shape, dtype=np.uint8))
+    preprocessor = Preprocessor(steps)
+    first = Preprocessor(steps[:2])
+    expected = first.levels(image) if first.values is not None else first.tensor(image)
     for step in steps[2:]:
         expected = by_hand(step, expected)
-    found = prepare(picture, steps)
+    found = preprocess(image, steps)
     assert found.tobytes() == expected.tobytes(), worst(found, expected)
-    assert (preparation.values is None) is name.startswith("float")
-    if preparation.values is not None:
-        looked_up = look_up(np.stack([preparation.levels(picture)] * 2), preparation.values)
+    assert (preprocessor.values is None) is name.startswith("float")
+    if preprocessor.values is not None:
+        looked_up = look_up(np.stack([preprocessor.levels(image)] * 2), preprocessor.values)
         assert looked_up.tobytes() == expected.tobytes() * 2
-        plain = apply(steps[-1], apply(steps[2], preparation.levels(picture), ""), "") if len(steps) == 4 else expected
+        plain = apply(steps[-1], apply(steps[2], preprocessor.levels(image), ""), "") if len(steps) == 4 else expected
         assert looked_up[0].tobytes() == np.asarray(plain).tobytes()
 
 

@@ -32,7 +32,7 @@ def answer(image: str, origin: Origin = ORIGIN) -> Prediction:
 
 
 def failure(image: str) -> Failure:
-    error = ImageNotFoundError(f"{image}: found no file there, expected a picture. Check the path.")
+    error = ImageNotFoundError(f"{image}: found no file there, expected an image. Check the path.")
     return Failure(image, error, bundle=ORIGIN.bundle)
 
 

@@ -12,7 +12,7 @@ import pytest
 from edge_runtime.errors import MachineError, ResultsError
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.results.file import Results
-from edge_runtime.results.lines import Identity, to_line
+from edge_runtime.results.lines import ImageIdentity, to_line
 from tests.places import ROOT
 from tests.unit.results.made import ORIGIN, STAMP, answer, failure, refusal
 
@@ -54,12 +54,12 @@ def test_an_existing_file_is_refused_and_not_altered(place: Path) -> None:
     assert place.read_bytes() == before
 
 
-def test_resuming_knows_every_picture_and_which_failed(place: Path) -> None:
+def test_resuming_knows_every_image_and_which_failed(place: Path) -> None:
     with Results(place, ORIGIN, resume=True) as results:
         assert len(results) == 6
-        assert all(Identity(name) in results for name in [*NAMES, "gone.png"])
-        assert [name for name in [*NAMES, "gone.png"] if results.failed(Identity(name))] == ["gone.png"]
-        assert Identity("./a.png") not in results, "a picture is the path as it was given"
+        assert all(ImageIdentity(name) in results for name in [*NAMES, "gone.png"])
+        assert [name for name in [*NAMES, "gone.png"] if results.failed(ImageIdentity(name))] == ["gone.png"]
+        assert ImageIdentity("./a.png") not in results, "an image is the path as it was given"
 
 
 def test_a_file_torn_at_any_byte_loses_the_torn_line_alone(place: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_file_that_was_left_out_has_one_line_and_no_answer(place: Path) -> Non
     for _ in range(2):
         with Results(place, ORIGIN, resume=True) as results:
             results.leave_out("notes.txt", "no image")
-            assert Identity("notes.txt") not in results
+            assert ImageIdentity("notes.txt") not in results
             assert len(results) == 6
     line = json.loads(place.read_text(encoding="ascii").splitlines()[-1])
     jsonschema.Draft202012Validator(SCHEMA).validate(line)
@@ -157,7 +157,7 @@ def test_a_file_that_was_left_out_has_one_line_and_no_answer(place: Path) -> Non
     assert names(place).count("notes.txt") == 1
     with Results(place, ORIGIN, resume=True) as results:
         results.append(answer("notes.txt"))
-        assert Identity("notes.txt") in results
+        assert ImageIdentity("notes.txt") in results
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_lines_of_a_watch_are_refused(tmp_path: Path) -> None:
 def test_failures_are_forgotten_only_on_request(place: Path) -> None:
     with Results(place, ORIGIN, resume=True) as results:
         results.forget_failures()
-        assert Identity("gone.png") not in results
+        assert ImageIdentity("gone.png") not in results
         assert names(place) == NAMES
         before = place.stat()
         results.forget_failures()

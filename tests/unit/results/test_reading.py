@@ -14,8 +14,8 @@ import pytest
 
 from edge_runtime.images.region import Region
 from edge_runtime.inference.prediction import LeftOutLine
-from edge_runtime.results.lines import FileStamp, Identity, to_line
-from edge_runtime.results.record import Kind, LineError, OtherReleaseError, from_line
+from edge_runtime.results.lines import FileStamp, ImageIdentity, to_line
+from edge_runtime.results.record import LineError, LineKind, OtherReleaseError, from_line
 from tests.places import ROOT
 from tests.unit.results.made import ORIGIN, STAMP, answer, failure
 
@@ -43,8 +43,8 @@ def test_a_line_read_back_tells_image_origin_and_kind(file: FileStamp | None) ->
     for name in NAMES:
         good, bad = from_line(to_line(answer(name), file).encode()), from_line(to_line(failure(name), file).encode())
         left = from_line(to_line(LeftOutLine(name, "hidden", "b" * 64), file).encode() + b"\n")
-        assert good.identity == bad.identity == left.identity == Identity(name, file)
-        assert (good.kind, bad.kind, left.kind) == (Kind.ANSWER, Kind.FAILURE, Kind.LEFT_OUT)
+        assert good.identity == bad.identity == left.identity == ImageIdentity(name, file)
+        assert (good.kind, bad.kind, left.kind) == (LineKind.ANSWER, LineKind.FAILURE, LineKind.LEFT_OUT)
         assert (good.origin, bad.origin, left.origin) == (ORIGIN, None, None)
         assert (good.said, bad.said, left.said) == ("NEGATIVE BELOW_CUTOFF", "image_not_found", "hidden")
 

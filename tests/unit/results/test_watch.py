@@ -1,4 +1,4 @@
-"""A picture is taken when it is at rest, once for each content, in order of arrival."""
+"""An image is taken when it is at rest, once for each content, in order of arrival."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.images import discovery
-from edge_runtime.results.lines import FileStamp, Identity
+from edge_runtime.results.lines import FileStamp, ImageIdentity
 from edge_runtime.results.watcher import Watch
 
 SECOND = 1_000_000_000
 
 
-def put(path: Path, content: bytes = b"picture", at_s: int = 1000) -> Identity:
+def put(path: Path, content: bytes = b"image", at_s: int = 1000) -> ImageIdentity:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     os.utime(path, ns=(at_s * SECOND, at_s * SECOND))
-    return Identity(str(path), FileStamp(len(content), at_s * SECOND))
+    return ImageIdentity(str(path), FileStamp(len(content), at_s * SECOND))
 
 
-def test_a_picture_is_taken_at_the_second_look(tmp_path: Path) -> None:
-    watch, picture = Watch(tmp_path), put(tmp_path / "a.png")
+def test_a_image_is_taken_at_the_second_look(tmp_path: Path) -> None:
+    watch, image = Watch(tmp_path), put(tmp_path / "a.png")
     assert watch.look(()) == []
-    assert watch.look(()) == [picture]
-    assert watch.look(()) == [picture], "until it is known"
-    assert watch.look({picture}) == []
+    assert watch.look(()) == [image]
+    assert watch.look(()) == [image], "until it is known"
+    assert watch.look({image}) == []
 
 
-def test_a_picture_that_grows_is_left_until_it_rests(tmp_path: Path) -> None:
-    watch, known = Watch(tmp_path), set[Identity]()
+def test_a_image_that_grows_is_left_until_it_rests(tmp_path: Path) -> None:
+    watch, known = Watch(tmp_path), set[ImageIdentity]()
     for size in range(1, 6):
         put(tmp_path / "a.png", b"x" * size)
         assert watch.look(known) == []
-    assert watch.look(known) == [Identity(str(tmp_path / "a.png"), FileStamp(5, 1000 * SECOND))]
+    assert watch.look(known) == [ImageIdentity(str(tmp_path / "a.png"), FileStamp(5, 1000 * SECOND))]
 
 
-def test_a_picture_rewritten_in_place_at_the_same_size_is_not_at_rest(tmp_path: Path) -> None:
+def test_a_image_rewritten_in_place_at_the_same_size_is_not_at_rest(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     for second in (1000, 1001):
         put(tmp_path / "a.png", at_s=second)
         assert watch.look(()) == []
 
 
-def test_a_picture_that_was_moved_in_keeps_its_age_and_is_taken(tmp_path: Path) -> None:
+def test_a_image_that_was_moved_in_keeps_its_age_and_is_taken(tmp_path: Path) -> None:
     watch = Watch(tmp_path / "in")
     put(tmp_path / "in" / "new.png", at_s=2000)
     old = put(tmp_path / "elsewhere.png", at_s=5)
     watch.look(())
     (tmp_path / "elsewhere.png").rename(tmp_path / "in" / "old.png")
     watch.look(())
-    names = [Path(picture.image).name for picture in watch.look(())]
+    names = [Path(image.image).name for image in watch.look(())]
     assert names == ["old.png", "new.png"]
     assert old.file is not None
 
@@ -65,14 +65,14 @@ def test_order_is_last_change_then_name(tmp_path: Path) -> None:
     for name, second in (("c.png", 1), ("b.png", 2), ("a.png", 2), ("sub/d.png", 0)):
         put(tmp_path / name, at_s=second)
     watch.look(())
-    found = [Path(picture.image).relative_to(tmp_path).as_posix() for picture in watch.look(())]
+    found = [Path(image.image).relative_to(tmp_path).as_posix() for image in watch.look(())]
     assert found == ["sub/d.png", "c.png", "a.png", "b.png"]
 
 
-def test_a_replaced_picture_is_a_new_one(tmp_path: Path) -> None:
+def test_a_replaced_image_is_a_new_one(tmp_path: Path) -> None:
     watch, first = Watch(tmp_path), put(tmp_path / "a.png")
     watch.look(())
-    for change in ({"content": b"longer picture"}, {"at_s": 1001}):
+    for change in ({"content": b"longer image"}, {"at_s": 1001}):
         other = put(tmp_path / "a.png", **change)  # type: ignore[arg-type]
         assert watch.look({first}) == []
         assert watch.look({first}) == [other]
@@ -90,9 +90,9 @@ def test_hidden_temporary_and_unfinished_files_are_left(name: str, tmp_path: Pat
 
 
 def test_a_watched_folder_may_lie_below_a_hidden_one(tmp_path: Path) -> None:
-    watch, picture = Watch(tmp_path / ".cache" / "in"), put(tmp_path / ".cache" / "in" / "a.png")
+    watch, image = Watch(tmp_path / ".cache" / "in"), put(tmp_path / ".cache" / "in" / "a.png")
     watch.look(())
-    assert watch.look(()) == [picture]
+    assert watch.look(()) == [image]
 
 
 def test_a_link_to_nothing_is_left_until_it_leads_somewhere(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_link_to_nothing_is_left_until_it_leads_somewhere(tmp_path: Path) -> N
 
 def test_a_folder_that_goes_away_is_told_and_taken_up_again(tmp_path: Path) -> None:
     folder = tmp_path / "in"
-    picture, watch = put(folder / "a.png"), Watch(folder)
+    image, watch = put(folder / "a.png"), Watch(folder)
     watch.look(())
     shutil.move(folder, tmp_path / "away")
     assert watch.look(()) == []
@@ -115,7 +115,7 @@ def test_a_folder_that_goes_away_is_told_and_taken_up_again(tmp_path: Path) -> N
     assert str(folder) in watch.unreadable[0].message
     shutil.move(tmp_path / "away", folder)
     assert watch.look(()) == [], "what comes back may have been changed meanwhile"
-    assert watch.look(()) == [picture]
+    assert watch.look(()) == [image]
     assert watch.unreadable == ()
 
 
@@ -160,27 +160,27 @@ def test_a_folder_that_can_be_listed_and_not_entered_is_told_once(
 def test_links_that_lead_nowhere_hide_no_other_image(tmp_path: Path) -> None:
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "through.png").symlink_to(tmp_path / "b.png" / "c.png")
-    picture, watch = put(tmp_path / "b.png"), Watch(tmp_path)
+    image, watch = put(tmp_path / "b.png"), Watch(tmp_path)
     watch.look(())
-    assert watch.look(()) == [picture]
+    assert watch.look(()) == [image]
     assert watch.unreadable == ()
 
 
 def test_what_is_known_is_looked_up_once_and_found_again_when_it_changes(tmp_path: Path) -> None:
     """A settled file costs a listing; one that is written again in place does not change its folder's times."""
-    pictures = [put(tmp_path / place / f"{n}.png") for place in ("", "sub") for n in range(5)]
+    images = [put(tmp_path / place / f"{n}.png") for place in ("", "sub") for n in range(5)]
 
-    class Known(set[Identity]):
+    class Known(set[ImageIdentity]):
         asked = 0
 
         def __contains__(self, identity: object) -> bool:
             self.asked += 1
             return super().__contains__(identity)
 
-    watch, known = Watch(tmp_path), Known(pictures)
+    watch, known = Watch(tmp_path), Known(images)
     for _ in range(4):
         assert watch.look(known) == []
-    assert known.asked == len(pictures)
+    assert known.asked == len(images)
     other = put(tmp_path / "sub" / "3.png", at_s=2000)
     assert watch.look(known) == []
     assert watch.look(known) == [other]
@@ -192,7 +192,7 @@ def test_paths_are_named_as_the_folder_was(tmp_path: Path, monkeypatch: pytest.M
     for folder in (Path(), Path("../in"), tmp_path / "in"):
         watch = Watch(folder)
         watch.look(())
-        assert [picture.image for picture in watch.look(())] == [str(folder / "sub" / "a.png")]
+        assert [image.image for image in watch.look(())] == [str(folder / "sub" / "a.png")]
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from edge_runtime.errors import MachineError, ResultsError, ResultsWriteError
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.results import append_only_file, journal
 from edge_runtime.results.file import Results
-from edge_runtime.results.lines import FileStamp, Identity, to_line
+from edge_runtime.results.lines import FileStamp, ImageIdentity, to_line
 from edge_runtime.results.watched_file import WatchedResults
 from tests.unit.results.made import ORIGIN, STAMP, answer, failure, refusal
 from tests.unit.results.test_durable import full_after
 
-A, B = (Identity(name, STAMP) for name in ("a.png", "b.png"))
+A, B = (ImageIdentity(name, STAMP) for name in ("a.png", "b.png"))
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_deaths_add_up_through_restarts_and_an_answer_ends_them(place: Path) -> 
 
 
 def test_the_longest_path_fits_into_the_note(place: Path) -> None:
-    long = Identity("/" + "\udcff" * 4095, FileStamp(2**63 - 1, -(2**63)))
+    long = ImageIdentity("/" + "\udcff" * 4095, FileStamp(2**63 - 1, -(2**63)))
     with WatchedResults(place, ORIGIN) as results:
         results.begin(long)
     size = place.with_name("results.jsonl.reading").stat().st_size
@@ -111,7 +111,7 @@ def test_a_torn_note_blames_nobody(place: Path) -> None:
     for damaged in (note.read_bytes().replace(b"a.png", b"c.png"), b"", b"\xff" * 9000, b"\n", b"0 []\n"):
         note.write_bytes(damaged)
         with WatchedResults(place, ORIGIN) as results:
-            assert [results.deaths(Identity(name, STAMP)) for name in ("a.png", "c.png")] == [0, 0]
+            assert [results.deaths(ImageIdentity(name, STAMP)) for name in ("a.png", "c.png")] == [0, 0]
 
 
 def test_lines_of_other_versions_stand_beside_each_other_and_another_model_is_refused(place: Path) -> None:
@@ -181,7 +181,7 @@ def test_only_lines_of_this_very_file_can_be_lost_from_it(how: str, place: Path)
     for _ in range(2):
         with WatchedResults(place, ORIGIN) as results:
             assert A in results and B in results
-            assert Identity("c.png", STAMP) not in results
+            assert ImageIdentity("c.png", STAMP) not in results
     assert images(place) == ["b.png"]
 
 

@@ -1,4 +1,4 @@
-"""A self-test passes where the bundle was made, and names the step, the file and the picture that differ elsewhere."""
+"""A self-test passes where the bundle was made, and names the step, the file and the image that differ elsewhere."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from edge_runtime.golden import inputs
 from edge_runtime.golden.logits import logit_tolerance
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, from_npz, places, sample
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.backends import base, registry
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import open_model
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
 from edge_runtime.selftest import replay
 from edge_runtime.selftest.certificate import Certificate, Step
@@ -90,17 +90,17 @@ def test_a_certificate_fits_its_schema_and_reads_back(phantom_bundle: Path) -> N
 def test_a_machine_that_resizes_otherwise_fails_at_the_tensor(
     phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nearest(picture: Picture, steps: tuple[Any, ...]) -> npt.NDArray[np.float32]:
+    def nearest(image: DecodedImage, steps: tuple[Any, ...]) -> npt.NDArray[np.float32]:
         other = [replace(s, interpolation=Interpolation.NEAREST) if isinstance(s, Resize) else s for s in steps]
-        return prepare(picture, tuple(other))
+        return preprocess(image, tuple(other))
 
-    monkeypatch.setattr(inputs, "prepare", nearest)
+    monkeypatch.setattr(inputs, "preprocess", nearest)
     certificate = run_selftest(find(phantom_bundle))
     tensor = certificate.checks[0]
     assert (tensor.step, tensor.passed, tensor.tolerance) == (Step.TENSOR, False, 0.0)
     assert tensor.difference is not None
     assert tensor.difference > 0.01
-    assert 0 < tensor.differing < tensor.values, "pictures of the tensor's own size are not resized"
+    assert 0 < tensor.differing < tensor.values, "images of the tensor's own size are not resized"
     assert ("logits", "model.float32.tflite", "litert") in failures(certificate)
 
 
@@ -161,7 +161,7 @@ def test_an_int8_file_with_other_weights_is_found_though_its_hash_is_right(golde
     assert not any(runtime == "litert" for _, _, runtime in failed)
 
 
-def test_a_flipped_decision_is_found_and_its_picture_named(golden_bundle: Path, rewrite: Rewrite) -> None:
+def test_a_flipped_decision_is_found_and_its_image_named(golden_bundle: Path, rewrite: Rewrite) -> None:
     def flipped(golden: Golden) -> Golden:
         row = list(golden.decisions[Format.ONNX])
         row[3] = Decision.NEGATIVE if row[3] is not Decision.NEGATIVE else Decision.POSITIVE
@@ -240,7 +240,7 @@ MISFITS: dict[str, tuple[str, Callable[[Golden], Golden]]] = {
     "a format too few": ("golden_mismatch", lambda g: replace(g, decisions={})),
     "a row too few": ("golden_unreadable", lambda g: replace(g, keras=g.keras[1:])),
     "no number": ("golden_unreadable", lambda g: replace(g, keras=g.keras * np.float32(np.nan))),
-    "no picture": ("golden_unreadable", lambda g: replace(g, names=(), pictures=())),
+    "no image": ("golden_unreadable", lambda g: replace(g, names=(), images=())),
 }
 
 

@@ -93,13 +93,13 @@ def test_tiles_over_the_edge_are_left_out_and_counted(predictor: Predictor, slid
 
 @pytest.mark.parametrize("stride", [20, 50, 80])
 def test_a_stride_moves_the_places(predictor: Predictor, stride: int) -> None:
-    picture = read(slide_pixels()[:130, :200])
-    grid = grid_of(picture, predictor.spec, stride)
+    image = read(slide_pixels()[:130, :200])
+    grid = grid_of(image, predictor.spec, stride)
     every = [(x, y) for y in range(0, 130, stride) for x in range(0, 200, stride)]
     inside = [(x, y) for x, y in every if x + SIDE <= 200 and y + SIDE <= 130]
     assert [grid.place(i) for i in range(grid.rows * grid.columns)] == inside
     assert grid.left_out == len(every) - len(inside)
-    assert len(predictor.predict_tiles(picture, stride_px=stride).tiles) == len(inside)
+    assert len(predictor.predict_tiles(image, stride_px=stride).tiles) == len(inside)
 
 
 def test_without_a_case_rule_none_is_made_up(slide: SlidePrediction) -> None:
@@ -142,7 +142,7 @@ def test_a_slide_without_room_for_one_tile_is_refused(predictor: Predictor) -> N
     assert caught.value.code == "image_too_small"
 
 
-def test_a_slide_obeys_the_limit_of_all_pictures(predictor: Predictor) -> None:
+def test_a_slide_obeys_the_limit_of_all_images(predictor: Predictor) -> None:
     with pytest.raises(ImageSizeError) as caught:
         predictor.predict_tiles(np.broadcast_to(np.uint8(0), (9000, 9000)))
     assert caught.value.code == "image_too_large"
@@ -154,11 +154,11 @@ def test_a_stride_of_nothing_cannot_be_used(predictor: Predictor) -> None:
 
 
 def test_the_map_outlines_positive_tiles_alone(predictor: Predictor, slide: SlidePrediction) -> None:
-    picture = read(slide_pixels(), order=ColourOrder.BGR)
-    image = cv2.imdecode(np.frombuffer(overlay_png(picture, slide), np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(image, draw(picture, slide))
-    bare = draw(picture, dataclasses.replace(slide, tiles=tuple(t for t in slide.tiles if t not in slide.positive)))
-    factor = 1200 / picture.pixels.shape[1]
+    decoded = read(slide_pixels(), order=ColourOrder.BGR)
+    image = cv2.imdecode(np.frombuffer(overlay_png(decoded, slide), np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(image, draw(decoded, slide))
+    bare = draw(decoded, dataclasses.replace(slide, tiles=tuple(t for t in slide.tiles if t not in slide.positive)))
+    factor = 1200 / decoded.pixels.shape[1]
     assert slide.positive
     for tile in slide.tiles:
         x, y = round(tile.x_px * factor) + 16, round(tile.y_px * factor) + 16

@@ -15,7 +15,7 @@ from edge_runtime.cli.describe import describe
 from edge_runtime.cli.tiles import card
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.engine import Engine
 from edge_runtime.predictor import Predictor
@@ -74,11 +74,11 @@ def logits_of(bundle: Bundle, pixels: np.ndarray, precision: Precision) -> np.nd
         plan = dataclasses.replace(predictor._plan, guard_band=0.0)
         engine = Engine(plan)
         cut = [
-            Picture("tile", pixels[y : y + SIDE, x : x + SIDE], read(pixels).order)
+            DecodedImage("tile", pixels[y : y + SIDE, x : x + SIDE], read(pixels).order)
             for y in range(0, rows * SIDE, SIDE)
             for x in range(0, columns * SIDE, SIDE)
         ]
-        found = [engine.answer_all(plan.preparation.levels(tile)[np.newaxis])[0][0] for tile in cut]
+        found = [engine.answer_all(plan.preprocessor.levels(tile)[np.newaxis])[0][0] for tile in cut]
         engine.close()
     return np.array(found).reshape(rows, columns, -1)
 
@@ -202,7 +202,7 @@ def test_without_neighbours_and_with_another_stride_every_tile_is_answered_for_i
         assert touching.neighbours == WEIGHT and touching.tiles == predictor.predict_tiles(slide_pixels()).tiles
         alone = plain.predict_tiles(slide_pixels())
         assert touching.tiles != alone.tiles and "neighbours" not in json.dumps(alone.to_dict()) + card(alone)
-        # a picture that comes by itself has no neighbours
+        # an image that comes by itself has no neighbours
         assert (
             predictor.predict(slide_pixels()[:SIDE, :SIDE]).verdict
             == plain.predict(slide_pixels()[:SIDE, :SIDE]).verdict

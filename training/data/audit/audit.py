@@ -8,40 +8,40 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from training.data.audit.duplicates import NEAR, SAME_SCAN, Comparison, Pair, compare
+from training.data.audit.duplicates import NEAR, SAME_SCAN, DuplicatePair, DuplicateSearch, compare
 from training.data.csv_file import read_rows
 from training.data.datasets import Dataset, Sample, busi, idc, mendeley, mias
 from training.errors import DatasetError
 
 
 @dataclass(frozen=True)
-class Auditable:
+class AuditedSet:
     """A published set, and how it is looked at.
 
     Attributes:
         load: reads the layout and compares nothing: the audit does, once.
-        threshold: likeness from which two pictures are the same.
-        source_of: what a picture was made from, where names tell.
+        threshold: likeness from which two images are the same.
+        source_of: what an image was made from, where names tell.
         finish: takes groups from the comparison, where the set names no patient.
     """
 
     load: Callable[[Path], Dataset]
     threshold: float = NEAR
     source_of: Callable[[Sample], str] | None = None
-    finish: Callable[[Dataset, Comparison], Dataset] = lambda dataset, comparison: dataset
+    finish: Callable[[Dataset, DuplicateSearch], Dataset] = lambda dataset, comparison: dataset
 
 
 SETS = {
-    "busi": Auditable(busi.read, SAME_SCAN, finish=busi.clustered),
-    "idc": Auditable(idc.load),
-    "mendeley": Auditable(mendeley.load, source_of=mendeley.source_of),
-    "mias": Auditable(mias.load),
+    "busi": AuditedSet(busi.read, SAME_SCAN, finish=busi.clustered),
+    "idc": AuditedSet(idc.load),
+    "mendeley": AuditedSet(mendeley.load, source_of=mendeley.source_of),
+    "mias": AuditedSet(mias.load),
 }
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Two pictures that show the same thing: names, labels, groups, and their likeness (1 and exact: same pixels)."""
+class AuditFinding:
+    """Two images that show the same thing: names, labels, groups, and their likeness (1 and exact: same pixels)."""
 
     first: str
     second: str
@@ -56,14 +56,14 @@ class Audit:
     """What was found.
 
     Attributes:
-        threshold: likeness from which two pictures count as near copies.
-        clusters: names of two pictures or more that show the same thing, largest first.
-        across_groups: clusters whose pictures are of more than one group.
+        threshold: likeness from which two images count as near copies.
+        clusters: names of two images or more that show the same thing, largest first.
+        across_groups: clusters whose images are of more than one group.
         contradictions: near copies with different labels.
         copies_per_source: number of files made from one source → number of such sources; empty if names do
             not tell.
         straddling_groups, straddling_clusters: first names of what stands in more than one part of the split.
-        passed_over, refused: files that are no pictures of the layout, and pictures that cannot be read.
+        passed_over, refused: files that are no images of the layout, and images that cannot be read.
     """
 
     dataset: str
@@ -71,10 +71,10 @@ class Audit:
     summary: str
     notes: tuple[str, ...]
     threshold: float
-    exact: tuple[Finding, ...]
+    exact: tuple[AuditFinding, ...]
     clusters: tuple[tuple[str, ...], ...]
     across_groups: tuple[tuple[str, ...], ...]
-    contradictions: tuple[Finding, ...]
+    contradictions: tuple[AuditFinding, ...]
     copies_per_source: dict[int, int]
     straddling_groups: tuple[str, ...]
     straddling_clusters: tuple[tuple[str, ...], ...]
@@ -83,17 +83,17 @@ class Audit:
 
     @property
     def leaks(self) -> bool:
-        """Say whether the split that was given lets test pictures be learnt."""
+        """Say whether the split that was given lets test images be learnt."""
         return bool(self.straddling_groups or self.straddling_clusters)
 
 
-def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tuple[Pair, ...]]:
-    """Compare all pictures of the set ``name`` below ``root``; return what was found, and the pairs.
+def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tuple[DuplicatePair, ...]]:
+    """Compare all images of the set ``name`` below ``root``; return what was found, and the pairs.
 
     Args:
         name: a key of ``SETS``.
         root: folder with the published layout.
-        split: CSV with a header ``group,part``, or ``name,part`` with the names of pictures.
+        split: CSV with a header ``group,part``, or ``name,part`` with the names of images.
 
     Raises:
         DatasetError: no such set, or the layout, or the split, does not fit.
@@ -109,8 +109,8 @@ def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tupl
     return judge(name, dataset, comparison, parts), comparison.pairs
 
 
-def judge(name: str, dataset: Dataset, comparison: Comparison, parts: dict[str, str]) -> Audit:
-    """Sort what the comparison found; ``parts`` maps names of pictures to parts of a split."""
+def judge(name: str, dataset: Dataset, comparison: DuplicateSearch, parts: dict[str, str]) -> Audit:
+    """Sort what the comparison found; ``parts`` maps names of images to parts of a split."""
     cluster_of = comparison.clusters()
     clusters = _gather({s: cluster_of[s.name] for s in comparison.samples})
     groups = _gather({s: s.group for s in dataset.samples})
@@ -140,7 +140,7 @@ def to_json(report: Audit) -> str:
     return json.dumps(asdict(report), indent=2, sort_keys=True)
 
 
-def _regrouped(comparison: Comparison, dataset: Dataset) -> Comparison:
+def _regrouped(comparison: DuplicateSearch, dataset: Dataset) -> DuplicateSearch:
     """Return the comparison with the groups of ``dataset``."""
     known = {sample.name: sample for sample in dataset.samples}
     pairs = (replace(p, first=known[p.first.name], second=known[p.second.name]) for p in comparison.pairs)
@@ -164,10 +164,10 @@ def _straddles(samples: tuple[Sample, ...], parts: dict[str, str]) -> bool:
     return len({parts[sample.name] for sample in samples if sample.name in parts}) > 1
 
 
-def _finding(pair: Pair, labels: tuple[str, ...]) -> Finding:
+def _finding(pair: DuplicatePair, labels: tuple[str, ...]) -> AuditFinding:
     one, two = pair.first, pair.second
     both = (labels[one.label], labels[two.label])
-    return Finding(one.name, two.name, both, (one.group, two.group), round(pair.likeness, 4), pair.exact)
+    return AuditFinding(one.name, two.name, both, (one.group, two.group), round(pair.likeness, 4), pair.exact)
 
 
 def _parts(path: Path, samples: tuple[Sample, ...]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pictures that show the same thing: exact copies, near copies, and the clusters they form.
+"""Images that show the same thing: exact copies, near copies, and the clusters they form.
 
 *Exact*: the SHA-256 of the decoded pixels is the same; file names, metadata and compression do not count.
 *Near*: the likeness after alignment (:mod:`training.data.audit.likeness`) is at least a threshold.
@@ -20,24 +20,24 @@ from tqdm import tqdm
 
 from edge_runtime.bundle.metrics import NearCopies
 from edge_runtime.errors import ImageError
-from training.data.audit.likeness import Detail, candidates, detail, likeness
+from training.data.audit.likeness import ImageDetail, candidates, detail, likeness
 from training.data.datasets.dataset import Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 
 NEAR = 0.8
-"""Likeness from which two pictures are the same. Measured: pictures known to differ reach 0.67 (258 mini-MIAS
+"""Likeness from which two images are the same. Measured: images known to differ reach 0.67 (258 mini-MIAS
 mammograms) and 0.59 (Mendeley, other sources); the least between a Mendeley source and its CLAHE copy is 0.89.
 What holds nothing but one straight line is called the same too: in IDC nine patches along the edge of one cover
 glass (0.86), of one patient and one label; tissue stays below."""
 
 SAME_SCAN = 0.25
-"""Likeness from which two *ultrasound* pictures are frames of one scan. In BUSI all pairs of 0.2..0.8 were looked
+"""Likeness from which two *ultrasound* images are frames of one scan. In BUSI all pairs of 0.2..0.8 were looked
 at: each is one scan, a frame or two apart. Mammograms of different women reach 0.67, so it serves no other set."""
 
 
 @dataclass(frozen=True, order=True)
-class Pair:
-    """Two pictures that show the same thing, in order of their names.
+class DuplicatePair:
+    """Two images that show the same thing, in order of their names.
 
     Attributes:
         likeness: correlation of the aligned detail, threshold..1; exactly 1 if the pixels are the same.
@@ -51,18 +51,18 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What comparing every picture with every other found; the same in whatever order they were given.
+class DuplicateSearch:
+    """What comparing every image with every other found; the same in whatever order they were given.
 
     Attributes:
-        samples: the pictures that can be read, by name.
+        samples: the images that can be read, by name.
         pairs: pairs at or above the threshold, by name.
-        refused: one line for each picture that the runtime refuses; those are not compared.
+        refused: one line for each image that the runtime refuses; those are not compared.
         threshold: likeness (0..1) from which a pair is one.
     """
 
     samples: tuple[Sample, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DuplicatePair, ...]
     refused: tuple[str, ...]
     threshold: float = NEAR
 
@@ -70,7 +70,7 @@ class Comparison:
         """Return name → cluster, joined transitively; a cluster is called by its first member's name."""
         return closure((s.name for s in self.samples), ((p.first.name, p.second.name) for p in self.pairs))
 
-    def contradictions(self, at_least: float = 0.0) -> tuple[Pair, ...]:
+    def contradictions(self, at_least: float = 0.0) -> tuple[DuplicatePair, ...]:
         """Return the pairs whose labels differ, of a likeness of ``at_least`` (0..1)."""
         return tuple(p for p in self.pairs if p.first.label != p.second.label and p.likeness >= at_least)
 
@@ -98,25 +98,25 @@ def closure(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str,
 
 
 def clusters(samples: Iterable[Sample], threshold: float = NEAR) -> dict[str, str]:
-    """Return name → cluster of pictures that show the same thing; see :class:`Comparison`."""
+    """Return name → cluster of images that show the same thing; see :class:`DuplicateSearch`."""
     return compare(samples, threshold).clusters()
 
 
 def contradictions(samples: Iterable[Sample]) -> tuple[tuple[Sample, Sample], ...]:
-    """Return pairs of near-same pictures whose labels differ, by name."""
+    """Return pairs of near-same images whose labels differ, by name."""
     return tuple((pair.first, pair.second) for pair in compare(samples).contradictions())
 
 
-def compare(samples: Iterable[Sample], threshold: float = NEAR) -> Comparison:
-    """Read all pictures and find the exact and the near copies among them; of a region, its square is compared."""
-    pictures = Pictures()
+def compare(samples: Iterable[Sample], threshold: float = NEAR) -> DuplicateSearch:
+    """Read all images and find the exact and the near copies among them; of a region, its square is compared."""
+    images = SampleReader()
     kept: list[Sample] = []
     hashes: list[str] = []
-    details: list[Detail] = []
+    details: list[ImageDetail] = []
     refused: list[str] = []
     for sample in tqdm(sorted(samples), desc="reading", unit="image", disable=None, leave=False):
         try:
-            pixels = pictures.read(sample).pixels
+            pixels = images.read(sample).pixels
         except ImageError as error:
             refused.append(f"{sample.name}: {error.code}")
             continue
@@ -125,11 +125,11 @@ def compare(samples: Iterable[Sample], threshold: float = NEAR) -> Comparison:
         details.append(detail(pixels))
     found = _near(details, threshold) if details else {}
     found.update(dict.fromkeys(_same(hashes), 1.0))
-    pairs = [Pair(kept[i], kept[j], value, hashes[i] == hashes[j]) for (i, j), value in sorted(found.items())]
-    return Comparison(tuple(kept), tuple(pairs), tuple(refused), threshold)
+    pairs = [DuplicatePair(kept[i], kept[j], value, hashes[i] == hashes[j]) for (i, j), value in sorted(found.items())]
+    return DuplicateSearch(tuple(kept), tuple(pairs), tuple(refused), threshold)
 
 
-def _near(details: Sequence[Detail], threshold: float) -> dict[tuple[int, int], float]:
+def _near(details: Sequence[ImageDetail], threshold: float) -> dict[tuple[int, int], float]:
     found = {}
     for i, j, turn in tqdm(candidates(details), desc="aligning", unit="pair", disable=None, leave=False):
         value = likeness(details[i], details[j], turn)

@@ -1,4 +1,4 @@
-"""Groups widened by what pictures show: patient, source and near-same pictures stay on one side of a split."""
+"""Groups widened by what images show: patient, source and near-same images stay on one side of a split."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from training.data.audit.duplicates import NEAR, Comparison, Pair, closure, compare
+from training.data.audit.duplicates import NEAR, DuplicatePair, DuplicateSearch, closure, compare
 from training.data.datasets.dataset import Dataset, Sample
 
 _SHOWN = 5
 
 
 def unite_copies(dataset: Dataset, threshold: float = NEAR) -> Dataset:
-    """Compare all pictures and join the groups that share near-same ones.
+    """Compare all images and join the groups that share near-same ones.
 
     Args:
-        threshold: likeness (0..1) from which two pictures are the same.
+        threshold: likeness (0..1) from which two images are the same.
 
     Returns:
-        The data set with wider groups, with the names of contradictory pictures, and with notes on both.
+        The data set with wider groups, with the names of contradictory images, and with notes on both.
     """
     return united(dataset, compare(dataset.samples, threshold))
 
@@ -33,11 +33,11 @@ def uniting(load: Callable[[Path], Dataset]) -> Callable[[Path], Dataset]:
     return load_united
 
 
-def united(dataset: Dataset, comparison: Comparison) -> Dataset:
+def united(dataset: Dataset, comparison: DuplicateSearch) -> Dataset:
     """Join the groups that share a pair of ``comparison``; see :func:`unite_copies`."""
     names = united_names(dataset.samples, comparison.pairs)
     before, after = len(names), len(set(names.values()))
-    joined = f"{before} {dataset.grouped_by} were joined to {after}: they share near-same pictures"
+    joined = f"{before} {dataset.grouped_by} were joined to {after}: they share near-same images"
     return replace(
         dataset,
         samples=tuple(replace(sample, group=names[sample.group]) for sample in dataset.samples),
@@ -47,7 +47,7 @@ def united(dataset: Dataset, comparison: Comparison) -> Dataset:
     )
 
 
-def united_names(samples: Iterable[Sample], pairs: Iterable[Pair]) -> dict[str, str]:
+def united_names(samples: Iterable[Sample], pairs: Iterable[DuplicatePair]) -> dict[str, str]:
     """Return group → name of the united group, closed transitively over groups and pairs.
 
     A united group is called by the group of its first sample in the order of names.
@@ -56,8 +56,8 @@ def united_names(samples: Iterable[Sample], pairs: Iterable[Pair]) -> dict[str, 
     return closure(groups, ((pair.first.group, pair.second.group) for pair in pairs))
 
 
-def contradicted_names(comparison: Comparison) -> frozenset[str]:
-    """Return the names of pictures that are the same as one of another label.
+def contradicted_names(comparison: DuplicateSearch) -> frozenset[str]:
+    """Return the names of images that are the same as one of another label.
 
     The line is :data:`~training.data.audit.duplicates.NEAR` in every set, not the lower one for frames of one scan: two
     frames may hold two lesions, or a lesion and none, so that both labels can be right.
@@ -66,17 +66,17 @@ def contradicted_names(comparison: Comparison) -> frozenset[str]:
     return frozenset(sample.name for pair in pairs for sample in (pair.first, pair.second))
 
 
-def comparison_notes(comparison: Comparison) -> tuple[str, ...]:
-    """Return notes on contradictory pictures and on pictures that could not be compared, where there are any."""
+def comparison_notes(comparison: DuplicateSearch) -> tuple[str, ...]:
+    """Return notes on contradictory images and on images that could not be compared, where there are any."""
     notes = []
     if pairs := comparison.contradictions(NEAR):
         notes.append(
-            f"{len(contradicted_names(comparison))} pictures in {len(pairs)} near-same pairs (likeness >= {NEAR}) "
+            f"{len(contradicted_names(comparison))} images in {len(pairs)} near-same pairs (likeness >= {NEAR}) "
             "carry different labels: they are not fitted on, and the figures keep them"
         )
     if refused := comparison.refused:
         more = f" and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-        notes.append(f"{len(refused)} pictures cannot be read and were not compared: {_first(refused)}{more}")
+        notes.append(f"{len(refused)} images cannot be read and were not compared: {_first(refused)}{more}")
     return tuple(notes)
 
 

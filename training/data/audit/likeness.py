@@ -1,13 +1,13 @@
-"""How alike two pictures are: candidates by coarse detail, then alignment, then correlation of fine detail.
+"""How alike two images are: candidates by coarse detail, then alignment, then correlation of fine detail.
 
 1. *Coarse*: 64×64 grey minus its Gaussian of 4 px, halved. What is left are edges, not the bright-above-dark
-   that all ultrasound pictures share. Per picture the ``NEIGHBOURS`` best correlations of at least
+   that all ultrasound images share. Per image the ``NEIGHBOURS`` best correlations of at least
    ``CANDIDATE``, over eight turns and mirrorings, are candidates.
 2. *Alignment*: the affine map that maximises the enhanced correlation coefficient (Evangelidis & Psarakis
    2008, IEEE TPAMI 30:1858).
 3. *Fine*: 128×128 minus its Gaussian of 2 px, divided by the local standard deviation, as in the structure
    term of SSIM (Wang et al. 2004, IEEE TIP 13:600); else the skin line alone makes all mammograms alike.
-   The likeness is the normalised correlation over the overlap, which must be half of the picture.
+   The likeness is the normalised correlation over the overlap, which must be half of the image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge_runtime.images.formats.decoding import Pixels
 CANDIDATE = 0.25
 NEIGHBOURS = 8
 FLAT = 1.0
-"""Standard deviation of the coarse detail, in grey levels of 255, below which a picture is too empty to compare."""
+"""Standard deviation of the coarse detail, in grey levels of 255, below which an image is too empty to compare."""
 
 _COARSE_PX, _COARSE_SIGMA_PX = 64, 4.0
 _FINE_PX, _FINE_SIGMA_PX, _FINE_FLOOR = 128, 2.0, 4.0
@@ -38,26 +38,26 @@ Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Detail:
-    """A picture without its slow shading: coarse float32 64×64, fine float32 128×128."""
+class ImageDetail:
+    """An image without its slow shading: coarse float32 64×64, fine float32 128×128."""
 
     coarse: Plane
     fine: Plane
 
 
-def detail(pixels: Pixels) -> Detail:
-    """Return the detail of a uint8 or uint16 picture, H×W or H×W×3 BGR."""
+def detail(pixels: Pixels) -> ImageDetail:
+    """Return the detail of a uint8 or uint16 image, H×W or H×W×3 BGR."""
     grey: npt.NDArray[Any] = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
     scale = 255.0 / float(np.iinfo(pixels.dtype).max)
     fine = _high_pass(grey, _FINE_PX, _FINE_SIGMA_PX, scale)
     spread = cv2.GaussianBlur(fine * fine, (0, 0), _FINE_SIGMA_PX)
-    return Detail(
+    return ImageDetail(
         _high_pass(grey, _COARSE_PX, _COARSE_SIGMA_PX, scale),
         np.asarray(fine / np.sqrt(spread + _FINE_FLOOR**2), dtype=np.float32),
     )
 
 
-def likeness(first: Detail, second: Detail, turn: int = 0) -> float:
+def likeness(first: ImageDetail, second: ImageDetail, turn: int = 0) -> float:
     """Turn and align ``second`` and return the correlation of fine detail over the overlap; 0 if it cannot be."""
     moved = _turned(second.fine, turn)
     start = np.eye(2, 3, dtype=np.float32)
@@ -71,7 +71,7 @@ def likeness(first: Detail, second: Detail, turn: int = 0) -> float:
     return best if refined is None else max(best, _correlation(first.fine, moved, refined))
 
 
-def candidates(details: Sequence[Detail]) -> list[tuple[int, int, int]]:
+def candidates(details: Sequence[ImageDetail]) -> list[tuple[int, int, int]]:
     """Return (row, later row, turn) of the pairs worth aligning, sorted; the turn is of the later row."""
     halves = np.stack([cv2.resize(d.coarse, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for d in details])
     norms = np.linalg.norm(halves, axis=(1, 2), keepdims=True)
@@ -113,7 +113,7 @@ def _high_pass(grey: npt.NDArray[Any], side_px: int, sigma_px: float, scale: flo
 def _align(first: Plane, second: Plane, warp: Plane) -> Plane | None:
     try:
         return np.asarray(cv2.findTransformECC(first, second, warp.copy(), cv2.MOTION_AFFINE, _STOP, None)[1])
-    except cv2.error:  # diverged: the pictures have nothing in common
+    except cv2.error:  # diverged: the images have nothing in common
         return None
 
 

@@ -1,4 +1,4 @@
-"""Labelled pictures on disk: one loader a published layout, all returning a :class:`Dataset`."""
+"""Labelled images on disk: one loader a published layout, all returning a :class:`Dataset`."""
 
 from training.data.datasets.dataset import Dataset, Sample, Traits
 

@@ -1,4 +1,4 @@
-"""Callipers, dotted lines and captions that sonographers left in stored ultrasound pictures: are there any?
+"""Callipers, dotted lines and captions that sonographers left in stored ultrasound images: are there any?
 
 They are one or two pixels thin and white, where echoes are as coarse as the beam is wide. A pixel is counted that is
 much brighter than the median around it; the scanner maker's sign in the upper left corner is not.
@@ -15,7 +15,7 @@ from edge_runtime.images.reader import read
 from training.data.datasets.dataset import Sample
 
 LEAST_PX = 3
-"""Pixels from which a picture is said to hold marks. Of 577 published pictures 385 have none and 7 one or two; the six
+"""Pixels from which an image is said to hold marks. Of 577 published images 385 have none and 7 one or two; the six
 with 3 to 15 were looked at, and each holds a caption or a calliper."""
 
 _WINDOW_PX = 5
@@ -26,7 +26,7 @@ NAME, WITH, WITHOUT = "burnt-in marks", "callipers, lines or captions", "none fo
 
 
 def marks_px(grey: npt.NDArray[np.uint8]) -> int:
-    """Return how many pixels of a picture (uint8 H×W) stand out as drawn ones do."""
+    """Return how many pixels of an image (uint8 H×W) stand out as drawn ones do."""
     apart = grey.astype(np.float32) - cv2.medianBlur(grey, _WINDOW_PX)
     found = apart > _BRIGHTER
     height, width = found.shape
@@ -35,7 +35,7 @@ def marks_px(grey: npt.NDArray[np.uint8]) -> int:
 
 
 def trait(sample: Sample) -> tuple[str, str] | None:
-    """Return what a figure by subgroup says of a picture; None if it cannot be read."""
+    """Return what a figure by subgroup says of an image; None if it cannot be read."""
     try:
         pixels = read(sample.path).pixels
     except ImageError:

@@ -1,10 +1,10 @@
-"""The published layout of the BUSI breast ultrasound pictures.
+"""The published layout of the BUSI breast ultrasound images.
 
-``Dataset_BUSI_with_GT/<benign|malignant|normal>/<label> (<number>).png``, and beside each picture its lesion
+``Dataset_BUSI_with_GT/<benign|malignant|normal>/<label> (<number>).png``, and beside each image its lesion
 masks ``… (<number>)_mask.png``, ``…_mask_1.png``: white lesion on black, all black for normal. Masks are
-never samples. No patient is named: pictures are kept together by what they show, see :func:`load`.
+never samples. No patient is named: images are kept together by what they show, see :func:`load`.
 
-Source: Al-Dhabyani et al. 2020, Data in Brief 28:104863. That many pictures are there twice, some under two
+Source: Al-Dhabyani et al. 2020, Data in Brief 28:104863. That many images are there twice, some under two
 labels: Pawłowska, Karwat & Żołek 2023, Data in Brief 48:109247.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from training.data.audit.duplicates import SAME_SCAN, Comparison, compare
+from training.data.audit.duplicates import SAME_SCAN, DuplicateSearch, compare
 from training.data.audit.groups import comparison_notes, contradicted_names
 from training.data.datasets import burnt_in
 from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, png_size
@@ -26,20 +26,20 @@ from training.errors import DatasetError
 FOLDER = "Dataset_BUSI_with_GT"
 LABELS = ("benign", "malignant", "normal")
 _NAME = re.compile(r"(?P<stem>(?P<label>benign|malignant|normal) \([1-9]\d*\))(?P<mask>_mask(_[1-9]\d*)?)?\.png")
-_GROUPS = "no patient is named: groups are pictures of one scan, and a patient's other scans may be elsewhere"
+_GROUPS = "no patient is named: groups are images of one scan, and a patient's other scans may be elsewhere"
 _SHOWN = 5
 
 
 def load(root: Path) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
-    A sample's group is its cluster of near-same pictures, called by the first one's name; to find them all
-    pictures are decoded and compared, once. Pictures that cannot be decoded are a group each, so that
+    A sample's group is its cluster of near-same images, called by the first one's name; to find them all
+    images are decoded and compared, once. Images that cannot be decoded are a group each, so that
     reading them names them.
 
     Raises:
-        DatasetError: no such folder, no pictures, an empty class folder, pictures without a mask, masks
-            without a picture, or a file whose name and folder contradict each other; all faults are counted,
+        DatasetError: no such folder, no images, an empty class folder, images without a mask, masks
+            without an image, or a file whose name and folder contradict each other; all faults are counted,
             the first five named.
     """
     dataset = read(root)
@@ -47,7 +47,7 @@ def load(root: Path) -> Dataset:
 
 
 def read(root: Path) -> Dataset:
-    """Do what :func:`load` does, but leave each picture a group of its own: nothing is decoded."""
+    """Do what :func:`load` does, but leave each image a group of its own: nothing is decoded."""
     folder = _find(root)
     samples, passed_over, masks = _scan(folder)
     notes = (f"{masks} lesion masks are not samples", *absent_labels(LABELS, samples))
@@ -55,13 +55,13 @@ def read(root: Path) -> Dataset:
     return Dataset(folder, LABELS, samples, passed_over, grouped_by="pictures", notes=notes, traits=traits)
 
 
-def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
+def clustered(dataset: Dataset, comparison: DuplicateSearch) -> Dataset:
     """Group what :func:`read` returned by the clusters of a comparison at ``SAME_SCAN``."""
     found = comparison.clusters()
     return replace(
         dataset,
         samples=tuple(replace(sample, group=found.get(sample.name, sample.name)) for sample in dataset.samples),
-        grouped_by="clusters of near-same pictures",
+        grouped_by="clusters of near-same images",
         contradicted=contradicted_names(comparison),
         notes=(*dataset.notes, _GROUPS, *comparison_notes(comparison)),
         near=comparison.counts(),
@@ -69,18 +69,18 @@ def clustered(dataset: Dataset, comparison: Comparison) -> Dataset:
 
 
 def _with_marks(dataset: Dataset) -> Dataset:
-    """Tell of each picture whether marks are burnt in; how many of each label have some is noted."""
+    """Tell of each image whether marks are burnt in; how many of each label have some is noted."""
     found = {sample.name: trait for sample in dataset.samples if (trait := burnt_in.trait(sample)) is not None}
     marks = burnt_in.NAME, burnt_in.WITH
     marked = Counter(sample.label for sample in dataset.samples if found.get(sample.name) == marks)
     all_of = Counter(sample.label for sample in dataset.samples)
     shares = ", ".join(f"{marked[i]} of {all_of[i]} {label}" for i, label in enumerate(LABELS))
     traits = {name: (*known, found[name]) if name in found else known for name, known in dataset.traits.items()}
-    return replace(dataset, traits=traits, notes=(*dataset.notes, f"marks are burnt into {shares} pictures"))
+    return replace(dataset, traits=traits, notes=(*dataset.notes, f"marks are burnt into {shares} images"))
 
 
 def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
-    """Return each picture's label, and on which side of the median its size is: scanners crop differently."""
+    """Return each image's label, and on which side of the median its size is: scanners crop differently."""
     sizes = {sample.name: size[0] * size[1] for sample in samples if (size := png_size(sample.path)) is not None}
     middle = median(sizes.values()) if sizes else 0
     small, large = (f"{side} the median of {middle:.0f} px" for side in ("up to", "above"))
@@ -94,7 +94,7 @@ def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
 
 
 def masks_of(sample: Sample) -> tuple[Path, ...]:
-    """Return the masks of a picture: ``_mask.png`` first, then ``_mask_1.png`` and so on."""
+    """Return the masks of an image: ``_mask.png`` first, then ``_mask_1.png`` and so on."""
     found = (
         path
         for path in sample.path.parent.iterdir()
@@ -115,7 +115,7 @@ def _find(root: Path) -> Path:
 
 
 def _scan(folder: Path) -> tuple[tuple[Sample, ...], tuple[str, ...], int]:
-    """Return the pictures, each a group of its own, the names of files that are not PNG, and the count of masks."""
+    """Return the images, each a group of its own, the names of files that are not PNG, and the count of masks."""
     samples: list[Sample] = []
     masks: list[str] = []
     passed_over: list[str] = []
@@ -139,7 +139,7 @@ def _scan(folder: Path) -> tuple[tuple[Sample, ...], tuple[str, ...], int]:
 
 
 def _unmatched(names: Iterable[str], others: Iterable[str], fault: str) -> list[str]:
-    return [f"{name}: the picture {fault}" for name in sorted(set(names) - set(others))]
+    return [f"{name}: the image {fault}" for name in sorted(set(names) - set(others))]
 
 
 def _refuse(folder: Path, faults: list[str]) -> None:

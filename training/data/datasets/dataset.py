@@ -1,4 +1,4 @@
-"""A set of labelled pictures, and its summary."""
+"""A set of labelled images, and its summary."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge_runtime.bundle.metrics import NearCopies
 from edge_runtime.images.region import Region, split_name
 
 Traits = tuple[tuple[str, str], ...]
-"""What a data set says of a picture beyond its label: trait and value, as in ``tissue`` and ``dense``."""
+"""What a data set says of an image beyond its label: trait and value, as in ``tissue`` and ``dense``."""
 
 
 @dataclass(frozen=True, order=True)
 class Sample:
-    """One labelled picture.
+    """One labelled image.
 
     Attributes:
         name: path below the data set's root, with forward slashes, and ``@x,y,radius`` for a region
@@ -24,7 +24,7 @@ class Sample:
         path: where the file is now.
         label: index into the data set's labels.
         group: what a split must keep together: a patient.
-        region: what of the picture is labelled; None for all of it. Order and equality go by the name, which says it.
+        region: what of the image is labelled; None for all of it. Order and equality go by the name, which says it.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures in a fixed order (by name), and what was found while reading the folder.
+    """Labelled images in a fixed order (by name), and what was found while reading the folder.
 
     Attributes:
-        passed_over: files that are no pictures of the layout.
+        passed_over: files that are no images of the layout.
         grouped_by: what a sample's group is, in the plural: patients, or what stands for them.
         contradicted: names of samples that show the same thing as one of another label; never fitted on.
         notes: sentences that whoever uses the set must know.
@@ -66,25 +66,25 @@ class Dataset:
     near: NearCopies | None = None
 
     def summary(self) -> str:
-        """Return one line: pictures and groups, then both by label; a group of several labels counts in each."""
-        pictures = Counter(sample.label for sample in self.samples)
+        """Return one line: images and groups, then both by label; a group of several labels counts in each."""
+        images = Counter(sample.label for sample in self.samples)
         labels_of: dict[str, set[int]] = defaultdict(set)
         for sample in self.samples:
             labels_of[sample.group].add(sample.label)
         groups = Counter(label for found in labels_of.values() for label in found)
-        by_label = ", ".join(f"{label} {pictures[i]} of {groups[i]}" for i, label in enumerate(self.labels))
+        by_label = ", ".join(f"{label} {images[i]} of {groups[i]}" for i, label in enumerate(self.labels))
         several = sum(len(found) > 1 for found in labels_of.values())
         tail = f"; {several} {self.grouped_by} hold more than one label" if several else ""
         tail += f"; {len(self.passed_over)} files passed over" if self.passed_over else ""
         tail += f"; {len(self.dropped)} candidates dropped" if self.dropped else ""
-        return f"{len(self.samples)} pictures of {len(labels_of)} {self.grouped_by} ({by_label}){tail}"
+        return f"{len(self.samples)} images of {len(labels_of)} {self.grouped_by} ({by_label}){tail}"
 
 
 def absent_labels(labels: tuple[str, ...], samples: tuple[Sample, ...]) -> tuple[str, ...]:
-    """Return a note that names the labels of which there is no picture; none if each has one."""
+    """Return a note that names the labels of which there is no image; none if each has one."""
     present = {sample.label for sample in samples}
     absent = [label for i, label in enumerate(labels) if i not in present]
-    return (f"no picture is labelled {', '.join(absent)}: nothing can be learnt of it here",) if absent else ()
+    return (f"no image is labelled {', '.join(absent)}: nothing can be learnt of it here",) if absent else ()
 
 
 def empty_folders(root: Path, folders: tuple[Path, ...], suffix: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the lesions of a published picture lie, for those data sets that say so."""
+"""Where the lesions of a published image lie, for those data sets that say so."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from training.errors import DatasetError
 
 Mask = npt.NDArray[np.bool_]
 Lesions = Callable[[Sample], Mask | None]
-"""From a sample to the pixels of its *whole* picture that lie in a lesion, bool H×W; None if it has no such place."""
+"""From a sample to the pixels of its *whole* image that lie in a lesion, bool H×W; None if it has no such place."""
 
 
 def of_busi(sample: Sample) -> Mask | None:
-    """Unite a picture's masks, which are of its size; white (above 127 of 255) is lesion.
+    """Unite an image's masks, which are of its size; white (above 127 of 255) is lesion.
 
-    Pictures labelled normal have black masks.
+    Images labelled normal have black masks.
 
     Raises:
-        DatasetError: masks of one picture differ in size.
+        DatasetError: masks of one image differ in size.
     """
     masks = [read(path) for path in busi.masks_of(sample)]
     shapes = {mask.pixels.shape[:2] for mask in masks}

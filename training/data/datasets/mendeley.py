@@ -48,7 +48,7 @@ def load(root: Path, *, groups: Path | None = None) -> Dataset:
         groups: who is who; by default ``mendeley-groups.csv`` in ``root`` or its parent, if there is one.
 
     Raises:
-        DatasetError: no such folder, no pictures, file names that are no source, a source under two labels,
+        DatasetError: no such folder, no images, file names that are no source, a source under two labels,
             or one that ``groups`` lacks or labels otherwise; all faults are counted, the first five named.
     """
     folder = _find(root)
@@ -76,7 +76,7 @@ def load(root: Path, *, groups: Path | None = None) -> Dataset:
 
 
 def source_of(sample: Sample) -> str:
-    """Return the id of the INbreast picture that a sample was made from."""
+    """Return the id of the INbreast image that a sample was made from."""
     return sample.path.stem.split(" ")[0]
 
 

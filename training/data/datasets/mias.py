@@ -54,14 +54,14 @@ class Lesion:
 def load(root: Path, *, strict: bool = False) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
-    Files that are not PGM are passed over and counted, and so are references of ``Info.txt`` without a picture.
+    Files that are not PGM are passed over and counted, and so are references of ``Info.txt`` without an image.
 
     Args:
         root: the folder.
-        strict: a reference without a picture is a fault.
+        strict: a reference without an image is a fault.
 
     Raises:
-        DatasetError: no such folder, no ``Info.txt``, a line of it that cannot be read, a picture without a
+        DatasetError: no such folder, no ``Info.txt``, a line of it that cannot be read, an image without a
             line or with a name that is no reference; all faults are counted and the first five named.
     """
     folder = _find(root)
@@ -85,12 +85,12 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
 
 
 def lesions(sample: Sample) -> tuple[Lesion, ...]:
-    """Return the lesions of a picture, in the order of ``Info.txt``; none if it is normal."""
+    """Return the lesions of an image, in the order of ``Info.txt``; none if it is normal."""
     return _read_info(sample.path.parent / INFO)[0][sample.path.stem]
 
 
 def _traits(info: Path, samples: tuple[Sample, ...], known: dict[str, tuple[Lesion, ...]]) -> dict[str, Traits]:
-    """Return each picture's tissue, and the kinds and severities of its lesions; a normal line names a tissue too."""
+    """Return each image's tissue, and the kinds and severities of its lesions; a normal line names a tissue too."""
     lines = (line.split() for line in info.read_text(encoding="ascii", errors="replace").splitlines())
     tissue = {words[0]: TISSUES[words[1]] for words in lines if len(words) > 1 and words[1] in TISSUES}
     found: dict[str, Traits] = {}
@@ -152,12 +152,12 @@ def _lesion(words: list[str]) -> list[Lesion]:
     return [Lesion(words[1], words[2], words[3], (x, SIDE_PX - 1 - y), radius)]
 
 
-def _refuse(folder: Path, faults: list[str], pictures: int) -> None:
+def _refuse(folder: Path, faults: list[str], images: int) -> None:
     if faults:
         shown = "\n  ".join(faults[:_SHOWN])
         raise DatasetError(
             f"{folder}: {len(faults)} faults against the published layout mdb<3 digits>.pgm with {INFO}; "
             f"the first:\n  {shown}\nUnpack the archive again, or move these files away."
         )
-    if not pictures:
-        raise DatasetError(f"{folder}: found no picture, expected mdb001.pgm …. Unpack the archive again.")
+    if not images:
+        raise DatasetError(f"{folder}: found no image, expected mdb001.pgm …. Unpack the archive again.")

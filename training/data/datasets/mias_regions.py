@@ -3,9 +3,9 @@
 The layout is :mod:`training.data.datasets.mias`'s. A lesion's region is the circle of ``Info.txt``. Its controls are
 the same circle in other images, so that neither place nor size tells lesions from tissue:
 
-- up to ``CONTROLS`` normal pictures of the same side (odd or even number) of other women, in an order that a SHA-256
-  of the two names draws: each choice depends on the lesion and on which of these pictures show tissue there;
-- the same woman's other breast, mirrored, if that is a normal picture.
+- up to ``CONTROLS`` normal images of the same side (odd or even number) of other women, in an order that a SHA-256
+  of the two names draws: each choice depends on the lesion and on which of these images show tissue there;
+- the same woman's other breast, mirrored, if that is a normal image.
 
 A control counts only where ``TISSUE`` of its square (:data:`training.data.samples.TIGHT`) is brighter than ``AIR``.
 Lesions are kept wherever they lie but in air alone: there ``Info.txt`` must err (mdb212 of the published set). A group
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import ImageError
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import Region, crop, region_name
 from training.data.datasets import mias
 from training.data.datasets.dataset import Dataset, Sample, absent_labels
@@ -42,7 +42,7 @@ AIR = 20
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A normal picture in which a lesion's circle might be a control, and the share (0..1) of tissue there."""
+    """A normal image in which a lesion's circle might be a control, and the share (0..1) of tissue there."""
 
     sample: Sample
     tissue: float
@@ -56,7 +56,7 @@ class _Candidate:
 
 
 def load(root: Path, *, strict: bool = False) -> Dataset:
-    """Read the layout below ``root`` and find a control's tissue; every normal picture is decoded once.
+    """Read the layout below ``root`` and find a control's tissue; every normal image is decoded once.
 
     Args:
         root, strict: as :func:`training.data.datasets.mias.load`.
@@ -87,71 +87,71 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
     )
 
 
-def _lesions(pictures: Sequence[Sample]) -> tuple[list[Sample], int]:
+def _lesions(images: Sequence[Sample]) -> tuple[list[Sample], int]:
     """Return a sample for each lesion with a place, and how many have none."""
     found, spread = [], 0
-    for picture in pictures:
-        for lesion in mias.lesions(picture) if picture.label else ():
+    for image in images:
+        for lesion in mias.lesions(image) if image.label else ():
             if lesion.centre_px is None or lesion.radius_px is None:
                 spread += 1
             else:
-                found.append(_marked(picture, Region(*lesion.centre_px, lesion.radius_px), LABELS.index("lesion")))
+                found.append(_marked(image, Region(*lesion.centre_px, lesion.radius_px), LABELS.index("lesion")))
     return found, spread
 
 
-def _marked(picture: Sample, region: Region, label: int) -> Sample:
-    return replace(picture, name=region_name(picture.name, region), region=region, label=label)
+def _marked(image: Sample, region: Region, label: int) -> Sample:
+    return replace(image, name=region_name(image.name, region), region=region, label=label)
 
 
 def _candidates(
     lesions: Sequence[Sample], normal: Sequence[Sample]
 ) -> tuple[dict[str, list[_Candidate]], tuple[str, ...]]:
-    """Return a lesion's name → its candidates, and the normal pictures that cannot be read."""
+    """Return a lesion's name → its candidates, and the normal images that cannot be read."""
     found: dict[str, list[_Candidate]] = defaultdict(list)
     unreadable = []
     for sample in normal:
         try:
-            picture = read(sample.path)
+            image = read(sample.path)
         except ImageError:
             unreadable.append(sample.name)
             continue
         for lesion in lesions:
-            if (region := _place(lesion, sample, picture)) is not None:
+            if (region := _place(lesion, sample, image)) is not None:
                 control = _marked(sample, region, LABELS.index("normal tissue"))
-                found[lesion.name].append(_Candidate(control, _tissue(picture, region)))
+                found[lesion.name].append(_Candidate(control, _tissue(image, region)))
     return found, tuple(unreadable)
 
 
-def _place(lesion: Sample, sample: Sample, picture: Picture) -> Region | None:
-    """Return where a lesion's circle lies in a normal picture: there, or mirrored in the woman's other breast.
+def _place(lesion: Sample, sample: Sample, image: DecodedImage) -> Region | None:
+    """Return where a lesion's circle lies in a normal image: there, or mirrored in the woman's other breast.
 
-    None where the picture is the other side of another woman's.
+    None where the image is the other side of another woman's.
     """
     same_side = _number(lesion) % 2 == _number(sample) % 2
     if lesion.region is None or same_side == (lesion.group == sample.group):
         return None
-    return lesion.region if same_side else replace(lesion.region, x=picture.pixels.shape[1] - 1 - lesion.region.x)
+    return lesion.region if same_side else replace(lesion.region, x=image.pixels.shape[1] - 1 - lesion.region.x)
 
 
 def _number(sample: Sample) -> int:
     return int(sample.path.stem.removeprefix("mdb"))
 
 
-def _tissue(picture: Picture, region: Region) -> float:
+def _tissue(image: DecodedImage, region: Region) -> float:
     """Return the share of the square that is brighter than air, 0..1; 0 where there is no such place."""
     try:
-        return float(np.mean(crop(picture, region, TIGHT).pixels > AIR))
+        return float(np.mean(crop(image, region, TIGHT).pixels > AIR))
     except ImageError:
         return 0.0
 
 
 def _in_air(lesion: Sample) -> bool:
-    """Tell whether a lesion's square shows no breast; a picture that cannot be read is left for the fit to name."""
+    """Tell whether a lesion's square shows no breast; an image that cannot be read is left for the fit to name."""
     try:
-        picture = read(lesion.path)
+        image = read(lesion.path)
     except ImageError:
         return False
-    return lesion.region is not None and _tissue(picture, lesion.region) < LEAST_TISSUE
+    return lesion.region is not None and _tissue(image, lesion.region) < LEAST_TISSUE
 
 
 def _chosen(lesion: Sample, candidates: Sequence[_Candidate]) -> tuple[list[_Candidate], list[_Candidate]]:
@@ -186,5 +186,5 @@ def _notes(
     if spread:
         notes.append(f"{spread} lesions have no place and are left out")
     if unreadable:
-        notes.append(f"{len(unreadable)} normal pictures cannot be read and give no controls: {', '.join(unreadable)}")
+        notes.append(f"{len(unreadable)} normal images cannot be read and give no controls: {', '.join(unreadable)}")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Phantoms of H&E breast tissue: 50x50 px pictures drawn by arithmetic, in the published IDC layout.
+"""Phantoms of H&E breast tissue: 50x50 px images drawn by arithmetic, in the published IDC layout.
 
 Phantoms are synthetic. No tissue, patient or published pixel went into them: a figure measured on them
 proves the plumbing (training, calibration, export, joining a slide), never anything about medicine.

@@ -19,13 +19,13 @@ from edge_runtime.bundle.bundle import describe_files, find, write_manifest
 from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.bundle.policy import Head
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Resize
 from edge_runtime.serialisation.records import from_json
 from export.benchmark import benchmark, timing
 from export.benchmark.memory import peak_mb, read_peak_kib
 from export.benchmark.report import Interval, Report, median_interval
-from export.benchmark.subject import Engine, Subject
+from export.benchmark.subject import BenchmarkEngine, BenchmarkSubject
 from export.benchmark.table import as_markdown, as_text
 from export.benchmark.timing import Turn, order, settle
 from export.cli.benchmark import benchmark as command
@@ -99,7 +99,7 @@ def test_sizes_are_those_on_disk_and_the_reference_is_compared_with_itself(repor
 def test_memory_is_that_of_each_interpreter_alone(report: Report) -> None:
     """TensorFlow is in this very process, and must not be in theirs."""
     for row in report.rows:
-        keras = row.engine in (Engine.KERAS_PREDICT, Engine.KERAS_FUNCTION)
+        keras = row.engine in (BenchmarkEngine.KERAS_PREDICT, BenchmarkEngine.KERAS_FUNCTION)
         assert (row.import_mb > 300) is keras, row
         assert 10 < row.import_mb < row.peak_mb + 10, row
 
@@ -113,7 +113,7 @@ def test_both_tables_hold_the_same_cells_and_say_how_they_were_taken(report: Rep
     assert [line.split() for line in table] == [
         line.replace("|", " ").split() for line in lines if not line.startswith("| ---")
     ]
-    for said in ("2 rounds in turns, 2 drawn pictures", "own: TensorFlow's own threads", "% of a core at most"):
+    for said in ("2 rounds in turns, 2 drawn images", "own: TensorFlow's own threads", "% of a core at most"):
         assert said in text and said in markdown
 
 
@@ -134,11 +134,11 @@ def test_options_that_contradict_are_a_usage_error(made: Path, options: tuple[st
     assert _run(made / "bundle", *options).exit_code == click.UsageError.exit_code
 
 
-def test_the_drawn_pictures_go_through_the_specs_own_steps() -> None:
+def test_the_drawn_images_go_through_the_specs_own_steps() -> None:
     spec = find(BUNDLE).manifest.spec
     found = benchmark.noise(spec, 3)
     drawn = np.random.Generator(np.random.PCG64(benchmark.SEED)).integers(0, 256, (3, 50, 50, 3), dtype=np.uint8)
-    expected = [prepare(read(np.ascontiguousarray(pixels[..., ::-1])), spec.steps) for pixels in drawn]  # as RGB
+    expected = [preprocess(read(np.ascontiguousarray(pixels[..., ::-1])), spec.steps) for pixels in drawn]  # as RGB
     np.testing.assert_array_equal(found, np.stack(expected))
 
 
@@ -165,7 +165,9 @@ def test_each_round_runs_every_row_once_and_every_row_comes_first_and_last_as_of
 
 def test_a_ratio_is_the_median_of_ratios_of_the_same_round() -> None:
     """Rounds of a loaded machine: the ratio of medians would be 1, the rows differ by half in each round."""
-    one = Subject("TFLite float32", Engine.LITERT, "a", Path("a"), 1, 400, Format.TFLITE, Precision.FLOAT32)
+    one = BenchmarkSubject(
+        "TFLite float32", BenchmarkEngine.LITERT, "a", Path("a"), 1, 400, Format.TFLITE, Precision.FLOAT32
+    )
     other = replace(one, file="b", size_bytes=100, precision=Precision.INT8)
     slow = [Turn(wall, wall, 0.0) for wall in (2.0, 8.0, 4.0, 2.0, 8.0, 6.0)]
     fast = [replace(turn, wall_ms=turn.wall_ms / 2) for turn in slow]
@@ -204,13 +206,13 @@ def test_a_peak_is_read_from_the_kernels_own_counter(tmp_path: Path) -> None:
 
 def test_a_file_that_does_not_open_is_an_error_and_no_figure(tmp_path: Path) -> None:
     (tmp_path / "broken.tflite").write_bytes(b"no model")
-    broken = Subject("TFLite int8", Engine.LITERT, "broken.tflite", tmp_path / "broken.tflite", 1, 8)
+    broken = BenchmarkSubject("TFLite int8", BenchmarkEngine.LITERT, "broken.tflite", tmp_path / "broken.tflite", 1, 8)
     with pytest.raises(ConversionError, match="litert refuses this model"):
-        peak_mb(Engine.LITERT, broken, np.zeros((1, 4, 4, 3), np.float32), tmp_path)
+        peak_mb(BenchmarkEngine.LITERT, broken, np.zeros((1, 4, 4, 3), np.float32), tmp_path)
 
 
-def test_times_are_of_pictures_not_of_the_pause_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that ticks once a reading: each picture takes one tick, whatever happened in between."""
+def test_times_are_of_images_not_of_the_pause_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that ticks once a reading: each image takes one tick, whatever happened in between."""
     ticks = iter(range(10_000))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     monkeypatch.setattr(time, "process_time", lambda: 0.0)

@@ -41,7 +41,7 @@ def _spec(**changed: Any) -> dict[str, Any]:
     return plain | changed
 
 
-def _pictures(folder: Path, seed: int, count: int) -> Path:
+def _images(folder: Path, seed: int, count: int) -> Path:
     folder.mkdir()
     for i in range(count):
         pixels = np.random.default_rng([seed, i]).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -62,12 +62,12 @@ def _network() -> Any:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with model.h5, spec.json, and pictures for calibration and parity."""
+    """A folder with model.h5, spec.json, and images for calibration and parity."""
     folder = tmp_path_factory.mktemp("own")
     _network().save(folder / "model.h5")
     (folder / "spec.json").write_text(json.dumps(_spec()), encoding="utf-8")
-    _pictures(folder / "cal", 1, 32)
-    _pictures(folder / "par", 2, 40)
+    _images(folder / "cal", 1, 32)
+    _images(folder / "par", 2, 40)
     return folder
 
 
@@ -86,7 +86,7 @@ def test_a_model_made_elsewhere_becomes_a_bundle_that_answers_as_keras_does(own:
     manifest = find(tmp_path / "bundle").manifest
     assert manifest.spec == from_json(ModelSpec, (own / "spec.json").read_text(), "spec.json")
     assert (manifest.training, manifest.evaluations) == (None, ())
-    said = "40 pictures in par, which calibration never saw; int8 ranges from 32 of pictures in cal"
+    said = "40 images in par, which calibration never saw; int8 ranges from 32 of images in cal"
     assert manifest.parity_source == said
     assert said in done.stdout
     assert "maker's to state" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -99,23 +99,23 @@ def test_a_model_made_elsewhere_becomes_a_bundle_that_answers_as_keras_does(own:
 
 
 def test_what_a_folder_leaves_out_is_named_on_stderr(own: Path, tmp_path: Path) -> None:
-    folder = _pictures(tmp_path / "few", 3, 31)
+    folder = _images(tmp_path / "few", 3, 31)
     (folder / "IM1\x1b").write_bytes(b"\0" * 128 + b"DICM")
     (folder / "._a.png").write_bytes(b"\0\5\x16\7")
     done = _run(*_arguments(own, tmp_path / "bundle", calibration=folder))
     assert done.exit_code == 1
     told, error = done.stderr.splitlines()
     assert told.startswith(f"{folder}: left out: 1 DICOM ({folder}/IM1\\x1b), 1 AppleDouble ({folder}/._a.png).")
-    assert "found 31 pictures" in error
+    assert "found 31 images" in error
 
 
 def _few(own: Path, folder: Path) -> dict[str, Path]:
-    return {"calibration": _pictures(folder / "few", 3, 31)}
+    return {"calibration": _images(folder / "few", 3, 31)}
 
 
 def _unreadable(own: Path, folder: Path) -> dict[str, Path]:
-    _pictures(folder / "bad", 3, 32)
-    (folder / "bad" / "007.png").write_bytes(b"no picture")
+    _images(folder / "bad", 3, 32)
+    (folder / "bad" / "007.png").write_bytes(b"no image")
     return {"calibration": folder / "bad"}
 
 
@@ -130,14 +130,14 @@ def _other_spec(**changed: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (_few, "found 31 pictures, expected 32 or more"),
-        (_unreadable, r"picture refused: .*007\.png"),
+        (_few, "found 31 images, expected 32 or more"),
+        (_unreadable, r"image refused: .*007\.png"),
         (_other_spec(labels=["normal", "inflamed"], positive=["inflamed"]), "found 3 outputs, expected 2"),
         (_other_spec(head="independent_sigmoids"), "ends with softmax; found head independent_sigmoids"),
         (_other_spec(heads="softmax"), "unknown key 'heads'"),
         (_other_spec(head="soft_max"), "found 'soft_max', expected one of softmax, sigmoid"),
     ],
-    ids=["few pictures", "unreadable picture", "labels", "head", "key", "unknown head"],
+    ids=["few images", "unreadable image", "labels", "head", "key", "unknown head"],
 )
 def test_what_contradicts_is_one_line_and_nothing_is_left(own: Path, tmp_path: Path, change: Any, says: str) -> None:
     options = change(own, tmp_path)

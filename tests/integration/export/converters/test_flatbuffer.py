@@ -1,4 +1,4 @@
-"""What is equal in a .tflite file stands in it once; graphs are for one picture; nothing else changes."""
+"""What is equal in a .tflite file stands in it once; graphs are for one image; nothing else changes."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_the_int8_tflite_takes_and_gives_int8_with_a_scale_that_covers_the_pictures(phantom_bundle: Path) -> None:
+def test_the_int8_tflite_takes_and_gives_int8_with_a_scale_that_covers_the_images(phantom_bundle: Path) -> None:
     interpreter = _interpreter(phantom_bundle / "model.int8.tflite")
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert (taken["dtype"], given["dtype"]) == (np.int8, np.int8)

@@ -21,7 +21,7 @@ from edge_runtime.bundle.manifest import Format, QuantisedShare
 from export.converters import to_onnx, to_tflite
 from export.converters.quantised_share import quantised_share
 from export.quantisation import gain
-from export.quantisation.schemes import Keepable, Quantisation
+from export.quantisation.schemes import FloatLayerNames, Quantisation
 from export.quantisation.shares import shares
 from tests.benchmarks.system_4 import BUNDLE
 from tests.integration.export.networks import SIDE, convert, dots
@@ -110,7 +110,7 @@ def test_layers_that_stay_in_float32_do_not_count(files: dict[str, Path], kept: 
 
     found, _ = tflite_file.layers_of(files["calibrated.tflite"])
     (name,) = [layer.name for layer in found if f"/{kept}_" in layer.name and layer.weighted][:1]
-    Keepable([(name, 1.0)], [], []).write(tmp_path / "layers.json")
+    FloatLayerNames([(name, 1.0)], [], []).write(tmp_path / "layers.json")
     how = Quantisation(float_layers=1)
     out = tmp_path / "out.tflite"
     convert(to_tflite.write_quantised, files["calibrated.tflite"], "", tmp_path / "layers.json", how, out)

@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from export.converters import tflite_file, tflite_layers, to_tflite
 from export.errors import ConversionError
-from export.quantisation.schemes import Keepable, Quantisation
+from export.quantisation.schemes import FloatLayerNames, Quantisation
 from tests.integration.export.networks import Floats, branches, convert, dots, logits, operators
 
 PLAIN = Quantisation()
@@ -22,7 +22,7 @@ OUTLIER = 50.0
 
 @dataclass(frozen=True)
 class Shared:
-    """A calibrated file, what it was made from, and what Keras answers to pictures that calibration never saw."""
+    """A calibrated file, what it was made from, and what Keras answers to images that calibration never saw."""
 
     model: Path
     ranges: Path
@@ -149,7 +149,7 @@ def test_percentiles_cut_off_one_outlier_and_keep_the_bulk(shared: Shared, tmp_p
 
 
 def test_layers_are_named_as_in_the_calibrated_file_the_most_hurt_first(shared: Shared, layers: Path) -> None:
-    names, errors = zip(*Keepable.read(layers).hurt, strict=True)
+    names, errors = zip(*FloatLayerNames.read(layers).hurt, strict=True)
     assert set(names) <= tflite_file.names_of(shared.calibrated)
     assert len(set(names)) == len(names) == len(_outputs(shared.calibrated))
     assert list(errors) == sorted(errors, reverse=True)
@@ -159,7 +159,7 @@ def test_layers_are_named_as_in_the_calibrated_file_the_most_hurt_first(shared: 
 def test_one_layer_in_float32_is_the_most_hurt_one_and_no_other(shared: Shared, layers: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.tflite"
     convert(to_tflite.write_quantised, shared.calibrated, "", layers, Quantisation(float_layers=1), out)
-    hurt = Keepable.read(layers).hurt[0][0]
+    hurt = FloatLayerNames.read(layers).hurt[0][0]
     kept = [detail["dtype"] is np.float32 for detail in _outputs(out)]
     assert kept == [detail["name"] == hurt for detail in _outputs(shared.calibrated)]
     assert sum(kept) == 1

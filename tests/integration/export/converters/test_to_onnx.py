@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from export.converters import onnx_layers, to_onnx
 from export.errors import ConversionError
-from export.quantisation.schemes import Keepable, Quantisation, Ranges
+from export.quantisation.schemes import FloatLayerNames, Quantisation, Ranges
 from export.source.keras_model import load_to_logits
 from tests.integration.export.networks import Floats, branches, convert, dots, logits
 
@@ -27,7 +27,7 @@ OUTLIER = 50.0
 
 @dataclass(frozen=True)
 class Shared:
-    """A prepared file, its int8 file, and what Keras answers to pictures that calibration never saw."""
+    """A prepared file, its int8 file, and what Keras answers to images that calibration never saw."""
 
     model: Path
     ranges: Path
@@ -76,14 +76,14 @@ def _constants(path: Path) -> dict[str, np.ndarray]:
 
 
 def _input_scale(path: Path) -> float:
-    """The step of the picture's quantisation, after it was transposed to channels first."""
-    pictures = {to_onnx.INPUT}
+    """The step of the image's quantisation, after it was transposed to channels first."""
+    images = {to_onnx.INPUT}
     for node in onnx.load(path).graph.node:
-        if node.op_type == "Transpose" and node.input[0] in pictures:
-            pictures.add(node.output[0])
-        if node.op_type == "QuantizeLinear" and node.input[0] in pictures:
+        if node.op_type == "Transpose" and node.input[0] in images:
+            images.add(node.output[0])
+        if node.op_type == "QuantizeLinear" and node.input[0] in images:
             return float(_constants(path)[node.input[1]])
-    raise AssertionError("the picture is not quantised")
+    raise AssertionError("the image is not quantised")
 
 
 def _quantised(path: Path) -> dict[str, bool]:
@@ -141,12 +141,12 @@ def test_percentiles_cut_off_one_outlier_and_keep_the_bulk(shared: Shared, tmp_p
         path = shared.quantise(Quantisation(ranges), tmp_path / f"{ranges.value}.onnx", ranges=tmp_path / "ranges.npy")
         found[ranges] = 255 * _input_scale(path)
     assert found[Ranges.EXTREMES] == pytest.approx(OUTLIER, rel=1e-3)
-    # a histogram of 2048 bins, at first over one picture's range and then widened in such bins
+    # a histogram of 2048 bins, at first over one image's range and then widened in such bins
     assert np.quantile(tensors, 0.9999) - 0.01 <= found[Ranges.PERCENTILE] <= 1.0 + 2 * OUTLIER / 2048
 
 
 def test_ranges_are_measured_once_for_all_ways(shared: Shared, tmp_path: Path) -> None:
-    """The second call is given other pictures, and does not look at them."""
+    """The second call is given other images, and does not look at them."""
     np.save(tmp_path / "other.npy", 9 * dots(40, seed=5))
     for ranges in Ranges:
         first = shared.quantise(Quantisation(ranges), tmp_path / "first.onnx")
@@ -158,14 +158,14 @@ def test_ranges_are_measured_once_for_all_ways(shared: Shared, tmp_path: Path) -
 
 
 def test_layers_are_named_as_in_the_prepared_file_the_most_hurt_first(shared: Shared) -> None:
-    names, errors = zip(*Keepable.read(shared.layers).hurt, strict=True)
+    names, errors = zip(*FloatLayerNames.read(shared.layers).hurt, strict=True)
     assert set(_quantised(shared.int8)) <= set(names) <= {n.name for n in onnx.load(shared.prepared).graph.node}
     assert list(errors) == sorted(errors, reverse=True)
     assert errors[0] > 0
 
 
 def test_one_layer_in_float32_is_the_most_hurt_one_and_no_other(shared: Shared, tmp_path: Path) -> None:
-    hurt = Keepable.read(shared.layers).hurt[0][0]
+    hurt = FloatLayerNames.read(shared.layers).hurt[0][0]
     out = shared.quantise(Quantisation(float_layers=1), tmp_path / "out.onnx")
     assert set(_quantised(shared.int8).values()) == {True}
     assert _quantised(out) == {name: name != hurt for name in _quantised(shared.int8)}
@@ -203,7 +203,7 @@ def test_a_layer_in_float32_stays_so_when_it_runs(tmp_path: Path) -> None:
     uneven.set_weights([kernel, bias])
     made = _made(tmp_path, model)
     convolutions = [node.name for node in onnx.load(made.prepared).graph.node if node.op_type == "Conv"]
-    Keepable([(convolutions[1], 1.0)], [], []).write(made.layers)
+    FloatLayerNames([(convolutions[1], 1.0)], [], []).write(made.layers)
     kept = made.quantise(Quantisation(float_layers=1), tmp_path / "kept.onnx")
     ours, theirs = (float(np.abs(made.error(path)).mean()) for path in (kept, made.int8))
     assert ours < 0.2 * theirs, f"mean |Δ logit| {ours} with one layer in float32, {theirs} with none"

@@ -76,7 +76,7 @@ def test_another_value_in_the_manifest_is_another_value_in_the_card(manifest: Ma
     others = tuple(replace(test, figures=strange, subgroups=()) if e is test else e for e in manifest.evaluations)
     assert manifest.training is not None
     card = model_card(replace(manifest, evaluations=others, training=replace(manifest.training, caveat="")))
-    assert "0.123 [0.045, 0.678] of the positive test pictures are called positive" in card
+    assert "0.123 [0.045, 0.678] of the positive test images are called positive" in card
     analysed = _section(card, "Measured on keras, test")
     assert test.figure("auroc").text() not in analysed and analysed.count("0.123 [0.045, 0.678]") >= 9
 
@@ -96,7 +96,7 @@ def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
         Figure("expected calibration error", 0.031, 0.01, 0.05), (ReliabilityBin(0.5, 0.61, 0.555, 0.432, 77),)
     )
     measured = replace(test, subgroups=(dense, fatty), calibration=calibration)
-    audit = SplitAudit(3, 5, NearCopies(0.8, 900, 12, 7, 2), ("some pictures lie",), "clusters")
+    audit = SplitAudit(3, 5, NearCopies(0.8, 900, 12, 7, 2), ("some images lie",), "clusters")
     assert manifest.training is not None
     card = model_card(replace(manifest, evaluations=(measured,), training=replace(manifest.training, audit=audit)))
     assert "| tissue: dense | 40 | 20 | 15 | 0.710 [0.600, 0.800] | 0.500 | – |" in card
@@ -105,8 +105,8 @@ def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
     assert "| 0.500–0.610 | 77 | 0.555 | 0.432 |" in card and "0.031 [0.010, 0.050]" in card
     found = _section(card, "Split and leak audit")
     assert "3 clusters stand in more than one part" in found and "5 have the very tensor" in found
-    assert "900 pictures were compared" in found and "12 pairs" in found and "7 of them pixel" in found
-    assert "Some pictures lie." in found
+    assert "900 images were compared" in found and "12 pairs" in found and "7 of them pixel" in found
+    assert "Some images lie." in found
     assert "bootstrap over clusters" in card
 
 

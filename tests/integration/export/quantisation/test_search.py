@@ -37,7 +37,7 @@ class Floor:
 
     def __init__(self, folder: Path, form: Format) -> None:
         self.form, self.out = form, folder / f"model.int8.{form.value}"
-        self.shop = search.Shop(folder / "scratch", "model.keras", "ranges.npy", EXPECTED)
+        self.shop = search.SearchWorkspace(folder / "scratch", "model.keras", "ranges.npy", EXPECTED)
         self.shop.folder.mkdir()
         self.jobs: list[Job] = []
         self.judged: list[tuple[Quantisation, str]] = []
@@ -97,7 +97,7 @@ def test_a_first_way_that_passes_measures_nothing_for_the_others(floor: Floor) -
     assert not floor.shop.error(LADDER[0]).exists()
 
 
-def test_the_error_to_correct_is_each_ways_own_mean_over_the_calibration_pictures(floor: Floor) -> None:
+def test_the_error_to_correct_is_each_ways_own_mean_over_the_calibration_images(floor: Floor) -> None:
     floor.climb(4)
     for how in LADDER[1:4]:
         np.testing.assert_allclose(np.load(floor.shop.error(how)), [0.5, -0.25])

@@ -1,4 +1,4 @@
-"""Calibration pictures: whole, unaltered, enough, in a pinned order, through the spec's own steps; or an error."""
+"""Calibration images: whole, unaltered, enough, in a pinned order, through the spec's own steps; or an error."""
 
 import csv
 import hashlib
@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from export.errors import CalibrationError
 from export.source import calibration_images
-from export.source.calibration_images import FEWEST, images_in, left_out_of, load_calibration, prepare_all
-from export.source.encoded_images import Encoded
+from export.source.calibration_images import FEWEST, images_in, left_out_of, load_calibration, preprocess_all
+from export.source.encoded_images import EncodedImage
 from training.recipes.phantom_patch import SPEC
 
 Folders = tuple[Path, Path, list[str]]
@@ -29,7 +29,7 @@ def _png(seed: int, width: int = 50, height: int = 50) -> bytes:
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Folders:
-    """A list of forty pictures in an order that is not the alphabet's, the data set it names, and the names."""
+    """A list of forty images in an order that is not the alphabet's, the data set it names, and the names."""
     data, folder = tmp_path / "data", tmp_path / "calibration"
     names = [f"{10 + i * 7 % 40}/0/{i}.png" for i in range(40)]
     folder.mkdir()
@@ -57,10 +57,10 @@ def _folder(tmp_path: Path, count: int) -> Path:
 
 
 def _prepared(path: Path) -> np.ndarray:
-    return prepare(read(path, min_side_px=SPEC.min_side_px), SPEC.steps)
+    return preprocess(read(path, min_side_px=SPEC.min_side_px), SPEC.steps)
 
 
-def test_listed_pictures_come_in_the_lists_order_through_the_specs_steps(listed: Folders) -> None:
+def test_listed_images_come_in_the_lists_order_through_the_specs_steps(listed: Folders) -> None:
     folder, data, names = listed
     found = load_calibration(folder, data, SPEC)
     assert found.tensors.dtype == np.float32
@@ -74,14 +74,14 @@ def test_the_data_may_also_be_the_folder_that_holds_the_published_one(listed: Fo
     np.testing.assert_array_equal(inner.tensors, outer.tensors)
 
 
-def test_pictures_in_a_folder_come_in_order_of_their_paths(tmp_path: Path) -> None:
+def test_images_in_a_folder_come_in_order_of_their_paths(tmp_path: Path) -> None:
     folder = _folder(tmp_path, FEWEST)
     (folder / "README.md").write_text("where these come from")
     (folder / "a folder.png").mkdir()
     found = load_calibration(folder, None, SPEC)
     oracle = [_prepared(folder / f"{i:03}.png") for i in range(FEWEST)]
     np.testing.assert_array_equal(found.tensors, np.stack(oracle))
-    assert found.source == f"{FEWEST} of pictures in pictures"
+    assert found.source == f"{FEWEST} of images in images"
 
 
 def test_what_computers_put_beside_images_changes_no_tensor_and_is_told(tmp_path: Path) -> None:
@@ -116,15 +116,15 @@ def test_an_image_without_an_ending_is_calibrated_on(tmp_path: Path) -> None:
 def test_a_link_to_nothing_and_a_pipe_are_refused_by_name(tmp_path: Path) -> None:
     folder = _folder(tmp_path, FEWEST)
     (folder / "gone.png").symlink_to("nowhere")
-    with pytest.raises(CalibrationError, match=r"calibration picture refused: .*gone\.png: found a link to nothing"):
+    with pytest.raises(CalibrationError, match=r"calibration image refused: .*gone\.png: found a link to nothing"):
         load_calibration(folder, None, SPEC)
     (folder / "gone.png").unlink()
     os.mkfifo(folder / "pipe.png")
-    with pytest.raises(CalibrationError, match=r"parity picture refused: .*pipe\.png"):
+    with pytest.raises(CalibrationError, match=r"parity image refused: .*pipe\.png"):
         images_in(folder, "parity")
 
 
-def test_an_altered_picture_is_refused_and_named(listed: Folders) -> None:
+def test_an_altered_image_is_refused_and_named(listed: Folders) -> None:
     folder, data, names = listed
     (data / names[17]).write_bytes(_png(999))
     with pytest.raises(CalibrationError) as caught:
@@ -133,7 +133,7 @@ def test_an_altered_picture_is_refused_and_named(listed: Folders) -> None:
         assert part in str(caught.value)
 
 
-def test_a_missing_picture_is_refused_and_named(listed: Folders) -> None:
+def test_a_missing_image_is_refused_and_named(listed: Folders) -> None:
     folder, data, names = listed
     (data / names[17]).unlink()
     with pytest.raises(CalibrationError, match=rf"found no {names[17]}, .* Is this the right data set\?"):
@@ -154,8 +154,8 @@ def test_a_list_with_other_columns_is_refused(listed: Folders, text: str) -> Non
 
 
 @pytest.mark.parametrize("count", [0, 1, FEWEST - 1])
-def test_too_few_pictures_are_refused_with_how_many_are_needed(tmp_path: Path, count: int) -> None:
-    message = rf"found {count} pictures, expected {FEWEST} or more\. Add pictures .* from training patients alone"
+def test_too_few_images_are_refused_with_how_many_are_needed(tmp_path: Path, count: int) -> None:
+    message = rf"found {count} images, expected {FEWEST} or more\. Add images .* from training patients alone"
     with pytest.raises(CalibrationError, match=message):
         load_calibration(_folder(tmp_path, count), None, SPEC)
 
@@ -163,41 +163,39 @@ def test_too_few_pictures_are_refused_with_how_many_are_needed(tmp_path: Path, c
 def test_too_short_a_list_is_refused_too(listed: Folders) -> None:
     folder, data, names = listed
     _write_list(folder, [(n, hashlib.sha256((data / n).read_bytes()).hexdigest()) for n in names[:5]])
-    with pytest.raises(CalibrationError, match="found 5 pictures, expected 32 or more"):
+    with pytest.raises(CalibrationError, match="found 5 images, expected 32 or more"):
         load_calibration(folder, data, SPEC)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match=r"found no folder, expected pictures or samples\.csv"):
+    with pytest.raises(CalibrationError, match=r"found no folder, expected images or samples\.csv"):
         load_calibration(tmp_path / "nowhere", None, SPEC)
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [(b"no picture at all", "bad.png"), (_png(0)[:200], "bad.png"), (_png(0, width=3), "bad.png: found")],
-    ids=["no picture", "truncated", "strip of 3 px"],
+    [(b"no image at all", "bad.png"), (_png(0)[:200], "bad.png"), (_png(0, width=3), "bad.png: found")],
+    ids=["no image", "truncated", "strip of 3 px"],
 )
-def test_a_picture_that_the_device_would_refuse_is_named_and_not_skipped(
-    tmp_path: Path, data: bytes, says: str
-) -> None:
+def test_a_image_that_the_device_would_refuse_is_named_and_not_skipped(tmp_path: Path, data: bytes, says: str) -> None:
     folder = _folder(tmp_path, FEWEST)
     (folder / "bad.png").write_bytes(data)
-    with pytest.raises(CalibrationError, match=rf"calibration picture refused: .*{says}.* Remove or replace it\."):
+    with pytest.raises(CalibrationError, match=rf"calibration image refused: .*{says}.* Remove or replace it\."):
         load_calibration(folder, None, SPEC)
 
 
-def test_a_refused_picture_is_named_by_what_it_is_for(tmp_path: Path) -> None:
-    for name, data in (("good.png", _png(0)), ("bad.png", b"no picture at all")):
+def test_a_refused_image_is_named_by_what_it_is_for(tmp_path: Path) -> None:
+    for name, data in (("good.png", _png(0)), ("bad.png", b"no image at all")):
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(CalibrationError, match=r"^parity picture refused: .*bad\.png.* Remove or replace it\."):
-        prepare_all([Encoded(name, tmp_path / name) for name in ("good.png", "bad.png")], SPEC, role="parity")
+    with pytest.raises(CalibrationError, match=r"^parity image refused: .*bad\.png.* Remove or replace it\."):
+        preprocess_all([EncodedImage(name, tmp_path / name) for name in ("good.png", "bad.png")], SPEC, role="parity")
 
 
 def _rewrite(folder: Path, text: str) -> None:
     (folder / "samples.csv").write_text(text, encoding="utf-8", newline="")
 
 
-def test_a_list_written_on_windows_gives_the_same_pictures(listed: Folders) -> None:
+def test_a_list_written_on_windows_gives_the_same_images(listed: Folders) -> None:
     folder, data, _ = listed
     plain = load_calibration(folder, data, SPEC)
     rows = (folder / "samples.csv").read_text().splitlines()[1:]
@@ -215,7 +213,7 @@ def test_accents_may_be_composed_or_not(listed: Folders) -> None:
 
 
 @pytest.mark.parametrize("spelling", [str, lambda name: name.replace("/", "\\"), lambda name: "./" + name])
-def test_a_picture_named_twice_is_refused_with_both_lines(listed: Folders, spelling) -> None:  # type: ignore[no-untyped-def]
+def test_a_image_named_twice_is_refused_with_both_lines(listed: Folders, spelling) -> None:  # type: ignore[no-untyped-def]
     folder, data, names = listed
     sha256 = hashlib.sha256((data / names[3]).read_bytes()).hexdigest()
     with (folder / "samples.csv").open("a") as lines:
@@ -250,8 +248,8 @@ def test_a_large_folder_gives_a_stated_sample_that_fits_the_memory(
     steps = np.diff([-1, *places, 100])
     assert steps.max() <= 2 * -(-100 // most), f"spread over the folder, steps of {sorted(set(steps.tolist()))}"
     assert len(set(steps.tolist())) > 1, "no fixed step, which would meet the same view of every patient"
-    assert found.source == f"{most} of 100 pictures in pictures (spread evenly over their names; 1 MiB of tensors)"
-    assert f"{most} of 100 pictures are used" in caplog.text
+    assert found.source == f"{most} of 100 images in images (spread evenly over their names; 1 MiB of tensors)"
+    assert f"{most} of 100 images are used" in caplog.text
     np.testing.assert_array_equal(load_calibration(folder, None, SPEC).tensors, found.tensors)
 
 

@@ -17,7 +17,7 @@ from edge_runtime.decision.scores import scores_of
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import ExportError
-from export.source.heads import End, cut
+from export.source.heads import FinalActivation, cut
 from export.source.spec_check import Network, check_end, check_shapes, complements
 
 IMAGES = np.random.default_rng(0).random((6, 8, 8, 3), dtype=np.float32)
@@ -42,14 +42,15 @@ def _nested(x: Any) -> Any:
     return keras.Model(inner, layers.Dense(3, activation="sigmoid")(inner))(flat)
 
 
-ENDS: dict[str, tuple[Finish, End]] = {
-    "softmax in the dense layer": (lambda x: layers.Dense(3, activation="softmax")(layers.Flatten()(x)), End.SOFTMAX),
-    "activation layer": (lambda x: layers.Activation("softmax")(layers.Dense(3)(layers.Flatten()(x))), End.SOFTMAX),
-    "softmax layer": (lambda x: layers.Softmax()(layers.Dense(3)(layers.Flatten()(x))), End.SOFTMAX),
-    "convolution, flat": (lambda x: layers.Flatten()(layers.Conv2D(3, 6, activation="sigmoid")(x)), End.SIGMOID),
-    "pooled": (lambda x: layers.Softmax()(layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(x))), End.SOFTMAX),
-    "in a nested model": (_nested, End.SIGMOID),
-    "no activation": (lambda x: layers.Dense(3)(layers.Flatten()(x)), End.LOGITS),
+SOFTMAX, SIGMOID, LOGITS = FinalActivation.SOFTMAX, FinalActivation.SIGMOID, FinalActivation.LOGITS
+ENDS: dict[str, tuple[Finish, FinalActivation]] = {
+    "softmax in the dense layer": (lambda x: layers.Dense(3, activation="softmax")(layers.Flatten()(x)), SOFTMAX),
+    "activation layer": (lambda x: layers.Activation("softmax")(layers.Dense(3)(layers.Flatten()(x))), SOFTMAX),
+    "softmax layer": (lambda x: layers.Softmax()(layers.Dense(3)(layers.Flatten()(x))), SOFTMAX),
+    "convolution, flat": (lambda x: layers.Flatten()(layers.Conv2D(3, 6, activation="sigmoid")(x)), SIGMOID),
+    "pooled": (lambda x: layers.Softmax()(layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(x))), SOFTMAX),
+    "in a nested model": (_nested, SIGMOID),
+    "no activation": (lambda x: layers.Dense(3)(layers.Flatten()(x)), LOGITS),
 }  # fmt: skip
 
 KEPT: dict[str, Finish] = {
@@ -70,7 +71,7 @@ def test_the_heads_scores_of_the_cut_network_are_those_of_the_whole_model(name: 
     network, end = cut(model)
     assert end is expected
     logits = np.asarray(network(IMAGES))
-    head = {End.SOFTMAX: Head.SOFTMAX, End.SIGMOID: Head.INDEPENDENT_SIGMOIDS}.get(end)
+    head = {FinalActivation.SOFTMAX: Head.SOFTMAX, FinalActivation.SIGMOID: Head.INDEPENDENT_SIGMOIDS}.get(end)
     found = logits if head is None else scores_of(logits, _spec(head))
     np.testing.assert_allclose(found, whole, atol=1e-6)
     assert head is None or np.abs(logits - whole).max() > 0.1
@@ -81,7 +82,7 @@ def test_another_end_is_left_as_it_is(name: str) -> None:
     model = _model(KEPT[name])
     whole = np.asarray(model(IMAGES))
     network, end = cut(model)
-    assert end is End.UNKNOWN
+    assert end is FinalActivation.UNKNOWN
     np.testing.assert_array_equal(np.asarray(network(IMAGES)), whole)
 
 
@@ -89,7 +90,7 @@ def test_a_cut_network_is_saved_loaded_and_cut_again_without_a_change(tmp_path: 
     network, _ = cut(_model(ENDS["softmax in the dense layer"][0]))
     network.save(tmp_path / "network.keras")
     again, end = cut(keras.models.load_model(tmp_path / "network.keras"))
-    assert end is End.LOGITS
+    assert end is FinalActivation.LOGITS
     np.testing.assert_array_equal(np.asarray(again(IMAGES)), np.asarray(network(IMAGES)))
 
 
@@ -138,16 +139,36 @@ LOGITS, SHARES = np.array([[3.0, -7.0, 0.1]], np.float32), np.array([[0.2, 0.7, 
 @pytest.mark.parametrize(
     ("end", "head", "given", "says"),
     [
-        (End.SOFTMAX, Head.SIGMOID, LOGITS, "ends with softmax; found head sigmoid in the spec, expected softmax"),
-        (End.SIGMOID, Head.SOFTMAX, LOGITS, "ends with sigmoid; found head softmax .* sigmoid or independent_sigmoids"),
-        (End.SOFTMAX, Head.PROBABILITIES, LOGITS, "ends with softmax; found head probabilities"),
-        (End.LOGITS, Head.PROBABILITIES, SHARES, "ends with no activation; found head probabilities"),
-        (End.UNKNOWN, Head.SOFTMAX, SHARES, r"were 0\.1\.\.0\.7, as probabilities are; .* Set head probabilities"),
-        (End.UNKNOWN, Head.PROBABILITIES, LOGITS, r"were -7\.\.3; found head probabilities, expected 0\.\.1"),
-        (End.LOGITS, Head.SOFTMAX, LOGITS * np.inf, "found 3 of 3 outputs that are not finite"),
+        (
+            FinalActivation.SOFTMAX,
+            Head.SIGMOID,
+            LOGITS,
+            "ends with softmax; found head sigmoid in the spec, expected softmax",
+        ),
+        (
+            FinalActivation.SIGMOID,
+            Head.SOFTMAX,
+            LOGITS,
+            "ends with sigmoid; found head softmax .* sigmoid or independent_sigmoids",
+        ),
+        (FinalActivation.SOFTMAX, Head.PROBABILITIES, LOGITS, "ends with softmax; found head probabilities"),
+        (FinalActivation.LOGITS, Head.PROBABILITIES, SHARES, "ends with no activation; found head probabilities"),
+        (
+            FinalActivation.UNKNOWN,
+            Head.SOFTMAX,
+            SHARES,
+            r"were 0\.1\.\.0\.7, as probabilities are; .* Set head probabilities",
+        ),
+        (
+            FinalActivation.UNKNOWN,
+            Head.PROBABILITIES,
+            LOGITS,
+            r"were -7\.\.3; found head probabilities, expected 0\.\.1",
+        ),
+        (FinalActivation.LOGITS, Head.SOFTMAX, LOGITS * np.inf, "found 3 of 3 outputs that are not finite"),
     ],
 )
-def test_a_head_that_contradicts_the_end_is_refused(end: End, head: Head, given: Any, says: str) -> None:
+def test_a_head_that_contradicts_the_end_is_refused(end: FinalActivation, head: Head, given: Any, says: str) -> None:
     with pytest.raises(ExportError, match=says):
         check_end(GOOD, end, _spec(head, 2 if head is Head.SIGMOID else 3), given)
 
@@ -155,12 +176,12 @@ def test_a_head_that_contradicts_the_end_is_refused(end: End, head: Head, given:
 @pytest.mark.parametrize(
     ("end", "head", "given"),
     [
-        (End.SOFTMAX, Head.SOFTMAX, LOGITS),
-        (End.SIGMOID, Head.INDEPENDENT_SIGMOIDS, LOGITS),
-        (End.LOGITS, Head.INDEPENDENT_SIGMOIDS, SHARES),
-        (End.UNKNOWN, Head.PROBABILITIES, SHARES),
-        (End.UNKNOWN, Head.SOFTMAX, LOGITS),
+        (FinalActivation.SOFTMAX, Head.SOFTMAX, LOGITS),
+        (FinalActivation.SIGMOID, Head.INDEPENDENT_SIGMOIDS, LOGITS),
+        (FinalActivation.LOGITS, Head.INDEPENDENT_SIGMOIDS, SHARES),
+        (FinalActivation.UNKNOWN, Head.PROBABILITIES, SHARES),
+        (FinalActivation.UNKNOWN, Head.SOFTMAX, LOGITS),
     ],
 )
-def test_a_head_that_agrees_with_the_end_passes(end: End, head: Head, given: Any) -> None:
+def test_a_head_that_agrees_with_the_end_passes(end: FinalActivation, head: Head, given: Any) -> None:
     check_end(GOOD, end, _spec(head), given)

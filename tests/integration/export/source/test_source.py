@@ -1,4 +1,4 @@
-"""Models made elsewhere: what is loaded, what is refused and why, and where their pictures come from."""
+"""Models made elsewhere: what is loaded, what is refused and why, and where their images come from."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_network_that_cannot_be_rewritten_for_int8_stays_as_it_is(body: Any, t
     np.testing.assert_array_equal(np.asarray(same(IMAGES)), np.asarray(model(IMAGES)))
 
 
-def _pictures(folder: Path, first: int, count: int) -> Path:
+def _images(folder: Path, first: int, count: int) -> Path:
     folder.mkdir()
     for i in range(first, first + count):
         pixels = np.random.default_rng(i).integers(0, 256, (24, 24, 3), dtype=np.uint8)
@@ -235,29 +235,29 @@ def own(tmp_path: Path) -> tuple[Path, Path]:
     return model, spec
 
 
-def test_parity_is_measured_on_pictures_that_calibration_never_saw(own: tuple[Path, Path], tmp_path: Path) -> None:
-    ranges, judged = _pictures(tmp_path / "cal", 0, 32), _pictures(tmp_path / "par", 100, 33)
+def test_parity_is_measured_on_images_that_calibration_never_saw(own: tuple[Path, Path], tmp_path: Path) -> None:
+    ranges, judged = _images(tmp_path / "cal", 0, 32), _images(tmp_path / "par", 100, 33)
     source = from_model(*own, judged, None)
     assert (source.training, source.evaluations) == (None, ())
-    first, second = source.pictures(ranges)
+    first, second = source.images(ranges)
     assert (len(first.tensors), len(second.tensors)) == (32, 33)
-    assert second.source == "33 pictures in par, which calibration never saw"
-    alone = from_model(*own, None, None).pictures(ranges)
+    assert second.source == "33 images in par, which calibration never saw"
+    alone = from_model(*own, None, None).images(ranges)
     assert alone[0] is alone[1]
 
 
-@pytest.mark.parametrize(("first", "count", "says"), [(0, 31, "31 pictures for parity"), (20, 40, "12 of 40 pictures")])
-def test_parity_pictures_that_prove_nothing_are_refused(
+@pytest.mark.parametrize(("first", "count", "says"), [(0, 31, "31 images for parity"), (20, 40, "12 of 40 images")])
+def test_parity_images_that_prove_nothing_are_refused(
     own: tuple[Path, Path], tmp_path: Path, first: int, count: int, says: str
 ) -> None:
-    ranges, judged = _pictures(tmp_path / "cal", 0, 32), _pictures(tmp_path / "par", first, count)
+    ranges, judged = _images(tmp_path / "cal", 0, 32), _images(tmp_path / "par", first, count)
     with pytest.raises(CalibrationError, match=says):
-        from_model(*own, judged, None).pictures(ranges)
+        from_model(*own, judged, None).images(ranges)
 
 
 def test_a_parity_folder_that_is_not_there_is_named(own: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="absent: found no folder, expected pictures for parity"):
-        from_model(*own, tmp_path / "absent", None).pictures(_pictures(tmp_path / "cal", 0, 32))
+    with pytest.raises(CalibrationError, match="absent: found no folder, expected images for parity"):
+        from_model(*own, tmp_path / "absent", None).images(_images(tmp_path / "cal", 0, 32))
 
 
 def test_an_unknown_key_in_a_spec_is_refused_by_its_path(own: tuple[Path, Path]) -> None:

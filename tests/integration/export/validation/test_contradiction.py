@@ -17,9 +17,9 @@ from edge_runtime.bundle.manifest import TrainingRecord
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_dict
 from export.errors import ExportError
-from export.source.calibration_images import Pictures
+from export.source.calibration_images import PreparedImages
 from export.source.keras_model import write_network
-from export.source.source import Source, _in_folder
+from export.source.source import SourceModel, _in_folder
 from export.validation import contradiction
 from export.validation.contradiction import contradict
 
@@ -77,17 +77,17 @@ def _network(*first: Any, by_colour: bool = False, zero: float | None = None, ga
 
 
 @pytest.fixture
-def ask(images: Path, tmp_path: Path) -> Callable[..., Pictures]:
-    def run(model: Any, spec: ModelSpec, *, insist: bool = False, labelled: bool = True, **more: Any) -> Pictures:
+def ask(images: Path, tmp_path: Path) -> Callable[..., PreparedImages]:
+    def run(model: Any, spec: ModelSpec, *, insist: bool = False, labelled: bool = True, **more: Any) -> PreparedImages:
         model.save(tmp_path / "own.keras")
         held_out = _in_folder(images, spec)
         if not labelled:
-            held_out = Pictures(held_out.tensors, held_out.source)
+            held_out = PreparedImages(held_out.tensors, held_out.source)
         np.save(tmp_path / "tensors.npy", held_out.tensors)
         paths = [str(tmp_path / name) for name in ("network.keras", "logits.npy", "refusal.txt")]
         write_network(str(tmp_path / "own.keras"), str(tmp_path / "tensors.npy"), spec, *paths)
         assert not Path(paths[2]).exists(), Path(paths[2]).read_text()
-        source = Source(tmp_path / "own.keras", spec, more.get("training"), (), None, None, None)
+        source = SourceModel(tmp_path / "own.keras", spec, more.get("training"), (), None, None, None)
         return contradict(source, held_out, np.load(paths[1]), Path(paths[0]), tmp_path, insist)
 
     return run
@@ -102,7 +102,7 @@ RIGHT = {
 
 @pytest.mark.parametrize("name", RIGHT)
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_spec_that_fits_raises_no_alarm(ask: Callable[..., Pictures], name: str, labelled: bool) -> None:
+def test_a_spec_that_fits_raises_no_alarm(ask: Callable[..., PreparedImages], name: str, labelled: bool) -> None:
     make, spec = RIGHT[name]
     assert "WARNING" not in ask(make(), spec, labelled=labelled).source
 
@@ -142,7 +142,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_stops_with_its_cause(ask: Callable[..., Pictures], name: str) -> None:
+def test_a_mistake_stops_with_its_cause(ask: Callable[..., PreparedImages], name: str) -> None:
     make, spec, parts = WRONG[name]
     with pytest.raises(ExportError) as caught:
         ask(make(), spec)
@@ -152,7 +152,7 @@ def test_a_mistake_stops_with_its_cause(ask: Callable[..., Pictures], name: str)
 
 
 def test_who_insists_gets_the_warning_in_the_source(
-    ask: Callable[..., Pictures], caplog: pytest.LogCaptureFixture
+    ask: Callable[..., PreparedImages], caplog: pytest.LogCaptureFixture
 ) -> None:
     make, spec, parts = WRONG["labels"]
     with caplog.at_level(logging.WARNING):
@@ -163,16 +163,16 @@ def test_who_insists_gets_the_warning_in_the_source(
         assert part in caplog.text
 
 
-def test_without_labels_scaling_twice_stops_too(ask: Callable[..., Pictures]) -> None:
+def test_without_labels_scaling_twice_stops_too(ask: Callable[..., PreparedImages]) -> None:
     with pytest.raises(ExportError, match=r"give 0\.\.1 and a network that scales by itself .* 0\.\.0\.003922 reaches"):
         ask(_network(layers.Rescaling(1 / 255)), _spec(BY_255), labelled=False)
 
 
-def test_without_labels_constant_scores_are_told(ask: Callable[..., Pictures]) -> None:
+def test_without_labels_constant_scores_are_told(ask: Callable[..., PreparedImages]) -> None:
     assert "found the same scores for all 40" in ask(_network(gain=0.0), _spec(BY_255), labelled=False).source
 
 
-def test_a_training_artifact_is_left_alone(ask: Callable[..., Pictures]) -> None:
+def test_a_training_artifact_is_left_alone(ask: Callable[..., PreparedImages]) -> None:
     make, spec, _ = WRONG["labels"]
     training: TrainingRecord = object()  # type: ignore[assignment]  # only whether there is one counts
     assert "WARNING" not in ask(make(), spec, training=training).source

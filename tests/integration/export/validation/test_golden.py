@@ -25,7 +25,7 @@ from edge_runtime.selftest.replay import selftest
 from export.errors import ExportError
 from export.source.keras_model import load_to_logits
 from export.validation import golden
-from export.validation.golden import golden_pictures, golden_tensors, write_golden
+from export.validation.golden import golden_images, golden_tensors, write_golden
 from export.validation.parity import answer
 from training.recipes import RECIPES
 
@@ -39,7 +39,7 @@ def spec(request: pytest.FixtureRequest) -> ModelSpec:
 
 @pytest.fixture(scope="module")
 def keras(phantom_artifact: Path, phantom_bundle: Path) -> npt.NDArray[np.float32]:
-    """The Keras model's own logits for the golden pictures."""
+    """The Keras model's own logits for the golden images."""
     tensors = golden_tensors(find(phantom_bundle).manifest.spec)
     logits = load_to_logits(str(phantom_artifact / "model.keras")).predict(tensors, verbose=0)
     return np.asarray(logits, dtype=np.float32)
@@ -54,17 +54,17 @@ def bare(phantom_bundle: Path, tmp_path: Path) -> tuple[Path, Manifest]:
     return folder, replace(manifest, files=tuple(e for e in manifest.files if e.role is not Role.GOLDEN))
 
 
-def test_pictures_are_what_every_model_takes_and_another_decoder_sees_the_same_pixels(spec: ModelSpec) -> None:
-    pictures = golden_pictures(spec)
-    assert 8 <= len(pictures) <= 16
-    assert len({p.name for p in pictures}) == len({p.png for p in pictures}) == len(pictures)
+def test_images_are_what_every_model_takes_and_another_decoder_sees_the_same_pixels(spec: ModelSpec) -> None:
+    images = golden_images(spec)
+    assert 8 <= len(images) <= 16
+    assert len({p.name for p in images}) == len({p.png for p in images}) == len(images)
     sizes = set()
-    for picture in pictures:
-        ours = read(picture.png, min_side_px=spec.min_side_px, name=picture.name).pixels
-        theirs = Image.open(io.BytesIO(picture.png))
-        assert theirs.mode in ("L", "RGB"), picture.name
+    for image in images:
+        ours = read(image.png, min_side_px=spec.min_side_px, name=image.name).pixels
+        theirs = Image.open(io.BytesIO(image.png))
+        assert theirs.mode in ("L", "RGB"), image.name
         rgb = np.asarray(theirs)
-        assert np.array_equal(ours, rgb if rgb.ndim == 2 else rgb[..., ::-1]), picture.name
+        assert np.array_equal(ours, rgb if rgb.ndim == 2 else rgb[..., ::-1]), image.name
         sizes.add(theirs.size)
     assert spec.size_px in sizes or min(spec.size_px) < spec.min_side_px, "one that is not resized at all"
     assert any(w % 2 and h % 2 for w, h in sizes), "odd sides"
@@ -72,22 +72,22 @@ def test_pictures_are_what_every_model_takes_and_another_decoder_sees_the_same_p
 
 
 def test_the_same_spec_gives_the_same_bytes_and_finite_tensors(spec: ModelSpec) -> None:
-    assert golden_pictures(spec) == golden_pictures(spec)
+    assert golden_images(spec) == golden_images(spec)
     tensors = golden_tensors(spec)
-    (width, height), count = spec.size_px, len(golden_pictures(spec))
+    (width, height), count = spec.size_px, len(golden_images(spec))
     assert (tensors.shape, tensors.dtype) == ((count, height, width, spec.channels), np.float32)
     assert np.isfinite(tensors).all()
     digests = {hashlib.sha256(tensor.tobytes()).digest() for tensor in tensors}
-    assert len(digests) == count, "two pictures that give one tensor test one thing"
+    assert len(digests) == count, "two images that give one tensor test one thing"
 
 
-def test_a_model_of_deep_pictures_gets_such_beyond_both_ends_of_its_window(spec: ModelSpec) -> None:
+def test_a_model_of_deep_images_gets_such_beyond_both_ends_of_its_window(spec: ModelSpec) -> None:
     deep = replace(spec, steps=(Window(1000, 4000), *spec.steps))
-    pixels = [read(p.png, name=p.name).pixels for p in golden_pictures(deep)]
+    pixels = [read(p.png, name=p.name).pixels for p in golden_images(deep)]
     assert {array.dtype for array in pixels} == {np.dtype(np.uint16)}
     assert min(array.min() for array in pixels) < 1000
     assert max(array.max() for array in pixels) > 4000
-    assert len(golden_tensors(deep)) == len(golden_pictures(spec))
+    assert len(golden_tensors(deep)) == len(golden_images(spec))
 
 
 def test_the_file_holds_what_keras_and_every_file_answer(
@@ -106,7 +106,7 @@ def test_the_file_holds_what_keras_and_every_file_answer(
             assert worst.max() <= manifest.spec.tolerance.float32_logit_max, file.name
     write_manifest(folder, replace(manifest, files=(*manifest.files, entry)))
     with Predictor.load(folder, backend=Runtime.ONNXRUNTIME) as predictor:
-        expected = [predictor.predict(p.png).verdict.decision for p in golden_pictures(manifest.spec)]
+        expected = [predictor.predict(p.png).verdict.decision for p in golden_images(manifest.spec)]
     assert list(found.decisions[Format.ONNX]) == expected
     assert set(expected) <= set(Decision)
 
@@ -132,21 +132,21 @@ def test_the_file_is_numbers_alone_and_the_same_bytes_every_time(
 
 
 def test_no_recipe_needs_more_than_the_largest_file(spec: ModelSpec) -> None:
-    pictures, tensors = golden_pictures(spec), golden_tensors(spec)
-    logits = np.random.default_rng(0).random((len(pictures), spec.outputs)).astype(np.float32)
+    images, tensors = golden_images(spec), golden_tensors(spec)
+    logits = np.random.default_rng(0).random((len(images), spec.outputs)).astype(np.float32)
     vectors = Golden(
-        names=tuple(p.name for p in pictures),
-        pictures=tuple(p.png for p in pictures),
+        names=tuple(p.name for p in images),
+        images=tuple(p.png for p in images),
         digests=np.stack([digest(tensor) for tensor in tensors]),
         samples=np.stack([sample(tensor) for tensor in tensors]),
         keras=logits,
         logits={f"model.{p.value}.{f.value}": logits for p in Precision for f in Format},
-        decisions={form: (Decision.REFER,) * len(pictures) for form in Format},
+        decisions={form: (Decision.REFER,) * len(images) for form in Format},
     )
     assert len(to_npz(vectors)) <= golden.MAX_BYTES
 
 
-def test_logits_of_other_pictures_are_refused(bare: tuple[Path, Manifest], keras: npt.NDArray[np.float32]) -> None:
+def test_logits_of_other_images_are_refused(bare: tuple[Path, Manifest], keras: npt.NDArray[np.float32]) -> None:
     folder, manifest = bare
     with pytest.raises(ExportError, match=r"found Keras logits of shape \(9, "):
         write_golden(folder, manifest, keras[1:])

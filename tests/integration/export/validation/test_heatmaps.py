@@ -18,11 +18,11 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale
-from export.conversion import Judged, Work
+from export.conversion import ExportFolder, ParityImages
 from export.converters import tflite_file, to_onnx, to_tflite
 from export.model_card import model_card
 from export.validation import heatmaps
-from export.validation.heatmaps import PICTURES, WORST, Explained, examine, prove
+from export.validation.heatmaps import IMAGES, WORST, HeatmapReference, examine, prove
 from tests.integration.export.networks import SIDE, convert, logits
 
 SPEC = ModelSpec(
@@ -49,7 +49,7 @@ def test_the_phantoms_bundle_proves_its_maps_in_both_formats(phantom_bundle: Pat
     rows = manifest.map_parity or ()
     assert {row.file for row in rows} == {"model.float32.tflite", "model.float32.onnx"}
     for row in rows:
-        assert row.images == min(PICTURES, manifest.parity[0].images)
+        assert row.images == min(IMAGES, manifest.parity[0].images)
         assert row.worst <= WORST
         assert row.blank < row.images
     (entry,) = (entry for entry in manifest.files if entry.role is Role.SALIENCY)
@@ -80,16 +80,18 @@ def _bent(x: Any) -> Any:
     return layers.Dense(5, activation="tanh")(layers.Flatten()(x))
 
 
-def _exported(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Explained, Work, np.ndarray]:
+def _exported(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[HeatmapReference, ExportFolder, np.ndarray]:
     """Examine a network and convert it in this process, as export does in others."""
     monkeypatch.setattr(heatmaps, "in_own_process", convert)
-    work = Work(tmp_path / "bundle", tmp_path / "scratch")
+    work = ExportFolder(tmp_path / "bundle", tmp_path / "scratch")
     work.bundle.mkdir()
     work.scratch.mkdir()
     tensors = np.random.default_rng(0).random((9, SIDE, SIDE, 3), dtype=np.float32)
-    judged = Judged(tensors, np.asarray(model(tensors)))
+    judged = ParityImages(tensors, np.asarray(model(tensors)))
     model.save(tmp_path / "network.keras")
-    golden = Judged(tensors[:2], judged.logits[:2])
+    golden = ParityImages(tensors[:2], judged.logits[:2])
     explained = examine(tmp_path / "network.keras", SPEC, judged, golden, work)
     paths = [work.model(form, Precision.FLOAT32) for form in Format]
     for job, path in zip((to_tflite.write_float32, to_onnx.write_float32), paths, strict=True):
@@ -146,10 +148,10 @@ def test_a_network_without_a_feature_map_has_none_and_says_so(tmp_path: Path, mo
 
 
 def test_a_saved_models_layers_are_out_of_reach(tmp_path: Path) -> None:
-    none = Judged(np.zeros((0, SIDE, SIDE, 3), np.float32), np.zeros((0, 3), np.float32))
+    none = ParityImages(np.zeros((0, SIDE, SIDE, 3), np.float32), np.zeros((0, 3), np.float32))
     folder = tmp_path / "network"
     folder.mkdir()
-    explained = examine(folder, SPEC, none, none, Work(tmp_path / "bundle", tmp_path / "scratch"))
+    explained = examine(folder, SPEC, none, none, ExportFolder(tmp_path / "bundle", tmp_path / "scratch"))
     assert (explained.saliency.method, explained.network) == (Method.NONE, folder)
     assert "SavedModel" in explained.saliency.why
 

@@ -1,4 +1,4 @@
-"""What files make of labelled pictures, against scikit-learn and by hand."""
+"""What files make of labelled images, against scikit-learn and by hand."""
 
 from dataclasses import replace
 

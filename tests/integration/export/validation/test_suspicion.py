@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from export.validation.suspicion import Answered, answered, best_order, does_better, remark, suspicion
+from export.validation.suspicion import LabelledScores, answered, best_order, does_better, remark, suspicion
 from training.recipes.phantom_patch import SPEC
 
 TWO = replace(SPEC, labels=("a", "b"), positive=("b",), head=Head.SOFTMAX, policy=DecisionPolicy(0.5, 0.0))
@@ -106,14 +106,14 @@ def test_an_alternative_that_is_better_by_chance_is_not_named() -> None:
     named = 0
     for _ in range(2000):
         one, other = rng.random(60) < 0.75, rng.random(60) < 0.75
-        named += does_better(Answered(one, one.mean()), Answered(other, other.mean()), suspicious=False)
+        named += does_better(LabelledScores(one, one.mean()), LabelledScores(other, other.mean()), suspicious=False)
     assert named / 2000 < 0.002, f"{named} of 2000"
     better, worse = rng.random(200) < 0.95, rng.random(200) < 0.7
-    assert does_better(Answered(better, better.mean()), Answered(worse, worse.mean()), suspicious=False)
+    assert does_better(LabelledScores(better, better.mean()), LabelledScores(worse, worse.mean()), suspicious=False)
 
 
 def test_an_alternative_that_is_surely_but_little_better_is_not_named() -> None:
     own, other = np.arange(1000) < 960, np.arange(1000) < 980
-    assert not does_better(Answered(other, 0.98), Answered(own, 0.96), suspicious=True)
+    assert not does_better(LabelledScores(other, 0.98), LabelledScores(own, 0.96), suspicious=True)
     own = np.arange(1000) < 860
-    assert does_better(Answered(other, 0.98), Answered(own, 0.86), suspicious=False)
+    assert does_better(LabelledScores(other, 0.98), LabelledScores(own, 0.86), suspicious=False)

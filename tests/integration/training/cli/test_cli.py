@@ -96,7 +96,7 @@ def test_evaluate_on_all_takes_patients_that_the_split_does_not_know(
     assert "patients are not in this model's split, the first 900" in error
     result = _run("evaluate", phantom_artifact, "--data", tmp_path, "--part", "all")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("keras on all: 90 pictures of 45 patients")
+    assert result.stdout.startswith("keras on all: 90 images of 45 patients")
 
 
 def test_evaluate_without_a_model_is_one_line_and_exit_1(phantom_data: Path, tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ def test_phantoms_are_written_once_and_never_over_others(tmp_path: Path) -> None
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.png")} == before
 
 
-def test_samples_name_training_pictures_of_both_labels_with_their_sha256(
+def test_samples_name_training_images_of_both_labels_with_their_sha256(
     phantom_data: Path, phantom_artifact: Path, tmp_path: Path
 ) -> None:
     result = _run("samples", phantom_artifact, "--data", phantom_data, "--out", tmp_path / "s" / "l.csv", "--count", 64)
     with (tmp_path / "s" / "l.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert result.stdout == f"{len(rows)} training pictures named in {tmp_path / 's' / 'l.csv'}\n"
+    assert result.stdout == f"{len(rows)} training images named in {tmp_path / 's' / 'l.csv'}\n"
     assert len(rows) == len({row["name"] for row in rows}) == 64
     split = Artifact(phantom_artifact).split()
     known = {sample.name: sample for sample in idc.load(phantom_data).samples}

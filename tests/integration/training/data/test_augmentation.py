@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.preprocessing.preprocessor import preprocess
 from training.data.augmentation import Augmentation
 from training.recipes.idc_patch import IDC_STEPS
 
@@ -23,14 +23,14 @@ def test_all_eight_symmetries_of_the_square_come_up_about_equally() -> None:
     assert counts[0] > 140, counts
 
 
-def test_turning_the_tensor_equals_preparing_the_turned_picture() -> None:
+def test_turning_the_tensor_equals_preparing_the_turned_image() -> None:
     pixels = RNG.integers(0, 256, (50, 50, 3), dtype=np.uint8)
-    tensor = prepare(Picture("noise", pixels, ColourOrder.BGR), IDC_STEPS)
+    tensor = preprocess(DecodedImage("noise", pixels, ColourOrder.BGR), IDC_STEPS)
     for turns in range(4):
         for flip in (False, True):
             turned = np.rot90(pixels[:, ::-1] if flip else pixels, turns)
             ours = np.rot90(tensor[:, ::-1] if flip else tensor, turns)
-            theirs = prepare(Picture("turned", np.ascontiguousarray(turned), ColourOrder.BGR), IDC_STEPS)
+            theirs = preprocess(DecodedImage("turned", np.ascontiguousarray(turned), ColourOrder.BGR), IDC_STEPS)
             np.testing.assert_array_equal(ours, theirs)
 
 
@@ -39,7 +39,7 @@ def test_nothing_switched_on_changes_nothing() -> None:
     np.testing.assert_array_equal(Augmentation(flips=False, quarter_turns=False).apply(image, RNG), image)
 
 
-def test_so_many_pictures_are_kept_as_a_device_sees_them() -> None:
+def test_so_many_images_are_kept_as_a_device_sees_them() -> None:
     image = RNG.random((8, 8, 1), dtype=np.float32)
     turned = Augmentation(flips=False, quarter_turns=False, rotation_deg=20.0, kept=0.25)
     rng = np.random.default_rng(3)
@@ -49,7 +49,7 @@ def test_so_many_pictures_are_kept_as_a_device_sees_them() -> None:
     assert {mirrored.apply(image, rng).tobytes() for _ in range(50)} == {image.tobytes(), image[:, ::-1].tobytes()}
 
 
-def test_batches_cover_every_picture_once_an_epoch_and_repeat_with_the_seed() -> None:
+def test_batches_cover_every_image_once_an_epoch_and_repeat_with_the_seed() -> None:
     from training.data.batches import Batches
 
     images = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1)

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from training.data.csv_file import Row, read_rows
+from training.data.csv_file import CsvRow, read_rows
 from training.errors import DatasetError
 
 PLAIN = 'name,sha256\nä/1.png,aa\n"b, c@1,2,3",bb\n'
 ROWS = [("ä/1.png", "aa"), ("b, c@1,2,3", "bb")]
 
 
-def _read(path: Path, data: bytes, header: str = "name,sha256") -> list[Row]:
+def _read(path: Path, data: bytes, header: str = "name,sha256") -> list[CsvRow]:
     path.write_bytes(data)
     return read_rows(path, [header], DatasetError)
 
 
-def _pairs(rows: list[Row]) -> list[tuple[str, str]]:
+def _pairs(rows: list[CsvRow]) -> list[tuple[str, str]]:
     return [(row.fields["name"], row.fields["sha256"]) for row in rows]
 
 

@@ -17,7 +17,7 @@ GREY = RNG.uniform(0.05, 0.6, (56, 56, 1)).astype(np.float32)
     ("change", "image"),
     [(StainJitter(0.3), TISSUE), (GainAndSpeckle(0.3, 0.5, 0.2), GREY), (Callipers(1.0), GREY)],
 )
-def test_values_stay_in_0_to_1_the_picture_given_is_not_touched_and_the_seed_decides(
+def test_values_stay_in_0_to_1_the_image_given_is_not_touched_and_the_seed_decides(
     change: Photometric, image: np.ndarray
 ) -> None:
     given = image.copy()

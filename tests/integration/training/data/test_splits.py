@@ -172,7 +172,7 @@ def test_folds_hold_the_same_mix_of_malignancy(seed: int) -> None:
 
 
 def test_folds_hold_the_same_mix_of_three_labels() -> None:
-    """One picture a patient, as most of BUSI: 50, 30 and 20 patients of a label give 10, 6 and 4 a fold."""
+    """One image a patient, as most of BUSI: 50, 30 and 20 patients of a label give 10, 6 and 4 a fold."""
     labels = [0] * 50 + [1] * 30 + [2] * 20
     samples = [Sample(f"{i}.png", Path("-"), label, f"{i:03}") for i, label in enumerate(labels)]
     for split in folds_by_group(samples, 5, seed=2):

@@ -1,4 +1,4 @@
-"""Tensors come from the device's own reading and steps; refused pictures are named; rows are drawn as promised."""
+"""Tensors come from the device's own reading and steps; refused images are named; rows are drawn as promised."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,7 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from training.data.augmentation import Augmentation
 from training.data.batches import Batches
@@ -32,7 +32,7 @@ def _spec(head: Head, labels: tuple[str, ...]) -> ModelSpec:
     return ModelSpec("a", "1.0.0", "a", steps, labels, labels[1:], head, DecisionPolicy(0.5, 0.5))
 
 
-def _picture(path: Path, width: int, height: int, seed: int = 0) -> Path:
+def _image(path: Path, width: int, height: int, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert cv2.imwrite(str(path), pixels)
@@ -81,7 +81,7 @@ def test_colour_numbers_are_numpys_mean_and_deviation_of_red_green_blue() -> Non
     np.testing.assert_allclose(colour_numbers(bgr), oracle, rtol=1e-12)
 
 
-def test_a_grey_picture_counts_as_three_equal_channels() -> None:
+def test_a_grey_image_counts_as_three_equal_channels() -> None:
     grey = np.random.default_rng(1).integers(0, 256, (17, 23), dtype=np.uint8)
     np.testing.assert_allclose(colour_numbers(grey), [grey.mean()] * 3 + [grey.std()] * 3, rtol=1e-12)
 
@@ -92,9 +92,9 @@ def test_every_tensor_is_the_devices_reading_and_steps_of_its_own_file(phantom_d
     assert found.images.dtype == np.float32
     assert found.images.shape == (len(samples), 50, 50, 3)
     for i, sample in enumerate(samples):
-        picture = read(sample.path, min_side_px=SPEC.min_side_px)
-        np.testing.assert_array_equal(found.images[i], prepare(picture, SPEC.steps), err_msg=sample.name)
-        np.testing.assert_array_equal(found.colour[i], colour_numbers(picture.pixels), err_msg=sample.name)
+        image = read(sample.path, min_side_px=SPEC.min_side_px)
+        np.testing.assert_array_equal(found.images[i], preprocess(image, SPEC.steps), err_msg=sample.name)
+        np.testing.assert_array_equal(found.colour[i], colour_numbers(image.pixels), err_msg=sample.name)
     assert found.samples == samples
     assert found.labels.tolist() == [s.label for s in samples]
     assert found.groups.tolist() == [s.group for s in samples]
@@ -104,16 +104,16 @@ def test_every_tensor_is_the_devices_reading_and_steps_of_its_own_file(phantom_d
 def test_no_other_function_touches_a_pixel(phantom_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the device's function returns is what the network is fitted on, to the bit."""
     constant = np.full((50, 50, 3), 0.125, np.float32)
-    monkeypatch.setattr(training.data.tensors, "prepare", lambda picture, steps: constant)
+    monkeypatch.setattr(training.data.tensors, "preprocess", lambda image, steps: constant)
     found = load_tensors(idc.load(phantom_data).samples[:4], SPEC, label="some")
     assert (found.images == 0.125).all()
 
 
-def test_refused_pictures_are_named_with_their_code_and_have_no_row(tmp_path: Path) -> None:
+def test_refused_images_are_named_with_their_code_and_have_no_row(tmp_path: Path) -> None:
     names = ["1/0/whole.png", "1/0/strip.png", "1/0/damaged.png", "2/1/absent.png", "2/1/edge.png"]
-    _picture(tmp_path / names[0], 50, 50)
-    _picture(tmp_path / names[1], 50, 1)  # the published set holds such strips, from the rim of a slide
-    _picture(tmp_path / names[4], 50, 33)
+    _image(tmp_path / names[0], 50, 50)
+    _image(tmp_path / names[1], 50, 1)  # the published set holds such strips, from the rim of a slide
+    _image(tmp_path / names[4], 50, 33)
     whole = (tmp_path / names[0]).read_bytes()
     (tmp_path / names[2]).write_bytes(whole[: len(whole) // 2])
     samples = [Sample(name, tmp_path / name, int(name[2]), name[0]) for name in names]
@@ -128,34 +128,32 @@ def test_refused_pictures_are_named_with_their_code_and_have_no_row(tmp_path: Pa
     )
 
 
-def test_nothing_but_refused_pictures_is_an_error_that_names_the_first(tmp_path: Path) -> None:
-    samples = [Sample(f"{i}.png", _picture(tmp_path / f"{i}.png", 50, 1), 0, "1") for i in range(3)]
-    with pytest.raises(DatasetError, match=r"train: none of 3 pictures can be read; the first: .*0\.png: image_too_sm"):
+def test_nothing_but_refused_images_is_an_error_that_names_the_first(tmp_path: Path) -> None:
+    samples = [Sample(f"{i}.png", _image(tmp_path / f"{i}.png", 50, 1), 0, "1") for i in range(3)]
+    with pytest.raises(DatasetError, match=r"train: none of 3 images can be read; the first: .*0\.png: image_too_sm"):
         load_tensors(samples, SPEC, label="train")
 
 
 def _some_unreadable(folder: Path, broken: int) -> list[Sample]:
-    whole = [Sample("whole.png", _picture(folder / "whole.png", 50, 50), 0, "1")]
-    return whole + [Sample(f"{i}.png", _picture(folder / f"{i}.png", 50, 1), 0, "1") for i in range(broken)]
+    whole = [Sample("whole.png", _image(folder / "whole.png", 50, 50), 0, "1")]
+    return whole + [Sample(f"{i}.png", _image(folder / f"{i}.png", 50, 1), 0, "1") for i in range(broken)]
 
 
-def test_skipped_pictures_are_counted_and_named_in_one_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_skipped_images_are_counted_and_named_in_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load_tensors(_some_unreadable(tmp_path, 22), SPEC, label="train")
     (warning,) = caplog.records
     assert (warning.levelname, warning.name) == ("WARNING", "training.data.tensors")
-    assert warning.message.startswith("train: 22 of 23 pictures cannot be read and are skipped: 0.png: image_too_small")
+    assert warning.message.startswith("train: 22 of 23 images cannot be read and are skipped: 0.png: image_too_small")
     assert warning.message.endswith("19.png: image_too_small and 2 more")
 
 
-def test_pictures_that_can_all_be_read_warn_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_that_can_all_be_read_warn_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load_tensors(_some_unreadable(tmp_path, 0), SPEC, label="train", strict=True)
     assert caplog.records == []
 
 
 def test_strict_names_the_first_five_that_cannot_be_read_and_the_count(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"train: 7 of 8 pictures cannot be read, expected none: 0\.png: ") as found:
+    with pytest.raises(DatasetError, match=r"train: 7 of 8 images cannot be read, expected none: 0\.png: ") as found:
         load_tensors(_some_unreadable(tmp_path, 7), SPEC, label="train", strict=True)
     assert "4.png: image_too_small and 2 more" in str(found.value)
     assert "5.png" not in str(found.value)
@@ -169,7 +167,7 @@ def test_two_splits_of_one_seed_are_equal_and_of_another_are_not(phantom_data: P
 
 
 def _first_batches(images: np.ndarray, seed: int, epoch: int) -> list[np.ndarray]:
-    """Pictures and targets of the first two batches of an epoch that is begun with."""
+    """Images and targets of the first two batches of an epoch that is begun with."""
     both = Augmentation(flips=True, quarter_turns=True)
     batches = Batches(images, images[:, 0, 0, :1], batch=8, seed=seed, augmentation=both, epoch=epoch)
     return [array for i in range(2) for array in batches[i]]

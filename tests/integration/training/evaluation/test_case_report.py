@@ -13,10 +13,10 @@ from tests.integration.training.reporting.pages import full_page
 from tests.page_text import page_text
 from training.evaluation.case_report import CaseReport, ChosenRule, fitted_rule, report_cases, rule_text
 from training.metrics import evaluation
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import Patients, patch_counts
 from training.recipes.idc_patch import SPEC
-from training.reporting.case_figure import case_picture, spread
+from training.reporting.case_figure import case_image, spread
 from training.reporting.patient import Patient
 from training.reporting.rendering import CaptionedImage
 from training.reporting.report import report_html
@@ -29,13 +29,13 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "RESAMPLES", 40)
 
 
-def _outcome(sure: list[int], truth: list[bool], patches: int = 6) -> Outcome:
+def _outcome(sure: list[int], truth: list[bool], patches: int = 6) -> ClassOutcomes:
     """Patient i has ``sure[i]`` patches called malignant with confidence .98; all others are called benign."""
     called = np.concatenate([np.arange(patches) < count for count in sure])
     z = np.where(called, 4.0, -4.0)
     labels = np.repeat(truth, patches).astype(np.int64)
     groups = np.repeat([f"p{i:02d}" for i in range(len(sure))], patches)
-    return Outcome.of(np.stack([-z, z], axis=1), labels, groups, SPEC)
+    return ClassOutcomes.of(np.stack([-z, z], axis=1), labels, groups, SPEC)
 
 
 def test_a_rule_is_measured_patient_by_patient() -> None:
@@ -84,7 +84,7 @@ def _section(report: CaseReport | None, *images: CaptionedImage) -> str:
 
 def test_the_section_holds_rule_figures_and_images() -> None:
     outcome = _outcome([3, 0], [True, False])
-    image = CaptionedImage(case_picture(patch_counts(outcome, 0.9), RULE, ("benign", "malignant")), "Dots.")
+    image = CaptionedImage(case_image(patch_counts(outcome, 0.9), RULE, ("benign", "malignant")), "Dots.")
     report = report_cases(outcome, ChosenRule(RULE, "Chosen."), "test")
     said = _section(report, image)
     for part in (rule_text(RULE, "malignant"), "Chosen.", "sensitivity", "specificity", "auroc", "img: Dots."):
@@ -97,12 +97,12 @@ def _patients(counts: npt.NDArray[np.int64], truth: npt.NDArray[np.bool_]) -> Pa
     return Patients(np.arange(len(counts)).astype(np.str_), truth, counts, counts + 1)
 
 
-def test_the_picture_is_drawn_for_many_for_one_sided_and_for_huge_counts() -> None:
+def test_the_image_is_drawn_for_many_for_one_sided_and_for_huge_counts() -> None:
     counts = np.array([0, 0, 0, 1, 2, 7, 900], dtype=np.int64)
     for truth in (counts > 1, np.ones(7, dtype=bool), np.zeros(7, dtype=bool)):
-        assert case_picture(_patients(counts, truth), RULE, ("benign", "malignant")).startswith(b"\x89PNG")
+        assert case_image(_patients(counts, truth), RULE, ("benign", "malignant")).startswith(b"\x89PNG")
     none = _patients(np.zeros(3, dtype=np.int64), np.array([True, False, False]))
-    assert case_picture(none, replace(RULE, count=40), ("benign", "malignant")).startswith(b"\x89PNG")
+    assert case_image(none, replace(RULE, count=40), ("benign", "malignant")).startswith(b"\x89PNG")
 
 
 def test_dots_of_one_count_never_lie_on_each_other_and_stay_in_their_band() -> None:

@@ -11,7 +11,7 @@ from training.artifact import Artifact
 from training.cli.decide import decide as command
 from training.errors import ArtifactError
 from training.metrics import evaluation
-from training.policy.policy import Target
+from training.policy.policy import PolicyTarget
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -31,7 +31,7 @@ def test_a_folder_that_holds_files_is_never_written_to(tmp_path: Path, phantom_a
     for out in (tmp_path, phantom_artifact):
         before = _hashes(out)
         with pytest.raises(ArtifactError, match="already holds files"):
-            decide(Artifact(phantom_artifact), tmp_path / "no data", out, Target())
+            decide(Artifact(phantom_artifact), tmp_path / "no data", out, PolicyTarget())
         assert _hashes(out) == before
 
 

@@ -27,7 +27,7 @@ from training.data.datasets import idc
 from training.data.splits import Part, select
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.device import RERUN, logits_of
-from training.evaluation.measure_bundle import BundleDocument, OnDevice, measure_bundle
+from training.evaluation.measure_bundle import BundleDocument, BundleRun, measure_bundle
 from training.metrics import evaluation
 from training.metrics.changes import DIFFER, changes
 from training.metrics.scored import Scored
@@ -84,7 +84,7 @@ def test_the_figures_equal_a_count_of_what_the_predictor_answers(
 ) -> None:
     """The guard band is widened: phantoms are far from any threshold."""
     bundle = edited_bundle(lambda manifest: manifest.update(guard_band=0.2))
-    device = OnDevice(find(bundle), backend, precision)
+    device = BundleRun(find(bundle), backend, precision)
     found = measure_bundle(device, phantom_data, "test", artifact=Artifact(phantom_artifact)).document
     samples = select(idc.load(phantom_data).samples, Artifact(phantom_artifact).split(), Part.TEST)
     with Predictor.load(bundle, backend=backend, precision=precision) as predictor:
@@ -113,7 +113,7 @@ def test_the_figures_equal_a_count_of_what_the_predictor_answers(
 def test_the_float32_file_changes_nothing_against_keras(
     phantom_bundle: Path, phantom_artifact: Path, phantom_data: Path
 ) -> None:
-    device = OnDevice(find(phantom_bundle), Runtime.LITERT, Precision.FLOAT32)
+    device = BundleRun(find(phantom_bundle), Runtime.LITERT, Precision.FLOAT32)
     found = measure_bundle(device, phantom_data, "all", artifact=Artifact(phantom_artifact)).document
     assert {figure.name for figure in found.changes} >= {"auroc", "accuracy", "answered", DIFFER}
     for figure in found.changes:
@@ -141,7 +141,7 @@ def test_a_change_is_the_difference_of_the_two_figures_and_none_where_nothing_ch
     assert differ > 0 and found[DIFFER] == pytest.approx(differ, abs=5.1e-5)
 
 
-def test_changes_of_other_pictures_are_refused() -> None:
+def test_changes_of_other_images_are_refused() -> None:
     with pytest.raises(DatasetError, match="expected the same ones"):
         changes(_scored().take(np.arange(100)), _scored(), SPEC)
 
@@ -152,7 +152,7 @@ def test_a_bundle_needs_its_artifact_for_a_part_and_none_for_all(phantom_bundle:
     assert "found no split" in refused.stderr and "--artifact DIR" in refused.stderr and "--part all" in refused.stderr
     done = _run(phantom_bundle, "--data", phantom_data, "--part", "all")
     assert done.exit_code == 0, done.output
-    assert "on all: 320 pictures of 20 patients" in done.stdout
+    assert "on all: 320 images of 20 patients" in done.stdout
     for line in ("decided REFER", "for LOW_CONFIDENCE", RERUN, "expected calibration error", "sensitivity"):
         assert f"  {line} " in done.stdout, line
     assert "less its Keras model" not in done.stdout
@@ -165,7 +165,7 @@ def test_an_artifact_of_another_spec_is_refused(
     spec = Artifact(phantom_artifact).spec()
     other.write_choices(replace(spec, version="9.9.9"), Artifact(phantom_artifact).split())
     with pytest.raises(ArtifactError, match=r"found the spec of phantom-patch 9\.9\.9"):
-        measure_bundle(OnDevice(find(phantom_bundle)), phantom_data, "test", artifact=other)
+        measure_bundle(BundleRun(find(phantom_bundle)), phantom_data, "test", artifact=other)
 
 
 def test_options_of_a_bundle_are_refused_for_an_artifact(phantom_artifact: Path, phantom_data: Path) -> None:
@@ -188,13 +188,13 @@ def test_the_page_and_the_json_hold_what_the_command_prints(
         assert part in html
 
 
-def test_strict_refuses_a_picture_that_the_runtime_refuses(
+def test_strict_refuses_a_image_that_the_runtime_refuses(
     phantom_bundle: Path, phantom_data: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(phantom_data, tmp_path / "data")
     broken = next(copy.rglob("*.png"))
-    broken.write_bytes(b"no picture")
-    found = measure_bundle(OnDevice(find(phantom_bundle)), copy, "all")
+    broken.write_bytes(b"no image")
+    found = measure_bundle(BundleRun(find(phantom_bundle)), copy, "all")
     assert len(found.answers.refused) == 1 and found.document.evaluations[0].images == 319
-    with pytest.raises(DatasetError, match="found 1 of 320 pictures that cannot be read"):
-        measure_bundle(OnDevice(find(phantom_bundle)), copy, "all", strict=True)
+    with pytest.raises(DatasetError, match="found 1 of 320 images that cannot be read"):
+        measure_bundle(BundleRun(find(phantom_bundle)), copy, "all", strict=True)

@@ -1,4 +1,4 @@
-"""Fitting and counting for a model of regions that judges whole pictures: films, each once, as the device judges."""
+"""Fitting and counting for a model of regions that judges whole images: films, each once, as the device judges."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import Picture, read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import Region, RegionCrop, crop, region_name
-from edge_runtime.ood.detector import NAMES, Familiarity, WholePicture
+from edge_runtime.ood.detector import NAMES, Familiarity, WholeImage
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from training.artifact import Artifact
@@ -26,8 +26,8 @@ from training.data.datasets import Sample
 from training.data.splits import Part
 from training.errors import DatasetError
 from training.evaluation import out_of_distribution
-from training.evaluation.decide import Known, decide
-from training.evaluation.familiarity import FLOOR, WHOLE_FLOOR, Seen, fit_familiarity, once_each, see
+from training.evaluation.decide import FamiliarityTarget, decide
+from training.evaluation.familiarity import FLOOR, WHOLE_FLOOR, ImageStatistics, fit_familiarity, once_each, see
 from training.evaluation.out_of_distribution import CUT, OWN, measure_familiarity
 from training.evaluation.out_of_distribution_images import DRAWN
 
@@ -92,20 +92,20 @@ def test_a_film_counts_once_however_many_regions_it_has(own: dict[Part, tuple[Sa
     assert cut.sides_px is None and len(cut.groups) == 160
 
 
-def test_what_is_fitted_says_the_side_and_has_the_floor_of_whole_pictures() -> None:
+def test_what_is_fitted_says_the_side_and_has_the_floor_of_whole_images() -> None:
     rng = np.random.default_rng(0)
     rows, groups = rng.normal(0, 0.1, (200, K)), np.repeat([f"w{i:02}" for i in range(40)], 5)
     rows[:, 0] = 0.25
     sides = rng.integers(301, 900, 200)
     sides[17] = 301
-    for seen, floor in ((Seen(rows, groups, sides), WHOLE_FLOOR), (Seen(rows, groups), FLOOR)):
+    for seen, floor in ((ImageStatistics(rows, groups, sides), WHOLE_FLOOR), (ImageStatistics(rows, groups), FLOOR)):
         fitted = fit_familiarity(seen, 0.01)
         moved = rows.mean(axis=0)
         moved[0] += 3 * floor
         assert fitted.familiarity.distances(moved) == pytest.approx(3.0, rel=1e-2)
         whole = seen.sides_px is not None
-        assert fitted.familiarity.whole == (WholePicture(150) if whole else None)
-        assert ("Familiarity: whole pictures farther" in fitted.basis) is whole
+        assert fitted.familiarity.whole == (WholeImage(150) if whole else None)
+        assert ("Familiarity: whole images farther" in fitted.basis) is whole
         assert ("with a side under 150 px" in fitted.basis) is whole
 
 
@@ -128,18 +128,18 @@ def measured(own: dict[Part, tuple[Sample, ...]], tmp_path: Path, monkeypatch: p
     return rows
 
 
-def test_all_kinds_are_judged_as_whole_pictures(own: dict[Part, tuple[Sample, ...]], measured: Any) -> None:
+def test_all_kinds_are_judged_as_whole_images(own: dict[Part, tuple[Sample, ...]], measured: Any) -> None:
     known = fit_familiarity(see((*own[Part.TRAIN], *own[Part.VALIDATION]), SPEC, whole=True), 0.01).familiarity
     found = measured(known)
     paths = sorted({s.path for s in own[Part.TEST]})
-    assert found[OWN].pictures == len(paths) == 30
+    assert found[OWN].images == len(paths) == 30
     assert found[OWN].referred == sum(known.share(read(path)) > 1 for path in paths) <= 2
-    negatives = [Picture("n", 255 - read(path).pixels, ColourOrder.GREY) for path in paths]
+    negatives = [DecodedImage("n", 255 - read(path).pixels, ColourOrder.GREY) for path in paths]
     chosen = [negatives[i * 30 // 20] for i in range(20)]
     assert found["own, inverted"].referred == sum(known.share(p) > 1 for p in chosen) == 20
-    assert (found["pictures in others"].pictures, found["pictures in others"].referred) == (7, 7)
+    assert (found["images in others"].images, found["images in others"].referred) == (7, 7)
     squares = [crop(read(s.path), s.region, RULE) for s in own[Part.TEST] if s.region is not None]
-    assert found[CUT].pictures == 20 and not found[CUT].own
+    assert found[CUT].images == 20 and not found[CUT].own
     assert all(known.share(square) > 1 for square in squares) and found[CUT].referred == 20
     assert all(found[kind].referred == 20 for kind in DRAWN)
 
@@ -148,18 +148,22 @@ def test_without_the_field_squares_are_counted_as_before(own: dict[Part, tuple[S
     known = fit_familiarity(see((*own[Part.TRAIN], *own[Part.VALIDATION]), SPEC), 0.02).familiarity
     found = measured(known)
     assert CUT not in found
-    assert found[OWN].pictures == len(own[Part.TEST])
+    assert found[OWN].images == len(own[Part.TEST])
     squares = [crop(read(s.path), s.region, RULE) for s in own[Part.TEST] if s.region is not None]
     assert found[OWN].referred == sum(known.share(square) > 1 for square in squares)
     assert measured(None) == found, "the same fit, for the table alone"
 
 
-def test_a_model_of_whole_pictures_cannot_ask_for_it(
-    phantom_artifact: Path, phantom_data: Path, tmp_path: Path
-) -> None:
+def test_a_model_of_whole_images_cannot_ask_for_it(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "decided"
-    with pytest.raises(DatasetError, match=r"found --whole for a model that is shown whole pictures.*Leave --whole"):
-        decide(Artifact(phantom_artifact), phantom_data, out, cast("Any", None), familiar=Known(0.01, whole=True))
+    with pytest.raises(DatasetError, match=r"found --whole for a model that is shown whole images.*Leave --whole"):
+        decide(
+            Artifact(phantom_artifact),
+            phantom_data,
+            out,
+            cast("Any", None),
+            familiar=FamiliarityTarget(0.01, whole=True),
+        )
     assert not out.exists(), "refused before anything is written"
 
 

@@ -11,18 +11,18 @@ from edge_runtime.ood.detector import NAMES
 from edge_runtime.serialisation.records import canonical_json, from_json
 from training.errors import DatasetError
 from training.evaluation import familiarity as module
-from training.evaluation.familiarity import FLOOR, LEAST, Familiarity, Seen, fit_familiarity, weighted_limit
+from training.evaluation.familiarity import FLOOR, LEAST, Familiarity, ImageStatistics, fit_familiarity, weighted_limit
 
 K = len(NAMES)
 
 
-def cloud(patients: int, each: int, seed: int, spread: float = 0.3) -> Seen:
-    """Patients differ among each other, and pictures of one patient too."""
+def cloud(patients: int, each: int, seed: int, spread: float = 0.3) -> ImageStatistics:
+    """Patients differ among each other, and images of one patient too."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(99).normal(size=(K, K)) / 20
     of_patient = np.repeat(rng.normal(0, spread, (patients, K)), each, axis=0)
     rows = (of_patient + rng.normal(size=(patients * each, K))) @ mixing
-    return Seen(rows, np.repeat([f"p{i:03}" for i in range(patients)], each))
+    return ImageStatistics(rows, np.repeat([f"p{i:03}" for i in range(patients)], each))
 
 
 def test_the_share_asked_for_is_kept_on_patients_never_seen() -> None:
@@ -33,7 +33,7 @@ def test_the_share_asked_for_is_kept_on_patients_never_seen() -> None:
 
 
 def test_what_the_distance_was_fitted_on_lies_nearer_than_the_limit_supposes() -> None:
-    """Few pictures for so many statistics: a limit from the fitted ones themselves would refer too many new ones."""
+    """Few images for so many statistics: a limit from the fitted ones themselves would refer too many new ones."""
     few, new = cloud(30, 4, seed=2), cloud(400, 4, seed=3)
     known = fit_familiarity(few, 0.05).familiarity
     naive = np.quantile(known.distances(few.statistics), 0.95)
@@ -59,7 +59,7 @@ def test_a_statistic_that_never_varies_refers_by_its_floor() -> None:
     assert known.distances(moved) == pytest.approx(2.0, rel=1e-2)
 
 
-def test_no_patient_moves_the_limit_by_many_pictures() -> None:
+def test_no_patient_moves_the_limit_by_many_images() -> None:
     distances = np.array([1.0] * 10 + [2.0] * 10 + [50.0] * 1000)
     groups = np.array(["a"] * 10 + ["b"] * 10 + ["c"] * 1000)
     assert weighted_limit(distances, groups, 0.4) == 2.0
@@ -92,12 +92,12 @@ def test_rounding_keeps_the_json_short_and_the_limit_on_the_safe_side() -> None:
 def test_the_basis_says_on_whom_and_what() -> None:
     fitted = fit_familiarity(cloud(40, 10, seed=8), 0.01)
     assert f"{fitted.familiarity.limit:g}" in fitted.basis
-    assert "400 pictures of 40 training and validation patients" in fitted.basis
+    assert "400 images of 40 training and validation patients" in fitted.basis
 
 
 @pytest.mark.parametrize(("patients", "each"), [(4, 100), (6, LEAST // 6 - 1)], ids=["patients", "pictures"])
 def test_too_little_to_fit_on_is_refused(patients: int, each: int) -> None:
-    with pytest.raises(DatasetError, match=f"found {patients * each} pictures of {patients} patients, expected"):
+    with pytest.raises(DatasetError, match=f"found {patients * each} images of {patients} patients, expected"):
         fit_familiarity(cloud(patients, each, seed=9), 0.01)
 
 

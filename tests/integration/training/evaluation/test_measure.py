@@ -21,9 +21,9 @@ from training.data.splits import Part
 from training.errors import DatasetError
 from training.evaluation.artifact_runner import OpenArtifact
 from training.evaluation.case_report import choose_rule
-from training.evaluation.measure import Document, measure_artifact
+from training.evaluation.measure import MeasurementDocument, measure_artifact
 from training.metrics import evaluation
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import fit_rule
 from training.reporting.patient import judge_patient, largest_slide
 
@@ -82,7 +82,7 @@ def test_without_validation_patients_in_the_data_there_is_no_rule_and_no_failure
 def test_strict_refuses_a_patch_that_cannot_be_read(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
     shutil.copytree(phantom_data, tmp_path / "data")
     patient = _patients(phantom_artifact, Part.TEST)[0]
-    next((tmp_path / "data").rglob(f"{patient}_*.png")).write_bytes(b"no picture")
+    next((tmp_path / "data").rglob(f"{patient}_*.png")).write_bytes(b"no image")
     assert measure_artifact(Artifact(phantom_artifact), tmp_path / "data", "test").evaluations
     with pytest.raises(DatasetError, match=patient):
         measure_artifact(Artifact(phantom_artifact), tmp_path / "data", "test", strict=True)
@@ -93,7 +93,7 @@ def test_evaluate_prints_the_case_figures_as_text_and_as_json(phantom_artifact: 
     text = CliRunner().invoke(evaluate, command)
     assert text.exit_code == 0, text.output
     assert "patients from patches on test: " in text.stdout and "  rule: a patient is positive when" in text.stdout
-    found = from_dict(Document, json.loads(CliRunner().invoke(evaluate, [*command, "--json"]).stdout))
+    found = from_dict(MeasurementDocument, json.loads(CliRunner().invoke(evaluate, [*command, "--json"]).stdout))
     assert (found.part, found.grouped_by) == ("test", "patients")
     assert found.cases is not None and found.cases.evaluation is not None
     for figure in found.cases.evaluation.figures:
@@ -107,7 +107,7 @@ def test_the_report_shows_the_slide_of_the_patient_with_the_most_patches(
     groups = measured.outcome.groups
     keep = np.flatnonzero((groups != groups[0]) | (np.arange(len(groups)) > 3))
     samples, was = [measured.samples[int(i)] for i in keep], measured.outcome
-    outcome = Outcome.of(was.logits[keep], was.labels[keep], groups[keep], was.spec)
+    outcome = ClassOutcomes.of(was.logits[keep], was.labels[keep], groups[keep], was.spec)
     found = largest_slide(samples, outcome)
     counts = Counter(sample.group for sample in samples)
     assert found is not None and counts[found[0]] == max(counts.values())

@@ -19,7 +19,7 @@ from training.cli.decide import decide
 from training.cli.familiarity import familiarity as command
 from training.errors import DatasetError
 from training.evaluation.out_of_distribution import OWN, measure_familiarity
-from training.evaluation.out_of_distribution_images import DRAWN, drawn, inverted, picture
+from training.evaluation.out_of_distribution_images import DRAWN, drawn, image, inverted
 from training.metrics import evaluation
 
 SHAPES: list[tuple[int, ...]] = [(50, 50, 3), (64, 80)]
@@ -27,19 +27,19 @@ SHAPES: list[tuple[int, ...]] = [(50, 50, 3), (64, 80)]
 
 @pytest.fixture(scope="module")
 def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve screenshots, a lesion mask, a text and a file that is no picture."""
+    """Twelve screenshots, a lesion mask, a text and a file that is no image."""
     folder = tmp_path_factory.mktemp("screens")
     (folder / "deeper").mkdir()
     for i, shown in enumerate(drawn("screenshots", SHAPES, 12, seed=3)):
         cv2.imwrite(str(folder / ("deeper" if i % 2 else ".") / f"{i}.png"), shown.pixels)
     cv2.imwrite(str(folder / "1_mask.png"), np.zeros((50, 50), np.uint8))
-    (folder / "notes.txt").write_text("no picture", encoding="utf-8")
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no image", encoding="utf-8")
+    (folder / "broken.png").write_bytes(b"no image")
     return folder
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-def test_drawn_pictures_are_pictures_and_the_same_each_time(kind: str) -> None:
+def test_drawn_images_are_images_and_the_same_each_time(kind: str) -> None:
     first, again = ([p.pixels for p in drawn(kind, SHAPES, 8, seed=1)] for _ in range(2))
     other = [p.pixels for p in drawn(kind, SHAPES, 8, seed=2)]
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -54,32 +54,30 @@ def test_blank_frames_are_black_and_white_too() -> None:
     assert {0, 255} < levels and len(levels) > 10
 
 
-def test_inverting_twice_gives_the_picture_back() -> None:
+def test_inverting_twice_gives_the_image_back() -> None:
     for dtype in (np.uint8, np.uint16):
-        own = replace(picture(np.arange(200, dtype=np.uint8).reshape(10, 20), "own"))
+        own = replace(image(np.arange(200, dtype=np.uint8).reshape(10, 20), "own"))
         own = replace(own, pixels=own.pixels.astype(dtype))
         np.testing.assert_array_equal(inverted(inverted(own)).pixels, own.pixels)
         assert inverted(own).pixels.dtype == dtype and inverted(own).pixels.max() == np.iinfo(dtype).max
 
 
-def test_own_pictures_pass_and_all_others_are_referred(
-    phantom_artifact: Path, phantom_data: Path, screens: Path
-) -> None:
+def test_own_images_pass_and_all_others_are_referred(phantom_artifact: Path, phantom_data: Path, screens: Path) -> None:
     table = measure_familiarity(Artifact(phantom_artifact), phantom_data, [screens], share=0.02, most=40)
     assert table.fitted_here and table.limit > 0
     rows = {row.kind: row for row in table.rows}
-    own, other = rows[OWN], rows[f"pictures in {screens.name}"]
+    own, other = rows[OWN], rows[f"images in {screens.name}"]
     test = [group for group, part in Artifact(phantom_artifact).split().items() if part.value == "test"]
-    assert own.own and own.pictures == 16 * len(test) and own.share < 0.15
-    assert (other.pictures, other.referred, other.unreadable) == (12, 12, 1)
+    assert own.own and own.images == 16 * len(test) and own.share < 0.15
+    assert (other.images, other.referred, other.unreadable) == (12, 12, 1)
     assert {kind for kind in rows if not rows[kind].own} == {other.kind, "own, inverted", *DRAWN}
     for row in table.rows:
-        exact = binomtest(row.referred, row.pictures).proportion_ci(method="exact")
+        exact = binomtest(row.referred, row.images).proportion_ci(method="exact")
         assert (row.low, row.high) == pytest.approx((exact.low, exact.high), abs=6e-5)
         assert row.own or row.share == 1.0, row
 
 
-def test_a_folder_without_pictures_is_refused(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="found no image"):
         measure_familiarity(Artifact(phantom_artifact), phantom_data, [tmp_path], share=0.02, most=5)
 

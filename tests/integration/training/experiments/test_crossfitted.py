@@ -9,7 +9,7 @@ import pytest
 
 import training.metrics.evaluation
 from training.experiments.cross_validated_calibration import cross_fit, error_by_chance
-from training.experiments.predictions import Prediction
+from training.experiments.predictions import HeldOutPrediction
 from training.metrics.confidence import expected_calibration_error, fit_temperature
 from training.recipes import find_recipe
 
@@ -23,14 +23,14 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.metrics.evaluation, "RESAMPLES", 20)
 
 
-def _overconfident(times: float) -> list[Prediction]:
+def _overconfident(times: float) -> list[HeldOutPrediction]:
     """Labels drawn from the softmax of some logits; what is answered are these logits, too large by ``times``."""
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 1.5, (1500, len(SPEC.labels)))
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     drawn = [SPEC.labels[int(rng.choice(len(SPEC.labels), p=row))] for row in shares]
     return [
-        Prediction(str(i), str(i // 2), label, 1 + i % FOLDS, 0.5, tuple(float(z) for z in times * row))
+        HeldOutPrediction(str(i), str(i // 2), label, 1 + i % FOLDS, 0.5, tuple(float(z) for z in times * row))
         for i, (label, row) in enumerate(zip(drawn, logits, strict=True))
     ]
 

@@ -22,7 +22,7 @@ from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, RecipeError
 from training.experiments.cross_validation import crossvalidate, parts_of, pooled
 from training.experiments.cross_validation_folder import CrossMeasured
-from training.experiments.predictions import Prediction, read_predictions
+from training.experiments.predictions import HeldOutPrediction, read_predictions
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
 SPEC = PHANTOM_PATCH.spec
@@ -73,7 +73,7 @@ def test_each_patient_is_tested_by_a_network_that_never_saw_it(phantom_data: Pat
     assert [line[:11] for line in lines[1:]] == [f"fold {turn} of 4" for turn in range(1, 5)]
 
 
-def test_contradicted_pictures_are_asked_about_and_never_fitted_on(
+def test_contradicted_images_are_asked_about_and_never_fitted_on(
     phantom_data: Path, tmp_path: Path, seen: Seen
 ) -> None:
     names = frozenset(s.name for s in idc.load(phantom_data).samples[::7])
@@ -128,17 +128,19 @@ def test_what_cannot_be_is_refused_before_anything_is_written(phantom_data: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_fold_whose_pictures_are_all_contradicted_is_refused(tensors: Tensors) -> None:
+def test_a_fold_whose_images_are_all_contradicted_is_refused(tensors: Tensors) -> None:
     split = folds_by_group(tensors.samples, 3, 0)[0]
     names = frozenset(s.name for s in tensors.samples if split[s.group] is Part.VALIDATION)
-    with pytest.raises(DatasetError, match="found no picture for validation"):
+    with pytest.raises(DatasetError, match="found no image for validation"):
         parts_of(tensors, split, names)
 
 
-def _answers(tensors: Tensors) -> list[Prediction]:
+def _answers(tensors: Tensors) -> list[HeldOutPrediction]:
     rng = np.random.default_rng(5)
     return [
-        Prediction(s.name, s.group, SPEC.labels[s.label], 1, float(rng.random()), tuple(rng.normal(size=2).tolist()))
+        HeldOutPrediction(
+            s.name, s.group, SPEC.labels[s.label], 1, float(rng.random()), tuple(rng.normal(size=2).tolist())
+        )
         for s in tensors.samples
     ]
 
@@ -165,10 +167,10 @@ def test_pooled_figures_are_those_of_sklearn_in_whatever_order_the_folds_come(te
     ],
     ids=["missing", "twice", "relabelled", "regrouped"],
 )
-def test_answers_that_are_not_one_a_picture_are_refused(
-    tensors: Tensors, change: Callable[[list[Prediction]], list[Prediction]]
+def test_answers_that_are_not_one_a_image_are_refused(
+    tensors: Tensors, change: Callable[[list[HeldOutPrediction]], list[HeldOutPrediction]]
 ) -> None:
-    with pytest.raises(ArtifactError, match="expected one for each of the 320 pictures"):
+    with pytest.raises(ArtifactError, match="expected one for each of the 320 images"):
         pooled(change(_answers(tensors)), tensors, SPEC, "3 folds")
 
 
@@ -177,8 +179,8 @@ def test_the_command_fits_really_prints_the_table_and_names_the_fold(phantom_dat
     arguments = ["phantom-patch", "--data", str(phantom_data), "--out", str(out), "--folds", "3", "--epochs", "1"]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("keras on 3 folds: 320 pictures of 20 patients")
-    assert "\nbaseline on 3 folds: 320 pictures" in result.stdout
+    assert result.stdout.startswith("keras on 3 folds: 320 images of 20 patients")
+    assert "\nbaseline on 3 folds: 320 images" in result.stdout
     assert "fold 2 of 3: train " in result.stderr
     assert {path.name for path in out.iterdir()} == {
         *(f"fold-{turn}" for turn in (1, 2, 3)),

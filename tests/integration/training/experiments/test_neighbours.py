@@ -18,7 +18,7 @@ from training.data.datasets import idc
 from training.errors import ArtifactError, RecipeError
 from training.experiments.cross_validation_folder import CrossPlan
 from training.experiments.neighbours import WEIGHTS, measure_neighbours
-from training.experiments.predictions import Prediction, write_predictions
+from training.experiments.predictions import HeldOutPrediction, write_predictions
 
 PLAN = CrossPlan("idc-patch-compact", 5, 1, 16, None, "0" * 64)
 
@@ -29,12 +29,12 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.metrics.evaluation, "RESAMPLES", 20)
 
 
-def prediction(patient: int, x: int, y: int, label: int, logit: float) -> Prediction:
+def prediction(patient: int, x: int, y: int, label: int, logit: float) -> HeldOutPrediction:
     name = f"{patient}/{label}/{patient}_idx5_x{x}_y{y}_class{label}.png"
-    return Prediction(name, str(patient), idc.LABELS[label], 1, 0.5, (logit,))
+    return HeldOutPrediction(name, str(patient), idc.LABELS[label], 1, 0.5, (logit,))
 
 
-def slide(patient: int, columns: int, rows: int, step: int) -> list[Prediction]:
+def slide(patient: int, columns: int, rows: int, step: int) -> list[HeldOutPrediction]:
     """A slide whose right half is malignant, under much noise."""
     rng = np.random.default_rng(patient)
     found = []
@@ -46,13 +46,13 @@ def slide(patient: int, columns: int, rows: int, step: int) -> list[Prediction]:
     return found
 
 
-def write(folder: Path, predictions: list[Prediction], plan: CrossPlan = PLAN) -> Path:
+def write(folder: Path, predictions: list[HeldOutPrediction], plan: CrossPlan = PLAN) -> Path:
     write_record(folder / "plan.json", plan)
     write_predictions(folder / "predictions.csv", predictions)
     return folder
 
 
-def by_hand(predictions: list[Prediction], weight: float) -> dict[str, float]:
+def by_hand(predictions: list[HeldOutPrediction], weight: float) -> dict[str, float]:
     places = {}
     for p in predictions:
         found = re.search(r"_x(\d+)_y(\d+)_", p.name)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from training.errors import ArtifactError
-from training.experiments.predictions import Prediction, read_predictions, write_predictions
+from training.experiments.predictions import HeldOutPrediction, read_predictions, write_predictions
 
 
 def test_numbers_and_awkward_names_read_back_exactly(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = tuple(
-        Prediction(f'benign/a, "{i}".png', "7", "benign", i, float(rng.random()), tuple(map(float, rng.normal(size=3))))
+        HeldOutPrediction(
+            f'benign/a, "{i}".png', "7", "benign", i, float(rng.random()), tuple(map(float, rng.normal(size=3)))
+        )
         for i in range(20)
     )
     write_predictions(tmp_path / "p.csv", rows)

@@ -326,7 +326,7 @@ def two_epochs(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         ),
         ("epochs", r"found 2 epochs done, expected at most 1; raise --epochs"),
         ("plan", r"was begun with other plan: found .*batch=32.* expected .*batch=16"),
-        ("picture", r"was begun with other (training|validation) pictures \(SHA-256\): found [0-9a-f]{64}, expected"),
+        ("picture", r"was begun with other (training|validation) images \(SHA-256\): found [0-9a-f]{64}, expected"),
     ],
 )
 def test_a_fit_of_something_else_is_not_continued(

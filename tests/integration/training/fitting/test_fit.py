@@ -102,29 +102,29 @@ def test_a_seed_decides_the_split_and_the_first_epoch(fitted: Artifact, phantom_
         assert found <= 1e-4, f"{column}: {ours[column]} and {theirs[column]} from one seed"
 
 
-def test_a_folder_with_files_is_refused_before_a_picture_is_read(
+def test_a_folder_with_files_is_refused_before_a_image_is_read(
     phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    monkeypatch.setattr(training.fitting.fit, "load_tensors", lambda *_, **__: pytest.fail("pictures were read"))
+    monkeypatch.setattr(training.fitting.fit, "load_tensors", lambda *_, **__: pytest.fail("images were read"))
     with pytest.raises(ArtifactError, match="already holds files and is not overwritten; give another --out"):
         fit(PHANTOM, phantom_data, tmp_path, epochs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_pictures_that_cannot_be_read_leave_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_leave_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:
     for patient in range(1, 9):
         for label in (0, 1):
             path = tmp_path / "data" / str(patient) / str(label) / f"{patient}_idx5_x1{label}_y1_class{label}.png"
             path.parent.mkdir(parents=True)
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
     for _ in range(2):
-        with pytest.raises(DatasetError, match=r"none of .* pictures can be read"):
+        with pytest.raises(DatasetError, match=r"none of .* images can be read"):
             fit(PHANTOM, tmp_path / "data", tmp_path / "out", epochs=1)
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
-def test_contradicted_pictures_are_tested_on_but_not_fitted_on_and_counted(
+def test_contradicted_images_are_tested_on_but_not_fitted_on_and_counted(
     phantom_data: Path, fitted: Artifact, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     split, whole = fitted.split(), idc.load(phantom_data)
@@ -150,17 +150,17 @@ def test_contradicted_pictures_are_tested_on_but_not_fitted_on_and_counted(
     assert record.images["contradicted"] == 6
     assert sum(record.images.values()) == len(whole.samples)
     assert record.split == "by clusters, stratified, seed 1; 20% validation, 20% test"
-    warning = "6 pictures are left out of fitting: they show the same thing as a picture of another label"
+    warning = "6 images are left out of fitting: they show the same thing as an image of another label"
     said = [(line.levelname, line.message) for line in caplog.records if line.name == "training.fitting.fit"]
     assert said == [("INFO", dataset.summary()), ("INFO", "Know this."), ("WARNING", warning)]
 
 
-def test_strict_refuses_a_picture_that_cannot_be_read_and_leaves_nothing_behind(
+def test_strict_refuses_a_image_that_cannot_be_read_and_leaves_nothing_behind(
     phantom_data: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(phantom_data, tmp_path / "data")
-    sorted((tmp_path / "data").rglob("*.png"))[7].write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"1 of \d+ pictures cannot be read, expected none: .*drop --strict"):
+    sorted((tmp_path / "data").rglob("*.png"))[7].write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"1 of \d+ images cannot be read, expected none: .*drop --strict"):
         fit(PHANTOM, tmp_path / "data", tmp_path / "out", epochs=1, strict=True)
     assert not any((tmp_path / "out").iterdir())
 

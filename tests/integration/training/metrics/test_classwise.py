@@ -13,7 +13,7 @@ from sklearn import metrics
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.decision.verdict import Decision
 from training.metrics import evaluation
-from training.metrics.classwise import METRICS, Outcome, evaluate_classes, sensitivity_at, side_names
+from training.metrics.classwise import METRICS, ClassOutcomes, evaluate_classes, sensitivity_at, side_names
 from training.metrics.confidence import expected_calibration_error
 from training.recipes.idc_patch import SPEC
 
@@ -26,11 +26,11 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "RESAMPLES", 60)
 
 
-def _outcome(count: int = 400, seed: int = 0) -> Outcome:
+def _outcome(count: int = 400, seed: int = 0) -> ClassOutcomes:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, count).astype(np.int64)
     logits = rng.normal(0, 1.5, (count, 4)) + 1.5 * np.eye(4)[labels]
-    return Outcome.of(logits, labels, np.array([f"p{i}" for i in rng.integers(0, 20, count)]), FOUR)
+    return ClassOutcomes.of(logits, labels, np.array([f"p{i}" for i in rng.integers(0, 20, count)]), FOUR)
 
 
 def _collapsed(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -61,7 +61,7 @@ def test_sides_are_collapsed_by_the_summed_score_and_the_cutoff() -> None:
 def test_a_table_counted_by_hand() -> None:
     # truth 0 0 0 1 1, called 0 0 1 1 0 → class 1: precision 1/2, recall 1/2; class 0: 2/3, 2/3
     logits = np.array([[2.0, -2.0], [2.0, -2.0], [-2.0, 2.0], [-2.0, 2.0], [2.0, -2.0]])
-    outcome = Outcome.of(logits, np.array([0, 0, 0, 1, 1]), np.array(list("abcde")), SPEC)
+    outcome = ClassOutcomes.of(logits, np.array([0, 0, 0, 1, 1]), np.array(list("abcde")), SPEC)
     benign, malignant = evaluate_classes(outcome).labels
     assert [f.value for f in benign.figures] == pytest.approx([0.6, 2 / 3, 2 / 3, 2 / 3], abs=5.1e-5)
     assert [f.value for f in malignant.figures] == pytest.approx([0.6, 0.5, 0.5, 0.5])
@@ -70,7 +70,7 @@ def test_a_table_counted_by_hand() -> None:
 def test_figures_of_a_class_that_does_not_occur_are_left_out() -> None:
     outcome = _outcome()
     kept = outcome.labels != 3
-    without = Outcome.of(outcome.logits[kept], outcome.labels[kept], outcome.groups[kept], FOUR)
+    without = ClassOutcomes.of(outcome.logits[kept], outcome.labels[kept], outcome.groups[kept], FOUR)
     entry = evaluate_classes(without).labels[3]
     assert entry.support == 0
     assert "recall" not in {figure.name for figure in entry.figures}

@@ -76,8 +76,8 @@ def test_labels_that_are_perfectly_separated_leave_the_temperature_at_one() -> N
     assert fit_temperature(-z, labels, SPEC) == 1.0
 
 
-def test_a_temperature_needs_pictures_and_finite_logits() -> None:
-    with pytest.raises(DatasetError, match="no validation picture"):
+def test_a_temperature_needs_images_and_finite_logits() -> None:
+    with pytest.raises(DatasetError, match="no validation image"):
         fit_temperature(np.zeros((0, 2)), np.zeros(0, dtype=np.int64), SPEC)
     with pytest.raises(ValueError, match="finite values of shape"):
         fit_temperature([[np.nan, 0.0]], np.zeros(1, dtype=np.int64), SPEC)
@@ -103,7 +103,7 @@ def test_calibration_error_of_distinct_confidences_equals_that_of_equal_slices()
 
 @settings(derandomize=True, max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=80), st.integers(1, 20))
-def test_bins_hold_every_picture_once_and_share_no_confidence(pairs: list[tuple[int, bool]], bins: int) -> None:
+def test_bins_hold_every_image_once_and_share_no_confidence(pairs: list[tuple[int, bool]], bins: int) -> None:
     confidence, correct = np.array([c / 8 for c, _ in pairs]), np.array([a for _, a in pairs])
     rows = reliability(confidence, correct, bins)
     assert sum(row.count for row in rows) == len(pairs) and len(rows) <= bins
@@ -124,7 +124,7 @@ def test_calibration_error_of_a_calibrated_model_is_near_zero_and_of_a_boastful_
     assert expected_calibration_error(np.full(20_000, 0.99), correct) == pytest.approx(0.99 - correct.mean())
 
 
-def test_no_pictures_have_no_calibration_error() -> None:
+def test_no_images_have_no_calibration_error() -> None:
     with pytest.raises(ValueError, match="expected N, N"):
         reliability(np.zeros(0), np.zeros(0, dtype=bool))
 

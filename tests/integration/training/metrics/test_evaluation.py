@@ -158,7 +158,7 @@ def test_draws_that_leave_a_figure_undefined_are_left_out_of_its_interval() -> N
         assert figure.low <= figure.value <= figure.high, figure
 
 
-def test_figures_that_no_picture_defines_are_left_out() -> None:
+def test_figures_that_no_image_defines_are_left_out() -> None:
     logits = np.full((6, 2), [2.0, -2.0])
     found = {f.name for f in evaluate_scores(logits, _tensors([0] * 6, list("aabbcc")), SPEC, "test").figures}
     assert {"accuracy", "specificity", "answered"} <= found

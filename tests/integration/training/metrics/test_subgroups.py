@@ -41,7 +41,7 @@ def _with(found: Scored, traits: dict[str, Traits]) -> dict[tuple[str, str], Sub
     return {(s.trait, s.value): s for s in with_subgroups(whole, found, _samples(), traits, SPEC).subgroups}
 
 
-def test_each_subgroup_is_measured_on_its_own_pictures() -> None:
+def test_each_subgroup_is_measured_on_its_own_images() -> None:
     found = _scored()
     traits: dict[str, Traits] = {f"{i}.png": (("tissue", "FGD"[i % 3]),) for i in range(COUNT)}
     groups = _with(found, traits)
@@ -57,7 +57,7 @@ def test_each_subgroup_is_measured_on_its_own_pictures() -> None:
         assert figures["answered"].value == pytest.approx(found.answered[rows].mean(), abs=5.1e-5)
 
 
-def test_two_values_of_one_trait_count_in_both_and_a_value_of_all_pictures_is_no_subgroup() -> None:
+def test_two_values_of_one_trait_count_in_both_and_a_value_of_all_images_is_no_subgroup() -> None:
     lesions: Traits = (("lesion", "CALC"), ("lesion", "MISC"))
     traits = {f"{i}.png": (("view", "front"), *(lesions if i < 40 else ())) for i in range(COUNT)}
     groups = _with(_scored(), traits)
@@ -98,7 +98,7 @@ def test_sensitivity_is_the_recall_of_the_positive_side_at_the_specs_cutoff() ->
 
 
 def test_the_interval_of_a_calibration_error_holds_it_and_its_draws_lie_above() -> None:
-    """Perfect calibration on few pictures: draws exceed the value, the mirrored interval reaches below it."""
+    """Perfect calibration on few images: draws exceed the value, the mirrored interval reaches below it."""
     rng = np.random.default_rng(1)
     for count in (30, 300):
         confidence = 0.5 + rng.random(count) / 2

@@ -14,7 +14,7 @@ from edge_runtime.decision.verdict import Decision
 from tests.unit.decision.plain_decision import plain_verdict
 from training.errors import DatasetError
 from training.metrics import evaluation
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import (
     CONFIDENCES,
     apply_rule,
@@ -32,14 +32,14 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "RESAMPLES", 100)
 
 
-def _outcome(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: list[str]) -> Outcome:
+def _outcome(scores: npt.ArrayLike, labels: npt.ArrayLike, groups: list[str]) -> ClassOutcomes:
     """Two opposite sigmoids, so that ``scores`` is the malignant score."""
     p = np.asarray(scores, dtype=np.float64)
     z = np.log(p / (1 - p))
-    return Outcome.of(np.stack([-z, z], axis=1), np.asarray(labels, dtype=np.int64), np.array(groups), SPEC)
+    return ClassOutcomes.of(np.stack([-z, z], axis=1), np.asarray(labels, dtype=np.int64), np.array(groups), SPEC)
 
 
-def _patients(seed: int, count: int = 40, patches: int = 30, gain: float = 2.0) -> Outcome:
+def _patients(seed: int, count: int = 40, patches: int = 30, gain: float = 2.0) -> ClassOutcomes:
     """Half of the patients have malignant patches; malignant patches score higher."""
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(count), patches)
@@ -99,7 +99,7 @@ def test_a_rule_needs_both_kinds_of_patients_and_a_network_that_learned() -> Non
 
 
 @pytest.mark.parametrize("policy", [DecisionPolicy(0.5, 0.0), DecisionPolicy(0.3, 0.9), DecisionPolicy(0.6, 0.8, 1.8)])
-def test_patients_are_decided_as_the_device_decides_picture_by_picture(policy: DecisionPolicy) -> None:
+def test_patients_are_decided_as_the_device_decides_image_by_image(policy: DecisionPolicy) -> None:
     """Independent way: one verdict a patch, then one case a patient."""
     outcome, rule = _patients(2, count=15).under(policy), CaseRule(0.9, 3)
     verdicts = [plain_verdict(row, outcome.spec) for row in outcome.logits]

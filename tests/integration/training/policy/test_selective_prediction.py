@@ -65,7 +65,7 @@ def test_the_promise_is_broken_no_more_often_than_allowed_when_errors_are_cluste
     assert reached >= least_reached, f"a floor was found in {reached:.2f} only: safe, but of no use"
 
 
-def test_counting_pictures_as_independent_would_break_the_promise() -> None:
+def test_counting_images_as_independent_would_break_the_promise() -> None:
     broken, _ = _violations(33, 2.0, 0.10, as_if_independent=True)
     assert broken > DELTA + SLACK
 
@@ -92,20 +92,20 @@ def test_correlation_is_one_for_all_or_none_zero_for_none_and_found_between() ->
     assert intraclass_correlation(rng.random(8000) < rate, groups) == pytest.approx(0.2, abs=0.03)
 
 
-def test_pictures_that_always_agree_are_worth_one_picture_a_patient() -> None:
+def test_images_that_always_agree_are_worth_one_image_a_patient() -> None:
     groups = np.repeat([f"p{i}" for i in range(50)], 20)
     wrong = np.repeat(np.arange(50) < 10, 20)
     found = effective_size(wrong, groups, intraclass_correlation(wrong, groups), DELTA)
     assert 45 < found <= 50
 
 
-def test_pictures_without_errors_still_count_by_the_correlation_of_all() -> None:
+def test_images_without_errors_still_count_by_the_correlation_of_all() -> None:
     groups = np.repeat([f"p{i}" for i in range(50)], 20)
     found = effective_size(np.zeros(1000, dtype=bool), groups, 0.5, DELTA)
     assert found <= 1000 / (1 + 19 * 0.5)
 
 
-def test_one_picture_a_patient_gives_the_plain_bound() -> None:
+def test_one_image_a_patient_gives_the_plain_bound() -> None:
     groups = np.array([f"p{i}" for i in range(300)])
     assert effective_size(np.arange(300) < 30, groups, 0.0, DELTA) == pytest.approx(300, rel=0.01)
 
@@ -149,7 +149,7 @@ def test_a_single_patient_proves_nothing() -> None:
 
 def test_senseless_input_is_refused() -> None:
     one, yes, group = np.array([0.9]), np.array([True]), np.array(["p"])
-    with pytest.raises(DatasetError, match="no validation picture"):
+    with pytest.raises(DatasetError, match="no validation image"):
         confidence_floor(one[:0], yes[:0], group[:0], 0.1)
     with pytest.raises(ValueError, match="expected equal"):
         confidence_floor(one, yes, np.array(["p", "q"]), 0.1)

@@ -1,4 +1,4 @@
-"""Every recipe takes a step on pictures in its published layout, read as its fit reads them."""
+"""Every recipe takes a step on images in its published layout, read as its fit reads them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 
 TRAINED = 6
-"""Of ten pictures; the others validate. One process that fits all recipes in turn then peaks at 5.8 GB."""
+"""Of ten images; the others validate. One process that fits all recipes in turn then peaks at 5.8 GB."""
 
 
 def _write(path: Path, shape: tuple[int, ...], seed: int) -> None:
-    """Write coarse noise: blocks, so that a resize leaves contrast and no two pictures are alike."""
+    """Write coarse noise: blocks, so that a resize leaves contrast and no two images are alike."""
     rng = np.random.default_rng(seed)
     height, width, *channels = shape
     coarse = rng.integers(0, 256, (9, 11, *channels), dtype=np.uint8)
@@ -58,7 +58,7 @@ def _write_idc(root: Path) -> None:
 
 
 def _write_busi(root: Path) -> None:
-    """Odd sizes, each picture with its mask."""
+    """Odd sizes, each image with its mask."""
     for n in range(10):
         label = busi.LABELS[n % 3]
         for suffix, seed in (("", n), ("_mask", 99)):
@@ -89,7 +89,7 @@ def _one_network_at_a_time(name: str) -> Iterator[None]:
 
 def _tensors(recipe: Recipe, root: Path) -> tuple[Tensors, Tensors]:
     LAYOUTS[recipe.spec.name.split("-")[0]](root)
-    samples = recipe.source.load(root).samples  # ten pictures, or the nine regions that can be made of them
+    samples = recipe.source.load(root).samples  # ten images, or the nine regions that can be made of them
     tensors = load_tensors(samples, recipe.spec, label="made")
     assert tensors.refused == ()
     assert len(tensors.images) == len(samples) in (9, 10)
@@ -101,7 +101,7 @@ def _tensors(recipe: Recipe, root: Path) -> tuple[Tensors, Tensors]:
 @pytest.mark.usefixtures("_one_network_at_a_time")
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_step_of_the_fit_moves_the_last_layer_and_its_loss_is_finite(name: str, tmp_path: Path) -> None:
-    """At most six pictures fit into one batch of every plan, so that one epoch is one step."""
+    """At most six images fit into one batch of every plan, so that one epoch is one step."""
     recipe = RECIPES[name]
     assert recipe.plan.batch >= TRAINED
     train, validation = _tensors(recipe, tmp_path / "data")

@@ -11,7 +11,7 @@ from training.reporting.report import report_html
 LEAK = LeakTable(
     recipe="idc-patch",
     claims=(Figure("recall", 0.902), Figure("accuracy", 0.889)),
-    copies="8 files of each picture: turned by every multiple of 90°, and mirrored",
+    copies="8 files of each image: turned by every multiple of 90°, and mirrored",
     rows=(
         LeakRow(
             AS_PUBLISHED, 900, 300, 55, 7, (Figure("accuracy", 0.88, 0.85, 0.91), Figure("auroc", 0.95, 0.93, 0.97))
@@ -49,7 +49,7 @@ def test_the_dealing_is_counted_under_the_name_of_what_is_kept_together() -> Non
 def test_it_says_the_command_the_copies_the_departure_and_the_versions() -> None:
     said = section("patients")
     assert "pre: python -m training leak idc-patch --data DIR --out DIR\n" in said
-    assert "8 files of each picture" in said and "Fitted with keras 3.15.1, numpy 2.4.6." in said
+    assert "8 files of each image" in said and "Fitted with keras 3.15.1, numpy 2.4.6." in said
     assert "The original <drops> normals." in said
 
 

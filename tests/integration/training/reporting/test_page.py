@@ -1,4 +1,4 @@
-"""The report of any recipe holds every table and picture, whatever its labels and its head are."""
+"""The report of any recipe holds every table and image, whatever its labels and its head are."""
 
 import json
 import re
@@ -12,14 +12,14 @@ from edge_runtime.bundle.manifest import TrainingRecord
 from edge_runtime.bundle.policy import CaseRule, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_dict
-from training.artifact import Artifact, Measured, create
+from training.artifact import Artifact, MeasuredFigures, create
 from training.data.datasets import Dataset
 from training.data.splits import Part
 from training.data.tensors import Tensors
 from training.evaluation.case_report import ChosenRule, report_cases
-from training.evaluation.measure import Document, Measurement
+from training.evaluation.measure import Measurement, MeasurementDocument
 from training.metrics import evaluation
-from training.metrics.classwise import Outcome
+from training.metrics.classwise import ClassOutcomes
 from training.metrics.evaluation import evaluate_scores
 from training.recipes import find_recipe
 from training.recipes.idc_patch import SPEC
@@ -28,7 +28,7 @@ from training.reporting.page import write_page
 EIGHT = find_recipe("density-malignancy-cnn").spec
 THREE = replace(SPEC, labels=("normal", "benign", "malignant"), positive=("malignant",), head=Head.SOFTMAX)
 ONE = replace(SPEC, labels=("normal", "abnormal"), positive=("abnormal",), head=Head.SIGMOID)
-GROUPED_BY = "clusters of near-same pictures"
+GROUPED_BY = "clusters of near-same images"
 TABLES = {"Each label against the rest", "Negative against positive", "Operating point and calibration", "Coverage of"}
 CAPTIONS = ("Rows are the truth", "Receiver", "Precision and recall", "How often", "How much", "Positive scores")
 
@@ -41,7 +41,7 @@ def _measurement(spec: ModelSpec, count: int = 240) -> Measurement:
     groups = np.array([f"g{i}" for i in rng.integers(0, 30, count)])
     tensors = Tensors(np.zeros((count, 1, 1, 3), np.float32), labels, groups, np.zeros((count, 6)), (), ())
     dataset = Dataset(Path("data"), spec.labels, (), grouped_by=GROUPED_BY, notes=("masks are not samples",))
-    outcome = Outcome.of(noise + known, labels, groups, spec)
+    outcome = ClassOutcomes.of(noise + known, labels, groups, spec)
     figures = evaluate_scores(noise + known, tensors, spec, "test")
     return Measurement("test", (figures,), outcome, (), dataset)
 
@@ -50,7 +50,7 @@ def _artifact(folder: Path, spec: ModelSpec) -> Artifact:
     artifact = create(folder)
     artifact.write_choices(spec, {"g0": Part.TRAIN})
     record = TrainingRecord("r", "d", "c", "l", False, "by group", {"test": 240}, {"test": 30}, 2, {}, (), "")
-    artifact.write_measured(Measured(record, ()))
+    artifact.write_measured(MeasuredFigures(record, ()))
     artifact.history_path.write_text(
         "epoch,loss,val_loss,accuracy,val_accuracy\n0,1,1,.5,.5\n1,.5,.6,.7,.6\n", encoding="utf-8"
     )
@@ -63,7 +63,7 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("spec", [EIGHT, THREE, ONE, SPEC], ids=["eight", "three", "sigmoid", "two-sigmoids"])
-def test_every_table_and_picture_is_there_with_intervals_for_any_head(spec: ModelSpec, tmp_path: Path) -> None:
+def test_every_table_and_image_is_there_with_intervals_for_any_head(spec: ModelSpec, tmp_path: Path) -> None:
     write_page(tmp_path / "out", _artifact(tmp_path / "a", spec), _measurement(spec), "command")
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     names = " ".join(re.findall(r'aria-label="([^"]*)"', html))
@@ -93,7 +93,7 @@ def test_metrics_read_back_with_part_groups_and_cases(tmp_path: Path) -> None:
     cases = report_cases(measured.outcome, ChosenRule(CaseRule(0.8, 2), "Chosen."), "test")
     write_page(tmp_path / "out", _artifact(tmp_path / "a", SPEC), replace(measured, cases=cases), "command")
     text = (tmp_path / "out" / "metrics.json").read_text(encoding="utf-8")
-    expected = Document("test", GROUPED_BY, measured.evaluations, cases)
-    assert from_dict(Document, json.loads(text)) == expected
+    expected = MeasurementDocument("test", GROUPED_BY, measured.evaluations, cases)
+    assert from_dict(MeasurementDocument, json.loads(text)) == expected
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Patients from patches" in html and "Each dot is a patient" in html

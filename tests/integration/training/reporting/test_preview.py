@@ -1,4 +1,4 @@
-"""A preview shows training pictures alone, one of each label first, in colours that a person expects."""
+"""A preview shows training images alone, one of each label first, in colours that a person expects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.data.splits import Part, split_by_group
 from training.errors import DatasetError
 from training.recipes import find_recipe
 from training.recipes.recipe import Recipe
-from training.reporting.preview import DRAWS, Row, preview_rows, shown, spread
+from training.reporting.preview import DRAWS, PreviewRow, preview_rows, shown, spread
 from training.reporting.preview_sheet import draw_sheet, footer, words
 
 PATCH = find_recipe("idc-patch")
@@ -31,7 +31,7 @@ GREY = find_recipe("mias-abnormality")
 
 
 def _set(folder: Path, labels: int, *, groups: int = 10, shape: tuple[int, ...] = (60, 50, 3)) -> Dataset:
-    """One picture of each label for each group; the value of all its pixels is 10 × the group's number + label."""
+    """One image of each label for each group; the value of all its pixels is 10 × the group's number + label."""
     samples = []
     for group in range(groups):
         for label in range(labels):
@@ -43,8 +43,8 @@ def _set(folder: Path, labels: int, *, groups: int = 10, shape: tuple[int, ...] 
     return Dataset(folder, tuple(f"label {n}" for n in range(labels)), tuple(samples))
 
 
-def _groups_shown(rows: tuple[Row, ...]) -> set[str]:
-    return {f"patient {int(row.picture[-1, -1, 0]) // 10}" for row in rows}
+def _groups_shown(rows: tuple[PreviewRow, ...]) -> set[str]:
+    return {f"patient {int(row.image[-1, -1, 0]) // 10}" for row in rows}
 
 
 @pytest.mark.parametrize("recipe, labels", [(PATCH, 2), (MAMMOGRAM, 8), (GREY, 2)])
@@ -68,7 +68,7 @@ def test_a_rare_label_gives_its_place_to_the_others() -> None:
     assert {sample.name for sample in spread(samples, 0)} == {sample.name for sample in samples}
 
 
-def test_pictures_with_contradictory_labels_are_not_shown(tmp_path: Path) -> None:
+def test_images_with_contradictory_labels_are_not_shown(tmp_path: Path) -> None:
     dataset = _set(tmp_path, 2)
     contradicted = frozenset(sample.name for sample in dataset.samples if sample.label == 1)
     rows = preview_rows(PATCH, dataclasses.replace(dataset, contradicted=contradicted), count=1000, seed=0)
@@ -82,8 +82,8 @@ def test_a_seed_decides_the_sheet_and_another_gives_another(phantom_data: Path) 
     assert first != other
 
 
-def test_a_bgr_tensor_is_shown_in_the_colours_of_its_picture() -> None:
-    """Blue picture, BGR tensor: the person sees blue."""
+def test_a_bgr_tensor_is_shown_in_the_colours_of_its_image() -> None:
+    """Blue image, BGR tensor: the person sees blue."""
     tensor = np.zeros((4, 4, 3), np.float32)
     tensor[..., 0] = 1
     for order, channel in ((ColourOrder.BGR, 2), (ColourOrder.RGB, 0)):
@@ -112,7 +112,7 @@ def test_draws_are_of_the_rows_own_tensor_and_share_its_stretch(phantom_data: Pa
 
 
 def test_a_rotation_brings_in_zeros_that_are_seen_as_such(tmp_path: Path) -> None:
-    """No value of the pictures is 0, so a black corner is the border's."""
+    """No value of the images is 0, so a black corner is the border's."""
     turned = dataclasses.replace(GREY, augmentation=Augmentation(False, False, rotation_deg=40.0))
     dataset = _set(tmp_path, 2, shape=(128, 128))
     corners = [int(draw[0, 0, 0]) for row in preview_rows(turned, dataset, count=3, seed=0) for draw in row.tensors[1:]]
@@ -140,8 +140,8 @@ def test_words_name_every_parameter() -> None:
 def test_a_set_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
     dataset = _set(tmp_path, 2)
     for sample in dataset.samples:
-        sample.path.write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"found 1\d training pictures and none that can be read"):
+        sample.path.write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"found 1\d training images and none that can be read"):
         preview_rows(PATCH, dataset, count=2, seed=0)
 
 

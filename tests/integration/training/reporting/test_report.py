@@ -16,7 +16,7 @@ from training.data.tensors import Tensors
 from training.evaluation.case_report import CaseReport
 from training.experiments.leak import LeakTable
 from training.metrics import evaluation
-from training.metrics.classwise import Outcome, evaluate_classes
+from training.metrics.classwise import ClassOutcomes, evaluate_classes
 from training.metrics.evaluation import GAIN, evaluate_scores
 from training.recipes.idc_patch import SPEC
 from training.reporting.rendering import CaptionedImage
@@ -72,7 +72,7 @@ def page() -> Page:
         network = evaluate_scores(logits, tensors, SPEC, "test")
         network = replace(network, figures=(*network.figures, Figure(GAIN, 0.01, -0.02, 0.04)))
         baseline = Evaluation("test", "baseline", 200, 12, 100, (Figure("accuracy", 0.7, 0.6, 0.8),), ((1, 2), (3, 4)))
-        classes = evaluate_classes(Outcome.of(logits, labels, groups, SPEC))
+        classes = evaluate_classes(ClassOutcomes.of(logits, labels, groups, SPEC))
     record = TrainingRecord(
         recipe="idc-patch",
         dataset="Patches & slides",

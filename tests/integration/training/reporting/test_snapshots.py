@@ -10,7 +10,7 @@ from edge_runtime.bundle.manifest import Figure, Precision
 from tests.integration.training.reporting.pages import CASES, CLASSES, GREY, NETWORK, RECORD, full_page
 from tests.page_text import is_as_before
 from training.data.datasets import Dataset
-from training.evaluation.device import DeviceAnswers
+from training.evaluation.device import DeviceOutputs
 from training.evaluation.measure_bundle import BundleDocument, BundleMeasurement
 from training.metrics.evaluation import GAIN
 from training.metrics.scored import Scored
@@ -39,7 +39,7 @@ def _bare() -> Page:
 
 
 def _measurement(changes: tuple[Figure, ...]) -> BundleMeasurement:
-    answers = DeviceAnswers((), (), ("a.png: refused",), SPEC, Precision.INT8)
+    answers = DeviceOutputs((), (), ("a.png: refused",), SPEC, Precision.INT8)
     rng = np.random.default_rng(0)
     vars(answers)["scored"] = Scored.of_logits(
         rng.normal(0, 2, (40, 2)), rng.integers(0, 2, 40), np.array([f"p{i % 4}" for i in range(40)]), SPEC

@@ -12,7 +12,7 @@ from edge_runtime.bundle.bundle import MANIFEST, SHIPPED, TRUSTED_KEY, find
 from edge_runtime.bundle.registry import install as installing
 from edge_runtime.bundle.registry import versions as versions_module
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
-from edge_runtime.bundle.registry.install import Outcome, install, remove, rollback
+from edge_runtime.bundle.registry.install import InstallOutcome, install, remove, rollback
 from edge_runtime.bundle.registry.pointers import POINTER, Pointer, installed
 from edge_runtime.bundle.signing.keys import write_key_pair
 from edge_runtime.bundle.signing.sealing import sign_folder
@@ -32,7 +32,7 @@ def test_an_installed_bundle_is_found_by_its_name_and_is_a_copy(make: Make, plac
     source = make("1.0.0")
     change = install(source)
     shutil.rmtree(source)
-    assert (change.name, change.outcome, change.folder) == ("tiny", Outcome.INSTALLED, place / "tiny" / "1.0.0")
+    assert (change.name, change.outcome, change.folder) == ("tiny", InstallOutcome.INSTALLED, place / "tiny" / "1.0.0")
     assert find("tiny").where == str(place / "tiny" / "1.0.0")
     assert_whole(place)
     assert on_disk(place) == ["tiny", "tiny/1.0.0", f"tiny/{POINTER}"]
@@ -78,7 +78,7 @@ def test_the_same_bytes_again_change_nothing(make: Make, place: Path) -> None:
     source = make("1.0.0")
     install(source)
     before = {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file() and p.name != ".lock"}
-    assert install(source).outcome is Outcome.UNCHANGED
+    assert install(source).outcome is InstallOutcome.UNCHANGED
     assert {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file() and p.name != ".lock"} == before
 
 
@@ -86,7 +86,7 @@ def test_the_previous_version_again_is_made_current(make: Make, place: Path) -> 
     old = make("1.0.0")
     install(old)
     install(make("1.1.0"))
-    assert install(old, allow_downgrade=True).outcome is Outcome.RETURNED
+    assert install(old, allow_downgrade=True).outcome is InstallOutcome.RETURNED
     assert versions(place) == ("1.0.0", "1.1.0")
 
 
@@ -121,9 +121,9 @@ def test_what_was_asked_for_once_stays_and_can_be_mended(make: Make, place: Path
         install(source)
     rollback("tiny")
     (place / "tiny" / "1.0.0" / CARD).write_text("x")
-    assert install(old).outcome is Outcome.MENDED
+    assert install(old).outcome is InstallOutcome.MENDED
     assert versions(place) == ("1.0.0", "1.1.0")
-    assert install(new).outcome is Outcome.RETURNED
+    assert install(new).outcome is InstallOutcome.RETURNED
 
 
 def test_an_older_version_does_not_hide_the_one_that_ships(make: Make, place: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_shipped_bundle_that_is_damaged_stops_no_installation(
     (tmp_path / "ships" / DEFAULT_MODEL / MANIFEST).write_text("{")
     for module in (bundle, versions_module):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "ships")
-    assert install(make("0.0.1", name=DEFAULT_MODEL)).outcome is Outcome.INSTALLED
+    assert install(make("0.0.1", name=DEFAULT_MODEL)).outcome is InstallOutcome.INSTALLED
 
 
 def test_the_key_of_the_environment_is_trusted_too(
@@ -206,7 +206,7 @@ def test_a_folder_in_a_files_place_is_mended(make: Make, place: Path) -> None:
     (here / CARD).unlink()
     (here / CARD).mkdir()
     (here / CARD / "x").touch()
-    assert install(source).outcome is Outcome.MENDED
+    assert install(source).outcome is InstallOutcome.MENDED
     assert_whole(place)
 
 
@@ -224,9 +224,9 @@ def test_installing_again_mends_what_the_disk_lost(make: Make, place: Path) -> N
     (here / CARD).unlink()
     (here / MODEL).write_bytes((here / MODEL).read_bytes()[:-1])
     (here / "more.txt").write_text("x")
-    assert install(source).outcome is Outcome.MENDED
+    assert install(source).outcome is InstallOutcome.MENDED
     assert_whole(place)
-    assert install(source).outcome is Outcome.UNCHANGED
+    assert install(source).outcome is InstallOutcome.UNCHANGED
 
 
 def test_a_version_whose_folder_is_gone_is_named_and_can_be_installed_again(make: Make, place: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_version_whose_folder_is_gone_is_named_and_can_be_installed_again(make
     shutil.rmtree(place / "tiny" / "1.0.0")
     with pytest.raises(StoreError, match=r"version 1\.0\.0 is current, but its folder is gone"):
         find("tiny")
-    assert install(source).outcome is Outcome.INSTALLED
+    assert install(source).outcome is InstallOutcome.INSTALLED
     assert_whole(place)
 
 
@@ -274,7 +274,7 @@ def test_under_a_key_only_what_it_signed_is_installed_and_returned_to(make: Make
     assert versions(place) == ("1.1.0", "1.0.0")
     sign_folder(unsigned, tmp_path / "maker")
     again = install(unsigned, trusted_key=trusted, allow_downgrade=True)
-    assert again.outcome is Outcome.MENDED  # the signature came later
+    assert again.outcome is InstallOutcome.MENDED  # the signature came later
     assert find("tiny", trusted_key=trusted).manifest.spec.version == "1.0.0"
 
 

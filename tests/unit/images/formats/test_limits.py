@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.errors import ImageError
 from edge_runtime.images.formats import inspect
-from edge_runtime.images.formats.header import Format
+from edge_runtime.images.formats.header import ImageFormat
 from tests.places import ROOT
 from tests.unit.images import hostile_files as make
 
@@ -29,7 +29,7 @@ def jpeg_of(scans: int) -> bytes:
 
 def test_a_jpeg_of_a_hundred_scans_is_taken_and_one_of_a_hundred_and_one_is_not() -> None:
     assert f"a JPEG of more than {MOST_SCANS} scans" in re.sub(r"\s+", " ", IMAGES.read_text(encoding="utf-8"))
-    assert inspect(jpeg_of(MOST_SCANS), "whole").format is Format.JPEG  # the decoder comes later
+    assert inspect(jpeg_of(MOST_SCANS), "whole").format is ImageFormat.JPEG  # the decoder comes later
     for more in (MOST_SCANS + 1, MOST_SCANS + 2):
         with pytest.raises(ImageError, match="more than 100 scans") as caught:
             inspect(jpeg_of(more), "more")

@@ -94,9 +94,9 @@ def _upright() -> Image.Exif:
 def test_a_lossless_file_gives_the_very_pixels(case: str) -> None:
     expected, make = LOSSLESS[case]
     data = make()
-    picture = reader.read(data)
-    found = picture.pixels if expected.ndim == 2 else picture.pixels[..., ::-1]
-    assert picture.order is (ColourOrder.GREY if expected.ndim == 2 else ColourOrder.BGR)
+    image = reader.read(data)
+    found = image.pixels if expected.ndim == 2 else image.pixels[..., ::-1]
+    assert image.order is (ColourOrder.GREY if expected.ndim == 2 else ColourOrder.BGR)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
     if expected.dtype == np.uint8:
@@ -117,6 +117,6 @@ LOSSY: dict[str, Callable[[], bytes]] = {
 def test_a_lossy_file_gives_what_opencv_decodes(case: str) -> None:
     data = LOSSY[case]()
     expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    picture = reader.read(data)
-    np.testing.assert_array_equal(picture.pixels, expected)
-    assert picture.order is (ColourOrder.GREY if "grey" in case else ColourOrder.BGR)
+    image = reader.read(data)
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.order is (ColourOrder.GREY if "grey" in case else ColourOrder.BGR)

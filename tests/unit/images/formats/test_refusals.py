@@ -15,7 +15,7 @@ from edge_runtime.errors import ImageError, ImageUnsupportedError
 from edge_runtime.images import reader
 
 _RNG = np.random.default_rng(21)
-PICTURE = Image.fromarray(_RNG.integers(0, 256, (12, 10, 3), dtype=np.uint8))
+IMAGE = Image.fromarray(_RNG.integers(0, 256, (12, 10, 3), dtype=np.uint8))
 ROTATED = Image.Exif()
 ROTATED[274] = 6
 
@@ -23,7 +23,7 @@ ROTATED[274] = 6
 def save(kind: str, mode: str = "RGB", **options: object) -> bytes:
     """Convert and encode with Pillow."""
     buffer = io.BytesIO()
-    PICTURE.convert(mode).save(buffer, kind, **options)
+    IMAGE.convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -56,12 +56,12 @@ def tiff(**tags: int) -> bytes:
     return head.ljust(200, b"\0") + bytes(64)
 
 
-PAGES = {"save_all": True, "append_images": [PICTURE.rotate(180)]}
+PAGES = {"save_all": True, "append_images": [IMAGE.rotate(180)]}
 
 REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "png with alpha": ("image_alpha", lambda: _see_through("PNG")),
     "png of grey with alpha": ("image_alpha", lambda: _see_through("PNG", "LA")),
-    "png with a transparent colour": ("image_alpha", lambda: save("PNG", transparency=PICTURE.getpixel((3, 4)))),
+    "png with a transparent colour": ("image_alpha", lambda: save("PNG", transparency=IMAGE.getpixel((3, 4)))),
     "png of grey with a transparent value": ("image_alpha", lambda: save("PNG", "L", transparency=_grey())),
     "webp with alpha": ("image_alpha", lambda: _see_through("WEBP")),
     "webp lossless with alpha": ("image_alpha", lambda: _see_through("WEBP", lossless=True)),
@@ -81,8 +81,8 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "png animated": ("image_frames", lambda: save("PNG", **PAGES)),
     "webp animated": ("image_frames", lambda: save("WEBP", **PAGES)),
     "tiff with two pages": ("image_frames", lambda: save("TIFF", **PAGES)),
-    "pnm with two pictures": ("image_frames", lambda: save("PPM") * 2),
-    "jpeg with a second picture": ("image_frames", lambda: save("JPEG") * 2),
+    "pnm with two images": ("image_frames", lambda: save("PPM") * 2),
+    "jpeg with a second image": ("image_frames", lambda: save("JPEG") * 2),
     "png of 1 bit": ("image_depth", lambda: png(1, 0)),
     "png of 2 bits": ("image_depth", lambda: png(2, 0)),
     "png of 4 bits": ("image_depth", lambda: png(4, 0)),
@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "jpeg 2000": ("image_format", lambda: save("JPEG2000")),
     "bigtiff": ("image_format", lambda: b"II\x2b\0\x08\0\0\0" + bytes(99)),
     "pnm in ASCII": ("image_format", lambda: b"P2\n2 2\n255\n1 2 3 4\n"),
-    "text": ("image_format", lambda: b"a report, not a picture"),
+    "text": ("image_format", lambda: b"a report, not an image"),
     "zeros": ("image_format", lambda: bytes(500)),
     "one byte": ("image_format", lambda: b"x"),
     "nothing": ("image_empty", lambda: b""),
@@ -123,12 +123,12 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 def _grey() -> object:
-    return PICTURE.convert("L").getpixel((3, 4))
+    return IMAGE.convert("L").getpixel((3, 4))
 
 
 def _see_through(kind: str, mode: str = "RGBA", **options: object) -> bytes:
     """One pixel is all but opaque."""
-    buffer, half = io.BytesIO(), PICTURE.convert(mode)
+    buffer, half = io.BytesIO(), IMAGE.convert(mode)
     alpha = Image.new("L", half.size, 255)
     alpha.putpixel((9, 11), 254)
     half.putalpha(alpha)
@@ -142,7 +142,7 @@ def _bmp_of_16_bits() -> bytes:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_picture_that_is_not_taken_is_refused_by_its_own_code(case: str) -> None:
+def test_a_image_that_is_not_taken_is_refused_by_its_own_code(case: str) -> None:
     code, make = REFUSED[case]
     with pytest.raises(ImageError) as caught:
         reader.read(make(), name="case")
@@ -152,13 +152,13 @@ def test_a_picture_that_is_not_taken_is_refused_by_its_own_code(case: str) -> No
     assert caught.value.message.endswith(".")
 
 
-def test_a_dicom_file_is_told_how_to_become_a_picture() -> None:
+def test_a_dicom_file_is_told_how_to_become_a_image() -> None:
     with pytest.raises(ImageUnsupportedError, match=r"a DICOM file.*export it as PNG with the window"):
         reader.read(bytes(128) + b"DICM" + bytes(99))
 
 
-def test_a_phone_photograph_with_a_gain_map_behind_it_is_its_first_picture() -> None:
+def test_a_phone_photograph_with_a_gain_map_behind_it_is_its_first_image() -> None:
     data = save("JPEG")
     mark = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
-    picture = reader.read(data[:2] + mark + data[2:] + save("JPEG", "L"))
-    assert np.array_equal(picture.pixels, reader.read(data).pixels)
+    image = reader.read(data[:2] + mark + data[2:] + save("JPEG", "L"))
+    assert np.array_equal(image.pixels, reader.read(data).pixels)

@@ -73,7 +73,7 @@ def test_a_cut_file_is_called_truncated(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["png grey", "tiff deflate"])
-def test_any_flipped_bit_of_a_checksummed_picture_is_an_error_or_harmless(case: str) -> None:
+def test_any_flipped_bit_of_a_checksummed_image_is_an_error_or_harmless(case: str) -> None:
     data = SMALL_FILES[case]()
     start, stop = (0, len(data)) if case.startswith("png") else _deflate_strip(data)
     whole = answer(data)
@@ -86,8 +86,8 @@ def test_any_flipped_bit_of_a_checksummed_picture_is_an_error_or_harmless(case: 
 
 
 def _deflate_strip(data: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(data)) as picture:
-        start, length = picture.tag_v2[273][0], picture.tag_v2[279][0]
+    with Image.open(io.BytesIO(data)) as image:
+        start, length = image.tag_v2[273][0], image.tag_v2[279][0]
     return start, start + length
 
 

@@ -167,6 +167,6 @@ def test_a_fourth_byte_of_a_bmp_that_may_be_alpha_refuses_the_image(fourth: list
 def test_pillow_agrees_on_what_is_opaque() -> None:
     for case in ("png rgb", "png grey", "tiff rgb", "tiff grey", "bmp", "webp lossless"):
         expected, build = CASES[case]
-        with Image.open(io.BytesIO(build(False))) as picture:
-            found = np.asarray(picture.convert("L" if expected.ndim == 2 else "RGB"))
+        with Image.open(io.BytesIO(build(False))) as image:
+            found = np.asarray(image.convert("L" if expected.ndim == 2 else "RGB"))
         np.testing.assert_array_equal(found, expected)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from training.cli import main
 from training.data.audit.audit import SETS, audit, to_json
-from training.data.audit.audit_picture import table
+from training.data.audit.audit_image import table
 from training.data.datasets import busi, mendeley
 from training.errors import DatasetError
 
@@ -68,7 +68,7 @@ def test_a_split_by_groups_leaks_through_copies_in_other_groups(root: Path, tmp_
     assert report.leaks
 
 
-def test_a_split_by_pictures_leaks_through_groups(root: Path, tmp_path: Path) -> None:
+def test_a_split_by_images_leaks_through_groups(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "split.csv"
     path.write_text(f"name,part\n{PLAIN}/1.png,train\n{PLAIN}/1 (2).png,test\n{PLAIN}/2.png,train\n")
     report, _ = audit("mendeley", root, path)
@@ -103,7 +103,7 @@ def test_a_missing_split_or_an_unknown_set_is_refused(root: Path) -> None:
         audit("mnist", root)
 
 
-def test_a_picture_that_cannot_be_read_is_listed(root: Path) -> None:
+def test_a_image_that_cannot_be_read_is_listed(root: Path) -> None:
     path = root / mendeley.FOLDER / PLAIN / "1.png"
     path.write_bytes(path.read_bytes()[:500])
     report, _ = audit("mendeley", root)
@@ -160,7 +160,7 @@ def test_busi_is_compared_once_and_its_clusters_are_its_groups(
     assert len(report.clusters) == len(report.contradictions) == 1
     assert report.across_groups == ()
     assert pair.first.group == pair.second.group == "benign/benign (1).png"
-    assert "3 pictures of 2 clusters" in report.summary
+    assert "3 images of 2 clusters" in report.summary
     assert "note: 3 lesion masks are not samples" in table(report)
 
 

@@ -1,4 +1,4 @@
-"""Copies of one picture cluster, other pictures do not, whatever the order they are given in."""
+"""Copies of one image cluster, other images do not, whatever the order they are given in."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _others(folder: Path, count: int = 12) -> list[Sample]:
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_a_copy_clusters_with_its_picture_alone(tmp_path: Path, name: str) -> None:
+def test_a_copy_clusters_with_its_image_alone(tmp_path: Path, name: str) -> None:
     first = _save(tmp_path, "a.png", _scan(0))
     copy = _save(tmp_path, "b.png", COPIES[name](_scan(0)))
     found = clusters([first, copy, *_others(tmp_path)])
@@ -77,7 +77,7 @@ def test_a_copy_clusters_with_its_picture_alone(tmp_path: Path, name: str) -> No
     assert len(set(found.values())) == 13
 
 
-def test_a_jpeg_of_a_picture_clusters_with_it(tmp_path: Path) -> None:
+def test_a_jpeg_of_a_image_clusters_with_it(tmp_path: Path) -> None:
     first = _save(tmp_path, "a.png", _scan(0))
     path = tmp_path / "b.jpg"
     cv2.imwrite(str(path), _scan(0), [cv2.IMWRITE_JPEG_QUALITY, 40])
@@ -85,10 +85,10 @@ def test_a_jpeg_of_a_picture_clusters_with_it(tmp_path: Path) -> None:
     assert clusters([first, Sample("b.jpg", path, 0, "b")])["b.jpg"] == "a.png"
 
 
-def test_pictures_that_share_only_shading_and_an_oval_do_not_cluster(tmp_path: Path) -> None:
+def test_images_that_share_only_shading_and_an_oval_do_not_cluster(tmp_path: Path) -> None:
     comparison = compare(_others(tmp_path, 40), threshold=0.0)
     worst = max((pair.likeness for pair in comparison.pairs), default=0.0)
-    assert worst < SAME_SCAN, f"two different pictures are {worst:.2f} alike"
+    assert worst < SAME_SCAN, f"two different images are {worst:.2f} alike"
 
 
 def test_the_same_pixels_in_another_file_format_are_exact(tmp_path: Path) -> None:
@@ -97,13 +97,13 @@ def test_the_same_pixels_in_another_file_format_are_exact(tmp_path: Path) -> Non
     assert [(pair.exact, pair.likeness) for pair in pairs] == [(True, 1.0)]
 
 
-def test_blank_pictures_are_exact_copies_only_if_their_pixels_are_the_same(tmp_path: Path) -> None:
+def test_blank_images_are_exact_copies_only_if_their_pixels_are_the_same(tmp_path: Path) -> None:
     levels = {"a.png": 0, "b.png": 0, "c.png": 3}
     samples = [_save(tmp_path, name, np.full((64, 64), level, np.uint8)) for name, level in levels.items()]
     assert clusters(samples) == {"a.png": "a.png", "b.png": "a.png", "c.png": "c.png"}
 
 
-def test_clusters_join_through_a_picture_in_between_and_do_not_depend_on_the_order(tmp_path: Path) -> None:
+def test_clusters_join_through_a_image_in_between_and_do_not_depend_on_the_order(tmp_path: Path) -> None:
     steps = [_save(tmp_path, f"step{n}.png", _rotated(_scan(0), 8 * n)) for n in (5, 3, 0, 1, 2, 4)]
     samples = steps + _others(tmp_path, 6)
     expected = compare(samples)
@@ -120,7 +120,7 @@ def test_contradictions_are_copies_with_different_labels(tmp_path: Path) -> None
     assert contradictions([third, second, first, *_others(tmp_path, 5)]) == ((first, second), (second, third))
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_the_rest_compared(tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_read_is_named_and_the_rest_compared(tmp_path: Path) -> None:
     samples = [_save(tmp_path, f"{name}.png", _scan(0)) for name in "abc"]
     samples[1].path.write_bytes(samples[1].path.read_bytes()[:300])
     comparison = compare(samples)

@@ -1,4 +1,4 @@
-"""Likeness is one for the same picture, nothing for an empty one, and blind to depth and colour."""
+"""Likeness is one for the same image, nothing for an empty one, and blind to depth and colour."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ def _scan(seed: int) -> NDArray[np.uint8]:
     return np.clip(120 + 180 * texture, 0, 255).astype(np.uint8)
 
 
-def test_likeness_of_a_picture_with_itself_is_one_and_with_a_blank_one_nothing() -> None:
+def test_likeness_of_a_image_with_itself_is_one_and_with_a_blank_one_nothing() -> None:
     one, blank = detail(_scan(0)), detail(np.full((90, 90), 7, np.uint8))
     assert likeness(one, one) == pytest.approx(1, abs=1e-6)
     assert likeness(one, blank) == likeness(blank, blank) == 0

@@ -20,10 +20,10 @@ Grey = npt.NDArray[np.uint8]
 def _echoes(seed: int) -> Grey:
     """Speckle as coarse as a beam, with bright layers and a black cyst."""
     rng = np.random.default_rng(seed)
-    picture = 90.0 + 160.0 * cv2.GaussianBlur(rng.normal(0, 1, (400, 520)), (0, 0), 1.5)
-    picture[60:66] += 120.0
-    cv2.circle(picture, (300, 200), 60, 4.0, -1)
-    return cv2.GaussianBlur(np.clip(picture, 0, 255), (0, 0), 1.2).astype(np.uint8)
+    image = 90.0 + 160.0 * cv2.GaussianBlur(rng.normal(0, 1, (400, 520)), (0, 0), 1.5)
+    image[60:66] += 120.0
+    cv2.circle(image, (300, 200), 60, 4.0, -1)
+    return cv2.GaussianBlur(np.clip(image, 0, 255), (0, 0), 1.2).astype(np.uint8)
 
 
 def test_echoes_are_no_marks_however_bright() -> None:
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_read_has_no_trait(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_hardly_a_published_normal_picture_has_marks(published: Callable[[str], Path]) -> None:
+def test_hardly_a_published_normal_image_has_marks(published: Callable[[str], Path]) -> None:
     samples = busi.read(published("busi")).samples
     count = Counter((busi.LABELS[s.label], (burnt_in.trait(s) or ("", ""))[1] == burnt_in.WITH) for s in samples)
     shares = {label: count[label, True] / (count[label, True] + count[label, False]) for label in busi.LABELS}

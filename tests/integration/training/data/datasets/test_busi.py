@@ -1,4 +1,4 @@
-"""BUSI: pictures apart from masks, faults named, near-same pictures in one group."""
+"""BUSI: images apart from masks, faults named, near-same images in one group."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.audit.duplicates import SAME_SCAN, Comparison, compare
+from training.data.audit.duplicates import SAME_SCAN, DuplicateSearch, compare
 from training.data.datasets import Sample, busi
 from training.errors import DatasetError
 
 
 def _write(folder: Path, name: str, seed: int = 0) -> None:
-    """Write smooth noise under ``name``; equal seeds are equal pictures."""
+    """Write smooth noise under ``name``; equal seeds are equal images."""
     noise = np.random.default_rng(seed).normal(0, 1, (150, 170))
     smooth = cv2.GaussianBlur(noise, (0, 0), 2)
     path = folder / name
@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_pictures_are_samples_in_order_of_their_names_and_masks_are_not(root: Path) -> None:
+def test_images_are_samples_in_order_of_their_names_and_masks_are_not(root: Path) -> None:
     dataset = busi.load(root)
     assert [s.name for s in dataset.samples] == [
         "benign/benign (1).png",
@@ -51,7 +51,7 @@ def test_the_published_folder_itself_is_found_too(root: Path) -> None:
     assert busi.load(root / busi.FOLDER).samples == busi.load(root).samples
 
 
-def test_masks_of_a_picture_are_in_order_and_no_other_picture_s(root: Path) -> None:
+def test_masks_of_a_image_are_in_order_and_no_other_image_s(root: Path) -> None:
     folder = root / busi.FOLDER
     for extra in ("_mask_10", "_mask_2", "_mask_1"):
         _write(folder, f"benign/benign (1){extra}.png")
@@ -74,7 +74,7 @@ def test_both_names_of_a_scan_under_two_labels_are_contradicted_and_stay_samples
     dataset = busi.load(root)
     assert dataset.contradicted == {"malignant/malignant (9).png", "benign/benign (12).png"}
     assert dataset.contradicted <= {s.name for s in dataset.samples}
-    assert any(note.startswith("2 pictures in 1 near-same pairs") for note in dataset.notes), dataset.notes
+    assert any(note.startswith("2 images in 1 near-same pairs") for note in dataset.notes), dataset.notes
 
 
 def test_the_same_scan_twice_under_one_label_contradicts_nothing(root: Path) -> None:
@@ -88,14 +88,14 @@ def test_masks_are_counted_and_the_summary_speaks_of_clusters(root: Path) -> Non
     dataset = busi.load(root)
     assert dataset.notes[0] == "5 lesion masks are not samples"
     assert dataset.summary() == (
-        "4 pictures of 4 clusters of near-same pictures (benign 2 of 2, malignant 1 of 1, normal 1 of 1)"
+        "4 images of 4 clusters of near-same images (benign 2 of 2, malignant 1 of 1, normal 1 of 1)"
     )
 
 
-def test_pictures_are_compared_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_compared_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[float] = []
 
-    def counted(samples: Iterable[Sample], threshold: float) -> Comparison:
+    def counted(samples: Iterable[Sample], threshold: float) -> DuplicateSearch:
         calls.append(threshold)
         return compare(samples, threshold)
 
@@ -104,18 +104,18 @@ def test_pictures_are_compared_once(root: Path, monkeypatch: pytest.MonkeyPatch)
     assert calls == [SAME_SCAN]
 
 
-def test_reading_alone_decodes_nothing_and_leaves_each_picture_a_group(root: Path) -> None:
+def test_reading_alone_decodes_nothing_and_leaves_each_image_a_group(root: Path) -> None:
     for path in (root / busi.FOLDER).rglob("*.png"):
         path.write_bytes(b"")
     assert [s.group for s in busi.read(root).samples] == [s.name for s in busi.read(root).samples]
 
 
-def test_a_truncated_picture_among_many_is_named_in_a_note_and_a_group_of_its_own(root: Path) -> None:
+def test_a_truncated_image_among_many_is_named_in_a_note_and_a_group_of_its_own(root: Path) -> None:
     path = root / busi.FOLDER / "normal" / "normal (7).png"
     path.write_bytes(path.read_bytes()[:200])
     dataset = busi.load(root)
     assert dataset.samples[-1].group == "normal/normal (7).png"
-    assert "1 pictures cannot be read and were not compared: normal/normal (7).png: image_truncated" in dataset.notes
+    assert "1 images cannot be read and were not compared: normal/normal (7).png: image_truncated" in dataset.notes
 
 
 def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
 
 def test_a_class_folder_that_is_not_there_is_a_note(root: Path) -> None:
     shutil.rmtree(root / busi.FOLDER / "normal")
-    assert "no picture is labelled normal: nothing can be learnt of it here" in busi.load(root).notes
+    assert "no image is labelled normal: nothing can be learnt of it here" in busi.load(root).notes
 
 
 def test_other_files_are_passed_over_and_counted(root: Path) -> None:
@@ -141,9 +141,9 @@ def test_other_files_are_passed_over_and_counted(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("benign/benign (5).png", r"benign/benign \(5\)\.png: the picture has no mask"),
-        ("benign/benign (5)_mask.png", r"benign/benign \(5\)\.png: the picture is missing"),
-        ("benign/benign (5)_mask_1.png", r"benign/benign \(5\)\.png: the picture is missing"),
+        ("benign/benign (5).png", r"benign/benign \(5\)\.png: the image has no mask"),
+        ("benign/benign (5)_mask.png", r"benign/benign \(5\)\.png: the image is missing"),
+        ("benign/benign (5)_mask_1.png", r"benign/benign \(5\)\.png: the image is missing"),
         ("benign/malignant (5).png", r"benign/malignant \(5\)\.png: expected benign/benign"),
         ("benign/benign 5.png", r"benign/benign 5\.png: expected"),
         ("benign/more/benign (5).png", r"benign/more/benign \(5\)\.png: expected"),
@@ -174,14 +174,14 @@ def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_published_pictures(published: Callable[[str], Path]) -> None:
+def test_the_published_images(published: Callable[[str], Path]) -> None:
     dataset = busi.load(published("busi"))
     assert Counter(s.label for s in dataset.samples) == {0: 323, 1: 167, 2: 87}
     assert sum(len(busi.masks_of(s)) for s in dataset.samples) == 590
-    # 105 clusters over 232 pictures, and 345 pictures alone: found with SAME_SCAN and looked at pair by pair.
+    # 105 clusters over 232 images, and 345 images alone: found with SAME_SCAN and looked at pair by pair.
     sizes = Counter(Counter(s.group for s in dataset.samples).values())
     assert sum(n for size, n in sizes.items() if size > 1) == 105
     assert sizes[1] == 345
-    # Seven pairs over twelve pictures carry two labels, all of .94 and more: see test_duplicates.
+    # Seven pairs over twelve images carry two labels, all of .94 and more: see test_duplicates.
     assert len(dataset.contradicted) == 12
     assert dataset.notes[0] == "590 lesion masks are not samples"

@@ -13,7 +13,7 @@ def _name(patient: str, label: int, x: int = 51, y: int = 101) -> str:
 
 
 def _lay(root: Path, *names: str) -> Path:
-    """Make empty files: the loader reads names alone, pictures are read by what uses them."""
+    """Make empty files: the loader reads names alone, images are read by what uses them."""
     folder = root / idc.FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -55,7 +55,7 @@ def test_files_that_are_not_png_are_passed_over_and_counted(tmp_path: Path) -> N
     found = idc.load(tmp_path)
     assert found.passed_over == ("10253/0/Thumbs.db", "9036/notes.txt")
     assert found.summary() == (
-        "4 pictures of 2 patients (benign 3 of 2, malignant 1 of 1); 1 patients hold more than one label; "
+        "4 images of 2 patients (benign 3 of 2, malignant 1 of 1); 1 patients hold more than one label; "
         "2 files passed over"
     )
 
@@ -77,7 +77,7 @@ def test_a_patient_or_class_folder_that_is_there_but_empty_is_named(tmp_path: Pa
 
 def test_a_label_without_any_patch_is_a_note(tmp_path: Path) -> None:
     _lay(tmp_path, GOOD[0], GOOD[2])
-    assert idc.load(tmp_path).notes == ("no picture is labelled malignant: nothing can be learnt of it here",)
+    assert idc.load(tmp_path).notes == ("no image is labelled malignant: nothing can be learnt of it here",)
 
 
 def test_a_missing_folder_is_named_with_what_was_expected_and_what_to_do(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_without_a_list_sources_are_groups_and_a_note_says_so(root: Path) -> Non
     assert [s.group for s in dataset.samples[:3]] == ["source 111", "source 111", "source 222"]
     assert dataset.grouped_by == "sources"
     assert "one patient's may stand on both sides of a split" in dataset.notes[0]
-    assert "6 pictures of 3 sources" in dataset.summary()
+    assert "6 images of 3 sources" in dataset.summary()
 
 
 def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
 
 def test_class_folders_that_are_not_there_are_a_note(root: Path) -> None:
     (note,) = mendeley.load(root).notes
-    assert note.startswith("no picture is labelled Density2Benign, Density2Malignant, Density3Benign, ")
+    assert note.startswith("no image is labelled Density2Benign, Density2Malignant, Density3Benign, ")
 
 
 def test_a_source_with_two_patients_in_the_list_is_refused(root: Path) -> None:
@@ -148,7 +148,7 @@ def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_published_pictures(published: Callable[[str], Path], patients: Path) -> None:
+def test_the_published_images(published: Callable[[str], Path], patients: Path) -> None:
     dataset = mendeley.load(published("mendeley"), groups=patients)
     assert Counter(mendeley.variant_of(s) for s in dataset.samples) == {Variant.PLAIN: 84, Variant.CLAHE: 84}
     assert len({s.group for s in dataset.samples}) == 41

@@ -49,14 +49,14 @@ def test_lesions_count_y_from_the_top(root: Path) -> None:
     assert mias.lesions(samples[1]) == ()
 
 
-def test_one_picture_may_have_several_lesions_and_widespread_ones_have_no_place(root: Path) -> None:
+def test_one_image_may_have_several_lesions_and_widespread_ones_have_no_place(root: Path) -> None:
     samples = mias.load(root).samples
     assert [lesion.severity for lesion in mias.lesions(samples[4])] == ["B", "M"]
     assert mias.lesions(samples[2]) == (Lesion("F", "CALC", "M", None, None),)
     assert mias.lesions(samples[3]) == (Lesion("F", "CIRC", "B", None, None),)
 
 
-def test_references_without_a_picture_are_counted_and_fatal_only_if_strict(root: Path) -> None:
+def test_references_without_a_image_are_counted_and_fatal_only_if_strict(root: Path) -> None:
     _info(root, *LINES, "mdb322 D NORM")
     dataset = mias.load(root)
     assert dataset.passed_over == ("mdb322.pgm: named in Info.txt, not in the folder",)
@@ -71,7 +71,7 @@ def test_other_files_are_passed_over(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mdb009.pgm", "mdb9.pgm", "scan.pgm"])
-def test_a_picture_without_a_line_is_a_fault(root: Path, name: str) -> None:
+def test_a_image_without_a_line_is_a_fault(root: Path, name: str) -> None:
     (root / mias.FOLDER / name).write_bytes(b"P5 1 1 255 x")
     with pytest.raises(DatasetError, match=rf"1 faults.*\n  {name}: no line in Info\.txt"):
         mias.load(root)
@@ -100,7 +100,7 @@ def test_a_line_that_cannot_be_read_is_a_fault(root: Path, line: str, told: str)
 
 
 @pytest.mark.parametrize("lines", [("mdb001 G NORM",), ("mdb006 G NORM", "mdb006 G CIRC B 1 2 3")])
-def test_a_picture_that_is_normal_in_one_line_and_not_in_another_is_a_fault(root: Path, lines: tuple[str, ...]) -> None:
+def test_a_image_that_is_normal_in_one_line_and_not_in_another_is_a_fault(root: Path, lines: tuple[str, ...]) -> None:
     _info(root, *LINES, *lines)
     with pytest.raises(DatasetError, match=rf"line {6 + len(lines)}: mdb00\d is NORM in one line and has a lesion"):
         mias.load(root)
@@ -121,12 +121,12 @@ def test_missing_info_and_empty_folders_say_what_to_do(root: Path, tmp_path: Pat
     with pytest.raises(DatasetError, match=r"found no Info\.txt.*holds the labels"):
         mias.load(root)
     (tmp_path / mias.INFO).write_text("")
-    with pytest.raises(DatasetError, match=r"found no picture"):
+    with pytest.raises(DatasetError, match=r"found no image"):
         mias.load(tmp_path)
 
 
 @pytest.mark.shared
-def test_the_published_pictures(published: Callable[[str], Path]) -> None:
+def test_the_published_images(published: Callable[[str], Path]) -> None:
     dataset = mias.load(published("mias"), strict=True)
     assert Counter(s.label for s in dataset.samples) == {0: 166, 1: 92}
     assert len({s.group for s in dataset.samples}) == 129

@@ -14,7 +14,7 @@ import pytest
 from edge_runtime.images.region import Region, split_name
 from training.data.datasets import Dataset, Sample, mias, mias_regions
 from training.data.datasets.mias_regions import AIR, CONTROLS, LABELS, TISSUE
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 
 # Woman 1: a lesion in each breast. Woman 2: a lesion in the left, the right is normal. Women 3 to 9: normal. Woman 10:
 # one lesion without a place.
@@ -60,7 +60,7 @@ def test_every_lesion_with_a_place_is_positive_with_y_from_the_top(root: Path) -
     assert "1 lesions have no place and are left out" in dataset.notes
 
 
-def test_controls_lie_at_the_same_place_in_normal_pictures_of_the_same_side_of_other_women(root: Path) -> None:
+def test_controls_lie_at_the_same_place_in_normal_images_of_the_same_side_of_other_women(root: Path) -> None:
     dataset = mias_regions.load(root)
     for lesion in of(dataset, 1):
         controls = [c for c in of(dataset, 0) if c.region == lesion.region]
@@ -72,18 +72,18 @@ def test_controls_lie_at_the_same_place_in_normal_pictures_of_the_same_side_of_o
 def test_the_other_breast_is_mirrored_if_it_is_normal(root: Path) -> None:
     dataset = mias_regions.load(root)
     mirrored = [c for c in of(dataset, 0) if c.region not in {lesion.region for lesion in of(dataset, 1)}]
-    assert [c.name for c in mirrored] == ["mdb004.pgm@323,523,60"]  # 1023 - 700; woman 1 has no normal picture
+    assert [c.name for c in mirrored] == ["mdb004.pgm@323,523,60"]  # 1023 - 700; woman 1 has no normal image
     assert (mirrored[0].group, of(dataset, 1)[2].group) == ("2", "2")
 
 
-def test_a_control_belongs_to_the_woman_whose_picture_it_is(root: Path) -> None:
+def test_a_control_belongs_to_the_woman_whose_image_it_is(root: Path) -> None:
     dataset = mias_regions.load(root)
     assert all(sample.group == str(woman(sample)) for sample in dataset.samples)
     assert dataset.grouped_by == "women"
 
 
 def test_candidates_come_in_the_order_of_a_hash_of_both_names(root: Path) -> None:
-    """The oracle ranks by hand; a picture that is taken away changes nothing but its own place."""
+    """The oracle ranks by hand; an image that is taken away changes nothing but its own place."""
     lesion = "mdb003.pgm@700,523,60"
 
     def chosen() -> set[str]:
@@ -120,11 +120,11 @@ def test_the_same_set_is_read_twice_alike(root: Path) -> None:
     assert mias_regions.load(root) == mias_regions.load(root / mias.FOLDER)
 
 
-def test_a_normal_picture_that_cannot_be_read_gives_no_control_and_is_named(root: Path) -> None:
+def test_a_normal_image_that_cannot_be_read_gives_no_control_and_is_named(root: Path) -> None:
     (root / mias.FOLDER / "mdb005.pgm").write_bytes(b"P5 1024 1024 255 x")
     dataset = mias_regions.load(root)
     assert all(sample.path.name != "mdb005.pgm" for sample in dataset.samples)
-    assert "1 normal pictures cannot be read and give no controls: mdb005.pgm" in dataset.notes
+    assert "1 normal images cannot be read and give no controls: mdb005.pgm" in dataset.notes
 
 
 def test_a_lesion_in_air_is_left_out_by_name_with_its_controls(root: Path) -> None:
@@ -156,10 +156,10 @@ def test_the_published_regions(published: Callable[[str], Path]) -> None:
 
 @pytest.mark.shared
 def test_published_lesions_are_brighter_than_tissue_at_the_same_places(published: Callable[[str], Path]) -> None:
-    pictures = Pictures()
+    images = SampleReader()
     values: dict[int, list[float]] = {0: [], 1: []}
     for sample in mias_regions.load(published("mias")).samples:
-        pixels = pictures.read(sample).pixels
+        pixels = images.read(sample).pixels
         values[sample.label].append(float(pixels.mean()))
         assert sample.label == 1 or (pixels > AIR).mean() >= TISSUE, sample.name
     assert np.median(values[1]) > np.median(values[0]) + 10

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.audit.audit import Audit, Finding
-from training.data.audit.duplicates import Pair
+from training.data.audit.audit import Audit, AuditFinding
+from training.data.audit.duplicates import DuplicatePair
 from training.data.datasets.dataset import Sample
-from training.data.samples import Pictures
+from training.data.samples import SampleReader
 
 CELL_PX = 200
 COLUMNS = 3
@@ -31,7 +31,7 @@ def table(report: Audit) -> str:
         f"{report.dataset}: {report.summary}",
         *(f"  note: {note}" for note in report.notes),
         f"  exact copies                   {len(report.exact):6}",
-        f"  clusters of near copies        {len(report.clusters):6}  over {in_clusters} pictures, "
+        f"  clusters of near copies        {len(report.clusters):6}  over {in_clusters} images, "
         f"likeness >= {report.threshold}",
         f"  clusters across groups         {len(report.across_groups):6}",
         f"  contradictory pairs            {len(report.contradictions):6}",
@@ -41,22 +41,22 @@ def table(report: Audit) -> str:
         *_listed(report.straddling_groups),
         f"  clusters on both sides         {len(report.straddling_clusters):6}",
         *_listed([" = ".join(cluster) for cluster in report.straddling_clusters]),
-        f"  pictures that cannot be read   {len(report.refused):6}",
+        f"  images that cannot be read   {len(report.refused):6}",
         *_listed(report.refused),
     ]
     return "\n".join(lines)
 
 
-def worst(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+def worst(pairs: Sequence[DuplicatePair]) -> tuple[DuplicatePair, ...]:
     """Return at most ``MOST_PAIRS``: contradictions first, then pairs across groups, each by likeness."""
     order = sorted(pairs, key=lambda p: (p.first.label == p.second.label, p.first.group == p.second.group, -p.likeness))
     return tuple(order[:MOST_PAIRS])
 
 
-def write_sheet(pairs: Sequence[Pair], labels: Sequence[str], path: Path) -> None:
+def write_sheet(pairs: Sequence[DuplicatePair], labels: Sequence[str], path: Path) -> None:
     """Write a PNG of ``pairs`` side by side, each with its likeness, names and labels; nothing if there is none.
 
-    The pictures are the data set's: its licence binds the sheet too.
+    The images are the data set's: its licence binds the sheet too.
     """
     cells = [_cell(pair, labels) for pair in pairs]
     if not cells:
@@ -67,7 +67,7 @@ def write_sheet(pairs: Sequence[Pair], labels: Sequence[str], path: Path) -> Non
     path.write_bytes(cv2.imencode(".png", np.vstack(rows))[1].tobytes())
 
 
-def _pair(found: Finding) -> str:
+def _pair(found: AuditFinding) -> str:
     how = "same pixels" if found.exact else f"likeness {found.likeness:.3f}"
     return f"{found.first} = {found.second}  ({found.labels[0]} / {found.labels[1]}, {how})"
 
@@ -77,8 +77,8 @@ def _listed(entries: Sequence[str]) -> list[str]:
     return [f"    {entry}" for entry in entries[:_SHOWN]] + rest
 
 
-def _cell(pair: Pair, labels: Sequence[str]) -> Cell:
-    """Return two pictures side by side under two lines of text, BGR."""
+def _cell(pair: DuplicatePair, labels: Sequence[str]) -> Cell:
+    """Return two images side by side under two lines of text, BGR."""
     both = np.hstack([_shown(pair.first), _shown(pair.second)])
     cell = cv2.copyMakeBorder(both, 2 * _TEXT_PX, 4, 4, 4, cv2.BORDER_CONSTANT, value=(48, 32, 32))
     for side, sample in enumerate((pair.first, pair.second)):
@@ -90,7 +90,7 @@ def _cell(pair: Pair, labels: Sequence[str]) -> Cell:
 
 
 def _shown(sample: Sample) -> Cell:
-    pixels: npt.NDArray[Any] = Pictures().read(sample).pixels
+    pixels: npt.NDArray[Any] = SampleReader().read(sample).pixels
     small = cv2.resize(pixels, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
     scaled = (small / np.iinfo(pixels.dtype).max * 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_GRAY2BGR) if scaled.ndim == 2 else scaled, dtype=np.uint8)

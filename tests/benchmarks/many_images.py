@@ -1,6 +1,6 @@
-"""How many pictures two workers answer, beside the hand-written loop on one thread, block by block, in turns.
+"""How many images two workers answer, beside the hand-written loop on one thread, block by block, in turns.
 
-    python tests/benchmarks/many_pictures.py [--folder PATCHES] [--count 1000] [--block 100] [--workers 2]
+    python tests/benchmarks/many_images.py [--folder PATCHES] [--count 1000] [--block 100] [--workers 2]
 
 A is ``Predictor.predict_all(paths, workers=2)``, B ``Minimal`` over the same files in one thread, C two ``Minimal``
 in two threads with half of the files each: what this machine can give at this moment. A without the guard band
@@ -16,7 +16,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from minimal_loop import Minimal, picture_files, seconds, side_by_side
+from minimal_loop import Minimal, image_files, seconds, side_by_side
 from system_4 import BUNDLE
 
 from edge_runtime import Precision, Predictor, Runtime
@@ -43,7 +43,7 @@ def loop(minimal: Minimal, paths: list[str]) -> None:
 
 
 def main() -> None:
-    """Print pictures a second and the ratios."""
+    """Print images a second and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--count", type=int, default=1000)
@@ -53,7 +53,7 @@ def main() -> None:
     minimals = [Minimal() for _ in range(chosen.workers)]
     rows: list[tuple[float, ...]] = []
     with tempfile.TemporaryDirectory() as scratch, Predictor.load(BUNDLE) as ours, without_band() as plain:
-        files = picture_files(chosen.folder, chosen.count, Path(scratch))
+        files = image_files(chosen.folder, chosen.count, Path(scratch))
         for start in range(-chosen.block, len(files), chosen.block):  # the first block warms up
             block = files[max(0, start) : max(0, start) + chosen.block]
             halves = [partial(loop, minimals[i], block[i :: chosen.workers]) for i in range(chosen.workers)]

@@ -18,14 +18,14 @@ from edge_runtime.errors import ImageError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import Source, read
 from edge_runtime.images.region import Region, RegionCrop, crop, region_name
-from edge_runtime.preprocessing.preprocessor import prepare
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 from export.errors import CalibrationError
 from export.source.calibration_images import FEWEST, load_calibration
-from training.data.audit.audit_picture import write_sheet
+from training.data.audit.audit_image import write_sheet
 from training.data.audit.duplicates import compare
 from training.data.datasets import Dataset, Sample
-from training.data.samples import TIGHT, Pictures
+from training.data.samples import TIGHT, SampleReader
 from training.data.tensors import load_tensors
 from training.errors import DatasetError
 from training.fitting import calibration_samples
@@ -78,7 +78,7 @@ def test_tensors_are_the_devices_cut_and_steps_and_each_file_is_decoded_once(
 ) -> None:
     found = load_tensors(dataset.samples, SPEC, label="all")
     squares = [crop(read(s.path), s.region, RULE) for s in dataset.samples if s.region is not None]
-    np.testing.assert_array_equal(found.images, np.stack([prepare(square, SPEC.steps) for square in squares]))
+    np.testing.assert_array_equal(found.images, np.stack([preprocess(square, SPEC.steps) for square in squares]))
     np.testing.assert_allclose(found.colour[:, 0], [square.pixels.mean() for square in squares])
     assert decoded == [f"film{i}.png" for i in range(10)]
 
@@ -95,18 +95,18 @@ def test_regions_and_a_spec_that_do_not_fit_each_other_are_refused(dataset: Data
     first = dataset.samples[0]
     with pytest.raises(DatasetError, match=r"film0\.png@.*a region of a data set.*Correct the recipe"):
         load_tensors(dataset.samples, PLAIN, label="all")
-    with pytest.raises(DatasetError, match=r"film0\.png: a whole picture of a data set.*Correct the recipe"):
+    with pytest.raises(DatasetError, match=r"film0\.png: a whole image of a data set.*Correct the recipe"):
         load_tensors((replace(first, name="film0.png", region=None),), SPEC, label="one")
 
 
-def test_whole_pictures_are_read_as_ever(dataset: Dataset, decoded: list[str]) -> None:
+def test_whole_images_are_read_as_ever(dataset: Dataset, decoded: list[str]) -> None:
     whole = replace(dataset.samples[0], name="film0.png", region=None)
-    pictures = Pictures(PLAIN)
+    images = SampleReader(PLAIN)
     for _ in range(2):
-        np.testing.assert_array_equal(pictures.read(whole).pixels, read(whole.path).pixels)
+        np.testing.assert_array_equal(images.read(whole).pixels, read(whole.path).pixels)
     assert decoded == ["film0.png"] * 2  # not kept: no other sample is of the same file
     with pytest.raises(ImageError, match="shorter side of at least 95 px"):
-        Pictures(replace(SPEC, min_side_px=95)).read(dataset.samples[0])
+        SampleReader(replace(SPEC, min_side_px=95)).read(dataset.samples[0])
 
 
 def test_a_sample_says_its_region_in_its_name(dataset: Dataset) -> None:
@@ -136,7 +136,7 @@ def test_an_audit_compares_squares_and_draws_them(dataset: Dataset, tmp_path: Pa
     write_sheet(found.pairs, dataset.labels, tmp_path / "pairs.png")
     assert (tmp_path / "pairs.png").is_file()
     assert first.region is not None
-    square = Pictures().read(first).pixels
+    square = SampleReader().read(first).pixels
     np.testing.assert_array_equal(square, crop(read(first.path), first.region, TIGHT).pixels)
 
 
@@ -173,14 +173,14 @@ def test_what_calibration_names_is_what_export_cuts(
     assert [row["sha256"] for row in rows] == [hashlib.sha256(s.path.read_bytes()).hexdigest() for s in chosen]
     found = load_calibration(folder, dataset.root, SPEC)
     np.testing.assert_array_equal(found.tensors, load_tensors(chosen, SPEC, label="chosen").images)
-    with pytest.raises(CalibrationError, match=r"film0\.png@.*expected none: this model answers about a whole picture"):
+    with pytest.raises(CalibrationError, match=r"film0\.png@.*expected none: this model answers about a whole image"):
         load_calibration(folder, dataset.root, PLAIN)
 
 
-def test_a_rare_label_does_not_leave_too_few_pictures_for_ranges(
+def test_a_rare_label_does_not_leave_too_few_images_for_ranges(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many of each label would be six pictures of forty, and export refuses so few."""
+    """As many of each label would be six images of forty, and export refuses so few."""
     rare = tuple(replace(sample, label=int(i < 3)) for i, sample in enumerate(dataset.samples))
     assert _write(replace(dataset, samples=rare), tmp_path / "calibration", monkeypatch, len(rare)) == len(rare)
     assert len(load_calibration(tmp_path / "calibration", dataset.root, SPEC).tensors) == len(rare)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from training.data.audit.audit import Audit
-from training.data.audit.audit_picture import CELL_PX, COLUMNS, table, worst, write_sheet
-from training.data.audit.duplicates import Pair
+from training.data.audit.audit_image import CELL_PX, COLUMNS, table, worst, write_sheet
+from training.data.audit.duplicates import DuplicatePair
 from training.data.datasets import Sample
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
+def pairs(tmp_path: Path) -> list[DuplicatePair]:
     """An alike pair of one group, an exact one across groups, and a contradiction."""
     rng = np.random.default_rng(0)
     samples = []
@@ -22,14 +22,14 @@ def pairs(tmp_path: Path) -> list[Pair]:
         cv2.imwrite(str(path), rng.integers(0, 256, (40, 50), dtype=np.uint8))
         samples.append(Sample(path.name, path, label, group))
     a, b, c, d = samples
-    return [Pair(a, b, 0.99, False), Pair(a, c, 1.0, True), Pair(a, d, 0.85, False)]
+    return [DuplicatePair(a, b, 0.99, False), DuplicatePair(a, c, 1.0, True), DuplicatePair(a, d, 0.85, False)]
 
 
-def test_contradictions_come_first_then_pairs_across_groups(pairs: list[Pair]) -> None:
+def test_contradictions_come_first_then_pairs_across_groups(pairs: list[DuplicatePair]) -> None:
     assert [pair.second.name for pair in worst(pairs)] == ["d.png", "c.png", "b.png"]
 
 
-def test_the_sheet_shows_each_pair(pairs: list[Pair], tmp_path: Path) -> None:
+def test_the_sheet_shows_each_pair(pairs: list[DuplicatePair], tmp_path: Path) -> None:
     write_sheet(worst(pairs), ("benign", "malignant"), tmp_path / "new" / "pairs.png")
     sheet = cv2.imread(str(tmp_path / "new" / "pairs.png"))
     assert sheet is not None
