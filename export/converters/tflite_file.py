@@ -23,6 +23,9 @@ Floats = npt.NDArray[np.float32]
 _WITH_BIAS = (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.CONV_2D)
 _WEIGHTED = (*_WITH_BIAS, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
 
+_CONSTANTS = {1: b"/weights", 2: b"/bias"}
+"""Constant inputs of a weighted operator, by their place."""
+
 _ONE_SCALE = (
     schema.BuiltinOperator.AVERAGE_POOL_2D,
     schema.BuiltinOperator.CONCATENATION,
@@ -51,21 +54,49 @@ def embed(path: Path, spec: ModelSpec) -> None:
 
 
 def tidy(path: Path) -> None:
-    """Shorten the names of tensors; writing the file again leaves out what stands in it twice."""
+    """Give every tensor a short name of its own; writing the file again also removes duplicate vectors and strings.
+
+    The converter names the weights, the bias and the output of a fused operator alike. Tools that look tensors up by
+    name need them apart.
+    """
 
     def change(model: Any) -> None:
-        for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
-            tensor.name = _short(bytes(tensor.name))
+        for graph in model.subgraphs:
+            roles, taken = _constant_roles(model, graph), set[bytes]()
+            for index, tensor in enumerate(graph.tensors):
+                role = roles.get(index, b"")
+                tensor.name = _unique(_short(bytes(tensor.name)).removesuffix(role) + role, taken)
+                taken.add(tensor.name)
 
     _rewrite(path, path, change)
 
 
 def _short(name: bytes) -> bytes:
-    """Return the first layer of a fused operator's name, without the networks around it: nothing reads the rest.
+    """Return the first layer of a fused operator's name, without the names of the networks that contain it.
 
-    Of ``functional_1/conv_1/Relu;functional_1/conv_1/BiasAdd`` stays ``conv_1/Relu``.
+    ``functional_1/conv_1/Relu;functional_1/conv_1/BiasAdd`` becomes ``conv_1/Relu``.
     """
     return re.sub(rb"^(functional(_\d+)*/)+", b"", name.split(b";")[0])
+
+
+def _constant_roles(model: Any, graph: Any) -> dict[int, bytes]:
+    """Return index of a weighted operator's constant → what it is to that operator."""
+    return {
+        operator.inputs[place]: role
+        for operator in graph.operators
+        if model.operatorCodes[operator.opcodeIndex].builtinCode in _WEIGHTED
+        for place, role in _CONSTANTS.items()
+        if place < len(operator.inputs) and operator.inputs[place] >= 0
+    }
+
+
+def _unique(name: bytes, taken: set[bytes]) -> bytes:
+    """Return the name, or the first of ``name_2``, ``name_3``, … that is not taken."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = name + b"_%d" % number
+    return found
 
 
 def order_outputs(path: Path) -> None:

@@ -54,7 +54,7 @@ class Analysis:
     @property
     def subgroups(self) -> Table:
         """Figures by what the data set says of its images."""
-        return subgroup_table(self.evaluation, self.groups, "pictures")
+        return subgroup_table(self.evaluation, self.groups, "images")
 
     @property
     def reliability(self) -> Table:
@@ -64,7 +64,7 @@ class Analysis:
             (f"{found.low:.3f}–{found.high:.3f}", str(found.count), f"{found.confidence:.3f}", f"{found.accuracy:.3f}")
             for found in (calibration.bins if calibration else ())
         )
-        return Table(("confidence", "pictures", "mean confidence", "share right"), tuple(rows))
+        return Table(("confidence", "images", "mean confidence", "share right"), tuple(rows))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class ModelCard:
         if record is None:
             return Table((), ())
         parts = _HELD_OUT if held_out else [part for part in record.images if part not in _HELD_OUT]
-        return part_table(record, parts, self.groups, "pictures", unknown="")
+        return part_table(record, parts, self.groups, "images", unknown="")
 
     @property
     def test(self) -> Evaluation | None:
@@ -124,7 +124,7 @@ class ModelCard:
         bound = self.manifest.guard_band_exceptions
         if bound is None:
             return "an unknown share"
-        return f"at most {bound:.2%} (95 % bound for pictures drawn independently, Wilks 1941)"
+        return f"at most {bound:.2%} (95 % bound for images drawn independently, Wilks 1941)"
 
     @property
     def files(self) -> FileTables:

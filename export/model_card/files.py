@@ -36,7 +36,7 @@ class FileTables:
         difference = "largest difference to TensorFlow's map, share of its range"
         rows = self.manifest.map_parity or ()
         lines = ((row.file, row.runtime, str(row.images), f"{row.worst:.1e}", str(row.blank)) for row in rows)
-        return Table(("file", "runtime", "pictures", difference, "blank maps"), tuple(lines))
+        return Table(("file", "runtime", "images", difference, "blank maps"), tuple(lines))
 
     @property
     def quantised(self) -> Table:

@@ -15,10 +15,16 @@ from keras import layers
 from export.converters import tflite_file, to_tflite
 from export.converters.flatbuffer import packed
 from tests.integration.export.networks import SIDE, branches, convert, dots, logits, operators
+from tests.places import ROOT
 
 IMAGES = dots(4, seed=2)
 DEAD = {"SHAPE", "PACK", "GATHER", "REDUCE_PROD", "STRIDED_SLICE"}
 CHANNELS = 64
+COMMITTED = sorted(
+    path
+    for place in ("edge_runtime/bundles/*", "training/models/*/bundle", "tests/data/*")
+    for path in ROOT.glob(f"{place}/*.tflite")
+)
 
 
 def _shuffled(x: Any) -> Any:
@@ -114,11 +120,22 @@ def test_weights_lie_where_the_schema_wants_them(int8: Path) -> None:
     assert {place % 16 for place in places} == {0}
 
 
-def test_a_tidied_file_names_each_tensor_by_its_first_layer(int8: Path, tmp_path: Path) -> None:
+def test_a_tidied_file_names_each_tensor_once_by_its_first_layer(int8: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.tflite"
     out.write_bytes(int8.read_bytes())
     tflite_file.tidy(out)
     assert any(b";" in tensor.name for tensor in _opened(int8).subgraphs[0].tensors)
-    names = tflite_file.names_of(out)
-    assert "first_1/Relu" in names, names
+    names = [bytes(tensor.name).decode() for tensor in _opened(out).subgraphs[0].tensors]
+    assert {"first_1/Relu", "first_1/Relu/bias"} <= set(names), names
     assert not [name for name in names if ";" in name or name.startswith("functional")]
+    assert len(set(names)) == len(names)
+    np.testing.assert_array_equal(logits(out, IMAGES), logits(int8, IMAGES))
+    once = out.read_bytes()
+    tflite_file.tidy(out)
+    assert out.read_bytes() == once
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_committed_file_names_each_tensor_once(path: Path) -> None:
+    names = [bytes(tensor.name) for tensor in _opened(path).subgraphs[0].tensors]
+    assert len(set(names)) == len(names)
