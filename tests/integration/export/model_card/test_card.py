@@ -84,8 +84,8 @@ def test_another_value_in_the_manifest_is_another_value_in_the_card(manifest: Ma
 def test_the_weight_of_neighbours_is_told_where_there_is_one(manifest: Manifest) -> None:
     together = replace(manifest.spec, policy=replace(manifest.spec.policy, neighbours=0.25))
     said = _section(model_card(replace(manifest, spec=together)), "Decision policy")
-    assert "tiles that touch a tile count with a weight of 0.25" in said
-    assert "tiles that touch" not in model_card(manifest)
+    assert "neighbouring tiles count with a weight of 0.25" in said
+    assert "neighbouring tiles" not in model_card(manifest)
 
 
 def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
@@ -104,10 +104,10 @@ def test_subgroups_calibration_and_audit_are_told(manifest: Manifest) -> None:
     assert "tissue (dense, fatty)" in _section(card, "Factors")
     assert "| 0.500–0.610 | 77 | 0.555 | 0.432 |" in card and "0.031 [0.010, 0.050]" in card
     found = _section(card, "Split and leak audit")
-    assert "3 clusters stand in more than one part" in found and "5 have the very tensor" in found
-    assert "900 images were compared" in found and "12 pairs" in found and "7 of them pixel" in found
+    assert "3 clusters are in more than one part" in found and "5 have the same tensor" in found
+    assert "900 images were compared" in found and "12 pairs" in found and "7 of them have equal pixels" in found
     assert "Some images lie." in found
-    assert "bootstrap over clusters" in card
+    assert "bootstrap over whole clusters" in card
 
 
 def test_a_bar_in_a_name_splits_no_cell(manifest: Manifest) -> None:
@@ -123,8 +123,8 @@ def test_no_paragraph_is_empty_and_the_last_line_ends(manifest: Manifest) -> Non
 
 def test_what_was_not_looked_for_is_said(manifest: Manifest) -> None:
     assert "Not recorded" in _section(model_card(_plain(manifest)), "Split and leak audit")
-    assert "No figure by subgroup exists." in _section(model_card(_plain(manifest)), "Factors")
-    assert "Near copies were not looked for" in _section(model_card(manifest), "Split and leak audit")
+    assert "There are no figures by subgroup." in _section(model_card(_plain(manifest)), "Factors")
+    assert "Near-duplicates were not searched for" in _section(model_card(manifest), "Split and leak audit")
 
 
 def test_a_model_made_elsewhere_has_a_card_that_claims_nothing(manifest: Manifest) -> None:
