@@ -43,7 +43,7 @@ def peak_mb(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensors: 
     """
     given, found = scratch / "tensors.npy", scratch / "peak.txt"
     np.save(given, tensors[:IMAGES])
-    in_own_process(write_peak, engine, subject, str(given), str(found))
+    in_own_process(write_peak, engine, subject, str(given), str(found), fresh=True)
     return int(found.read_text(encoding="ascii")) * 1024 / 1e6
 
 

@@ -10,23 +10,31 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
 from export.errors import ConversionError
 
 _LOG_LINES = 12
+_PRELOADED = "export.converters.preloaded"
 
 
-def in_own_process(job: Callable[..., None], *args: Any) -> None:
-    """Call ``job(*args)`` in a fresh interpreter and wait.
+def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) -> None:
+    """Call ``job(*args)`` in a process of its own and wait.
 
-    Everything the job has to say it leaves in files.
+    On Linux the process is forked from a server that has imported TensorFlow and done nothing else. That saves some
+    four seconds a conversion. Results are passed through files.
+
+    Args:
+        job: a function at the top level of a module.
+        args: its arguments; they are pickled.
+        fresh: start a new interpreter instead, as for measurements of memory.
 
     Raises:
-        ConversionError: the job raised or its process died; the message ends with what it last printed.
+        ConversionError: the job raised or its process died; the message ends with its last output.
     """
-    context = multiprocessing.get_context("spawn")
+    context = _context(fresh)
     receiver, sender = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -41,6 +49,14 @@ def in_own_process(job: Callable[..., None], *args: Any) -> None:
         if failure is not None:
             said = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
             raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{said}".rstrip())
+
+
+def _context(fresh: bool) -> SpawnContext | ForkServerContext:
+    if fresh or sys.platform != "linux":  # elsewhere a fork without exec is not safe
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_PRELOADED])
+    return context
 
 
 def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Connection) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from export.converters.isolation import in_own_process
@@ -86,3 +87,34 @@ def test_a_failed_job_leaves_no_process_behind() -> None:
     with pytest.raises(ConversionError):
         in_own_process(crash, "exit")
     assert multiprocessing.active_children() == []
+
+
+def wrote_modules(out: str) -> None:
+    Path(out).write_text(f"{'tensorflow' in sys.modules} {os.getppid()}", encoding="ascii")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="conversions start a new interpreter elsewhere")
+def test_a_conversion_is_forked_from_a_server_with_tensorflow_unless_it_must_be_fresh(tmp_path: Path) -> None:
+    found = {}
+    for fresh in (False, True, False):
+        in_own_process(wrote_modules, str(tmp_path / "out"), fresh=fresh)
+        found.setdefault(fresh, []).append((tmp_path / "out").read_text(encoding="ascii").split())
+    (first, second), ((imported, parent),) = found[False], found[True]
+    assert first == second, "two conversions had two servers"
+    assert first[0] == "True" and first[1] != str(os.getpid())
+    assert (imported, parent) == ("False", str(os.getpid()))
+
+
+def test_many_conversions_in_a_row_end(tmp_path: Path) -> None:
+    """A fork of a process with threads may hang; the server has none but OpenBLAS's."""
+    for number in range(20):
+        in_own_process(multiplied, str(tmp_path / "out"))
+        assert float((tmp_path / "out").read_text(encoding="ascii")) == 512.0, number
+
+
+def multiplied(out: str) -> None:
+    import tensorflow as tf
+
+    ones = np.ones((512, 512))
+    assert float((ones @ ones)[0, 0]) == 512.0
+    Path(out).write_text(str(float(tf.linalg.matmul(ones, ones)[0, 0])), encoding="ascii")
