@@ -96,13 +96,13 @@ class Reader:
     def __init__(self, place: Path) -> None:
         """Lay out what pages take for granted."""
         self.place, tools, self._home = place / "here", place / "tools", place / "home"
-        for folder in (self.place / "docs", self.place / "pictures", tools, self._home):
+        for folder in (self.place / "docs", self.place / "incoming", tools, self._home):
             folder.mkdir(parents=True)
         phantom = ROOT / "docs" / "phantom.png"
-        for name in ("docs/phantom.png", "image.png", "patch.png", "pictures/a.png", "pictures/c.png"):
+        for name in ("docs/phantom.png", "image.png", "patch.png", "incoming/a.png", "incoming/c.png"):
             shutil.copyfile(phantom, self.place / name)
-        (self.place / "pictures" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-        shutil.copytree(self.place / "pictures", self.place / "images")
+        (self.place / "incoming" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        shutil.copytree(self.place / "incoming", self.place / "images")
         shutil.copyfile(phantom, self.place / "images" / "b.png")
         (self.place / "film.pgm").write_bytes(b"P5 1024 1024 255\n" + bytes(range(256)) * 4096)
         for name, program in _COMMANDS.items():

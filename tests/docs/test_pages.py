@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import PAGES, ROOT
+from tests.one_image import way_of
 
 DOCS = ROOT / "docs"
 MOST_WORDS, MOST_WORDS_OF_A_RECORD = 900, 250
@@ -87,6 +88,14 @@ def test_records_of_decisions_are_short_and_have_three_parts() -> None:
         text = record.read_text(encoding="utf-8")
         assert len(text.split()) < MOST_WORDS_OF_A_RECORD, record.name
         assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
+def test_the_way_of_one_image_is_drawn_as_it_is_run() -> None:
+    page = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"^```\n(cli/predict\.py.*?)^```", page, re.DOTALL | re.MULTILINE)
+    on_page = re.findall(r"^( *[\w/]+\.py) ", drawn, re.MULTILINE)
+    entered = [line.partition(":")[0] for line in way_of(DOCS / "phantom.png").drawn().splitlines()]
+    assert on_page == entered
 
 
 def codes() -> set[str]:
