@@ -1,4 +1,4 @@
-"""Whether a path holds a Keras model, told by content: what lies there instead, and the remedy for it."""
+"""Check by content that a path contains a Keras model; otherwise identify the content and give a remedy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MODELS = (".keras", ".h5", ".hdf5")
 _SAVE = "Save the model again: model.save('x.keras')."
 _BUILD = "Build the network in Python, call model.load_weights, then model.save('x.keras'), and export that file."
 _LAYERS = {"layer_names", "layers", "_layer_checkpoint_dependencies", "vars", "keras_version"}
-"""One of these names is in an HDF5 file of weights, of Keras 2 or 3."""
+"""An HDF5 file of weights, from Keras 2 or 3, contains one of these names."""
 
 
 def check_kind(path: Path) -> None:
-    """Make sure by content that a path holds a Keras model in one of the forms that can be loaded, and whole.
+    """Check by content that a path contains a complete Keras model in a format that can be loaded.
 
     Raises:
-        ExportError: it holds something else, or nothing; the message says what, and what helps.
+        ExportError: the path is missing, incomplete or has other content; the message states it and the remedy.
     """
     if path.is_dir():
         _check_folder(path)
@@ -72,7 +72,7 @@ def _fault_of_zip(path: Path) -> NotAModel | None:
 
 
 def _fault_of_contents(names: list[str]) -> NotAModel:
-    """Return what a whole zip archive is that is no .keras file."""
+    """Return the kind of a complete zip archive that is not a .keras file."""
     if any(name.endswith("saved_model.pb") for name in names):
         return NotAModel("a zipped SavedModel", "Unpack it and give the folder that holds saved_model.pb.")
     if any(name.endswith("data.pkl") for name in names):
@@ -120,7 +120,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _instead(path: Path) -> str:
-    """Return what to do about a folder without ``saved_model.pb``."""
+    """Return the remedy for a folder without ``saved_model.pb``."""
     names = {child.name for child in path.iterdir()}
     inner = sorted(child for child in path.iterdir() if (child / "saved_model.pb").is_file())
     models = sorted(name for name in names if name.endswith(_MODELS) and name not in _WEIGHTS)
@@ -134,7 +134,8 @@ def _instead(path: Path) -> str:
         ("model.json" in names, f"It is a TensorFlow.js model. {SOURCE}"),
     )
     return next(
-        (told for holds, told in remedies if holds), "Give the folder that model.export wrote, or a .keras file."
+        (remedy for applies, remedy in remedies if applies),
+        "Give the folder that model.export wrote, or a .keras file.",
     )
 
 

@@ -39,7 +39,7 @@ SPEC = ModelSpec(
 
 REFUSAL = (
     r"model\.onnx on onnxruntime: WHAT\d*, tolerance 0\.01, over logits of shape \(2, 1\)\. Nothing was written\. "
-    r"More or better calibration images help an int8 file; a float32 file that differs points at a conversion fault\."
+    r"For an int8 file, add calibration images; for a float32 file, look for a conversion fault\."
 )
 
 
