@@ -49,7 +49,7 @@ def _write_list(folder: Path, rows: list[tuple[str, str]]) -> None:
 
 
 def _folder(tmp_path: Path, count: int) -> Path:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(count):
         (folder / f"{(i * 7) % count:03}.png").write_bytes(_png(i))
