@@ -93,7 +93,7 @@ def _summary(manifest: Manifest, out: Path) -> str:
 
 def _bound(manifest: Manifest) -> str:
     bound = manifest.guard_band_exceptions
-    return "" if bound is None else f" (beyond it int8 decides at most {bound:.2%} of images otherwise, 95 %)"
+    return "" if bound is None else f" (outside it at most {bound:.2%} of int8 decisions flip, 95 % bound)"
 
 
 def _of_labels(row: Labelled, keras: Labelled) -> str:

@@ -48,11 +48,11 @@ def _fault_of_file(path: Path) -> NotAModel | None:
         return fault_of(head)
     if fits or (fault is not None and fault.remedy != AGAIN):
         return fault
-    name, ending = path.with_suffix(better).name, path.suffix or "no ending"
+    name, ending = path.with_suffix(better).name, path.suffix or "(none)"
     if fault is None:
-        return NotAModel(f"{kind} ({better}) under the name of {ending}", f"Rename it to {name}.")
+        return NotAModel(f"{kind} ({better}) with the suffix {ending}", f"Rename it to {name}.")
     return NotAModel(
-        f"{kind} ({better}) under the name of {ending}, which is cut or damaged", f"{AGAIN} Name it {name}."
+        f"{kind} ({better}) with the suffix {ending}, which is truncated or damaged", f"{AGAIN} Name it {name}."
     )
 
 
@@ -63,7 +63,7 @@ def _fault_of_zip(path: Path) -> NotAModel | None:
     except (RuntimeError, NotImplementedError):
         return NotAModel("a zip archive with a password or an unknown method", _SAVE)
     except (zipfile.BadZipFile, EOFError, OSError, ValueError):
-        return NotAModel("a zip archive that is cut, without its end", AGAIN)
+        return NotAModel("a zip archive that is truncated", AGAIN)
     if damaged is not None:
         return NotAModel(f"a zip archive whose part {damaged} is damaged", AGAIN)
     if "config.json" in names and _WEIGHTS & set(names):
@@ -93,7 +93,7 @@ def _fault_of_hdf5(path: Path) -> NotAModel | None:
                 return None
             names = set(file) | set(file.attrs)
     except (OSError, RuntimeError, KeyError):
-        return NotAModel("an HDF5 file that is cut or damaged", AGAIN)
+        return NotAModel("an HDF5 file that is truncated or damaged", AGAIN)
     if names & _LAYERS:
         return NotAModel("weights without a network", _BUILD)
     held = ", ".join(sorted(map(str, names))[:3]) or "nothing"
@@ -141,10 +141,10 @@ def _instead(path: Path) -> str:
 
 def _missing(path: Path) -> ExportError:
     if path.is_symlink():
-        fault = NotAModel(f"a link to {path.readlink()}, which is not there", "Correct the link, or fetch the file.")
+        fault = NotAModel(f"a link to {path.readlink()}, which does not exist", "Correct the link, or fetch the file.")
         return _error(path, fault)
     near = sorted(child.name for child in path.parent.glob("*") if child.stem == path.stem)
-    beside = f" Beside it lies {near[0]}." if near else ""
+    beside = f" The same folder contains {near[0]}." if near else ""
     expected = "expected a file .keras or .h5, or a SavedModel folder"
     return ExportError(f"{path}: found none, {expected}. Correct the path.{beside}")
 

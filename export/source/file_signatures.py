@@ -37,7 +37,10 @@ _KINDS = (
     (b"\xfd7zXZ", NotAModel("an xz file", UNPACK)),
     (
         b"\x80",
-        NotAModel("a Python pickle, which is code and is not run", "Call model.save('x.keras') where it was made."),
+        NotAModel(
+            "a Python pickle, which is not opened because it can run code",
+            "Call model.save('x.keras') where it was made.",
+        ),
     ),
     (b"\x93NUMPY", NotAModel("a NumPy array", "Load it into the network in Python, then call model.save('x.keras').")),
     (b"%PDF", NotAModel("a PDF document", AGAIN)),
@@ -82,9 +85,7 @@ _TESTS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], NotAModel]], ...]
     (lambda head: not head.strip(b"\0"), lambda _: NotAModel("a file of zeros", AGAIN)),
     (
         _is_page,
-        lambda _: NotAModel(
-            "a web page or an answer in XML", "Download the file itself: sign in, or use its raw link."
-        ),
+        lambda _: NotAModel("a web page or an XML response", "Download the file itself: sign in, or use its raw link."),
     ),
     (lambda head: head[4:8] == b"TFL3", lambda _: NotAModel("a TFLite file, which is converted already", SOURCE)),
     (_is_onnx, lambda _: NotAModel("an ONNX file, which is converted already", SOURCE)),

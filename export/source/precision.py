@@ -65,8 +65,8 @@ def check_precision(where: str, types: tuple[str, ...], before: Floats, after: F
     worst, most = float(apart.max(initial=0.0)), max(_MOST_APART[name] for name in types)
     if not worst <= most:
         raise ExportError(
-            f"{where}: found a network in {' and '.join(types)} whose outputs move by {worst:.3g} in float32, expected "
-            f"{most:g} at most. Build it under keras.config.set_dtype_policy('float32'), load the weights, evaluate it "
+            f"{where}: found a network in {' and '.join(types)} whose outputs change by {worst:.3g} in float32, "
+            f"expected {most:g} at most. Build it under keras.config.set_dtype_policy('float32'), load the weights, evaluate it "
             "and export that."
         )
     return worst

@@ -170,5 +170,5 @@ def _check_apart(ranges: PreparedImages, judged: PreparedImages) -> None:
     if both:
         raise CalibrationError(
             f"{both} of {judged.source.split(',')[0]} for parity are calibration images too, expected none. "
-            "Take them out of one of the two folders."
+            "Remove them from one of the two folders."
         )

@@ -33,7 +33,7 @@ _TRIED, _TRIED_MIB = 128, 64
 _SAME = 1e-6
 """Scores that differ by less are treated as equal."""
 
-INSIST = "--insist exports it all the same, with this in the card."
+INSIST = "--insist exports it anyway, with this warning in the card."
 
 
 def contradict(
