@@ -35,7 +35,7 @@ class BenchmarkEngine(enum.Enum):
 
 
 KERAS = (BenchmarkEngine.KERAS_PREDICT, BenchmarkEngine.KERAS_FUNCTION)
-_SPOKEN = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
+_FORMAT_NAMES = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _file_subject(entry: FileEntry, path: Path, threads: int) -> BenchmarkSubjec
     if form is None or precision is None:
         raise TypeError(f"{entry.name} is no model file")
     return BenchmarkSubject(
-        name=f"{_SPOKEN[form]} {precision.value}",
+        name=f"{_FORMAT_NAMES[form]} {precision.value}",
         engine=BenchmarkEngine(RUNTIMES[form].value),
         file=entry.name,
         path=path,

@@ -86,17 +86,17 @@ def _summary(manifest: Manifest, out: Path) -> str:
         )
     lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
     lines += [f"  {why}" for why in without_int8(manifest.attempts).values()]
-    lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
-    lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
+    lines.append(f"  guard band {manifest.guard_band:g}{_bound_text(manifest)}; {manifest.parity_source}")
+    lines += [_labelled_line(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)
 
 
-def _bound(manifest: Manifest) -> str:
+def _bound_text(manifest: Manifest) -> str:
     bound = manifest.guard_band_exceptions
     return "" if bound is None else f" (outside it at most {bound:.2%} of int8 decisions flip, 95 % bound)"
 
 
-def _of_labels(row: Labelled, keras: Labelled) -> str:
+def _labelled_line(row: Labelled, keras: Labelled) -> str:
     figures = f"  {row.subject:22} calibration error {row.calibration_error:.4f}"
     change = row.auroc_change(keras)
     if change is None:

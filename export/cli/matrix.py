@@ -54,13 +54,13 @@ def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, rounds
         for cell in found:
             click.echo(json.dumps(to_dict(cell)) if as_json else _row(cell))
     if not as_json:
-        click.echo(f"\n{_taken_on(rounds)}")
+        click.echo(f"\n{_measured_on(rounds)}")
     if refused:
         click.echo(f"{refused} of {len(pairs)} artifacts were not exported.", err=True)
         sys.exit(1)
 
 
-def _taken_on(rounds: int) -> str:
+def _measured_on(rounds: int) -> str:
     """Return one line on the machine, the package versions and the timing."""
     from export.benchmark.report import this_machine
 

@@ -43,14 +43,14 @@ def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
     verified.write_bytes(quantise(Path(calibrated_path), verify=True))
     known = names_of(Path(calibrated_path))
     checked, squares = _compare_layers(str(verified), np.load(tensors_path)[:_JUDGED])
-    names = [_known(name, known) for name in checked]
+    names = [_original_name(name, known) for name in checked]
     verified.unlink()
     pairs = sorted(zip(names, np.sqrt(squares).tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     layers, logits = layers_of(Path(calibrated_path))
     FloatLayerNames(pairs, first_layers(layers), last_layers(layers, logits)).write(Path(out))
 
 
-def _known(checked: str, known: frozenset[str]) -> str:
+def _original_name(checked: str, known: frozenset[str]) -> str:
     """Return a layer's name in the calibrated file, without the digits that NumericVerify appends."""
     name = checked
     while name not in known and name[-1:].isdigit():

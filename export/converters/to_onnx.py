@@ -33,14 +33,14 @@ def write_float32(model_path: str, out: str) -> None:
 
     model = load_to_logits(model_path)
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
-    with _convolutions_in_the_open():
-        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_tidied())
+    with _plain_grouped_convolutions():
+        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_optimisers())
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx raises no error for operators that it cannot convert
     onnx.save(graph, out)
 
 
-def _tidied() -> dict[str, Callable[[], Any]]:
+def _optimisers() -> dict[str, Callable[[], Any]]:
     """Return tf2onnx's optimisers, each preceded by a garbage collection.
 
     Each optimiser gets a deep copy of the graph with its weights. Nodes and graph reference each other, so a replaced
@@ -48,32 +48,32 @@ def _tidied() -> dict[str, Callable[[], Any]]:
     """
     from tf2onnx.optimizer import _get_optimizers
 
-    def tidied(factory: Callable[[], Any]) -> Callable[[], Any]:
+    def after_collection(factory: Callable[[], Any]) -> Callable[[], Any]:
         def make() -> Any:
             gc.collect()
             return factory()
 
         return make
 
-    return {name: tidied(factory) for name, factory in _get_optimizers().items()}
+    return {name: after_collection(factory) for name, factory in _get_optimizers().items()}
 
 
 @contextmanager
-def _convolutions_in_the_open() -> Iterator[None]:
+def _plain_grouped_convolutions() -> Iterator[None]:
     """Keep Keras from wrapping a grouped convolution in a compiled function, which tf2onnx cannot convert."""
     import tensorflow as tf
     from keras.src.backend.tensorflow import nn
 
     conv, compiled = nn.conv, tf.function
 
-    def in_the_open(*args: Any, **kwargs: Any) -> Any:
+    def plain_conv(*args: Any, **kwargs: Any) -> Any:
         tf.function = lambda **options: lambda function: function
         try:
             return conv(*args, **kwargs)
         finally:
             tf.function = compiled
 
-    nn.conv = in_the_open
+    nn.conv = plain_conv
     try:
         yield
     finally:

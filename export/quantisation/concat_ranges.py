@@ -36,7 +36,7 @@ def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
         names: names of the BatchNorms.
         tensors: preprocessed images on which ranges are measured, float32 N×H×W×C.
     """
-    graph = _traced(model, names)
+    graph = _trace_channels(model, names)
     readers = [(norm, channels) for norm, channels in graph.read if (channels >= 0).any()]
     if not readers:
         return
@@ -53,7 +53,7 @@ def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
         norm.set_weights([scale * np.where(channels >= 0, smaller[channels], 1.0), shift, *identity(norm)])
 
 
-def _traced(model: Any, names: set[str]) -> _Graph:
+def _trace_channels(model: Any, names: set[str]) -> _Graph:
     """Follow each channel from its producer through layers that commute with a positive factor."""
     known: dict[int, Channels] = {}
     graph = _Graph([], [], set(), 0)
@@ -67,7 +67,7 @@ def _traced(model: Any, names: set[str]) -> _Graph:
             known[id(layer.output)] = np.concatenate(channels)
         else:
             graph.fixed.update(*(each[each >= 0].tolist() for each in channels))
-            if once and _makes(layer):
+            if once and _accepts_factor(layer):
                 own = np.arange(graph.size, graph.size + layer.output.shape[-1])
                 graph.made.append((layer, own))
                 known[id(layer.output)] = own
@@ -77,7 +77,7 @@ def _traced(model: Any, names: set[str]) -> _Graph:
     return graph
 
 
-def _makes(layer: Any) -> bool:
+def _accepts_factor(layer: Any) -> bool:
     """Return whether a positive factor per output channel can move into the weights of the layer."""
     from keras import layers
 

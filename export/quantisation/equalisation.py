@@ -71,18 +71,18 @@ def write_equalised(model_path: str, tensors_path: str, out: str) -> None:
 
     model = load_to_logits(model_path)
     chains = list(_chains(model))
-    loose = set(_loose(model))
-    if chains or loose:
+    unfoldable = set(_unfoldable(model))
+    if chains or unfoldable:
         tensors = np.load(tensors_path)
         before = np.asarray(model(tensors[:_COMPARED], training=False))
         if chains:
             watched = keras.Model(model.inputs, [chain.norm.output for chain in chains])
             for chain, values in zip(chains, _as_list(watched.predict(tensors, verbose=0)), strict=True):
                 _rescale(chain, relative_ranges(values) ** TOGETHER)
-        concat_ranges.draw_together(model, loose, tensors)
+        concat_ranges.draw_together(model, unfoldable, tensors)
         kept = {chain.norm.name for chain in chains if len(chain.norm.output.shape) == 4}
         gone = {chain.norm.name for chain in chains if _fold(chain)}
-        model = _with_depthwise(model, (kept | loose) - gone, gone)
+        model = _with_depthwise(model, (kept | unfoldable) - gone, gone)
         after = np.asarray(model(tensors[:_COMPARED], training=False))
         if not np.abs(after - before).max() <= STAYS * max(1.0, np.abs(before).max()):
             model = load_to_logits(model_path)
@@ -116,7 +116,7 @@ def _chains(model: Any) -> Iterator[_Chain]:
             yield _Chain(before, norm, after)
 
 
-def _loose(model: Any) -> Iterator[str]:
+def _unfoldable(model: Any) -> Iterator[str]:
     """Yield the names of the BatchNorms of maps before a separate ReLU that cannot be folded into a convolution."""
     from keras import layers
 

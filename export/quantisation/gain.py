@@ -69,9 +69,9 @@ def times(one: Path, other: Path, form: Format, tensor: npt.NDArray[np.float32])
     """Return two files' processor times of one image, in seconds: medians over rounds in which they alternate."""
     backends = [open_model(path.read_bytes(), RUNTIMES[form]) for path in (one, other)]
     try:
-        calls = [max(1, round(_TURN_S / max(1e-6, _taken(backend, tensor, 2) / 2))) for backend in backends]
+        calls = [max(1, round(_TURN_S / max(1e-6, _processor_time(backend, tensor, 2) / 2))) for backend in backends]
         rounds = [
-            [_taken(backend, tensor, count) / count for backend, count in zip(backends, calls, strict=True)]
+            [_processor_time(backend, tensor, count) / count for backend, count in zip(backends, calls, strict=True)]
             for _ in range(_ROUNDS)
         ]
         mine, theirs = (statistics.median(row) for row in zip(*rounds, strict=True))
@@ -81,7 +81,7 @@ def times(one: Path, other: Path, form: Format, tensor: npt.NDArray[np.float32])
             backend.close()
 
 
-def _taken(backend: Backend, tensor: npt.NDArray[np.float32], calls: int) -> float:
+def _processor_time(backend: Backend, tensor: npt.NDArray[np.float32], calls: int) -> float:
     """Return the processor time of ``calls`` runs, in seconds."""
     start = time.process_time()
     for _ in range(calls):

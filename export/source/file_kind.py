@@ -103,7 +103,7 @@ def _fault_of_hdf5(path: Path) -> NotAModel | None:
 def _check_folder(path: Path) -> None:
     if not (path / "saved_model.pb").is_file():
         raise ExportError(
-            f"{path}: found no saved_model.pb, expected a SavedModel or a training artifact. {_instead(path)}"
+            f"{path}: found no saved_model.pb, expected a SavedModel or a training artifact. {_remedy_for_folder(path)}"
         )
     variables = sorted((path / "variables").glob("variables.*"))
     for part in (path / "saved_model.pb", *variables):
@@ -119,7 +119,7 @@ def _check_folder(path: Path) -> None:
         )
 
 
-def _instead(path: Path) -> str:
+def _remedy_for_folder(path: Path) -> str:
     """Return the remedy for a folder without ``saved_model.pb``."""
     names = {child.name for child in path.iterdir()}
     inner = sorted(child for child in path.iterdir() if (child / "saved_model.pb").is_file())

@@ -91,7 +91,9 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats,
     first = first_layers(model, spec)
     network, end = cut(model)
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
-    network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)
+    network = _with_fixed_size(network, spec)
+    if complements(facts, spec):
+        network = _with_complement(network)
     logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
     return network, logits, first
@@ -124,7 +126,7 @@ def _check_cut(path: Path, end: FinalActivation, logits: Floats, scores: Floats)
         )
 
 
-def _sized(network: Any, spec: ModelSpec) -> Any:
+def _with_fixed_size(network: Any, spec: ModelSpec) -> Any:
     """Return a network with a fixed input size; converters treat an open size as 1."""
     import keras
 
@@ -135,7 +137,7 @@ def _sized(network: Any, spec: ModelSpec) -> Any:
     return keras.Model(image, network(image))
 
 
-def _complemented(network: Any) -> Any:
+def _with_complement(network: Any) -> Any:
     """Return a network with outputs 1 - p and p, where ``network`` has output p."""
     import keras
 

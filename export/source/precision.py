@@ -66,8 +66,8 @@ def check_precision(where: str, types: tuple[str, ...], before: Floats, after: F
     if not worst <= most:
         raise ExportError(
             f"{where}: found a network in {' and '.join(types)} whose outputs change by {worst:.3g} in float32, "
-            f"expected {most:g} at most. Build it under keras.config.set_dtype_policy('float32'), load the weights, evaluate it "
-            "and export that."
+            f"expected {most:g} at most. Build it under keras.config.set_dtype_policy('float32'), load the weights, "
+            "evaluate and export it."
         )
     return worst
 

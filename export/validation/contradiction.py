@@ -59,7 +59,7 @@ def contradict(
     if source.training is not None:
         return held_out
     findings = [FirstLayers.read(path).fault()] if (path := network.parent / first_layers.FILE).is_file() else []
-    findings.append(_of_labels(held_out, logits, source.spec, network, scratch))
+    findings.append(_label_fault(held_out, logits, source.spec, network, scratch))
     faults = " Also ".join(text for text in findings if text)
     if faults and not insist:
         raise ExportError(f"{source.model_path}: {faults} {INSIST}")
@@ -77,7 +77,7 @@ def _remark(held_out: PreparedImages, logits: Logits, spec: ModelSpec) -> str:
     return "" if held_out.truth is None else remark(logits, held_out.truth.labels, spec)
 
 
-def _of_labels(held_out: PreparedImages, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
+def _label_fault(held_out: PreparedImages, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
     """Return the fault that labelled images show and its likely cause; empty if there is none."""
     if held_out.truth is None or len(np.unique(held_out.truth.labels)) < 2:
         return ""
@@ -85,7 +85,10 @@ def _of_labels(held_out: PreparedImages, logits: Logits, spec: ModelSpec, networ
     found = suspicion(logits, labels, spec)
     rows = np.unique(np.linspace(0, len(labels) - 1, _count(held_out)).round().astype(int))
     own = answered(logits[rows], labels[rows], spec)
-    tried = [_reordered(logits[rows], labels[rows], spec), *_restepped(held_out, rows, spec, network, scratch)]
+    tried = [
+        _with_other_order(logits[rows], labels[rows], spec),
+        *_with_other_steps(held_out, rows, spec, network, scratch),
+    ]
     better = [(other, cause) for other, cause in tried if does_better(other, own, suspicious=bool(found))]
     counted = f"{own.right.sum()} of {len(rows)}"
     if better:
@@ -105,7 +108,7 @@ def _count(held_out: PreparedImages) -> int:
     return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
 
 
-def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[LabelledScores, str]:
+def _with_other_order(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[LabelledScores, str]:
     order = best_order(logits, labels, spec)
     names = ", ".join(spec.labels[label] for label in np.argsort(order))
     return (
@@ -114,7 +117,7 @@ def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -
     )
 
 
-def _restepped(
+def _with_other_steps(
     held_out: PreparedImages, rows: npt.NDArray[np.intp], spec: ModelSpec, network: Path, scratch: Path
 ) -> list[tuple[LabelledScores, str]]:
     """Try specs with other steps on some of the images."""

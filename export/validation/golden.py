@@ -66,7 +66,7 @@ def golden_images(spec: ModelSpec) -> tuple[GoldenImage, ...]:
     }
     first = spec.steps[0]
     if isinstance(first, Window):
-        drawn = {name: _deepened(pixels, first) for name, pixels in drawn.items()}
+        drawn = {name: _to_16_bits(pixels, first) for name, pixels in drawn.items()}
     return tuple(GoldenImage(name, _png(name, pixels)) for name, pixels in drawn.items())
 
 
@@ -167,7 +167,7 @@ def _edge(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
     return np.where(inside, 20, 230).astype(np.uint8)
 
 
-def _deepened(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
+def _to_16_bits(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
     """Return a 16-bit image that fills the window and exceeds it by an eighth at both ends."""
     span = window.high - window.low
     wide = window.low - span / 8 + pixels * (1.25 * span / 255)

@@ -68,7 +68,7 @@ def judge(path: Path, how: str, logits: Logits, reference: Logits, spec: ModelSp
         how=how,
         size_bytes=path.stat().st_size,
         images=len(logits),
-        score_mean=_short(np.float64(score)),
+        score_mean=_four_digits(np.float64(score)),
         flips=flips,
         passed=score <= spec.tolerance.int8_score_mean and flips <= allowed_flips(len(logits), spec),
     )
@@ -93,15 +93,15 @@ def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     limit = spec.tolerance
     if found.entry.precision is Precision.FLOAT32:
         difference = np.abs(logits - reference) / np.maximum(1.0, np.abs(reference))
-        _refuse_over(name, logits.shape, "relative |Δ logit|", float(difference.max()), limit.float32_logit_max)
+        _check_limit(name, logits.shape, "relative |Δ logit|", float(difference.max()), limit.float32_logit_max)
         return
     scores = np.abs(positive_scores(logits, spec) - positive_scores(reference, spec))
-    _refuse_over(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
+    _check_limit(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
     flips, allowed = _flips(decisions(logits, spec), decisions(reference, spec)), allowed_flips(len(logits), spec)
-    _refuse_over(name, logits.shape, "flipped decisions", flips, allowed)
+    _check_limit(name, logits.shape, "flipped decisions", flips, allowed)
 
 
-def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
+def _check_limit(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
     if not found <= limit:
         raise ParityError(
             f"{name}: {what} is {found:.6g}, tolerance {limit:.6g}, over logits of shape {shape}. "
@@ -126,7 +126,7 @@ def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float
         return 0.0
     band = 0.0
     for int8, float32 in pairs:
-        error = np.abs(_thresholded(int8, spec) - _thresholded(float32, spec)).max(axis=1)
+        error = np.abs(_compared_values(int8, spec) - _compared_values(float32, spec)).max(axis=1)
         differ = np.array([a is not b for a, b in zip(decisions(int8, spec), decisions(float32, spec), strict=True)])
         band = max(band, float(np.quantile(error, USUAL)), *margins(int8, spec)[differ].tolist())
     return round(band + 5e-7, 6)
@@ -140,10 +140,10 @@ def exceptions(images: int) -> float:
     (Wilks 1941, Determination of Sample Sizes for Setting Tolerance Limits, Ann Math Stat 12:91). Several images of
     one patient are not independent and count as fewer.
     """
-    return _short(np.float64(1.0 - 0.05 ** (1.0 / images)))
+    return _four_digits(np.float64(1.0 - 0.05 ** (1.0 / images)))
 
 
-def _thresholded(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
+def _compared_values(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
     """Return the values that the policy compares with thresholds: positive score and confidence, float64 N×2."""
     return np.stack([positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)], axis=1)
 
@@ -163,10 +163,10 @@ def measure(found: FileLogits, float32: Logits, reference: Logits, spec: ModelSp
         file=found.entry.name,
         runtime=found.runtime.value,
         images=len(score),
-        logit_max=_short(delta.max()),
-        logit_mean=_short(delta.mean()),
-        score_max=_short(score.max()),
-        score_mean=_short(score.mean()),
+        logit_max=_four_digits(delta.max()),
+        logit_mean=_four_digits(delta.mean()),
+        score_max=_four_digits(score.max()),
+        score_mean=_four_digits(score.mean()),
         flips=_flips(decisions(found.logits, spec), truth),
         flips_guarded=_flips(decisions(guarded, spec), truth),
         reruns=int(rerun.sum()),
@@ -177,5 +177,5 @@ def _flips(ours: list[Decision], theirs: list[Decision]) -> int:
     return sum(a is not b for a, b in zip(ours, theirs, strict=True))
 
 
-def _short(value: np.floating) -> float:
+def _four_digits(value: np.floating) -> float:
     return float(f"{float(value):.4g}")
