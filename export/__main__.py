@@ -1,4 +1,4 @@
-"""``python -m export``: from a training artifact to a bundle."""
+"""Entry point of ``python -m export``, which exports a Keras model to a bundle."""
 
 from export.cli import main
 

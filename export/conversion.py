@@ -1,4 +1,4 @@
-"""Network → model files: each conversion in a process of its own, and the ladder for int8."""
+"""Convert a network to model files, each in its own process, and search the quantisation schemes for int8."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from export.validation import parity
 Logits = npt.NDArray[np.float32]
 
 NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in Format for precision in Precision}
-"""What a model file of a bundle is called; a bundle need not hold all of them."""
+"""File names of a bundle's model files; a bundle need not contain all of them."""
 
 
 @dataclass(frozen=True)
 class ParityImages:
-    """Prepared images, float32 N×H×W×C, and what the Keras network answers to them, float32 N×outputs."""
+    """Preprocessed images (float32 N×H×W×C) and their logits from the Keras network (float32 N×outputs)."""
 
     tensors: npt.NDArray[np.float32]
     logits: Logits
@@ -36,28 +36,28 @@ class ParityImages:
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """The hidden folder: what goes into the bundle, and the scratch beside it."""
+    """The hidden folders of an export: the future bundle, and scratch files."""
 
     bundle: Path
     scratch: Path
 
     def model(self, form: Format, precision: Precision) -> Path:
-        """Return where a model file of the bundle lies."""
+        """Return the path of a model file of the bundle."""
         return self.bundle / NAMES[form, precision]
 
     def written(self) -> Iterator[tuple[Format, Precision, Path]]:
-        """Yield the model files that the bundle holds so far."""
+        """Yield format, precision and path of the model files written so far."""
         found = ((form, precision, self.bundle / name) for (form, precision), name in NAMES.items())
         return (each for each in found if each[2].is_file())
 
     def folder(self, form: Format) -> Path:
-        """Return a scratch folder of one format alone."""
+        """Return the scratch folder of one format, created if missing."""
         path = self.scratch / form.value
         path.mkdir(exist_ok=True)
         return path
 
     def save(self, name: str, tensors: npt.NDArray[np.float32]) -> str:
-        """Save tensors as scratch, for processes that read them, and return where."""
+        """Save tensors as a scratch file for child processes; return its path."""
         path = self.scratch / f"{name}.npy"
         np.save(path, tensors)
         return str(path)
@@ -73,12 +73,14 @@ def convert(
     *,
     float16: bool,
 ) -> tuple[Attempt, ...]:
-    """Write the model files, each conversion in a process of its own; return the ways of quantising tried.
+    """Write the model files, each conversion in its own process; return the quantisation attempts.
 
     Args:
-        network: cut at its logits.
-        explained: the same with more outputs, which the float32 files hand out for heatmaps.
-        float16: write a TFLite file with weights of 16 bits, too.
+        network: Keras network cut at its logits.
+        explained: the same network with the additional outputs that heatmaps require; for the float32 files.
+        judged: parity images.
+        ranges: calibration images.
+        float16: also write a TFLite file with float16 weights.
     """
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
@@ -96,14 +98,14 @@ def convert(
         step("onnx float32")
         in_own_process(to_onnx.write_float32, str(explained), str(work.model(Format.ONNX, Precision.FLOAT32)))
         _check_exact(work, judged, spec)
-        if not network.is_dir():  # a SavedModel's layers are out of reach
+        if not network.is_dir():  # the layers of a SavedModel cannot be changed
             step("equalise")
             model = str(work.scratch / "equalised.keras")
             in_own_process(equalisation.write_equalised, str(network), calibration, model)
         for form in Format:
             step(f"{form.value} int8")
-            shop = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits)
-            attempts += _quantise(form, shop, judged, ranges, spec, work)
+            workspace = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits)
+            attempts += _quantise(form, workspace, judged, ranges, spec, work)
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():
         embed[form](path, spec)
@@ -111,7 +113,7 @@ def convert(
 
 
 def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> None:
-    """Compare the float32 files before int8 is tried: a conversion fault there is none that int8 could mend.
+    """Compare the float32 files before int8 is tried: int8 cannot correct a conversion fault.
 
     Raises:
         ParityError: as :func:`export.validation.parity.check`.
@@ -124,7 +126,7 @@ def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> N
 
 def _quantise(
     form: Format,
-    shop: search.SearchWorkspace,
+    workspace: search.SearchWorkspace,
     judged: ParityImages,
     ranges: ParityImages,
     spec: ModelSpec,
@@ -144,4 +146,4 @@ def _quantise(
     def run(path: Path) -> Logits:
         return parity.logits_of(path, form, ranges.tensors)
 
-    return search.quantise(form, shop, run, judge, work.model(form, Precision.INT8))
+    return search.quantise(form, workspace, run, judge, work.model(form, Precision.INT8))

@@ -1,16 +1,16 @@
-"""Errors of export, in one tree. None of them leaves a bundle behind.
+"""Errors of export, in one tree. After each of them, no bundle is written.
 
 ExportError
 ├── CalibrationError   the calibration images are missing, altered, unreadable or too few
-├── ConversionError    a converter failed, or wrote something that is no sound model
-└── ParityError        an exported file does not answer as the Keras model does
+├── ConversionError    a converter failed, or wrote an invalid model file
+└── ParityError        the outputs of an exported file differ from those of the Keras model
 """
 
 from __future__ import annotations
 
 
 class ExportError(Exception):
-    """Root of the tree; the message says found, expected, where, and what to do."""
+    """Root of the tree; each message states what was found, what was expected, where, and the remedy."""
 
 
 class CalibrationError(ExportError):
@@ -18,12 +18,12 @@ class CalibrationError(ExportError):
 
 
 class ConversionError(ExportError):
-    """A converter failed, or wrote something that is no sound model."""
+    """A converter failed, or wrote an invalid model file."""
 
 
 class ParityError(ExportError):
-    """An exported file does not answer as the Keras model does."""
+    """The outputs of an exported file differ from those of the Keras model by more than the tolerance."""
 
 
 NOTHING_TO_CORRECT = "nothing to correct"
-"""Said by a conversion, in its own process, that was to correct a bias which the network does not have."""
+"""Message of a ConversionError from a child process: bias correction was requested, and no bias can be corrected."""

@@ -1,4 +1,4 @@
-"""Many artifacts, one table: each exported in all five formats, and run on three interpreters."""
+"""Export several artifacts in all five formats, run them on three interpreters, and return one table."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _REFERENCE = (Format.TFLITE, Precision.FLOAT32)
 
 @dataclass(frozen=True)
 class MatrixOptions:
-    """How the table is made.
+    """Options of the table.
 
     Attributes:
-        out: folder for the bundles; one that is already there is measured as it is, so that an interrupted run goes on.
-        other_python: the Python of an environment with this package's wheel and tflite-runtime; None leaves it out.
-        rounds: turns of timing each file; 0 leaves times out.
+        out: folder for the bundles. An existing bundle is measured without export, so an interrupted run can continue.
+        other_python: Python of an environment with this package's wheel and tflite-runtime; None skips tflite-runtime.
+        rounds: timing rounds; 0 skips timing.
     """
 
     out: Path
@@ -43,14 +43,15 @@ class MatrixCell:
     """One file on one interpreter.
 
     Attributes:
-        smaller: the float32 TFLite file's size over this file's.
-        images: images that were compared; golden images for tflite-runtime.
-        how: the way of quantising; empty for float files.
-        faster: the float32 TFLite file's time over this file's in the same run, one thread; None where not taken.
+        smaller: size of the float32 TFLite file divided by this file's size.
+        images: number of images compared; golden images for tflite-runtime.
+        how: quantisation scheme; empty for float files.
+        faster: time of the float32 TFLite file divided by this file's, in the same run with one thread; None if not
+            measured.
         logit_mean, logit_max: |Δ logit| against the Keras model; the mean is None on golden images.
         flips, flips_guarded, reruns: as in the manifest; None on golden images.
-        auroc_change: against the Keras model; None where labels or a class are missing.
-        remark: what tflite-runtime did beside the exporting machine; empty for the others.
+        auroc_change: AUROC minus that of the Keras model; None if labels or a class are missing.
+        remark: result of tflite-runtime compared with the exporting machine; empty for other interpreters.
     """
 
     network: str
@@ -72,7 +73,7 @@ class MatrixCell:
 
 @dataclass(frozen=True)
 class RefusedArtifact:
-    """An artifact that could not be exported, and why."""
+    """An artifact that could not be exported, and the reason."""
 
     network: str
     reason: str
@@ -81,10 +82,10 @@ class RefusedArtifact:
 def fill(
     pairs: Iterable[tuple[Path, Path]], options: MatrixOptions
 ) -> Iterator[tuple[MatrixCell, ...] | RefusedArtifact]:
-    """Export each artifact into a folder below ``out``, and yield its cells; one that fails leaves the rest alone.
+    """Export each artifact to a subfolder of ``out`` and yield its cells; after a failure, continue with the next.
 
     Args:
-        pairs: an artifact, and where its published data set lies.
+        pairs: folder of an artifact, and folder of its published data set.
 
     Raises:
         ExportError: the other Python has no tflite-runtime or no self-test.
@@ -101,7 +102,7 @@ def fill(
 
 
 def _bundle(folder: Path, data: Path, bundle: Path) -> Path:
-    """Export an artifact unless its bundle is there; return where it is."""
+    """Export an artifact unless its bundle exists; return the bundle's path."""
     if not bundle.exists():
         samples = bundle.parent / "calibration" / bundle.name
         write_samples(folder, data, samples / "samples.csv", CALIBRATION_IMAGES)
@@ -110,7 +111,7 @@ def _bundle(folder: Path, data: Path, bundle: Path) -> Path:
 
 
 def cells(bundle: Path, options: MatrixOptions) -> tuple[MatrixCell, ...]:
-    """Return what a bundle's manifest says, how fast its files are, and what tflite-runtime gives elsewhere."""
+    """Return a bundle's parity figures, with its speeds and the results of tflite-runtime if requested."""
     found = find(bundle)
     manifest = found.manifest
     taken = speeds(found, IMAGES_A_TURN, options.rounds) if options.rounds else {}

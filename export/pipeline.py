@@ -1,6 +1,7 @@
-"""Source → bundle: examine, convert, embed, compare, measure, describe; then, and only then, one rename.
+"""Export a source model to a bundle: check, convert, embed, compare, measure, and write card and manifest.
 
-All work happens in a hidden folder beside ``out``. Whatever fails leaves nothing at ``out``.
+All work happens in a hidden folder beside ``out``, which is renamed to ``out`` at the end. After a failure, nothing is
+left at ``out``.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path, 
     """Write the bundle of ``artifact`` to ``out``; see :func:`export_source`.
 
     Args:
-        data: the published data set; parity is then measured on its validation patients, else on the
-            calibration images themselves.
+        data: folder of the published data set, whose validation patients give the parity images; None to use the
+            calibration images for parity.
     """
     return export_source(from_artifact(artifact, data), calibration, out, float16=float16)
 
@@ -64,16 +65,16 @@ def export_source(
     """Write the bundle of ``source`` to ``out`` and return its manifest.
 
     Args:
-        calibration: folder of images, or with a ``samples.csv`` that names published ones.
-        float16: write a TFLite file with weights of 16 bits, too.
-        insist: export a model that its own images contradict, with a warning in the card.
+        calibration: folder of images, or folder with a ``samples.csv`` that lists published images.
+        float16: also write a TFLite file with float16 weights.
+        insist: export even if the labelled images contradict the model; the model card then has a warning.
 
     Raises:
-        ExportError: model and spec contradict each other, or a converter, an image or a comparison failed;
-            nothing is left at ``out``.
+        ExportError: model and spec contradict each other, or a converter, an image or a comparison failed. Nothing is
+            left at ``out``.
     """
     if out.exists():
-        raise ExportError(f"{out}: already there and not overwritten; give another --out or remove it.")
+        raise ExportError(f"{out}: already exists and is not overwritten; give another --out or remove it.")
     images, held_out = source.images(calibration)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden:
@@ -95,10 +96,13 @@ def export_source(
 
 
 def _examine(source: SourceModel, work: ExportFolder, *sets: npt.NDArray[np.float32]) -> tuple[Path, list[Logits]]:
-    """Check the model against its spec; return the network cut at its logits, and its logits for sets of tensors.
+    """Check the model against its spec; return the network cut at its logits, and the logits of each tensor set.
+
+    Args:
+        sets: preprocessed images, float32 N×H×W×C each.
 
     Raises:
-        ExportError: they contradict each other, or Keras cannot read the model.
+        ExportError: model and spec contradict each other, or Keras cannot read the model.
     """
     network = work.scratch / ("network" if source.model_path.is_dir() else "network.keras")
     logits, refusal = work.scratch / "logits.npy", work.scratch / "refusal.txt"
@@ -122,7 +126,7 @@ def _prove(
     explained: heatmaps.HeatmapReference,
     work: ExportFolder,
 ) -> Manifest:
-    """Check every file, fit the guard band, and write golden vectors, card and manifest into the hidden bundle."""
+    """Check every file, fit the guard band, and write golden vectors, card and manifest to the hidden folder."""
     spec, reference = source.spec, judged.logits
     named = [(path.name, Role.MODEL, form, precision) for form, precision, path in work.written()]
     entries = describe_files(work.bundle, named)
@@ -179,7 +183,7 @@ def _key(entry: FileEntry) -> tuple[Format, Precision]:
 
 
 def _toolchain() -> dict[str, str]:
-    """Name everything that decides the files' bytes; the widest SIMD counts, since ranges are float sums."""
+    """Return the versions that determine the files' bytes, and the widest SIMD: int8 ranges depend on float sums."""
     packages = (
         "tensorflow",
         "keras",

@@ -1,8 +1,8 @@
-"""What the wheel holds and needs, as a CycloneDX 1.6 bill of materials in ``.dist-info/sboms`` (PEP 770).
+"""Write the wheel's contents and dependencies as a CycloneDX 1.6 bill of materials in ``.dist-info/sboms`` (PEP 770).
 
-hatchling runs this file by its path while it builds the wheel, in an environment that holds hatchling alone: it imports
-nothing of this project. Hashes are those of the very files that go into the wheel. The same files give the same bytes:
-there is no time in it, and its serial number follows from its content.
+hatchling runs this file by its path while it builds the wheel, in an environment that contains only hatchling. So this
+file imports nothing of this project. Hashes are computed from the files that go into the wheel. The same files give the
+same bytes: there is no time stamp, and the serial number is computed from the content.
 """
 
 import hashlib  # no annotations from __future__: hatchling keeps this module out of sys.modules, where dataclasses look
@@ -24,11 +24,11 @@ _REQUIREMENT = "edge-predict:requirement"
 
 @dataclass(frozen=True)
 class WheelMetadata:
-    """What the bill says of the wheel itself: the fields of its core metadata.
+    """The wheel's core metadata that the bill of materials contains.
 
     Attributes:
-        requirements: requirement lines, PEP 508.
-        optional: extra → its requirement lines.
+        requirements: requirement lines (PEP 508).
+        optional: requirement lines of each extra.
     """
 
     name: str
@@ -40,11 +40,11 @@ class WheelMetadata:
 
 
 def bill(package: WheelMetadata, root: Path, tool: tuple[str, str]) -> dict[str, Any]:
-    """Return the bill as JSON values.
+    """Return the bill of materials as JSON values.
 
     Args:
-        root: the folder that holds ``edge_runtime``.
-        tool: name and version of what builds the wheel.
+        root: the folder that contains ``edge_runtime``.
+        tool: name and version of the build tool.
     """
     own = f"pkg:pypi/{package.name}@{package.version}"
     needed = list(_needed(package))
@@ -65,7 +65,7 @@ def bill(package: WheelMetadata, root: Path, tool: tuple[str, str]) -> dict[str,
         },
         "components": [*needed, *models],
         "dependencies": [{"ref": own, "dependsOn": references}, *({"ref": name} for name in references)],
-        # Which release of a package is installed is decided on the device: docs/constraints has what was tried.
+        # The release of each package is chosen on the device; docs/constraints lists the tested releases.
         "compositions": [
             {"aggregate": "complete", "assemblies": [model["bom-ref"] for model in models]},
             {"aggregate": "incomplete", "dependencies": [own]},
@@ -77,7 +77,7 @@ def bill(package: WheelMetadata, root: Path, tool: tuple[str, str]) -> dict[str,
 
 
 def _needed(package: WheelMetadata) -> Iterator[dict[str, Any]]:
-    """Yield one component a package that may be installed, with every line that names it; none has a version yet."""
+    """Yield one component per required or optional package, without a version, with its requirement lines."""
     lines: dict[str, list[str]] = {}
     for line in package.requirements:
         lines.setdefault(_name(line), []).append(line)
@@ -103,7 +103,7 @@ def _name(requirement: str) -> str:
 
 
 def _model(folder: Path, root: Path) -> dict[str, Any]:
-    """Return one model with each of its files."""
+    """Return one model as a component, with its files."""
     manifest = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     name, version = manifest["spec"]["name"], manifest["spec"]["version"]
     reference = f"model:{name}@{version}"
@@ -124,11 +124,11 @@ def _file(path: Path, root: Path) -> dict[str, Any]:
     return {"type": "file", "bom-ref": place, "name": place, "hashes": [{"alg": "SHA-256", "content": digest}]}
 
 
-class BillHook(BuildHookInterface):  # type: ignore[type-arg]  # its parameter is hatchling's own configuration
-    """Adds the bill to every wheel that is built, an editable one included."""
+class BillHook(BuildHookInterface):  # type: ignore[type-arg]  # type parameter: hatchling's configuration
+    """Build hook that adds the bill of materials to every wheel, also to an editable one."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write the bill and name it to the builder."""
+        """Write the bill of materials and register the file with the builder."""
         from hatchling.__about__ import __version__
 
         core = self.metadata.core
@@ -138,7 +138,7 @@ class BillHook(BuildHookInterface):  # type: ignore[type-arg]  # its parameter i
             summary=core.description,
             licence=core.license_expression or "Apache-2.0",
             requirements=_lines(core.dependencies),
-            # what developers need is no part of any device
+            # development extras are not installed on devices
             optional={n: _lines(more) for n, more in core.optional_dependencies.items() if n not in ("dev", "docs")},
         )
         self._folder = tempfile.TemporaryDirectory()
@@ -148,7 +148,7 @@ class BillHook(BuildHookInterface):  # type: ignore[type-arg]  # its parameter i
         build_data["sbom_files"].append(str(path))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Delete the copy that the builder has put into the wheel."""
+        """Delete the temporary file after the builder has copied it into the wheel."""
         self._folder.cleanup()
 
 

@@ -1,1 +1,1 @@
-"""A bundle's files side by side in one run: time, size, memory."""
+"""Compare time, size and memory of a bundle's model files in one run."""

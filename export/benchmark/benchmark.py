@@ -1,6 +1,6 @@
-"""How fast, how large and how hungry each file of a bundle is, side by side in one run.
+"""Measure time, size and peak memory of each model file of a bundle in one run.
 
-Peak memory comes first, each in a process of its own; then all times in this process, in turns.
+Peak memory is measured first, each row in its own process. Then all times are measured in this process, in turns.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _PACKAGES = ("ai-edge-litert", "onnxruntime", "tensorflow", "keras", "numpy")
 
 
 def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> Report:
-    """Measure every model file of ``bundle``, and the Keras model that it was made of.
+    """Measure every model file of ``bundle``, and the Keras model that it was exported from.
 
     Args:
-        model: .keras, .h5 or a SavedModel folder; None to leave Keras out.
-        images: drawn images a turn, one by one.
-        rounds: turns of each row.
+        model: .keras file, .h5 file or SavedModel folder; None to omit the Keras rows.
+        images: random images that each row runs in a round, one at a time.
+        rounds: number of rounds; each row has one turn per round.
 
     Raises:
-        ExportError: the model is not the one in the bundle, a subject does not open, or threads do not rest.
+        ExportError: the bundle was made from another model, a file cannot be opened, or threads do not become idle.
     """
     tensors, load = noise(bundle.manifest.spec, images), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
@@ -84,14 +84,14 @@ def benchmark(bundle: Bundle, model: Path | None, images: int, rounds: int) -> R
 
 
 def speeds(bundle: Bundle, images: int, rounds: int) -> dict[str, Interval]:
-    """Return how many times as fast as TFLite float32 each model file is, by name; one thread each, in turns.
+    """Return each model file's speed relative to TFLite float32, by file name; one thread each.
 
     Args:
-        images: drawn images a turn, one by one.
-        rounds: turns of each file.
+        images: random images that each file runs in a round, one at a time.
+        rounds: number of rounds.
 
     Raises:
-        ExportError: the bundle has no float32 TFLite file, or threads do not rest.
+        ExportError: the bundle has no float32 TFLite file, or threads do not become idle.
     """
     tensors = noise(bundle.manifest.spec, images)
     with tempfile.TemporaryDirectory() as name:
@@ -104,7 +104,7 @@ def speeds(bundle: Bundle, images: int, rounds: int) -> dict[str, Interval]:
 
 
 def noise(spec: ModelSpec, images: int) -> Floats:
-    """Return drawn images of the spec's input size, uint8 noise through the spec's own steps, float32 N×H×W×C."""
+    """Return uint8 noise of the spec's input size, preprocessed with the spec's steps, float32 N×H×W×C."""
     rng = np.random.Generator(np.random.PCG64(SEED))
     width, height = spec.size_px
     drawn = rng.integers(0, 256, (images, height, width, 3), dtype=np.uint8)
@@ -116,10 +116,12 @@ def noise(spec: ModelSpec, images: int) -> Floats:
 def _with_keras(
     model: Path, spec: ModelSpec, subjects: tuple[BenchmarkSubject, ...], tensors: Floats, folder: Path
 ) -> tuple[BenchmarkSubject, ...]:
-    """Put the Keras rows first, after making sure that it is the network of the bundle."""
+    """Return the subjects with the Keras rows first, after checking that the model is the bundle's network."""
     exact = next((subject for subject in subjects if subject.precision is Precision.FLOAT32), None)
     if exact is None or exact.form is None:
-        raise ExportError("The bundle has no float32 file to tell whether it was made of this model. Leave Keras out.")
+        raise ExportError(
+            "The bundle has no float32 file, so the Keras model cannot be checked against it. Omit the Keras model."
+        )
     network = folder / ("network" if model.is_dir() else "network.keras")
     given, logits, refusal = folder / "given.npy", folder / "logits.npy", folder / "refusal.txt"
     np.save(given, tensors)
@@ -144,7 +146,7 @@ def _memory(
     folder: Path,
     step: Callable[[], object],
 ) -> list[tuple[float, float]]:
-    """Return the peak memory of each subject's process and of one that only imports, MB."""
+    """Return, for each subject, the peak memory (MB) of its process and of a process that only imports."""
     bare, found = {}, []
     for engine in imports:
         bare[engine] = peak_mb(engine, None, tensors, folder)
@@ -158,7 +160,7 @@ def _memory(
 def rows(
     subjects: Sequence[BenchmarkSubject], turns: Sequence[Sequence[Turn]], memory: Sequence[tuple[float, float]]
 ) -> tuple[BenchmarkRow, ...]:
-    """Return the table's rows; turns of the same round are compared with each other."""
+    """Return the table's rows; speeds compare turns of the same round."""
     reference = next((i for i, subject in enumerate(subjects) if subject.is_reference), None)
     base = None if reference is None else (subjects[reference], turns[reference])
     return tuple(_row(*each, base) for each in zip(subjects, turns, memory, strict=True))
@@ -190,7 +192,7 @@ def _speed(base: Sequence[Turn], turns: Sequence[Turn]) -> Interval:
 
 
 def _tensorflow_threads() -> int:
-    """Return how many threads TensorFlow takes within one operation; 0 in its settings stands for every core."""
+    """Return the number of TensorFlow's threads within one operation; its setting 0 means all cores."""
     import tensorflow as tf
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

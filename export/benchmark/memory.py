@@ -1,7 +1,7 @@
-"""Peak memory of one subject, in a process of its own.
+"""Measure the peak memory of one subject in its own process.
 
-``ru_maxrss`` is not used. Linux carries it over ``exec``: a process started from one that holds 400 MB begins at
-400 MB. ``VmHWM`` of ``/proc/self/status`` is the same counter, and belongs to the new process alone.
+``ru_maxrss`` is not used: Linux keeps it across ``exec``, so a child of a process with 400 MB starts at 400 MB.
+``VmHWM`` of ``/proc/self/status`` is the same counter, but starts anew in the new process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from export.converters.isolation import in_own_process
 from export.errors import ExportError
 
 IMAGES = 20
-"""Images run before the peak is read."""
+"""Number of images that are run before the peak is read."""
 
 STATUS = Path("/proc/self/status")
 
@@ -26,20 +26,20 @@ MODULES = {
     BenchmarkEngine.LITERT: ("edge_runtime.inference.backends.litert", "ai_edge_litert.interpreter"),
     BenchmarkEngine.ONNXRUNTIME: ("edge_runtime.inference.backends.onnxruntime", "onnxruntime"),
 }
-"""What a process imports that opens no model; its peak is taken off."""
+"""Modules of the process that only imports, whose peak is subtracted."""
 
 
 def peak_mb(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensors: Floats, scratch: Path) -> float:
-    """Return the peak resident memory (MB of 10^6 bytes) of a process that imports, opens and runs.
+    """Return the peak resident memory (MB of 10^6 bytes) of a process that imports, opens and runs a model.
 
     Args:
-        engine: what is imported.
-        subject: what is opened and run on :data:`IMAGES` images; None to import alone.
-        tensors: prepared images, float32 N×H×W×C, held by the process in either case.
-        scratch: a folder for what both processes share.
+        engine: interpreter to import.
+        subject: model to open and run on :data:`IMAGES` images; None to import only.
+        tensors: preprocessed images, float32 N×H×W×C, which the process loads in either case.
+        scratch: a folder for files that both processes use.
 
     Raises:
-        ConversionError: the process died, or this system does not tell its peak.
+        ConversionError: the process died, or this system does not report the peak memory.
     """
     given, found = scratch / "tensors.npy", scratch / "peak.txt"
     np.save(given, tensors[:IMAGES])
@@ -48,7 +48,7 @@ def peak_mb(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensors: 
 
 
 def write_peak(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensors_path: str, out: str) -> None:
-    """Import, open, run, and write the peak in KiB; to be called in a fresh process."""
+    """Import, open, run, and write the peak memory in KiB; call it in a new process."""
     tensors = np.load(tensors_path)
     for name in MODULES[engine]:
         importlib.import_module(name)
@@ -60,10 +60,10 @@ def write_peak(engine: BenchmarkEngine, subject: BenchmarkSubject | None, tensor
 
 
 def read_peak_kib(status: Path) -> int:
-    """Return ``VmHWM`` of a ``/proc/PID/status`` file.
+    """Return ``VmHWM`` (KiB) of a ``/proc/PID/status`` file.
 
     Raises:
-        ExportError: it has none, as on systems other than Linux.
+        ExportError: the file has no ``VmHWM``, as on systems other than Linux.
     """
     lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []
     for line in lines:

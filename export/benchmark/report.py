@@ -1,4 +1,4 @@
-"""What a benchmark found: medians with intervals, row by row, and the machine that it was taken on."""
+"""Records of a benchmark: medians with intervals for each row, and the machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from edge_runtime.bundle.manifest import QuantisedShare
 from export.benchmark.subject import BenchmarkEngine
 
 SCHEMA = "export-benchmark/2"
-"""Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
+"""Version of the JSON format; it changes when a key is added, removed or changes its meaning."""
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A median with its 95 % interval; None where too few values (under 6) have one."""
+    """A median with its 95 % interval; ``low`` and ``high`` are None for fewer than 6 values."""
 
     median: float
     low: float | None
@@ -32,8 +32,8 @@ class Interval:
 def median_interval(values: Sequence[float]) -> Interval:
     """Return the median and its 95 % interval from order statistics.
 
-    Whatever the distribution, the k-th smallest and k-th largest of n independent values hold the median between
-    them with probability 1 - 2 P(Binomial(n, ½) < k); k is the largest for which that is 95 % or more
+    For any distribution, the median lies between the k-th smallest and k-th largest of n independent values with
+    probability 1 - 2 P(Binomial(n, ½) < k). The largest k with a probability of 95 % or more is used
     (Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2).
     """
     ordered, n = sorted(values), len(values)
@@ -47,16 +47,17 @@ def median_interval(values: Sequence[float]) -> Interval:
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One subject.
+    """Figures of one subject.
 
     Attributes:
-        threads: None for Keras, which keeps TensorFlow's own number.
-        size_ratio: TFLite float32's size, divided by this one's; None without such a file, as ``speed``.
-        latency_ms: wall time of one image, from tensor to logits.
-        cpu_ms: processor time of one image, over all threads of the process.
-        speed: TFLite float32's wall time with one thread, divided by this one's of the same round.
-        peak_mb: peak memory of a process that imports, opens and runs; MB of 10^6 bytes.
-        import_mb: peak memory of a process that only imports.
+        threads: number of threads; None for Keras, which uses TensorFlow's default.
+        size_ratio: size of TFLite float32 divided by this file's size; None without a TFLite float32 file.
+        latency_ms: wall time of one image in ms, from tensor to logits.
+        cpu_ms: processor time of one image in ms, over all threads of the process.
+        speed: wall time of TFLite float32 with one thread divided by this row's, in the same round; None without a
+            TFLite float32 file.
+        peak_mb: peak memory of a process that imports, opens and runs the model; MB of 10^6 bytes.
+        import_mb: peak memory of a process that only imports the interpreter; MB of 10^6 bytes.
     """
 
     name: str
@@ -74,12 +75,13 @@ class BenchmarkRow:
 
 @dataclass(frozen=True)
 class BenchmarkMachine:
-    """Where it ran, in general words.
+    """The machine of a benchmark, without its name.
 
     Attributes:
-        simd: the widest extension that numpy uses here.
-        cores: of the machine; ``usable_cores`` are those that this process may run on.
-        load: processes that wanted to run, mean of the last minute, before and after.
+        simd: the widest SIMD extension that numpy uses on it.
+        cores: number of cores of the machine.
+        usable_cores: number of cores that this process may use.
+        load: load averages of the last minute, before and after the benchmark.
     """
 
     architecture: str
@@ -91,13 +93,13 @@ class BenchmarkMachine:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run.
+    """Result of a benchmark run.
 
     Attributes:
-        keras_threads: TensorFlow's own number within one operation; None where no Keras model was given.
-        idle_share: the most processor time that all threads together used in a pause right before a row was
-            timed, as a share of one core; TensorFlow's threads are among them.
-        quantised: how much of each model file has eight bits.
+        keras_threads: TensorFlow's threads within one operation; None if no Keras model was given.
+        idle_share: largest processor time of all threads together in the pause before a turn, as a share of one core;
+            this includes TensorFlow's threads.
+        quantised: share of each model file that is int8.
     """
 
     schema: str
@@ -115,7 +117,7 @@ class Report:
 
 
 def this_machine(load_before: float) -> BenchmarkMachine:
-    """Describe the machine that this process runs on, without its name."""
+    """Return a description of this machine, without its name."""
     cores = os.cpu_count() or 1
     simd = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores

@@ -1,4 +1,4 @@
-"""What a benchmark measures: one file of a bundle, or its Keras model, on one interpreter with so many threads."""
+"""Benchmark subjects: a model file or a Keras model, on one interpreter, with a number of threads."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from export.validation.parity import RUNTIMES
 
 Floats = npt.NDArray[np.float32]
 Run = Callable[[Floats], Floats]
-"""From one prepared image, float32 1×H×W×C, to its logits, float32 1×outputs."""
+"""Function from one preprocessed image (float32 1×H×W×C) to its logits (float32 1×outputs)."""
 
 THREADS = (1, 2)
-"""Each model file is measured with so many threads."""
+"""Numbers of threads with which each model file is measured."""
 
 
 class BenchmarkEngine(enum.Enum):
-    """Who computes."""
+    """Interpreter or Keras call that runs the model."""
 
     KERAS_PREDICT = "keras predict"
     KERAS_FUNCTION = "keras tf.function"
@@ -35,7 +35,7 @@ class BenchmarkEngine(enum.Enum):
 
 
 KERAS = (BenchmarkEngine.KERAS_PREDICT, BenchmarkEngine.KERAS_FUNCTION)
-_SPOKEN = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
+_FORMAT_NAMES = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class BenchmarkSubject:
     """One row of the table.
 
     Attributes:
-        name: as people say it, ``TFLite int8``.
-        file: the file's name in the bundle, or the Keras model's.
-        path: where its bytes lie now, checked against the manifest.
-        threads: None for Keras, which keeps as many as TensorFlow takes by itself.
+        name: display name, for example ``TFLite int8``.
+        file: name of the file in the bundle, or of the Keras model.
+        path: path of the copy, which was checked against the manifest.
+        threads: number of threads; None for Keras, which uses TensorFlow's default.
     """
 
     name: str
@@ -60,12 +60,12 @@ class BenchmarkSubject:
 
     @property
     def is_reference(self) -> bool:
-        """Whether ratios are taken to this row: TFLite float32, one thread."""
+        """Whether this is the reference for ratios: TFLite float32, one thread."""
         return (self.form, self.precision, self.threads) == (Format.TFLITE, Precision.FLOAT32, 1)
 
 
 def bundle_subjects(bundle: Bundle, folder: Path) -> tuple[BenchmarkSubject, ...]:
-    """Copy each model file of ``bundle`` into ``folder`` after checking its hash; one subject a file and thread count.
+    """Copy the model files to ``folder``, with hashes checked; return one subject per file and thread count.
 
     Raises:
         IntegrityError: a file is missing or altered.
@@ -92,7 +92,7 @@ def _file_subject(entry: FileEntry, path: Path, threads: int) -> BenchmarkSubjec
     if form is None or precision is None:
         raise TypeError(f"{entry.name} is no model file")
     return BenchmarkSubject(
-        name=f"{_SPOKEN[form]} {precision.value}",
+        name=f"{_FORMAT_NAMES[form]} {precision.value}",
         engine=BenchmarkEngine(RUNTIMES[form].value),
         file=entry.name,
         path=path,
@@ -107,8 +107,8 @@ def keras_subjects(network: Path, model: Path) -> tuple[BenchmarkSubject, ...]:
     """Return the two Keras rows.
 
     Args:
-        network: cut at its logits, as it was converted.
-        model: the file (or SavedModel folder) that it came from; its size is told.
+        network: the network cut at its logits, as used for conversion.
+        model: its original file or SavedModel folder, for name and size.
     """
     files = [path for path in model.rglob("*") if path.is_file()] if model.is_dir() else [model]
     size = sum(path.stat().st_size for path in files)
@@ -117,7 +117,7 @@ def keras_subjects(network: Path, model: Path) -> tuple[BenchmarkSubject, ...]:
 
 
 def open_subject(subject: BenchmarkSubject) -> Run:
-    """Open a subject in this process; frameworks are imported here and not before."""
+    """Open a subject in this process. TensorFlow is imported only here, and only for Keras."""
     if subject.engine not in KERAS:
         return open_model(subject.path.read_bytes(), Runtime(subject.engine.value), threads=subject.threads or 1).run
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""A benchmark as aligned text, or as a Markdown table; the same cells in both."""
+"""Format a benchmark report as aligned text or as a Markdown table, with the same cells."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _cells(row: BenchmarkRow) -> tuple[str, ...]:
 
 
 def _interval(found: Interval) -> str:
-    """Return ``2.31 [2.28, 2.40]``, to as many decimals as the median has at three digits."""
+    """Return for example ``2.31 [2.28, 2.40]``, with the decimals that give the median three digits."""
     decimals = max(0, 2 - _magnitude(found.median))
     if found.low is None or found.high is None:
         return f"{found.median:.{decimals}f}"
@@ -51,12 +51,12 @@ def _interval(found: Interval) -> str:
 
 
 def _magnitude(value: float) -> int:
-    """Return the power of ten of the first digit, 0 for 0."""
+    """Return the decimal exponent of ``value``; 0 for 0."""
     return int(f"{value:e}".split("e")[1]) if value else 0
 
 
 def heading(report: Report) -> tuple[str, ...]:
-    """Return what was measured, where, and with what."""
+    """Return lines on the bundle, the machine, the software and the rounds."""
     machine = report.machine
     packages = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = " → ".join(f"{load:.1f}" for load in machine.load)
@@ -70,7 +70,7 @@ def heading(report: Report) -> tuple[str, ...]:
 
 
 def notes(report: Report) -> tuple[str, ...]:
-    """Return how to read the table."""
+    """Return notes that explain the columns."""
     found = [
         "ms an image: median over rounds of the median of a turn, tensor to logits, [95 % interval]; CPU ms: over "
         "all threads.",

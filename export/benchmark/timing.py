@@ -1,8 +1,8 @@
-"""Times taken in turns: every row once a round, and nobody else of this process at work meanwhile.
+"""Measure times in turns: every row has one turn per round, while all other threads of this process are idle.
 
-The order of turns moves on, and goes backwards in every second round, so that no row always follows the same
-neighbour. Before a turn the process waits until all its threads rest: TensorFlow's, and those of XNNPACK, which spin
-for a while when their work is done.
+The order of the rows is rotated, and reversed in every second round, so that no row always follows the same row. Before
+each turn the process waits until all its threads are idle. TensorFlow's and XNNPACK's threads spin for a while after
+their work.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from export.errors import ExportError
 
 PAUSE_S = 0.005
 REST = 0.1
-"""Share of one core that a process at rest may use in a pause: waking up is not free."""
+"""Largest share of one core that an idle process may use in a pause; waking up uses processor time."""
 PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Medians over the images of one row's turn in one round, and the processor share of the pause before it."""
+    """Medians over the images of one row's turn, and the processor time of the pause before it (share of a core)."""
 
     wall_ms: float
     cpu_ms: float
@@ -33,9 +33,9 @@ class Turn:
 
 
 def take_turns(runs: Sequence[Run], tensors: Floats, rounds: int, step: Callable[[], object]) -> list[list[Turn]]:
-    """Return each row's turns, round by round; ``step`` is called after each."""
+    """Return the turns of each row, one per round; call ``step`` after each turn."""
     for run in runs:
-        _ = [run(tensor[np.newaxis]) for tensor in tensors]  # the first images trace, allocate and unpack
+        _ = [run(tensor[np.newaxis]) for tensor in tensors]  # warm-up: the first images trace, allocate and unpack
     turns: list[list[Turn]] = [[] for _ in runs]
     for number in range(rounds):
         for i in order(len(runs), number):
@@ -45,7 +45,7 @@ def take_turns(runs: Sequence[Run], tensors: Floats, rounds: int, step: Callable
 
 
 def order(rows: int, number: int) -> tuple[int, ...]:
-    """Return the order of rows in a round: moved on by one every second round, backwards in every other."""
+    """Return the order of rows in a round: rotated by one every second round, reversed in odd rounds."""
     first = number // 2
     turned = tuple((first + i) % rows for i in range(rows))
     return turned[::-1] if number % 2 else turned
@@ -53,7 +53,7 @@ def order(rows: int, number: int) -> tuple[int, ...]:
 
 def _turn(run: Run, tensors: Floats) -> Turn:
     idle = settle()
-    run(tensors[0][np.newaxis])  # brings weights back into the caches; not timed
+    run(tensors[0][np.newaxis])  # loads the weights into the caches; not timed
     walls, cpus = [], []
     for tensor in tensors:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -64,10 +64,10 @@ def _turn(run: Run, tensors: Floats) -> Turn:
 
 
 def settle() -> float:
-    """Wait until all threads of this process rest; return the share of one core that they used in the last pause.
+    """Wait until all threads of this process are idle; return the share of one core used in the last pause.
 
     Raises:
-        ExportError: they do not come to rest.
+        ExportError: the threads do not become idle within :data:`PATIENCE_S`.
     """
     until = time.monotonic() + PATIENCE_S
     while True:
@@ -79,5 +79,5 @@ def settle() -> float:
         if time.monotonic() > until:
             raise ExportError(
                 f"Threads of this process still use {share:.0%} of a core {PATIENCE_S:g} s after their work, expected "
-                f"{REST:.0%} at most; they would slow the next row. Leave the Keras model out, or stop what else runs."
+                f"{REST:.0%} at most; they would slow the next row. Omit the Keras model, or stop other programs."
             )

@@ -1,4 +1,4 @@
-"""The commands of ``python -m export``, one a file; the only place in export that prints or exits."""
+"""The commands of ``python -m export``, one per file. Only this package of export prints or exits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.errors import TrainingError
 
 
 class _Group(click.Group):
-    """Take ``bundle`` for granted, and turn this project's errors into one line on stderr and exit status 1."""
+    """Make ``bundle`` the default command; print this project's errors on one line of stderr and exit with status 1."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
@@ -36,9 +36,9 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def main() -> None:
-    """Turn a Keras model into a bundle for devices.
+    """Export a Keras model as a bundle for devices.
 
-    Without the name of a command, ``bundle`` is meant: python -m export MODEL --calibration DIR --out BUNDLE.
+    The default command is bundle: python -m export MODEL --calibration DIR --out BUNDLE.
     """
 
 

@@ -1,4 +1,4 @@
-"""From a model to a bundle."""
+"""``python -m export bundle``: export a model to a bundle."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from training.cli.options import FOLDER
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.option("--spec", type=FOLDER, help="JSON that describes a model made elsewhere; see docs/reference/spec.md.")
-@click.option("--calibration", type=FOLDER, required=True, help="Images, or a samples.csv that names them.")
+@click.option("--spec", type=FOLDER, help="JSON spec of a model made elsewhere. See docs/reference/spec.md.")
+@click.option("--calibration", type=FOLDER, required=True, help="Folder of images, or a samples.csv that lists them.")
+@click.option("--data", type=FOLDER, help="Published data set, for samples.csv and for parity on validation patients.")
+@click.option("--parity", type=FOLDER, help="Images not used for calibration, for a model made elsewhere.")
 @click.option(
-    "--data", type=FOLDER, help="The published data set, for samples.csv and for parity on validation patients."
+    "--float16", is_flag=True, help="Also write a TFLite file with float16 weights, half the size of float32."
 )
-@click.option("--parity", type=FOLDER, help="Images that calibration never saw, for a model made elsewhere.")
-@click.option("--float16", is_flag=True, help="A TFLite file with weights of 16 bits, too: half the size of float32.")
 @click.option(
-    "--insist", is_flag=True, help="Export a model that its labelled parity images contradict; the card says so."
+    "--insist",
+    is_flag=True,
+    help="Export even if labelled parity images contradict the model. The model card warns of it.",
 )
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
@@ -38,11 +40,15 @@ def bundle(
     insist: bool,
     out: Path,
 ) -> None:
-    """Convert MODEL to TFLite and ONNX, float32 and int8, and write a bundle in which every file keeps parity.
+    """Export a Keras model to a bundle.
 
-    Where no way of quantising keeps parity and is a gain over float32, the bundle has no int8 file and says why.
+    The bundle contains TFLite and ONNX files, float32 and int8. Every file must match the Keras model within the
+    tolerance of the spec.
 
-    MODEL is a training artifact, or with --spec a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
+    If no quantisation scheme keeps parity and improves on float32, there is no int8 file. The manifest then gives the
+    reason.
+
+    MODEL is a training artifact. With --spec it is a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
     from export.pipeline import export_source  # here, so that --help starts without the converters
     from export.source.calibration_images import left_out_of
@@ -51,15 +57,16 @@ def bundle(
 
     if spec is not None:
         source = from_model(model, spec, parity, data)
-        check_kind(model)  # before images are read; loading asks again
+        check_kind(model)  # before images are read; loading checks again
     elif is_keras_model(model):
         raise ExportError(
-            f"{model}: found a model and no --spec, expected --spec FILE that says what it takes and answers. Start "
+            f"{model}: found a model and no --spec, expected --spec FILE that describes its input and output. Start "
             "from one with: python -m export spec --from-recipe NAME"
         )
     elif parity is not None:
         raise ExportError(
-            f"{model}: --parity is for a model with --spec; an artifact knows its validation patients. Give --data DIR."
+            f"{model}: --parity is for a model with --spec; an artifact has its own validation patients. "
+            "Give --data DIR."
         )
     else:
         source = from_artifact(Artifact(model), data)
@@ -79,17 +86,17 @@ def _summary(manifest: Manifest, out: Path) -> str:
         )
     lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
     lines += [f"  {why}" for why in without_int8(manifest.attempts).values()]
-    lines.append(f"  guard band {manifest.guard_band:g}{_bound(manifest)}; {manifest.parity_source}")
-    lines += [_of_labels(row, manifest.labelled[0]) for row in manifest.labelled]
+    lines.append(f"  guard band {manifest.guard_band:g}{_bound_text(manifest)}; {manifest.parity_source}")
+    lines += [_labelled_line(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)
 
 
-def _bound(manifest: Manifest) -> str:
+def _bound_text(manifest: Manifest) -> str:
     bound = manifest.guard_band_exceptions
-    return "" if bound is None else f" (beyond it int8 decides at most {bound:.2%} of images otherwise, 95 %)"
+    return "" if bound is None else f" (outside it at most {bound:.2%} of int8 decisions flip, 95 % bound)"
 
 
-def _of_labels(row: Labelled, keras: Labelled) -> str:
+def _labelled_line(row: Labelled, keras: Labelled) -> str:
     figures = f"  {row.subject:22} calibration error {row.calibration_error:.4f}"
     change = row.auroc_change(keras)
     if change is None:

@@ -1,4 +1,4 @@
-"""Many artifacts in all formats, as one table."""
+"""``python -m export matrix``: export several artifacts in all formats and print one table."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("tensorflow", "keras", "tf2onnx", "ai-edge-litert", "onnxruntime", "numpy")
 _COLUMNS = (
-    *("network", "file", "interpreter", "size", "× smaller", "× as fast", "pictures", "mean \\|Δ logit\\|", "max"),
-    *("flips", "after the band", "rerun", "Δ AUROC", "quantised, or how it went"),
+    *("network", "file", "interpreter", "size", "× smaller", "× as fast", "images", "mean \\|Δ logit\\|", "max"),
+    *("flips", "after the band", "rerun", "Δ AUROC", "quantisation, or remark"),
 )
 
 
 @click.command()
 @click.argument("pairs", nargs=-1, required=True, metavar="ARTIFACT=DATA...")
-@click.option("--out", type=FOLDER, required=True, help="Folder for the bundles; those already there are kept.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the bundles. Existing bundles are kept.")
 @click.option(
     "--tflite-python",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Python of an environment with this package's wheel and tflite-runtime.",
+    help="Python interpreter of an environment with this package's wheel and tflite-runtime.",
 )
-@click.option("--rounds", type=click.IntRange(0), default=10, show_default=True, help="Turns of timing; 0: no times.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a row.")
+@click.option("--rounds", type=click.IntRange(0), default=10, show_default=True, help="Timing rounds; 0 skips timing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per row.")
 def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, rounds: int, as_json: bool) -> None:
-    """Export each ARTIFACT, fitted on the data set in DATA, in all formats; print one table of how they compare."""
+    """Export several artifacts and compare them.
+
+    Each ARTIFACT, fitted on the data set in DATA, is exported in all formats. One table compares the files.
+    """
     from export.matrix import MatrixOptions, RefusedArtifact, fill  # here, so that --help starts without the converters
 
     refused = 0
@@ -51,14 +54,14 @@ def matrix(pairs: tuple[str, ...], out: Path, tflite_python: Path | None, rounds
         for cell in found:
             click.echo(json.dumps(to_dict(cell)) if as_json else _row(cell))
     if not as_json:
-        click.echo(f"\n{_taken_on(rounds)}")
+        click.echo(f"\n{_measured_on(rounds)}")
     if refused:
-        click.echo(f"{refused} of {len(pairs)} were not exported.", err=True)
+        click.echo(f"{refused} of {len(pairs)} artifacts were not exported.", err=True)
         sys.exit(1)
 
 
-def _taken_on(rounds: int) -> str:
-    """Return what the figures were taken with, in one line."""
+def _measured_on(rounds: int) -> str:
+    """Return one line on the machine, the package versions and the timing."""
     from export.benchmark.report import this_machine
 
     machine = this_machine(os.getloadavg()[0])

@@ -1,4 +1,4 @@
-"""A spec to start from."""
+"""``python -m export spec``: print a recipe's spec as a starting point."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from training.recipes import find_recipe
 
 
 @click.command()
-@click.option("--from-recipe", "recipe", required=True, help="A name that python -m training list shows.")
+@click.option("--from-recipe", "recipe", required=True, help="Recipe name, as listed by python -m training list.")
 def spec(recipe: str) -> None:
-    """Print a recipe's spec as JSON: change it to describe another model.
+    """Print a recipe's spec as JSON.
 
-    docs/reference/spec.md says what each key means.
+    Edit it to describe another model. docs/reference/spec.md explains each key.
     """
     click.echo(json.dumps(to_dict(find_recipe(recipe).spec), indent=2, ensure_ascii=False))

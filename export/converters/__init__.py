@@ -1,1 +1,1 @@
-"""One file format a module: writing it from a Keras model, and changing and measuring what lies inside."""
+"""Convert Keras models to TFLite and ONNX, and change and measure these files; one module per format and task."""

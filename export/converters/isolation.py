@@ -1,4 +1,4 @@
-"""Run one conversion in a process of its own: its memory goes back, and its chatter stays out of ours."""
+"""Run one conversion in its own process, to free its memory afterwards and to capture its output."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
             failure = "the process died"
         process.join()
         if failure is not None:
-            said = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
-            raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{said}".rstrip())
+            output = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
+            raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{output}".rstrip())
 
 
 def _context(fresh: bool) -> SpawnContext | ForkServerContext:
@@ -60,7 +60,7 @@ def _context(fresh: bool) -> SpawnContext | ForkServerContext:
 
 
 def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Connection) -> None:
-    """Send both standard streams, the C++ libraries' too, to ``log``; report None or the error."""
+    """Run the job with stdout and stderr, also of C++ libraries, redirected to ``log``; send None or the error."""
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -68,10 +68,10 @@ def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Conn
     os.dup2(descriptor, 2)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # a crash flushes nothing, and its last line is what we want
+            stream.reconfigure(line_buffering=True)  # a crash does not flush, and its last line is needed
     try:
         job(*args)
-    except Exception as error:  # the parent decides; nothing is lost, the traceback is in the log
+    except Exception as error:  # reported to the parent; the traceback is in the log
         traceback.print_exc()
         sys.stderr.flush()
         sender.send(f"{type(error).__name__}: {str(error)[:500]}")

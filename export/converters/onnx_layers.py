@@ -1,4 +1,4 @@
-"""What int8 does to each layer of an .onnx file."""
+"""Measure the int8 error of each layer of an .onnx file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from export.quantisation.float_endpoints import Layer, first_layers, is_vector, 
 from export.quantisation.schemes import FloatLayerNames
 
 _JUDGED = 4
-"""Images on which layers are compared: all their activations are held at once."""
+"""Number of images on which layers are compared; all their activations are in memory at once."""
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _COMPUTING = ("Add", *_WEIGHTED, "Mul", "Sigmoid")
-"""Operators that compute: their inputs are what int8 rounds."""
+"""Operators whose inputs int8 rounds."""
 
 
 def write_layers(prepared_path: str, int8_path: str, tensors_path: str, out: str) -> None:
-    """Write the layers that may stay float32, as a :class:`export.quantisation.schemes.Keepable`.
+    """Write the layers that may stay float32, as :class:`export.quantisation.schemes.FloatLayerNames`.
 
-    A layer's int8 error is that of one rounding of what goes into it, root mean square, in percent of the root mean
-    square of the values (onnxruntime's quantisation debugger gives it as a signal-to-noise ratio in dB).
+    A layer's int8 error is the root mean square error of rounding its inputs once, in percent of the root mean square
+    of the values (onnxruntime's quantisation debugger gives it as a signal-to-noise ratio in dB).
     """
     from onnxruntime.quantization import qdq_loss_debug as debug
 
@@ -47,7 +47,7 @@ def write_layers(prepared_path: str, int8_path: str, tensors_path: str, out: str
 
 
 def _layers(graph: onnx.GraphProto) -> list[Layer]:
-    """Describe the nodes; shapes were inferred when the file was prepared."""
+    """Return the nodes as layers; the prepared file contains the inferred shapes."""
     shapes = {
         value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
         for value in (*graph.value_info, *graph.output)

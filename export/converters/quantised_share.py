@@ -1,4 +1,4 @@
-"""How much of a model file is computed and stored in eight bits, counted in the file itself."""
+"""Count how much of a model file is computed and stored in int8."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _CONVOLUTIONS = frozenset(
     }
 )
 _UNREADABLE = (struct.error, ValueError, TypeError, LookupError, AttributeError, DecodeError)
-"""What the readers of both formats raise for a file that is cut or altered."""
+"""Errors of the readers of both formats for a truncated or altered file."""
 _PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-_PASSED = frozenset({"Relu", "Clip"})  # onnxruntime takes them into the convolution before
+_PASSED = frozenset({"Relu", "Clip"})  # onnxruntime fuses them into the convolution before
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer of products: how many, how many weights, and whether each is in eight bits."""
+    """One layer: number of multiply-accumulates and weights, and whether these are in 8 bits."""
 
     products: int
     weights: int
@@ -45,14 +45,14 @@ class _Layer:
 
 
 def quantised_share(path: Path, form: Format) -> QuantisedShare:
-    """Count a file's multiply-accumulates and weights, and those in eight bits.
+    """Count a file's multiply-accumulates and weights, and those in 8 bits.
 
-    A layer counts as computed in eight bits where what it multiplies, image and weights, has eight bits; with 16-bit
-    activations it does not. Layers are convolutions, dense layers and matrix products. Biases are not counted. A file
-    without such a layer has a share of 0.
+    A layer is computed in 8 bits if both of its factors, activations and weights, have 8 bits; with 16-bit activations
+    it is not. Layers are convolutions, dense layers and matrix products. Biases are not counted. A file without such a
+    layer has a share of 0.
 
     Raises:
-        ConversionError: the file cannot be read, or onnxruntime does not run it on one image.
+        ConversionError: the file cannot be read, or onnxruntime cannot run it on one image.
     """
     try:
         layers = list(_of_tflite(path) if form is Format.TFLITE else _of_onnx(path))
@@ -69,7 +69,7 @@ def quantised_share(path: Path, form: Format) -> QuantisedShare:
 
 
 def _share(part: int, whole: int) -> float:
-    """Return a share of four digits, 0..1; only all is 1 and only nothing is 0."""
+    """Return ``part / whole`` with four decimals, 0..1; 1 only if all, 0 only if none."""
     if part in (0, whole):
         return float(part > 0)
     return min(max(round(part / whole, 4), 0.0001), 0.9999)
@@ -125,17 +125,17 @@ def _of_onnx(path: Path) -> Iterator[_Layer]:
             products = prod(out) * (taken[-1] if turned else taken[-2])
         source = _eight_bits(kernel, made, constants)
         computed = source is not None and _eight_bits(image, made, constants) is not None
-        if node.op_type == "Conv":  # onnxruntime multiplies in eight bits where the result is rounded, too
+        if node.op_type == "Conv":  # onnxruntime multiplies in 8 bits only if the result is rounded too
             computed = computed and _rounded(node.output[0], graph)
-        computed = computed and node.op_type != "ConvTranspose"  # onnxruntime has none in eight bits
+        computed = computed and node.op_type != "ConvTranspose"  # onnxruntime has no 8-bit kernel for it
         constant, eight = kernel in constants, (source or "") in constants
         yield _Layer(products, prod(taken) * (constant or eight), computed, eight)
 
 
 def _shapes(model: onnx.ModelProto, path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of what counted layers take and give, as they are when one image is run.
+    """Return the input and output shapes of the counted layers, from running one image.
 
-    The file does not tell all of them: a Reshape may compute its own.
+    The file does not contain all shapes: a Reshape may compute its own.
     """
     import onnxruntime
 
@@ -158,7 +158,7 @@ def _shapes(model: onnx.ModelProto, path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _eight_bits(name: str, made: dict[str, Any], constants: dict[str, Any]) -> str | None:
-    """Return what a tensor was dequantised from if that has eight bits, through reshapes and transpositions."""
+    """Return the 8-bit tensor that a tensor was dequantised from, also before reshapes and transpositions, or None."""
     node = made.get(name)
     while node is not None and node.op_type in ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"):
         node = made.get(node.input[0])
@@ -172,7 +172,7 @@ def _eight_bits(name: str, made: dict[str, Any], constants: dict[str, Any]) -> s
 
 
 def _rounded(name: str, graph: Any) -> bool:
-    """Tell whether a tensor, or what an activation makes of it, is quantised next."""
+    """Return whether all consumers of a tensor quantise it, directly or after an activation."""
     followers = [node for node in graph.node if name in node.input]
     return bool(followers) and all(
         node.op_type == "QuantizeLinear" or (node.op_type in _PASSED and _rounded(node.output[0], graph))

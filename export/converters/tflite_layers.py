@@ -1,4 +1,4 @@
-"""What each layer of a calibrated .tflite file does: the percentiles of its values, and its own int8 error."""
+"""Measure each layer of a calibrated .tflite file: percentiles of its values, and its int8 error."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from export.quantisation.schemes import PERCENTILE, FloatLayerNames
 
 _BINS = 4096
 _JUDGED = 16
-"""Images on which layers are compared: errors of layers differ by orders of magnitude, images hardly."""
+"""Number of images on which layers are compared. Few suffice: errors differ by orders of magnitude between layers, but
+hardly between images."""
 
 
 def write_percentiles(calibrated_path: str, tensors_path: str, out: str) -> None:
-    """Write the calibrated file again with its ranges drawn in to the percentiles of all values of a tensor."""
+    """Write a copy of the calibrated file with each tensor's range reduced to the percentiles of its values."""
     ranges = ranges_of(Path(calibrated_path))
     counts = {index: np.zeros(_BINS, dtype=np.int64) for index in ranges}
     for values in _activations(calibrated_path, np.load(tensors_path), tuple(ranges)):
@@ -33,24 +34,24 @@ def write_percentiles(calibrated_path: str, tensors_path: str, out: str) -> None
 
 
 def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
-    """Write the layers that may stay float32, as a :class:`export.quantisation.schemes.Keepable`.
+    """Write the layers that may stay float32, as :class:`export.quantisation.schemes.FloatLayerNames`.
 
-    For its int8 error, each layer is fed with int8 inputs and compared with itself in float32 on the same inputs; the
-    error is the root mean square over images and values, in units of the layer's int8 step (a perfect one has .29).
+    For the int8 error, each layer gets int8 inputs and is compared with its float32 version on the same inputs. The
+    error is the root mean square over images and values, in int8 steps of the layer; pure rounding gives 0.29.
     """
     verified = Path(out).with_suffix(".verified")
     verified.write_bytes(quantise(Path(calibrated_path), verify=True))
     known = names_of(Path(calibrated_path))
     checked, squares = _compare_layers(str(verified), np.load(tensors_path)[:_JUDGED])
-    names = [_known(name, known) for name in checked]
+    names = [_original_name(name, known) for name in checked]
     verified.unlink()
     pairs = sorted(zip(names, np.sqrt(squares).tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
     layers, logits = layers_of(Path(calibrated_path))
     FloatLayerNames(pairs, first_layers(layers), last_layers(layers, logits)).write(Path(out))
 
 
-def _known(checked: str, known: frozenset[str]) -> str:
-    """Return the calibrated file's name of a layer; NumericVerify appends digits to it to make it unique."""
+def _original_name(checked: str, known: frozenset[str]) -> str:
+    """Return a layer's name in the calibrated file, without the digits that NumericVerify appends."""
     name = checked
     while name not in known and name[-1:].isdigit():
         name = name[:-1]
@@ -58,7 +59,7 @@ def _known(checked: str, known: frozenset[str]) -> str:
 
 
 def _compare_layers(path: str, tensors: Any) -> tuple[list[str], Any]:
-    """Run a file with NumericVerify operators; return names of layers and mean squared errors in int8 steps."""
+    """Run a file with NumericVerify operators; return the layer names and their mean squared errors in int8 steps."""
     interpreter = _interpreter(path)
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     checks = [op for op in interpreter._get_ops_details() if op["op_name"] == "NumericVerify"]
@@ -71,19 +72,19 @@ def _compare_layers(path: str, tensors: Any) -> tuple[list[str], Any]:
     return [details[check["inputs"][0]]["name"] for check in checks], squares / len(tensors)
 
 
-def _activations(path: str, tensors: Any, wanted: tuple[int, ...]) -> Iterator[dict[int, Any]]:
-    """Yield index → values of the wanted tensors, image by image."""
+def _activations(path: str, tensors: Any, indices: tuple[int, ...]) -> Iterator[dict[int, Any]]:
+    """Yield, for each image, the values of the tensors with the given indices."""
     interpreter = _interpreter(path)
     for tensor in tensors:
         _feed(interpreter, tensor)
-        yield {index: interpreter.get_tensor(index) for index in wanted}
+        yield {index: interpreter.get_tensor(index) for index in indices}
 
 
 def _interpreter(path: str) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that preserving tensors costs memory is known
+        warnings.simplefilter("ignore", UserWarning)  # it warns that preserving tensors uses memory
         interpreter = Interpreter(model_path=path, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     return interpreter
@@ -100,7 +101,7 @@ def _feed(interpreter: Any, tensor: Any) -> None:
 
 
 def _percentiles(counts: Any, low: float, high: float) -> tuple[float, float]:
-    """Return the values below which, and above which, the rare rest of a histogram lies."""
+    """Return the lower and upper :data:`PERCENTILE` limit of a histogram's values."""
     share = np.cumsum(counts) / max(1, counts.sum())
     edges = np.linspace(low, high, len(counts) + 1)
     rare = 1 - PERCENTILE / 100

@@ -1,4 +1,4 @@
-"""Keras → ONNX float32 (tf2onnx), and ONNX → int8 (onnxruntime: QDQ, per channel, uint8 × int8)."""
+"""Convert Keras to ONNX float32 (tf2onnx), and quantise ONNX to int8 (onnxruntime: QDQ, per channel, uint8 × int8)."""
 
 from __future__ import annotations
 
@@ -27,53 +27,53 @@ INPUT, OUTPUT, MORE, BATCH = "image", "logits", "explains", "batch"
 
 
 def write_float32(model_path: str, out: str) -> None:
-    """Convert with tf2onnx, check the graph, and give every value a name that only the graph decides."""
+    """Convert with tf2onnx, check the graph, and rename every value so that names depend only on the graph."""
     import tensorflow as tf
     import tf2onnx
 
     model = load_to_logits(model_path)
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
-    with _convolutions_in_the_open():
-        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_tidied())
+    with _plain_grouped_convolutions():
+        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_optimisers())
     _rename(graph.graph)
-    onnx.checker.check_model(graph, full_check=True)  # tf2onnx does not raise on operators that it cannot convert
+    onnx.checker.check_model(graph, full_check=True)  # tf2onnx raises no error for operators that it cannot convert
     onnx.save(graph, out)
 
 
-def _tidied() -> dict[str, Callable[[], Any]]:
-    """Return tf2onnx's optimisers, each preceded by a collection of garbage.
+def _optimisers() -> dict[str, Callable[[], Any]]:
+    """Return tf2onnx's optimisers, each preceded by a garbage collection.
 
-    Each gets a deep copy of the graph, weights and all. Nodes and graph point to each other, so that a copy that was
-    replaced stays until a full collection, which Python puts off while few objects are new, however large they are.
+    Each optimiser gets a deep copy of the graph with its weights. Nodes and graph reference each other, so a replaced
+    copy stays in memory until a full collection. Python delays that if there are few new objects, even large ones.
     """
     from tf2onnx.optimizer import _get_optimizers
 
-    def tidied(factory: Callable[[], Any]) -> Callable[[], Any]:
+    def after_collection(factory: Callable[[], Any]) -> Callable[[], Any]:
         def make() -> Any:
             gc.collect()
             return factory()
 
         return make
 
-    return {name: tidied(factory) for name, factory in _get_optimizers().items()}
+    return {name: after_collection(factory) for name, factory in _get_optimizers().items()}
 
 
 @contextmanager
-def _convolutions_in_the_open() -> Iterator[None]:
-    """Keep Keras from wrapping a grouped convolution in a compiled function, which tf2onnx cannot look into."""
+def _plain_grouped_convolutions() -> Iterator[None]:
+    """Keep Keras from wrapping a grouped convolution in a compiled function, which tf2onnx cannot convert."""
     import tensorflow as tf
     from keras.src.backend.tensorflow import nn
 
     conv, compiled = nn.conv, tf.function
 
-    def in_the_open(*args: Any, **kwargs: Any) -> Any:
+    def plain_conv(*args: Any, **kwargs: Any) -> Any:
         tf.function = lambda **options: lambda function: function
         try:
             return conv(*args, **kwargs)
         finally:
             tf.function = compiled
 
-    nn.conv = in_the_open
+    nn.conv = plain_conv
     try:
         yield
     finally:
@@ -81,7 +81,7 @@ def _convolutions_in_the_open() -> Iterator[None]:
 
 
 def write_prepared(float32_path: str, out: str) -> None:
-    """Fold and infer shapes, as onnxruntime's quantiser wants it."""
+    """Fold constants and infer shapes, as onnxruntime's quantiser requires."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     quant_pre_process(float32_path, out, skip_symbolic_shape=True)
@@ -94,9 +94,9 @@ def write_quantised(
 
     Args:
         tensors_path: calibration images, float32 N×H×W×C.
-        folder: where measured ranges are kept, so that the next way of quantising needs no second measurement.
+        folder: folder for measured ranges, which the next scheme reads again.
         error_path: mean error of the logits, float32, for ``how.bias_corrected``.
-        layers_path: the layers that may stay float32, for ways that keep some.
+        layers_path: the layers that may stay float32, for schemes that keep some.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -115,7 +115,7 @@ def write_quantised(
         nodes_to_exclude=FloatLayerNames.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
         calibrate_method=method,
         calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
-        # percentiles otherwise keep all activations of all images in memory until the end
+        # otherwise percentiles keep all activations of all images in memory
         extra_options={"CalibPercentile": PERCENTILE} | ({} if method is CalibrationMethod.MinMax else _CHUNKS),
     )
     onnx.checker.check_model(onnx.load(out))
@@ -145,7 +145,7 @@ def _reader(tensors: Floats) -> Any:
 
 
 def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
-    """Take ``error`` out of the constant that the last node adds.
+    """Subtract ``error`` from the constant that the last node adds.
 
     Raises:
         ConversionError: the last node adds no constant of that length.
@@ -160,7 +160,7 @@ def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
 
 
 def embed(path: Path, spec: ModelSpec) -> None:
-    """Write the spec into ``metadata_props``, where :mod:`edge_runtime.bundle.embedded` reads it."""
+    """Write the spec to ``metadata_props``, where :mod:`edge_runtime.bundle.embedded` reads it."""
     model = onnx.load(path)
     model.doc_string = f"{spec.name} {spec.version}: {spec.summary}"
     onnx.helper.set_model_props(model, {KEY: canonical_json(spec), "labels": ", ".join(spec.labels)})
@@ -168,7 +168,7 @@ def embed(path: Path, spec: ModelSpec) -> None:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """Number values and nodes in graph order: tf2onnx's names depend on what its process did before."""
+    """Number values and nodes in graph order, because tf2onnx's names depend on earlier work of its process."""
     names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT, "": ""}
     names |= {value.name: f"{MORE}_{i}" for i, value in enumerate(graph.output) if i > 0}
 
@@ -185,9 +185,9 @@ def _rename(graph: onnx.GraphProto) -> None:
         for side in value.type.tensor_type.shape.dim:
             if side.dim_param:
                 side.dim_param = BATCH
-    for values in (graph.initializer, graph.value_info):  # tf2onnx lists them in the order of a set
+    for values in (graph.initializer, graph.value_info):  # tf2onnx lists them in arbitrary order
         ordered = sorted(values, key=lambda value: (len(value.name), value.name))
         del values[:]
         values.extend(ordered)
     graph.name = "network"
-    graph.doc_string = ""  # Keras' automatic name of the model, which counts the models of its process
+    graph.doc_string = ""  # it is Keras' automatic model name, which counts the models of its process

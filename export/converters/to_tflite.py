@@ -1,4 +1,4 @@
-"""Keras → TFLite: float32, float16, and int8 in two steps, calibrate once and quantise as often as it takes."""
+"""Convert Keras to TFLite: float32, float16, and int8 (calibrate once, then quantise once per scheme)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from export.source.keras_model import load_to_logits
 
 
 def write_float32(model_path: str, out: str) -> None:
-    """Convert without quantisation; outputs keep the order of the Keras model's."""
+    """Convert without quantisation; the outputs keep the order of the Keras model."""
     Path(out).write_bytes(_converter(model_path).convert())
     order_outputs(Path(out))
     tidy(Path(out))
 
 
 def write_float16(model_path: str, out: str) -> None:
-    """Store weights in 16 bits; they are widened when the file is opened, and computed with in float32."""
+    """Convert with float16 weights, which the interpreter converts to float32 when it opens the file."""
     import tensorflow as tf
 
     converter = _converter(model_path)
@@ -32,9 +32,9 @@ def write_float16(model_path: str, out: str) -> None:
 
 
 def write_calibrated(model_path: str, tensors_path: str, out: str) -> None:
-    """Write a float file that holds the range of each activation on saved tensors, float32 N×H×W×C."""
+    """Write a float32 file with the range of each activation, measured on saved tensors (float32 N×H×W×C)."""
     converter = _representing(model_path, tensors_path)
-    converter._experimental_calibrate_only = True  # what TensorFlow's QuantizationDebugger does
+    converter._experimental_calibrate_only = True  # as TensorFlow's QuantizationDebugger does
     Path(out).write_bytes(converter.convert())
     join_ranges(Path(out), Path(out))
 
@@ -43,9 +43,9 @@ def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how
     """Quantise a calibrated file.
 
     Args:
-        calibrated_path: from :func:`write_calibrated`, or with percentiles for ranges.
+        calibrated_path: file of :func:`write_calibrated`, or a copy with percentiles as ranges.
         error_path: mean error of the logits, float32, for ``how.bias_corrected``.
-        layers_path: the layers that may stay float32, for ways that keep some.
+        layers_path: the layers that may stay float32, for schemes that keep some.
     """
     source = Path(calibrated_path)
     if how.bias_corrected:
@@ -67,19 +67,19 @@ def quantise(
     gives_float: bool = False,
     verify: bool = False,
 ) -> bytes:
-    """Return a calibrated file quantised.
+    """Quantise a calibrated file; return the content of the int8 file.
 
     Args:
         kept: names of layers that stay float32.
-        takes_float, gives_float: images go in, and logits come out, in float32 instead of int8.
-        verify: beside each int8 layer the float32 one, and an operator NumericVerify that subtracts them.
+        takes_float, gives_float: whether the input and the logits are float32 instead of int8.
+        verify: add, for each int8 layer, its float32 version and an operator NumericVerify that subtracts them.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
     quantised: bytes = mlir_quantize(
         source.read_bytes(),
-        # fully: what a layer kept in float32 gives is rounded to int8 all the same
+        # fully: the output of a layer kept in float32 is rounded to int8 too
         fully_quantize=not (verify or takes_float or gives_float),
         input_data_type=tf.float32 if takes_float else tf.int8,
         output_data_type=tf.float32 if gives_float else tf.int8,
@@ -111,10 +111,10 @@ def _converter(model_path: str) -> Any:
 
 
 def _for_one_image(model: Any) -> Any:
-    """Return ``model`` for a batch of one, which is what runs on a device.
+    """Return ``model`` for a batch of one, as it runs on a device.
 
-    With a batch of any size the file computes its own shapes, and no Dense on a map, Flatten or channel shuffle
-    is simplified: 13 of system 3's 21 operators, and 96 of ShuffleNet's 241.
+    With an open batch size the file computes shapes at run time, and no Dense on a map, Flatten or channel shuffle is
+    simplified. That concerns 13 of system 3's 21 operators and 96 of ShuffleNet's 241.
     """
     import keras
 

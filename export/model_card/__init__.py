@@ -1,7 +1,7 @@
-"""The model card, written from the manifest alone: no figure in it is typed by hand.
+"""Write the model card from the manifest; all its figures come from the manifest.
 
-Sections and their order are those of Mitchell et al. 2019, Model Cards for Model Reporting (FAT* 2019); what they do
-not name (decision policy, split audit, files, cost) stands below the section that it explains. The words are in
+Sections and their order follow Mitchell et al. 2019, Model Cards for Model Reporting (FAT* 2019). Additional topics
+(decision policy, split audit, files, cost) follow the section that they belong to. The text is in
 ``export/templates/model_card.md.j2``.
 """
 

@@ -1,4 +1,4 @@
-"""Figures of the model card: one evaluation as tables, and the network beside the baseline."""
+"""Figures of the model card: tables of one evaluation, and the network compared with the baseline."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _MAIN = (
 
 
 def figure_of(evaluation: Evaluation | None, name: str) -> Figure | None:
-    """Return a figure by its name, None where it was not measured."""
+    """Return the figure with this name; None if it was not measured."""
     figures = () if evaluation is None else evaluation.figures
     return next((figure for figure in figures if figure.name == name), None)
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One evaluation.
+    """Tables of one evaluation.
 
     Attributes:
-        groups: what a bootstrap draws, in the plural.
+        groups: the units that the bootstrap draws, in the plural, for example patients.
     """
 
     evaluation: Evaluation
@@ -35,7 +35,7 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """What was measured, as a heading names it."""
+        """Heading of the evaluation."""
         name = self.evaluation.subject
         return "Baseline: six colour numbers" if name == BASELINE else f"Measured on {name}"
 
@@ -48,17 +48,17 @@ class Analysis:
 
     @property
     def coverage(self) -> Table:
-        """How much is answered at each confidence, and how well."""
+        """Coverage at each confidence floor, and the figures of the answered images."""
         return coverage_table(self.evaluation, "answered at confidence ≥", mark="")
 
     @property
     def subgroups(self) -> Table:
-        """Figures by what the data set says of its images."""
+        """Figures for each subgroup that the data set defines."""
         return subgroup_table(self.evaluation, self.groups, "images")
 
     @property
     def reliability(self) -> Table:
-        """Bins of about equal count, from which the calibration error is computed."""
+        """Bins of about equal count from which the calibration error is computed."""
         calibration = self.evaluation.calibration
         rows = (
             (f"{found.low:.3f}–{found.high:.3f}", str(found.count), f"{found.confidence:.3f}", f"{found.accuracy:.3f}")
@@ -69,7 +69,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """Balanced accuracy of the network and of the baseline; ``gain`` is their paired difference, where it is known."""
+    """Balanced accuracy of the network and of the baseline; ``gain`` is their paired difference, if known."""
 
     network: Figure
     baseline: Figure
@@ -77,5 +77,5 @@ class BaselineComparison:
 
     @property
     def beaten(self) -> bool:
-        """Whether the gain's whole interval lies above 0."""
+        """Whether the whole interval of the gain is above 0."""
         return self.gain is not None and self.gain.low is not None and self.gain.low > 0

@@ -1,4 +1,4 @@
-"""What the model card says, prepared from a manifest for ``export/templates/model_card.md.j2``."""
+"""Content of the model card, prepared from a manifest for ``export/templates/model_card.md.j2``."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ _CITED = {
 
 
 def model_card(manifest: Manifest) -> str:
-    """Return the card as Markdown."""
+    """Return the model card as Markdown."""
     return re.sub(r"\n{3,}", "\n\n", render(_TEMPLATE, ModelCard(manifest)))
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A manifest, and what the card derives from it."""
+    """A manifest, and the values that the model card derives from it."""
 
     manifest: Manifest
 
     @property
     def groups(self) -> str:
-        """What the split keeps together and a bootstrap draws, in the plural."""
+        """The units of the split and of the bootstrap, in the plural, for example patients."""
         record = self.manifest.training
         return "patients" if record is None or record.audit is None else record.audit.grouped_by
 
     @property
     def steps(self) -> list[str]:
-        """What happens to an image before the network, as JSON."""
+        """The preprocessing steps as JSON."""
         return [canonical_json(step) for step in self.manifest.spec.steps]
 
     @property
     def traits(self) -> list[str]:
-        """What figures are given by: each trait with its values, in the order measured."""
+        """Each subgroup trait with its values, in the order measured."""
         found: dict[str, dict[str, None]] = {}
         for subgroup in (subgroup for evaluation in self.manifest.evaluations for subgroup in evaluation.subgroups):
             found.setdefault(subgroup.trait, {})[subgroup.value] = None
@@ -75,7 +75,7 @@ class ModelCard:
 
     @property
     def test(self) -> Evaluation | None:
-        """What was measured on the Keras model and held-out groups."""
+        """Evaluation of the Keras model on the test part."""
         return self._evaluation(KERAS)
 
     def _evaluation(self, subject: str) -> Evaluation | None:
@@ -84,17 +84,17 @@ class ModelCard:
 
     @property
     def recall(self) -> Figure | None:
-        """On held-out groups."""
+        """Recall on the test part."""
         return figure_of(self.test, "recall")
 
     @property
     def specificity(self) -> Figure | None:
-        """On held-out groups."""
+        """Specificity on the test part."""
         return figure_of(self.test, "specificity")
 
     @property
     def claims(self) -> Table:
-        """What the authors published, beside what was measured; claims on what was not measured are left out."""
+        """Published figures beside measured ones; claims without a measured figure are omitted."""
         claims = () if self.manifest.training is None else self.manifest.training.claims
         found = ((claim, figure_of(self.test, claim.name)) for claim in claims)
         rows = ((claim.name, f"{claim.value:.3f}", figure) for claim, figure in found if figure is not None)
@@ -102,12 +102,12 @@ class ModelCard:
 
     @property
     def analyses(self) -> list[Analysis]:
-        """Every evaluation."""
+        """All evaluations."""
         return [Analysis(evaluation, self.groups) for evaluation in self.manifest.evaluations]
 
     @property
     def against_baseline(self) -> BaselineComparison | None:
-        """The network beside the baseline; None where one of them was not measured."""
+        """Comparison of the network with the baseline; None if one of them was not measured."""
         network, baseline = (figure_of(self._evaluation(name), "balanced accuracy") for name in (KERAS, BASELINE))
         if network is None or baseline is None:
             return None
@@ -120,7 +120,7 @@ class ModelCard:
 
     @property
     def exceptions(self) -> str:
-        """How many decisions outside the guard band int8 may take otherwise."""
+        """Text with the bound on decision flips of int8 outside the guard band."""
         bound = self.manifest.guard_band_exceptions
         if bound is None:
             return "an unknown share"
@@ -128,21 +128,21 @@ class ModelCard:
 
     @property
     def files(self) -> FileTables:
-        """How the files answer beside the Keras model, and what they cost."""
+        """Tables of the exported files."""
         return FileTables(self.manifest)
 
     @property
     def heatmap_method(self) -> str:
-        """How heatmaps are made, cited."""
+        """The heatmap method with its citation."""
         return "" if self.manifest.saliency is None else _CITED[self.manifest.saliency.method]
 
     @property
     def localisations(self) -> list[tuple[Localisation, Table]]:
-        """Whether heatmaps point at lesions, part by part."""
+        """Whether heatmaps point at lesions, for each part of the data."""
         return [(found, figure_table(found.figures)) for found in self.manifest.localisations or ()]
 
     @property
     def left_out(self) -> list[tuple[str, list[Attempt]]]:
-        """Formats without an int8 file: why, and what was tried."""
+        """Reason and attempts for each format without an int8 file."""
         attempts = self.manifest.attempts
         return [(why, [a for a in attempts if a.file == name]) for name, why in without_int8(attempts).items()]

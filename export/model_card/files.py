@@ -1,4 +1,4 @@
-"""Tables of the model card on the exported files: how they answer beside the Keras model, and what they cost."""
+"""Tables of the model card on the exported files: parity with the Keras model, int8 share and size."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from training.reporting.rendering import Table
 
 @dataclass(frozen=True)
 class FileTables:
-    """What a manifest says of the exported files."""
+    """Tables of the exported files of a manifest."""
 
     manifest: Manifest
 
     @property
     def parity(self) -> Table:
-        """How far each file is from the Keras model."""
+        """Parity of each file with the Keras model."""
         head = ("file", "runtime", "max |Δ logit|", "mean", "max |Δ score|", "mean")
         return Table((*head, "flips", "after guard band", "reruns"), tuple(map(_parity, self.manifest.parity)))
 
     @property
     def labelled(self) -> Table:
-        """What the rounding of each file costs in ranking, calibration and coverage."""
+        """Ranking, calibration and coverage of each file, and their change from the Keras model."""
         rows = self.manifest.labelled
         keras = next((row for row in rows if row.subject == KERAS), rows[0])
         floors = (part for found in rows[0].coverage for part in (f"coverage at {found.confidence:g}", "accuracy"))
@@ -32,7 +32,7 @@ class FileTables:
 
     @property
     def heatmaps(self) -> Table:
-        """How far each file's heatmaps are from TensorFlow's."""
+        """Difference of each file's heatmaps from TensorFlow's."""
         difference = "largest difference to TensorFlow's map, share of its range"
         rows = self.manifest.map_parity or ()
         lines = ((row.file, row.runtime, str(row.images), f"{row.worst:.1e}", str(row.blank)) for row in rows)
@@ -40,7 +40,7 @@ class FileTables:
 
     @property
     def quantised(self) -> Table:
-        """How much of each file has eight bits."""
+        """Share of each file that is int8."""
         rows = (
             (row.file, percent(row.computed), f"{row.multiply_accumulates:,}", percent(row.stored), f"{row.weights:,}")
             for row in self.manifest.quantised or ()
@@ -49,7 +49,7 @@ class FileTables:
 
     @property
     def sizes(self) -> Table:
-        """How large each model file is."""
+        """Size of each model file."""
         models = self.manifest.of_role(Role.MODEL)
         rows = ((entry.name, f"{entry.size_bytes:,}", f"{entry.size_bytes / 1e6:.2f} MB") for entry in models)
         return Table(("file", "bytes", "size"), tuple(rows))

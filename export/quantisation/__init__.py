@@ -1,1 +1,1 @@
-"""int8 that decides as float32 does: how a network is rewritten for it, and in which ways it is quantised."""
+"""Quantise a network to int8: rewrite it for int8, and search for a scheme that keeps parity with float32."""

@@ -1,4 +1,4 @@
-"""What rewriting a network for int8 asks of its graph and of its BatchNorms."""
+"""Queries on a Keras graph and its BatchNorms, for rewriting a network for int8."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 WIDEST = 64.0
-"""Largest factor by which a range is changed."""
+"""Largest factor by which a channel's range is changed."""
 
 
 def is_plain(operation: Any) -> bool:
-    """Whether it is a BatchNorm over the last axis, with both factors, used once."""
+    """Return whether this is a BatchNorm over the last axis, with scale and centre, that is used once."""
     from keras import layers
 
     return (
@@ -26,13 +26,13 @@ def is_plain(operation: Any) -> bool:
 
 
 def maker(tensor: Any) -> Any:
-    """Return the operation that gives ``tensor``, None if it serves in several places."""
+    """Return the operation that outputs ``tensor``; None if that operation is used several times."""
     operation = tensor._keras_history.operation
     return operation if len(operation._inbound_nodes) == 1 else None
 
 
 def consumer(model: Any, operation: Any) -> Any:
-    """Return the one operation that takes ``operation``'s output, None if there are several or none."""
+    """Return the only consumer of ``operation``'s output; None if there are several or none."""
     tensor = operation.output
     nodes = [(other, node) for other in model.operations for node in other._inbound_nodes]
     found = [other for other, node in nodes if any(value is tensor for value in node.input_tensors)]
@@ -42,7 +42,7 @@ def consumer(model: Any, operation: Any) -> Any:
 
 
 def relative_ranges(values: Floats) -> Floats:
-    """Return each channel's largest absolute value over the geometric mean; 1 for one that hardly fires."""
+    """Return each channel's largest absolute value divided by their geometric mean; 1 for a nearly inactive channel."""
     largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
     live = largest > 1e-3 * largest.max()
     if not live.any():
@@ -52,19 +52,19 @@ def relative_ranges(values: Floats) -> Floats:
 
 
 def factors(norm: Any) -> tuple[Floats, Floats]:
-    """Return what a BatchNorm multiplies each channel by, and then adds."""
+    """Return the scale and the shift that a BatchNorm applies to each channel, float32 C each."""
     scale = np.asarray(norm.gamma) / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
     return scale, np.asarray(norm.beta) - np.asarray(norm.moving_mean) * scale
 
 
 def identity(norm: Any) -> list[Floats]:
-    """Return a moving mean of 0, and a moving variance that is 1 together with epsilon."""
+    """Return a moving mean of 0, and a moving variance of 1 - epsilon."""
     size = np.asarray(norm.gamma).shape
     return [np.zeros(size, np.float32), np.full(size, 1.0 - norm.epsilon, np.float32)]
 
 
 def passes(layer: Any) -> bool:
-    """Whether a positive factor of a channel may come before or after the layer alike."""
+    """Return whether a positive factor per channel commutes with the layer."""
     from keras import layers
 
     if isinstance(layer, layers.Activation):

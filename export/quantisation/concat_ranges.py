@@ -1,10 +1,10 @@
-"""Draw together the ranges of channels that concatenations join, where only BatchNorms read them.
+"""Equalise the ranges of concatenated channels if only BatchNorms read them.
 
-A concatenation has one int8 scale, and DenseNet's joins the maps of all its layers: a channel of a hundredth of the
-widest one's range keeps two or three steps of 256, and the BatchNorm that follows makes them large. But a factor of
-such a channel can go from the BatchNorms that read it into the convolution that makes it, whose weights have a scale
-for each channel: all get the same range, and nothing else gets coarser (Nagel et al. 2019, Data-Free Quantization,
-ICCV, for convolutions that follow each other).
+A concatenation has one int8 scale. DenseNet concatenates the maps of all its layers: a channel with 1 % of the widest
+channel's range keeps two or three of 256 steps, and the next BatchNorm amplifies that error. A channel's factor can
+move from the BatchNorms that read the channel to the convolution that computes it. The convolution's weights have one
+scale per channel, so all channels get the same range and no other tensor gets coarser steps (Nagel et al. 2019,
+Data-Free Quantization, ICCV, for consecutive convolutions).
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ import numpy.typing as npt
 from export.quantisation.batch_norms import Floats, factors, identity, is_plain, passes, relative_ranges
 
 Channels = npt.NDArray[np.int64]
-"""The number of the maker's channel for each channel of a map; below 0 where a factor cannot go back to it."""
+"""For each channel of a map, the number of the channel in its producer; below 0 if no factor can move there."""
 
 _BATCH = 8
 
 
 class _Graph(NamedTuple):
-    made: list[tuple[Any, Channels]]  # convolutions, or the BatchNorms that fold into them, and their own channels
-    read: list[tuple[Any, Channels]]  # BatchNorms, and the channels that they read
-    fixed: set[int]  # channels that something else reads, too
-    size: int  # how many channels were numbered
+    made: list[tuple[Any, Channels]]  # producers (convolutions, or BatchNorms that fold into them) and their channels
+    read: list[tuple[Any, Channels]]  # BatchNorms and their input channels
+    fixed: set[int]  # channels that other layers read too
+    size: int  # number of channels
 
 
 def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
-    """Change the weights of ``model`` so that the channels which the named BatchNorms read have one range.
+    """Change the weights of ``model`` so that the input channels of the named BatchNorms have equal ranges.
 
     Args:
-        tensors: images on which ranges are measured, float32 N×H×W×C.
+        names: names of the BatchNorms.
+        tensors: preprocessed images on which ranges are measured, float32 N×H×W×C.
     """
-    graph = _traced(model, names)
+    graph = _trace_channels(model, names)
     readers = [(norm, channels) for norm, channels in graph.read if (channels >= 0).any()]
     if not readers:
         return
@@ -52,8 +53,8 @@ def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
         norm.set_weights([scale * np.where(channels >= 0, smaller[channels], 1.0), shift, *identity(norm)])
 
 
-def _traced(model: Any, names: set[str]) -> _Graph:
-    """Follow each channel from its maker through layers that a positive factor passes."""
+def _trace_channels(model: Any, names: set[str]) -> _Graph:
+    """Follow each channel from its producer through layers that commute with a positive factor."""
     known: dict[int, Channels] = {}
     graph = _Graph([], [], set(), 0)
     for layer in model.operations:
@@ -66,7 +67,7 @@ def _traced(model: Any, names: set[str]) -> _Graph:
             known[id(layer.output)] = np.concatenate(channels)
         else:
             graph.fixed.update(*(each[each >= 0].tolist() for each in channels))
-            if once and _makes(layer):
+            if once and _accepts_factor(layer):
                 own = np.arange(graph.size, graph.size + layer.output.shape[-1])
                 graph.made.append((layer, own))
                 known[id(layer.output)] = own
@@ -76,8 +77,8 @@ def _traced(model: Any, names: set[str]) -> _Graph:
     return graph
 
 
-def _makes(layer: Any) -> bool:
-    """Whether the layer can take a positive factor of each of its channels into its weights."""
+def _accepts_factor(layer: Any) -> bool:
+    """Return whether a positive factor per output channel can move into the weights of the layer."""
     from keras import layers
 
     if isinstance(layer, layers.Conv2D):
@@ -86,7 +87,7 @@ def _makes(layer: Any) -> bool:
 
 
 def _divide(maker: Any, by: Floats) -> None:
-    """Divide the output of a convolution or BatchNorm, channel by channel."""
+    """Divide the output of a convolution or BatchNorm by a factor per channel."""
     if is_plain(maker):
         scale, shift, *rest = maker.get_weights()
         maker.set_weights([scale / by, shift / by, *rest])
@@ -95,7 +96,7 @@ def _divide(maker: Any, by: Floats) -> None:
 
 
 def _largest(model: Any, norms: list[Any], tensors: Floats) -> list[Floats]:
-    """Return the largest absolute value of each channel that the BatchNorms read."""
+    """Return the largest absolute value of each input channel, for each BatchNorm."""
     import keras
 
     outputs = [keras.ops.max(keras.ops.abs(norm.input), axis=(1, 2)) for norm in norms]

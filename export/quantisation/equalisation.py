@@ -1,22 +1,31 @@
-"""Rewrite a network whose BatchNorm follows its ReLU, so that int8 serves all its channels.
+"""Rewrite a network whose BatchNorm follows its ReLU, so that int8 is accurate for all its channels.
 
-An int8 tensor has one scale for all channels. In such a network (system 4) channels differ in range, and so do
-BatchNorm's factors: where a unit hardly fires, its factor is thirty times the others', and quantised together
-with it the others round to nothing. In float32 none of this matters, and the rewriting changes nothing there:
+An int8 tensor has one scale for all channels. In such a network (system 4) the ranges of channels differ, and so do
+BatchNorm's factors. The factor of a rarely active unit is thirty times the others, which then round to zero in int8.
+The rewriting does not change the float32 function:
 
-1. A positive factor commutes with ReLU. BatchNorm's factors (but for their sign) move into the weights before.
-2. A factor commutes with pooling and dropout. The ranges of BatchNorm's channels are drawn together, by
-   ``TOGETHER`` in the logarithm; the weights after take it up, and share the burden, since these have one int8
-   scale for all their inputs (cross-layer equalisation: Nagel et al. 2019, Data-Free Quantization, ICCV).
-3. BatchNorm becomes a 1×1 depthwise convolution: one rounding instead of two, and a bias of 32 bits. Where its
-   factors are all positive and a convolution without padding follows, its shift goes into that one's bias and
-   nothing is left of it: on the large maps of system 1 the depthwise convolutions cost as much as the others.
-4. A BatchNorm before a ReLU that folds into no convolution, as DenseNet's after each concatenation, becomes one too,
-   and the converter puts its ReLU into it. It would be a multiplication and an addition, each rounded. What it
-   reads is drawn together before (:mod:`export.quantisation.concat_ranges`). Measured on DenseNet121 with Dense 8,
-   one thread, by processor time: 2.70 times as fast as float32 on LiteRT where it was 2.48, 2.84 on onnxruntime
-   where it was 2.07; mean |Δ logit| 2.4 where it was 24. It costs 13 bytes a channel: 3.67 times smaller, without
-   it 3.90.
+1. A positive factor commutes with ReLU. The absolute values of BatchNorm's factors move into the weights before it.
+2. A factor commutes with pooling and dropout. The ranges of BatchNorm's channels are partly equalised, by the exponent
+   ``TOGETHER``. The weights after it are multiplied by the inverse. Equalisation is partial because these weights have
+   one int8 scale for all their inputs (cross-layer equalisation: Nagel et al. 2019, Data-Free Quantization, ICCV).
+3. BatchNorm becomes a 1×1 depthwise convolution: one rounding instead of two, and a 32-bit bias. If its factors are all
+   positive and a convolution without padding follows, its shift moves into that convolution's bias and the BatchNorm
+   is removed. On the large maps of system 1, the depthwise convolutions would take as much time as the others.
+4. A BatchNorm before a ReLU that cannot be folded into a convolution, as in DenseNet after each concatenation, also
+   becomes a depthwise convolution, and the converter fuses the ReLU into it. Otherwise it would be a multiplication
+   and an addition, each rounded. The ranges of its inputs are equalised first
+   (:mod:`export.quantisation.concat_ranges`). It costs 13 bytes per channel.
+
+Effect of step 4 on DenseNet121 with Dense 8, one thread, processor time:
+
+==============================  =======  ====
+figure                          without  with
+==============================  =======  ====
+× as fast as float32, LiteRT    2.48     2.70
+× as fast as float32, ORT       2.07     2.84
+mean abs. Δ logit               24       2.4
+× smaller than float32          3.90     3.67
+==============================  =======  ====
 """
 
 from __future__ import annotations
@@ -34,14 +43,15 @@ from export.source.keras_model import load_to_logits
 Floats = npt.NDArray[np.float32]
 
 TOGETHER = 0.4
-"""0 leaves the ranges as they are, 1 makes them equal; .4 gave the smallest error of .25, .4 and .5 on idc-patch."""
+"""Exponent of equalisation: 0 keeps the ranges, 1 makes them equal. Of 0.25, 0.4 and 0.5, 0.4 gave the smallest error
+on idc-patch."""
 
 TINY = 1e-6
-"""A BatchNorm factor below this switches its channel off, and stays as it is."""
+"""A BatchNorm factor below this disables its channel, and is not changed."""
 
 
 STAYS = 1e-4
-"""Largest change of a logit, relative to the largest, up to which the rewritten network is the same one."""
+"""Largest allowed change of a logit by the rewriting, relative to the largest logit."""
 
 _COMPARED = 8
 
@@ -53,26 +63,26 @@ class _Chain(NamedTuple):
 
 
 def write_equalised(model_path: str, tensors_path: str, out: str) -> None:
-    """Save the rewritten model, cut at its logits; ranges are measured on saved tensors, float32 N×H×W×C.
+    """Save the rewritten model, cut at its logits. Ranges are measured on saved tensors, float32 N×H×W×C.
 
-    A model that has none of this, or whose logits would not stay, is saved as it is.
+    If no rule applies, or if the logits change by more than :data:`STAYS`, the model is saved without rewriting.
     """
     import keras
 
     model = load_to_logits(model_path)
     chains = list(_chains(model))
-    loose = set(_loose(model))
-    if chains or loose:
+    unfoldable = set(_unfoldable(model))
+    if chains or unfoldable:
         tensors = np.load(tensors_path)
         before = np.asarray(model(tensors[:_COMPARED], training=False))
         if chains:
             watched = keras.Model(model.inputs, [chain.norm.output for chain in chains])
             for chain, values in zip(chains, _as_list(watched.predict(tensors, verbose=0)), strict=True):
                 _rescale(chain, relative_ranges(values) ** TOGETHER)
-        concat_ranges.draw_together(model, loose, tensors)
+        concat_ranges.draw_together(model, unfoldable, tensors)
         kept = {chain.norm.name for chain in chains if len(chain.norm.output.shape) == 4}
         gone = {chain.norm.name for chain in chains if _fold(chain)}
-        model = _with_depthwise(model, (kept | loose) - gone, gone)
+        model = _with_depthwise(model, (kept | unfoldable) - gone, gone)
         after = np.asarray(model(tensors[:_COMPARED], training=False))
         if not np.abs(after - before).max() <= STAYS * max(1.0, np.abs(before).max()):
             model = load_to_logits(model_path)
@@ -84,7 +94,7 @@ def _as_list(given: Any) -> list[Floats]:
 
 
 def _chains(model: Any) -> Iterator[_Chain]:
-    """Yield the chains in which every layer feeds one single other."""
+    """Yield the chains in which every layer has exactly one consumer."""
     from keras import layers
 
     weighted = (layers.Conv2D, layers.Dense)
@@ -106,8 +116,8 @@ def _chains(model: Any) -> Iterator[_Chain]:
             yield _Chain(before, norm, after)
 
 
-def _loose(model: Any) -> Iterator[str]:
-    """Yield the names of the BatchNorms of maps that a ReLU of their own follows, and that fold into no convolution."""
+def _unfoldable(model: Any) -> Iterator[str]:
+    """Yield the names of the BatchNorms of maps before a separate ReLU that cannot be folded into a convolution."""
     from keras import layers
 
     for norm in filter(is_plain, model.operations):
@@ -120,7 +130,7 @@ def _loose(model: Any) -> Iterator[str]:
 
 
 def _rescale(chain: _Chain, after: Floats) -> None:
-    """Divide BatchNorm's channels by ``after``, leave ±1 as its factors, and make up for both in the weights."""
+    """Divide BatchNorm's channels by ``after``, reduce its factors to ±1, and compensate for both in the weights."""
     norm = chain.norm
     scale, shift = factors(norm)
     before = np.where(np.abs(scale) > TINY, after / np.maximum(np.abs(scale), TINY), 1.0)
@@ -128,14 +138,15 @@ def _rescale(chain: _Chain, after: Floats) -> None:
     chain.before.set_weights([weights / before, bias / before])
     norm.set_weights([scale * before / after, shift / after, *identity(norm)])
     weights, *rest = chain.after.get_weights()
-    inputs = weights.shape[-2]  # Flatten repeats the channels once a place
+    inputs = weights.shape[-2]  # Flatten repeats the channels for each position
     chain.after.set_weights([weights * np.tile(after, inputs // len(after))[:, np.newaxis], *rest])
 
 
 def _fold(chain: _Chain) -> bool:
-    """Move BatchNorm's shift, after :func:`_rescale`, into the convolution that follows; return whether it can go.
+    """Move BatchNorm's shift, after :func:`_rescale`, into the next convolution; return whether that was possible.
 
-    Padding would stand for the value before the shift, and a factor of -1 does not commute with a maximum.
+    It is not possible with padding, whose zeros lack the shift, or with a factor of -1, which does not commute with a
+    maximum.
     """
     gamma, shift, *_ = chain.norm.get_weights()
     if getattr(chain.after, "padding", "") != "valid" or not chain.after.use_bias or not np.allclose(gamma, 1.0):
@@ -149,7 +160,7 @@ def _with_depthwise(model: Any, names: set[str], gone: set[str]) -> Any:
     """Return a copy in which the named BatchNorms are 1×1 depthwise convolutions.
 
     Args:
-        gone: names of those of which nothing is left.
+        gone: names of the BatchNorms to remove.
     """
     import keras
 
@@ -161,7 +172,7 @@ def _with_depthwise(model: Any, names: set[str], gone: set[str]) -> Any:
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if layer.name in gone:
             return args[0]
-        return layer(*args) if layer.name in names else layer(*args, **kwargs)  # BatchNorm's own arguments go
+        return layer(*args) if layer.name in names else layer(*args, **kwargs)  # drop BatchNorm's arguments
 
     copy = keras.models.clone_model(model, clone_function=replace, call_function=call)
     for layer in copy.layers:
@@ -171,6 +182,6 @@ def _with_depthwise(model: Any, names: set[str], gone: set[str]) -> Any:
 
 
 def _depthwise(norm: Any) -> list[Floats]:
-    """Return the weights, 1×1×channels×1, and the bias of the depthwise convolution that a BatchNorm is."""
+    """Return weights (1×1×channels×1) and bias of the depthwise convolution equal to a BatchNorm."""
     scale, shift = factors(norm)
     return [scale.reshape(1, 1, -1, 1), shift]

@@ -1,7 +1,7 @@
-"""The layers at a network's two ends, which low-precision networks keep in float (Zhou et al. 2016, arXiv:1606.06160).
+"""Find the first and last layers, which low-precision networks keep in float (Zhou et al. 2016, arXiv:1606.06160).
 
-Rounding the first maps, the largest, and the logits themselves moved a MobileNet's logits more than rounding all that
-lies between (docs/research/experiments.md).
+In a MobileNet, rounding the first maps (the largest ones) and the logits changed the logits more than rounding all
+layers between (docs/research/experiments.md).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ class Layer:
     """One operator of a model file.
 
     Attributes:
-        reads, gives: names of tensors.
-        weighted: it is a convolution or a dense layer.
-        vector: what it gives has no place left: one number a channel.
+        reads, gives: names of its input tensors and of its output tensor.
+        weighted: whether it is a convolution or a dense layer.
+        vector: whether its output has no spatial axes, only one number per channel.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Layer:
 
 
 def first_layers(layers: Sequence[Layer]) -> list[list[str]]:
-    """Return the names of the layers in the order of the file, each weighted one together with what precedes it."""
+    """Return groups of layer names in file order: each weighted layer with the unweighted layers before it."""
     parts: list[list[str]] = [[]]
     for layer in layers:
         parts[-1].append(layer.name)
@@ -38,10 +38,10 @@ def first_layers(layers: Sequence[Layer]) -> list[list[str]]:
 
 
 def last_layers(layers: Sequence[Layer], logits: str) -> list[str]:
-    """Return the names of the layer that computes the logits, and of the poolings and the like right before it.
+    """Return the names of the layer that computes the logits, and of pooling and similar layers right before it.
 
     Args:
-        logits: the tensor that the file gives.
+        logits: name of the output tensor of the file.
     """
     maker = {layer.gives: layer for layer in layers}
     found: dict[str, None] = {}
@@ -57,5 +57,5 @@ def last_layers(layers: Sequence[Layer], logits: str) -> list[str]:
 
 
 def is_vector(shape: Sequence[int]) -> bool:
-    """Whether a tensor's shape, batch first, has at most one side of more than 1."""
+    """Return whether a tensor's shape (batch first) has at most one side above 1, apart from the batch."""
     return sum(side != 1 for side in shape[1:]) <= 1

@@ -1,4 +1,4 @@
-"""What an int8 file gains over the float32 file beside it; one that gains nothing does not ship under that name."""
+"""Check that an int8 file improves on the float32 file in size and time; otherwise it is not shipped."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from export.converters.quantised_share import quantised_share
 from export.validation.parity import RUNTIMES
 
 LEAST_COMPUTED = 0.1
-"""Share of multiply-accumulates in eight bits under which a file is a float32 file by another name."""
+"""Smallest share of multiply-accumulates in int8; with a smaller share, a file is in effect a float32 file."""
 
 MOST_TIME = 1.5
-"""Processor time over float32's from which a file is slower. Well above 1, because devices differ: on x86-64 without
-VNNI the shipped int8 files take 0.8 to 1.1 times float32's time and on other processors a third to two thirds. What is
-slower by half does not win elsewhere: activations of 16 bits on LiteRT, for example, take fifty times as long."""
+"""Largest processor time of an int8 file, as a multiple of float32's. It is well above 1, because devices differ: the
+shipped int8 files take 0.8 to 1.1 times float32's time on x86-64 without VNNI, and 0.33 to 0.67 times on other
+processors. A file above the limit is not faster elsewhere: for example, 16-bit activations on LiteRT take 50 times as
+long."""
 
 QUICK_S = 0.001
-"""Processor time of one image up to which a file is not slow, whatever float32 takes: in networks of less than a
-million multiply-accumulates the rounding of what goes in and out outweighs them, by microseconds."""
+"""Processor time of one image, in seconds, up to which a file is never slow. In networks of less than a million
+multiply-accumulates, rounding inputs and outputs takes longer than the network, but only microseconds."""
 
 _ROUNDS, _TURN_S = 7, 0.02
 _STEPS = (MOST_TIME, 2, 3, 5, 10, 20, 50, 100)
 
 
 def no_share(int8: Path, float32: Path, form: Format) -> str | None:
-    """Say why ``int8`` is no gain over ``float32`` by what can be counted; None if it is smaller and quantised.
+    """Return why ``int8`` does not improve on ``float32`` in size and int8 share; None if it does.
 
     Raises:
         ConversionError: as :func:`export.converters.quantised_share.quantised_share`.
@@ -50,12 +51,12 @@ def no_share(int8: Path, float32: Path, form: Format) -> str | None:
 
 
 def too_slow(int8: Path, float32: Path, form: Format, tensor: npt.NDArray[np.float32]) -> str | None:
-    """Say that ``int8`` is slower than ``float32`` here; None if it is not.
+    """Return a reason if ``int8`` is slower than ``float32`` on this machine; None otherwise.
 
-    How much slower is told in steps, so that exporting once more gives the same words.
+    The factor is given in coarse steps, so that a second export gives the same text.
 
     Args:
-        tensor: one prepared image, float32 1×H×W×C.
+        tensor: one preprocessed image, float32 1×H×W×C.
     """
     mine, theirs = times(int8, float32, form, tensor)
     if mine <= max(QUICK_S, MOST_TIME * theirs):
@@ -65,12 +66,12 @@ def too_slow(int8: Path, float32: Path, form: Format, tensor: npt.NDArray[np.flo
 
 
 def times(one: Path, other: Path, form: Format, tensor: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Return the processor time of one image, in seconds, of two files: medians of rounds in which they take turns."""
+    """Return two files' processor times of one image, in seconds: medians over rounds in which they alternate."""
     backends = [open_model(path.read_bytes(), RUNTIMES[form]) for path in (one, other)]
     try:
-        calls = [max(1, round(_TURN_S / max(1e-6, _taken(backend, tensor, 2) / 2))) for backend in backends]
+        calls = [max(1, round(_TURN_S / max(1e-6, _processor_time(backend, tensor, 2) / 2))) for backend in backends]
         rounds = [
-            [_taken(backend, tensor, count) / count for backend, count in zip(backends, calls, strict=True)]
+            [_processor_time(backend, tensor, count) / count for backend, count in zip(backends, calls, strict=True)]
             for _ in range(_ROUNDS)
         ]
         mine, theirs = (statistics.median(row) for row in zip(*rounds, strict=True))
@@ -80,8 +81,8 @@ def times(one: Path, other: Path, form: Format, tensor: npt.NDArray[np.float32])
             backend.close()
 
 
-def _taken(backend: Backend, tensor: npt.NDArray[np.float32], calls: int) -> float:
-    """Return the processor time of so many runs, in seconds."""
+def _processor_time(backend: Backend, tensor: npt.NDArray[np.float32], calls: int) -> float:
+    """Return the processor time of ``calls`` runs, in seconds."""
     start = time.process_time()
     for _ in range(calls):
         backend.run(tensor)

@@ -1,4 +1,4 @@
-"""How a network is quantised to int8, and the order in which ways are tried."""
+"""Quantisation schemes for int8, and the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 class Ranges(enum.Enum):
-    """Where a tensor's int8 range ends, of the values seen on the calibration images."""
+    """How the ends of a tensor's int8 range follow from its values on the calibration images."""
 
-    EXTREMES = "extremes"  # at the smallest and the largest value
-    PERCENTILE = "percentile"  # at .001 and 99.999 %: a few outliers are cut off, all other steps become finer
+    EXTREMES = "extremes"  # smallest and largest value
+    PERCENTILE = "percentile"  # 0.001 % and 99.999 %: outliers are clipped, and the step becomes finer
 
 
 PERCENTILE = 99.999
@@ -21,16 +21,16 @@ PERCENTILE = 99.999
 
 @dataclass(frozen=True)
 class Quantisation:
-    """One way of quantising.
+    """One quantisation scheme.
 
     Attributes:
-        ranges: of activations.
-        bias_corrected: the mean error of the logits on the calibration images is taken out of the last bias
-            (bias correction: Nagel et al. 2019, Data-Free Quantization, ICCV, for the last layer alone).
-        float_layers: how many layers, of those that quantisation hurts most, stay float32.
-        float_last: the layer that computes the logits stays float32, and so do they
+        ranges: how the ranges of activations are chosen.
+        bias_corrected: whether the mean error of the logits on the calibration images is subtracted from the last bias
+            (bias correction: Nagel et al. 2019, Data-Free Quantization, ICCV, here for the last layer only).
+        float_layers: number of layers, those with the largest int8 error, that stay float32.
+        float_last: whether the layer that computes the logits, and the logits, stay float32
             (:mod:`export.quantisation.float_endpoints`).
-        float_first: so many convolutions from the image on stay float32, with what precedes each.
+        float_first: number of convolutions, counted from the image, that stay float32 with the layers before each.
     """
 
     ranges: Ranges = Ranges.EXTREMES
@@ -40,7 +40,7 @@ class Quantisation:
     float_first: int = 0
 
     def text(self) -> str:
-        """Say in words what is done."""
+        """Return the name of the scheme; it is written to bundles and model cards."""
         words = ["int8", "ranges to the extremes" if self.ranges is Ranges.EXTREMES else f"ranges to {PERCENTILE} %"]
         if self.bias_corrected:
             words.append("last bias corrected")
@@ -54,18 +54,18 @@ class Quantisation:
 
     @property
     def keeps_layers(self) -> bool:
-        """Whether some layers stay float32."""
+        """Whether any layer stays float32."""
         return bool(self.float_layers or self.float_last or self.float_first)
 
 
 @dataclass(frozen=True)
 class FloatLayerNames:
-    """Names of the layers of a model file that a way of quantising may keep in float32.
+    """Names of the layers of a model file that a scheme may keep in float32.
 
     Attributes:
-        hurt: name and int8 error, the most hurt first.
-        first: up to each convolution, from the image on.
-        last: what computes the logits.
+        hurt: name and int8 error of each layer, largest error first.
+        first: groups of layers up to each convolution, counted from the image.
+        last: layers that compute the logits.
     """
 
     hurt: Sequence[tuple[str, float]]
@@ -73,16 +73,16 @@ class FloatLayerNames:
     last: Sequence[str]
 
     def write(self, path: Path) -> None:
-        """Write as JSON."""
+        """Write the fields as JSON."""
         path.write_text(json.dumps(vars(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> FloatLayerNames:
-        """Read what :meth:`write` wrote."""
+        """Read a file that :meth:`write` wrote."""
         return cls(**json.loads(path.read_text()))
 
     def kept(self, how: Quantisation) -> list[str]:
-        """Return the names of the layers that stay float32."""
+        """Return the names of the layers that stay float32 in the scheme ``how``."""
         names = [name for name, _ in self.hurt[: how.float_layers]]
         names += [name for part in self.first[: how.float_first] for name in part]
         names += self.last if how.float_last else ()
@@ -100,8 +100,8 @@ LADDER = (
     Quantisation(bias_corrected=True, float_last=True, float_first=6),
     Quantisation(bias_corrected=True, float_layers=8),
 )
-"""Tried in this order until one passes, by and large from the smallest file to the slowest.
+"""Schemes in the order tried until one passes, roughly from the smallest and fastest file to the largest and slowest.
 
-Activations of 16 bits are no way: LiteRT has no fast kernels for them (50 times float32's time), and onnxruntime
-multiplies them in float32.
+16-bit activations are not included: LiteRT has no fast kernels for them (50 times the time of float32), and
+onnxruntime multiplies them in float32.
 """

@@ -1,6 +1,6 @@
-"""int8 until it passes: ways of quantising, tried in the order of :data:`LADDER`, each measured.
+"""Search for an int8 file that passes: try the schemes of :data:`LADDER` in order and measure each.
 
-What a way needs (ranges, percentiles, the layers that suffer most) is measured once, when the first way asks for it.
+Inputs of a scheme (ranges, percentiles, int8 errors of layers) are measured once, when first required.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SearchWorkspace:
-    """Where one format's attempts are made.
+    """Scratch folder and inputs for the attempts of one format.
 
     Attributes:
-        folder: scratch of this format alone.
-        model: the Keras network that is quantised.
-        ranges: calibration images, .npy, float32 N×H×W×C.
-        expected: what the Keras network answers to them, float32 N×outputs.
+        folder: scratch folder of this format only.
+        model: path of the Keras network to quantise.
+        ranges: path of the calibration images, .npy, float32 N×H×W×C.
+        expected: the Keras network's logits for them, float32 N×outputs.
     """
 
     folder: Path
@@ -42,11 +42,11 @@ class SearchWorkspace:
     expected: Logits
 
     def error(self, how: Quantisation) -> Path:
-        """Where the mean error of the logits on the calibration images lies, .npy, of ``how`` without correction."""
+        """Return the path (.npy) of the mean logit error on calibration images for ``how`` without bias correction."""
         return self.folder / f"error of {replace(how, bias_corrected=False).text()}.npy"
 
     def once(self, name: str, job: Callable[..., None], *args: str) -> str:
-        """Return the file that ``job(*args, file)`` writes, made the first time it is asked for."""
+        """Return the path of the file that ``job(*args, path)`` writes; run the job only the first time."""
         path = self.folder / name
         if not path.exists():
             in_own_process(job, *args, str(path))
@@ -55,22 +55,22 @@ class SearchWorkspace:
 
 def quantise(
     form: Format,
-    shop: SearchWorkspace,
+    workspace: SearchWorkspace,
     run: Callable[[Path], Logits],
     judge: Callable[[Path, Quantisation], Attempt],
     out: Path,
 ) -> tuple[Attempt, ...]:
-    """Write the first int8 file that passes to ``out``, and return every attempt; no file where none passes.
+    """Write the first int8 file that passes to ``out``, and return all attempts; if none passes, write no file.
 
-    A way passes if it keeps parity and is a gain over float32 (:mod:`export.quantisation.gain`). One that is no gain
-    does not end the search: the next may keep other layers in float32, which cost less.
+    A scheme passes if it keeps parity and improves on float32 (:mod:`export.quantisation.gain`). After a scheme that
+    does not improve on float32 the search continues, because later schemes may keep other, cheaper layers in float32.
 
     Args:
-        run: gives a file's logits for the calibration images.
-        judge: holds a file against float32's cost, and against the Keras model on images that calibration never saw.
+        run: function that returns a file's logits for the calibration images, float32 N×outputs.
+        judge: function that compares a file with the cost of float32, and with the Keras model on the parity images.
 
     Raises:
-        ConversionError: converter or interpreter can do none of the ways; the message is the table of attempts.
+        ConversionError: converter or interpreter failed for all schemes; the message lists the attempts.
     """
     write = {Format.TFLITE: _write_tflite, Format.ONNX: _write_onnx}[form]
     attempts: list[Attempt] = []
@@ -82,54 +82,56 @@ def quantise(
             continue
         tried.add(how)
         try:
-            if how.bias_corrected and not shop.error(how).exists():
-                write(shop, replace(how, bias_corrected=False), out)
-                _note_error(shop, how, run(out))
-            write(shop, how, out)
+            if how.bias_corrected and not workspace.error(how).exists():
+                write(workspace, replace(how, bias_corrected=False), out)
+                _note_error(workspace, how, run(out))
+            write(workspace, how, out)
             attempts.append(judge(out, how))
-        except (ConversionError, InterpreterBrokenError) as error:  # the interpreter may refuse what was written
+        except (ConversionError, InterpreterBrokenError) as error:  # the interpreter may reject the file
             attempts.append(Attempt(out.name, how.text(), failure=str(error).splitlines()[0]))
-            correctable = correctable and NOTHING_TO_CORRECT not in str(error)  # a network that ends without a bias
+            correctable = correctable and NOTHING_TO_CORRECT not in str(error)  # the last layer has no bias
             continue
         if attempts[-1].passed:
             return tuple(attempts)
-        _LOG.warning("%s; trying the next way", attempts[-1].text())
+        _LOG.warning("%s; trying the next scheme", attempts[-1].text())
         if not how.bias_corrected and attempts[-1].worthless is None:
-            _note_error(shop, how, run(out))
+            _note_error(workspace, how, run(out))
     out.unlink(missing_ok=True)
     if all(attempt.failure for attempt in attempts):
         table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
         raise ConversionError(
-            f"{out.name}: no way of quantising is possible. Nothing was written. Tried, in order:\n{table}"
+            f"{out.name}: no quantisation scheme is possible. Nothing was written. Tried, in order:\n{table}"
         )
     _LOG.warning(
-        "%s is left out: no way of quantising keeps parity with the Keras model and is a gain over float32, which "
-        "answers in its place. More calibration images of the kind that the model will meet, or BatchNorm before "
+        "%s is not in the bundle: no quantisation scheme keeps parity with the Keras model and improves on float32. "
+        "Devices use float32 instead. More calibration images like those of the model's use, or BatchNorm before "
         "ReLU, may help.",
         out.name,
     )
     return tuple(attempts)
 
 
-def _note_error(shop: SearchWorkspace, how: Quantisation, logits: Logits) -> None:
-    np.save(shop.error(how), (logits - shop.expected).mean(axis=0))
+def _note_error(workspace: SearchWorkspace, how: Quantisation, logits: Logits) -> None:
+    np.save(workspace.error(how), (logits - workspace.expected).mean(axis=0))
 
 
-def _write_tflite(shop: SearchWorkspace, how: Quantisation, out: Path) -> None:
-    calibrated = shop.once("calibrated.tflite", to_tflite.write_calibrated, shop.model, shop.ranges)
+def _write_tflite(workspace: SearchWorkspace, how: Quantisation, out: Path) -> None:
+    calibrated = workspace.once("calibrated.tflite", to_tflite.write_calibrated, workspace.model, workspace.ranges)
     source, layers = calibrated, ""
     if how.ranges is Ranges.PERCENTILE:
-        source = shop.once("percentiles.tflite", tflite_layers.write_percentiles, calibrated, shop.ranges)
+        source = workspace.once("percentiles.tflite", tflite_layers.write_percentiles, calibrated, workspace.ranges)
     if how.keeps_layers:
-        layers = shop.once("layers.json", tflite_layers.write_layers, calibrated, shop.ranges)
-    in_own_process(to_tflite.write_quantised, source, str(shop.error(how)), layers, how, str(out))
+        layers = workspace.once("layers.json", tflite_layers.write_layers, calibrated, workspace.ranges)
+    in_own_process(to_tflite.write_quantised, source, str(workspace.error(how)), layers, how, str(out))
 
 
-def _write_onnx(shop: SearchWorkspace, how: Quantisation, out: Path) -> None:
-    float32 = shop.once("float32.onnx", to_onnx.write_float32, shop.model)
-    prepared = shop.once("prepared.onnx", to_onnx.write_prepared, float32)
+def _write_onnx(workspace: SearchWorkspace, how: Quantisation, out: Path) -> None:
+    float32 = workspace.once("float32.onnx", to_onnx.write_float32, workspace.model)
+    prepared = workspace.once("prepared.onnx", to_onnx.write_prepared, float32)
     layers = ""
     if how.keeps_layers:
-        layers = shop.once("layers.json", onnx_layers.write_layers, prepared, str(out), shop.ranges)
-    error = str(shop.error(how))
-    in_own_process(to_onnx.write_quantised, prepared, shop.ranges, str(shop.folder), error, layers, how, str(out))
+        layers = workspace.once("layers.json", onnx_layers.write_layers, prepared, str(out), workspace.ranges)
+    error = str(workspace.error(how))
+    in_own_process(
+        to_onnx.write_quantised, prepared, workspace.ranges, str(workspace.folder), error, layers, how, str(out)
+    )

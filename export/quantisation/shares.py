@@ -1,9 +1,9 @@
-"""How much of a bundle's model files has eight bits; written into bundles, also into those of earlier releases.
+"""Compute the int8 share of a bundle's model files and write it to its manifest and model card.
 
     python -m export.quantisation.shares BUNDLE
 
-counts the files of a bundle folder again and writes the shares into ``bundle.json`` and the model card. Model files,
-golden vectors and everything else that was measured stay as they are.
+computes the shares of a bundle folder again, also for bundles of earlier releases. Model files, golden vectors and all
+other measured values stay unchanged.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from export.model_card import model_card
 
 
 def shares(folder: Path, entries: Sequence[FileEntry]) -> tuple[QuantisedShare, ...]:
-    """Count each model file of a bundle's folder."""
+    """Return the int8 share of each model file of a bundle's folder."""
     return tuple(quantised_share(folder / entry.name, entry.format) for entry in entries if entry.format is not None)
 
 
 def count_again(folder: Path) -> Manifest:
-    """Write the shares of a bundle that lacks them into its manifest and card; return the manifest.
+    """Compute the int8 shares of a bundle, write them to its manifest and model card, and return the manifest.
 
     Raises:
-        BundleError: the bundle is not whole; nothing is written then.
+        BundleError: the bundle is incomplete or altered; nothing is written.
     """
     bundle = find(folder.resolve())
     bundle.verify()
@@ -44,7 +44,7 @@ def count_again(folder: Path) -> Manifest:
 
 
 def main() -> None:
-    """Count the bundle that the command line names."""
+    """Process the bundles of the command line."""
     parser = argparse.ArgumentParser(prog="python -m export.quantisation.shares", description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path, nargs="+")
     for folder in parser.parse_args().bundle:

@@ -1,1 +1,1 @@
-"""What is exported: a saved network cut before its scores, the spec that fits it, the images of its ranges."""
+"""Inputs of an export: the saved network cut at its logits, its spec, and the calibration images."""

@@ -1,4 +1,4 @@
-"""Other ways in which a network may have been fitted: other scaling, another colour order; and what it answers then."""
+"""Alternative preprocessing that a network may have been fitted with: other scaling or another colour order."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Alternative:
     """A spec with other steps.
 
     Attributes:
-        how: what is different, as the beginning of a sentence.
-        likely: what that says of the network, if it does better so.
+        how: the difference, as the beginning of a sentence.
+        likely: the likely cause if the network scores better with these steps.
     """
 
     how: str
@@ -32,7 +32,7 @@ class Alternative:
 
 
 def alternatives(spec: ModelSpec) -> list[Alternative]:
-    """Return specs that differ in one thing which is often confused; those that differ in nothing are left out."""
+    """Return specs that each differ in one commonly confused property; specs equal to ``spec`` are left out."""
     bare = spec.steps
     while isinstance(bare[-1], Scale | Normalize):
         bare = bare[:-1]
@@ -66,6 +66,6 @@ def _ordered(steps: tuple[Step, ...], order: ColourOrder) -> tuple[Step, ...]:
 
 
 def write_answers(network: str, tensors: Sequence[str], out: str) -> None:
-    """Write the logits, float32 A×N×outputs, that a network gives for A saved sets of tensors, float32 N×H×W×C each."""
+    """Write a network's logits (float32 A×N×outputs) for A saved sets of tensors (float32 N×H×W×C each)."""
     model = load_to_logits(network)
     np.save(out, np.stack([answers(model, np.load(path, mmap_mode="r")) for path in tensors]))

@@ -1,7 +1,7 @@
-"""The images that int8 ranges are measured on, through the spec's own steps, in a pinned order.
+"""The calibration images for int8 ranges, preprocessed with the spec's steps, in a fixed order.
 
-A calibration folder holds either images, or ``samples.csv``, which names files of a published data set
-(:mod:`export.source.encoded_images`). Memory does not grow with the folder: a stated sample of it is prepared.
+A calibration folder contains either images or ``samples.csv``, which lists files of a published data set
+(:mod:`export.source.encoded_images`). Memory is limited: of a large folder, only a sample is preprocessed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from export.source.encoded_images import LIST, EncodedImage, listed, spread
 _LOG = logging.getLogger(__name__)
 
 FEWEST = 32
-"""Fewer images leave the tails of the activations unseen; converters would accept a single one."""
+"""Fewer images do not cover the tails of the activations. Converters themselves accept a single image."""
 
 CALIBRATION_MIB = 256
-"""Calibration tensors in memory: 446 of 224×224×3, 85 of 512×512×3. A converter holds its own copy beside them."""
+"""Memory limit of calibration tensors: 446 of 224×224×3, or 85 of 512×512×3. A converter keeps a second copy."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of images: labels, int64 N (index into the spec's), and groups, str N."""
+    """Ground truth of N images: labels (int64 N, index into the spec's labels) and groups (str N)."""
 
     labels: npt.NDArray[np.int64]
     groups: npt.NDArray[np.str_]
@@ -43,10 +43,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """Prepared images, float32 N×H×W×C, one line that says which they are, and the truth if it is known.
+    """Preprocessed images (float32 N×H×W×C), a one-line description of them, and their ground truth if known.
 
     Attributes:
-        files: what they were read from, for other steps to be tried; empty where that is not known.
+        files: the encoded images, so that other steps can be tried; empty if not known.
     """
 
     tensors: npt.NDArray[np.float32]
@@ -56,19 +56,19 @@ class PreparedImages:
 
 
 def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> PreparedImages:
-    """Read and prepare the calibration images of ``folder``, or a sample of :data:`CALIBRATION_MIB`.
+    """Read and preprocess the calibration images of ``folder``, or a sample of at most :data:`CALIBRATION_MIB`.
 
     Args:
-        folder: or a list itself.
-        data: where the published data set lies, if the folder holds a ``samples.csv``.
+        folder: folder of images, folder with a ``samples.csv``, or the list file itself.
+        data: folder of the published data set; required with a ``samples.csv``.
 
     Raises:
-        CalibrationError: too few images, or any that is missing, altered or refused by the runtime.
+        CalibrationError: there are too few images, or one is missing, altered or rejected by the runtime.
     """
     named = folder if folder.is_file() else folder / LIST
     if named.is_file():
         if data is None:
-            raise CalibrationError(f"{named} names files of a published data set; say where it lies with --data DIR.")
+            raise CalibrationError(f"{named} names files of a published data set; give its folder with --data DIR.")
         files = listed(named, data)
         source = f"of {named.absolute().parent.name}/{named.name}"
     elif folder.is_dir():
@@ -82,24 +82,24 @@ def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Prepar
             "will meet, from training patients alone."
         )
     chosen, how = sample(files, spec, CALIBRATION_MIB, role="calibration")
-    told = f"{len(chosen)} of {len(files)} {source} ({how})" if how else f"{len(files)} of {source.removeprefix('of ')}"
-    return PreparedImages(preprocess_all(chosen, spec), told)
+    text = f"{len(chosen)} of {len(files)} {source} ({how})" if how else f"{len(files)} of {source.removeprefix('of ')}"
+    return PreparedImages(preprocess_all(chosen, spec), text)
 
 
 def files_below(folder: Path, role: str) -> list[EncodedImage]:
-    """Return the images below a folder, in order of their paths; see :func:`images_in`."""
+    """Return the images in a folder and its subfolders, sorted by path; see :func:`images_in`."""
     return [EncodedImage(str(path.relative_to(folder)), path) for path in images_in(folder, role)]
 
 
 def images_in(folder: Path, role: str) -> list[Path]:
-    """Return the images in ``folder`` and below it, in order of their names; see :func:`left_out_of` for the rest.
+    """Return the images in ``folder`` and its subfolders, sorted by name; see :func:`left_out_of` for other files.
 
     Args:
-        role: what the images are for, one word for the message.
+        role: purpose of the images, one word for the error message.
 
     Raises:
-        ImageUnreadableError: ``folder_unreadable``, because the images in it would be missing without a word.
-        CalibrationError: one has an image's ending and is no regular file; it is named.
+        ImageUnreadableError: ``folder_unreadable``; otherwise its images would be missing without notice.
+        CalibrationError: a path with an image suffix is not a regular file; the message names it.
     """
     found = look_into(folder)
     if found.unreadable:
@@ -114,17 +114,17 @@ def images_in(folder: Path, role: str) -> list[Path]:
 
 
 def left_out_of(folder: Path) -> tuple[LeftOut, ...]:
-    """Return what a calibration or parity folder holds beside its images; nothing where a list names these."""
+    """Return the files of a calibration or parity folder that are not images; empty if a list names the images."""
     return () if (folder / LIST).is_file() or not folder.is_dir() else look_into(folder).left_out
 
 
 def sample(files: list[EncodedImage], spec: ModelSpec, most_mib: int, *, role: str) -> tuple[list[EncodedImage], str]:
-    """Return as many files as ``most_mib`` of tensors hold, :data:`FEWEST` at least, and in words how they were chosen.
+    """Return as many files as fit into ``most_mib`` of tensors (at least :data:`FEWEST`) and how they were chosen.
 
-    A sample is told on the log; where all files are taken, there are no words.
+    The description is empty if all files are used. Otherwise it is also logged as a warning.
 
     Args:
-        role: what the images are for, one word.
+        role: purpose of the images, one word.
     """
     width, height = spec.size_px
     each = width * height * spec.channels * np.dtype(np.float32).itemsize
@@ -139,15 +139,15 @@ def sample(files: list[EncodedImage], spec: ModelSpec, most_mib: int, *, role: s
 def preprocess_all(
     files: Sequence[EncodedImage], spec: ModelSpec, *, role: str = "calibration"
 ) -> npt.NDArray[np.float32]:
-    """Read and prepare images one by one to float32 N×H×W×C.
+    """Read and preprocess images one by one; return float32 N×H×W×C.
 
     Args:
-        files: where a name ends with a region, that is cut out of the file.
-        role: what the images are for, one word for the message.
+        files: if a name ends with a region, that region is cut out of the image.
+        role: purpose of the images, one word for the error message.
 
     Raises:
-        CalibrationError: the runtime refuses one, or a name has a region and the spec no rule for it, or the other way
-            round; it is named.
+        CalibrationError: the runtime rejects an image, or only one of its name and the spec has a region; the message
+            names the image.
     """
     width, height = spec.size_px
     tensors = np.empty((len(files), height, width, spec.channels), np.float32)

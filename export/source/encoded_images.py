@@ -1,7 +1,7 @@
-"""The encoded files that a folder or a list names, and a sample of them where all would not fit into memory.
+"""Encoded image files from a folder or a list, and a sample of them if all would not fit into memory.
 
-A list, ``samples.csv``, has lines ``name,sha256`` that name files of a published data set, which lies elsewhere. A name
-may end with ``@x,y,radius``: a region of that file, and the SHA-256 of the whole file.
+A list, ``samples.csv``, has lines ``name,sha256``. They name files of a published data set in another folder. A name
+may end with ``@x,y,radius``, a region of that file. The SHA-256 is always that of the whole file.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LIST = "samples.csv"
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A file that holds an image, not read yet.
+    """An encoded image file that is not read yet.
 
     Attributes:
-        name: as a list or a folder says it, with the region if it has one.
-        sha256: what a list says of it, lower case; empty where nothing is said.
+        name: name in the list, or path relative to the folder; with the region if it has one.
+        sha256: from the list, lower case; empty for images of a folder.
     """
 
     name: str
@@ -37,10 +37,10 @@ class EncodedImage:
     sha256: str = ""
 
     def read(self) -> bytes:
-        """Return the whole file.
+        """Return the content of the file.
 
         Raises:
-            CalibrationError: its SHA-256 is not the one that the list gives.
+            CalibrationError: its SHA-256 differs from the one in the list.
         """
         data = self.path.read_bytes()
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
@@ -49,10 +49,10 @@ class EncodedImage:
 
 
 def spread(files: Sequence[EncodedImage], most: int) -> list[EncodedImage]:
-    """Return at most ``most`` files: all, or one of each of ``most`` runs of equal length, in the same order.
+    """Return at most ``most`` files: all, or one from each of ``most`` runs of equal length, in the same order.
 
-    Of a run the file is taken whose name has the smallest SHA-256: a fixed step would meet the same view of every
-    patient where views take turns. The choice depends on the names alone.
+    From each run, take the file whose name has the smallest SHA-256. With a fixed step and alternating views, the
+    sample could contain only one view of every patient. The choice depends on the names only.
     """
     if len(files) <= most:
         return list(files)
@@ -68,7 +68,7 @@ def listed(path: Path, data: Path) -> list[EncodedImage]:
     """Find the files that the list at ``path`` names in the data set ``data``, in the list's order.
 
     Raises:
-        CalibrationError: the list is none, names a file twice, or names one that is not there.
+        CalibrationError: the list is invalid, names a file twice, or names a missing file.
     """
     found: list[EncodedImage] = []
     lines: dict[tuple[Path, Region | None], int] = {}
@@ -86,10 +86,12 @@ def listed(path: Path, data: Path) -> list[EncodedImage]:
 
 
 def _named(path: Path, row: CsvRow) -> tuple[str, str]:
-    """Return name and SHA-256, in lower case, of one line."""
+    """Return the name and the SHA-256 (lower case) of one line."""
     name, sha256 = row.fields["name"], row.fields["sha256"].strip().lower()
     if not name.strip():
-        raise CalibrationError(f"{path}, line {row.line}: found no name, expected a file's. Add it or remove the line.")
+        raise CalibrationError(
+            f"{path}, line {row.line}: found no name, expected a file name. Add it or remove the line."
+        )
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise CalibrationError(
             f"{path}, line {row.line}: found {sha256[:70]!r}, expected a SHA-256 of 64 hexadecimal digits. "
@@ -99,9 +101,9 @@ def _named(path: Path, row: CsvRow) -> tuple[str, str]:
 
 
 def _below(data: Path, name: str, path: Path) -> Path:
-    r"""Find ``name`` in the published folder, or in the folder that holds it.
+    r"""Find ``name`` in the folder ``data`` or in one of its direct subfolders.
 
-    A name may be written as on Windows, with ``\`` between folders, or with its accents composed otherwise.
+    A name may use ``\`` between folders, as on Windows, or another Unicode normalisation form (NFC or NFD).
     """
     slashed = name.replace("\\", "/")
     forms = [unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")]

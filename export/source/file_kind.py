@@ -1,4 +1,4 @@
-"""Whether a path holds a Keras model, told by content: what lies there instead, and the remedy for it."""
+"""Check by content that a path contains a Keras model; otherwise identify the content and give a remedy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MODELS = (".keras", ".h5", ".hdf5")
 _SAVE = "Save the model again: model.save('x.keras')."
 _BUILD = "Build the network in Python, call model.load_weights, then model.save('x.keras'), and export that file."
 _LAYERS = {"layer_names", "layers", "_layer_checkpoint_dependencies", "vars", "keras_version"}
-"""One of these names is in an HDF5 file of weights, of Keras 2 or 3."""
+"""An HDF5 file of weights, from Keras 2 or 3, contains one of these names."""
 
 
 def check_kind(path: Path) -> None:
-    """Make sure by content that a path holds a Keras model in one of the forms that can be loaded, and whole.
+    """Check by content that a path contains a complete Keras model in a format that can be loaded.
 
     Raises:
-        ExportError: it holds something else, or nothing; the message says what, and what helps.
+        ExportError: the path is missing, incomplete or has other content; the message states it and the remedy.
     """
     if path.is_dir():
         _check_folder(path)
@@ -48,11 +48,11 @@ def _fault_of_file(path: Path) -> NotAModel | None:
         return fault_of(head)
     if fits or (fault is not None and fault.remedy != AGAIN):
         return fault
-    name, ending = path.with_suffix(better).name, path.suffix or "no ending"
+    name, ending = path.with_suffix(better).name, path.suffix or "(none)"
     if fault is None:
-        return NotAModel(f"{kind} ({better}) under the name of {ending}", f"Rename it to {name}.")
+        return NotAModel(f"{kind} ({better}) with the suffix {ending}", f"Rename it to {name}.")
     return NotAModel(
-        f"{kind} ({better}) under the name of {ending}, which is cut or damaged", f"{AGAIN} Name it {name}."
+        f"{kind} ({better}) with the suffix {ending}, which is truncated or damaged", f"{AGAIN} Name it {name}."
     )
 
 
@@ -63,7 +63,7 @@ def _fault_of_zip(path: Path) -> NotAModel | None:
     except (RuntimeError, NotImplementedError):
         return NotAModel("a zip archive with a password or an unknown method", _SAVE)
     except (zipfile.BadZipFile, EOFError, OSError, ValueError):
-        return NotAModel("a zip archive that is cut, without its end", AGAIN)
+        return NotAModel("a zip archive that is truncated", AGAIN)
     if damaged is not None:
         return NotAModel(f"a zip archive whose part {damaged} is damaged", AGAIN)
     if "config.json" in names and _WEIGHTS & set(names):
@@ -72,7 +72,7 @@ def _fault_of_zip(path: Path) -> NotAModel | None:
 
 
 def _fault_of_contents(names: list[str]) -> NotAModel:
-    """Return what a whole zip archive is that is no .keras file."""
+    """Return the kind of a complete zip archive that is not a .keras file."""
     if any(name.endswith("saved_model.pb") for name in names):
         return NotAModel("a zipped SavedModel", "Unpack it and give the folder that holds saved_model.pb.")
     if any(name.endswith("data.pkl") for name in names):
@@ -93,7 +93,7 @@ def _fault_of_hdf5(path: Path) -> NotAModel | None:
                 return None
             names = set(file) | set(file.attrs)
     except (OSError, RuntimeError, KeyError):
-        return NotAModel("an HDF5 file that is cut or damaged", AGAIN)
+        return NotAModel("an HDF5 file that is truncated or damaged", AGAIN)
     if names & _LAYERS:
         return NotAModel("weights without a network", _BUILD)
     held = ", ".join(sorted(map(str, names))[:3]) or "nothing"
@@ -103,7 +103,7 @@ def _fault_of_hdf5(path: Path) -> NotAModel | None:
 def _check_folder(path: Path) -> None:
     if not (path / "saved_model.pb").is_file():
         raise ExportError(
-            f"{path}: found no saved_model.pb, expected a SavedModel or a training artifact. {_instead(path)}"
+            f"{path}: found no saved_model.pb, expected a SavedModel or a training artifact. {_remedy_for_folder(path)}"
         )
     variables = sorted((path / "variables").glob("variables.*"))
     for part in (path / "saved_model.pb", *variables):
@@ -119,8 +119,8 @@ def _check_folder(path: Path) -> None:
         )
 
 
-def _instead(path: Path) -> str:
-    """Return what to do about a folder without ``saved_model.pb``."""
+def _remedy_for_folder(path: Path) -> str:
+    """Return the remedy for a folder without ``saved_model.pb``."""
     names = {child.name for child in path.iterdir()}
     inner = sorted(child for child in path.iterdir() if (child / "saved_model.pb").is_file())
     models = sorted(name for name in names if name.endswith(_MODELS) and name not in _WEIGHTS)
@@ -134,16 +134,17 @@ def _instead(path: Path) -> str:
         ("model.json" in names, f"It is a TensorFlow.js model. {SOURCE}"),
     )
     return next(
-        (told for holds, told in remedies if holds), "Give the folder that model.export wrote, or a .keras file."
+        (remedy for applies, remedy in remedies if applies),
+        "Give the folder that model.export wrote, or a .keras file.",
     )
 
 
 def _missing(path: Path) -> ExportError:
     if path.is_symlink():
-        fault = NotAModel(f"a link to {path.readlink()}, which is not there", "Correct the link, or fetch the file.")
+        fault = NotAModel(f"a link to {path.readlink()}, which does not exist", "Correct the link, or fetch the file.")
         return _error(path, fault)
     near = sorted(child.name for child in path.parent.glob("*") if child.stem == path.stem)
-    beside = f" Beside it lies {near[0]}." if near else ""
+    beside = f" The same folder contains {near[0]}." if near else ""
     expected = "expected a file .keras or .h5, or a SavedModel folder"
     return ExportError(f"{path}: found none, {expected}. Correct the path.{beside}")
 

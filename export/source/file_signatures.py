@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, where it should be a Keras model and is neither a zip archive nor HDF5."""
+"""Identify a file by its first bytes if it is neither a zip archive nor HDF5, and so not a Keras model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NotAModel:
-    """What was found in place of a model, and what to do about it; a sentence."""
+    """A noun phrase for what was found instead of a model, and the remedy as a sentence."""
 
     found: str
     remedy: str
@@ -20,7 +20,7 @@ SOURCE = "Give the Keras model that it was made from."
 UNPACK = "Unpack it and give the model in it."
 
 HEAD_BYTES = 1024
-"""How much of a file :func:`fault_of` looks at."""
+"""Number of leading bytes that :func:`fault_of` requires."""
 
 _POINTERS = (
     (
@@ -37,7 +37,10 @@ _KINDS = (
     (b"\xfd7zXZ", NotAModel("an xz file", UNPACK)),
     (
         b"\x80",
-        NotAModel("a Python pickle, which is code and is not run", "Call model.save('x.keras') where it was made."),
+        NotAModel(
+            "a Python pickle, which is not opened because it can run code",
+            "Call model.save('x.keras') where it was made.",
+        ),
     ),
     (b"\x93NUMPY", NotAModel("a NumPy array", "Load it into the network in Python, then call model.save('x.keras').")),
     (b"%PDF", NotAModel("a PDF document", AGAIN)),
@@ -45,16 +48,16 @@ _KINDS = (
     (b"\xff\xd8\xff", NotAModel("an image", "Give the model.")),
 )
 _MARKS = b"\xef\xbb\xbf \t\r\n"
-"""A byte order mark and spaces, which may stand before text."""
+"""Bytes of a byte order mark and of white space, which may precede text."""
 
 
 def is_stand_in(head: bytes) -> bool:
-    """Whether something else was stored or downloaded in place of a file of any kind."""
+    """Return whether this is a placeholder (zeros, a web page, a git-lfs or git-annex pointer) for a file."""
     return not head.strip(b"\0") or _is_page(head) or any(head.startswith(magic) for magic, _ in _POINTERS)
 
 
 def fault_of(head: bytes) -> NotAModel:
-    """Return what a file is whose first :data:`HEAD_BYTES` are ``head``."""
+    """Return the kind of a file whose first :data:`HEAD_BYTES` bytes are ``head``."""
     by_bytes = (fault for magic, fault in _KINDS if head.startswith(magic))
     by_test = (fault(head) for test, fault in _TESTS if test(head))
     unknown = NotAModel(f"a file of an unknown kind, which begins with {head[:8]!r}", AGAIN)
@@ -82,9 +85,7 @@ _TESTS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], NotAModel]], ...]
     (lambda head: not head.strip(b"\0"), lambda _: NotAModel("a file of zeros", AGAIN)),
     (
         _is_page,
-        lambda _: NotAModel(
-            "a web page or an answer in XML", "Download the file itself: sign in, or use its raw link."
-        ),
+        lambda _: NotAModel("a web page or an XML response", "Download the file itself: sign in, or use its raw link."),
     ),
     (lambda head: head[4:8] == b"TFL3", lambda _: NotAModel("a TFLite file, which is converted already", SOURCE)),
     (_is_onnx, lambda _: NotAModel("an ONNX file, which is converted already", SOURCE)),

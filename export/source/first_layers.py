@@ -1,6 +1,6 @@
-"""What reaches a network behind the spec's scaling and the scaling layers that it begins with itself.
+"""Value range of an image after the spec's scaling steps and the network's own scaling layers.
 
-Frameworks are imported inside functions: they belong into the child processes.
+Frameworks are imported inside functions, because only child processes may import them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from edge_runtime.preprocessing.steps import MinMax, Normalize, Scale
 FILE = "first_layers.json"
 
 _LEAST_SPAN, _MOST = 0.1, 300.0
-"""Networks are fitted on values that span 1 to 255. Scaling twice leaves a span under .02, and none of what belongs to
-another range makes values beyond 300."""
+"""Smallest plausible span and largest plausible absolute value. Networks are fitted on values that span 1 to 255.
+Scaling twice gives a span under 0.02. No usual scaling gives values beyond 300."""
 
 _ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
 _MOST_LAYERS = 8
@@ -29,13 +29,13 @@ _MOST_LAYERS = 8
 
 @dataclass(frozen=True)
 class FirstLayers:
-    """The range of values, over all channels, that an image of 0..255 is mapped to.
+    """The range of values, over all channels, to which an image of 0..255 is mapped.
 
     Attributes:
-        names: of the layers at the network's beginning that scale; empty where there are none.
-        given: lowest and highest value that the spec's steps give.
-        reaching: the same behind those layers.
-        span: of the channel that spans most behind them.
+        names: names of the scaling layers at the beginning of the network; empty if there are none.
+        given: lowest and highest value after the spec's steps.
+        reaching: lowest and highest value after those layers.
+        span: span of the channel with the largest span after those layers.
     """
 
     names: tuple[str, ...]
@@ -44,17 +44,17 @@ class FirstLayers:
     span: float
 
     def write(self, path: Path) -> None:
-        """Write as JSON."""
+        """Write the fields as JSON."""
         path.write_text(json.dumps(vars(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> FirstLayers:
-        """Read what :meth:`write` wrote."""
+        """Read a file that :meth:`write` wrote."""
         found = json.loads(path.read_text(encoding="utf-8"))
         return cls(tuple(found["names"]), tuple(found["given"]), tuple(found["reaching"]), found["span"])
 
     def fault(self) -> str:
-        """Return what is wrong in one sentence and what to do in another; empty if nothing is."""
+        """Return the fault and its remedy, a sentence each; empty if the range is plausible."""
         low, high = self.reaching
         if not self.names or (self.span >= _LEAST_SPAN and max(-low, high) <= _MOST):
             return ""
@@ -69,7 +69,7 @@ class FirstLayers:
 
 
 def first_layers(model: Any, spec: ModelSpec) -> FirstLayers:
-    """Follow an image of 0..255 through the spec's steps and the layers of a Keras model that scale it."""
+    """Compute the range of an image of 0..255 after the spec's steps and the scaling layers of a Keras model."""
     given = _of_steps(spec)
     names: list[str] = []
     reaching = _through(model, np.stack([given.min(axis=0), given.max(axis=0)])[:, np.newaxis, np.newaxis, :], names)
@@ -77,7 +77,7 @@ def first_layers(model: Any, spec: ModelSpec) -> FirstLayers:
 
 
 def _of_steps(spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return what the steps make of 0 and 255, float32 2×channels; of the steps, those count that scale."""
+    """Return the values of 0 and 255 after the scaling steps of the spec, float32 2×channels."""
     ends = np.repeat(np.array([[0.0], [255.0]], np.float32), spec.channels, axis=1)
     for step in spec.steps:
         if isinstance(step, MinMax):
@@ -88,12 +88,12 @@ def _of_steps(spec: ModelSpec) -> npt.NDArray[np.float32]:
 
 
 def _through(model: Any, values: Any, names: list[str]) -> Any:
-    """Return ``values`` (2×1×1×C) behind the scaling layers at the beginning of a model, whose names are added."""
+    """Return ``values`` (2×1×1×C) after the scaling layers at the beginning of a model; append their names."""
     import keras
     from keras import layers
 
     passing = (layers.Identity, layers.Dropout, layers.ZeroPadding2D, layers.InputLayer)
-    if isinstance(model, keras.Sequential):  # it hides its graph
+    if isinstance(model, keras.Sequential):  # its graph is not accessible
         model = keras.Model(model.inputs, model.outputs)
     tensor = model.inputs[0]
     for _ in range(_MOST_LAYERS):

@@ -1,7 +1,7 @@
-"""The end of a network: which activation turns its logits into scores, and the network cut before it.
+"""The final activation of a network, and the network cut before it so that it outputs logits.
 
-Scores are computed from logits on the device in float64. An int8 softmax or sigmoid has 256 values, and no
-confidence between .996 and 1 exists in it.
+The device computes scores from logits in float64. An int8 softmax or sigmoid has only 256 values, and none of them
+lies between 0.996 and 1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class FinalActivation(enum.Enum):
-    """What a network ends with."""
+    """Final activation of a network."""
 
     LOGITS = "no activation"  # a dense layer or a convolution, linear
     SOFTMAX = "softmax"
@@ -20,11 +20,11 @@ class FinalActivation(enum.Enum):
 
 
 def cut(model: Any) -> tuple[Any, FinalActivation]:
-    """Return ``model`` (Keras, one output) without its final softmax or sigmoid, and what stood at its end.
+    """Return ``model`` (Keras, one output) without its final softmax or sigmoid, and the activation removed.
 
-    A layer that does nothing else is left out. The ``activation=`` of a dense layer or a convolution is set to
-    linear, in ``model`` itself; flattening and dropout behind it stay. What ends otherwise is returned as it is,
-    and so is a network that ends with two of them, one upon the other.
+    A separate activation layer is removed. The ``activation=`` of a dense layer or a convolution is set to linear, in
+    ``model`` itself; flattening and dropout layers after it stay. Other networks are returned unchanged, and so is a
+    network that ends with two activations in sequence.
     """
     import keras
 
@@ -40,20 +40,20 @@ def cut(model: Any) -> tuple[Any, FinalActivation]:
         if isinstance(maker, keras.layers.Softmax):
             return model, FinalActivation.UNKNOWN
         maker.activation = keras.activations.linear
-    if isinstance(model, keras.Sequential):  # tf2onnx knows no names of its outputs
+    if isinstance(model, keras.Sequential):  # tf2onnx finds no output names in it
         model = keras.Model(model.inputs[0], model.outputs[0])
     return model, end
 
 
 def _producer(tensor: Any) -> tuple[Any, Any]:
-    """Return the operation that gives ``tensor``, and the first tensor that it takes (None for an input)."""
+    """Return the operation that outputs ``tensor``, and its first input tensor (None for a model input)."""
     history = tensor._keras_history
     taken = history.operation._inbound_nodes[history.node_index].input_tensors
     return history.operation, taken[0] if taken else None
 
 
 def _maker(tensor: Any) -> Any:
-    """Return the operation that made the values of ``tensor``: behind what only reshapes, and inside nested models."""
+    """Return the operation that computed ``tensor``, skipping reshaping layers and entering nested models."""
     import keras
     from keras import layers
 
@@ -69,7 +69,7 @@ def _maker(tensor: Any) -> Any:
 
 
 def _is_bare(operation: Any) -> bool:
-    """Whether the operation is an activation and nothing else."""
+    """Return whether the operation is only an activation."""
     from keras import layers
 
     return isinstance(operation, layers.Activation | layers.Softmax)
@@ -82,7 +82,7 @@ def _is_linear_activation(operation: Any) -> bool:
 
 
 def _activation(operation: Any) -> FinalActivation:
-    """Return what an operation does to its sums."""
+    """Return the activation of an operation."""
     import keras
     from keras import layers
 

@@ -1,6 +1,6 @@
-"""What Keras 2 wrote into an .h5 file about a network, in the words of Keras 3.
+"""Translate a network configuration from an .h5 file of Keras 2 to the form that Keras 3 reads.
 
-Found by loading files of Keras 2.15 with Keras 3.15, and comparing the scores.
+The rules were found by loading files of Keras 2.15 with Keras 3.15 and comparing the scores.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from typing import Any
 
 _SEPARABLE = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
 _DROPPED = {"DepthwiseConv2D": ("groups",), "Conv2DTranspose": ("groups",), "SeparableConv2D": _SEPARABLE}
-"""Keys that mean nothing to these layers, and that Keras 3 does not take."""
+"""Keys without effect on these layers, which Keras 3 rejects."""
 
 _NETWORKS = ("Functional", "Model", "Sequential")
 
 
 def translated(config: Any) -> Any:
-    """Return the configuration of a network, and of all in it, as Keras 3 takes it; JSON values in and out."""
+    """Return the configuration of a network and of all its layers in the form of Keras 3; JSON values in and out."""
     if isinstance(config, list):
         return [translated(item) for item in config]
     if not isinstance(config, dict):
         return config
     read = {key: translated(value) for key, value in config.items()}
     if read.get("class_name") == "Policy" and isinstance(read.get("config"), dict):
-        return read["config"].get("name")  # of mixed precision: Keras 3 takes the name
+        return read["config"].get("name")  # mixed-precision policy: Keras 3 reads its name
     if isinstance(read.get("config"), dict):
         read["config"] = _of_layer(read.get("class_name"), read["config"])
     return read
@@ -33,7 +33,7 @@ def _of_layer(kind: Any, config: dict[str, Any]) -> dict[str, Any]:
         return _without(config, _DROPPED[kind])
     axis = config.get("axis")
     if kind == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
-        return config | {"axis": axis[0]}  # Keras 2 lists the axes, and knew one
+        return config | {"axis": axis[0]}  # Keras 2 writes a list with one axis
     if kind == "Sequential" and config.get("layers"):
         return config | {"layers": _with_one_input(config["layers"])}
     if kind in _NETWORKS and "output_layers" in config:
@@ -42,16 +42,16 @@ def _of_layer(kind: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_one_input(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Take the input's shape out of the layers behind an InputLayer, which has it too."""
+    """Remove the input shape from the layers after an InputLayer, which has it already."""
     if layers[0].get("class_name") != "InputLayer":
         return layers
     return [layers[0], *(layer | {"config": _without(layer["config"], ("batch_input_shape",))} for layer in layers[1:])]
 
 
 def _of_graph(config: dict[str, Any]) -> dict[str, Any]:
-    """Count calls from 0 for networks inside: Keras 2 counted their own making as the first.
+    """Number the calls of nested networks from 0; Keras 2 counted their construction as the first call.
 
-    A list of one input or output is written without the list: else a network inside takes and gives lists.
+    A list of one input or output is replaced by its element. Otherwise a nested network takes and returns lists.
     """
     inner = {layer["config"]["name"] for layer in config["layers"] if layer.get("class_name") in _NETWORKS}
     ends = {key: _single(_recounted(config[key], inner)) for key in ("input_layers", "output_layers")}
@@ -62,7 +62,7 @@ def _of_graph(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recounted(places: Any, inner: set[str]) -> Any:
-    """Lower the call's number in every place (layer, call, tensor, …) of a network inside."""
+    """Lower the call number in every reference (layer, call, tensor, …) to a nested network."""
     if isinstance(places, dict):
         return {key: _recounted(value, inner) for key, value in places.items()}
     if not isinstance(places, list):

@@ -1,6 +1,6 @@
-"""The Keras side: the network that is exported, and the logits that every file is held against.
+"""Load the Keras model, cut it at its logits, and compute the reference logits for parity.
 
-Frameworks are imported inside functions: they belong into the child processes.
+Frameworks are imported inside functions, because only child processes may import them.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from export.source.spec_check import Network, check_end, check_shapes, complemen
 Floats = npt.NDArray[np.float32]
 
 AGREES = 1e-4
-"""Largest |Δ score| between the model as saved, and the network cut at its logits with the activation put back."""
+"""Largest allowed |Δ score| between the saved model and the network cut at its logits plus the activation."""
 
 _BATCH = 32
 _COMPARED = 8
-"""Images on which they are compared."""
+"""Number of images in that comparison."""
 
 
 def load_to_logits(model_path: str) -> Any:
-    """Load a model (.keras, .h5, SavedModel folder) and cut it at its logits, if it has any that can be reached."""
+    """Load a model (.keras, .h5, SavedModel folder) and cut it at its logits where possible."""
     return cut(load(Path(model_path)))[0]
 
 
 def save_sets(path: Path, sets: Sequence[Floats]) -> str:
-    """Save sets of tensors, float32 N×H×W×C each, one behind the other without a copy in memory; return where."""
+    """Save sets of tensors (float32 N×H×W×C each) concatenated, without a copy in memory; return the path."""
     rows = sum(map(len, sets))
     out = np.lib.format.open_memmap(path, "w+", np.float32, (rows, *sets[0].shape[1:]))
     start = 0
@@ -48,7 +48,7 @@ def save_sets(path: Path, sets: Sequence[Floats]) -> str:
 
 
 def answers(network: Any, tensors: Floats) -> Floats:
-    """Return what a Keras model gives for N tensors, float32 N×outputs; read in batches, since they may lie on disk."""
+    """Return a Keras model's outputs for N tensors, float32 N×outputs; batches, since the tensors may be on disk."""
     batches = (tensors[start : start + _BATCH] for start in range(0, len(tensors), _BATCH))
     return np.concatenate([np.asarray(network.predict_on_batch(batch), dtype=np.float32) for batch in batches])
 
@@ -56,14 +56,14 @@ def answers(network: Any, tensors: Floats) -> Floats:
 def write_network(
     model_path: str, tensors_path: str, spec: ModelSpec, network_path: str, logits_path: str, refusal_path: str
 ) -> None:
-    """Check a model against its spec; save it cut at its logits, and its logits.
+    """Check a model against its spec; save the network cut at its logits, and its logits.
 
     Args:
-        tensors_path: prepared images, float32 N×H×W×C.
-        network_path: ends with .keras, or is a folder to write a SavedModel into; how the network begins is written
+        tensors_path: preprocessed images to read, float32 N×H×W×C.
+        network_path: a .keras file or a SavedModel folder to write; the ranges after its first layers are written
             beside it (:mod:`export.source.first_layers`).
-        logits_path: float32 N×outputs of the tensors.
-        refusal_path: is written instead of everything else if model and spec contradict each other: one sentence.
+        logits_path: logits of the tensors to write, float32 N×outputs.
+        refusal_path: error message, written instead of all other files if model and spec contradict each other.
     """
     try:
         network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
@@ -79,7 +79,7 @@ def write_network(
 
 
 def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats, FirstLayers]:
-    """Return the network of ``path`` cut at its logits, as the converters want it, its logits, and how it begins."""
+    """Return the network of ``path`` cut at its logits, in the form for converters, its logits and first layers."""
     saved = load_as_saved(path)
     model = in_float32(saved)
     facts = _facts(path, model)
@@ -91,7 +91,9 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats,
     first = first_layers(model, spec)
     network, end = cut(model)
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
-    network = _complemented(_sized(network, spec)) if complements(facts, spec) else _sized(network, spec)
+    network = _with_fixed_size(network, spec)
+    if complements(facts, spec):
+        network = _with_complement(network)
     logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
     return network, logits, first
@@ -110,7 +112,7 @@ def _facts(path: Path, model: Any) -> Network:
 
 
 def _check_cut(path: Path, end: FinalActivation, logits: Floats, scores: Floats) -> None:
-    """Put the activation back in numpy and compare; a layer that is used twice was cut in both places."""
+    """Apply the activation in numpy and compare. A layer that is used twice was cut in both places."""
     if end is FinalActivation.SOFTMAX:
         exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
         logits = exp / exp.sum(axis=-1, keepdims=True)
@@ -124,8 +126,8 @@ def _check_cut(path: Path, end: FinalActivation, logits: Floats, scores: Floats)
         )
 
 
-def _sized(network: Any, spec: ModelSpec) -> Any:
-    """Return a network that takes one size of images; converters take an open size for 1."""
+def _with_fixed_size(network: Any, spec: ModelSpec) -> Any:
+    """Return a network with a fixed input size; converters treat an open size as 1."""
     import keras
 
     if None not in network.inputs[0].shape[1:]:
@@ -135,8 +137,8 @@ def _sized(network: Any, spec: ModelSpec) -> Any:
     return keras.Model(image, network(image))
 
 
-def _complemented(network: Any) -> Any:
-    """Return a network that gives 1 - p and p where ``network`` gives p."""
+def _with_complement(network: Any) -> Any:
+    """Return a network with outputs 1 - p and p, where ``network`` has output p."""
     import keras
 
     p = network.outputs[0]

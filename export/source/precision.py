@@ -1,6 +1,6 @@
-"""Networks fitted in half precision, as is usual on GPUs: the same layers and weights in float32, as devices compute.
+"""Copy a network fitted in half precision, as is usual on GPUs, to float32, in which devices compute.
 
-Frameworks are imported inside functions: they belong into the child processes.
+Frameworks are imported inside functions, because only child processes may import them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Floats = npt.NDArray[np.float32]
 _POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
 _OTHERS = ("float16", "half", "bfloat16", "float64", "double", "mixed_float16", "mixed_bfloat16")
 _NAMES = ("name", "registered_name", "keras_history")
-"""Keys of names that people chose, which may be a type's."""
+"""Keys of user-chosen names, which may equal the name of a type."""
 
 _MOST_APART = {"float16": 0.02, "bfloat16": 0.1, "float64": 1e-4}
-"""Largest |Δ output|, relative to max(1, |output|), that rounding in a network of this type explains: its numbers have
-11, 8 and 53 bits, and errors grow from layer to layer."""
+"""Largest |Δ output|, relative to max(1, |output|), that rounding in a network of this type can cause. The significands
+have 11, 8 and 53 bits, and errors grow from layer to layer."""
 
 
 def other_types(model: Any) -> tuple[str, ...]:
-    """Return the types other than float32 in which layers of a Keras model compute or keep weights, sorted.
+    """Return, sorted, the types other than float32 in which layers of a Keras model compute or store weights.
 
     Raises:
-        ExportError: Keras has quantised a layer, and its float weights are gone.
+        ExportError: Keras has quantised a layer, so its float weights no longer exist.
     """
     found = {str(model.inputs[0].dtype)} if str(model.inputs[0].dtype) in _OTHERS else set()
     for layer in model._flatten_layers():
@@ -44,7 +44,7 @@ def other_types(model: Any) -> tuple[str, ...]:
 
 
 def in_float32(model: Any) -> Any:
-    """Return a Keras model that computes in float32 throughout: the model itself if it does, else a copy of it."""
+    """Return a Keras model that computes only in float32: the model itself, or a converted copy."""
     if not other_types(model):
         return model
     copy = type(model).from_config(_rewritten(model.get_config()))
@@ -55,31 +55,31 @@ def in_float32(model: Any) -> Any:
 def check_precision(where: str, types: tuple[str, ...], before: Floats, after: Floats) -> float:
     """Compare the outputs of a model and of its copy in float32; return the largest relative difference.
 
-    Outputs that were not finite before are left out: float16 ends at 65504.
+    Outputs that were not finite before are ignored: the largest float16 value is 65504.
 
     Raises:
-        ExportError: they differ by more than rounding explains.
+        ExportError: the outputs differ by more than rounding can cause.
     """
     finite = np.isfinite(before)
     apart = np.abs(before.astype(np.float64) - after)[finite] / np.maximum(1.0, np.abs(after[finite]))
     worst, most = float(apart.max(initial=0.0)), max(_MOST_APART[name] for name in types)
     if not worst <= most:
         raise ExportError(
-            f"{where}: found a network in {' and '.join(types)} whose outputs move by {worst:.3g} in float32, expected "
-            f"{most:g} at most. Build it under keras.config.set_dtype_policy('float32'), load the weights, evaluate it "
-            "and export that."
+            f"{where}: found a network in {' and '.join(types)} whose outputs change by {worst:.3g} in float32, "
+            f"expected {most:g} at most. Build it under keras.config.set_dtype_policy('float32'), load the weights, "
+            "evaluate and export it."
         )
     return worst
 
 
 def check_saved_model(where: str, graph: Any) -> None:
-    """Refuse a SavedModel that computes in half precision: its layers are out of reach, and converters fail on it.
+    """Reject a SavedModel that computes in half precision: its layers cannot be changed, and converters fail on it.
 
     Args:
-        graph: of its signature, a ``tf.Graph``.
+        graph: graph of its signature, a ``tf.Graph``.
 
     Raises:
-        ExportError: it does.
+        ExportError: the graph contains float16 or bfloat16.
     """
     from tensorflow.core.framework import types_pb2
 
@@ -90,22 +90,22 @@ def check_saved_model(where: str, graph: Any) -> None:
     if found:
         raise ExportError(
             f"{where}: found a SavedModel that computes in {' and '.join(sorted(found))}, expected float32; its layers "
-            "are out of reach. Give the .keras or .h5 file, of which export makes a float32 copy."
+            "cannot be changed. Give the .keras or .h5 file, of which export makes a float32 copy."
         )
 
 
 def _named(config: Any) -> list[str]:
-    """Return the types that casts and calls inside a configuration name."""
+    """Return the types that a configuration names in casts and calls."""
     found: list[str] = []
     _rewritten(config, found)
     return [name.removeprefix("mixed_").replace("half", "float16").replace("double", "float64") for name in found]
 
 
 def _rewritten(value: Any, found: list[str] | None = None, *, typed: bool = False) -> Any:
-    """Return a configuration with float32 wherever it names another floating type; note those in ``found``.
+    """Return a configuration with every other floating type replaced by float32; append the old types to ``found``.
 
     Args:
-        typed: whether a string here is a type: under ``dtype``, and among the arguments of calls.
+        typed: whether a string here is a type, as under ``dtype`` and in the arguments of calls.
     """
     if isinstance(value, dict):
         if value.get("class_name") in _POLICIES and isinstance(value.get("config"), dict):

@@ -1,4 +1,4 @@
-"""Opening what Keras saved: .keras, .h5 (of Keras 2 too), and SavedModel folders."""
+"""Load Keras models: .keras, .h5 (also of Keras 2), and SavedModel folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.source.keras2 import translated
 from export.source.precision import check_saved_model, in_float32
 
 ENDPOINT = "serving_default"
-"""The signature that is called; ``model.export()``, and ``model.save()`` of Keras 2, write it."""
+"""The signature to call. ``model.export()``, and ``model.save()`` of Keras 2, write it."""
 
 _REMEDY = (
     "Load it with the Keras that saved it, then save it as .h5, or call model.export('FOLDER') and export "
@@ -25,7 +25,7 @@ _REMEDY = (
 
 
 def load(path: Path) -> Any:
-    """Return the Keras model at ``path`` in float32, whatever it was fitted in.
+    """Return the Keras model at ``path`` in float32, whichever type it was fitted in.
 
     Raises:
         ExportError: as :func:`load_as_saved`.
@@ -36,10 +36,10 @@ def load(path: Path) -> Any:
 def load_as_saved(path: Path) -> Any:
     """Return the Keras model at ``path``, each layer in its own precision; a SavedModel becomes a model of one layer.
 
-    Code in the file is not run: Lambda layers are refused.
+    Code in the file is not run: Lambda layers are rejected.
 
     Raises:
-        ExportError: there is none, Keras cannot read it, or it is no graph of layers.
+        ExportError: there is no model, Keras cannot read it, or it is not a graph of layers.
     """
     check_kind(path)
     if path.is_dir():
@@ -47,7 +47,7 @@ def load_as_saved(path: Path) -> Any:
     model = _load_file(path)
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise ExportError(
-            f"{path}: found a model whose layers are joined by code alone, expected keras.Sequential with an Input, "
+            f"{path}: found a model whose layers are connected by code only, expected keras.Sequential with an Input, "
             "or keras.Model(inputs, outputs). Call model.export('FOLDER') and export that SavedModel."
         )
     return model
@@ -68,19 +68,19 @@ def _load_file(path: Path) -> Any:
 
 
 def _cause(path: Path, error: Exception) -> str:
-    """Say in a few words why Keras refused; its own messages hold whole configurations."""
+    """Return in a few words why Keras failed; its own messages contain whole configurations."""
     text, saved_by = str(error), _keras_of(path)
     if "Lambda" in text and "safe_mode" in text:
         return "a Lambda layer, and code in a file is not run"
     if saved_by.startswith(("1.", "2.")):
         return f"a .keras file of Keras {saved_by}"
     if named := re.search(r"(?:Unknown layer: |Could not locate class )'?(\w+)", text):
-        return f"a layer that it does not know, {named.group(1)}"
+        return f"an unknown layer, {named.group(1)}"
     return f"{type(error).__name__}: {text.strip().splitlines()[-1][:160].rstrip('.')}" if text else repr(error)
 
 
 def _keras_of(path: Path) -> str:
-    """Return the version of Keras that a .keras file names, empty if it names none."""
+    """Return the Keras version in the metadata of a .keras file; empty if there is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             return str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
@@ -89,7 +89,7 @@ def _keras_of(path: Path) -> str:
 
 
 def _translated(path: Path, folder: Path) -> Path:
-    """Copy an .h5 file into ``folder``, its configuration in Keras 3's words."""
+    """Copy an .h5 file into ``folder`` with its configuration translated to Keras 3."""
     import h5py  # type: ignore[import-untyped]  # it comes with Keras, without types
 
     copy = Path(shutil.copyfile(path, folder / "model.h5"))

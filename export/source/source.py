@@ -1,4 +1,4 @@
-"""What is exported: a training artifact, or a Keras model made elsewhere with a spec written for it."""
+"""The model to export: a training artifact, or a Keras model made elsewhere with its own spec."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ from training.errors import ArtifactError
 from training.recipes import find_recipe
 
 PARITY_IMAGES = 600
-"""Validation images on which parity and guard band are measured, half of them of each label."""
+"""Number of validation images for parity and guard band, half of each label."""
 
 PARITY_MIB = 512
-"""Tensors in memory of a parity folder: 891 of 224×224×3, 170 of 512×512×3."""
+"""Memory limit of the tensors of a parity folder: 891 of 224×224×3, or 170 of 512×512×3."""
 
 FEWEST_BALANCED = 500
-"""Where half of each label makes fewer, all validation images are taken."""
+"""If a balanced selection has fewer images, all validation images are used."""
 
 
 @dataclass(frozen=True)
 class SourceModel:
-    """A model, its spec, and what is known of it.
+    """A model, its spec and its records.
 
     Attributes:
-        model_path: .keras, .h5, or a SavedModel folder.
-        training: where the model comes from; None for one made elsewhere.
-        evaluations: what was measured on it here.
-        localisations: whether its heatmaps point at lesions; None where that was not measured.
-        data: a published data set, which a calibration list may name files of.
-        held_out: reads the images for parity; None where there are none but the calibration images.
+        model_path: .keras file, .h5 file or SavedModel folder.
+        training: record of the training; None for a model made elsewhere.
+        evaluations: evaluations of the model by this project.
+        localisations: whether its heatmaps point at lesions; None if not measured.
+        data: folder of a published data set, whose files a calibration list may name.
+        held_out: function that reads the parity images; None if the calibration images are used for parity.
     """
 
     model_path: Path
@@ -64,10 +64,10 @@ class SourceModel:
     held_out: Callable[[], PreparedImages] | None
 
     def images(self, calibration: Path) -> tuple[PreparedImages, PreparedImages]:
-        """Read the calibration images, and those for parity.
+        """Read the calibration images and the parity images.
 
         Raises:
-            CalibrationError: too few images, any that the runtime refuses, or one that is in both.
+            CalibrationError: there are too few images, the runtime rejects one, or one is in both sets.
         """
         ranges = load_calibration(calibration, self.data, self.spec)
         if self.held_out is None:
@@ -78,10 +78,10 @@ class SourceModel:
 
 
 def from_artifact(artifact: Artifact, data: Path | None) -> SourceModel:
-    """Return what training fitted; ``data`` gives parity on its validation patients.
+    """Return the model of a training artifact; with ``data``, parity is measured on its validation patients.
 
     Raises:
-        ArtifactError: it is incomplete.
+        ArtifactError: the artifact is incomplete.
     """
     spec, measured = artifact.spec(), artifact.measured()
     if not artifact.model_path.is_file():
@@ -95,12 +95,12 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
     """Return a model made elsewhere.
 
     Args:
-        parity: a folder of images that calibration never saw; in folders named as the spec's labels, they tell how
-            often each file is right, too.
+        parity: a folder of images that are not used for calibration. If its subfolders have the names of the spec's
+            labels, the accuracy of each file is measured too.
 
     Raises:
-        ExportError: there is no such model or spec, or a training artifact in its place.
-        ManifestError: the spec is not one; the message says where.
+        ExportError: the model or spec does not exist, or the model is a training artifact.
+        ManifestError: the spec is invalid; the message names the key.
     """
     if not is_keras_model(model):
         if Artifact(model).model_path.is_file():
@@ -120,12 +120,12 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
 
 
 def is_keras_model(path: Path) -> bool:
-    """Whether this is a model without a spec: a file, or a SavedModel folder."""
+    """Return whether the path is a model without a spec: a file, or a SavedModel folder."""
     return path.is_file() or (path / "saved_model.pb").is_file()
 
 
 def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> PreparedImages:
-    """Read validation images: patients that neither weights nor int8 ranges have seen."""
+    """Read images of validation patients, which were used for neither the weights nor the int8 ranges."""
     dataset = find_recipe(spec.name).source.load(data)
     samples = select(dataset.samples, artifact.split(), Part.VALIDATION)
     rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
@@ -139,7 +139,7 @@ def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> PreparedImag
 
 
 def _in_folder(folder: Path, spec: ModelSpec) -> PreparedImages:
-    """Read every image below a folder."""
+    """Read the images of a folder and its subfolders, or a sample of them."""
     if not folder.is_dir():
         raise CalibrationError(f"{folder}: found no folder, expected images for parity. Correct --parity.")
     files = files_below(folder, "parity")
@@ -155,7 +155,7 @@ def _in_folder(folder: Path, spec: ModelSpec) -> PreparedImages:
 
 
 def _truth(files: list[EncodedImage], spec: ModelSpec) -> Truth | None:
-    """Return the labels that the images' folders are named by, None if any folder is not; each its own group."""
+    """Return labels from the names of the images' folders, or None if one is no label; each image is a group."""
     folders = [file.path.parent.name for file in files]
     if any(name not in spec.labels for name in folders):
         return None
@@ -164,11 +164,11 @@ def _truth(files: list[EncodedImage], spec: ModelSpec) -> Truth | None:
 
 
 def _check_apart(ranges: PreparedImages, judged: PreparedImages) -> None:
-    """Refuse to judge int8 on images that its ranges were measured on."""
+    """Reject parity images that are also calibration images."""
     seen = {hashlib.sha256(tensor).digest() for tensor in ranges.tensors}
     both = sum(hashlib.sha256(tensor).digest() in seen for tensor in judged.tensors)
     if both:
         raise CalibrationError(
             f"{both} of {judged.source.split(',')[0]} for parity are calibration images too, expected none. "
-            "Take them out of one of the two folders."
+            "Remove them from one of the two folders."
         )

@@ -1,4 +1,4 @@
-"""Whether a spec and a network fit together; each contradiction in one sentence with its remedy."""
+"""Check that a spec matches a network; each error names one contradiction and its remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export.errors import ExportError
 from export.source.heads import FinalActivation
 
 BEYOND = 1e-3
-"""An output so far outside 0..1 is no probability, whatever rounding did to it."""
+"""An output further outside 0..1 is not a probability; rounding errors are smaller."""
 
 _HEADS = {
     FinalActivation.LOGITS: (Head.SOFTMAX, Head.SIGMOID, Head.INDEPENDENT_SIGMOIDS),
@@ -24,13 +24,13 @@ _HEADS = {
 
 @dataclass(frozen=True)
 class Network:
-    """What a network says of itself.
+    """Inputs and outputs of a network.
 
     Attributes:
-        where: its file or folder, for messages.
-        inputs, outputs: names.
-        taken, given: shapes of the first input and output, the batch in front; None is any size.
-        dtype: of the input.
+        where: its file or folder, for error messages.
+        inputs, outputs: their names.
+        taken, given: shapes of the first input and output, batch axis first; None is any size.
+        dtype: type of the input.
     """
 
     where: str
@@ -45,7 +45,7 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
     """Compare inputs and outputs with the spec's steps and labels.
 
     Raises:
-        ExportError: they contradict each other.
+        ExportError: network and spec contradict each other.
     """
     for what, names, wanted in (("input", network.inputs, "the image"), ("output", network.outputs, "the scores")):
         if len(names) != 1:
@@ -54,7 +54,9 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
                 f"Save a keras.Model with that {what} alone."
             )
     if network.dtype != "float32":
-        raise ExportError(f"{network.where}: found an input of {network.dtype}, expected float32. Save it so.")
+        raise ExportError(
+            f"{network.where}: found an input of {network.dtype}, expected float32. Save it with a float32 input."
+        )
     if network.taken[0] is not None:
         raise ExportError(
             f"{network.where}: found a batch of {network.taken[0]} fixed, expected any (None). Build its Input "
@@ -65,7 +67,7 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
 
 
 def _check_image(network: Network, spec: ModelSpec) -> None:
-    """Compare the input with the tensor that the spec's steps give."""
+    """Compare the input shape with that of the spec's preprocessed images."""
     (width, height), found = spec.size_px, network.taken[1:]
     wanted = (height, width, spec.channels)
     if len(found) == 3 and all(side in (None, want) for side, want in zip(found, wanted, strict=True)):
@@ -80,7 +82,7 @@ def _check_image(network: Network, spec: ModelSpec) -> None:
 
 
 def _check_labels(network: Network, spec: ModelSpec) -> None:
-    """Compare the outputs with the labels."""
+    """Compare the output shape with the labels and the head."""
     if len(network.given) != 2 or network.given[1] is None:
         raise ExportError(
             f"{network.where}: found an output of {_shape(network.given[1:])}, expected a row of {spec.outputs}. "
@@ -91,7 +93,7 @@ def _check_labels(network: Network, spec: ModelSpec) -> None:
         return
     remedy = "Give labels one for each output, in their order."
     if found == 1:
-        remedy = "One output answers two labels: give two labels, the second positive, and head sigmoid."
+        remedy = "One output needs two labels: give two labels, the second positive, and head sigmoid."
     elif spec.head is Head.SIGMOID:
         remedy = "Head sigmoid is for one output; use softmax or independent_sigmoids."
     raise ExportError(
@@ -101,18 +103,18 @@ def _check_labels(network: Network, spec: ModelSpec) -> None:
 
 
 def complements(network: Network, spec: ModelSpec) -> bool:
-    """Whether one probability, the second label's, stands for two labels; the first gets what is left of 1."""
+    """Return whether the network has one output p for two labels: p for the second and 1 - p for the first."""
     return spec.head is Head.PROBABILITIES and len(spec.labels) == 2 and network.given[1:] == (1,)
 
 
 def check_end(network: Network, end: FinalActivation, spec: ModelSpec, given: npt.NDArray[np.float32]) -> None:
-    """Compare the network's end with the spec's head.
+    """Compare the network's final activation with the spec's head.
 
     Args:
-        given: its outputs on real images, N×outputs, after the activation was removed.
+        given: its outputs on real images, float32 N×outputs, after the activation was removed.
 
     Raises:
-        ExportError: they contradict each other, or an output is not finite.
+        ExportError: activation and head contradict each other, or an output is not finite.
     """
     if not np.isfinite(given).all():
         raise ExportError(
@@ -131,7 +133,7 @@ def check_end(network: Network, end: FinalActivation, spec: ModelSpec, given: np
 
 
 def _check_unknown(network: Network, spec: ModelSpec, lowest: float, highest: float) -> None:
-    """Only values tell logits from probabilities here, and only if some lie outside 0..1."""
+    """Distinguish logits from probabilities by value: only logits can be outside 0..1."""
     probable = lowest >= -BEYOND and highest <= 1 + BEYOND
     if probable is (spec.head is Head.PROBABILITIES):
         return

@@ -1,1 +1,1 @@
-"""What shows that a bundle does what its network does: labelled images, golden vectors, maps, the page."""
+"""Validate a bundle against its network: parity, labelled images, golden vectors, heatmaps, and the parity page."""

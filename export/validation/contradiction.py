@@ -1,6 +1,6 @@
-"""An export that contradicts its maker: labels in another order, scaled twice or not at all, another colour order.
+"""Detect a spec that does not match its model: label order, colour order, or scaling applied twice or not at all.
 
-Each cause is named because it was tried: the alternative answers the labelled images clearly better.
+A cause is reported only if it was tried: the alternative is significantly better on the labelled images.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ _LOG = logging.getLogger(__name__)
 Logits = npt.NDArray[np.float32]
 
 _TRIED, _TRIED_MIB = 128, 64
-"""Images on which alternatives are tried, and the memory that their tensors may take, one alternative at a time."""
+"""Number of images on which alternatives are tried, and the memory limit of their tensors (one alternative)."""
 
 _SAME = 1e-6
-"""Scores that differ by less are one answer."""
+"""Scores that differ by less are treated as equal."""
 
-INSIST = "--insist exports it all the same, with this in the card."
+INSIST = "--insist exports it anyway, with this warning in the card."
 
 
 def contradict(
     source: SourceModel, held_out: PreparedImages, logits: Logits, network: Path, scratch: Path, insist: bool
 ) -> PreparedImages:
-    """Stop an export that its own images contradict.
+    """Stop an export if the parity images contradict the model or its spec.
 
-    A training artifact is left out: its spec is the one that it was fitted with.
+    A training artifact is not checked, because the model was fitted with this spec.
 
     Args:
-        held_out: the parity images; with labels alternatives are tried.
-        logits: what the network answers to them, float32 N×outputs.
-        network: cut at its logits, with what :mod:`export.source.first_layers` found beside it.
-        scratch: a folder for files.
-        insist: warn instead, and say it in ``source``.
+        held_out: the parity images; alternatives are tried if they have labels.
+        logits: the network's logits for them, float32 N×outputs.
+        network: network cut at its logits; the result of :mod:`export.source.first_layers` is beside it.
+        scratch: a folder for temporary files.
+        insist: log a warning instead of an error, and add it to ``source`` of the result.
 
     Returns:
-        The parity images, with the warning in their source if there is one.
+        The parity images, with the warning in their ``source`` if there is one.
 
     Raises:
-        ExportError: what was found, the likely cause, and the way out.
+        ExportError: the images contradict the spec; the message gives the likely cause and the remedy.
     """
     if source.training is not None:
         return held_out
-    told = [FirstLayers.read(path).fault()] if (path := network.parent / first_layers.FILE).is_file() else []
-    told.append(_of_labels(held_out, logits, source.spec, network, scratch))
-    faults = " Also ".join(text for text in told if text)
+    findings = [FirstLayers.read(path).fault()] if (path := network.parent / first_layers.FILE).is_file() else []
+    findings.append(_label_fault(held_out, logits, source.spec, network, scratch))
+    faults = " Also ".join(text for text in findings if text)
     if faults and not insist:
         raise ExportError(f"{source.model_path}: {faults} {INSIST}")
     faults = faults or _remark(held_out, logits, source.spec)
@@ -71,25 +71,28 @@ def contradict(
 
 
 def _remark(held_out: PreparedImages, logits: Logits, spec: ModelSpec) -> str:
-    """Return what is worth a warning and stops nothing."""
+    """Return a warning that does not stop the export; empty if there is none."""
     if len(logits) > 1 and np.ptp(scores_of(logits, spec), axis=0).max() < _SAME:
         return f"found the same scores for all {len(logits)} parity images. Compare the spec with the fitting."
     return "" if held_out.truth is None else remark(logits, held_out.truth.labels, spec)
 
 
-def _of_labels(held_out: PreparedImages, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
-    """Return what labelled images say against a network, and the likely cause; empty where there is nothing."""
+def _label_fault(held_out: PreparedImages, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
+    """Return the fault that labelled images show and its likely cause; empty if there is none."""
     if held_out.truth is None or len(np.unique(held_out.truth.labels)) < 2:
         return ""
     labels = held_out.truth.labels
     found = suspicion(logits, labels, spec)
     rows = np.unique(np.linspace(0, len(labels) - 1, _count(held_out)).round().astype(int))
     own = answered(logits[rows], labels[rows], spec)
-    tried = [_reordered(logits[rows], labels[rows], spec), *_restepped(held_out, rows, spec, network, scratch)]
+    tried = [
+        _with_other_order(logits[rows], labels[rows], spec),
+        *_with_other_steps(held_out, rows, spec, network, scratch),
+    ]
     better = [(other, cause) for other, cause in tried if does_better(other, own, suspicious=bool(found))]
     counted = f"{own.right.sum()} of {len(rows)}"
     if better:
-        best, cause = max(better, key=lambda each: each[0].recall)  # of equals the first
+        best, cause = max(better, key=lambda each: each[0].recall)  # the first of equals
         seen = found or f"found {counted} labelled parity images right, expected more"
         return f"{seen}. {cause.format(right=f'{best.right.sum()} of {len(rows)}')} Correct the spec."
     if found:
@@ -105,7 +108,7 @@ def _count(held_out: PreparedImages) -> int:
     return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
 
 
-def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[LabelledScores, str]:
+def _with_other_order(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[LabelledScores, str]:
     order = best_order(logits, labels, spec)
     names = ", ".join(spec.labels[label] for label in np.argsort(order))
     return (
@@ -114,7 +117,7 @@ def _reordered(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -
     )
 
 
-def _restepped(
+def _with_other_steps(
     held_out: PreparedImages, rows: npt.NDArray[np.intp], spec: ModelSpec, network: Path, scratch: Path
 ) -> list[tuple[LabelledScores, str]]:
     """Try specs with other steps on some of the images."""
@@ -127,7 +130,7 @@ def _restepped(
         path = scratch / f"alternative-{len(paths)}.npy"
         try:
             np.save(path, preprocess_all(files, each.spec, role="parity"))
-        except CalibrationError:  # of these steps the runtime refuses an image
+        except CalibrationError:  # the runtime rejects an image with these steps
             continue
         kept.append(each)
         paths.append(path)

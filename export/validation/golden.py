@@ -1,7 +1,7 @@
-"""Write ``golden.npz``: drawn images, and what the bundle makes of them on the machine that made it.
+"""Write ``golden.npz``: synthetic images, and the bundle's results for them on the exporting machine.
 
-No image of a data set is among them. They are few and small, and each is there for a reason: sizes that the
-resize must stretch and shrink, odd sizes, the tensor's own size, grey, steep edges, noise.
+No image of a data set is among them. They are few and small. Each covers one case: enlarging, reducing, odd sizes, the
+input size of the network, grey images, steep edges, noise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from export.validation.parity import RUNTIMES, answer
 from training.data.datasets.phantoms import patch
 
 MAX_BYTES = 300_000
-"""A golden file stays small beside the model that it vouches for."""
+"""Largest size of ``golden.npz``, which should be small compared with the model files."""
 
 _SEED = 20_240
 _NOISE_PX = 48
@@ -41,14 +41,14 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class GoldenImage:
-    """A name that says what the image is for, and the bytes of its PNG file (grey or colour, no alpha)."""
+    """A descriptive name, and the bytes of a PNG file (grey or colour, no alpha channel)."""
 
     name: str
     png: bytes
 
 
 def golden_images(spec: ModelSpec) -> tuple[GoldenImage, ...]:
-    """Draw the images for a model; the same spec gives the same bytes under the same OpenCV."""
+    """Return the golden images for a spec; the same spec and OpenCV version give the same bytes."""
     low = spec.min_side_px if spec.region is None else max(spec.min_side_px, LEAST_PX)
     side = max(50, low)
     width, height = spec.size_px
@@ -66,26 +66,26 @@ def golden_images(spec: ModelSpec) -> tuple[GoldenImage, ...]:
     }
     first = spec.steps[0]
     if isinstance(first, Window):
-        drawn = {name: _deepened(pixels, first) for name, pixels in drawn.items()}
+        drawn = {name: _to_16_bits(pixels, first) for name, pixels in drawn.items()}
     return tuple(GoldenImage(name, _png(name, pixels)) for name, pixels in drawn.items())
 
 
 def golden_tensors(spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return the tensors of :func:`golden_pictures`, float32 N×H×W×C, whose Keras logits are to be computed."""
+    """Return the preprocessed :func:`golden_images`, float32 N×H×W×C, for the Keras logits."""
     return np.stack([preprocess(golden_image(p.png, p.name, spec), spec.steps) for p in golden_images(spec)])
 
 
 def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_maps: Logits | None = None) -> FileEntry:
-    """Write ``golden.npz`` into a bundle's folder and return its entry, which the manifest is still to name.
+    """Write ``golden.npz`` to a bundle's folder and return its entry, to be added to the manifest.
 
     Args:
-        folder: holds the model files that ``manifest`` names; ``bundle.json`` need not be there yet.
-        manifest: with the guard band, which decisions depend on.
-        keras_logits: float32 N×outputs, the Keras model's for :func:`golden_tensors`.
-        keras_maps: float32 N×h×w, TensorFlow's heatmaps of them; None for a model without.
+        folder: folder with the model files that ``manifest`` names; ``bundle.json`` need not exist yet.
+        manifest: manifest with the guard band, since decisions depend on it.
+        keras_logits: the Keras model's logits for :func:`golden_tensors`, float32 N×outputs.
+        keras_maps: TensorFlow's heatmaps for them, float32 N×h×w; None for a model without heatmaps.
 
     Raises:
-        ExportError: the logits are of another shape, or the file would be over ``MAX_BYTES``.
+        ExportError: the logits have another shape, or the file would exceed ``MAX_BYTES``.
     """
     spec = manifest.spec
     images, tensors = golden_images(spec), golden_tensors(spec)
@@ -125,7 +125,7 @@ def _write(path: Path, data: bytes) -> None:
 def _decisions(
     folder: Path, manifest: Manifest, runtime: Runtime, images: tuple[GoldenImage, ...]
 ) -> tuple[Decision, ...]:
-    """Return what a device would answer, from the images' bytes, guard band included."""
+    """Return the decisions of a device for the encoded images, including the guard band."""
     names = frozenset(entry.name for entry in manifest.files)
     bundle = Bundle(str(folder), manifest, in_folder(folder).read, names)
     with Predictor(bundle, runtime, Precision.INT8, threads=1) as predictor:
@@ -133,7 +133,7 @@ def _decisions(
 
 
 def _phantom(index: int, width_px: int, height_px: int, *, malignant: bool) -> npt.NDArray[np.uint8]:
-    """Return a phantom patch, BGR, mirrored at its edges as often as the size asks for."""
+    """Return a phantom patch, uint8 H×W×3 BGR, mirrored at its edges to fill the size."""
     drawn = patch(_SEED, index, index, malignant)[..., ::-1]
     return _repeated(drawn, width_px, height_px)
 
@@ -149,26 +149,26 @@ def _noise(index: int, width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
 
 
 def _ramp(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
-    """Return three ramps, one a channel: across, down, and both."""
+    """Return three ramps, one per channel: horizontal, vertical and diagonal; uint8 H×W×3."""
     rows, columns = np.mgrid[:height_px, :width_px]
     return np.stack([columns, rows * 2, rows + columns], axis=-1).astype(np.uint8)  # 255 is followed by 0
 
 
 def _stripes(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
-    """Return stripes of 3 and 5 px, which a wrong phase or a wrong filter turns into others."""
+    """Return stripes of 3, 5 and 4 px, which a wrong resize phase or filter changes; uint8 H×W×3."""
     rows, columns = np.mgrid[:height_px, :width_px]
     return np.stack([columns // 3 % 2 * 255, rows // 5 % 2 * 200, (rows + columns) // 4 % 2 * 255], -1).astype(np.uint8)
 
 
 def _edge(width_px: int, height_px: int) -> npt.NDArray[np.uint8]:
-    """Return a dark disc's rough edge in grey: beyond 0 and 255 after sharpening."""
+    """Return the rough edge of a dark disc, uint8 H×W grey; values after sharpening exceed 0..255."""
     rows, columns = np.mgrid[:height_px, :width_px]
     inside = (rows - height_px // 2) ** 2 + (columns - width_px // 2) ** 2 < (min(width_px, height_px) // 3) ** 2
     return np.where(inside, 20, 230).astype(np.uint8)
 
 
-def _deepened(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
-    """Return an image in 16 bits that fills the window and reaches an eighth of it beyond both ends."""
+def _to_16_bits(pixels: Pixels, window: Window) -> npt.NDArray[np.uint16]:
+    """Return a 16-bit image that fills the window and exceeds it by an eighth at both ends."""
     span = window.high - window.low
     wide = window.low - span / 8 + pixels * (1.25 * span / 255)
     deep: npt.NDArray[np.uint16] = np.rint(np.clip(wide, 0, 65535)).astype(np.uint16)

@@ -1,6 +1,7 @@
-"""Heatmaps in a bundle: the float32 graph with its last feature map as a second output, the head's matrices, the proof.
+"""Prepare heatmaps in a bundle and compare them with TensorFlow's heatmaps.
 
-Frameworks are imported inside functions: they belong into the child processes.
+The float32 files get the last feature map as a second output; the matrices of the head go into ``saliency.npz``.
+Frameworks are imported inside functions, because only child processes may import them.
 """
 
 from __future__ import annotations
@@ -30,23 +31,24 @@ from training.explain.method import choose, draw
 Floats = npt.NDArray[np.float32]
 
 IMAGES = 100
-"""Images whose heatmaps are compared with TensorFlow's."""
+"""Number of images whose heatmaps are compared with TensorFlow's."""
 
 WORST = 1e-4
-"""Largest difference between two heatmaps, as a share of their range."""
+"""Largest allowed difference between two heatmaps, as a share of their range."""
 
 
 @dataclass(frozen=True)
 class HeatmapReference:
-    """A network that hands out its feature map, and TensorFlow's heatmaps.
+    """A network with its feature map as an output, and TensorFlow's heatmaps.
 
     Attributes:
-        network: the Keras model with the logits first, then the feature map and hidden layers; the plain one where
-            there is no feature map.
-        saliency: how its heatmaps are made.
-        weights: the bytes of ``saliency.npz``; None where the method needs none.
-        maps: float32 N×h×w of the first N parity images, and the label of each, int N.
-        golden: the maps of the golden images.
+        network: the Keras model with outputs logits, feature map and hidden layers; the unchanged model if there is
+            no feature map.
+        saliency: the heatmap method.
+        weights: content of ``saliency.npz``; None if the method needs none.
+        maps: heatmaps of the first N parity images, float32 N×h×w.
+        labels: label that each of these heatmaps explains, int64 N.
+        golden: heatmaps of the golden images, float32 M×h×w.
     """
 
     network: Path
@@ -60,12 +62,12 @@ class HeatmapReference:
 def examine(
     network: Path, spec: ModelSpec, judged: ParityImages, golden: ParityImages, work: ExportFolder
 ) -> HeatmapReference:
-    """Find out how heatmaps of a network can be made, and let TensorFlow make some.
+    """Choose the heatmap method for a network, and compute reference heatmaps with TensorFlow.
 
     Args:
-        network: cut at its logits; a SavedModel folder has no layers, and gets no heatmaps.
-        judged: the parity images; the first :data:`IMAGES` of them get a map.
-        golden: the golden images, which all do.
+        network: network cut at its logits; a SavedModel folder has no accessible layers and gets no heatmaps.
+        judged: the parity images, of which the first :data:`IMAGES` get a heatmap.
+        golden: the golden images, which all get a heatmap.
     """
     if network.is_dir():
         why = "it was exported from a SavedModel, whose layers are out of reach"
@@ -77,10 +79,10 @@ def examine(
     ]
     labels = scores_of(both[1], spec).argmax(axis=1)
     paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
-    asked = work.scratch / "explained-labels.npy"
-    np.save(asked, labels)
+    labels_path = work.scratch / "explained-labels.npy"
+    np.save(labels_path, labels)
     images = work.save("explained-images", both[0])
-    in_own_process(write_explained, str(network), images, str(asked), spec, *map(str, paths.values()))
+    in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
     found = network if saliency.method is Method.NONE else paths["network"]
@@ -94,7 +96,7 @@ _FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".n
 def write_explained(
     network: str, tensors: str, labels: str, spec: ModelSpec, out: str, record: str, weights: str, maps: str
 ) -> None:
-    """Write what :class:`HeatmapReference` holds, each to its file."""
+    """Write the fields of :class:`HeatmapReference`, each to its own file."""
     model, images = load_to_logits(network), np.load(tensors)
     found = choose(model)
     drawn = np.zeros((len(images), 0, 0), np.float32)
@@ -116,9 +118,12 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
 def prove(
     explained: HeatmapReference, spec: ModelSpec, tensors: Floats, work: ExportFolder
 ) -> tuple[Saliency, tuple[MapParity, ...] | None]:
-    """Write ``saliency.npz`` into the bundle and hold the float32 files' heatmaps against TensorFlow's.
+    """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with TensorFlow's.
 
-    A bundle whose heatmaps differ by more than :data:`WORST` holds none, and says so.
+    If they differ by more than :data:`WORST`, the bundle has no heatmaps, and the returned record gives the reason.
+
+    Args:
+        tensors: the parity images, float32 N×H×W×C.
     """
     saliency = explained.saliency
     if saliency.method is Method.NONE:

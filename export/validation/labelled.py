@@ -1,4 +1,4 @@
-"""What each file makes of labelled images: ranking, calibration, and system 4's coverage table from int8 logits."""
+"""Measure each file on labelled images: ranking, calibration, and system 4's coverage table from int8 logits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from training.metrics.evaluation import CONFIDENCES, coverage_at
 
 
 def labelled(subject: str, logits: npt.NDArray[np.float32], truth: Truth, spec: ModelSpec) -> Labelled:
-    """Measure logits (float32 N×outputs) against the labels; point values, since files are compared on equal images.
+    """Measure logits (float32 N×outputs) against the labels; without intervals, since all files use the same images.
 
     Args:
-        subject: ``keras``, or the file's name.
+        subject: ``keras``, or the name of the file.
     """
     scores, score = scores_of(logits, spec), positive_scores(logits, spec)
     positive, confidence = positive_truth(truth.labels, spec), scores.max(axis=1)

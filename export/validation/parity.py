@@ -1,4 +1,4 @@
-"""Every exported file against the Keras model, from the same tensors to logits, scores and decisions."""
+"""Compare exported files with the Keras model on the same tensors: logits, scores and decisions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RUNTIMES = {FORMAT[runtime]: runtime for runtime in (Runtime.LITERT, Runtime.ONN
 """The runtime on which each format is checked at export."""
 
 USUAL = 0.95
-"""The share of parity images whose int8 error the guard band covers at least."""
+"""Smallest share of parity images whose int8 error lies within the guard band."""
 
 
 @dataclass(frozen=True)
 class FileLogits:
-    """One file's logits (float32 N×outputs) for the parity images."""
+    """Logits of one file for the parity images, float32 N×outputs."""
 
     entry: FileEntry
     runtime: Runtime
@@ -37,14 +37,14 @@ class FileLogits:
 
 
 def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> FileLogits:
-    """Run a model file of ``folder`` on prepared images."""
+    """Run a model file of ``folder`` on preprocessed images, float32 N×H×W×C."""
     if entry.format is None:
         raise TypeError(f"{entry.name} is no model file")
     return FileLogits(entry, RUNTIMES[entry.format], logits_of(folder / entry.name, entry.format, tensors))
 
 
 def logits_of(path: Path, form: Format, tensors: npt.NDArray[np.float32]) -> Logits:
-    """Run a file on prepared images, float32 N×H×W×C."""
+    """Run a model file on preprocessed images (float32 N×H×W×C); return logits, float32 N×outputs."""
     backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:
         return backend.run(tensors)
@@ -53,7 +53,12 @@ def logits_of(path: Path, form: Format, tensors: npt.NDArray[np.float32]) -> Log
 
 
 def judge(path: Path, how: str, logits: Logits, reference: Logits, spec: ModelSpec) -> Attempt:
-    """Hold an int8 file's logits against the Keras model's, and say whether they are within the spec's tolerance."""
+    """Compare an int8 file's logits with the Keras model's; the attempt passes if they are within the tolerance.
+
+    Args:
+        how: name of the quantisation scheme.
+        logits, reference: of the int8 file and of the Keras model, float32 N×outputs.
+    """
     if logits.shape != reference.shape or not np.isfinite(logits).all():
         return Attempt(path.name, how, failure=f"found logits of shape {logits.shape} that are not all finite")
     score = float(np.abs(positive_scores(logits, spec) - positive_scores(reference, spec)).mean())
@@ -63,14 +68,14 @@ def judge(path: Path, how: str, logits: Logits, reference: Logits, spec: ModelSp
         how=how,
         size_bytes=path.stat().st_size,
         images=len(logits),
-        score_mean=_short(np.float64(score)),
+        score_mean=_four_digits(np.float64(score)),
         flips=flips,
         passed=score <= spec.tolerance.int8_score_mean and flips <= allowed_flips(len(logits), spec),
     )
 
 
 def allowed_flips(images: int, spec: ModelSpec) -> int:
-    """Return how many of so many decisions may flip; one always may, since fewer say nothing of a rate."""
+    """Return the number of allowed decision flips among ``images``; at least 1, since 1 flip gives no rate."""
     return max(1, int(images * spec.tolerance.int8_flips_per_1000 / 1000))
 
 
@@ -78,7 +83,7 @@ def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     """Compare one file with the Keras model.
 
     Raises:
-        ParityError: another shape, values that are not finite, or a difference over the spec's tolerance.
+        ParityError: the shape differs, a value is not finite, or a difference exceeds the spec's tolerance.
     """
     name, logits = f"{found.entry.name} on {found.runtime.value}", found.logits
     if logits.shape != reference.shape:
@@ -88,66 +93,66 @@ def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     limit = spec.tolerance
     if found.entry.precision is Precision.FLOAT32:
         difference = np.abs(logits - reference) / np.maximum(1.0, np.abs(reference))
-        _refuse_over(name, logits.shape, "relative |Δ logit|", float(difference.max()), limit.float32_logit_max)
+        _check_limit(name, logits.shape, "relative |Δ logit|", float(difference.max()), limit.float32_logit_max)
         return
     scores = np.abs(positive_scores(logits, spec) - positive_scores(reference, spec))
-    _refuse_over(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
+    _check_limit(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
     flips, allowed = _flips(decisions(logits, spec), decisions(reference, spec)), allowed_flips(len(logits), spec)
-    _refuse_over(name, logits.shape, "flipped decisions", flips, allowed)
+    _check_limit(name, logits.shape, "flipped decisions", flips, allowed)
 
 
-def _refuse_over(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
+def _check_limit(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
     if not found <= limit:
         raise ParityError(
             f"{name}: {what} is {found:.6g}, tolerance {limit:.6g}, over logits of shape {shape}. "
-            "Nothing was written. More or better calibration images help an int8 file; a float32 file "
-            "that differs points at a conversion fault."
+            "Nothing was written. For an int8 file, add calibration images; for a float32 file, look for a "
+            "conversion fault."
         )
 
 
 def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float:
-    """Return the band around the thresholds in which the float32 file decides.
+    """Return the guard band: the distance to a threshold within which the float32 file decides.
 
-    It holds every image on which a rounded file and its float32 file disagree here, and is no narrower than the
-    usual error of either, so that few images without a disagreement do not make it zero.
+    It contains every parity image on which a rounded file and its float32 file decide differently. It is at least the
+    :data:`USUAL` quantile of each file's error, so that it is not zero if few images show no difference.
 
     Args:
-        pairs: (rounded, float32) logits of the same images, one pair an int8 or float16 file.
+        pairs: (rounded, float32) logits of the same images, float32 N×outputs; one pair per int8 or float16 file.
 
     Returns:
-        Distance to the nearest threshold, 0..1 in score.
+        Distance of the score to the nearest threshold, 0..1.
     """
     if not pairs:  # nothing is rounded
         return 0.0
     band = 0.0
     for int8, float32 in pairs:
-        error = np.abs(_thresholded(int8, spec) - _thresholded(float32, spec)).max(axis=1)
+        error = np.abs(_compared_values(int8, spec) - _compared_values(float32, spec)).max(axis=1)
         differ = np.array([a is not b for a, b in zip(decisions(int8, spec), decisions(float32, spec), strict=True)])
         band = max(band, float(np.quantile(error, USUAL)), *margins(int8, spec)[differ].tolist())
     return round(band + 5e-7, 6)
 
 
 def exceptions(images: int) -> float:
-    """Return the upper 95 % bound on the share of images outside the band that int8 decides otherwise.
+    """Return the upper 95 % confidence bound on the share of images outside the guard band with a decision flip.
 
-    The band reaches beyond every exception among ``images`` images. The share p of images whose exception lies
-    beyond the farthest of n drawn ones satisfies (1 - p)^n >= .05 with 95 % confidence, whatever the distribution
-    (Wilks 1941, Determination of Sample Sizes for Setting Tolerance Limits, Ann Math Stat 12:91). It holds for
-    images drawn independently; images of one patient are worth fewer.
+    The guard band contains every flip among ``images`` images. For n independent images, the share p of images with a
+    flip beyond the farthest observed one satisfies (1 - p)^n >= 0.05 with 95 % confidence, for any distribution
+    (Wilks 1941, Determination of Sample Sizes for Setting Tolerance Limits, Ann Math Stat 12:91). Several images of
+    one patient are not independent and count as fewer.
     """
-    return _short(np.float64(1.0 - 0.05 ** (1.0 / images)))
+    return _four_digits(np.float64(1.0 - 0.05 ** (1.0 / images)))
 
 
-def _thresholded(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
-    """Return what the policy compares with thresholds: positive score and confidence, N×2."""
+def _compared_values(logits: Logits, spec: ModelSpec) -> npt.NDArray[np.float64]:
+    """Return the values that the policy compares with thresholds: positive score and confidence, float64 N×2."""
     return np.stack([positive_scores(logits, spec), scores_of(logits, spec).max(axis=1)], axis=1)
 
 
 def measure(found: FileLogits, float32: Logits, reference: Logits, spec: ModelSpec, band: float) -> Parity:
-    """Return the manifest's row for one file.
+    """Return the parity figures of one file for the manifest.
 
     Args:
-        float32: logits of the float32 file in the same format, which decides inside the guard band.
+        float32: logits of the float32 file of the same format, which decides within the guard band.
     """
     delta = np.abs(found.logits.astype(np.float64) - reference)
     score = np.abs(positive_scores(found.logits, spec) - positive_scores(reference, spec))
@@ -158,10 +163,10 @@ def measure(found: FileLogits, float32: Logits, reference: Logits, spec: ModelSp
         file=found.entry.name,
         runtime=found.runtime.value,
         images=len(score),
-        logit_max=_short(delta.max()),
-        logit_mean=_short(delta.mean()),
-        score_max=_short(score.max()),
-        score_mean=_short(score.mean()),
+        logit_max=_four_digits(delta.max()),
+        logit_mean=_four_digits(delta.mean()),
+        score_max=_four_digits(score.max()),
+        score_mean=_four_digits(score.mean()),
         flips=_flips(decisions(found.logits, spec), truth),
         flips_guarded=_flips(decisions(guarded, spec), truth),
         reruns=int(rerun.sum()),
@@ -172,5 +177,5 @@ def _flips(ours: list[Decision], theirs: list[Decision]) -> int:
     return sum(a is not b for a, b in zip(ours, theirs, strict=True))
 
 
-def _short(value: np.floating) -> float:
+def _four_digits(value: np.floating) -> float:
     return float(f"{float(value):.4g}")

@@ -1,4 +1,4 @@
-"""One HTML page that proves a bundle: how each file was made, and how it compares with the Keras model."""
+"""Write an HTML page about a bundle: its quantisation attempts and the parity of each file with the Keras model."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ _TEMPLATE = Path(__file__).parents[1] / "templates" / "proof.html.j2"
 _COLOURS = (GREY, BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9")
 _PARITY_HEAD = (
     *("file", "interpreter", "max |Δ logit|", "mean", "max |Δ score|", "mean"),
-    *("flips", "per 1000", "after the band", "rerun"),
+    *("flips", "per 1000", "after the guard band", "rerun"),
 )
 
 
 @dataclass(frozen=True)
 class ProofPage:
-    """What ``templates/proof.html.j2`` lays out."""
+    """Content of ``templates/proof.html.j2``."""
 
     manifest: Manifest
 
     @property
     def research_only(self) -> bool:
-        """Whether the terms of the data bind the model."""
+        """Whether the terms of the training data restrict the model to research."""
         return self.manifest.training is not None and self.manifest.training.research_only
 
     @property
     def files(self) -> Table:
-        """Every file, its size and the start of its hash."""
+        """Name, size and start of the SHA-256 of each file."""
         rows = ((entry.name, f"{entry.size_bytes:,}", entry.sha256[:16] + "…") for entry in self.manifest.files)
         return Table(("file", "bytes", "SHA-256"), tuple(rows))
 
     @property
     def parity(self) -> Table:
-        """Each file against the Keras model."""
+        """Parity of each file with the Keras model."""
         return Table(_PARITY_HEAD, tuple(map(_parity, self.manifest.parity)))
 
     @property
     def labelled(self) -> Table:
-        """Ranking and calibration of each file, and their change against the Keras model, which comes first."""
+        """Ranking and calibration of each file, and their change from the Keras model, which is in the first row."""
         rows = self.manifest.labelled
         head = ("file", "AUROC", "Δ", "calibration error", "Δ")
         return Table(head, tuple((row.subject, *_change(row, rows[0])) for row in rows))
 
     @property
     def coverage(self) -> Table:
-        """Coverage of each file at each confidence, and the accuracy among what is answered."""
+        """Coverage of each file at each confidence floor, and the accuracy of the answered images."""
         rows = self.manifest.labelled
         floors = (f"≥ {found.confidence:g}" for row in rows[:1] for found in row.coverage)
         return Table(("file", *floors), tuple(map(_coverage, rows)))
 
     @property
     def coverage_image(self) -> CaptionedImage:
-        """The same, drawn."""
+        """Bar chart of the coverage table."""
         drawn = coverage_image(self.manifest.labelled)
-        return CaptionedImage(drawn, "Share of images answered at each confidence, file by file.")
+        return CaptionedImage(drawn, "Share of images answered at each confidence floor, for each file.")
 
     @property
     def attempts(self) -> Table:
-        """Ways of quantising, in the order tried."""
-        head = ("file", "way", "bytes", "flips", "mean |Δ score|", "")
+        """Quantisation schemes, in the order tried."""
+        head = ("file", "scheme", "bytes", "flips", "mean |Δ score|", "result")
         return Table(head, tuple(map(_attempt, self.manifest.attempts)))
 
 
@@ -74,7 +74,7 @@ def write_report(manifest: Manifest, out: Path) -> None:
 
 
 def parity_page(manifest: Manifest) -> str:
-    """Return the page: files, three steps of parity, guard band, ways of quantising, toolchain."""
+    """Return the page as HTML: files, three steps of parity, guard band, quantisation schemes, toolchain."""
     return render(_TEMPLATE, ProofPage(manifest))
 
 
@@ -92,7 +92,7 @@ def _change(row: Labelled, keras: Labelled) -> tuple[Cell, ...]:
 
 def _coverage(row: Labelled) -> tuple[Cell, ...]:
     shares = (f"{found.coverage:.3f}" for found in row.coverage)
-    right = (f" ({found.accuracy:.3f} right)" if found.accuracy is not None else "" for found in row.coverage)
+    right = (f" ({found.accuracy:.3f} correct)" if found.accuracy is not None else "" for found in row.coverage)
     return row.subject, *(share + tail for share, tail in zip(shares, right, strict=True))
 
 
@@ -105,7 +105,7 @@ def _attempt(attempt: Attempt) -> tuple[Cell, ...]:
 
 
 def coverage_image(rows: tuple[Labelled, ...]) -> bytes:
-    """Draw the share answered at each confidence, a bar a file."""
+    """Return a PNG bar chart of the coverage at each confidence floor, one bar per file."""
     figure, (axes,) = canvas(540)
     width = 0.8 / len(rows)
     for place, row in enumerate(rows):

@@ -1,6 +1,6 @@
-"""Whether labelled images contradict a network, and which alternative does better: statistics on logits and labels.
+"""Statistical tests of whether labelled images contradict a network, and whether an alternative scores better.
 
-Each rule needs evidence that chance does not give: small folders and hard data raise no alarm.
+Each rule requires a result that is unlikely by chance, so small folders and difficult data give no warning.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 _RARE = 0.01
-"""A finding is told if chance gives it less often."""
+"""A finding is reported if its probability by chance is lower."""
 
 _RARE_AMONG_MANY = 0.001
-"""The same where several alternatives were tried, and nothing else is suspicious."""
+"""The same limit if several alternatives were tried and nothing else is suspicious."""
 
 _USELESS = 0.6
-"""An AUROC of which the upper 95 % bound is lower than this ranks next to nothing."""
+"""If the upper 95 % bound of an AUROC is lower, the network hardly ranks the images."""
 
 _FEWEST_OTHERS = 10
-"""Images of the other kind that are all missed before one answer for everything is no accident: a network that finds
-each with a chance of 0.37 misses all ten in one of a hundred folders."""
+"""Smallest number of missed images of the other class for which one decision for all images is reported. A network that
+detects each with probability 0.37 misses all ten with probability 0.01."""
 
 _CLEARLY_BETTER = 0.1
-"""By so much the mean recall of an alternative must be higher."""
+"""Smallest increase in mean recall for which an alternative is reported."""
 
 
 @dataclass(frozen=True)
 class LabelledScores:
-    """What a network says of N labelled images.
+    """Results of a network on N labelled images.
 
     Attributes:
-        right: bool N, whether the label of the highest score is the true one.
-        recall: mean over the labels that occur of the share of each that is right, 0..1.
+        right: whether the label with the highest score is the true one, bool N.
+        recall: mean recall over the labels that occur, 0..1.
     """
 
     right: npt.NDArray[np.bool_]
@@ -53,7 +53,7 @@ def answered(logits: Logits, truth: Labels, spec: ModelSpec, order: Labels | Non
     """Compare logits (float32 N×outputs) with labels.
 
     Args:
-        order: for each label of the spec the output that is taken for it; by default its own.
+        order: for each label of the spec, the index of its output; by default the spec's order.
     """
     called = scores_of(logits, spec).argmax(axis=1)
     right = called == (truth if order is None else order[truth])
@@ -61,18 +61,18 @@ def answered(logits: Logits, truth: Labels, spec: ModelSpec, order: Labels | Non
 
 
 def best_order(logits: Logits, truth: Labels, spec: ModelSpec) -> Labels:
-    """Return for each label of the spec the output that answers it best, each output once."""
+    """Return, for each label of the spec, the index of the output that predicts it best; each output is used once."""
     called = scores_of(logits, spec).argmax(axis=1)
     count = len(spec.labels)
     shares = np.zeros((count, count))
     for label in np.unique(truth):
         shares[label] = np.bincount(called[truth == label], minlength=count) / (truth == label).sum()
-    # of equal orders the spec's own
+    # prefer the spec's order among equals
     return np.asarray(linear_sum_assignment(shares + np.eye(count) * 1e-9, maximize=True)[1], np.int64)
 
 
 def suspicion(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
-    """Return what is wrong with a network on labelled images, as ``found …, expected …``; empty if nothing is."""
+    """Return the fault of a network on labelled images as ``found …, expected …``; empty if there is none."""
     positive, score = positive_truth(truth, spec), positive_scores(logits, spec)
     n, area = f"{len(truth)} labelled parity images", auroc(positive, score)
     called = score >= spec.policy.cutoff
@@ -89,7 +89,7 @@ def suspicion(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
 
 
 def remark(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
-    """Return what is worth a warning though it may be meant: a network fitted on as many images of each label, say."""
+    """Return a warning for low accuracy, which may be intended, for example after fitting on balanced labels."""
     found = answered(logits, truth, spec)
     most = int(np.bincount(truth).max())
     if binom.cdf(int(found.right.sum()), len(truth), most / len(truth)) < _RARE:
@@ -104,9 +104,9 @@ def _fewer(found: LabelledScores, truth: Labels, spec: ModelSpec) -> str:
 
 
 def _ranks_nothing(positive: npt.NDArray[np.bool_], area: float) -> bool:
-    """Whether an AUROC lies below 0.5 by more than chance, or surely below :data:`_USELESS`.
+    """Return whether an AUROC is significantly below 0.5, or its upper bound is below :data:`_USELESS`.
 
-    Its standard error is that of a ranking that knows nothing (Mann & Whitney 1947).
+    The standard error is that of a random ranking (Mann & Whitney 1947).
     """
     ones = int(positive.sum())
     zeros = len(positive) - ones
@@ -118,7 +118,7 @@ def _ranks_nothing(positive: npt.NDArray[np.bool_], area: float) -> bool:
 
 
 def _below_chance(recall: float, truth: Labels) -> bool:
-    """Whether a mean recall is lower than that of labels drawn at random, by more than chance."""
+    """Return whether a mean recall is significantly lower than that of random labels."""
     counts = np.bincount(truth)
     chance = 1 / (counts > 0).sum()
     error = chance * np.sqrt((chance * (1 - chance) / counts[counts > 0]).sum())
@@ -126,12 +126,12 @@ def _below_chance(recall: float, truth: Labels) -> bool:
 
 
 def does_better(other: LabelledScores, own: LabelledScores, *, suspicious: bool) -> bool:
-    """Whether an alternative is right about clearly more images than a network, on the same images.
+    """Return whether an alternative is correct on significantly more of the same images than the network.
 
-    The images on which the two differ are counted (McNemar 1947, the exact test).
+    The exact McNemar test (1947) counts the images on which the two differ.
 
     Args:
-        suspicious: whether the network is by itself.
+        suspicious: whether :func:`suspicion` found a fault in the network itself.
     """
     gained, lost = int((other.right & ~own.right).sum()), int((own.right & ~other.right).sum())
     chance = float(binom.sf(gained - 1, gained + lost, 0.5))

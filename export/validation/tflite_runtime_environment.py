@@ -1,4 +1,4 @@
-"""A bundle on tflite-runtime, which cannot live beside the exporter (it wants NumPy 1): another Python replays it."""
+"""Run a bundle's golden images on tflite-runtime, in another Python because tflite-runtime requires NumPy 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.errors import ExportError
 RUNTIME = "tflite"
 _PROBE = "import edge_runtime.selftest.replay, tflite_runtime.interpreter"
 _REMEDY = "expected an environment with tflite-runtime and this package's wheel: pip install edge_predict-*.whl[tflite]"
-_SAID = 300
+_LAST_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class GoldenReplay:
     """One file's golden images on tflite-runtime.
 
     Attributes:
-        images: golden images.
-        keras_difference: largest |Δ logit| against the Keras model.
-        remark: whether that is within what the self-test allows against the exporting machine, or why there is none.
+        images: number of golden images.
+        keras_difference: largest |Δ logit| from the Keras model; None if the file does not run.
+        remark: whether the self-test passed against the exporting machine, or why the file does not run.
     """
 
     file: str
@@ -35,25 +35,25 @@ class GoldenReplay:
 
 
 def check_python(python: Path) -> None:
-    """Make sure that ``python`` has a self-test and tflite-runtime, before hours go into exporting.
+    """Check that ``python`` has the self-test and tflite-runtime, before exports that take hours.
 
     Raises:
-        ExportError: it does not start, or lacks either.
+        ExportError: it does not start, or lacks one of them.
     """
     try:
         done = subprocess.run(
             [str(python.absolute()), "-c", _PROBE], capture_output=True, text=True, cwd="/", check=False
-        )  # not this checkout
+        )  # cwd: do not import from this checkout
     except OSError as error:
-        raise ExportError(f"{python}: found no Python that starts ({error.strerror}), {_REMEDY}") from None
+        raise ExportError(f"{python}: found no working Python ({error.strerror}), {_REMEDY}") from None
     if done.returncode:
-        raise ExportError(f"{python}: found no self-test on tflite-runtime there ({_last(done.stderr)}), {_REMEDY}")
+        raise ExportError(f"{python}: found no self-test with tflite-runtime ({_last(done.stderr)}), {_REMEDY}")
 
 
 def replay(bundle: Path, manifest: Manifest, python: Path) -> Iterator[GoldenReplay]:
-    """Yield what tflite-runtime gives for each TFLite file on the golden images.
+    """Yield the results of tflite-runtime on the golden images, for each TFLite file.
 
-    A file that it refuses, or that kills it, is a remark: the other interpreters' figures stand.
+    If it cannot run a file or crashes, the remark states that; figures of other interpreters stay valid.
     """
     try:
         found = {check.subject: check for check in _certificate(bundle, python).checks if _is_ours(check)}
@@ -76,13 +76,13 @@ def _is_ours(check: Check) -> bool:
 
 
 def _certificate(bundle: Path, python: Path) -> Certificate:
-    """Run the self-test of another Python, beside the bundle and not in this checkout, whose code it would import.
+    """Run the self-test in another Python, with the bundle's folder as working folder and not this checkout.
 
     Raises:
-        ExportError: it left no certificate.
+        ExportError: the self-test wrote no certificate.
     """
     written = bundle.with_name(f"{bundle.name}.{RUNTIME}.json").resolve()
-    written.unlink(missing_ok=True)  # one that an earlier run left would pass for this one's
+    written.unlink(missing_ok=True)  # a certificate of an earlier run must not be read
     command = [
         str(python.absolute()),
         "-m",
@@ -95,11 +95,11 @@ def _certificate(bundle: Path, python: Path) -> Certificate:
     done = subprocess.run(command, capture_output=True, text=True, cwd=bundle.parent, check=False)
     if not written.is_file():
         raise ExportError(
-            f"{python}: the self-test of {bundle.name} left no certificate (exit status "
+            f"{python}: the self-test of {bundle.name} wrote no certificate (exit status "
             f"{done.returncode}: {_last(done.stderr)})."
         )
     return from_json(Certificate, written.read_bytes(), str(written))
 
 
-def _last(said: str) -> str:
-    return said.strip()[-_SAID:]
+def _last(text: str) -> str:
+    return text.strip()[-_LAST_CHARACTERS:]

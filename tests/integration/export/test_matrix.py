@@ -118,7 +118,7 @@ def test_what_is_refused_is_named_and_the_rest_is_exported(
     assert done.exit_code == 1
     assert re.search(r"^error: absent: .*\n", done.stderr, re.MULTILINE)
     assert re.search(r"^error: broken: .*spec\.json.*\n", done.stderr, re.MULTILINE)
-    assert done.stderr.endswith("2 of 3 were not exported.\n")
+    assert done.stderr.endswith("2 of 3 artifacts were not exported.\n")
     assert sorted(row["file"] for row in _rows(done)) == sorted(FILES)
     find(tmp_path / "out" / "phantom-patch").verify()
 
@@ -159,7 +159,7 @@ def test_a_python_without_self_test_is_refused_before_anything_is_exported(
     python = Path(sys.executable) if lacks == "tflite-runtime" else other_python("raise SystemExit('no such module')")
     done = _run(f"{phantom_artifact}={phantom_data}", "--out", tmp_path / "out", "--tflite-python", python)
     assert done.exit_code == 1
-    assert f"error: {python}: found no self-test on tflite-runtime there" in done.stderr
+    assert f"error: {python}: found no self-test with tflite-runtime" in done.stderr
     assert "[tflite]" in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -187,7 +187,7 @@ def test_tflite_runtime_elsewhere_adds_its_golden_images(
 
 @pytest.mark.parametrize(
     ("body", "says"),
-    [(REPLAYS.format(root=str(ROOT), change=BROKEN), "op FULLY_CONNECTED version 12"), (DIES, "left no certificate")],
+    [(REPLAYS.format(root=str(ROOT), change=BROKEN), "op FULLY_CONNECTED version 12"), (DIES, "wrote no certificate")],
     ids=["refuses a file", "dies"],
 )
 def test_a_file_that_tflite_runtime_does_not_run_is_a_remark_beside_the_other_interpreters(

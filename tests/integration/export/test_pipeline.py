@@ -103,7 +103,7 @@ def test_exporting_once_more_gives_the_same_bytes(
 def test_without_data_parity_is_measured_on_the_calibration_images(
     artifact: Artifact, phantom_data: Path, tmp_path: Path, converted: dict[str, Tamper]
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for path in sorted(phantom_data.rglob("*.png"))[:40]:
         shutil.copy(path, folder)

@@ -101,7 +101,7 @@ def test_a_tolerance_that_float32_cannot_meet_refuses_the_bundle(
 def test_what_stands_at_out_is_never_overwritten(artifact: Artifact, tmp_path: Path, there: str) -> None:
     out = tmp_path / "out"
     out.mkdir() if there == "folder" else out.write_text("mine")
-    with pytest.raises(ExportError, match="already there and not overwritten; give another --out"):
+    with pytest.raises(ExportError, match="already exists and is not overwritten; give another --out"):
         run_export(artifact, tmp_path, None, out)
     assert out.is_dir() or out.read_text() == "mine"
 

@@ -152,7 +152,7 @@ def test_what_contradicts_is_one_line_and_nothing_is_left(own: Path, tmp_path: P
 def test_what_stands_at_out_stays(own: Path, tmp_path: Path) -> None:
     refused = _run(*_arguments(own, tmp_path))
     assert refused.exit_code == 1
-    assert "already there and not overwritten; give another --out" in refused.stderr
+    assert "already exists and is not overwritten; give another --out" in refused.stderr
 
 
 def test_a_model_without_a_spec_is_told_how_to_get_one(own: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_an_artifact_takes_no_parity_folder(phantom_artifact: Path, own: Path, t
     options = ["--calibration", str(own / "cal"), "--parity", str(own / "par"), "--out", str(tmp_path / "bundle")]
     refused = _run(str(phantom_artifact), *options)
     assert refused.exit_code == 1
-    assert "an artifact knows its validation patients. Give --data DIR" in refused.stderr
+    assert "an artifact has its own validation patients. Give --data DIR" in refused.stderr
 
 
 def test_an_export_that_is_killed_leaves_nothing_at_out(own: Path, tmp_path: Path) -> None:

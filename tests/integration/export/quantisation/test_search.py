@@ -79,7 +79,7 @@ def test_ways_are_tried_in_order_and_the_file_that_passed_is_kept(
     assert [attempt.passed for attempt in attempts] == [False] * (passing - 1) + [True]
     assert floor.out.read_text(encoding="utf-8") == floor.judged[-1][1]
     said = [record.getMessage() for record in caplog.records]
-    assert said == [f"{attempt.text()}; trying the next way" for attempt in attempts[:-1]]
+    assert said == [f"{attempt.text()}; trying the next scheme" for attempt in attempts[:-1]]
 
 
 def test_each_way_writes_its_own_file_and_what_ways_share_is_measured_once(floor: Floor) -> None:
@@ -111,7 +111,7 @@ def test_where_no_way_passes_no_file_is_left_and_every_attempt_is_returned(
     assert [attempt.how for attempt in attempts] == [how.text() for how in LADDER]
     assert not any(attempt.passed for attempt in attempts)
     assert not floor.out.exists()
-    assert f"{floor.out.name} is left out: no way of quantising keeps parity" in caplog.text
+    assert f"{floor.out.name} is not in the bundle: no quantisation scheme keeps parity" in caplog.text
 
 
 def test_a_way_that_is_no_gain_is_not_taken_and_the_next_is_tried(

@@ -49,7 +49,7 @@ def _write_list(folder: Path, rows: list[tuple[str, str]]) -> None:
 
 
 def _folder(tmp_path: Path, count: int) -> Path:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(count):
         (folder / f"{(i * 7) % count:03}.png").write_bytes(_png(i))
@@ -141,7 +141,7 @@ def test_a_missing_image_is_refused_and_named(listed: Folders) -> None:
 
 
 def test_a_list_without_the_data_set_asks_for_it(listed: Folders) -> None:
-    with pytest.raises(CalibrationError, match=r"names files of a published data set; say where .* --data DIR"):
+    with pytest.raises(CalibrationError, match=r"names files of a published data set; give its folder with --data DIR"):
         load_calibration(listed[0], None, SPEC)
 
 

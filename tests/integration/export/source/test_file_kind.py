@@ -64,8 +64,8 @@ def test_a_model_passes(models: Path, name: str) -> None:
         (b"\x80\x04\x95" + bytes(40), "a Python pickle", "model.save"),
         (b"\x1f\x8b\x08" + bytes(40), "a gzip file", "Unpack it"),
         (b"no model" * 100, "a file of an unknown kind, which begins with b'no model'", "Download it again"),
-        (b"PK\3\4" + bytes(500), "cut", "Download it again"),
-        (ROOT_OF_HDF5, "cut or damaged", "Download it again"),
+        (b"PK\3\4" + bytes(500), "truncated", "Download it again"),
+        (ROOT_OF_HDF5, "truncated or damaged", "Download it again"),
     ],
 )
 def test_another_file_is_called_what_it_is(tmp_path: Path, name: str, data: bytes, found: str, remedy: str) -> None:
@@ -79,7 +79,7 @@ def test_another_file_is_called_what_it_is(tmp_path: Path, name: str, data: byte
 def test_a_model_that_is_cut_is_called_that(models: Path, tmp_path: Path, name: str, share: float) -> None:
     data = (models / name).read_bytes()
     (tmp_path / name).write_bytes(data[: int(len(data) * share)])
-    assert "cut" in (text := _refusal(tmp_path / name))
+    assert "truncated" in (text := _refusal(tmp_path / name))
     assert "Download it again" in text
 
 
@@ -110,7 +110,12 @@ def test_a_model_under_another_ending_is_to_be_renamed_and_then_loads(
 def test_what_is_renamed_and_cut_is_called_both(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(ROOT_OF_HDF5)
     text = _refusal(tmp_path / "m.keras")
-    for part in ("HDF5 file (.h5) under the name of .keras", "cut or damaged", "Download it again", "Name it m.h5."):
+    for part in (
+        "HDF5 file (.h5) with the suffix .keras",
+        "truncated or damaged",
+        "Download it again",
+        "Name it m.h5.",
+    ):
         assert part in text
 
 
@@ -180,6 +185,6 @@ def test_a_saved_model_without_its_weights_or_cut_is_one_sentence(models: Path, 
 def test_a_path_at_which_there_is_nothing(models: Path, tmp_path: Path) -> None:
     text = _refusal(models / "whole.hdf5")
     assert "found none, expected a file .keras or .h5, or a SavedModel folder" in text
-    assert "Beside it lies whole.h5" in text
+    assert "The same folder contains whole.h5" in text
     (tmp_path / "m.keras").symlink_to("gone.keras")
-    assert "a link to gone.keras, which is not there" in _refusal(tmp_path / "m.keras")
+    assert "a link to gone.keras, which does not exist" in _refusal(tmp_path / "m.keras")

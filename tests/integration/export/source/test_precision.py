@@ -174,5 +174,5 @@ def test_outputs_may_move_as_far_as_rounding_explains(types: str, shift: float, 
     if passes:
         assert check_precision("m", (types,), before, after) == pytest.approx(shift, rel=1e-3)
         return
-    with pytest.raises(ExportError, match=r"m: found a network in float16 whose outputs move by 0\.05 in float32"):
+    with pytest.raises(ExportError, match=r"m: found a network in float16 whose outputs change by 0\.05 in float32"):
         check_precision("m", (types,), before, after)

@@ -107,7 +107,7 @@ def _unknown_layer(path: Path) -> None:
     [
         ("lambda.keras", _lambda, "found a Lambda layer, and code in a file is not run"),
         ("old.keras", _of_keras_2, r"found a .keras file of Keras 2\.15\.0"),
-        ("custom.h5", _unknown_layer, "found a layer that it does not know, Involution"),
+        ("custom.h5", _unknown_layer, "found an unknown layer, Involution"),
     ],
 )
 def test_what_keras_cannot_load_is_one_sentence_and_a_way_out(name: str, write: Any, says: str, tmp_path: Path) -> None:

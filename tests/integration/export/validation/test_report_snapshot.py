@@ -59,5 +59,5 @@ def _unbounded() -> Manifest:
 def test_the_proof_page_of_a_bundle(
     make: Callable[[], Manifest], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "coverage_picture", lambda _: PNG)
+    monkeypatch.setattr(report, "coverage_image", lambda _: PNG)
     assert is_as_before(parity_page(make()), SNAPSHOTS / f"{request.node.callspec.id}.txt")

@@ -1,11 +1,7 @@
-"""A fit that was interrupted, killed or stopped by a full disk goes on to the result of one that ran through."""
+"""A fit that was interrupted or stopped by a full disk goes on to the result of one that ran through."""
 
-import csv
 import logging
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +14,7 @@ from click.testing import CliRunner
 
 import training.fitting.callbacks
 import training.fitting.fit
-from tests.places import ROOT
-from training.artifact import Artifact
+from tests.integration.training.fitting.fits import EPOCHS, PHANTOM, assert_same_history, assert_same_weights, history
 from training.cli import main
 from training.data.augmentation import Augmentation
 from training.data.datasets import idc
@@ -27,15 +22,9 @@ from training.data.splits import Part, select, split_by_group
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError
 from training.fitting.checkpoint import Checkpoint
-from training.fitting.fit import fit, train_network
+from training.fitting.fit import train_network
 from training.fitting.progress import FitProgress
-from training.recipes import find_recipe
 from training.recipes.recipe import Adam, AdamW, Cosine, Plateau, Recipe, Sgd
-
-PHANTOM = find_recipe("phantom-patch")
-EPOCHS = 6
-CLOSE = 1e-5
-"""How far weights may lie apart. On two cores they are equal to the bit; more threads may add in no fixed order."""
 
 Interrupt = Callable[[int, BaseException], None]
 
@@ -96,23 +85,6 @@ def _train(recipe: Recipe, parts: dict[Part, Tensors], folder: Path, epochs: int
     )
 
 
-def _history(folder: Path) -> list[dict[str, float]]:
-    with (folder / "history.csv").open(newline="") as lines:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
-
-
-def _assert_same_history(found: Path, expected: Path) -> None:
-    ours, theirs = _history(found), _history(expected)
-    assert [row["epoch"] for row in ours] == [row["epoch"] for row in theirs]
-    for one, other in zip(ours, theirs, strict=True):
-        assert one == pytest.approx(other, abs=CLOSE), one["epoch"]
-
-
-def _assert_same_weights(found: keras.Model, expected: keras.Model) -> None:
-    worst = max(float(np.abs(a - b).max()) for a, b in zip(found.get_weights(), expected.get_weights(), strict=True))
-    assert worst <= CLOSE, f"weights differ by {worst}"
-
-
 @pytest.mark.parametrize(
     ("plan", "why"),
     [
@@ -143,18 +115,18 @@ def test_an_interrupted_fit_goes_on_to_the_history_and_the_weights_of_one_that_r
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.fitting.fit, "FitProgress", FitProgress)
         straight = _train(recipe, parts, tmp_path / "straight")
-    epochs = len(_history(tmp_path / "straight"))
+    epochs = len(history(tmp_path / "straight"))
     after = min(4, epochs) - 1
     interrupt(after + 1, RuntimeError("the cat"))
     with pytest.raises(RuntimeError, match="the cat"):
         _train(recipe, parts, tmp_path / "cut")
     state = Checkpoint(tmp_path / "cut" / "checkpoint").state()
     assert state is not None
-    assert state.epochs == len(_history(tmp_path / "cut")) == after
+    assert state.epochs == len(history(tmp_path / "cut")) == after
     interrupt(0, RuntimeError("never"))
     resumed = _train(recipe, parts, tmp_path / "cut")
-    _assert_same_history(tmp_path / "cut", tmp_path / "straight")
-    _assert_same_weights(resumed, straight)
+    assert_same_history(tmp_path / "cut", tmp_path / "straight")
+    assert_same_weights(resumed, straight)
 
 
 def test_the_restless_fit_lowers_its_rate_and_is_best_before_it_is_interrupted(
@@ -162,7 +134,7 @@ def test_the_restless_fit_lowers_its_rate_and_is_best_before_it_is_interrupted(
 ) -> None:
     """Else the test above would prove nothing of what is replayed."""
     _train(RESTLESS, parts, tmp_path, epochs=3)
-    rows = _history(tmp_path)
+    rows = history(tmp_path)
     losses = [row["val_loss"] for row in rows]
     state = Checkpoint(tmp_path / "checkpoint").state()
     assert state is not None
@@ -175,8 +147,8 @@ def test_a_fit_that_early_stopping_has_ended_is_not_fitted_further(parts: dict[P
     recipe = replace(RESTLESS, plan=replace(RESTLESS.plan, optimiser=Adam(0.0), stop_patience=2))
     straight = _train(recipe, parts, tmp_path, epochs=9)
     before = (tmp_path / "history.csv").read_bytes()
-    assert len(_history(tmp_path)) < 9
-    _assert_same_weights(_train(recipe, parts, tmp_path, epochs=9), straight)
+    assert len(history(tmp_path)) < 9
+    assert_same_weights(_train(recipe, parts, tmp_path, epochs=9), straight)
     assert (tmp_path / "history.csv").read_bytes() == before
 
 
@@ -188,56 +160,6 @@ def test_the_folder_holds_the_last_epoch_and_the_best_and_no_half_file(
     assert state is not None
     expected = {"state.json"} | {f"epoch-{epoch:04d}.keras" for epoch in (state.epochs, state.best)}
     assert {path.name for path in (tmp_path / "checkpoint").iterdir()} == expected
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import training.fitting.checkpoint as checkpoint
-from training.fitting.fit import fit
-from training.recipes import find_recipe
-whole = checkpoint.write_whole
-def half(part):
-    part.write_bytes(b"half a file")
-    os.kill(os.getpid(), signal.SIGKILL)
-def dying(path, write):
-    whole(path, half if path.name == "epoch-0004.keras" else write)
-checkpoint.write_whole = dying
-fit(find_recipe("phantom-patch"), Path(sys.argv[1]), Path(sys.argv[2]), epochs=6)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_fit_killed_while_it_saves_goes_on_from_the_epoch_before(
-    phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training.fitting.fit, "compare", lambda *_: [])  # the bootstrap takes longer than the fit
-    straight = fit(PHANTOM, phantom_data, tmp_path / "straight", epochs=EPOCHS)
-    cut = tmp_path / "cut"
-    child = subprocess.run(
-        [sys.executable, "-c", KILLED, phantom_data, cut],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -9, child.stderr.decode()
-    assert len(list((cut / "checkpoint").glob(".epoch-0004.*.part.keras"))) == 1
-    assert len(_history(cut)) == 4  # the line of the epoch that was not saved
-    with pytest.raises(ArtifactError, match="It is an interrupted fit: --resume continues it"):
-        fit(PHANTOM, phantom_data, cut, epochs=EPOCHS)
-    result = CliRunner().invoke(
-        main, ["fit", "phantom-patch", "--data", str(phantom_data), "--out", str(cut), "--epochs", "6", "--resume"]
-    )
-    assert result.exit_code == 0, result.output
-    assert "continuing after epoch 3 of 6" in result.stderr
-    assert idc.load(phantom_data).summary() in result.stderr
-    _assert_same_history(cut, straight.folder)
-    models = [keras.models.load_model(folder / "model.keras", compile=False) for folder in (cut, straight.folder)]
-    _assert_same_weights(*models)
-    assert {path.name for path in cut.iterdir()} == {path.name for path in straight.folder.iterdir()}
-    assert Artifact(cut).measured() == straight.measured()
-    with pytest.raises(ArtifactError, match=r"found metrics.json, so the fit is finished"):
-        fit(PHANTOM, phantom_data, cut, epochs=EPOCHS, resume=True)
 
 
 def test_a_full_disk_names_the_file_and_leaves_the_checkpoint_whole(
@@ -261,7 +183,7 @@ def test_a_full_disk_names_the_file_and_leaves_the_checkpoint_whole(
     ), found.value
     assert not list((tmp_path / "checkpoint").glob("*.part*"))
     straight = _train(RESTLESS, parts, tmp_path / "straight", epochs=3)
-    _assert_same_weights(_train(RESTLESS, parts, tmp_path, epochs=3), straight)
+    assert_same_weights(_train(RESTLESS, parts, tmp_path, epochs=3), straight)
 
 
 def test_a_history_that_cannot_be_written_is_named(
@@ -289,81 +211,3 @@ def test_ctrl_c_exits_130_with_one_line_that_says_how_to_go_on(
     )
     assert "Traceback" not in result.stderr
     assert logging.getLogger("training").handlers == []
-
-
-@pytest.mark.parametrize("inside", ["missing", "empty", "other files"])
-def test_a_folder_without_a_fit_has_nothing_to_resume(tmp_path: Path, phantom_data: Path, inside: str) -> None:
-    out = tmp_path / "out"
-    if inside != "missing":
-        out.mkdir()
-    if inside == "other files":
-        (out / "thesis.txt").touch()
-    with pytest.raises(ArtifactError, match=r"out: nothing to resume: .*Leave --resume out"):
-        fit(PHANTOM, phantom_data, out, resume=True)
-
-
-@pytest.fixture(scope="module")
-def two_epochs(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fit of phantom-patch, interrupted after two epochs."""
-    out = tmp_path_factory.mktemp("cut") / "a"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.fitting.fit, "logits_model", lambda _: (_ for _ in ()).throw(RuntimeError("the cat")))
-        with pytest.raises(RuntimeError, match="the cat"):
-            fit(PHANTOM, phantom_data, out, epochs=2)
-    return out
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (
-            "spec",
-            r"spec\.json: found recipe phantom-patch 1\.0\.0, expected phantom-patch 1\.0\.1; .*differ in version",
-        ),
-        (
-            "split",
-            r"split\.csv: found another split than these data give: \d+ of 20 groups differ, the first .*: found",
-        ),
-        ("epochs", r"found 2 epochs done, expected at most 1; raise --epochs"),
-        ("plan", r"was begun with other plan: found .*batch=32.* expected .*batch=16"),
-        ("picture", r"was begun with other (training|validation) images \(SHA-256\): found [0-9a-f]{64}, expected"),
-    ],
-)
-def test_a_fit_of_something_else_is_not_continued(
-    two_epochs: Path, phantom_data: Path, tmp_path: Path, change: str, named: str
-) -> None:
-    recipe, data, epochs = PHANTOM, phantom_data, 3
-    if change == "spec":
-        recipe = replace(recipe, spec=replace(recipe.spec, version="1.0.1"))
-    elif change == "split":
-        recipe = replace(recipe, split=replace(recipe.split, seed=7))
-    elif change == "epochs":
-        epochs = 1
-    elif change == "plan":
-        recipe = replace(recipe, plan=replace(recipe.plan, batch=16))
-    else:
-        data = shutil.copytree(phantom_data, tmp_path / "data")
-        fitted = select(idc.load(data).samples, Artifact(two_epochs).split(), Part.TRAIN)
-        shutil.copyfile(fitted[1].path, fitted[0].path)
-    before = {path: path.read_bytes() for path in two_epochs.rglob("*") if path.is_file()}
-    with pytest.raises(ArtifactError, match=named):
-        fit(recipe, data, two_epochs, epochs=epochs, resume=True)
-    assert {path: path.read_bytes() for path in two_epochs.rglob("*") if path.is_file()} == before
-
-
-def test_a_fit_interrupted_while_it_measures_is_finished_without_another_epoch(
-    two_epochs: Path, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training.fitting.fit, "compare", lambda *_: [])  # the bootstrap takes longer than the fit
-    out = shutil.copytree(two_epochs, tmp_path / "a")
-    before = (out / "history.csv").read_bytes()
-    assert fit(PHANTOM, phantom_data, out, epochs=2, resume=True).measured().training.epochs == 2
-    assert (out / "history.csv").read_bytes() == before
-    assert not (out / "checkpoint").exists()
-
-
-def test_a_checkpoint_whose_history_is_lost_is_refused(two_epochs: Path, phantom_data: Path, tmp_path: Path) -> None:
-    out = shutil.copytree(two_epochs, tmp_path / "a")
-    (out / "history.csv").unlink()
-    with pytest.raises(ArtifactError, match=r"history\.csv: found 0 epochs, expected at least the 2 of the checkpoint"):
-        fit(PHANTOM, phantom_data, out, epochs=3, resume=True)
