@@ -148,7 +148,7 @@ def test_a_signal_ends_it_after_the_image_at_hand(
     assert (status, out) == (128 + number, "")
     assert err == (
         f"interrupted ({number.name}): {place} holds {held} of 300 images, each line whole. "
-        "Go on with the same command and --resume.\n"
+        "Continue with the same command and --resume.\n"
     )
     assert ended(start(decoded, "--output", place, "--resume"))[0] == 1
     assert images(place) == [str(path) for path in sorted(decoded.iterdir())]
