@@ -43,7 +43,13 @@ _PACKAGES = {  # runtime → the package that ran the same file at export
     show_default=True,
     help="The device that onnxruntime computes on. Any value except cpu tests only onnxruntime.",
 )
-@click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the certificate.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the certificate to FILE as JSON.",
+)
 def command(bundle: str, provider: str, json_file: str | None) -> None:
     """Test a model on this machine.
 

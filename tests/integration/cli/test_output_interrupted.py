@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_leaves_with_5_and_whole_lines(
     written = len(lines(place))
     assert (status, out) == (5, "")
     assert err.startswith(f"error [results_write]: {place}: could not be written (File too large)")
-    assert f"the {written} answers in it are whole" in err
+    assert f"the {written} answers in it are complete" in err
     assert "--resume" in err
     assert room - 1000 < place.stat().st_size <= room
     assert ended(start(decoded, "--output", place, "--resume"))[0] == 1
