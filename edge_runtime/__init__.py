@@ -1,4 +1,4 @@
-"""Breast-imaging classifiers on devices: one image in, one reasoned decision out, without TensorFlow.
+"""Inference of breast-imaging classifiers on edge devices, without TensorFlow.
 
     from edge_runtime import Predictor
 
@@ -6,7 +6,8 @@
         prediction = predictor.predict("patch.png")
         print(prediction.verdict.decision, prediction.verdict.score)
 
-Decision support for trained people; not a medical device.
+Each prediction is a decision (POSITIVE, NEGATIVE or REFER) with its reason. Decision support for trained people; not a
+medical device.
 """
 
 from importlib import import_module
@@ -40,7 +41,7 @@ _HOMES = {
     "ColourOrder": "edge_runtime.images.colour",
     "SlidePrediction": "edge_runtime.tiling.slide",
 }
-"""Where each public name lives: it is imported when it is first used, so that a command starts with what it needs."""
+"""Module of each public name. A name is imported on first use, so that a command imports only what it needs."""
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL

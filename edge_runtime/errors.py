@@ -1,42 +1,42 @@
 """Every error that this package raises on purpose.
 
     EdgeError                           exit 1
-    ├── ImageError                      exit 1   one image cannot be answered; the batch goes on
-    │   ├── ImageNotFoundError
-    │   ├── ImageUnreadableError                 empty, truncated, damaged, or no image at all
-    │   ├── ImageUnsupportedError                readable, but not what the model was made for
-    │   ├── ImageSizeError                       too small to mean anything, or too large to decode
-    │   └── ImageRegionError                     the marked region is no place in this image
-    ├── UsageError                      exit 2   an argument cannot be used
-    │   ├── ResultsError                         a results file cannot take these answers
-    │   ├── KeyFileError                         a key file is missing, exists already, or holds no key of that kind
-    │   └── RegionError                          a region is no region, or the model is not asked in this way
+    ├── ImageError                      exit 1   one image is rejected; the batch continues
+    │   ├── ImageNotFoundError                   no file at the path
+    │   ├── ImageUnreadableError                 empty, truncated, damaged, or not an image
+    │   ├── ImageUnsupportedError                a valid image that the model cannot take
+    │   ├── ImageSizeError                       too few pixels for the model, or too many to decode
+    │   └── ImageRegionError                     the marked region does not fit this image
+    ├── UsageError                      exit 2   an argument is invalid
+    │   ├── ResultsError                         the results file cannot take these predictions
+    │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
+    │   └── RegionError                          the region is invalid, missing or unexpected
     ├── BundleError                     exit 3   the model cannot be trusted
-    │   ├── BundleNotFoundError
-    │   ├── ManifestError                        bundle.json or an embedded spec is not understood
-    │   ├── IntegrityError                       a file is not the one that the manifest names
+    │   ├── BundleNotFoundError                  no bundle at the path or of that name
+    │   ├── ManifestError                        bundle.json or an embedded spec is invalid
+    │   ├── IntegrityError                       a file does not match its SHA-256 in the manifest
     │   ├── StoreError                           installed bundles cannot be read or changed
-    │   ├── SaliencyError                        a heatmap is wanted, and the bundle holds no parts for one
-    │   ├── SignatureError                       a key is trusted, and bundle.json is not what its owner signed
-    │   └── SigningMissingError                  a key is trusted, and nothing here can check a signature
+    │   ├── SaliencyError                        the bundle has no parts for heatmaps
+    │   ├── SignatureError                       bundle.json is not signed by a trusted key
+    │   └── SigningMissingError                  the package that checks signatures is missing
     ├── BackendError                    exit 4   no interpreter can run the model here
-    │   ├── InterpreterMissingError
-    │   ├── InterpreterBrokenError
-    │   └── KnownAnswersError                    a model file gives other answers here than where it was made
-    ├── WriteError                      exit 5   an answer could not be written: the disk is full or gone
+    │   ├── InterpreterMissingError              the package is not installed
+    │   ├── InterpreterBrokenError               the package does not load, or rejects the model
+    │   └── KnownAnswersError                    the logits differ from those recorded at export
+    ├── WriteError                      exit 5   a prediction could not be written
     │   ├── OutputError                          to stdout
     │   └── ResultsWriteError                    to the results file
-    └── MachineError                    exit 6   memory, descriptors, I/O: no fault of the image, which is asked again
+    └── MachineError                    exit 6   memory, descriptors or I/O failed; the image may be sound
 
-Each message says what was found, what was expected, where, and what to do. ``code`` is stable and
-meant for programs; the message is meant for people and may change.
+Each message says what was found, what was expected, where, and what to do. ``code`` is stable and meant for
+programs. The message is meant for people and may change.
 """
 
 from __future__ import annotations
 
 
 class EdgeError(Exception):
-    """Root of the tree. ``code`` names the fault for programs, ``exit_code`` is the command's."""
+    """Base class. ``code`` identifies the error for programs; ``exit_code`` is the exit status of the command."""
 
     exit_code = 1
     default_code = "error"
@@ -52,23 +52,23 @@ class EdgeError(Exception):
 
 
 class ImageError(EdgeError):
-    """One image cannot be answered.
+    """One image is rejected.
 
     Attributes:
-        sha256: of the bytes that were refused; None where none were read.
+        sha256: SHA-256 of the rejected bytes; None if no bytes were read.
     """
 
     default_code = "image"
     sha256: str | None = None
 
     def __reduce__(self) -> tuple[type[EdgeError], tuple[str], dict[str, str]]:
-        """Keep ``sha256``, too."""
+        """Keep ``code`` and ``sha256`` when an error crosses a process boundary."""
         kind, message, state = super().__reduce__()
         return kind, message, state if self.sha256 is None else {**state, "sha256": self.sha256}
 
 
 class ImageNotFoundError(ImageError):
-    """The path leads to no file."""
+    """There is no file at the path."""
 
     default_code = "image_not_found"
 
@@ -80,42 +80,42 @@ class ImageUnreadableError(ImageError):
 
 
 class ImageUnsupportedError(ImageError):
-    """The image is sound, but decoding it would not give the pixels that the model was made for."""
+    """The image is valid, but its pixel format (depth, alpha, palette and others) does not suit the model."""
 
     default_code = "image_unsupported"
 
 
 class ImageSizeError(ImageError):
-    """The image is too small to mean anything, or declares more pixels than will be decoded."""
+    """The image has fewer pixels than the model needs, or more than the decoder accepts."""
 
     default_code = "image_size"
 
 
 class ImageRegionError(ImageError):
-    """The marked region lies outside the image, or too little or too much would be cut. ``code`` says which."""
+    """The marked region lies outside the image, or is too small or too large; see ``code``."""
 
 
 class UsageError(EdgeError):
-    """An argument cannot be used."""
+    """An argument is invalid."""
 
     exit_code = 2
     default_code = "usage"
 
 
 class ResultsError(UsageError):
-    """The results file cannot take these answers; it was not altered. ``code`` says why."""
+    """The results file cannot take these predictions. It was not changed. ``code`` gives the reason."""
 
     default_code = "results"
 
 
 class KeyFileError(UsageError):
-    """A key file is missing, exists already, or does not hold the kind of key that is needed."""
+    """A key file is missing, exists already, or does not contain the required kind of key."""
 
     default_code = "key_file"
 
 
 class RegionError(UsageError):
-    """A region is none, is missing where the model needs it, or is given where it takes none; ``code`` says which."""
+    """A region is invalid, is missing, or is given to a model that takes none; see ``code``."""
 
     default_code = "region_invalid"
 
@@ -128,43 +128,43 @@ class BundleError(EdgeError):
 
 
 class BundleNotFoundError(BundleError):
-    """No bundle stands at the path, and none of that name ships."""
+    """There is no bundle at the path, and no installed or shipped bundle has that name."""
 
     default_code = "bundle_not_found"
 
 
 class ManifestError(BundleError):
-    """A manifest or an embedded spec is malformed, or from a newer schema."""
+    """A manifest or an embedded spec is malformed, or uses a newer schema."""
 
     default_code = "manifest"
 
 
 class IntegrityError(BundleError):
-    """A file's SHA-256 is not the one that the manifest names, or the file is missing."""
+    """A file is missing, or its SHA-256 differs from the one in the manifest."""
 
     default_code = "integrity"
 
 
 class StoreError(BundleError):
-    """Installed bundles cannot be read or changed; the version in use is still a whole one."""
+    """Installed bundles cannot be read or changed. The current version is still complete."""
 
     default_code = "store"
 
 
 class SaliencyError(BundleError):
-    """A heatmap is wanted of a model whose bundle holds no parts for one."""
+    """A heatmap was requested, but the bundle contains no parts for heatmaps."""
 
     default_code = "saliency_missing"
 
 
 class SignatureError(BundleError):
-    """A key is trusted, and the bundle is unsigned, signed by another key, or altered after signing."""
+    """A key is trusted, but the bundle is unsigned, signed by another key, or altered after signing."""
 
     default_code = "signature"
 
 
 class SigningMissingError(BundleError):
-    """The package that checks signatures is not installed; nothing passes unchecked."""
+    """A key is trusted, but the package that checks signatures is not installed. The bundle is rejected."""
 
     default_code = "signing_missing"
 
@@ -183,38 +183,38 @@ class InterpreterMissingError(BackendError):
 
 
 class InterpreterBrokenError(BackendError):
-    """The interpreter's package is installed, but it does not start or refuses the model."""
+    """The interpreter's package is installed, but it does not load, or it rejects the model."""
 
     default_code = "interpreter_broken"
 
 
 class KnownAnswersError(BackendError):
-    """A model file gives other logits here than where the bundle was made, so that its answers cannot be trusted."""
+    """The logits of a model file differ on this machine from those recorded at export, by more than the tolerance."""
 
     default_code = "known_answers"
 
 
 class WriteError(EdgeError):
-    """An answer could not be written; every earlier one stands."""
+    """A prediction could not be written. Every earlier one is complete."""
 
     exit_code = 5
     default_code = "write"
 
 
 class OutputError(WriteError):
-    """Stdout takes no more: what it leads to is full or gone."""
+    """Stdout cannot be written: it is closed, or its target is full or gone."""
 
     default_code = "output"
 
 
 class ResultsWriteError(WriteError):
-    """The results file takes no more."""
+    """The results file cannot be written."""
 
     default_code = "results_write"
 
 
 class MachineError(EdgeError):
-    """The machine failed while an image was answered; the image may be sound, and a later try may succeed.
+    """The machine failed while an image was processed. The image may be sound; a later attempt may succeed.
 
     ``code`` is ``machine_memory``, ``machine_descriptors``, ``machine_space``, ``machine_busy`` or ``machine_io``
     (:mod:`edge_runtime.platform.machine_faults`).

@@ -1,4 +1,4 @@
-"""The way of one image: read → crop a marked region → preprocess → infer → decide."""
+"""Class :class:`Predictor`: read an image, crop a marked region, preprocess, infer and decide."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A loaded model that answers images; use as a context manager, or call :meth:`close`.
+    """A loaded model that classifies images. Use it as a context manager, or call :meth:`close`.
 
-    One predictor may be used from several threads; calls into the interpreter take turns. ``digest`` is the SHA-256 of
-    the bundle's ``bundle.json``, of a model file alone its own.
+    Several threads may share one predictor; calls into the interpreter are serialised. ``digest`` is the SHA-256 of
+    the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Predictor:
         threads: int,
         provider: Provider = Provider.CPU,
     ) -> None:
-        """Open ``bundle``; :meth:`load` is the usual way."""
+        """Open the model files of ``bundle``. Most programs call :meth:`load` instead."""
         if threads < 1:
-            raise UsageError(f"found threads={threads}, expected 1 or more.")
+            raise UsageError(f"found threads={threads}, expected 1 or more. Pass a larger number.")
         self._bundle = bundle
         self.spec = bundle.manifest.spec
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
@@ -79,24 +79,25 @@ class Predictor:
         trusted_key: Path | None = None,
         provider: Provider = Provider.CPU,
     ) -> Predictor:
-        """Load a model that is installed or ships by its name, or a bundle or model file by its path.
+        """Load an installed or shipped model by its name, or a bundle or model file by its path.
 
         Args:
-            model: None: the one that ``EDGE_PREDICT_MODEL`` names, else :data:`edge_runtime.DEFAULT_MODEL`.
+            model: a name or a path. By default the model in the environment variable ``EDGE_PREDICT_MODEL``, else
+                :data:`edge_runtime.DEFAULT_MODEL`.
             backend: the interpreter; ``AUTO`` prefers litert, then tflite-runtime, then onnxruntime.
-            precision: the file to run first; one that the bundle lacks gives way to float32, then to another.
+            precision: the model file to run first. If the bundle lacks it, float32 runs, else any other file.
             threads: threads inside the interpreter.
-            trusted_key: a file with public keys; by default the one that ``EDGE_TRUSTED_KEY`` names, if it does.
-                Nothing loads then but a bundle that one of them signed.
-            provider: what onnxruntime computes with; another than the processor makes it the interpreter.
+            trusted_key: a file with public keys; by default the file in ``EDGE_TRUSTED_KEY``, if that is set.
+                With a key, only bundles that it signed are loaded.
+            provider: the device that onnxruntime computes on. Any value except ``CPU`` selects onnxruntime.
 
         Raises:
-            BundleError: the model is missing, altered, not understood, or not signed by a trusted key.
-            BackendError: no interpreter here can run it, or it gives other answers here than where the bundle was made.
+            BundleError: the model is missing, altered, of an unknown format, or not signed by a trusted key.
+            BackendError: no installed interpreter can run the model, or its logits differ from the recorded ones.
         """
-        wanted = model_in_force() if model is None else os.fspath(model)
-        found = find_files(wanted, trusted_key=key_in_force(trusted_key))
-        return cls(found, backend, precision, threads, provider)
+        name_or_path = model_in_force() if model is None else os.fspath(model)
+        bundle = find_files(name_or_path, trusted_key=key_in_force(trusted_key))
+        return cls(bundle, backend, precision, threads, provider)
 
     def predict(
         self,
@@ -106,23 +107,23 @@ class Predictor:
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
     ) -> Prediction:
-        """Answer one image, or about one region of it.
+        """Classify one image, or one region of it.
 
         Args:
-            image: a path, an encoded file's bytes, or an array: uint8, H×W grey or H×W×3 colour.
-            region: what is asked about, for a model whose spec has a region rule: centre x and y from the upper left
-                pixel's centre, and radius, in pixels.
-            order: channel order of an H×W×3 array; files know their own. OpenCV's arrays are BGR.
-            name: what to call the image in the answer and in errors.
+            image: a path, the bytes of an encoded file, or an array: uint8, H×W grey or H×W×3 colour.
+            region: centre x, centre y and radius, in pixels from the centre of the upper left pixel. Models whose
+                spec has a region rule require it; other models reject it.
+            order: channel order of an H×W×3 array; it is ignored for files. Arrays from OpenCV are BGR.
+            name: name of the image in the prediction and in errors.
 
         Raises:
-            ImageError: the image, or its region, is not what the model was made for; nothing was guessed.
-            RegionError: the model is asked about a region and none is given, or the other way round.
-            BackendError: the network answered with no number, or the predictor was closed.
-            MachineError: memory, descriptors or I/O failed.
+            ImageError: the image or its region is not valid for this model.
+            RegionError: the model requires a region and none is given, or it takes none and one is given.
+            BackendError: the network returned NaN or infinity, or the predictor is closed.
+            MachineError: memory, file descriptors or I/O failed.
         """
-        wanted = None if region is None else Region.of(region)
-        return self._predict(self._engine, image, wanted, order, name)
+        marked = None if region is None else Region.of(region)
+        return self._predict(self._engine, image, marked, order, name)
 
     def explain(
         self,
@@ -133,50 +134,51 @@ class Predictor:
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
     ) -> Explanation:
-        """Answer one image as :meth:`predict` does, and show where in it the answer comes from.
+        """Classify one image as :meth:`predict` does, and compute a heatmap of where the score comes from.
 
         Args:
-            image: as :meth:`predict`.
-            label: the label that the heatmap is to speak for; by default the answer's own.
-            region: as :meth:`predict`.
-            order: as :meth:`predict`.
-            name: as :meth:`predict`.
+            image: as in :meth:`predict`.
+            label: the label that the heatmap explains; by default the predicted label.
+            region: as in :meth:`predict`.
+            order: as in :meth:`predict`.
+            name: as in :meth:`predict`.
 
         Raises:
-            SaliencyError: the model's bundle holds nothing for heatmaps.
-            UsageError: it has no such label, or no float32 file, which heatmaps are made from.
-            ImageError, RegionError, BackendError, MachineError: as :meth:`predict`.
+            SaliencyError: the bundle contains no parts for heatmaps.
+            UsageError: the model has no such label, or the bundle has no float32 file, which heatmaps require.
+            ImageError, RegionError, BackendError, MachineError: as in :meth:`predict`.
         """
-        from edge_runtime.explain.explainer import Explainer  # here: most answers are given without
+        from edge_runtime.explain.explainer import Explainer  # imported here: most predictions need no heatmap
 
         with self._lock.held:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
-        wanted = None if region is None else Region.of(region)
-        preprocessed = read_input(self._plan, image, wanted, order, name)
+        marked = None if region is None else Region.of(region)
+        preprocessed = read_input(self._plan, image, marked, order, name)
         prediction = infer(self._plan, self._engine, preprocessed, self._ran_by)
         return self._explainer.explain(preprocessed, prediction, self._engine, label)
 
     def predict_all(
         self, images: Iterable[Source | Marked | Failure], *, workers: int = 1
     ) -> Iterator[Prediction | Failure]:
-        """Answer images in their order; one that fails gives a :class:`Failure` and the rest go on.
+        """Classify images and yield the predictions in the order of the images.
+
+        An image that fails yields a :class:`Failure`; the following images are still classified.
 
         Args:
-            images: images, or for a model that is asked about regions :class:`edge_runtime.Marked` ones; what has
-                failed already is passed on in its place.
-            workers: threads that read and answer, each with an interpreter of its own. One answers each image
-                before it asks for the next; more ask for at most four images each in advance, however many there
-                are.
+            images: images, or :class:`edge_runtime.Marked` ones for a model that requires regions. A
+                :class:`Failure` is yielded unchanged in its place.
+            workers: threads, each with its own interpreter. One worker takes the next image after it has yielded
+                the last one. Several workers take at most four images each in advance.
 
         Raises:
             UsageError: ``workers`` is less than 1.
-            RegionError, BackendError: as :meth:`predict`; the workers have stopped by then.
+            RegionError, BackendError: as in :meth:`predict`; all workers have stopped before it is raised.
         """
         if workers < 1:
-            raise UsageError(f"found workers={workers}, expected 1 or more.")
+            raise UsageError(f"found workers={workers}, expected 1 or more. Pass a larger number.")
         if workers == 1:
             return (self._attempt(self.predict, image) for image in images)
-        from edge_runtime.inference.ordered_map import in_order  # here: one image starts without thread pools
+        from edge_runtime.inference.ordered_map import in_order  # imported here: one image needs no thread pool
 
         predicts = [
             partial(self._predict, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)
@@ -192,24 +194,24 @@ class Predictor:
         stride_px: int | None = None,
         workers: int | None = None,
     ) -> SlidePrediction:
-        """Answer an image that is larger than what the model was made for, tile by tile.
+        """Classify a slide, or another image larger than the model's input, tile by tile.
 
-        Where the policy has ``neighbours`` and the tiles touch, those around a tile count in its answer.
+        If the policy has ``neighbours`` and the tiles touch, the adjacent tiles contribute to each tile's score.
 
         Args:
-            image: as :meth:`predict`; or what :func:`edge_runtime.images.reader.read` gave.
-            order: as :meth:`predict`.
-            name: as :meth:`predict`.
-            stride_px: distance between two tiles, both ways; by default they touch.
-            workers: threads, each with an interpreter of its own; by default one for each core.
+            image: as in :meth:`predict`, or an image from :func:`edge_runtime.images.reader.read`.
+            order: as in :meth:`predict`.
+            name: as in :meth:`predict`.
+            stride_px: horizontal and vertical distance between tiles in pixels; by default the tiles touch.
+            workers: threads, each with its own interpreter; by default one per core.
 
         Raises:
-            ImageError: the image cannot be read, or not one tile fits into it.
-            UsageError: ``stride_px`` or ``workers`` is less than 1, or the model is asked about regions.
-            BackendError, MachineError: as :meth:`predict`.
+            ImageError: the image cannot be read, or is smaller than one tile.
+            UsageError: ``stride_px`` or ``workers`` is less than 1, or the model requires regions.
+            BackendError, MachineError: as in :meth:`predict`.
         """
         from edge_runtime.inference.ordered_map import cores
-        from edge_runtime.tiling.prediction import answer_tiles  # here: most images are no slides
+        from edge_runtime.tiling.prediction import answer_tiles  # imported here: most images are no slides
 
         start = perf_counter()
         check_asked(None, self.spec.region)
@@ -233,9 +235,9 @@ class Predictor:
         return infer(self._plan, engine, read_input(self._plan, image, region, order, name), self._ran_by)
 
     def _engines(self, count: int) -> list[Engine]:
-        """Return ``count`` engines; those beyond the first are opened when they are first needed, and kept."""
+        """Return ``count`` engines. Missing ones are opened now and kept until :meth:`close`."""
         if count < 1:
-            raise UsageError(f"found workers={count}, expected 1 or more.")
+            raise UsageError(f"found workers={count}, expected 1 or more. Pass a larger number.")
         with self._lock.held:
             while len(self._more) < count - 1:
                 self._more.append(Engine(self._plan))

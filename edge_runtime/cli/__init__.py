@@ -1,1 +1,1 @@
-"""The commands ``edge-predict`` and ``edge-bundle``: the only place in the runtime that prints or exits."""
+"""The commands ``edge-predict`` and ``edge-bundle``. Only this package prints or exits."""

@@ -1,4 +1,4 @@
-"""``edge-bundle``: list, describe, verify, sign, install and test models."""
+"""The command ``edge-bundle``: list, describe, verify, sign, install and test models."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ from edge_runtime.serialisation.records import to_dict
 
 _EXIT_CODES = """\b
 Exit status:
-  0    done: shown, changed, every file is whole, or the self-test passed
-  1    the self-test found a step that differs here
-  2    the command line, or a key file that it names, cannot be used
-  3    the model cannot be trusted: missing, altered, not signed by the trusted key, or from a newer release;
-       or the store of installed ones cannot be read or changed
+  0    the command succeeded; every checked file is valid
+  1    the self-test failed: a result differs on this machine
+  2    the command line or a key file is invalid
+  3    the model is missing, altered, from a newer release, or
+       not signed by the trusted key; or the installed models cannot be
+       read or changed
   4    no interpreter can run the self-test here
-  5    stdout is closed, or what it leads to is full or gone"""
+  5    stdout is closed, or its target is full or gone"""
 
 
 @click.group(cls=Group, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-bundle")
 def main() -> None:
-    """Look at the models that edge-predict runs, install them, and sign them."""
+    """Manage the models that edge-predict runs."""
 
 
 @main.command("list")
 def list_bundles() -> None:
-    """List the installed models and those that ship, and say which of them a name means."""
+    """List installed and shipped models.
+
+    The state in brackets shows which version a name refers to.
+    """
     with stops_command():
         fault: BundleError | None = None
         for row in rows():
@@ -56,9 +60,9 @@ def list_bundles() -> None:
 
 @main.command()
 @click.argument("bundle", metavar="NAME|PATH")
-@click.option("--json", "as_json", is_flag=True, help="Print bundle.json as it stands.")
+@click.option("--json", "as_json", is_flag=True, help="Print bundle.json.")
 def info(bundle: str, as_json: bool) -> None:
-    """Show what a model is, what it was trained on and what was measured."""
+    """Show a model's data, policy and figures."""
     with stops_command():
         found = find(bundle)
         say(json.dumps(to_dict(found.manifest), indent=2) if as_json else describe(found))
@@ -68,7 +72,11 @@ def info(bundle: str, as_json: bool) -> None:
 @click.argument("bundle", metavar="NAME|PATH")
 @trusted_key_option
 def verify(bundle: str, key: Path | None) -> None:
-    """Check every file's SHA-256 and every embedded spec; with a key, also the signature."""
+    """Check a bundle's files and signature.
+
+    The SHA-256 of every file and the spec in every model file must match bundle.json. The signature is checked only
+    if a public key is given.
+    """
     with stops_command():
         key = key_in_force(key)
         found: Bundle = find(bundle, trusted_key=key)

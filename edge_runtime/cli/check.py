@@ -1,4 +1,4 @@
-"""``edge-predict check``: what a results file holds, and whether every line is the one that was written."""
+"""The command ``edge-predict check``: summarise a results file and verify the checksum of every line."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ from edge_runtime.results.record import Line, LineKind
 
 EXIT_DAMAGED = 1
 _SHOWN = 20
-"""Damaged lines that are shown one by one."""
+"""Largest number of damaged lines that are listed."""
 _EXIT_CODES = """\b
 Exit status:
-  0    every line is whole
-  1    the file holds damaged lines, or lines of another release
+  0    every line is valid
+  1    the file contains damaged lines, or lines of another release
   2    the file cannot be read"""
 
 
 @dataclass
 class ResultsSummary:
-    """What was counted.
+    """Counts of the lines of a results file.
 
     Attributes:
-        said: lines by kind and by what they say.
-        models: answers by model, version and bundle; other lines name a bundle alone.
-        times: of lines, the first and the last.
-        twice: images that have more than one line.
+        said: number of lines by kind and by outcome (:attr:`Line.said`).
+        models: number of predictions by model, version and bundle.
+        bundles: number of lines by bundle.
+        times: the earliest and the latest time of any line.
+        seen: number of lines of each image.
+        damaged: damaged lines that are followed by a valid line.
+        tail: damaged lines at the end of the file.
     """
 
     said: dict[LineKind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in LineKind})
@@ -48,7 +51,7 @@ class ResultsSummary:
     tail: list[ResultsEntry] = field(default_factory=list)
 
     def take(self, entry: ResultsEntry) -> None:
-        """Count one piece of the file; damaged ones are its end until a whole line follows."""
+        """Count one entry. Damaged entries belong to the tail until a valid line follows."""
         if entry.line is None:
             self.tail.append(entry)
             return
@@ -69,7 +72,7 @@ class ResultsSummary:
 @click.command(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 def check(file: Path) -> None:
-    """Say what a results file of edge-predict holds, and check every line of it."""
+    """Summarise a results file of edge-predict and check every line."""
     with stops_command():
         content = _content(file)
         for row in rows(content):
@@ -94,26 +97,26 @@ def _content(path: Path) -> ResultsSummary:
 
 
 def rows(content: ResultsSummary) -> list[str]:
-    """Return the report, a row each."""
-    found = []
-    for kind, said in content.said.items():
-        found.append(f"{kind.value:9} {said.total():7}")
-        found += [f"          {count:7}  {json.dumps(text)[1:-1]}" for text, count in sorted(said.items())]
-    found += [f"model     {count:7}  {name}" for name, count in sorted(content.models.items())]
+    """Return the lines of the report."""
+    lines = []
+    for kind, outcomes in content.said.items():
+        lines.append(f"{kind.value:9} {outcomes.total():7}")
+        lines += [f"          {count:7}  {json.dumps(text)[1:-1]}" for text, count in sorted(outcomes.items())]
+    lines += [f"model     {count:7}  {name}" for name, count in sorted(content.models.items())]
     others = content.bundles.keys() - {name.rpartition(" ")[2] for name in content.models}
-    found += [f"bundle    {content.bundles[name]:7}  {name}, no answer" for name in sorted(others)]
+    lines += [f"bundle    {content.bundles[name]:7}  {name}, no answer" for name in sorted(others)]
     if content.times:
-        found.append(f"time      {content.times[0]} to {content.times[-1]}")
+        lines.append(f"time      {content.times[0]} to {content.times[-1]}")
     twice = sum(count > 1 for count in content.seen.values())
-    found.append(f"twice     {twice:7}  images that have more than one line")
-    found.append(f"damaged   {len(content.damaged) + len(content.tail):7}")
+    lines.append(f"twice     {twice:7}  images that have more than one line")
+    lines.append(f"damaged   {len(content.damaged) + len(content.tail):7}")
     damaged = [*content.damaged, *content.tail]
-    found += [f"          line {entry.number}: {_what(entry, content)}" for entry in damaged[:_SHOWN]]
-    return found + ([f"          and {len(damaged) - _SHOWN} more"] if len(damaged) > _SHOWN else [])
+    lines += [f"          line {entry.number}: {_fault(entry, content)}" for entry in damaged[:_SHOWN]]
+    return lines + ([f"          and {len(damaged) - _SHOWN} more"] if len(damaged) > _SHOWN else [])
 
 
-def _what(entry: ResultsEntry, content: ResultsSummary) -> str:
+def _fault(entry: ResultsEntry, content: ResultsSummary) -> str:
     if entry.release:
         return f"of another release ({entry.release})"
-    end = "; the end of the file, which --resume sets aside" if content.tail and entry is content.tail[0] else ""
+    end = "; at the end of the file, --resume moves it aside" if content.tail and entry is content.tail[0] else ""
     return f"{entry.fault}{end}"

@@ -1,4 +1,4 @@
-"""The model that answers a watch: another version that is installed meanwhile is taken over between two images."""
+"""The model of a running ``--watch``. A newly installed version is loaded between two images."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from edge_runtime.images.region import check_asked
 from edge_runtime.predictor import Predictor
 
 _RETRY_S = 60.0
-"""Seconds after which a version that could not be opened is tried again."""
+"""Seconds before a version that could not be opened is tried again."""
 
 State = tuple[tuple[int, int, int] | None, ...]
-"""Of each file that says which model is meant: inode, size and time of last change; None if it is missing."""
+"""Inode, size and time of last change of each file that determines the model; None for a missing file."""
 
 
 class CurrentModel:
-    """A predictor, and whether it still is the one that its name means; use as a context manager."""
+    """The predictor of a model name, reloaded when the name refers to another bundle. Use as a context manager."""
 
     def __init__(self, predictor: Predictor, load: Callable[[], Predictor], name: str) -> None:
-        """Begin with a predictor that ``load`` has just returned.
+        """Start with a predictor that ``load`` has just returned.
 
         Args:
-            load: opens what the name means now.
-            name: a model's name or path.
+            load: opens the bundle that the name refers to now.
+            name: name or path of the model.
         """
         self.predictor, self._load, self._first = predictor, load, predictor
         self._places = _places(name)
@@ -38,9 +38,9 @@ class CurrentModel:
         self._retry_at = float("inf")
 
     def refresh(self) -> bool:
-        """Take over what the name means now; tell whether that is another bundle than before.
+        """Reload the model if the name refers to another bundle. Return whether it was replaced.
 
-        What cannot be opened is told once, and the old one goes on answering.
+        If the new bundle cannot be opened, report that once on stderr and keep the old one.
         """
         state = self._look()
         if state == self._state and time.monotonic() < self._retry_at:
@@ -51,19 +51,19 @@ class CurrentModel:
         except EdgeError as error:
             self._retry_at = time.monotonic() + _RETRY_S
             if changed:
-                said = f"the new model cannot be used [{error.code}]: {error.message}"
+                reason = f"the new model cannot be used [{error.code}]: {error.message}"
                 spec = self.predictor.spec
-                tell(f"{said} {spec.name} {spec.version} goes on answering.")
+                tell(f"{reason} Continuing with {spec.name} {spec.version}.")
             return False
         if new is None:
             return False
         old, self.predictor = self.predictor, new
-        tell(f"model {old.spec.name} {old.spec.version} gives way to {new.spec.version} (bundle {new.digest[:16]}).")
+        tell(f"model {old.spec.name} {old.spec.version} is replaced by {new.spec.version} (bundle {new.digest[:16]}).")
         old.close()
         return True
 
     def _opened(self) -> Predictor | None:
-        """Return what the name means now, None if that is the very bundle that answers already."""
+        """Return a predictor for the bundle that the name refers to now; None if that bundle is already open."""
         new = self._load()
         if new.digest == self.predictor.digest:
             new.close()
@@ -87,13 +87,13 @@ class CurrentModel:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the predictor that answered last; the first one belongs to whoever opened it."""
+        """Close the current predictor, except the first one, which the caller opened."""
         if self.predictor is not self._first:
             self.predictor.close()
 
 
 def _places(name: str) -> tuple[Path, ...]:
-    """Return the files that say which model ``name`` means: the store's pointer, and what stands at that path."""
+    """Return the files that determine the model of ``name``: the pointer in the store, the path and its manifest."""
     store = store_folder()
     pointer = (store / name / POINTER,) if store is not None and is_name(name) else ()
     return (*pointer, Path(name), Path(name) / MANIFEST)

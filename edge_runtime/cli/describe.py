@@ -1,4 +1,4 @@
-"""What ``edge-bundle list`` and ``edge-bundle info`` show of a bundle."""
+"""The text of ``edge-bundle list`` and ``edge-bundle info``."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from edge_runtime.serialisation.records import canonical_json
 
 @dataclass(frozen=True)
 class BundleRow:
-    """A bundle that a name may mean; ``state`` says whether it does."""
+    """An installed or shipped bundle. ``state`` says whether its name refers to it."""
 
     name: str
-    version: str | None  # None: of what ships, the manifest alone knows it
+    version: str | None  # None for shipped bundles: only the manifest contains it
     folder: Path
     state: str
 
 
 def rows() -> Iterator[BundleRow]:
-    """Yield installed bundles, the current version of each first, then those that ship.
+    """Yield the installed bundles, the current version of each first, then the shipped ones.
 
     Raises:
-        StoreError: it cannot be told what is installed.
+        StoreError: the folder of installed bundles cannot be read.
     """
     here = installed()
     for found in here:
@@ -44,7 +44,7 @@ def rows() -> Iterator[BundleRow]:
 
 
 def describe(bundle: Bundle) -> str:
-    """Return a bundle as text: where it is, what a person chose, and what was measured."""
+    """Return a bundle as text: its path, signature, spec, files, training data and measured figures."""
     state = next((row.state for row in rows() if str(row.folder) == bundle.where), "named by its path")
     first, *rest = _lines(bundle.manifest)
     return "\n".join(

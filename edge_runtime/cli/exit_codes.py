@@ -1,4 +1,4 @@
-"""Exit statuses of the commands, and how an error that stops a command is shown."""
+"""Exit statuses of the commands, and the handling of errors that stop a command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Exit status:
 
 
 def leave_with(failed: int, of_machine: int) -> None:
-    """End the command with the status of what was not answered: of the images' faults, or of the machine's."""
+    """Exit with 6 if the machine failed, with 1 if images failed; otherwise return."""
     if of_machine:
         sys.exit(MachineError.exit_code)
     if failed:
@@ -40,7 +40,7 @@ def leave_with(failed: int, of_machine: int) -> None:
 
 @contextmanager
 def stops_command() -> Iterator[None]:
-    """Show an :class:`EdgeError` on stderr and leave with its exit status; also what the machine failed at."""
+    """Print an :class:`EdgeError` or a fault of the machine on stderr, and exit with its status."""
     try:
         with machine_faults("edge-predict"):
             yield
@@ -49,20 +49,20 @@ def stops_command() -> Iterator[None]:
             tell(f"error [{error.code}]: {error.message}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        tell("interrupted; every answer printed or written so far is complete.")
+        tell("interrupted; every result printed or written so far is complete.")
         sys.exit(130)
 
 
 class Command(click.Command):
-    """A command of this package: shows what it was given escaped, and leaves with 5 where stdout is closed."""
+    """A command of this package. It escapes its arguments in messages, and exits with 5 if stdout is closed."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run as a program; see :func:`edge_runtime.cli.output.open_closed_descriptors`."""
+        """Run as a program, with descriptors 0 to 2 open (:func:`edge_runtime.cli.output.open_closed_descriptors`)."""
         open_closed_descriptors()
         return super().main(*args, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the command line; what click prints itself (``--help``) may find stdout closed, too."""
+        """Parse the command line. Stdout may be closed when click prints ``--help``."""
         try:
             return super().make_context(*args, **extra)
         except click.UsageError as error:
@@ -73,6 +73,6 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """Several of them."""
+    """A group of such commands."""
 
     command_class = Command

@@ -1,4 +1,4 @@
-"""``--heatmap``: answers that are printed as ever, each with a drawing of where in the image it comes from."""
+"""The option ``--heatmap``: predictions that are printed as usual, each with a heatmap file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge_runtime.results.lines import to_line
 
 @dataclass(frozen=True, eq=False)
 class DrawnExplanation:
-    """An explanation, and where its drawing was written."""
+    """An explanation, and the path of its heatmap file."""
 
     explanation: Explanation
     path: Path
@@ -30,12 +30,12 @@ class DrawnExplanation:
 
 @dataclass(frozen=True)
 class HeatmapOptions:
-    """What the command line says of heatmaps.
+    """The heatmap options of the command line.
 
     Attributes:
-        out: a file for one image; a folder, made if need be, for several.
-        label: the label that they speak for; None: the answer's own.
-        opacity: 0..1.
+        out: a file for one image; a folder for several, created if it is missing.
+        label: the label that the heatmaps explain; None for the predicted label.
+        opacity: opacity of the heatmap over the image, 0..1.
     """
 
     predictor: Predictor
@@ -43,25 +43,25 @@ class HeatmapOptions:
     label: str | None
     opacity: float
 
-    def answers(self, asked: Sequence[str | Marked | Failure]) -> Iterator[DrawnExplanation | Failure]:
-        """Answer, draw and write one after another; an image that fails leaves the rest alone.
+    def answers(self, images: Sequence[str | Marked | Failure]) -> Iterator[DrawnExplanation | Failure]:
+        """Classify, draw and write image by image. After a failed image, the following ones are still processed.
 
         Raises:
-            SaliencyError, UsageError, BackendError: as :meth:`Predictor.explain`; or a drawing cannot be written.
+            SaliencyError, UsageError, BackendError: as in :meth:`Predictor.explain`, or a file cannot be written.
         """
-        for number, item in enumerate(asked, start=1):
+        for number, item in enumerate(images, start=1):
             if isinstance(item, Failure):
                 yield item
                 continue
             source, region = unmarked(item)
             image = source_name(source)
             try:
-                yield self._draw(image, region, self._path(image, number, len(asked)))
+                yield self._draw(image, region, self._path(image, number, len(images)))
             except (ImageError, MachineError) as error:
                 yield Failure(image, error, region)
 
     def line(self, render: Renderer, answer: DrawnExplanation | Failure) -> str:
-        """Return an answer as ``render`` shows it, and what its drawing shows."""
+        """Return the text of a result by ``render``, followed by one line about its heatmap."""
         if isinstance(answer, Failure):
             return render.line(answer)
         if isinstance(render, JsonRenderer):
@@ -75,10 +75,10 @@ class HeatmapOptions:
         return DrawnExplanation(explanation, path)
 
     def _path(self, image: str, number: int, count: int) -> Path:
-        """Return where an image's drawing goes.
+        """Return the path of an image's heatmap file.
 
         Raises:
-            UsageError: it would take the place of the image, or of a file that several cannot share.
+            UsageError: the path is the image itself, or the folder for several heatmaps cannot be created.
         """
         if count == 1 and not self.out.is_dir():
             if _same_file(Path(image), self.out):
@@ -88,14 +88,14 @@ class HeatmapOptions:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"{self.out}: cannot hold {count} drawings ({error.strerror}), expected a folder. Name another "
+                f"{self.out}: cannot store {count} heatmaps here ({error.strerror}), expected a folder. Name another "
                 "--heatmap."
             ) from None
         return self.out / f"{number:04}-{Path(image).stem}.heatmap.png"
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    """Tell whether both are there and the same file."""
+    """Return whether both exist and are the same file."""
     try:
         return one.samefile(other)
     except (OSError, ValueError):
@@ -103,12 +103,12 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _about(drawn: DrawnExplanation) -> str:
-    """Say in one line what a drawing shows; in a second one what does not go together with the answer."""
+    """Return one line about the heatmap, and a second one if it does not match the prediction."""
     explanation = drawn.explanation
     peak, what = explanation.peak(), explanation.method.value
-    unfamiliar = explanation.prediction.verdict.reason is Reason.UNFAMILIAR_INPUT  # no label means anything
+    unfamiliar = explanation.prediction.verdict.reason is Reason.UNFAMILIAR_INPUT  # then no label is valid
     subject = what if unfamiliar or explanation.label is None else f"{what} of {explanation.label}"
-    where = "blank: no place speaks for it" if peak is None else f"largest at x {peak[0]}, y {peak[1]}"
+    where = "blank: no area raises its score" if peak is None else f"largest at x {peak[0]}, y {peak[1]}"
     lines = [f"heatmap   {subject}, {where}; {shown(drawn.path)}"]
     if explanation.note() and not unfamiliar:
         lines.append(f"          note: {explanation.note()}")

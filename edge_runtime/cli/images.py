@@ -1,4 +1,4 @@
-"""From what the command line names to images."""
+"""The images that the arguments of the command line name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NamedImages:
-    """What the command line names.
+    """The images and left-out files that the arguments name.
 
     Attributes:
-        images: each path to answer, and each folder that has no image or cannot be listed, in order.
-        left_out: what the folders hold beside them.
+        images: each image path, and a failure for each folder without images or that cannot be listed, in order.
+        left_out: the other files in the folders.
     """
 
     images: tuple[str | Failure, ...]
@@ -28,29 +28,29 @@ class NamedImages:
 
 
 def named(arguments: Iterable[str]) -> NamedImages:
-    """Return the files among ``arguments`` as they are, and for each folder what it holds."""
+    """Return the file arguments unchanged, and the images and other files of each folder argument."""
     images: list[str | Failure] = []
     left_out: list[LeftOut] = []
     for argument in arguments:
         if os.path.isdir(argument):
-            found = _in_folder(argument)
-            images += found.images
-            left_out += found.left_out
+            folder = _in_folder(argument)
+            images += folder.images
+            left_out += folder.left_out
         else:
             images.append(argument)
     return NamedImages(tuple(images), tuple(left_out))
 
 
 def _in_folder(folder: str) -> NamedImages:
-    from edge_runtime.images.discovery import folder_error, look_into  # here: one image starts without them
+    from edge_runtime.images.discovery import folder_error, look_into  # imported here: one image needs none
 
     found = look_into(folder)
     images: list[str | Failure] = [image.path for image in found.images]
     images += [Failure(str(error.filename), folder_error(error)) for error in found.unreadable]
     if not images:
         message = (
-            f"{folder}: found a folder without images, expected files that are PNG, JPEG, TIFF, BMP, PNM or WebP by "
-            "content. Check the folder."
+            f"{folder}: found a folder without images, expected PNG, JPEG, TIFF, BMP, PNM or WebP files (by content). "
+            "Check the folder."
         )
         images.append(Failure(folder, ImageNotFoundError(message, code="folder_without_images")))
     return NamedImages(tuple(images), found.left_out)

@@ -1,4 +1,4 @@
-"""``edge-bundle install``, ``rollback`` and ``remove``: the bundles of this device."""
+"""The commands ``edge-bundle install``, ``rollback`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -23,50 +23,57 @@ trusted_key_option = click.option(
     type=click.Path(path_type=Path),
     envvar=TRUSTED_KEY,
     show_envvar=True,
-    help="Refuse what this key did not sign.",
+    help="Reject bundles that are not signed by this public key.",
 )
 
 
 @click.command("install", cls=Command)
 @click.argument("bundle", metavar="FOLDER|ZIP")
 @trusted_key_option
-@click.option("--allow-downgrade", is_flag=True, help="Take an older version than the one in use, too.")
+@click.option("--allow-downgrade", is_flag=True, help="Accept a version older than the current one.")
 def install(bundle: str, key: Path | None, allow_downgrade: bool) -> None:
-    """Verify a bundle, copy it onto this device, and make it the current one of its name.
+    """Verify a bundle and install it.
 
-    The version before is kept for rollback. A process that is killed leaves that one current. A version older than the
-    one that the name means now is refused: its signature does not say that it is the newest.
+    The installed version becomes the current one of its name. The previous version is kept for rollback. If the
+    process is killed, the previous version stays current. An older version than the current one is rejected, because
+    a signature does not prove that a version is the newest.
     """
     from edge_runtime.bundle.registry import install
 
     with stops_command():
         change = install.install(bundle, trusted_key=key, allow_downgrade=allow_downgrade)
-        say(_told(change))
+        say(_summary(change))
         if change.outcome is install.InstallOutcome.INSTALLED:
-            say(f"Does this machine compute the same? edge-bundle selftest {change.name}")
+            say(f"Check that this machine computes the same results: edge-bundle selftest {change.name}")
 
 
 @click.command("rollback", cls=Command)
 @click.argument("name", metavar="NAME")
 @trusted_key_option
 def rollback(name: str, key: Path | None) -> None:
-    """Make the version before the current one current again; a second rollback undoes the first."""
+    """Return to the previous version of a model.
+
+    A second rollback undoes the first.
+    """
     from edge_runtime.bundle.registry import install
 
     with stops_command():
-        say(_told(install.rollback(name, trusted_key=key)))
+        say(_summary(install.rollback(name, trusted_key=key)))
 
 
 @click.command("remove", cls=Command)
 @click.argument("name", metavar="NAME")
 def remove(name: str) -> None:
-    """Remove every installed version of a bundle, also a damaged one. What ships stays."""
+    """Remove all installed versions of a model.
+
+    Damaged versions are removed as well. Models that ship with the package are not removed.
+    """
     from edge_runtime.bundle.registry import install
 
     with stops_command():
         say(f"{shown(install.remove(name))}: removed.")
 
 
-def _told(change: Installation) -> str:
+def _summary(change: Installation) -> str:
     before = f"; {change.pointer.previous} is kept for rollback" if change.pointer.previous else ""
     return f"{change.name} {change.pointer.current}: {change.outcome.value} in {shown(change.folder)}{before}."

@@ -1,4 +1,4 @@
-"""What the command line of ``edge-predict`` asks for, and which of its options contradict each other."""
+"""The options of ``edge-predict``, and the check for options that contradict each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILE = click.Path(path_type=Path)
 
 @dataclass(frozen=True)
 class CommandOptions:
-    """The options by their names; what is absent is None, False or empty."""
+    """The values of all options. An absent option is None, False or empty."""
 
     images: tuple[str, ...]
     regions: tuple[str, ...]
@@ -51,54 +51,60 @@ class CommandOptions:
 
     @property
     def style(self) -> str | None:
-        """How answers are printed, where the command line says so."""
+        """Value of the :class:`Style` that ``--json`` or ``--csv`` selects; None without either."""
         return Style.JSON.value if self.as_json else Style.CSV.value if self.as_csv else None
 
     def check(self) -> None:
-        """Refuse options that contradict each other.
+        """Reject options that contradict each other.
 
         Raises:
-            click.UsageError: they do; the message says which.
+            click.UsageError: two options contradict each other; the message names them.
         """
         for fault, message in (
             (not (self.images or self.watch or self.tiles), "Missing argument 'IMAGE_OR_FOLDER...'."),
-            (self.images and self.watch, "--watch FOLDER takes no other images."),
-            (self.images and self.tiles, "--tiles SLIDE takes no other images."),
+            (self.images and self.watch, "--watch FOLDER takes no other images. Remove the other paths."),
+            (self.images and self.tiles, "--tiles SLIDE takes no other images. Remove the other paths."),
             (
                 self.regions and (self.output or self.watch or self.tiles),
-                "--region prints its answers; leave out --output, --watch and --tiles.",
+                "--region cannot be combined with --output, --watch or --tiles. Remove these options.",
             ),
             (
                 self.regions and (len(self.images) != 1 or os.path.isdir(self.images[0])),
-                "--region asks about one image; name that image alone.",
+                "--region needs exactly one image. Name one image file.",
             ),
-            (self.tiles and (self.output or self.watch), "--tiles SLIDE prints its answer; leave out --output."),
+            (
+                self.tiles and (self.output or self.watch),
+                "--tiles cannot be combined with --output or --watch. Remove these options.",
+            ),
             (not self.tiles and (self.map_png or self.scores), "--map and --scores need --tiles SLIDE."),
             (
                 not self.output and (self.resume or self.retry_failed or self.watch),
                 "--resume, --retry-failed and --watch need --output FILE.",
             ),
-            (self.retry_failed and not (self.resume or self.watch), "--retry-failed needs --resume."),
+            (self.retry_failed and not (self.resume or self.watch), "--retry-failed needs --resume or --watch."),
             (
                 self.heatmap and (self.output or self.watch),
-                "--heatmap draws answers that are printed; leave out --output and --watch.",
+                "--heatmap cannot be combined with --output or --watch. Remove these options.",
             ),
-            (self.heatmap and self.tiles, "a slide's map is its tiles' scores: --map FILE in place of --heatmap."),
+            (
+                self.heatmap and self.tiles,
+                "--heatmap cannot be combined with --tiles. Use --map FILE to draw the scores of a slide.",
+            ),
             (
                 self.heatmap and (self.workers or 1) > 1,
-                "--heatmap explains one image at a time; leave out --workers.",
+                "--heatmap processes one image at a time. Remove --workers.",
             ),
             (not self.heatmap and self.heatmap_label, "--heatmap-label needs --heatmap FILE_OR_FOLDER."),
-            (self.as_json and self.as_csv, "--json and --csv contradict each other; leave one of them out."),
-            (self.output and self.as_csv, "a results file holds JSON lines; leave out --csv."),
-            (self.tiles and self.as_csv, "--tiles prints a card or --json; leave out --csv."),
+            (self.as_json and self.as_csv, "--json and --csv contradict each other. Remove one of them."),
+            (self.output and self.as_csv, "--output writes JSON lines. Remove --csv."),
+            (self.tiles and self.as_csv, "--tiles prints text or JSON. Remove --csv."),
         ):
             if fault:
                 raise click.UsageError(message)
 
 
 def options(command: Command) -> Command:
-    """Add what a :class:`CommandOptions` holds to a command, in the order in which ``--help`` shows it."""
+    """Add all options of :class:`CommandOptions` to a command, in the order in which ``--help`` lists them."""
     for option in reversed((*_MODEL, *_ANSWERS, *_HEATMAPS, *_RESULTS, *_TILES)):
         command = option(command)
     return command
@@ -112,28 +118,28 @@ _MODEL = (
         show_envvar=True,
         show_default=DEFAULT_MODEL,
         metavar="NAME|PATH",
-        help="A model by name, or a bundle.",
+        help="The name of a model, or the path of a bundle or model file.",
     ),
     click.option(
         "--backend",
         type=click.Choice([runtime.value for runtime in Runtime]),
         default=Runtime.AUTO.value,
         show_default=True,
-        help="The interpreter.",
+        help="The interpreter that runs the model.",
     ),
     click.option(
         "--provider",
         type=click.Choice([provider.value for provider in Provider]),
         default=Provider.CPU.value,
         show_default=True,
-        help="What onnxruntime computes with.",
+        help="The device that onnxruntime computes on.",
     ),
     click.option(
         "--precision",
         type=click.Choice([precision.value for precision in Precision]),
         default=Precision.INT8.value,
         show_default=True,
-        help="Which of the bundle's files runs first.",
+        help="The precision of the model file that runs first.",
     ),
     click.option(
         "--trusted-key",
@@ -141,13 +147,15 @@ _MODEL = (
         metavar="FILE",
         envvar=TRUSTED_KEY,
         show_envvar=True,
-        help="Refuse a model that this key did not sign.",
+        help="Reject models that are not signed by this public key.",
     ),
-    click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Interpreter threads."),
+    click.option(
+        "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of each interpreter."
+    ),
     click.option(
         "--workers",
         type=click.IntRange(1, 64),
-        help="Images answered at once, each by an interpreter of its own: 1, or with --tiles one for each core.",
+        help="Number of images processed in parallel. The default is 1; with --tiles it is the number of cores.",
     ),
 )
 _ANSWERS = (
@@ -156,20 +164,20 @@ _ANSWERS = (
         "regions",
         multiple=True,
         metavar="X,Y,RADIUS",
-        help="Ask about this circle of the one image, in pixels from its upper left corner; may be repeated.",
+        help="Classify this circle of one image, in pixels from its upper left corner. Repeat it for more circles.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
-    click.option("--csv", "as_csv", is_flag=True, help="CSV with a header line."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),
+    click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line."),
 )
 _HEATMAPS = (
     click.option(
         "--heatmap",
         type=_FILE,
         metavar="FILE_OR_FOLDER",
-        help="Draw where in the image the answer comes from, as PNG; several images need a folder.",
+        help="Write a heatmap of where the score comes from, as PNG. For several images, name a folder.",
     ),
     click.option(
-        "--heatmap-label", metavar="LABEL", help="The label that heatmaps speak for, in place of the answer's."
+        "--heatmap-label", metavar="LABEL", help="The label that heatmaps explain, instead of the predicted label."
     ),
     click.option(
         "--opacity",
@@ -177,25 +185,27 @@ _HEATMAPS = (
         default=OPACITY,
         show_default=True,
         metavar="SHARE",
-        help="How much of a pixel's colour is the heatmap's.",
+        help="Opacity of the heatmap over the image.",
     ),
 )
 _RESULTS = (
-    click.option("--output", type=_FILE, metavar="FILE", help="Write JSON lines to FILE, each safe on disk at once."),
-    click.option("--resume", is_flag=True, help="Go on with FILE: what it holds is not answered again."),
-    click.option("--retry-failed", is_flag=True, help="Answer the images again that have failed in FILE."),
-    click.option("--watch", type=_FILE, metavar="FOLDER", help="Answer FOLDER's images into FILE as they come."),
+    click.option(
+        "--output", type=_FILE, metavar="FILE", help="Write JSON lines to FILE. Each line is flushed to disk."
+    ),
+    click.option("--resume", is_flag=True, help="Continue FILE and skip the images that it contains."),
+    click.option("--retry-failed", is_flag=True, help="Process the images again that failed in FILE."),
+    click.option("--watch", type=_FILE, metavar="FOLDER", help="Process new images in FOLDER until stopped."),
     click.option(
         "--interval",
         type=click.FloatRange(0.05, 3600),
         default=1.0,
         show_default=True,
         metavar="SECONDS",
-        help="Time between two looks of --watch; an image that is the same in both is taken.",
+        help="Time between two scans of --watch. An image is processed when two scans find it unchanged.",
     ),
 )
 _TILES = (
-    click.option("--tiles", metavar="SLIDE", help="Answer a large image tile by tile."),
-    click.option("--map", "map_png", type=_FILE, metavar="FILE", help="With --tiles: draw the scores as PNG."),
-    click.option("--scores", type=_FILE, metavar="FILE", help="With --tiles: write the scores as .npy, float32."),
+    click.option("--tiles", metavar="SLIDE", help="Classify a large image tile by tile."),
+    click.option("--map", "map_png", type=_FILE, metavar="FILE", help="With --tiles, draw the scores as PNG."),
+    click.option("--scores", type=_FILE, metavar="FILE", help="With --tiles, write the scores as .npy, float32."),
 )

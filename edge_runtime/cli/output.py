@@ -1,4 +1,4 @@
-"""Text and progress, at once, on whatever terminal this is; and files that are whole or not there."""
+"""Output to stdout, stderr and files: unbuffered, escaped text, a progress bar, and atomic file writes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from edge_runtime.platform.escaped_names import shown, shown_lines
 Answer = TypeVar("Answer")
 
 READER_GONE = "output_reader_gone"
-"""Code of the error of a reader that has enough, as ``head`` does: nothing need be said about it."""
+"""Error code where the reader of stdout has ended, as ``head`` does. No message is printed for it."""
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Print ``text``; what controls a terminal, and what stdout cannot write, is escaped.
+    """Print ``text`` to stdout. Control characters, and characters that stdout cannot encode, are escaped.
 
     Raises:
-        OutputError: it could not be written; its code is READER_GONE where nobody reads any more.
+        OutputError: stdout cannot be written. The code is READER_GONE if the reader of the pipe has ended.
     """
     try:
         click.echo(_writable(shown_lines(text), sys.stdout) + end, nl=False)
@@ -36,8 +36,8 @@ def say(text: str, end: str = "\n") -> None:
 
 
 def tell(text: str) -> None:
-    """Print one line on stderr, escaped in the same way; in vain where stderr is closed or full."""
-    if sys.stderr is None:  # closed when the program began
+    """Print one line on stderr, escaped in the same way. Do nothing if stderr is closed or full."""
+    if sys.stderr is None:  # closed when the program started
         return
     try:
         click.echo(_writable(shown(text), sys.stderr), err=True)
@@ -46,52 +46,53 @@ def tell(text: str) -> None:
 
 
 def output_error(error: OSError) -> OutputError:
-    """Return what a failed write to stdout means; what is still buffered for it is thrown away."""
+    """Return the :class:`OutputError` for a failed write to stdout, and discard the buffered text."""
     _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return OutputError("stdout: its reader has gone.", code=READER_GONE)
+        return OutputError("stdout: its reader has ended.", code=READER_GONE)
     if error.errno == errno.EBADF:
         return OutputError(
-            "stdout: found it closed, expected a file, pipe or terminal. Lead it to one, or to /dev/null."
+            "stdout: found it closed, expected a file, pipe or terminal. Redirect it to one of these or to /dev/null."
         )
     return OutputError(
-        f"stdout: could not be written ({error.strerror}); the last line may be torn. Make room and start again; "
-        "with --output FILE nothing is lost and --resume goes on."
+        f"stdout: could not be written ({error.strerror}); the last line may be incomplete. Free space and run the "
+        "command again; with --output FILE, --resume continues without loss."
     )
 
 
 def require_stdout() -> None:
-    """Notice a closed stdout before anything is computed for it.
+    """Check that stdout is open before any image is processed.
 
     Raises:
-        OutputError: stdout is closed, or was opened for reading alone.
+        OutputError: stdout is closed or opened only for reading.
     """
     try:
         os.write(sys.stdout.fileno(), b"")
-    except OSError as error:  # in a notebook or a test it is no file, which has no errno
+    except OSError as error:  # in a notebook or a test, stdout is not a file and the error has no errno
         if error.errno == errno.EBADF:
             raise output_error(error) from None
 
 
 def open_closed_descriptors() -> None:
-    """Let nothing that is opened later become stdin, stdout or stderr, where the program began without one of them.
+    """Open descriptors 0, 1 and 2 on the null device where they are closed.
 
-    A results file would be written by whatever prints, else. Stdout stays one that refuses to be written.
+    Otherwise a results file could get descriptor 1 or 2, and printed text would go into it. A missing stdout is opened
+    for reading only, so that writing to it still fails.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)  # the lowest that is free
+            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)  # uses the lowest free descriptor
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that was asked for, as a whole.
+    """Write an output file atomically.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
     try:
         write_whole(path, data)
@@ -102,7 +103,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
-    """Pass answers on, with a bar on stderr if someone sees it."""
+    """Yield the results, with a progress bar on stderr if it is a terminal."""
     if count < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield from found
         return
@@ -116,8 +117,8 @@ def _writable(text: str, stream: TextIO) -> str:
 
 
 def _discard(stream: TextIO) -> None:
-    """Lead a stream to nowhere: what is still buffered would fail once more at exit, and change the status."""
-    with suppress(OSError):  # it may be no file
+    """Redirect a stream to the null device. Otherwise its buffer fails again at exit and changes the exit status."""
+    with suppress(OSError):  # the stream may not be a file
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

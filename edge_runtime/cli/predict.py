@@ -1,4 +1,4 @@
-"""``edge-predict``: images in, one answer each out."""
+"""The command ``edge-predict``: one result per image."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class _Command(Command):
-    """``edge-predict check FILE`` is a command of its own; an image of that name is ``./check``."""
+    """Runs ``edge-predict check FILE`` as a separate command. Name an image called ``check`` as ``./check``."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         given = sys.argv[1:] if args is None else list(args)
         if given[:1] != ["check"]:
             return super().main(given, *rest, **extra)
-        from edge_runtime.cli.check import check  # here: answers are given without
+        from edge_runtime.cli.check import check  # imported here: predictions do not need it
 
         return check.main(given[1:], **{**extra, "prog_name": "edge-predict check"})
 
@@ -45,9 +45,11 @@ class _Command(Command):
 @options
 @click.version_option(__version__, prog_name="edge-predict")
 def main(**given: Any) -> None:
-    """Classify breast images. A folder stands for the images in it and below it, in order of their names.
+    """Classify breast images.
 
-    edge-predict check FILE says what a results file holds.
+    A folder means all images in it and in its subfolders, sorted by name.
+
+    The command "edge-predict check FILE" summarises a results file.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
@@ -60,7 +62,7 @@ def main(**given: Any) -> None:
         regions = [Region.parse(text) for text in request.regions]
         check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
-            from edge_runtime.cli.tiles import TileRequest, run_tiles  # here, as below: one image starts without it
+            from edge_runtime.cli.tiles import TileRequest, run_tiles  # imported here, as below: one image needs none
 
             as_json = request.style == Style.JSON.value
             run_tiles(predictor, TileRequest(request.tiles, request.map_png, request.scores, as_json, request.workers))
@@ -69,8 +71,8 @@ def main(**given: Any) -> None:
         elif regions:
             _print(predictor, [Marked(request.images[0], region) for region in regions], (), request)
         else:
-            asked = named(request.images)
-            _print(predictor, asked.images, asked.left_out, request)
+            inputs = named(request.images)
+            _print(predictor, inputs.images, inputs.left_out, request)
 
 
 def _load(request: CommandOptions) -> Predictor:
@@ -86,27 +88,29 @@ def _load(request: CommandOptions) -> Predictor:
     )
 
 
-def _load_anew(request: CommandOptions) -> Predictor:
+def _reload(request: CommandOptions) -> Predictor:
     predictor = _load(request)
     _tell_known_answers(predictor)
     return predictor
 
 
 def _tell_default(predictor: Predictor) -> None:
-    """Say which model nobody chose: an image of another kind gets an answer from it, too."""
+    """Name the default model on stderr: it also gives a result for images that it was not trained for."""
     spec = predictor.spec
-    tell(f"no --model given: {spec.name} ({spec.summary}); edge-bundle list shows the others.")
+    tell(f"no --model given: using {spec.name} ({spec.summary}). edge-bundle list shows the others.")
 
 
 def _tell_known_answers(predictor: Predictor) -> None:
-    """Say that int8 is not trusted here; on a terminal also what the check of the first start took."""
-    for precision, found in predictor.known_answers.items():
-        if not found.passed:
-            text = f"differ by {found.difference:.3g}, expected at most {found.tolerance:.3g}; float32 answers instead."
-            tell(f"{found.file}: its answers on this machine and the known ones {text}")
-        elif found.ms is not None and sys.stderr.isatty():
-            kept = "once for this processor" if found.kept else "at every start: no cache can be written"
-            tell(f"{precision.value} file checked against known answers in {found.ms:.0f} ms, {kept}.")
+    """Report a fallback to float32 on stderr; on a terminal also the duration of the check."""
+    for precision, answers in predictor.known_answers.items():
+        if not answers.passed:
+            tell(
+                f"{answers.file}: its logits on this machine differ from the known ones by {answers.difference:.3g}, "
+                f"expected at most {answers.tolerance:.3g}. Using float32 instead."
+            )
+        elif answers.ms is not None and sys.stderr.isatty():
+            kept = "once for this processor" if answers.kept else "at every start: no cache can be written"
+            tell(f"{precision.value} file checked against known answers in {answers.ms:.0f} ms, {kept}.")
 
 
 def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
@@ -114,51 +118,53 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
 
     filing = ResultsOptions(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
-        asked = named(request.images)
-        file_answers(predictor, asked.images, filing, asked.left_out)
+        inputs = named(request.images)
+        file_answers(predictor, inputs.images, filing, inputs.left_out)
         return
     from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watch import watch_folder
 
-    model = CurrentModel(predictor, partial(_load_anew, request), request.model or model_in_force())
+    model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force())
     with model:
         watch_folder(model, request.watch, filing, request.interval)
 
 
 def _print(
-    predictor: Predictor, asked: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: CommandOptions
+    predictor: Predictor, images: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: CommandOptions
 ) -> None:
-    """Print every answer as soon as it is there; on stderr what is left out."""
-    chosen = Style(request.style) if request.style else Style.CARD if len(asked) == 1 else Style.TABLE
+    """Print each result as soon as it is computed, and list the files that are left out on stderr."""
+    chosen = Style(request.style) if request.style else Style.CARD if len(images) == 1 else Style.TABLE
     render = renderer(chosen)
     if head := render.head(predictor.spec):
         say(head, render.end)
-    found: Iterator[Prediction | Failure | DrawnExplanation] = predictor.predict_all(
-        asked, workers=request.workers or 1
+    results: Iterator[Prediction | Failure | DrawnExplanation] = predictor.predict_all(
+        images, workers=request.workers or 1
     )
     line: Callable[[Any], str] = render.line
     if request.heatmap is not None:
         from edge_runtime.cli.heatmap import HeatmapOptions
 
         heatmaps = HeatmapOptions(predictor, request.heatmap, request.heatmap_label, request.opacity)
-        found, line = heatmaps.answers(asked), partial(heatmaps.line, render)
-    failed, of_machine = _print_each(found if sys.stdout.isatty() else progress(found, len(asked)), line, render.end)
+        results, line = heatmaps.answers(images), partial(heatmaps.line, render)
+    failed, of_machine = _print_each(
+        results if sys.stdout.isatty() else progress(results, len(images)), line, render.end
+    )
     if foot := render.foot():
         say(foot)
     missing = _tell_left_out(left_out)
     if failed:
-        tell(f"{failed} of {len(asked)} failed.")
+        tell(f"{failed} of {len(images)} failed.")
     if of_machine:
-        tell(f"The machine failed at {of_machine} of them, which may be sound: ask again.")
+        tell(f"{of_machine} of them failed because of this machine; the images may be sound. Run the command again.")
     leave_with(failed + missing, of_machine)
 
 
 def _print_each(
-    found: Iterator[Prediction | Failure | DrawnExplanation], line: Callable[[Any], str], end: str
+    results: Iterator[Prediction | Failure | DrawnExplanation], line: Callable[[Any], str], end: str
 ) -> tuple[int, int]:
-    """Print answers as they come; return how many images failed, and at how many of them the machine did."""
+    """Print each result. Return the number of failed images, and how many of these the machine caused."""
     failed = of_machine = 0
-    for answer in found:
+    for answer in results:
         if isinstance(answer, Failure):
             failed, of_machine = failed + 1, of_machine + answer.of_machine
         say(line(answer), end)
@@ -166,7 +172,7 @@ def _print_each(
 
 
 def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
-    """Sum up what folders hold and is not answered; tell whether an answer to any of it is expected."""
+    """Report the left-out files on stderr. Return whether a result is expected for any of them."""
     if not left_out:
         return False
     from edge_runtime.images.left_out import expects_answer, summary
@@ -176,10 +182,10 @@ def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
 
 
 def run() -> None:
-    """Be the program ``edge-predict``.
+    """Run ``edge-predict`` as a program.
 
-    What its imports made lives until the end: no collection need look at it again, not even the last one at exit,
-    which otherwise takes longer than answering an image.
+    ``gc.freeze`` excludes the imported objects from garbage collection. Without it, the collection at exit takes
+    longer than one prediction.
     """
     gc.freeze()
     main()

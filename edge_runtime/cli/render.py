@@ -1,4 +1,4 @@
-"""Answers as text: for people, as JSON lines, as CSV."""
+"""Results as text: for people, as JSON lines and as CSV."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WHY = {
     Reason.BELOW_CUTOFF: "the score stays below the cut-off",
     Reason.LOW_CONFIDENCE: "no label reaches the confidence floor; a person should look",
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
-    Reason.UNFAMILIAR_INPUT: "not like the images this model was made for; its answer means nothing here",
+    Reason.UNFAMILIAR_INPUT: "not like the images this model was made for; its scores are not valid",
 }
 FALLBACKS = {Fallback.KNOWN_ANSWERS_DIFFER: "the int8 file's answers differ on this machine from the known ones"}
-_REGION = "region"  # a column after the image, for models that are asked about regions
+_REGION = "region"  # a column after the image, for models that require regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
     *("contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback"),
@@ -28,16 +28,16 @@ _COLUMNS = (
 
 
 class Style(enum.Enum):
-    """How answers are shown."""
+    """Output formats."""
 
-    CARD = "card"  # a block for a single image
-    TABLE = "table"  # a line an image
+    CARD = "card"  # a block of lines for a single image
+    TABLE = "table"  # one line per image
     JSON = "json"
     CSV = "csv"
 
 
 class Renderer(Protocol):
-    """Turns answers into lines; ``head`` and ``foot`` may be empty. ``end`` follows each of them."""
+    """Formats results as text. ``head`` and ``foot`` may be empty; ``end`` is printed after each text."""
 
     @property
     def end(self) -> str: ...
@@ -48,7 +48,7 @@ class Renderer(Protocol):
 
 
 class JsonRenderer:
-    """One object a line (docs/reference/json.md)."""
+    """One JSON object per line (docs/reference/json.md)."""
 
     end = "\n"
 
@@ -56,7 +56,7 @@ class JsonRenderer:
         return ""
 
     def line(self, answer: Prediction | Failure) -> str:
-        from edge_runtime.results.lines import to_line  # here, as csv below: a card needs neither
+        from edge_runtime.results.lines import to_line  # imported here, as csv below: a card needs neither
 
         return to_line(answer)
 
@@ -65,9 +65,9 @@ class JsonRenderer:
 
 
 class CsvRenderer:
-    """RFC 4180 with a header line; a failed image fills the two error columns.
+    """RFC 4180 with a header line. A failed image has its error in the two error columns.
 
-    Names are escaped, and no cell begins a formula (docs/reference/json.md): the file may be opened in a spreadsheet.
+    Names are escaped, and no cell starts a formula (docs/reference/json.md), in case a spreadsheet opens the file.
     """
 
     end = "\r\n"
@@ -82,7 +82,7 @@ class CsvRenderer:
         elif _is_unfamiliar(answer):
             fields |= dict.fromkeys(("label", "score", "confidence"), "")
         if answer.region is not None:
-            fields[_REGION] = str(answer.region)  # numbers, as they are given to --region
+            fields[_REGION] = str(answer.region)  # x,y,radius, as for --region
         return _csv_row([fields.get(name, "") for name in _columns(answer.region is not None)])
 
     def foot(self) -> str:
@@ -98,9 +98,8 @@ def _csv_row(values: Sequence[object]) -> str:
     import io
 
     text = io.StringIO()
-    csv.writer(text, lineterminator=CsvRenderer.end).writerow(
-        values
-    )  # with another end, some Pythons do not quote this one
+    # with another line terminator, some Python versions do not quote "\r\n" inside a cell
+    csv.writer(text, lineterminator=CsvRenderer.end).writerow(values)
     return text.getvalue().removesuffix(CsvRenderer.end)
 
 
@@ -109,12 +108,12 @@ def _cell(value: object) -> object:
 
 
 def _is_unfamiliar(answer: Prediction) -> bool:
-    """Tell whether label and scores mean nothing; programs find them in JSON all the same."""
+    """Return whether the image is out-of-distribution, so that label and scores are not shown. JSON keeps them."""
     return answer.verdict.reason is Reason.UNFAMILIAR_INPUT
 
 
 class CardRenderer:
-    """A block that a person reads from top to bottom."""
+    """A block of lines for one image."""
 
     end = "\n"
 
@@ -143,9 +142,9 @@ class CardRenderer:
 
 
 def _scores(answer: Prediction) -> list[str]:
-    """Say what the network answers, with the thresholds; of an unfamiliar image, that it means nothing."""
+    """Return the lines of label, scores and thresholds; for an out-of-distribution image, that there are none."""
     if _is_unfamiliar(answer):
-        return ["label     none: what the model says of an image that is not like its own means nothing"]
+        return ["label     none: the scores of an out-of-distribution image are not valid"]
     verdict = answer.verdict
     scores = ", ".join(f"{label} {score:.4f}" for label, score in verdict.scores.items())
     return [
@@ -156,13 +155,13 @@ def _scores(answer: Prediction) -> list[str]:
 
 
 def _familiarity(share: float, answer: Prediction) -> str:
-    """Say how far an image lies from the model's own images."""
-    said = "NOT like" if _is_unfamiliar(answer) else "like"
-    return f"familiar  {said} the images this model was made for (distance {share:.2f} times the limit)"
+    """Return the line of the out-of-distribution check."""
+    like = "NOT like" if _is_unfamiliar(answer) else "like"
+    return f"familiar  {like} the images this model was made for (distance {share:.2f} times the limit)"
 
 
 class TableRenderer:
-    """A line an image, under one head."""
+    """A header and one line per image."""
 
     end = "\n"
 
@@ -177,17 +176,17 @@ class TableRenderer:
     def line(self, answer: Prediction | Failure) -> str:
         if isinstance(answer, Failure):
             return _failed(answer)
-        v, asked = answer.verdict, shown(region_name(answer.image, answer.region))
+        v, name = answer.verdict, shown(region_name(answer.image, answer.region))
         score, label = ("-", "-") if _is_unfamiliar(answer) else (f"{v.score:.4f}", v.label)
-        return f"{v.decision.value:9} {score:>6}  {label:12} {v.reason.value:16} {asked}"
+        return f"{v.decision.value:9} {score:>6}  {label:12} {v.reason.value:16} {name}"
 
     def foot(self) -> str:
         return NOTICE
 
 
 def _failed(failure: Failure) -> str:
-    asked = shown(region_name(failure.image, failure.region))
-    return f"FAILED    {asked}\n          [{failure.error.code}] {shown(failure.error.message)}"
+    name = shown(region_name(failure.image, failure.region))
+    return f"FAILED    {name}\n          [{failure.error.code}] {shown(failure.error.message)}"
 
 
 def renderer(style: Style) -> Renderer:

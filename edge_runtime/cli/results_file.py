@@ -1,4 +1,4 @@
-"""``--output``: answers into a results file, and a summary on stderr."""
+"""The option ``--output``: write results into a file, and a summary to stderr."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from edge_runtime.results.watched_file import WatchedResults
 
 @dataclass(frozen=True)
 class ResultsOptions:
-    """What the command line says of the results file.
+    """The results file options of the command line.
 
     Attributes:
-        resume: go on with the file if it is there.
-        retry_failed: answer the images again that have failed in it.
-        workers: images answered at once.
+        resume: continue an existing file.
+        retry_failed: process the images again that failed in it.
+        workers: number of images processed in parallel.
     """
 
     path: Path
@@ -38,14 +38,14 @@ class ResultsOptions:
     workers: int = 1
 
     def open(self, predictor: Predictor) -> Results:
-        """Open the file (:class:`edge_runtime.results.file.ResultsError` if it cannot take these answers)."""
+        """Open the file; raise :class:`edge_runtime.errors.ResultsError` if it cannot take these results."""
         results = Results(self.path, Origin.of(predictor), resume=self.resume, tell=tell)
         if self.retry_failed:
             results.forget_failures()
         return results
 
     def open_watched(self, predictor: Predictor) -> WatchedResults:
-        """Open the file of a watch, as :meth:`open`."""
+        """Open the file for ``--watch``, with the errors of :meth:`open`."""
         results = WatchedResults(self.path, Origin.of(predictor), tell=tell)
         if self.retry_failed:
             results.forget_failures()
@@ -54,10 +54,10 @@ class ResultsOptions:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of the images of this run.
+    """Counts of the images of this run.
 
     Attributes:
-        of_machine: codes of the machine's faults; these images have no line and are asked again by ``--resume``.
+        of_machine: images that the machine failed at, by error code. They have no line; ``--resume`` tries them again.
     """
 
     answered: int
@@ -65,49 +65,53 @@ class RunSummary:
     of_machine: Counter[str]
 
     def __len__(self) -> int:
-        """Return how many images were dealt with."""
+        """Return the number of processed images."""
         return self.answered + self.failed + self.of_machine.total()
 
 
 def file_answers(
     predictor: Predictor, paths: Sequence[str | Failure], filing: ResultsOptions, left_out: Sequence[LeftOut] = ()
 ) -> None:
-    """Answer every image that the results file lacks; leave with the status that fits.
+    """Classify every image that the results file lacks, then exit with the matching status.
 
     A path that is named twice is one image and has one line.
     """
-    wanted = {ImageIdentity(_name(path)): path for path in paths}
+    images = {ImageIdentity(_name(path)): path for path in paths}
     with stops_on_signals() as stop, filing.open(predictor) as results:
-        there = Counter(results.failed(identity) for identity in wanted if identity in results)
-        todo = [path for identity, path in wanted.items() if identity not in results]
+        there = Counter(results.failed(identity) for identity in images if identity in results)
+        todo = [path for identity, path in images.items() if identity not in results]
         done = _append_all(predictor.predict_all(todo, workers=filing.workers), len(todo), results, stop)
         for item in left_out if stop.by is None else ():
             results.leave_out(item.path, item.reason.value)
     if stop.by is not None and len(done) < len(todo):
         held = done.answered + done.failed + there.total()
-        _interrupted(stop.by, f"{filing.path} holds {held} of {len(wanted)} images")
+        _interrupted(stop.by, f"{filing.path} holds {held} of {len(images)} images")
     tell(f"{filing.path}: {summary(done.answered, done.failed, there)}")
     if done.of_machine:
         codes = ", ".join(f"{code} {count}" for code, count in sorted(done.of_machine.items()))
         tell(
-            f"{done.of_machine.total()} not answered, for the machine failed ({codes}): they have no line, and "
-            "--resume asks them again."
+            f"{done.of_machine.total()} not answered because the machine failed ({codes}). They have no line; "
+            "--resume tries them again."
         )
     if left_out:
         tell(summary_of_left_out(left_out))
     if done.failed + there[True]:
-        tell("Answer the failed ones again with --resume --retry-failed.")
+        tell("Use --resume --retry-failed to process the failed images again.")
     leave_with(done.failed + there[True] + expects_answer(left_out), done.of_machine.total())
 
 
 def summary(answered: int, failed: int, there: Counter[bool]) -> str:
-    """Return counts of images: of this run, and of those before by whether they failed."""
+    """Return a line with the counts of this run and of earlier runs.
+
+    Args:
+        there: images of earlier runs, by whether they failed.
+    """
     before = f" ({there[True]} failed)" if there[True] else ""
     return f"{answered} answered, {failed} failed, {there.total()} already there{before}."
 
 
 def tell_fault(failure: Failure) -> None:
-    """Say on stderr that the machine failed at an image, which gets no line."""
+    """Report on stderr that the machine failed at an image. It gets no line in the file."""
     tell(f"not answered [{failure.error.code}]: {failure.error.message}")
 
 
@@ -128,8 +132,7 @@ def _append_all(found: Iterator[Prediction | Failure], count: int, results: Resu
 
 
 def _interrupted(by: Signals, holds: str) -> NoReturn:
-    text = f"interrupted ({by.name}): {holds}, each line whole. Go on with the same command and --resume."
-    tell(text)
+    tell(f"interrupted ({by.name}): {holds}, each line whole. Continue with the same command and --resume.")
     sys.exit(EXIT_SIGNAL + by)
 
 

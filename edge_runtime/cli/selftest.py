@@ -1,4 +1,4 @@
-"""``edge-bundle selftest``: does this machine answer as the one that made the bundle?"""
+"""The command ``edge-bundle selftest``: compare this machine's results with those recorded at export."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from edge_runtime.serialisation.records import to_dict
 
 _EXIT_CODES = """\b
 Exit status:
-  0    every step that could run gives what it gave where the bundle was made
+  0    every step that ran gives the result that was recorded at export
   1    a step differs, or an installed interpreter does not run the model
-  2    the command line cannot be used
-  3    the model cannot be trusted, or its bundle holds no golden vectors
-  4    no interpreter is installed that can run the model"""
+  2    the command line is invalid
+  3    the model cannot be trusted, or its bundle has no golden vectors
+  4    no installed interpreter can run the model"""
 
 _COUNTED = {Step.TENSOR: "images", Step.LOGITS: "logits", Step.DECISION: "decisions", Step.MAP: "maps"}
-_PACKAGES = {  # with which the exporting machine ran the same file
+_PACKAGES = {  # runtime → the package that ran the same file at export
     "litert": "ai-edge-litert",
     "tflite": "ai-edge-litert",
     "onnxruntime": "onnxruntime",
@@ -41,13 +41,20 @@ _PACKAGES = {  # with which the exporting machine ran the same file
     type=click.Choice([provider.value for provider in Provider]),
     default=Provider.CPU.value,
     show_default=True,
-    help="What onnxruntime computes with; another than cpu tests onnxruntime alone.",
+    help="The device that onnxruntime computes on. Any value except cpu tests only onnxruntime.",
 )
-@click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the certificate.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the certificate to FILE as JSON.",
+)
 def command(bundle: str, provider: str, json_file: str | None) -> None:
-    """Replay a bundle's golden images here: bytes, tensor, logits, decision.
+    """Test a model on this machine.
 
-    Nothing leaves this machine; without --json nothing is written.
+    The command replays the golden images of the bundle and compares bytes, tensors, logits and decisions with those
+    recorded at export. It sends no data, and writes a file only with --json.
     """
     with stops_command():
         found = find(bundle, trusted_key=key_in_force())
@@ -62,7 +69,7 @@ def command(bundle: str, provider: str, json_file: str | None) -> None:
 
 
 def describe(certificate: Certificate) -> str:
-    """Return the certificate as text: the machine, a line a check, and what was not run."""
+    """Return the certificate as text: the machine, one line per check, and the files that were not run."""
     machine = certificate.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     lines = [
@@ -76,20 +83,20 @@ def describe(certificate: Certificate) -> str:
 
 
 def remedy(check: Check, manifest: Manifest) -> str:
-    """Return what to do about a check that did not pass."""
+    """Return the remedy for a check that did not pass."""
     made_with = manifest.toolchain
     if check.problem:
-        return "Mend or uninstall that interpreter, then test again."
+        return "Repair or uninstall that interpreter, then test again."
     if check.step is Step.TENSOR:
         numpy, opencv = made_with.get("numpy", "?"), made_with.get("opencv-python-headless", "?")
         return (
-            f"Do not use the answers: the model sees other pixels here. The bundle was made with numpy {numpy} and "
-            f"opencv-python-headless {opencv}; install those, then test again."
+            f"Do not use the answers: preprocessing gives different values on this machine. The bundle was made with "
+            f"numpy {numpy} and opencv-python-headless {opencv}; install those, then test again."
         )
     package = _PACKAGES[(check.runtime or "litert").partition("+")[0]]
     return (
         f"Do not use the answers of this interpreter here. The bundle was made with {package} "
-        f"{made_with.get(package, '?')}; install that, or take another --backend or --provider, then test again."
+        f"{made_with.get(package, '?')}; install that, or use another --backend or --provider, then test again."
     )
 
 
@@ -99,7 +106,7 @@ def _where(check: Check) -> str:
 
 
 def _finding(check: Check) -> str:
-    """Say in words what a check found."""
+    """Return the result of a check as text."""
     if check.problem:
         return f"does not run: {check.problem}"
     if check.differing == 0:
@@ -110,7 +117,8 @@ def _finding(check: Check) -> str:
 
 
 def _amount(check: Check) -> str:
-    by = "by no number" if check.difference is None or check.largest is None else f"by up to {check.largest:.3g}"
+    not_finite = check.difference is None or check.largest is None
+    by = "with NaN or infinity" if check.largest is None or not_finite else f"by up to {check.largest:.3g}"
     if check.step is Step.TENSOR and check.difference == 0:
         by = "outside the sampled values (another SHA-256)"
     counted = f"{check.differing} of {check.values} {_COUNTED[check.step]}"

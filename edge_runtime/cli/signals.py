@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask the command to end after the image that it is at; a second one ends it at once."""
+"""Signal handling: Ctrl-C or SIGTERM ends the command after the current image, a second signal at once."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SLICE_S = 0.1
-"""Seconds of sleep after which a signal is noticed."""
+"""Longest time in seconds before a signal interrupts :meth:`StopSignal.sleep`."""
 _STDERR = 2
 
 
 class StopSignal:
-    """Whether a signal came, and which; whether SIGHUP came since :meth:`take_hangup` was called."""
+    """The received stop signal, if any, and whether SIGHUP was received since the last :meth:`take_hangup`."""
 
     def __init__(self) -> None:
         self.by: signal.Signals | None = None
         self._hangup = False
 
     def sleep(self, seconds: float, meanwhile: Callable[[], object] = bool) -> None:
-        """Sleep, but not on when a signal comes; ``meanwhile`` is called again and again."""
+        """Sleep until the time is over or a signal arrives. ``meanwhile`` is called about ten times per second."""
         end = time.monotonic() + seconds
         while self.by is None and not self._hangup and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE_S))
             meanwhile()
 
     def hang_up(self) -> None:
-        """Note SIGHUP."""
+        """Record that SIGHUP was received."""
         self._hangup = True
 
     def take_hangup(self) -> bool:
-        """Tell whether SIGHUP came since the last call."""
-        came, self._hangup = self._hangup, False
-        return came
+        """Return whether SIGHUP was received since the last call."""
+        received, self._hangup = self._hangup, False
+        return received
 
 
 @contextmanager
 def stops_on_signals() -> Iterator[StopSignal]:
-    """Listen meanwhile; a signal that whoever started this process had ignored (nohup) stays ignored."""
+    """Handle SIGINT and SIGTERM inside the context. A signal that was ignored before (nohup) stays ignored."""
     stop = StopSignal()
-    wanted = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def request_stop(number: int, frame: FrameType | None) -> None:
         stop.by = signal.Signals(number)
         signal.signal(number, before[number])
 
-    before = {int(number): signal.getsignal(number) or signal.SIG_DFL for number in wanted}
-    for number in wanted:
-        signal.signal(number, ask)
+    before = {int(number): signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+    for number in numbers:
+        signal.signal(number, request_stop)
     try:
         yield stop
     finally:
-        for number in wanted:
+        for number in numbers:
             signal.signal(number, before[number])
 
 
 @contextmanager
 def follows_hangup(stop: StopSignal) -> Iterator[None]:
-    """Note SIGHUP in ``stop`` meanwhile; one that comes because the terminal went away stops the command."""
+    """Record SIGHUP in ``stop`` inside the context. If the terminal was closed, SIGHUP stops the command."""
     terminal = os.isatty(_STDERR)
 
     def follow(number: int, frame: FrameType | None) -> None:

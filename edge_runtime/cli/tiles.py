@@ -1,4 +1,4 @@
-"""``--tiles``: a slide's tiles answered, with a map of their scores to look at and one to compute with."""
+"""The option ``--tiles``: classify a slide tile by tile, and write the scores as PNG and as ``.npy``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ from edge_runtime.tiling.slide import SlidePrediction
 
 @dataclass(frozen=True)
 class TileRequest:
-    """What the command line says: which slide, and what to write; ``map_png`` is drawn, ``scores_npy`` are numbers."""
+    """The tile options of the command line.
+
+    Attributes:
+        map_png: file for the drawn scores.
+        scores_npy: file for the scores, float32 rows×columns.
+    """
 
     slide: str
     map_png: Path | None = None
@@ -35,11 +40,11 @@ class TileRequest:
 
 
 def run_tiles(predictor: Predictor, request: TileRequest) -> None:
-    """Answer the slide, write what is wanted, print the answer; leave with 1 if the slide cannot be read.
+    """Classify the slide, write the requested files and print the result. Exit with 1 if the slide cannot be read.
 
     Raises:
         UsageError: a file cannot be written.
-        BackendError: as :meth:`Predictor.predict`.
+        BackendError: as in :meth:`Predictor.predict`.
     """
     try:
         image = read(request.slide, min_side_px=predictor.spec.min_side_px)
@@ -60,7 +65,7 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
 
 
 def card(slide: SlidePrediction) -> str:
-    """Return the answer as a block for people."""
+    """Return the result as a block of lines for people."""
     grid, case = slide.grid, slide.case
     counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
     if slide.unfamiliar is not None:

@@ -1,4 +1,4 @@
-"""``--watch``: a folder's images into a results file, as they come, until a signal ends it."""
+"""The option ``--watch``: classify new images in a folder into a results file, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from edge_runtime.results.watched_file import WatchedResults
 from edge_runtime.results.watcher import Watch, stamp_of
 
 DEATHS = 2
-"""Deaths of the process at an image after which it is set aside."""
+"""Number of times that the process may die at an image before the image is recorded as failed."""
 
 
 def watch_folder(model: CurrentModel, folder: Path, filing: ResultsOptions, interval_s: float) -> None:
-    """Look every ``interval_s`` seconds and answer what has come to rest, until SIGINT or SIGTERM.
+    """Scan the folder every ``interval_s`` seconds and classify unchanged images, until SIGINT or SIGTERM.
 
     Raises:
-        UsageError: ``folder`` is no folder at the start; one that goes away later is waited for.
+        UsageError: ``folder`` is not a folder at the start. A folder that is removed later is waited for.
     """
     if not os.path.isdir(folder):
-        raise UsageError(f"{folder}: found no folder to watch. Make it first.")
+        raise UsageError(f"{folder}: found no folder to watch. Create it first.")
     with stops_on_signals() as stop, follows_hangup(stop), filing.open_watched(model.predictor) as results:
         before = len(results)
         elsewhere = f"; {before} images were answered before" if before > results.lines else ""
@@ -44,10 +44,10 @@ def watch_folder(model: CurrentModel, folder: Path, filing: ResultsOptions, inte
 
 
 class WatchLoop:
-    """One watch while it runs.
+    """The main loop of ``--watch``.
 
     Attributes:
-        done: images of this run that have a line, by whether they failed.
+        done: number of images of this run that have a line, by whether they failed.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class WatchLoop:
         self._told: set[str] = set()
 
     def run(self, interval_s: float) -> None:
-        """Look and answer until a signal comes."""
+        """Scan and classify until a signal arrives."""
         self._service.tell("READY=1", self._status())
         while self._stop.by is None:
             if self._stop.take_hangup():
@@ -78,7 +78,7 @@ class WatchLoop:
         found = self._watch.look(self._results)
         self._tell_unreadable()
         faults = set[str]()
-        for image in sorted(found, key=self._results.deaths):  # who killed the process once comes last
+        for image in sorted(found, key=self._results.deaths):  # images at which the process died come last
             if self._stop.by is not None:
                 break
             self._follow()
@@ -90,32 +90,32 @@ class WatchLoop:
         self._told &= faults
 
     def _leave_out(self) -> None:
-        """Write a line for each file that someone may expect an answer to and that gets none."""
+        """Write a line for each left-out file that a user may expect a result for."""
         for item, stamp in self._watch.take_expected():
             if ImageIdentity(item.path, stamp) not in self._results:
                 self._results.leave_out(item.path, item.reason.value, stamp)
 
     def _follow(self) -> None:
-        """Go on in another file and with another version of the model, if they were changed."""
+        """Load a new version of the model, and continue in a new results file, where these were changed."""
         if self._model.refresh():
             self._results.take_over(Origin.of(self._model.predictor))
         if self._results.follow():
-            tell(f"{self._results.path}: was moved or removed; going on in a new file.")
+            tell(f"{self._results.path}: was moved or removed; continuing in a new file.")
 
     def _answer(self, image: ImageIdentity) -> set[str]:
-        """Write one answer; nothing if the file was changed while it was read: a later look takes it.
+        """Classify one image and write its line. Write nothing if the image changed meanwhile; a later scan takes it.
 
         Returns:
-            The code of what the machine failed at, if it did: a later look takes the image again.
+            The error code if the machine failed, else an empty set. A later scan takes the image again.
         """
         if self._results.deaths(image) >= DEATHS:
-            self._write(_killer(image.image), image)
+            self._write(_killed_process(image.image), image)
             return set()
         self._results.begin(image)
         try:
             (answer,) = self._model.predictor.predict_all([image.image])
         except BaseException:
-            self._results.let_go()  # an error or a second signal, no death
+            self._results.let_go()  # an error or a second signal: the image did not kill the process
             raise
         if isinstance(answer, Failure) and answer.of_machine:
             if answer.error.code not in self._told:
@@ -135,7 +135,7 @@ class WatchLoop:
         return f"STATUS={self.done[False]} answered, {self.done[True]} failed since the start{waiting}"
 
     def _tell_unreadable(self) -> None:
-        """Say once that folders cannot be listed, and once that all can be again."""
+        """Report each change in the set of folders that cannot be listed, once."""
         errors: dict[str, EdgeError] = {error.message: error for error in self._watch.unreadable}
         if errors.keys() != self._unreadable:
             for error in errors.values():
@@ -145,9 +145,9 @@ class WatchLoop:
         self._unreadable = frozenset(errors)
 
 
-def _killer(image: str) -> Failure:
+def _killed_process(image: str) -> Failure:
     text = (
-        f"{image}: the process died {DEATHS} times while it had this image at hand, expected an answer. Look at the "
-        "image elsewhere, raise the memory limit, then start the watch once with --retry-failed."
+        f"{image}: the process died {DEATHS} times while it processed this image, expected a result. Check the image "
+        "on another machine, raise the memory limit, then start the watch once with --retry-failed."
     )
     return Failure(image, ImageUnreadableError(text, code="image_kills_process"))

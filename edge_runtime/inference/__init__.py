@@ -1,1 +1,1 @@
-"""From an image to a prediction: preprocess, infer, decide; and the interpreters that do the second."""
+"""Inference on one image: preprocess, run the network, decide. Also the interpreter backends."""

@@ -1,6 +1,7 @@
-"""One thread's share of a loaded model: the file that answers first, and the float32 file that decides near thresholds.
+"""Class :class:`Engine`: one thread's interpreters, for the first model file and for the float32 file.
 
-Whether the float32 file decides is the rule's to say (:mod:`edge_runtime.decision.rule`).
+The first model file runs on every image. The float32 file runs again where the first score lies near a threshold
+(:mod:`edge_runtime.decision.rule`).
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ Opener = Callable[[Precision], Backend]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What all engines of one predictor share.
+    """Values that all engines of one predictor share.
 
     Attributes:
-        preparation: of the spec's steps.
-        rule: of the spec's policy.
-        first: the precision of the file that answers first.
+        preprocessor: built from the steps of the spec.
+        rule: built from the policy of the spec.
+        first: the precision of the model file that runs first.
         guard_band: distance from a threshold (in score, 0..1) within which the float32 file decides; 0 if it never
             does.
         open: opens the model file of a precision.
-        fallback: why float32 answers in place of the file that was wanted.
-        bundle: SHA-256 of ``bundle.json``, as answers name it.
+        fallback: reason of the fallback to float32; None if there is none.
+        bundle: SHA-256 of ``bundle.json``, copied into each prediction.
     """
 
     spec: ModelSpec
@@ -52,24 +53,25 @@ class Plan:
 
 
 class Engine:
-    """The model's files, opened; used by one thread at a time for speed, by several without harm."""
+    """Opened model files. Safe to share between threads, but fastest with one thread each."""
 
     def __init__(self, plan: Plan, first: Backend | None = None) -> None:
-        """Open the file that answers first, unless it is handed in opened."""
+        """Open the first model file, unless ``first`` is that file, already opened."""
         self._plan = plan
         self._first = _File(first or plan.open(plan.first), plan.preprocessor)
         self._exact: _File | None = None
         self._lock = ForkSafeLock()
 
     def answer(self, prepared: Preprocessed, *, familiar: bool = True) -> tuple[Verdict, Precision]:
-        """Return the verdict on one image, H×W×C from :meth:`Preprocessor.levels`, and which file decided.
+        """Return the verdict on one image and the precision of the file that decided.
 
         Args:
-            familiar: whether the image is like the model's own; if not it is referred, and the file that answers
-                first is exact enough.
+            prepared: H×W×C from :meth:`Preprocessor.levels`.
+            familiar: result of the out-of-distribution check. If False, the image is referred and float32 does not
+                run.
 
         Raises:
-            BackendError: the network answered with no number, or the engine was closed.
+            BackendError: the network returned NaN or infinity, or the engine is closed.
         """
         plan, batch = self._plan, prepared[np.newaxis]
         verdict = plan.rule.verdict(self._first.run(batch)[0], familiar=familiar)
@@ -80,14 +82,14 @@ class Engine:
     def answer_all(
         self, prepared: Preprocessed, familiar: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Return the logits that decide N images, float32 N×outputs, and which came from a rerun in float32, bool N.
+        """Return the deciding logits of N images, float32 N×outputs, and a mask of float32 reruns, bool N.
 
         Args:
             prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
-            familiar: bool N, as for :meth:`answer`; by default all are.
+            familiar: bool N, as in :meth:`answer`; by default all True.
 
         Raises:
-            BackendError: as :meth:`answer`.
+            BackendError: as in :meth:`answer`.
         """
         logits = self.logits(prepared)
         near = near_threshold(logits, self._plan.spec, self._plan.guard_band)
@@ -98,33 +100,33 @@ class Engine:
         return logits, near
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
-        """Return what one file alone says of N images, float32 N×outputs.
+        """Return the logits of a single model file for N images, float32 N×outputs.
 
         Args:
-            prepared: as for :meth:`answer_all`.
-            exact: ask the float32 file instead of the one that answers first.
+            prepared: as in :meth:`answer_all`.
+            exact: run the float32 file instead of the first file.
 
         Raises:
-            BackendError: as :meth:`answer`.
+            BackendError: as in :meth:`answer`.
         """
         return (self.exact if exact else self._first).run(prepared)
 
     def explain(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
-        """Return what the float32 file hands out for one image: see :meth:`Backend.outputs`.
+        """Return all outputs of the float32 file for one image: see :meth:`Backend.outputs`.
 
         Raises:
-            BackendError: as :meth:`answer`.
+            BackendError: as in :meth:`answer`.
         """
         return self.exact.outputs(prepared[np.newaxis])
 
     @property
     def backend(self) -> Backend:
-        """The file that answers first."""
+        """Backend of the first model file."""
         return self._first.backend
 
     @property
     def exact(self) -> _File:
-        """The float32 file, opened when it is first needed."""
+        """The float32 file, opened on first use."""
         if self._plan.first is Precision.FLOAT32:
             return self._first
         with self._lock.held:
@@ -140,9 +142,9 @@ class Engine:
 
 
 class _File:
-    """An opened model file, and what each uint8 level is to its network.
+    """An opened model file with a lookup table from uint8 levels to input values.
 
-    Quantising 256 values once is quantising every pixel of every image: the table holds the very numbers.
+    A pixel has one of 256 levels. Quantising these once gives the same values as quantising every pixel.
     """
 
     def __init__(self, backend: Backend, preprocessor: Preprocessor) -> None:
@@ -152,19 +154,19 @@ class _File:
             self._table = backend.quantise(preprocessor.values)
 
     def run(self, prepared: Preprocessed) -> npt.NDArray[np.float32]:
-        """Pass logits on; a network that overflows or lost its weights must not look like a NEGATIVE."""
-        return _finite(self.backend.run(self._taken(prepared)))
+        """Return the logits, float32 N×outputs. NaN and infinity raise, so that they never become NEGATIVE."""
+        return _finite(self.backend.run(self._input(prepared)))
 
     def outputs(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
-        """Pass on everything that the file hands out for one image, its logits first."""
-        logits, *others = self.backend.outputs(self._taken(prepared))
+        """Return all outputs of the file for one image, the logits first."""
+        logits, *others = self.backend.outputs(self._input(prepared))
         return _finite(logits), *others
 
-    def _taken(self, prepared: Preprocessed) -> npt.NDArray[Any]:
+    def _input(self, prepared: Preprocessed) -> npt.NDArray[Any]:
         return prepared if self._table is None else look_up(prepared, self._table)
 
 
 def _finite(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    if not all(map(isfinite, logits.ravel().tolist())):  # few numbers: quicker than arrays of them
-        raise BackendError("the network answered with no number (NaN or infinity). Export the model again.")
+    if not all(map(isfinite, logits.ravel().tolist())):  # faster than numpy for a few numbers
+        raise BackendError("found NaN or infinity in the logits, expected finite numbers. Export the model again.")
     return logits

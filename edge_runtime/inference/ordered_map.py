@@ -1,4 +1,4 @@
-"""Many items on several threads: results in the order of the items, and never more than a window of them in flight."""
+"""Map items on several threads. Results keep the order of the items; the number of items in flight is limited."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WINDOW_PER_WORKER = 4
-"""Items in flight for each worker: enough that none waits for the slowest, few enough that memory stays small."""
+"""Items in flight per worker: enough to keep all workers busy, few enough to limit memory."""
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(workers: Sequence[Callable[[Item], Result]], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``worker(item)`` for each item, in the order of the items.
 
-    Each worker is called by one thread at a time. Items are asked for one by one, at most
-    :data:`WINDOW_PER_WORKER` × workers ahead of the result that is awaited. An exception of a worker is raised in
-    its item's place, one of ``items`` after the results of the items before it. Whenever the generator ends, also
-    by ``close()``, items that nobody has begun are dropped and those begun are waited for.
+    Each worker is called by one thread at a time. Items are read one by one, at most :data:`WINDOW_PER_WORKER` ×
+    workers ahead of the next result. An exception of a worker is raised in place of its result. An exception of
+    ``items`` is raised after the results of all earlier items. When the generator ends, also by ``close()``, items
+    that no worker has started are dropped, and it waits for the others.
     """
     idle: SimpleQueue[Callable[[Item], Result]] = SimpleQueue()
     for worker in workers:
@@ -60,7 +60,7 @@ def _windowed(
             item = next(source)
         except StopIteration:
             break
-        except Exception as error:  # whatever it is, it is raised below, after the results before it
+        except Exception as error:  # any error of the iterable is raised below, after the earlier results
             fault = error
             break
         pending.append(submit(item))

@@ -1,4 +1,4 @@
-"""The way of one image: read → crop → preprocess (:func:`read_input`), then infer and decide (:func:`infer`)."""
+"""Steps for one image: read, crop and preprocess (:func:`read_input`), then infer and decide (:func:`infer`)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class InferenceInput:
     """One image, preprocessed for an interpreter.
 
     Attributes:
-        image: as read, whole.
-        region: the marked one; None where the model answers about whole images.
+        image: the whole decoded image.
+        region: the marked region; None for models that take whole images.
         prepared: H×W×C from :meth:`Preprocessor.levels`.
-        share: distance from the model's own images over the limit; None where the model says nothing about it.
-        decode_ms, prepare_ms: wall clock.
+        share: out-of-distribution distance divided by the limit; None if the model has no such check.
+        decode_ms, prepare_ms: wall-clock milliseconds.
     """
 
     image: DecodedImage
@@ -36,19 +36,19 @@ class InferenceInput:
 
     @property
     def familiar(self) -> bool:
-        """Whether the image is like the model's own."""
+        """Whether the image passed the out-of-distribution check."""
         return is_familiar(self.share)
 
 
 def read_input(
     plan: Plan, source: Source, region: Region | None, order: ColourOrder, name: str | None
 ) -> InferenceInput:
-    """Read an image, crop the region where the model has one, and preprocess it.
+    """Read an image, crop the marked region if there is one, and preprocess it.
 
     Raises:
-        ImageError: the image, or its region, is not what the model was made for.
-        RegionError: the model needs a region and none is given, or the other way round.
-        MachineError: memory, descriptors or I/O failed; the image may be sound.
+        ImageError: the image or its region is not valid for this model.
+        RegionError: the model requires a region and none is given, or it takes none and one is given.
+        MachineError: memory, file descriptors or I/O failed; the image may be sound.
     """
     start, spec = perf_counter(), plan.spec
     if (region is None) is not (spec.region is None):
@@ -56,10 +56,10 @@ def read_input(
     image = read(source, order=order, min_side_px=spec.min_side_px, name=name)
     decoded = perf_counter()
     try:
-        shown = image if region is None or spec.region is None else crop(image, region, spec.region)
-        prepared = plan.preprocessor.levels(shown)
-        known = spec.familiarity
-        share = None if known is None else known.share(known.judged(image, shown))
+        cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
+        prepared = plan.preprocessor.levels(cropped)
+        detector = spec.familiarity
+        share = None if detector is None else detector.share(detector.judged(image, cropped))
     except Exception as error:
         raise_machine_fault(error, image.name)
         raise
@@ -70,11 +70,11 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
     """Run the network and decide.
 
     Args:
-        backend: name of the interpreter and its provider in the prediction.
+        backend: name of the interpreter and its provider, copied into the prediction.
 
     Raises:
-        BackendError: as :meth:`Engine.answer`.
-        MachineError: as :func:`read_input`.
+        BackendError: as in :meth:`Engine.answer`.
+        MachineError: as in :func:`read_input`.
     """
     start, spec = perf_counter(), plan.spec
     try:
@@ -103,5 +103,5 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
 
 
 def since(start: float, end: float) -> float:
-    """Return milliseconds between two readings of ``perf_counter``, to the microsecond."""
+    """Return the milliseconds between two values of ``perf_counter``, rounded to 0.001."""
     return round((end - start) * 1000.0, 3)

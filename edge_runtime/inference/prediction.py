@@ -1,4 +1,4 @@
-"""What an image's answer holds."""
+"""Results for one image (a prediction, a failure or a left-out file) and their JSON form."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.images.region import Region
 
 NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
-"""Stands below every answer that is made for people."""
+"""Printed below every prediction that is meant for people."""
 
 SCHEMA = "edge-predict/2"
-"""Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
+"""Version of the JSON form. The number changes when a key is added, removed or changes its meaning."""
 
 
 def now() -> str:
-    """Return the time as answers name it: RFC 3339, UTC, to the millisecond; 24 characters."""
+    """Return the current time in RFC 3339, UTC, to the millisecond (24 characters)."""
     seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
 
 
 class Fallback(enum.Enum):
-    """Why the float32 file answers in place of the one that was wanted."""
+    """Reasons for a fallback to float32."""
 
-    KNOWN_ANSWERS_DIFFER = "KNOWN_ANSWERS_DIFFER"  # that file gives other answers here than where it was made
+    KNOWN_ANSWERS_DIFFER = "KNOWN_ANSWERS_DIFFER"  # the logits differ on this machine from those recorded at export
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds, wall clock."""
+    """Wall-clock milliseconds for decoding, preprocessing and inference."""
 
     decode: float
     prepare: float
@@ -40,22 +40,22 @@ class Timing:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image's answer and everything that is needed to reproduce it.
+    """The result for one image, with the values that are needed to reproduce it.
 
     Attributes:
         image: the path as it was given, or a name for bytes and arrays.
-        cutoff, confidence_floor: the thresholds that were applied, 0..1.
+        cutoff, confidence_floor: the applied thresholds, 0..1.
         contract: SHA-256 of the preprocessing steps.
         backend: the interpreter that ran.
-        precision: of the file that decided: ``int8`` or ``float32``.
-        region: what was asked about; None where the model answers about whole images.
-        familiarity: the image's distance from the model's own images over the limit, 0 or more; above 1 it is
-            unfamiliar and referred. None where the model says nothing about it.
-        fallback: why float32 answers in place of the file that was wanted; None if nothing was replaced.
-        bundle: SHA-256 of the bundle's ``bundle.json``; of a model file alone, its own.
-        sha256: of the image: of the file's bytes, or of an array (docs/reference/json.md).
-        time: when it was answered, by this machine's clock, as :func:`now` tells it. Answers that differ in it alone
-            are equal.
+        precision: precision of the model file that decided, such as ``int8`` or ``float32``.
+        region: the marked region; None for models that take whole images.
+        familiarity: result of the out-of-distribution check: the image's distance from the training images divided
+            by the model's limit, 0 or more. Above 1 the image is referred. None if the model has no such check.
+        fallback: reason of the fallback to float32; None if there was none.
+        bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
+        sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md).
+        time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
+            predictions are compared.
     """
 
     image: str
@@ -76,14 +76,14 @@ class Prediction:
     time: str = field(default_factory=now, compare=False)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/reference/json.md); what is None is absent from it."""
+        """Return the JSON form (docs/reference/json.md). Attributes that are None are omitted."""
         verdict = self.verdict
-        known = {} if self.familiarity is None else {"familiarity": self.familiarity}
+        familiarity = {} if self.familiarity is None else {"familiarity": self.familiarity}
         return {
             "schema": SCHEMA,
             "image": self.image,
             **_hashes(self.time, self.bundle, self.sha256),
-            **_asked(self.region),
+            **_region(self.region),
             "model": self.model,
             "version": self.version,
             "label": verdict.label,
@@ -94,7 +94,7 @@ class Prediction:
             "confidence_floor": self.confidence_floor,
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
-            **known,
+            **familiarity,
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,
@@ -104,15 +104,15 @@ class Prediction:
 
 
 class Fault(enum.Enum):
-    """Whose fault it is that there is no answer."""
+    """Cause of a failure."""
 
-    IMAGE = "image"  # the file's, folder's or region's: asked again it fails again
-    MACHINE = "machine"  # memory, descriptors, I/O: to be asked again
+    IMAGE = "image"  # the file, the folder or the region is invalid: it will fail again
+    MACHINE = "machine"  # memory, file descriptors or I/O failed: try the image again
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that got no answer, and why; ``region``, ``bundle`` and ``time`` as in :class:`Prediction`."""
+    """An image without a prediction, and the error; ``region``, ``bundle`` and ``time`` as in :class:`Prediction`."""
 
     image: str
     error: EdgeError
@@ -122,16 +122,16 @@ class Failure:
 
     @property
     def of_machine(self) -> bool:
-        """Whether the machine failed and not the image, which is to be asked again."""
+        """Whether the machine failed, not the image. The image can be tried again."""
         return isinstance(self.error, MachineError)
 
     @property
     def sha256(self) -> str | None:
-        """Of the bytes that were refused; None where none were read."""
+        """SHA-256 of the rejected bytes; None if no bytes were read."""
         return self.error.sha256 if isinstance(self.error, ImageError) else None
 
     def by(self, bundle: str) -> Failure:
-        """Return the same with the bundle that was to answer, if none is named yet."""
+        """Return a copy with ``bundle`` set, if it is not set already."""
         return self if self.bundle is not None else replace(self, bundle=bundle)
 
     def to_dict(self) -> dict[str, object]:
@@ -140,7 +140,7 @@ class Failure:
             "schema": SCHEMA,
             "image": self.image,
             **_hashes(self.time, self.bundle, self.sha256),
-            **_asked(self.region),
+            **_region(self.region),
             "error": {
                 "kind": (Fault.MACHINE if self.of_machine else Fault.IMAGE).value,
                 "code": self.error.code,
@@ -151,7 +151,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class LeftOutLine:
-    """A file of a folder that is not asked about, and why: a hidden one, a thumbnail, another kind of file."""
+    """A file in a folder that is not classified, and the reason: hidden, a thumbnail, or another kind of file."""
 
     image: str
     reason: str
@@ -165,11 +165,11 @@ class LeftOutLine:
 
 
 def _hashes(time: str, bundle: str | None, sha256: str | None) -> dict[str, object]:
-    """Return the keys of when, by which bundle and about which bytes."""
-    found = {"time": time, "bundle": bundle, "sha256": sha256}
-    return {key: value for key, value in found.items() if value is not None}
+    """Return the keys ``time``, ``bundle`` and ``sha256``, without those that are None."""
+    keys = {"time": time, "bundle": bundle, "sha256": sha256}
+    return {key: value for key, value in keys.items() if value is not None}
 
 
-def _asked(region: Region | None) -> dict[str, object]:
-    """Return the key of the region; none where none was asked about."""
+def _region(region: Region | None) -> dict[str, object]:
+    """Return the key ``region``; empty if there is none."""
     return {} if region is None else {"region": region.to_dict()}

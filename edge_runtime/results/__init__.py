@@ -1,1 +1,1 @@
-"""The results file: one JSON line an image, each whole or absent."""
+"""The results file: one JSON line per image. A line is either complete or absent."""

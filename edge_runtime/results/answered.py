@@ -1,7 +1,7 @@
-"""Which images a watch has answered, kept apart from the results file that people move away.
+"""The file ``RESULTS.seen``: the images that a watch has processed. It remains when users move the results file.
 
-``RESULTS.seen`` holds a line an image: a CRC-32 (zlib, hexadecimal), a space, and a JSON list of mark, path, size and
-time of last change. Lines are added; the file is written anew where more than half of it says nothing any more.
+Each line contains a CRC-32 (zlib, hexadecimal), a space, and a JSON list of mark, path, size and time of last change.
+Lines are appended. The file is rewritten when more than half of its lines are obsolete.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ from edge_runtime.results.entries import LONGEST
 from edge_runtime.results.lines import FileStamp, ImageIdentity
 
 _SLACK = 1000
-"""Lines that may say nothing any more before the file is written anew."""
+"""Number of obsolete lines that are always tolerated before the file is rewritten."""
 
 
 _NOBODY = ImageIdentity("")
 
 
 class ImageState(enum.Enum):
-    """What is remembered of an image."""
+    """The recorded state of an image."""
 
     ANSWERED = "+"
     FAILED = "-"
     LEFT_OUT = "/"
-    DIED = "?"  # the process died while it had this image at hand; may come several times
-    NEW_FILE = ">"  # of no image: the lines of what follows went to another results file
+    DIED = "?"  # the process died while it processed this image; may occur several times
+    NEW_FILE = ">"  # not an image: the results of the following images are in another results file
 
 
 class AnsweredFile:
-    """The opened file. Every method raises OSError where the disk does."""
+    """The opened file. Every method raises OSError if the disk fails."""
 
     def __init__(self, path: Path, file: Durable) -> None:
-        """Read the file; damaged lines of it are skipped.
+        """Read the file and skip damaged lines.
 
         Args:
+            path: path of the file.
             file: the opened file at ``path``.
         """
         self.path, self._file = path, file
         self._marks: dict[ImageIdentity, ImageState] = {}
         self._deaths: dict[ImageIdentity, int] = {}
-        self._here: dict[ImageIdentity, None] = {}  # those whose line went to the results file of now, in order
+        self._here: dict[ImageIdentity, None] = {}  # images whose line is in the current results file, in order
         self.damaged = 0
         try:
             lines = self._read()
@@ -59,35 +60,39 @@ class AnsweredFile:
             raise
 
     def __contains__(self, identity: object) -> bool:
-        """Tell whether the image needs no answer any more."""
+        """Return whether the image was answered, has failed or was left out."""
         return identity in self._marks
 
     def __len__(self) -> int:
-        """Return the number of images that were answered or have failed."""
+        """Return the number of images that were answered or failed."""
         return sum(mark is not ImageState.LEFT_OUT for mark in self._marks.values())
 
     def mark(self, identity: ImageIdentity) -> ImageState | None:
-        """Return what is remembered; None where nothing is or the process died."""
+        """Return the state of an image; None if it is unknown or the process died at it."""
         return self._marks.get(identity)
 
     def deaths(self, identity: ImageIdentity) -> int:
-        """Return how often the process died while it had this image at hand."""
+        """Return how often the process died while it processed this image."""
         return self._deaths.get(identity, 0)
 
     def note(self, identity: ImageIdentity, mark: ImageState) -> None:
-        """Remember; the system has it when this returns, the disk after :meth:`sync`."""
+        """Record the state of an image. It survives a killed process now, and a power cut after :meth:`sync`."""
         if self._marks.get(identity) is not mark:
             self._file.append(_line(identity, mark), sync=False)
             self._take(identity, mark)
 
     def begin_file(self) -> None:
-        """Note that another results file begins."""
+        """Record that a new results file starts."""
         if self._here:
             self._file.append(_line(_NOBODY, ImageState.NEW_FILE), sync=False)
             self._take(_NOBODY, ImageState.NEW_FILE)
 
     def forget_all_but(self, whole: Container[ImageIdentity]) -> int:
-        """Forget whose lines went to the results file of now and are not ``whole`` there; return how many."""
+        """Forget the images of the current results file that are not in ``whole``; return their number.
+
+        Args:
+            whole: images that have an undamaged line in the current results file.
+        """
         lost = [identity for identity in self._here if identity not in whole]
         for identity in lost:
             del self._here[identity], self._marks[identity]
@@ -96,19 +101,19 @@ class AnsweredFile:
         return len(lost)
 
     def sync(self) -> None:
-        """Hand everything to the disk."""
+        """Flush all records to the disk."""
         self._file.sync()
 
     def forget_failures(self) -> None:
-        """Forget the images that failed, and who killed the process."""
+        """Forget the failed images, and the images at which the process died."""
         self._marks = {identity: mark for identity, mark in self._marks.items() if mark is not ImageState.FAILED}
         self._here = {identity: None for identity in self._here if identity in self._marks}
         self._deaths = {}
         self._file.replace(self._pieces)
 
     def close(self) -> None:
-        """Close the file, and have the disk hold what it takes."""
-        with suppress(OSError):  # what is lost here, the results file holds
+        """Flush and close the file. Errors of the flush are ignored."""
+        with suppress(OSError):  # the results file still contains any lost record
             self._file.sync()
         self._file.close()
 
@@ -123,16 +128,16 @@ class AnsweredFile:
             self._deaths.pop(identity, None)
 
     def _read(self) -> int:
-        """Take every whole line; return how many there are."""
+        """Read all undamaged lines; return their number."""
         lines = 0
         with self._file.reader() as file:
             while data := file.readline(LONGEST):
-                found = _from_line(data)
-                if found is None:
+                record = _from_line(data)
+                if record is None:
                     self.damaged += 1
                 else:
                     lines += 1
-                    self._take(*found)
+                    self._take(*record)
         return lines
 
     def _pieces(self) -> Iterator[bytes]:
@@ -148,17 +153,17 @@ class AnsweredFile:
 
 def _line(identity: ImageIdentity, mark: ImageState) -> bytes:
     stamp = identity.file or FileStamp(0, 0)
-    said = json.dumps([mark.value, identity.image, stamp.bytes, stamp.modified_ns]).encode("ascii")
-    return b"%08x %s\n" % (crc32(said), said)
+    text = json.dumps([mark.value, identity.image, stamp.bytes, stamp.modified_ns]).encode("ascii")
+    return b"%08x %s\n" % (crc32(text), text)
 
 
 def _from_line(data: bytes) -> tuple[ImageIdentity, ImageState] | None:
-    """Return what a line says, None if it is damaged."""
-    check, _, said = data.rstrip(b"\n").partition(b" ")
+    """Return the image and state of a line; None if the line is damaged."""
+    check, _, text = data.rstrip(b"\n").partition(b" ")
     try:
-        if not data.endswith(b"\n") or int(check, 16) != crc32(said):
+        if not data.endswith(b"\n") or int(check, 16) != crc32(text):
             return None
-        mark, image, size, modified_ns = json.loads(said)
+        mark, image, size, modified_ns = json.loads(text)
         return ImageIdentity(image, FileStamp(size, modified_ns)), ImageState(mark)
     except ValueError:
         return None

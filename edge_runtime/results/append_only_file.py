@@ -1,7 +1,7 @@
-"""A file that only grows, held by one process, of which nothing that was appended is lost.
+"""An append-only file, locked by one process, that keeps all appended data after a kill or a power cut.
 
-Each piece is written at once and handed to the disk (fdatasync) before the call returns: a killed process loses
-nothing, a power cut at most the piece that was being written. A piece that did not fit is taken away again.
+Each append is written at once and flushed to disk (fdatasync) before the call returns. A killed process loses nothing;
+a power cut loses at most the data being written. If an append fails, its partial data is removed.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class InUseError(OSError):
-    """Another process holds the file."""
+    """Another process has locked the file."""
 
 
 class Durable:
-    """The opened file. Every method raises OSError where the disk does."""
+    """The opened file. Every method raises OSError if the disk fails."""
 
     def __init__(self, path: Path, *, existing: bool) -> None:
-        """Open or make the file, and lock it.
+        """Open or create the file, and lock it.
 
         Args:
-            existing: whether a file that is there may be opened.
+            existing: whether an existing file may be opened.
 
         Raises:
-            FileExistsError: it is there and ``existing`` is false.
-            InUseError: another process holds it.
-            OSError: it cannot be opened, or is no regular file.
+            FileExistsError: the file exists and ``existing`` is false.
+            InUseError: another process has locked the file.
+            OSError: the file cannot be opened, or is not a regular file.
         """
         self._path = path
         fresh = not path.exists()
@@ -51,55 +51,55 @@ class Durable:
             raise
 
     def append(self, data: bytes, *, sync: bool = True) -> None:
-        """Write ``data`` and hand it to the disk; if that fails, the file ends where it ended before.
+        """Write ``data`` and flush it to disk. If that fails, restore the previous size of the file.
 
         Args:
-            sync: without it the system alone has the data when this returns: a killed process loses nothing, a power
-                cut may, until :meth:`sync`.
+            sync: flush to disk. Without it the data survives a killed process, but survives a power cut only after
+                :meth:`sync`.
         """
-        self.size = os.fstat(self._file).st_size  # somebody may have cut it, as logrotate's copytruncate does
+        self.size = os.fstat(self._file).st_size  # another program may have truncated it (logrotate's copytruncate)
         try:
             _write(self._file, data)
             if sync:
                 self.sync()
         except OSError:
-            with suppress(OSError):  # the next one to open the file sees a torn piece then
+            with suppress(OSError):  # if this fails, the file ends with an incomplete line
                 self.cut(self.size)
             raise
         self.size += len(data)
 
     def sync(self) -> None:
-        """Hand everything that was appended to the disk."""
+        """Flush all appended data to disk."""
         _sync(self._file)
 
     def shrank(self) -> bool:
-        """Tell whether somebody has cut the file since the last call or piece; what follows goes to its new end."""
+        """Return whether another program truncated the file since the last call or append."""
         size, self.size = self.size, os.fstat(self._file).st_size
         return self.size < size
 
     def is_at(self, path: Path) -> bool:
-        """Tell whether this still is the file at ``path``; it may have been moved or removed."""
+        """Return whether this is still the file at ``path``. It may have been moved or removed."""
         try:
             return os.path.samestat(os.fstat(self._file), os.stat(path))
         except FileNotFoundError:
             return False
 
     def cut(self, size: int) -> None:
-        """Let the file end at ``size``."""
+        """Truncate the file to ``size`` bytes."""
         os.ftruncate(self._file, size)
         self.size = size
 
     def reader(self) -> BinaryIO:
-        """Return the content from the start, for reading."""
+        """Return a reader that starts at the beginning of the file."""
         file = os.fdopen(os.dup(self._file), "rb")
         file.seek(0)
         return file
 
     def replace(self, pieces: Callable[[], Iterator[bytes]]) -> None:
-        """Replace the content as a whole: whatever happens, the file is the old one or the new one."""
+        """Replace the content atomically. After any failure, the file has the complete old or new content."""
         new = -1
 
-        def fill(part: Path) -> None:  # locked before it has the name, so that nobody else can open it first
+        def fill(part: Path) -> None:  # lock the new file before the rename, so that no other process can lock it
             nonlocal new
             new = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
             fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,14 +117,14 @@ class Durable:
         self._file, self.size = new, os.fstat(new).st_size
 
     def close(self) -> None:
-        """Close the file; another process may open it."""
+        """Close the file and release its lock."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
 def _lock(file: int, path: Path) -> None:
-    """Lock the file, and make sure that it still is the one at ``path``: its holder may have replaced it."""
+    """Lock the file, and check that it is still the one at ``path``: another process may have replaced it."""
     if not stat.S_ISREG(os.fstat(file).st_mode):
         raise OSError(0, "a device, pipe or socket")
     try:
@@ -136,7 +136,7 @@ def _lock(file: int, path: Path) -> None:
 
 
 def _write(file: int, data: bytes) -> None:
-    """Write all of ``data``; a disk that fills up may take a part before it refuses."""
+    """Write all of ``data``. One write may take only a part of it, for example on a nearly full disk."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]

@@ -1,4 +1,4 @@
-"""What is damaged is set aside under a name of its own, never thrown away."""
+"""Damaged parts of a file are kept in ``PATH.damaged-N``; they are never deleted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PIECE = 1 << 20
 
 
 def copy_aside(path: Path, file: Durable, start: int) -> Path:
-    """Copy what follows the first ``start`` bytes into ``PATH.damaged-N``, down to the disk; return its path.
+    """Copy the bytes from ``start`` to the end into ``PATH.damaged-N``, flush it to disk, and return its path.
 
     Raises:
-        OSError: the disk is full or gone; no copy is left.
+        OSError: the disk is full or gone. The incomplete copy is removed.
     """
     aside = _free(path)
     try:
@@ -34,7 +34,7 @@ def copy_aside(path: Path, file: Durable, start: int) -> Path:
 
 
 def move_aside(path: Path) -> Path:
-    """Rename the file to ``PATH.damaged-N``; return that path (OSError if the folder cannot be changed)."""
+    """Rename the file to ``PATH.damaged-N`` and return that path; raise OSError if the folder cannot be changed."""
     aside = _free(path)
     path.rename(aside)
     sync_names(path.parent)

@@ -1,4 +1,4 @@
-"""What a results file holds, line by line, and where damage begins."""
+"""Read a results file line by line, including damaged lines."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from edge_runtime.results.lines import HEAD
 from edge_runtime.results.record import Line, LineError, OtherReleaseError, from_line
 
 LONGEST = 1 << 20
-"""Bytes of a line; no path and no message is nearly as long."""
+"""Largest number of bytes read as one line; real lines are much shorter."""
 
 
 @dataclass(frozen=True)
 class ResultsEntry:
-    """A piece of the file: a line, or what stands where one should.
+    """One line of the file, valid or damaged.
 
     Attributes:
-        number: of the line, from 1.
-        start, data: where its bytes begin, and they themselves, with their end.
-        line: what it says; None if it is damaged.
-        fault: what is wrong with it.
-        release: the schema of a line that another release wrote.
-        torn: it has no end of line and begins as a line does, or is zeros: what a kill or a power cut leaves.
+        number: line number, from 1.
+        start: offset of the first byte in the file.
+        data: the bytes of the line with its end.
+        line: the parsed line; None if it is damaged.
+        fault: description of the damage; empty for a valid line.
+        release: schema of the line if another release wrote it; else empty.
+        torn: the line is incomplete: it starts like a line but has no end, or is all zeros. A kill or a power cut
+            leaves such lines.
     """
 
     number: int
@@ -36,7 +38,7 @@ class ResultsEntry:
 
 
 def entries(file: BinaryIO) -> Iterator[ResultsEntry]:
-    """Yield every piece from the file's start to its end."""
+    """Yield every line from the start of the file to its end."""
     number = start = 0
     while data := file.readline(LONGEST):
         number += 1
@@ -45,7 +47,7 @@ def entries(file: BinaryIO) -> Iterator[ResultsEntry]:
 
 
 def _entry(number: int, start: int, data: bytes) -> ResultsEntry:
-    if not data.strip(b"\0"):  # what some file systems leave after a power cut
+    if not data.strip(b"\0"):  # some file systems leave zeros after a power cut
         return ResultsEntry(number, start, data, fault="zeros", torn=True)
     if not data.endswith(b"\n"):
         torn = len(data) < LONGEST and data.startswith(HEAD[: len(data)])

@@ -1,4 +1,4 @@
-"""A results file: one JSON line an image, each whole or absent, whatever ended the command that wrote it."""
+"""Class :class:`Results`: a file with one JSON line per image. Each line is complete or absent, even after a crash."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from edge_runtime.results.lines import ImageIdentity, Origin, to_line
 from edge_runtime.results.record import LineKind
 
 Tell = Callable[[str], object]
-"""Takes a sentence for the person who started the command."""
+"""Receives a message for the user."""
 
 
 def silent(text: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 class Results:
     """A results file that is open for appending, by one process at a time; use as a context manager."""
 
     def __init__(self, path: Path, origin: Origin, *, resume: bool, tell: Tell = silent) -> None:
-        """Make the file, or open it to go on; every line of it is checked as a whole.
+        """Create the file, or open an existing one and check every line.
 
         Args:
-            origin: of the answers that will be written.
-            resume: go on with an existing file; without it, one is refused. A missing one is made.
-            tell: what a damaged end is told to, which is set aside in ``PATH.damaged-N``.
+            path: path of the file.
+            origin: model and thresholds of the predictions that will be written.
+            resume: continue an existing file. Without it, an existing file is rejected. A missing file is created.
+            tell: receives a message if a damaged end was moved to ``PATH.damaged-N``.
 
         Raises:
             ResultsError: ``results_exists``, ``results_unusable``, ``results_in_use``, ``results_damaged``,
                 ``results_other_release``, ``results_other_model`` or ``results_other_kind``.
-            ResultsWriteError: a damaged end could not be set aside.
+            ResultsWriteError: a damaged end could not be moved.
         """
         self.path, self.origin = path, origin
         self._kinds: dict[ImageIdentity, LineKind] = {}
@@ -47,39 +48,39 @@ class Results:
             raise
 
     def __contains__(self, identity: object) -> bool:
-        """Tell whether the image has an answer or a failure here; a file that was left out has neither."""
+        """Return whether the image has a prediction or a failure in the file; left-out files have neither."""
         return self._kinds.get(identity, LineKind.LEFT_OUT) is not LineKind.LEFT_OUT  # type: ignore[call-overload]
 
     def __len__(self) -> int:
-        """Return the number of images that have an answer or a failure."""
+        """Return the number of images with a prediction or a failure."""
         return sum(kind is not LineKind.LEFT_OUT for kind in self._kinds.values())
 
     def failed(self, identity: ImageIdentity) -> bool:
-        """Tell whether the image's line says why it got no answer."""
+        """Return whether the line of the image is a failure."""
         return self._kinds.get(identity) is LineKind.FAILURE
 
     def append(self, answer: Prediction | Failure) -> None:
-        """Write one answer and hand it to the disk.
+        """Write one result and flush it to disk.
 
         Args:
-            answer: no failure of the machine: a file keeps what is final.
+            answer: a prediction, or a failure of the image. Failures of the machine are not final and are rejected.
 
         Raises:
-            ResultsWriteError: the disk is full or gone; the file ends with the answer before.
+            ResultsWriteError: the disk is full or gone. The file ends with the previous result.
         """
         answer = final(answer, self.origin)
         self._write(answer, LineKind.FAILURE if isinstance(answer, Failure) else LineKind.ANSWER)
 
     def leave_out(self, image: str, reason: str) -> None:
-        """Write that a file of a folder is not asked about, once (ResultsWriteError as :meth:`append`)."""
+        """Write, once, that a file in a folder is left out; raise ResultsWriteError as :meth:`append` does."""
         if ImageIdentity(image) not in self._kinds:
             self._write(LeftOutLine(image, reason, self.origin.bundle), LineKind.LEFT_OUT)
 
     def forget_failures(self) -> None:
-        """Take the lines of failed images out, so that these are answered again, at the end of the file.
+        """Remove the lines of failed images, so that these are processed again. New lines go to the end of the file.
 
         Raises:
-            ResultsWriteError: the folder is full or cannot be written; nothing was taken out.
+            ResultsWriteError: the disk is full or the folder cannot be written. No line was removed.
         """
         if LineKind.FAILURE not in self._kinds.values():
             return
@@ -91,7 +92,7 @@ class Results:
         self._kinds = {identity: kind for identity, kind in self._kinds.items() if kind is not LineKind.FAILURE}
 
     def close(self) -> None:
-        """Close the file; another process may open it."""
+        """Close the file and release its lock."""
         self._file.close()
 
     def __enter__(self) -> Results:
@@ -112,7 +113,7 @@ class Results:
         self._kinds[ImageIdentity(answer.image)] = kind
 
     def _learn(self, tell: Tell) -> None:
-        """Read what the file holds; set aside what follows its last whole line."""
+        """Read the file, and move everything after its last valid line to ``PATH.damaged-N``."""
         sound, fault = 0, None
         with self._file.reader() as file:
             for entry in entries(file):
@@ -130,7 +131,7 @@ class Results:
             self._set_aside(sound, fault, tell)
 
     def _set_aside(self, sound: int, fault: ResultsEntry, tell: Tell) -> None:
-        """Take away what ends the file; one without a whole line may have been named by mistake and is left alone."""
+        """Move the damaged end away. A file without any valid line is rejected: it may have been named by mistake."""
         if not sound and not fault.torn:
             raise damaged(self.path, fault)
         try:
@@ -138,19 +139,19 @@ class Results:
             self._file.cut(sound)
         except OSError as error:
             raise write_error(self.path, error, len(self)) from None
-        tell(f"{self.path}: line {fault.number} and what follows is damaged ({fault.fault}); set aside in {aside}.")
+        tell(f"{self.path}: damaged from line {fault.number} on ({fault.fault}); this part was moved to {aside}.")
 
 
 def final(answer: Prediction | Failure, origin: Origin) -> Prediction | Failure:
-    """Return what a results file may keep, with the bundle that answered.
+    """Return the result with its bundle set.
 
     Raises:
-        ValueError: a failure of the machine; the image is to be asked again.
+        ValueError: a failure of the machine, which is not final and does not belong in a results file.
     """
     if isinstance(answer, Prediction):
         return answer
     if answer.of_machine:
-        raise ValueError(f"{answer.error.code}: a fault of the machine is no line of a results file")
+        raise ValueError(f"{answer.error.code}: a failure of the machine cannot be written to a results file")
     return answer.by(origin.bundle)
 
 

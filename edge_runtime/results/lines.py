@@ -1,4 +1,4 @@
-"""An answer as one line of JSON (docs/reference/json.md) that carries its own checksum, and whose answer it is."""
+"""One result as a JSON line with a checksum (docs/reference/json.md), and the identity of its image and model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_runtime.predictor import Predictor
 
 HEAD = f'{{"schema": "{SCHEMA}", "image": "'.encode()
-"""What every line begins with: a torn one is known by it."""
+"""The start of every line. It identifies an incomplete line."""
 CHECK_DIGITS = 16
 _TAIL = b', "check": "%s"}'
 _TAIL_BYTES = len(_TAIL % (b"0" * CHECK_DIGITS))
@@ -23,11 +23,11 @@ _TAIL_BYTES = len(_TAIL % (b"0" * CHECK_DIGITS))
 
 @dataclass(frozen=True)
 class FileStamp:
-    """Which content of a file: a file that was replaced has another stamp.
+    """Size and time of last change of a file. A replaced file has another stamp.
 
     Attributes:
-        bytes: size.
-        modified_ns: time of the last change, nanoseconds since 1970 (UTC), as the file system keeps it.
+        bytes: size of the file.
+        modified_ns: time of the last change in nanoseconds since 1970 (UTC), from the file system.
     """
 
     bytes: int
@@ -35,14 +35,14 @@ class FileStamp:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> FileStamp:
-        """Return the stamp of the file at ``path`` (OSError if there is none)."""
+        """Return the stamp of the file at ``path``; raise OSError if there is none."""
         status = os.stat(path)
         return cls(status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
 class ImageIdentity:
-    """What makes two images the same one: the path as it was given, and the stamp where one was taken."""
+    """Identity of an image: its path as given, and its stamp if one was taken. Equal identities are one image."""
 
     image: str
     file: FileStamp | None = None
@@ -50,9 +50,10 @@ class ImageIdentity:
 
 @dataclass(frozen=True)
 class Origin:
-    """The model and the thresholds that answered; answers of two origins cannot be compared.
+    """The model and the thresholds of a prediction. Predictions of different origins cannot be compared.
 
     Attributes:
+        contract: SHA-256 of the preprocessing steps.
         bundle: SHA-256 of ``bundle.json``.
     """
 
@@ -65,20 +66,20 @@ class Origin:
 
     @classmethod
     def of(cls, predictor: Predictor) -> Origin:
-        """Return the origin of every answer of a predictor."""
+        """Return the origin of all predictions of a predictor."""
         spec, policy = predictor.spec, predictor.spec.policy
         return cls(spec.name, spec.version, spec.contract, policy.cutoff, policy.confidence_floor, predictor.digest)
 
     def differences(self, other: Origin) -> list[str]:
-        """Return ``name here, not there`` for every part that differs."""
+        """Return ``name VALUE, not OTHER_VALUE`` for every attribute that differs."""
         mine, theirs = vars(self), vars(other)
         return [f"{name} {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
 
 
 def to_line(answer: Prediction | Failure | LeftOutLine | Explanation, file: FileStamp | None = None) -> str:
-    """Return the line without its end; in ASCII, which every terminal and path survives.
+    """Return the JSON line without its end, in ASCII.
 
-    Its last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line as it is without that key.
+    The last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line without that key.
     """
     fields = answer.to_dict()
     if file is not None:
@@ -88,7 +89,7 @@ def to_line(answer: Prediction | Failure | LeftOutLine | Explanation, file: File
 
 
 def is_whole(line: bytes) -> bool:
-    """Tell whether a line, without its end, is the very one that :func:`to_line` returned."""
+    """Return whether the checksum matches a line (without its end), so that it is unchanged since :func:`to_line`."""
     return line[-_TAIL_BYTES:] == _TAIL % _check_of(line[:-_TAIL_BYTES] + b"}")
 
 

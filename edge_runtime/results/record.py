@@ -1,4 +1,4 @@
-"""A line of a results file, checked as a whole: its checksum, every key, every type, every known value."""
+"""Parse and validate one line of a results file: checksum, keys, types and values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from edge_runtime.serialisation.records import parse_json
 
 
 class LineError(ValueError):
-    """The line is none that this release writes; the message says what is wrong with it."""
+    """The line is not valid for this release; the message describes the fault."""
 
 
 class OtherReleaseError(LineError):
-    """The line is one of another release's."""
+    """Another release wrote the line."""
 
     def __init__(self, schema: str) -> None:
         super().__init__(f"schema {schema}, not {SCHEMA}")
@@ -33,7 +33,7 @@ class OtherReleaseError(LineError):
 
 
 class LineKind(enum.Enum):
-    """What a line says of its image."""
+    """The kinds of result that a line can contain."""
 
     ANSWER = "answered"
     FAILURE = "failed"
@@ -42,13 +42,13 @@ class LineKind(enum.Enum):
 
 @dataclass(frozen=True)
 class Line:
-    """What a later run must know of a line.
+    """The parts of a line that a later run uses.
 
     Attributes:
         bundle: SHA-256 of the bundle's ``bundle.json``.
-        time: as :func:`edge_runtime.inference.prediction.now` tells it.
-        origin: of answers alone.
-        said: decision and reason of an answer, code of a failure, reason of a file that was left out.
+        time: as :func:`edge_runtime.inference.prediction.now` returns it.
+        origin: model and thresholds of a prediction; None for other lines.
+        said: decision and reason of a prediction, code of a failure, or reason of a left-out file.
     """
 
     kind: LineKind
@@ -61,7 +61,7 @@ class Line:
 
 Test = Callable[[Any], bool]
 
-_SHORT = reprlib.Repr()  # repr() itself fails on values nested as deep as the parser lets through
+_SHORT = reprlib.Repr()  # repr() fails on values as deeply nested as the parser accepts
 _ANY_SCHEMA = re.compile(r"edge-predict/\d{1,9}")
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d\.\d{3}Z", re.ASCII)
@@ -165,15 +165,15 @@ _KINDS: dict[LineKind, tuple[dict[str, Test], dict[str, Test]]] = {
         {"file": _OPTIONAL["file"]},
     ),
 }
-"""Of each kind of line: the keys that it has, and those that it may have."""
+"""Required and optional keys of each kind of line."""
 
 
 def from_line(data: bytes) -> Line:
-    """Read a line, with or without its end, that :func:`edge_runtime.results.lines.to_line` wrote.
+    """Parse a line from :func:`edge_runtime.results.lines.to_line`, with or without its end.
 
     Raises:
-        OtherReleaseError: another release wrote it.
-        LineError: it is no such line, or was changed since it was written.
+        OtherReleaseError: another release wrote the line.
+        LineError: the line is invalid, or was changed after it was written.
     """
     fields = _parsed(data)
     schema = fields.get("schema")
@@ -186,11 +186,11 @@ def from_line(data: bytes) -> Line:
         if test is None:
             raise LineError(f"unknown key {key[:40]!r}")
         if not test(fields[key]):
-            raise LineError(f"{key} holds {_SHORT.repr(fields[key])[:60]}, which no line can")
+            raise LineError(f"{key} has the invalid value {_SHORT.repr(fields[key])[:60]}")
     if missing := required.keys() - fields.keys():
         raise LineError(f"key {min(missing)!r} is missing")
     if not is_whole(data.rstrip(b"\n")):
-        raise LineError("its checksum is another: the line was changed after it was written")
+        raise LineError("its checksum differs: the line was changed after it was written")
     stamp = FileStamp(**fields["file"]) if "file" in fields else None
     identity = ImageIdentity(fields["image"], stamp)
     said, origin = _said(kind, fields)
@@ -209,7 +209,7 @@ def _said(kind: LineKind, fields: dict[str, Any]) -> tuple[str, Origin | None]:
         and (reason != Reason.PRECISION_RERUN.value or fields["precision"] == Precision.FLOAT32.value)
         and (reason == Reason.UNFAMILIAR_INPUT.value) == (fields.get("familiarity", 0) > 1)
     ):
-        raise LineError(f"decision {decision} and reason {reason} do not go together with the other values")
+        raise LineError(f"decision {decision} and reason {reason} do not match the other values")
     return f"{decision} {reason}", Origin(**{name: fields[name] for name in Origin.__dataclass_fields__})
 
 
@@ -217,7 +217,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     try:
         fields = parse_json(data, "line")
     except ManifestError:
-        raise LineError("it is no JSON") from None
+        raise LineError("it is not JSON") from None
     if not isinstance(fields, dict):
-        raise LineError("it is no JSON object")
+        raise LineError("it is not a JSON object")
     return fields

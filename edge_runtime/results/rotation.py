@@ -1,4 +1,7 @@
-"""A results file that people and programs move, remove, cut and damage while it is written: writing goes on."""
+"""Class :class:`RotatingFile`: a results file that may be moved, removed, truncated or damaged while it is open.
+
+After each of these, writing continues in the file at the original path.
+"""
 
 from __future__ import annotations
 
@@ -16,49 +19,51 @@ from edge_runtime.results.record import Line, LineKind
 
 
 class AnsweredTracker(Protocol):
-    """Who keeps in mind what the file holds."""
+    """Receives the lines of the file and its changes."""
 
     def check(self, number: int, line: Line) -> None:
-        """Raise ResultsError if a line does not belong here."""
+        """Raise ResultsError if a line does not belong in this file."""
 
     def learn(self, line: Line) -> None:
-        """Take a whole line."""
+        """Record a valid line."""
 
     def begin(self) -> None:
-        """Take note that the lines from now on go to another file."""
+        """Record that the next lines go to a new file."""
 
     def lost(self) -> None:
-        """Take note that lines are damaged: those that were learned since the file was opened are the whole ones."""
+        """Record that lines are damaged. Only the lines passed to :meth:`learn` since the file was opened are valid."""
 
 
 class RotatingFile:
-    """The file that is at the path now. Methods raise OSError where the disk does."""
+    """The file that is now at the path. Methods raise OSError if the disk fails."""
 
     def __init__(self, path: Path, keeper: AnsweredTracker, tell: Tell, *, ours: bool) -> None:
-        """Make the file, or open it and read what it holds.
+        """Create the file, or open and read it.
 
         Args:
-            keeper: is told what the file holds. An error of its check is the caller's at the start; later the whole
-                file is set aside.
-            tell: what is told of damage.
-            ours: a file without one whole line is set aside, too; else it may have been named by mistake.
+            path: path of the file.
+            keeper: receives the lines. If its check fails here, the error is raised. If it fails later, the whole
+                file is moved to ``PATH.damaged-N``.
+            tell: receives messages about damage.
+            ours: move a file without any valid line to ``PATH.damaged-N`` as well. If False, raise an error, because
+                the file may have been named by mistake.
         """
         self.path, self._keeper, self._tell = path, keeper, tell
         self.lines = 0
         self._file = self._opened(start=True, ours=ours)
 
     def append(self, data: bytes) -> None:
-        """Write a line and hand it to the disk, into the file that is at the path now."""
+        """Write a line to the file that is now at the path, and flush it to disk."""
         self.follow()
         self._file.append(data)
         self.lines += 1
 
     def follow(self) -> bool:
-        """Go on in another file if this one was moved or removed; tell whether it was.
+        """Create a new file if this one was moved or removed. Return whether it was.
 
         Raises:
-            ResultsError: ``results_in_use``, another process made one there.
-            ResultsWriteError: none can be made.
+            ResultsError: ``results_in_use``: another process created a file at the path.
+            ResultsWriteError: no file can be created.
         """
         if self._file.is_at(self.path):
             if self._file.shrank():  # logrotate's copytruncate
@@ -76,7 +81,7 @@ class RotatingFile:
         return True
 
     def take_out_failures(self) -> None:
-        """Write the file anew without the lines of failed images."""
+        """Rewrite the file without the lines of failed images."""
         with self._file.reader() as old:
             lines = (entry for entry in entries(old) if entry.line is not None)
             self._file.replace(lambda: (entry.data for entry in lines if not _of_failure(entry)))
@@ -107,11 +112,11 @@ class RotatingFile:
         except BaseException:
             file.close()
             raise
-        self._tell(f"{self.path}: line {fault.number} is damaged ({fault.fault}); set aside in {aside}.")
+        self._tell(f"{self.path}: line {fault.number} is damaged ({fault.fault}); it was moved to {aside}.")
         return file
 
     def _read(self, file: Durable, *, start: bool) -> tuple[int, ResultsEntry | None, bool]:
-        """Return where the last whole line ends, the first damaged one, and whether whole ones follow that."""
+        """Return the end of the last valid line, the first damaged line, and whether valid lines follow that one."""
         sound, fault, middle, self.lines = 0, None, False, 0
         with file.reader() as reader:
             for found in entries(reader):

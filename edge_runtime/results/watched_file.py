@@ -1,8 +1,8 @@
-"""The results file of a watch: people move it away, and what was answered is remembered beside it.
+"""The results file of a watch, which users may move away, and the record of processed images beside it.
 
-An image counts as answered if the memory or the results file says so. Where they differ, the line in the results file
-counts, because people see it; what the results file no longer holds, the memory does. An answer that damage took from
-the file is none any more: its image is asked again.
+An image is processed if the record (``PATH.seen``) or the results file contains it. Where these differ, the results
+file counts. The record also contains images whose lines were moved away with an older results file. If damage removed
+a line, its image is processed again.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ _MARKS = {
 
 
 class WatchedResults:
-    """The files of a watch; use as a context manager. Methods raise ResultsWriteError where the disk refuses."""
+    """The files of a watch. Use it as a context manager. Methods raise ResultsWriteError if the disk fails."""
 
     def __init__(self, path: Path, origin: Origin, *, tell: Tell = silent) -> None:
-        """Make the file, or go on with it; ``PATH.seen`` and ``PATH.reading`` are made beside it.
+        """Create the file or continue an existing one, and create ``PATH.seen`` and ``PATH.reading`` beside it.
 
         Args:
-            origin: of the answers that will be written. Lines of other versions of the same model may stand beside
-                them; each names its bundle.
-            tell: what is told of damage, which is set aside in ``PATH.damaged-N``.
+            path: path of the results file.
+            origin: model and thresholds of the predictions that will be written. The file may contain lines of other
+                versions of the model; each line names its bundle.
+            tell: receives messages about damage, which is moved to ``PATH.damaged-N``.
 
         Raises:
-            ResultsError: ``results_unusable``, ``results_in_use``, ``results_damaged`` (a file that never was one),
+            ResultsError: ``results_unusable``, ``results_in_use``, ``results_damaged`` (the file is no results file),
                 ``results_other_release``, ``results_other_model`` or ``results_other_kind``.
         """
         self.path, self.origin, self._tell = path, origin, tell
@@ -51,65 +52,65 @@ class WatchedResults:
                 self._memory = AnsweredFile(seen, open_durable(seen, existing=True))
                 self._open.append(self._memory)
                 if self._memory.aside is not None:
-                    tell(f"{seen}: {self._memory.damaged} lines are damaged; what it held is in {self._memory.aside}.")
+                    tell(f"{seen}: {self._memory.damaged} lines are damaged; a copy is in {self._memory.aside}.")
                 self._keeper = _Keeper(self, self._memory)
                 self._file = RotatingFile(path, self._keeper, tell, ours=len(self._memory) > 0)
                 self._keeper.whole.clear()
                 self._open.append(self._file)
                 self._journal = Journal(path.with_name(f"{path.name}.reading"))
                 self._open.append(self._journal)
-                self._bury()
+                self._record_death()
         except BaseException:
             self.close()
             raise
 
     @property
     def lines(self) -> int:
-        """How many lines the file at the path has."""
+        """Number of lines in the current results file."""
         return self._file.lines
 
     def __contains__(self, identity: object) -> bool:
-        """Tell whether the image needs no answer any more, whichever file its line went to."""
+        """Return whether the image is processed, in this or an earlier results file."""
         return identity in self._memory
 
     def __len__(self) -> int:
-        """Return the number of images that were answered or have failed, whichever file their lines went to."""
+        """Return the number of images that were answered or failed, in this and earlier results files."""
         return len(self._memory)
 
     def deaths(self, identity: ImageIdentity) -> int:
-        """Return how often the process died while it had this image at hand."""
+        """Return how often the process died while it processed this image."""
         return self._memory.deaths(identity)
 
     def begin(self, identity: ImageIdentity) -> None:
-        """Note on the disk that this image is at hand."""
+        """Record on disk that this image is being processed."""
         with self._writing():
             self._journal.note(identity)
 
     def let_go(self) -> None:
-        """Note that no image is at hand; what was remembered so far reaches the disk."""
+        """Record that no image is being processed, and flush the record of processed images to disk."""
         with self._writing():
             self._journal.clear()
             self._memory.sync()
 
     def append(self, answer: Prediction | Failure, file: FileStamp | None) -> None:
-        """Write one answer (as :func:`final` takes them) and hand it to the disk, into the file that is there now."""
+        """Write one result (see :func:`final`) to the file that is now at the path, and flush it to disk."""
         self._write(
             final(answer, self.origin), file, ImageState.FAILED if isinstance(answer, Failure) else ImageState.ANSWERED
         )
 
     def take_over(self, origin: Origin) -> None:
-        """Go on with the answers of another version of the model."""
+        """Continue with another version of the model."""
         self.origin = origin
 
     def leave_out(self, image: str, reason: str, file: FileStamp | None) -> None:
-        """Write that a file is not asked about."""
+        """Write that a file is left out."""
         self._write(LeftOutLine(image, reason, self.origin.bundle), file, ImageState.LEFT_OUT)
 
     def follow(self) -> bool:
-        """Go on in a new file if this one was moved or removed; tell whether it was.
+        """Continue in a new file if this one was moved or removed. Return whether it was.
 
         Raises:
-            ResultsError: ``results_in_use``, another process has made one there.
+            ResultsError: ``results_in_use``: another process created a file at the path.
         """
         with self._writing():
             moved = self._file.follow()
@@ -119,13 +120,13 @@ class WatchedResults:
             return moved
 
     def forget_failures(self) -> None:
-        """Have every image answered again that has failed; lines of failures are taken out of the file."""
+        """Remove the lines and records of failed images, so that these are processed again."""
         with self._writing():
             self._file.take_out_failures()
             self._memory.forget_failures()
 
     def close(self) -> None:
-        """Close the files; another process may open them."""
+        """Close the files and release their locks."""
         for file in reversed(self._open):
             file.close()
         self._open = []
@@ -145,12 +146,12 @@ class WatchedResults:
             self._file.append((to_line(answer, file) + "\n").encode("ascii"))
             self._memory.note(ImageIdentity(answer.image, file), mark)
 
-    def _bury(self) -> None:
-        """Remember whom the process before died of, if it did; an image that has a line is none of those."""
-        victim = self._journal.found()
-        if victim is not None and victim not in self._memory:
-            self._memory.note(victim, ImageState.DIED)
-            self._tell(f"{victim.image}: the process before this one died while it had this image at hand.")
+    def _record_death(self) -> None:
+        """Record the image at which the previous process died, if it died and the image has no line."""
+        image = self._journal.found()
+        if image is not None and image not in self._memory:
+            self._memory.note(image, ImageState.DIED)
+            self._tell(f"{image.image}: the previous process died while it processed this image.")
         self.let_go()
 
     @contextmanager
@@ -164,10 +165,10 @@ class WatchedResults:
 
 
 class _Keeper:
-    """Brings what a results file holds into the memory; see :class:`edge_runtime.results.rotation.Keeper`.
+    """Copies the lines of a results file into the record; see :class:`edge_runtime.results.rotation.AnsweredTracker`.
 
     Attributes:
-        whole: images that have a whole line in the file that is being opened.
+        whole: images with a valid line in the file that is being opened.
     """
 
     def __init__(self, results: WatchedResults, memory: AnsweredFile) -> None:

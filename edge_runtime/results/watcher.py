@@ -1,7 +1,7 @@
-"""A folder that is looked at again and again for images that have come to rest.
+"""Class :class:`Watch`: repeated scans of a folder for images that no longer change.
 
-A look costs little more than listing the folder: what needs no answer any more is known by name, size and time of last
-change, directory by directory, before anything else is computed about it.
+A scan costs little more than listing the folder. Processed files are recognised by name, size and time of last change
+before anything else is computed.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from edge_runtime.images.left_out import LeftOut, LeftOutReason
 from edge_runtime.results.lines import FileStamp, ImageIdentity
 
 _GONE = (errno.ENOENT, errno.ELOOP)
-"""Moved away since it was listed. A link that leads nowhere now is left until it leads somewhere."""
+"""Errors of a file that was moved away since it was listed. A broken link is skipped until its target exists."""
 Stamp = tuple[int, int]
-"""Size and time of last change, as in :class:`FileStamp`: a tuple is made and compared in a fraction of the time."""
+"""Size and time of last change, as in :class:`FileStamp`. A tuple is faster to create and compare."""
 Names = dict[str, Stamp]
 """The files of one directory by name."""
 
 
 class Watch:
-    """What two looks at a folder tell: a file that is the same in both is at rest.
+    """Finds the images in a folder that are unchanged between two scans.
 
-    An image that was moved in by a rename is whole at once and is taken at the second look like any other. One
-    whose writer pauses for longer than the time between two looks is taken too early, is answered as
-    truncated, and is taken again when its writer has gone on, because its stamp is another then.
+    A new image is returned by the second scan at the earliest, also if it was moved in by a rename. If a program pauses
+    while it writes an image, for longer than the scan interval, the image is returned too early and fails as
+    truncated. When the program continues, the stamp changes and the image is returned again.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Look at nothing yet.
+        """Store the folder. Nothing is scanned yet.
 
         Args:
-            folder: looked at with everything below it; paths are named as they follow from it.
+            folder: scanned with all its subfolders. The returned paths start with it.
         """
         self._folder = "" if folder == Path() else str(folder)
         self._settled: dict[str, Names] = {}
@@ -48,18 +48,18 @@ class Watch:
         self._expected: list[tuple[LeftOut, FileStamp]] = []
 
     def take_expected(self) -> list[tuple[LeftOut, FileStamp]]:
-        """Return what was left out since the last call and someone may expect an answer to, each with its stamp."""
-        found, self._expected = self._expected, []
-        return found
+        """Return the files left out since the last call that a user may expect a result for, each with its stamp."""
+        expected, self._expected = self._expected, []
+        return expected
 
     def look(self, known: Container[ImageIdentity]) -> list[ImageIdentity]:
-        """Return the images at rest that are not ``known``, in order of their last change, then their names.
+        """Scan the folder. Return the unchanged images that are not in ``known``, sorted by last change and name.
 
-        ``unreadable`` tells afterwards which folders could not be listed; a later look may succeed. ``left_out`` holds
-        by path what all looks so far have met and do not answer.
+        Afterwards ``unreadable`` contains the errors of folders that could not be listed; a later scan may succeed.
+        ``left_out`` contains the left-out files of all scans so far, by path.
 
         Args:
-            known: what is in it once stays in it.
+            known: processed images. An image in it must stay in it.
         """
         rest: list[ImageIdentity] = []
         errors: dict[str, EdgeError] = {}
@@ -90,7 +90,7 @@ class Watch:
         return sorted(rest, key=_arrival)
 
     def _left_out(self, path: str, name: str, mode: int, stamp: Stamp) -> bool:
-        """Tell whether a file is left out, and note it."""
+        """Return whether a file is left out, and record it."""
         reason = _reason(path, name, mode)
         if reason is None:
             self.left_out.pop(path, None)
@@ -102,7 +102,7 @@ class Watch:
 
 
 def _reason(path: str, name: str, mode: int) -> LeftOutReason | None:
-    """Return why a file, as it is now, is left out; None for one to answer."""
+    """Return the reason why a file is left out; None for an image to process."""
     if reason := reason_of_name(name, is_folder=False):
         return reason
     if stat.S_ISDIR(mode):
@@ -111,12 +111,12 @@ def _reason(path: str, name: str, mode: int) -> LeftOutReason | None:
 
 
 def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp, int]]:
-    """List one directory: settled files go into ``now_quiet``, folders onto ``places``, the others are returned.
+    """List one directory. Unchanged processed files are added to ``now_quiet``, and folders to ``places``.
 
-    Links to files are taken, links to folders are not entered.
+    Links to files are followed; links to folders are not.
 
     Returns:
-        Name, stamp and mode of each file that is new or changed.
+        Name, stamp and mode of each other file.
     """
     others = []
     with os.scandir(place or ".") as listed:
@@ -141,7 +141,7 @@ def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> lis
 
 
 def stamp_of(path: str) -> FileStamp | None:
-    """Return the stamp of a file, None if it is gone."""
+    """Return the stamp of a file; None if it does not exist."""
     try:
         return FileStamp.of(path)
     except OSError:

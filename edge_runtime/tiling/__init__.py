@@ -1,1 +1,1 @@
-"""A slide cut into tiles: their answers, the map of their scores, the decision on the whole."""
+"""Slides: cut an image into tiles, classify them, map their scores and decide on the whole slide."""

@@ -1,4 +1,4 @@
-"""Some tiles of a slide, cut out, prepared and put to one engine."""
+"""Batches of tiles: cut them out, preprocess them and run one engine on them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from edge_runtime.ood.detector import is_familiar
 from edge_runtime.tiling.slide import Grid, TileFailure
 
 BATCH = 32
-"""Tiles that a worker takes at a time: some 19 MB for a network of 224×224×3."""
+"""Number of tiles per batch: about 19 MB for a network with input 224×224×3."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some tiles' answers.
+    """The results for a batch of tiles.
 
     Attributes:
-        numbers: of the N answered tiles, row by row.
-        logits: N×outputs, those that decide.
-        rerun: bool N: whether they came from a rerun in float32.
-        familiarity: N distances over the limit; None where the model says nothing about it.
-        failures: tiles without an answer.
+        numbers: numbers of the N classified tiles, row by row.
+        logits: the deciding logits, N×outputs.
+        rerun: bool N, True where the logits are from a rerun in float32.
+        familiarity: N out-of-distribution distances divided by the limit; None if the model has no such check.
+        failures: tiles without a result.
     """
 
     numbers: tuple[int, ...]
@@ -38,31 +38,31 @@ class Batch:
 
     @property
     def familiar(self) -> npt.NDArray[np.bool_]:
-        """Whether each answered tile is like the model's own images, bool N."""
+        """Whether each classified tile passed the out-of-distribution check, bool N."""
         return np.array([is_familiar(share) for share in self.familiarity], dtype=np.bool_)
 
 
 def batches_of(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut tiles' numbers into pieces of at most :data:`BATCH`."""
+    """Split tile numbers into batches of at most :data:`BATCH`."""
     return (numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH))
 
 
 def answer_batch(
     engine: Engine, plan: Plan, image: DecodedImage, grid: Grid, alone: bool, wanted: Sequence[int]
 ) -> Batch:
-    """Answer tiles.
+    """Classify the tiles with the given numbers.
 
     Args:
-        alone: let the float32 file decide where a tile's own score lies near a threshold; else no tile is rerun.
-        wanted: the tiles' numbers.
+        alone: each tile is decided by its own logits, so rerun those near a threshold in float32. If False, rerun none.
+        wanted: numbers of the tiles.
     """
     prepared, numbers, shares, failures = [], [], [], []
-    known = plan.spec.familiarity
+    detector = plan.spec.familiarity
     for number in wanted:
         try:
             tile = grid.cut(image, number)
             prepared.append(plan.preprocessor.levels(tile))
-            shares.append(None if known is None else known.share(tile))
+            shares.append(None if detector is None else detector.share(tile))
             numbers.append(number)
         except ImageError as error:
             failures.append(TileFailure(*grid.place(number), error))
@@ -78,13 +78,13 @@ def answer_batch(
 def exact_batch(
     engine: Engine, plan: Plan, image: DecodedImage, grid: Grid, wanted: Sequence[int]
 ) -> npt.NDArray[np.float32]:
-    """Return the float32 file's logits for tiles that were answered before, float32 N×outputs."""
+    """Return the logits of the float32 file for tiles that can be preprocessed, float32 N×outputs."""
     prepared = [plan.preprocessor.levels(grid.cut(image, number)) for number in wanted]
     return engine.logits(np.stack(prepared), exact=True)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Return one or more batches as one."""
+    """Return one batch that joins ``batches``."""
     return Batch(
         numbers=tuple(number for batch in batches for number in batch.numbers),
         logits=np.concatenate([batch.logits for batch in batches]),

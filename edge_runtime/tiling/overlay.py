@@ -1,4 +1,4 @@
-"""A slide with the map of its scores drawn over it, as a PNG that explains itself: bar, cut-off, outlines, legend."""
+"""Draw a slide with its tile scores as a PNG, with colour bar, cut-off, outlines and legend."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SIDE_PX = 1200
 
 
 def overlay_png(image: DecodedImage, slide: SlidePrediction) -> bytes:
-    """Return slide, scores, colour bar and legend as a PNG.
+    """Return the slide with its scores, a colour bar and a legend as a PNG.
 
-    POSITIVE tiles have a white outline within a black one, so that no meaning hangs on a colour alone; tiles without an
-    answer are crossed out.
+    POSITIVE tiles have a white outline inside a black one, so that they can be seen without colour. Tiles without a
+    result are crossed out.
 
     Args:
-        image: the one that ``slide`` answers.
+        image: the image that ``slide`` was computed from.
     """
     return png(draw(image, slide), image.name)
 
 
 def draw(image: DecodedImage, slide: SlidePrediction) -> Pixels:
-    """Return what :func:`overlay_png` shows, uint8 H×W×3 BGR."""
+    """Return the pixels of :func:`overlay_png`, uint8 H×W×3 BGR."""
     tissue, factor = fitted(bgr(image), SIDE_PX / max(image.pixels.shape[:2]))
     blended = _blend(tissue, slide, factor)
     for tile in slide.positive:
@@ -43,13 +43,13 @@ def draw(image: DecodedImage, slide: SlidePrediction) -> Pixels:
 
 
 def _corners(slide: SlidePrediction, x_px: int, y_px: int, factor: float) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return a tile's first and last pixel in the drawn slide."""
+    """Return the first and the last pixel (x, y) of a tile in the drawn slide."""
     right, below = x_px + slide.grid.tile_width_px, y_px + slide.grid.tile_height_px
     return (round(x_px * factor), round(y_px * factor)), (round(right * factor) - 1, round(below * factor) - 1)
 
 
 def _blend(tissue: Pixels, slide: SlidePrediction, factor: float) -> Pixels:
-    """Lay each tile's colour over it; tiles that overlap show the later one."""
+    """Blend the colour of each tile over the slide. Where tiles overlap, the later one is drawn."""
     tints, blended = colours(slide.scores), tissue.copy()
     for tile in slide.tiles:
         (x, y), (right, below) = _corners(slide, tile.x_px, tile.y_px, factor)

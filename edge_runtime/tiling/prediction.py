@@ -1,15 +1,14 @@
-"""A slide cut into tiles of the model's own size, answered on as many cores as there are engines.
+"""Classify a slide tile by tile, with one thread per engine. Tiles have the size of the model's input.
 
-The grid begins at the upper left corner. A place whose tile would reach over the right or the lower edge is left out
-and counted: filling it up or stretching it would show the model tissue that is not there. Every other tile is
-answered, empty glass as well.
+The grid starts at the upper left corner. A tile that would cross the right or lower edge is left out and counted,
+because padding or stretching would show the model tissue that does not exist. All other tiles are classified,
+including empty glass.
 
-Where the policy has no ``neighbours``, a tile's answer is the one that :meth:`Predictor.predict` gives its pixels
-alone. Where it has, and the tiles touch, the answer follows from the weighted mean of the tile's logits and those of
-the tiles around it (:mod:`edge_runtime.tiling.smoothing`); tiles that failed or are unfamiliar neither give nor take
-part. Then the guard band holds for the mean: where the mean of the file that answers first comes near a threshold, the
-tile and all around it are put to the float32 file, whose mean decides. With a stride of another length than the
-tile's, every tile is answered for itself.
+If the policy has no ``neighbours``, or the tiles do not touch, each tile gets the result that
+:meth:`Predictor.predict` returns for its pixels. Otherwise a tile's result comes from the weighted mean of its logits
+and those of the adjacent tiles (:mod:`edge_runtime.tiling.smoothing`). Tiles that failed, or that did not pass the
+out-of-distribution check, are excluded from all means. The guard band then applies to the mean. Where the mean of the
+first model file lies near a threshold, the float32 file runs on the tile and its neighbours, and its mean decides.
 """
 
 from __future__ import annotations
@@ -39,19 +38,19 @@ from edge_runtime.tiling.smoothing import averaged, widened
 
 
 def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) -> Grid:
-    """Return the grid on an image; tiles are as large as the spec's last resize makes images.
+    """Return the tile grid of an image. Tiles have the size that the last resize step of the spec produces.
 
     Raises:
         UsageError: ``stride_px`` is less than 1.
-        ImageSizeError: ``image_too_small``, if not one tile fits.
+        ImageSizeError: ``image_too_small``: the image is smaller than one tile.
     """
     if stride_px is not None and stride_px < 1:
-        raise UsageError(f"found a stride of {stride_px} px, expected 1 or more.")
+        raise UsageError(f"found a stride of {stride_px} px, expected 1 or more. Pass a larger number.")
     (width, height), (high, wide) = spec.size_px, image.pixels.shape[:2]
     if wide < width or high < height:
         raise ImageSizeError(
             f"{image.name}: found {wide}x{high} px, expected at least one tile of {width}x{height} px. "
-            "Ask for the image as a whole, without tiles.",
+            "Classify the image as a whole, without tiles.",
             code="image_too_small",
         )
     across, down = stride_px or width, stride_px or height
@@ -69,19 +68,24 @@ def answer_tiles(
     stride_px: int | None = None,
     decode_ms: float = 0.0,
 ) -> SlidePrediction:
-    """Answer every tile of an image; :meth:`Predictor.predict_tiles` is the usual way.
+    """Classify every tile of an image. Most programs call :meth:`Predictor.predict_tiles` instead.
 
     Args:
-        engines: one for each thread.
+        image: the decoded slide.
+        plan: values that the engines share.
+        engines: one per thread.
+        backend: name of the interpreter and its provider, copied into the result.
+        stride_px: distance between tiles in pixels; by default the tiles touch.
+        decode_ms: milliseconds that decoding took, copied into the result.
     """
     start, spec = perf_counter(), plan.spec
     grid = grid_of(image, spec, stride_px)
     weight = spec.policy.neighbours if grid.touching else None
-    asks = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
-    found = joined(list(in_order(asks, batches_of(range(grid.rows * grid.columns)))))
+    workers = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
+    batch = joined(list(in_order(workers, batches_of(range(grid.rows * grid.columns)))))
     if weight is not None:
-        found = _among_neighbours(found, image, plan, engines, grid, weight)
-    tiles, scores = _judge(found, spec, grid)
+        batch = _smoothed(batch, image, plan, engines, grid, weight)
+    tiles, scores = _decide(batch, spec, grid)
     rule = spec.policy.case
     return SlidePrediction(
         image=image.name,
@@ -94,7 +98,7 @@ def answer_tiles(
         precision=plan.first.value,
         grid=grid,
         tiles=tiles,
-        failures=found.failures,
+        failures=batch.failures,
         scores=scores,
         case=decide_case([t.decision for t in tiles], [t.confidence for t in tiles], rule) if rule else None,
         ms=Timing(decode_ms, 0.0, since(start, perf_counter())),
@@ -103,42 +107,45 @@ def answer_tiles(
     )
 
 
-def _among_neighbours(
-    found: Batch, image: DecodedImage, plan: Plan, engines: Sequence[Engine], grid: Grid, weight: float
+def _smoothed(
+    batch: Batch, image: DecodedImage, plan: Plan, engines: Sequence[Engine], grid: Grid, weight: float
 ) -> Batch:
-    """Return the same tiles with the mean of their logits and their neighbours', all from one file."""
-    numbers, familiar = np.array(found.numbers, dtype=np.intp), found.familiar
+    """Return the tiles with the weighted mean of their logits and their neighbours' logits.
+
+    All logits in one mean are from the same model file.
+    """
+    numbers, familiar = np.array(batch.numbers, dtype=np.intp), batch.familiar
     present = _on_grid(numbers[familiar], grid)
     cells = np.zeros((grid.rows * grid.columns, plan.spec.outputs))
     shape = grid.rows, grid.columns, plan.spec.outputs
-    cells[numbers] = found.logits
+    cells[numbers] = batch.logits
     logits = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers]
     near = familiar & near_threshold(logits, plan.spec, plan.guard_band)
     if near.any():
         again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
-        asks = [partial(exact_batch, engine, plan, image, grid) for engine in engines]
-        cells[again] = np.concatenate(list(in_order(asks, batches_of(again))))
-        # the others keep the first file's mean: one mixed of both files would be neither's answer
+        workers = [partial(exact_batch, engine, plan, image, grid) for engine in engines]
+        cells[again] = np.concatenate(list(in_order(workers, batches_of(again))))
+        # all other tiles keep the mean of the first file, so that no mean mixes the two files
         logits[near] = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers[near]]
-    return replace(found, logits=logits, rerun=near)
+    return replace(batch, logits=logits, rerun=near)
 
 
 def _on_grid(numbers: npt.NDArray[np.intp], grid: Grid) -> npt.NDArray[np.bool_]:
-    """Return where tiles lie, bool rows×columns."""
+    """Return a mask of the grid that is True at the given tiles, bool rows×columns."""
     cells = np.zeros(grid.rows * grid.columns, np.bool_)
     cells[numbers] = True
     return cells.reshape(grid.rows, grid.columns)
 
 
-def _judge(found: Batch, spec: ModelSpec, grid: Grid) -> tuple[tuple[Tile, ...], npt.NDArray[np.float32]]:
-    """Return the tiles' answers and the map of their scores, float32 rows×columns."""
-    numbers = list(found.numbers)
+def _decide(batch: Batch, spec: ModelSpec, grid: Grid) -> tuple[tuple[Tile, ...], npt.NDArray[np.float32]]:
+    """Return the decided tiles and the map of their scores, float32 rows×columns, NaN where a tile failed."""
+    numbers = list(batch.numbers)
     cells = np.full(grid.rows * grid.columns, np.nan, dtype=np.float32)
     if not numbers:
         return (), cells.reshape(grid.rows, grid.columns)
-    score, confidence = positive_scores(found.logits, spec), scores_of(found.logits, spec).max(axis=1)
+    score, confidence = positive_scores(batch.logits, spec), scores_of(batch.logits, spec).max(axis=1)
     cells[numbers] = score
-    answers = zip(numbers, score.tolist(), confidence.tolist(), found.rerun.tolist(), found.familiarity, strict=True)
+    answers = zip(numbers, score.tolist(), confidence.tolist(), batch.rerun.tolist(), batch.familiarity, strict=True)
     tiles = []
     for number, s, c, again, share in answers:
         decision, reason = decide(s, c, spec.policy, familiar=is_familiar(share), rerun=again)

@@ -1,4 +1,4 @@
-"""What the answer to a slide holds: a grid, its tiles' answers, and one decision on the whole where a rule says how."""
+"""The result for a slide: the grid, the tiles, and a decision on the whole slide if the policy has a case rule."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Fallback, Timing
 
 SCHEMA = "edge-tiles/1"
-"""Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
+"""Version of the JSON form. The number changes when a key is added, removed or changes its meaning."""
 
 NO_RULE = "NO_CASE_RULE"
-"""The JSON form's reason where the model's policy does not say how single answers make one decision."""
+"""The ``reason`` in the JSON form if the policy has no case rule."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where tiles are cut: tile (row, column) begins ``stride_px`` × (row, column) below and right of the corner.
+    """The tile grid. Tile (row, column) starts at y = row × step, x = column × step from the upper left corner.
 
     Attributes:
-        left_out: places that begin inside the image, but whose tile would reach over its edge.
+        tile_width_px: width of a tile.
+        tile_height_px: height of a tile.
+        stride_px: distance between tiles in both directions; None if the tiles touch.
+        rows: number of rows.
+        columns: number of columns.
+        left_out: number of tiles that start inside the image but would cross its edge.
     """
 
     tile_width_px: int
@@ -37,21 +42,21 @@ class Grid:
 
     @property
     def touching(self) -> bool:
-        """Whether each tile begins where the one before it ends."""
+        """Whether each tile starts where the previous one ends."""
         return self.step_px == (self.tile_width_px, self.tile_height_px)
 
     @property
     def step_px(self) -> tuple[int, int]:
-        """Distance between tiles, across and down."""
+        """Horizontal and vertical distance between tiles in pixels."""
         return self.stride_px or self.tile_width_px, self.stride_px or self.tile_height_px
 
     def place(self, number: int) -> tuple[int, int]:
-        """Return x and y of a tile's upper left pixel; tiles are counted row by row."""
+        """Return x and y of a tile's upper left pixel. Tiles are numbered row by row, from 0."""
         row, column = divmod(number, self.columns)
         return column * self.step_px[0], row * self.step_px[1]
 
     def cut(self, image: DecodedImage, number: int) -> DecodedImage:
-        """Return a tile; a copy, so that filters see its edge as the edge of an image."""
+        """Return a copy of a tile, so that filters treat its border as an image border."""
         x, y = self.place(number)
         pixels = image.pixels[y : y + self.tile_height_px, x : x + self.tile_width_px].copy()
         return DecodedImage(f"{image.name} at x={x}, y={y}", pixels, image.order)
@@ -59,13 +64,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile's answer; x and y of its upper left pixel, score and confidence 0..1.
+    """The result for one tile.
 
-    Where the slide's :attr:`SlidePrediction.neighbours` is set, the answer follows from the mean of the tile's logits
-    and its neighbours'.
+    If :attr:`SlidePrediction.neighbours` is set, the result comes from the mean of the tile's logits and its
+    neighbours' logits.
 
     Attributes:
-        familiarity: as of a :class:`edge_runtime.inference.prediction.Prediction`.
+        x_px: x of the upper left pixel.
+        y_px: y of the upper left pixel.
+        score: positive score, 0..1.
+        confidence: largest score of any label, 0..1.
+        familiarity: as in :class:`edge_runtime.inference.prediction.Prediction`.
     """
 
     x_px: int
@@ -79,7 +88,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileFailure:
-    """A tile that got no answer, and why: a min-max stretch of one single value, for example."""
+    """A tile without a result, and the error: for example a min-max stretch of a tile with a single value."""
 
     x_px: int
     y_px: int
@@ -88,17 +97,19 @@ class TileFailure:
 
 @dataclass(frozen=True, eq=False)
 class SlidePrediction:
-    """The answers to a slide's tiles.
+    """The result for a slide.
 
     Attributes:
         image: the path as it was given, or a name for bytes and arrays.
+        cutoff, confidence_floor: the applied thresholds, 0..1.
         contract: SHA-256 of the preprocessing steps.
-        tiles: answered, row by row.
-        scores: float32 rows×columns, positive scores 0..1; NaN where a tile got no answer.
-        case: the decision on all tiles together; None if the model's policy has no rule for it, and none is made up.
-        neighbours: weight (over 0, at most 1) of each touching tile's logits in a tile's answer; None where every tile
-            was answered for itself.
-        fallback: as of a :class:`edge_runtime.inference.prediction.Prediction`.
+        tiles: the classified tiles, row by row.
+        failures: the tiles without a result.
+        scores: positive scores 0..1, float32 rows×columns; NaN where a tile has no result.
+        case: the decision on the whole slide; None if the policy has no case rule.
+        neighbours: weight of each adjacent tile's logits, above 0 and at most 1; None if each tile was classified on
+            its own.
+        fallback: as in :class:`edge_runtime.inference.prediction.Prediction`.
     """
 
     image: str
@@ -120,27 +131,27 @@ class SlidePrediction:
 
     @property
     def positive(self) -> tuple[Tile, ...]:
-        """The tiles called POSITIVE, row by row."""
+        """The tiles with the decision POSITIVE, row by row."""
         return tuple(tile for tile in self.tiles if tile.decision is Decision.POSITIVE)
 
     @property
     def reruns(self) -> int:
-        """Tiles that the float32 file decided."""
+        """Number of tiles that the float32 file decided."""
         return sum(tile.reason is Reason.PRECISION_RERUN for tile in self.tiles)
 
     @property
     def unfamiliar(self) -> int | None:
-        """Tiles referred because they are unlike the model's own images; None where the model knows no such thing."""
+        """Number of tiles referred by the out-of-distribution check; None if the model has no such check."""
         if all(tile.familiarity is None for tile in self.tiles):
             return None
         return sum(tile.reason is Reason.UNFAMILIAR_INPUT for tile in self.tiles)
 
     def count(self, decision: Decision) -> int:
-        """Return how many tiles got ``decision``."""
+        """Return the number of tiles with ``decision``."""
         return sum(tile.decision is decision for tile in self.tiles)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/reference/json.md): counts, the decision on the whole, and every POSITIVE tile."""
+        """Return the JSON form (docs/reference/json.md): counts, the decision on the slide and all POSITIVE tiles."""
         case = self.case
         together = {} if self.neighbours is None else {"neighbours": self.neighbours}
         unfamiliar = {} if self.unfamiliar is None else {"unfamiliar": self.unfamiliar}

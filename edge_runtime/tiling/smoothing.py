@@ -1,6 +1,6 @@
-"""A tile among the eight that touch it: tissue is continuous, so what they show speaks about it too.
+"""Weighted mean of a tile's logits and those of the eight adjacent tiles. Tissue is continuous, so they are related.
 
-Every tile's mean is summed in one order of its own neighbours, and depends on no other tile of the slide.
+The neighbours are always summed in the same order. A tile's mean depends on no other tile of the slide.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 _AROUND = tuple((row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1))
-"""Where the eight neighbours of a cell lie in a grid with one more row and column on each side."""
+"""Offsets of the eight neighbours of a cell in a grid that is padded by one cell on each side."""
 
 
 def averaged(logits: npt.ArrayLike, present: Bools, weight: float) -> Floats:
     """Return ``(l + weight · sum of the neighbours' l) / (1 + weight · their number)`` for each present cell.
 
     Args:
-        logits: rows×columns×outputs, any float type; whatever stands in cells that are not present is not read.
-        present: bool rows×columns: cells that give and take part.
-        weight: of each neighbour, 0..1.
+        logits: rows×columns×outputs, any float type. Values in cells that are not present are ignored.
+        present: bool rows×columns, True for the cells that are averaged.
+        weight: weight of each neighbour, 0..1.
 
     Returns:
-        float64 rows×columns×outputs; cells that are not present are as they were.
+        float64 rows×columns×outputs. Cells that are not present keep their values.
     """
     own = np.asarray(logits, dtype=np.float64)
     rows, columns = present.shape
@@ -39,7 +39,7 @@ def averaged(logits: npt.ArrayLike, present: Bools, weight: float) -> Floats:
 
 
 def widened(cells: Bools) -> Bools:
-    """Return these cells of a grid and every cell that touches one of them, bool rows×columns."""
+    """Return a mask of the given cells and all cells adjacent to them, bool rows×columns."""
     rows, columns = cells.shape
     there = np.pad(cells, 1)
     found = cells.copy()

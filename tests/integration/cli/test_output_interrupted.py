@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_leaves_with_5_and_whole_lines(
     written = len(lines(place))
     assert (status, out) == (5, "")
     assert err.startswith(f"error [results_write]: {place}: could not be written (File too large)")
-    assert f"the {written} answers in it are whole" in err
+    assert f"the {written} answers in it are complete" in err
     assert "--resume" in err
     assert room - 1000 < place.stat().st_size <= room
     assert ended(start(decoded, "--output", place, "--resume"))[0] == 1
@@ -148,7 +148,7 @@ def test_a_signal_ends_it_after_the_image_at_hand(
     assert (status, out) == (128 + number, "")
     assert err == (
         f"interrupted ({number.name}): {place} holds {held} of 300 images, each line whole. "
-        "Go on with the same command and --resume.\n"
+        "Continue with the same command and --resume.\n"
     )
     assert ended(start(decoded, "--output", place, "--resume"))[0] == 1
     assert images(place) == [str(path) for path in sorted(decoded.iterdir())]

@@ -115,7 +115,7 @@ def test_damage_is_set_aside_and_never_a_reason_to_stop(case: str, site: Site) -
     time.sleep(0.3)
     said = site.end()
     aside = site.root / "results.jsonl.damaged-1"
-    assert said.count("set aside in ") == 1 and str(aside) in said
+    assert said.count("moved to ") == 1 and str(aside) in said
     kept = aside.read_bytes()
     assert damaged.endswith(kept) or damaged == kept
     found = images(site.place) + whole_images(kept)

@@ -37,7 +37,7 @@ def test_an_image_that_kills_is_set_aside_by_name_and_the_next_ones_are_answered
     for death in (1, 2):
         site.start(before=KILLED_BY_NAME)
         said = site.ended(-signal.SIGKILL)
-        assert ("died while it had this image at hand" in said) == (death > 1)
+        assert ("died while it processed this image" in said) == (death > 1)
     assert images(site.place) == others, "who killed once comes last"
     site.start(before=KILLED_BY_NAME)
     found = site.hold(4)
@@ -118,7 +118,7 @@ def test_an_installed_and_a_rolled_back_model_are_taken_over_without_a_restart(
     assert [line["version"] for line in found] == ["1.0.0"] * 2 + ["1.0.1"] * 2 + ["1.0.0", "1.0.1"]
     assert [line["bundle"] for line in found] == [digests[p] for p in (old, old, new, new, old, new)]
     assert images(site.place)[:2] == first and len(images(site.place)) == 7, "none is answered again"
-    assert "gives way" not in said
+    assert "is replaced by" not in said
 
 
 def test_a_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
@@ -148,4 +148,4 @@ def test_a_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
     said = site.end()
     assert said.count("the new model cannot be used [signature_missing]: ") == 1, said
     assert last["version"] == "1.0.1"
-    assert said.count("gives way to 1.0.1") == 1
+    assert said.count("is replaced by 1.0.1") == 1

@@ -56,7 +56,7 @@ def test_damaged_lines_are_named_and_leave_with_1(place: Path, edge_predict: Any
     found = result.stdout.splitlines()
     assert found[-5].split() == ["damaged", "4"]
     assert [row.split(":")[0].strip() for row in found[-4:]] == ["line 2", "line 3", "line 4", "line 6"]
-    assert "checksum" in found[-3] and "edge-predict/1" in found[-2] and "--resume sets aside" in found[-1]
+    assert "checksum" in found[-3] and "edge-predict/1" in found[-2] and "--resume moves it aside" in found[-1]
     assert "answered        1" in result.stdout and "failed          1" in result.stdout
 
 

@@ -53,7 +53,7 @@ def test_what_cannot_be_opened_is_told_once_and_tried_again_every_minute(
         assert not model.refresh() and len(opened) == 4
     said = capsys.readouterr().err
     assert said.count("the new model cannot be used [machine_descriptors]") == 1
-    assert said.count("gives way to 1.0.1") == 1
+    assert said.count("is replaced by 1.0.1") == 1
 
 
 def test_another_model_in_its_place_is_none_of_its_versions(

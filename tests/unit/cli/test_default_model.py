@@ -28,7 +28,7 @@ def named(phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told() -> str:
     spec = find(SHIPPED / DEFAULT_MODEL).manifest.spec
-    return f"no --model given: {DEFAULT_MODEL} ({spec.summary}); edge-bundle list shows the others.\n"
+    return f"no --model given: using {DEFAULT_MODEL} ({spec.summary}). edge-bundle list shows the others.\n"
 
 
 def test_without_a_model_stderr_says_which_one_answers_and_for_what(edge_predict: Any) -> None:

@@ -98,8 +98,8 @@ def test_the_image_is_not_overwritten(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--output", "r.jsonl"), "leave out --output"),
-        (("--workers", "2"), "leave out --workers"),
+        (("--output", "r.jsonl"), "cannot be combined with --output"),
+        (("--workers", "2"), "Remove --workers"),
     ],
 )
 def test_options_that_contradict_heatmaps_are_refused(edge_predict: Any, options: tuple[str, str], said: str) -> None:

@@ -40,7 +40,8 @@ def test_install_says_where_what_is_kept_and_what_to_do_next(
     result = edge_bundle("install", old)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
-        f"tiny 1.0.0: installed in {place}/tiny/1.0.0.\nDoes this machine compute the same? edge-bundle selftest tiny\n"
+        f"tiny 1.0.0: installed in {place}/tiny/1.0.0.\n"
+        "Check that this machine computes the same results: edge-bundle selftest tiny\n"
     )
     assert "; 1.0.0 is kept for rollback.\n" in edge_bundle("install", new).stdout
     again = edge_bundle("install", new)

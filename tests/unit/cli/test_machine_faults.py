@@ -68,7 +68,7 @@ def test_a_batch_goes_on_stores_nothing_and_resume_asks_again(
     told, summary, remedy = first.stderr.splitlines()
     assert told.startswith(f"not answered [machine_io]: {folder / 'b.png'}: the machine failed (Stale file handle)")
     assert summary == f"{place}: 2 answered, 0 failed, 0 already there."
-    assert remedy.startswith("1 not answered, for the machine failed (machine_io 1)")
+    assert remedy.startswith("1 not answered because the machine failed (machine_io 1)")
     del failing["b.png"]
     again = edge_predict(*call, "--resume")
     assert (again.exit_code, len(lines(place))) == (0, 3)

@@ -123,7 +123,7 @@ def test_the_command_says_so_in_every_form(cache: Path, spoil: Spoil, options: l
     done = CliRunner().invoke(main, [str(PHANTOM), "--backend", "litert", *options])
     assert done.exit_code == 0
     assert said in done.stdout
-    assert "model.int8.tflite: its answers on this machine and the known ones differ by" in done.stderr
+    assert "model.int8.tflite: its logits on this machine differ from the known ones by" in done.stderr
 
 
 def test_a_command_without_a_fault_says_nothing_in_a_pipe(cache: Path) -> None:

@@ -104,7 +104,7 @@ def test_damage_before_whole_lines_is_refused_by_its_number_and_not_altered(case
     first, *rest = place.read_bytes().splitlines(keepends=True)
     content = first + TAILS[case].rstrip(b"\n") + b"\n" + b"".join(rest)
     place.write_bytes(content)
-    with pytest.raises(ResultsError, match="line 2 is no answer") as caught:
+    with pytest.raises(ResultsError, match="line 2 is not a valid result") as caught:
         Results(place, ORIGIN, resume=True)
     assert refusal(caught.value, place) == "results_damaged"
     assert place.read_bytes() == content
@@ -115,7 +115,7 @@ def test_damage_before_whole_lines_is_refused_by_its_number_and_not_altered(case
 def test_a_file_that_never_held_a_line_is_refused_and_not_altered(case: str, place: Path) -> None:
     """A photograph named by mistake must not be taken for a torn line."""
     place.write_bytes(TAILS[case])
-    with pytest.raises(ResultsError, match="line 1 is no answer") as caught:
+    with pytest.raises(ResultsError, match="line 1 is not a valid result") as caught:
         Results(place, ORIGIN, resume=True)
     assert refusal(caught.value, place) == "results_damaged"
     assert place.read_bytes() == TAILS[case]
@@ -182,7 +182,7 @@ def test_answers_of_another_model_are_refused_by_name(change: dict[str, str], wo
 def test_a_failure_of_another_bundle_is_refused_too(tmp_path: Path) -> None:
     with Results(tmp_path / "r", ORIGIN, resume=False) as results:
         results.append(failure("gone.png"))
-    with pytest.raises(ResultsError, match="of bundle bbb"):
+    with pytest.raises(ResultsError, match="has bundle bbb"):
         Results(tmp_path / "r", dataclasses.replace(ORIGIN, bundle="a" * 64), resume=True)
 
 

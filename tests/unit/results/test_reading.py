@@ -118,7 +118,7 @@ def test_a_missing_key_a_key_too_many_and_a_key_twice_are_refused(kind: str) -> 
     text = json.dumps({key: value for key, value in LINES[kind].items() if key != "check"})
     twice = text.replace('{"schema"', '{"image": "b.png", "schema"', 1)
     check = hashlib.sha256(twice.encode()).hexdigest()[:16]
-    with pytest.raises(LineError, match="no JSON"):
+    with pytest.raises(LineError, match="not JSON"):
         from_line(f'{twice[:-1]}, "check": "{check}"}}'.encode())
 
 

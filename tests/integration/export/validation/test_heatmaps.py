@@ -158,7 +158,7 @@ def test_a_saved_models_layers_are_out_of_reach(tmp_path: Path) -> None:
 
 def test_a_card_says_what_was_not_measured_and_why_a_map_is_no_grad_cam(phantom_bundle: Path) -> None:
     manifest = find(phantom_bundle).manifest
-    assert "Whether they point at lesions was not measured." in model_card(manifest)
+    assert "Whether heatmaps point at lesions was not measured." in model_card(manifest)
     heavy = Saliency(Method.EIGEN_CAM, "its head is heavy", "conv", (7, 7, 9))
     assert "Not Grad-CAM: Its head is heavy." in model_card(replace(manifest, saliency=heavy))
     assert "None: It came as a SavedModel." in model_card(
