@@ -89,7 +89,7 @@ def test_a_model_made_elsewhere_becomes_a_bundle_that_answers_as_keras_does(own:
     said = "40 images in par, which calibration never saw; int8 ranges from 32 of images in cal"
     assert manifest.parity_source == said
     assert said in done.stdout
-    assert "maker's to state" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Its maker states its training data" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
     paths = sorted((own / "par").iterdir())[:6]
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths]).astype(np.float32)
     expected = np.asarray(_network()(pixels / np.float32(127.5) - np.float32(1)))
