@@ -299,7 +299,7 @@ OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "tolerated flips": (lambda m: m["spec"]["tolerance"].update(int8_flips_per_1000=-1), "int8_flips_per_1000 -1"),
     "tolerated score": (lambda m: m["spec"]["tolerance"].update(int8_score_mean=2), "int8_score_mean 2"),
     "tolerated logit": (lambda m: m["spec"]["tolerance"].update(float32_logit_max=1e9), "float32_logit_max 1000000000"),
-    "shortest side": (lambda m: m["spec"].update(min_side_px=-8), "min_side_px -8"),
+    "shortest side": (lambda m: m["spec"].update(min_side_px=-8), "min_side_px: found -8"),
     "divisor": (
         lambda m: m["spec"]["steps"].append({"kind": "scale", "divisor": 1e-300, "offset": 0}),
         "found divisor 1e-300",
@@ -318,7 +318,7 @@ OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "names 257 files, expected at most 256",
     ),
     "hash": (lambda m: m["files"][0].update(sha256="0" * 63), "64 hexadecimal digits"),
-    "version with a leading zero": (lambda m: m["spec"].update(version="1.02.0"), "none with a leading zero"),
+    "version with a leading zero": (lambda m: m["spec"].update(version="1.02.0"), "without leading zeros"),
     "version in other digits": (lambda m: m["spec"].update(version="\u0661.0.0"), r"MAJOR\.MINOR\.PATCH"),
 }
 

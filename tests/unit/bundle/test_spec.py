@@ -135,7 +135,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "all positive": ({"positive": ("benign", "malignant")}, "some, not all, of the labels"),
     "unknown positive": ({"positive": ("tumour",)}, "some, not all, of the labels"),
     "sigmoid of three labels": ({"labels": ("a", "b", "malignant"), "head": Head.SIGMOID}, "expected two labels"),
-    "sigmoid with the first positive": ({"positive": ("benign",), "head": Head.SIGMOID}, "the second of them positive"),
+    "sigmoid with the first positive": (
+        {"positive": ("benign",), "head": Head.SIGMOID},
+        "with the second one positive",
+    ),
     "no steps": ({"steps": ()}, "found no resize step"),
     "no resize": ({"steps": (COLOUR, SHARPEN, SCALE)}, "found no resize step"),
     "no colour": ({"steps": (RESIZE, SHARPEN, SCALE)}, "found no colour step"),
@@ -171,7 +174,7 @@ def test_a_temperature_that_is_not_finite_and_over_0_is_refused(value: float) ->
 
 @pytest.mark.parametrize("value", [0.0, -0.5, 1.01, float("nan"), float("inf")])
 def test_a_weight_of_neighbours_that_is_not_over_0_and_up_to_1_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=r"found neighbours .* expected over 0 and at most 1, or none"):
+    with pytest.raises(ValueError, match=r"found neighbours .* expected more than 0 and at most 1, or none"):
         DecisionPolicy(0.5, 0.8, neighbours=value)
 
 
