@@ -99,7 +99,7 @@ def test_an_extra_file_is_named(name: str, bundle_copy: Path) -> None:
 
 def test_a_model_file_with_another_spec_is_found(edited_bundle: Edit) -> None:
     folder = edited_bundle(lambda m: m["spec"]["policy"].update(cutoff=0.25))
-    with pytest.raises(ManifestError, match=r"the spec inside model\.\w+\.\w+ is not the one in bundle\.json"):
+    with pytest.raises(ManifestError, match=r"found another spec in model\.\w+\.\w+ than in bundle\.json"):
         find(folder).verify()
 
 
@@ -114,9 +114,9 @@ ALTERED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no key": (lambda m: m.pop("guard_band"), r"key 'guard_band' is missing"),
     "other steps": (lambda m: m["spec"]["steps"].pop(2), r"contract f1b1.* is not the SHA-256 of the spec's steps"),
     "other contract": (lambda m: m.update(contract="0" * 64), r"contract 0000.* is not the SHA-256"),
-    "no model": (lambda m: m.update(files=m["files"][-1:]), r"names no model file"),
-    "no file": (lambda m: m.update(files=[]), r"names no model file"),
-    "model without precision": (lambda m: m["files"][0].update(precision=None), r"lacks its format or precision"),
+    "no model": (lambda m: m.update(files=m["files"][-1:]), r"found no model file"),
+    "no file": (lambda m: m.update(files=[]), r"found no model file"),
+    "model without precision": (lambda m: m["files"][0].update(precision=None), r"without format or precision"),
 }
 
 
@@ -221,8 +221,8 @@ def directory(folder: Path, name: str) -> None:
 
 # What stands in a file's place, and what the message must say; a pipe that were read would wait for ever.
 NO_PLAIN_FILES: dict[str, tuple[Callable[[Path, str], None], str]] = {
-    "a link to a file outside, whose bytes are right": (link_out, "leads out of the bundle, to .*elsewhere"),
-    "a link to nothing": (link_up, "leads out of the bundle|No such file"),
+    "a link to a file outside, whose bytes are right": (link_out, "a link to .*elsewhere.*, outside the bundle"),
+    "a link to nothing": (link_up, "outside the bundle|No such file"),
     "a link to itself": (link_round, "Too many levels of symbolic links"),
     "a pipe": (pipe, "found a pipe, expected a regular file"),
     "a socket": (socket_file, "found a socket, expected a regular file"),
@@ -315,7 +315,7 @@ OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "number of files": (
         lambda m: m.update(files=[m["files"][0] | {"name": f"f{i}"} for i in range(limits.MOST_FILES + 1)]),
-        "names 257 files, expected at most 256",
+        "found 257 files, expected at most 256",
     ),
     "hash": (lambda m: m["files"][0].update(sha256="0" * 63), "64 hexadecimal digits"),
     "version with a leading zero": (lambda m: m["spec"].update(version="1.02.0"), "without leading zeros"),
@@ -363,7 +363,7 @@ def test_a_folder_of_very_many_files_is_no_bundle(tmp_path: Path, monkeypatch: p
     assert find(folder).verify() == small_bundle.FILES
     for number in range(3):
         (folder / f"more-{number}").touch()
-    with pytest.raises(ManifestError, match="found more than 5 files, expected a bundle's"):
+    with pytest.raises(ManifestError, match="found more than 5 files, expected a bundle"):
         find(folder)
 
 
@@ -395,7 +395,7 @@ def test_a_link_inside_the_bundle_is_a_file_of_it(tmp_path: Path) -> None:
 def test_a_manifest_that_lies_outside_is_refused(tmp_path: Path) -> None:
     folder = small_bundle.make(tmp_path / "bundle")
     link_out(folder, MANIFEST)
-    with pytest.raises(ManifestError, match=r"bundle\.json: cannot be read \(a link that leads out"):
+    with pytest.raises(ManifestError, match=r"bundle\.json: cannot be read \(a link to .*outside the bundle"):
         find(folder)
 
 
@@ -416,13 +416,13 @@ def test_a_name_that_stands_for_two_files_is_refused(second: str, tmp_path: Path
     value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     value["files"].append({**value["files"][1], "name": second})
     (folder / MANIFEST).write_text(json.dumps(value), encoding="utf-8")
-    with pytest.raises(ManifestError, match="names a file twice"):
+    with pytest.raises(ManifestError, match="found a file twice"):
         find(folder)
 
 
 def test_a_zip_that_holds_a_name_twice_or_a_path_is_refused(tmp_path: Path) -> None:
     folder = small_bundle.make(tmp_path / "bundle")
-    for name, words in ((MANIFEST, "holds 'bundle.json' twice"), ("../outside", "holds '../outside', a name that")):
+    for name, words in ((MANIFEST, "found 'bundle.json' twice"), ("../outside", "found '../outside', a path outside")):
         path = zipped(folder)
         with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zipfile warns of what is made here on purpose
