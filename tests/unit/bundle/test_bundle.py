@@ -109,7 +109,7 @@ ALTERED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer schema with new keys": (lambda m: m.update(schema=9, tiles={}), r"found schema 9"),
     "schema as text": (lambda m: m.update(schema="1"), r"\.schema: found '1', expected a whole number"),
     "unknown key": (lambda m: m.update(tiles={}), r"unknown key 'tiles'"),
-    "unknown key of a step": (lambda m: m["spec"]["steps"][0].update(x=1), r"spec\.steps\[0\]: unknown key 'x'"),
+    "unknown key of a step": (lambda m: m["spec"]["steps"][0].update(x=1), r"spec\.steps\[0\]: found unknown key 'x'"),
     "unknown step": (lambda m: m["spec"]["steps"][0].update(kind="blur"), r"spec\.steps\[0\]: found kind 'blur'"),
     "no key": (lambda m: m.pop("guard_band"), r"key 'guard_band' is missing"),
     "other steps": (lambda m: m["spec"]["steps"].pop(2), r"contract f1b1.* is not the SHA-256 of the spec's steps"),
@@ -291,8 +291,8 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "guard band below 0": (lambda m: m.update(guard_band=-1e-9), r"guard_band -1e-09, expected 0\.\.1"),
     "guard band above 1": (lambda m: m.update(guard_band=1.0000001), "guard_band"),
-    "guard band of no number": (lambda m: m.update(guard_band=float("nan")), "NaN is no number of JSON"),
-    "guard band without end": (lambda m: m.update(guard_band=float("inf")), "Infinity is no number of JSON"),
+    "guard band of no number": (lambda m: m.update(guard_band=float("nan")), "NaN is not a JSON number"),
+    "guard band without end": (lambda m: m.update(guard_band=float("inf")), "Infinity is not a JSON number"),
     "cut-off": (lambda m: m["spec"]["policy"].update(cutoff=1.5), "cutoff"),
     "floor": (lambda m: m["spec"]["policy"].update(confidence_floor=-0.5), "confidence_floor"),
     "temperature": (lambda m: m["spec"]["policy"].update(temperature=0), "temperature"),
@@ -353,7 +353,7 @@ def test_a_key_that_stands_twice_is_refused(place: str, tmp_path: Path) -> None:
     assert old in text
     (folder / MANIFEST).write_text(text.replace(old, new, 1), encoding="utf-8")
     for opened in (find, bundle.find_files):
-        with pytest.raises(ManifestError, match=r"bundle\.json: .*the key '\w+' stands twice in one object"):
+        with pytest.raises(ManifestError, match=r"bundle\.json: .*the key '\w+' occurs twice in one object"):
             opened(folder)
 
 
