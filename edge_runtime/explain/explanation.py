@@ -91,8 +91,8 @@ class Explanation:
         if self.agrees:
             return ""
         return (
-            f"the float32 file, whose map this is, says {self.exact.label} ({self.exact.decision.value}, score "
-            f"{self.exact.score:.4f}); the answer above is the {self.prediction.precision} file's."
+            f"the heatmap is from the float32 file, which predicts {self.exact.label} ({self.exact.decision.value}, "
+            f"score {self.exact.score:.4f}); the prediction above is from the {self.prediction.precision} file."
         )
 
     def to_dict(self) -> dict[str, object]:

@@ -75,9 +75,9 @@ def _twice(stroke: Callable[[tuple[int, int, int], int], object]) -> None:
 def _legend(explanation: Explanation, factor: float) -> list[str]:
     prediction, verdict = explanation.prediction, explanation.prediction.verdict
     unfamiliar = verdict.reason is Reason.UNFAMILIAR_INPUT  # label and score have no meaning then
-    said = "" if unfamiliar else f"{verdict.label}, score {verdict.score:.4f}, "
+    label = "" if unfamiliar else f"{verdict.label}, score {verdict.score:.4f}, "
     return [
-        f"{prediction.model} {prediction.version}: {said}{verdict.decision.value} ({verdict.reason.value})",
+        f"{prediction.model} {prediction.version}: {label}{verdict.decision.value} ({verdict.reason.value})",
         _what(explanation),
         *(wrap(f"Note: {explanation.note()}", _LINE) if explanation.note() and not unfamiliar else ()),
         f"0..1: share of the map's largest value; cross: where that is; drawn at {factor:.3g} times the image's size",
@@ -89,7 +89,7 @@ def _what(explanation: Explanation) -> str:
     rows, columns = explanation.grid.shape
     cells = f"{rows}x{columns} cells of layer {explanation.layer}"
     if explanation.method is Method.EIGEN_CAM:
-        return f"Eigen-CAM: what the network sees most of, whatever the label; {cells}"
+        return f"Eigen-CAM: strongest pattern in the features, whatever the label; {cells}"
     if explanation.blank:
-        return f"Grad-CAM: no place speaks for {explanation.label}; {cells}"
-    return f"Grad-CAM: what speaks for {explanation.label}; {cells}"
+        return f"Grad-CAM: no evidence for {explanation.label}; {cells}"
+    return f"Grad-CAM: evidence for {explanation.label}; {cells}"

@@ -63,7 +63,7 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
         if kind not in _INTEGERS:
             raise ValueError(f"tag {tag} has type {kind}, no unsigned integer")
         if tag in tags:
-            raise ValueError(f"tag {tag} stands there twice")
+            raise ValueError(f"tag {tag} occurs twice")
         values += length
         if values > _MAX_VALUES:
             raise ValueError(f"its tags have more than {_MAX_VALUES} values")

@@ -103,7 +103,7 @@ def _walk(data: bytes, found: _Findings, name: str) -> Iterator[tuple[int, bytes
             match = _MARKER.match(data, fill.end() if fill else at)
         if match is None:
             if at + 2 <= len(data) and marker != _SOS:
-                raise damaged(name, ImageFormat.JPEG, f"no marker stands at byte {at}")
+                raise damaged(name, ImageFormat.JPEG, f"there is no marker at byte {at}")
             raise truncated(name, ImageFormat.JPEG, f"{len(data)} bytes without an end-of-image marker")
         marker, at = match[1][0], match.end()
         if marker == _EOI:

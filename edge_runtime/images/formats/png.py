@@ -51,7 +51,7 @@ def inspect(data: bytes, name: str) -> Header:
     spans, at, orientation, before = [(0, _SIGNATURE_BYTES)], _SIGNATURE_BYTES, 1, b""
     for kind, payload in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
-            raise damaged(name, ImageFormat.PNG, f"chunk {kind!r} stands twice or before IHDR")
+            raise damaged(name, ImageFormat.PNG, f"chunk {kind!r} occurs twice or before IHDR")
         if kind not in _PIXELS and kind[:1].isupper():  # the standard forbids readers to show such a file
             raise not_taken(name, f"a PNG file with the unknown critical chunk {kind!r}", "none; save it as plain PNG")
         if kind == b"IDAT":
