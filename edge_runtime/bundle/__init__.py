@@ -1,1 +1,1 @@
-"""A model on disk: found, checked and read."""
+"""Bundles: find, check and read models on disk."""

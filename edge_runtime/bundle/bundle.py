@@ -1,7 +1,7 @@
 """A bundle on disk: a folder, the same folder zipped, or one model file with its spec inside.
 
-Nothing of a bundle is used before its SHA-256 equals the one in ``bundle.json``: each file is read once,
-hashed, and those very bytes are handed on.
+No file of a bundle is used before its SHA-256 equals the one in ``bundle.json``. Each file is read once, and the bytes
+that were hashed are the bytes that are used.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ __all__ = [
 SHIPPED = Path(__file__).parents[1] / "bundles"
 Opened = TypeVar("Opened", bound=ModelFiles)
 Opener = Callable[[Container, bytes, str], Opened]
-"""A container, the bytes of its manifest and their name for errors, to what is opened."""
+"""Opens a bundle from its container, the bytes of its manifest, and the manifest's name for errors."""
 _EXPECTED = "expected a bundle folder, a bundle .zip, a .tflite or an .onnx."
 _MODEL_SUFFIXES = {".tflite": Format.TFLITE, ".onnx": Format.ONNX}
 
 
 class Bundle(ModelFiles):
-    """The same with the whole manifest."""
+    """An open bundle with its complete manifest."""
 
     manifest: Manifest
 
@@ -62,7 +62,7 @@ class Bundle(ModelFiles):
 
         Raises:
             IntegrityError: a file is missing, altered, or not in the manifest.
-            ManifestError: a model file carries another spec than the manifest.
+            ManifestError: a model file contains another spec than the manifest.
         """
         self.refuse_unnamed()
         for entry in self.manifest.files:
@@ -71,36 +71,40 @@ class Bundle(ModelFiles):
                 continue
             inside = read_embedded(data, entry.format, f"{self.where}/{entry.name}")
             if inside != self.manifest.spec:
-                raise ManifestError(f"{self.where}: the spec inside {entry.name} is not the one in {MANIFEST}.")
+                raise ManifestError(
+                    f"{self.where}: found another spec in {entry.name} than in {MANIFEST}, expected the same. "
+                    "Export the model again."
+                )
         return len(self.manifest.files)
 
 
 def find(model: str | Path, *, trusted_key: Path | None = None) -> Bundle:
     """Open an installed or shipped bundle by name, or a bundle folder, zip or single model file by path.
 
-    An installed bundle comes before the shipped one of the same name, and a name before a path.
+    A name takes precedence over a path, and an installed bundle over the shipped one of the same name.
 
     Args:
-        trusted_key: a file with public keys; nothing opens but a bundle that one of them signed.
+        model: name or path.
+        trusted_key: a file with public keys; the bundle must be signed with one of them.
 
     Raises:
         BundleNotFoundError: there is no such name or path.
-        ManifestError: the manifest or embedded spec is not understood.
-        SignatureError: a key is trusted, and the bundle is not signed with it, or altered since.
-        IntegrityError: a key is trusted, and the folder or zip holds a file that the manifest does not name; or an
-            installed bundle is not the one that its place is named after.
-        SigningMissingError: a key is trusted, and nothing here can check a signature.
+        ManifestError: the manifest or embedded spec is not valid.
+        SignatureError: a key is trusted, and the bundle is not signed with it or was altered after signing.
+        IntegrityError: a key is trusted, and the folder or zip contains a file that the manifest does not name; or
+            the name and version of an installed bundle are not those of its folder.
+        SigningMissingError: a key is trusted, and ``cryptography`` is not installed.
         KeyFileError: the trusted key cannot be read.
-        StoreError: it cannot be told which bundles are installed.
+        StoreError: the list of installed bundles cannot be read.
     """
     return _find(model, trusted_key, _whole)
 
 
 def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFiles:
-    """Open as :func:`find` does what an answer needs; what was measured about the model is not read.
+    """Open a model as :func:`find` does, but read only the part of the manifest that a prediction requires.
 
     Raises:
-        BundleError: as :func:`find`; a fault in what was measured is none.
+        BundleError: as :func:`find`; errors in the model's measured figures are ignored.
     """
     return _find(model, trusted_key, _needed)
 
@@ -134,11 +138,11 @@ def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -
 
     if path.suffix.lower() == ".zip" or is_zip(path):
         return _open_container(in_zip(path), trusted_key, opener)
-    raise BundleNotFoundError(f"{path}: found a file that is no model, {_EXPECTED}")
+    raise BundleNotFoundError(f"{path}: found a file that is not a model, {_EXPECTED}")
 
 
 def _mode(path: Path, name: str) -> int:
-    """Return what stands at ``path``, as ``st_mode`` says it; a name that no file can have is nothing."""
+    """Return the ``st_mode`` of ``path``; raise BundleNotFoundError if there is none or it cannot be read."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -167,7 +171,7 @@ def _listed(folder: Path) -> Container:
 
 
 def _open_container(container: Container, trusted_key: Path | None, opener: Opener[Opened]) -> Opened:
-    """Read the manifest once; under a trusted key its very bytes are checked before they are parsed."""
+    """Open a bundle. The manifest is read once; with a trusted key, the signature of its bytes is checked first."""
     where = f"{container.where}/{MANIFEST}"
     try:
         data = container.read(MANIFEST)
@@ -186,7 +190,7 @@ def _open_container(container: Container, trusted_key: Path | None, opener: Open
 
 
 def _of_bundle(container: Container) -> Container:
-    """Refuse a folder that is no bundle, and say where in it one is: some programs unpack one folder deeper."""
+    """Reject a folder without a manifest. The error names a bundle in a subfolder, as some unpackers create one."""
     if MANIFEST not in container.names:
         deeper = sorted(name.removesuffix(f"/{MANIFEST}") for name in container.names if name.endswith(f"/{MANIFEST}"))
         remedy = f"Name {container.where}/{deeper[0]}" if deeper else "Make one with python -m export."
@@ -195,7 +199,7 @@ def _of_bundle(container: Container) -> Container:
 
 
 def _as_installed(bundle: Opened, place: Path) -> Opened:
-    """Refuse a bundle that was put in the place of another: it may be signed, but nobody installed it there."""
+    """Reject a bundle in the folder of another name or version: it may be signed, but it was not installed there."""
     spec = bundle.manifest.spec
     if (spec.name, spec.version) != (place.parent.name, place.name):
         raise IntegrityError(
@@ -206,11 +210,11 @@ def _as_installed(bundle: Opened, place: Path) -> Opened:
 
 
 def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
-    """Wrap one model file: its own spec, no guard band, and nothing measured or signed to vouch for it."""
+    """Open one model file as a bundle: with its embedded spec, without guard band, figures or signature."""
     if trusted_key is not None:
         from edge_runtime.bundle.signing import keys, signatures
 
-        keys.read_public_keys(trusted_key)  # a key file that is none is told first
+        keys.read_public_keys(trusted_key)  # an error in the key file is reported first
         raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
     from edge_runtime.bundle.manifest import Manifest
 
@@ -237,9 +241,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def describe_files(
     folder: Path, entries: Iterable[tuple[str, Role, Format | None, Precision | None]]
 ) -> tuple[FileEntry, ...]:
-    """Hash files in ``folder`` into entries for a manifest."""
-    found = []
+    """Return manifest entries, with size and SHA-256, of files in ``folder``."""
+    described = []
     for name, role, form, precision in entries:
         data = (folder / name).read_bytes()
-        found.append(FileEntry(name, role, hashlib.sha256(data).hexdigest(), len(data), form, precision))
-    return tuple(found)
+        described.append(FileEntry(name, role, hashlib.sha256(data).hexdigest(), len(data), form, precision))
+    return tuple(described)

@@ -1,4 +1,4 @@
-"""Where the files of a bundle lie: a folder, or the same folder zipped. Both hand out whole files by plain name."""
+"""Containers of a bundle's files: a folder, or the same folder zipped. Both return whole files by plain name."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ _PLAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 
 
 class Reader(Protocol):
-    """Returns whole files by name; raises OSError where no regular file of that name and size can be had."""
+    """Reads whole files by name; raises OSError if there is no regular file of that name and size."""
 
     def __call__(self, name: str, size: int | None = None, /) -> bytes:
-        """Return a file that has ``size`` bytes; None: at most :data:`LARGEST_RECORD`."""
+        """Return the bytes of a file of ``size`` bytes, or of at most :data:`LARGEST_RECORD` if ``size`` is None."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """What lies in one place.
+    """The files of one folder or zip.
 
     Attributes:
-        names: everything in it but litter, POSIX paths below it; folders alone are left out, links are not.
+        where: path of the folder or zip, for error messages.
+        names: POSIX paths of all files and links in it, relative to it, without folders and litter.
+        read: returns the bytes of a file.
     """
 
     where: str
@@ -41,45 +43,47 @@ class Container:
 
 
 def is_plain(name: str) -> bool:
-    """Tell whether ``name`` is one file name everywhere: ASCII letters, digits, ``._-``, no path, at most 100."""
+    """Return whether ``name`` is a valid file name on all systems: 1..100 ASCII letters, digits and ``._-``."""
     return _PLAIN.fullmatch(name) is not None
 
 
 def most_bytes(size: int | None) -> int:
-    """Return how many bytes a file may have: one whose size no manifest names is a record."""
+    """Return the largest size of a file in bytes; a file without a size in the manifest (None) is a record."""
     return LARGEST_RECORD if size is None else LARGEST_FILE
 
 
 def read_inside(folder: Path, name: str, size: int | None = None) -> bytes:
-    """Return a file of ``folder``; a link may stand for it as long as it stays inside.
+    """Return the bytes of a file in ``folder``. It may be a link, if the target is inside ``folder``.
 
     Args:
-        size: the bytes that it must have; None: at most :data:`LARGEST_RECORD`.
+        folder: the bundle's folder.
+        name: the file's name in it.
+        size: required size in bytes; None for at most :data:`LARGEST_RECORD`.
 
     Raises:
-        OSError: it is missing, no regular file, of another size, or lies outside ``folder``.
+        OSError: it is missing, not a regular file, of another size, or outside ``folder``.
     """
     path = folder / name
     if path.is_symlink():
         target = os.path.realpath(path, strict=True)
         if not Path(target).is_relative_to(os.path.realpath(folder, strict=True)):
-            raise OSError(f"a link that leads out of the bundle, to {target}")
+            raise OSError(f"a link to {target}, outside the bundle")
         path = Path(target)
     return read_regular(path, most=most_bytes(size), size=size, follow=False)
 
 
 def in_folder(folder: Path) -> Container:
-    """Return the folder's content; other folders in it are looked through, links to folders are not.
+    """Return the container of a folder and its subfolders; links to folders are not followed.
 
     Raises:
         OSError: it cannot be listed.
-        ManifestError: it holds more than :data:`MOST_NAMES` names.
+        ManifestError: it contains more than :data:`MOST_NAMES` names.
     """
     return Container(str(folder), frozenset(_names(folder)), lambda name, size=None: read_inside(folder, name, size))
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Yield paths below ``folder``; a folder that cannot be listed stands for what is in it."""
+    """Yield paths below ``folder``; a subfolder that cannot be listed is yielded itself, in place of its files."""
     waiting: list[tuple[str, ...]] = [()]
     left = MOST_NAMES
     while waiting:
@@ -90,7 +94,7 @@ def _names(folder: Path) -> Iterator[str]:
                     left -= 1
                     if left < 0:
                         raise ManifestError(
-                            f"{folder}: found more than {MOST_NAMES} files, expected a bundle's. Name its own folder."
+                            f"{folder}: found more than {MOST_NAMES} files, expected a bundle. Name its own folder."
                         )
                     below = (*parts, entry.name)
                     if entry.is_dir(follow_symlinks=False):

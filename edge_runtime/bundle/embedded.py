@@ -1,8 +1,8 @@
-"""The spec inside a model file, read without any interpreter.
+"""Read the spec embedded in a model file, without an interpreter.
 
-TFLite: the buffer that the entry ``edge_predict_spec`` of ``Model.metadata`` points to (flatbuffer schema
-v3, tensorflow/compiler/mlir/lite/schema/schema.fbs). ONNX: the entry ``edge_predict_spec`` of
-``ModelProto.metadata_props`` (onnx.proto, field 14). Both hold the spec's canonical JSON.
+TFLite: the buffer of the entry ``edge_predict_spec`` in ``Model.metadata`` (flatbuffer schema v3,
+tensorflow/compiler/mlir/lite/schema/schema.fbs). ONNX: the entry ``edge_predict_spec`` in
+``ModelProto.metadata_props`` (onnx.proto, field 14). Both contain the spec's canonical JSON.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _METADATA_PROPS = 14  # field of onnx.ModelProto
 
 
 def read_embedded(model: bytes, form: Format, where: str) -> ModelSpec:
-    """Return the spec inside a ``.tflite`` or ``.onnx`` file.
+    """Return the spec embedded in the bytes of a ``.tflite`` or ``.onnx`` file; ``where`` names it in errors.
 
     Raises:
-        ManifestError: the file carries none, or one that this release does not understand.
+        ManifestError: the file contains no spec, or one that this release cannot read.
     """
     try:
         text = _tflite_entry(model) if form is Format.TFLITE else _onnx_entry(model)
@@ -66,7 +66,7 @@ def _offset(model: bytes, place: int) -> int:
 
 
 def _field(model: bytes, table: int, number: int, *, pointer: bool = True) -> int | None:
-    """Return where a table's field is (or what it points to), None if the table leaves it out."""
+    """Return the position of a table's field, or the position that it points to; None if the field is absent."""
     vtable = table - struct.unpack_from("<i", model, table)[0]
     if 4 + 2 * number >= struct.unpack_from("<H", model, vtable)[0]:
         return None
@@ -97,7 +97,7 @@ def _onnx_entry(model: bytes) -> bytes | None:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the length-delimited fields of a protobuf message; others are stepped over."""
+    """Yield number and value of the length-delimited fields of a protobuf message; skip other fields."""
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

@@ -1,18 +1,18 @@
-"""How much a bundle may hold. Whatever holds more is refused by name before its bytes are read."""
+"""Size limits of a bundle. Larger content is rejected before its bytes are read."""
 
 from __future__ import annotations
 
 LARGEST_RECORD = 4 << 20
-"""Bytes of ``bundle.json``, ``bundle.sig`` and a spec inside a model file; those that ship have about 50 kB."""
+"""Largest ``bundle.json``, ``bundle.sig`` or embedded spec, in bytes. Those of the shipped models have about 50 kB."""
 
 LARGEST_FILE = 1 << 30
-"""Bytes of one file that ``bundle.json`` names."""
+"""Largest file of a bundle, in bytes."""
 
 LARGEST_BUNDLE = 2 << 30
-"""Bytes of all of them."""
+"""Largest sum of all files of a bundle, in bytes."""
 
 MOST_FILES = 256
-"""Files that ``bundle.json`` may name."""
+"""Largest number of files that ``bundle.json`` may name."""
 
 MOST_NAMES = 10_000
-"""Names in a folder or zip, archive litter and all."""
+"""Largest number of names in a folder or zip, including litter."""

@@ -1,4 +1,4 @@
-"""What file managers leave in folders and archives without being asked. It is never read, named or installed."""
+"""Litter: files that file managers add to folders and archives. They are never read, listed or installed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ APPLE_DOUBLE = "._"
 
 
 def is_litter(parts: Sequence[str]) -> bool:
-    """Tell whether a path, given as its parts, is litter or lies in a folder that is; upper and lower case are one.
+    """Return whether a path, given as its parts, is litter or lies in a litter folder; case is ignored.
 
-    It is by Finder (``__MACOSX``, ``.DS_Store``, ``._NAME``), by Explorer (``Thumbs.db``, ``desktop.ini``), or by the
-    servers that both of them store files on.
+    Litter comes from Finder (``__MACOSX``, ``.DS_Store``, ``._NAME``), from Explorer (``Thumbs.db``, ``desktop.ini``),
+    or from file servers.
     """
     *folders, name = (part.lower() for part in parts)
     return not FOLDERS.isdisjoint((*folders, name)) or name in FILES or name.startswith(APPLE_DOUBLE)

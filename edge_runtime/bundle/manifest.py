@@ -1,4 +1,4 @@
-"""What ``bundle.json`` holds: the chosen spec, and everything that machines measured about the model."""
+"""Fields of ``bundle.json``: the spec, the files, and all figures measured on the model."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = [
 ]
 
 KERAS = "keras"
-"""The subject of figures that were measured on the Keras model itself."""
+"""The ``subject`` of figures that were measured on the Keras model."""
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Where a model comes from.
+    """The training of a model: recipe, data set, split and versions.
 
     Attributes:
-        policy: how the thresholds of the decision were chosen; sentences for people.
-        audit: what was found in data and split; None in what older releases wrote.
+        policy: how the decision thresholds were chosen, as text.
+        audit: the audit of data set and split; None in manifests of older releases.
     """
 
     recipe: str
@@ -59,14 +59,14 @@ class TrainingRecord:
 
 @dataclass(frozen=True)
 class Parity:
-    """One exported file against the Keras model, from file bytes to score, on one runtime.
+    """Comparison of one exported file with the Keras model, from file bytes to score, on one runtime.
 
     Attributes:
-        logit_max, logit_mean: |Δ logit|.
-        score_max, score_mean: |Δ positive score|, 0..1.
-        flips: decisions that differ, before the guard band.
-        flips_guarded: decisions that differ after it.
-        reruns: images that the guard band hands to the float32 file.
+        logit_max, logit_mean: largest and mean |Δ logit|.
+        score_max, score_mean: largest and mean |Δ positive score|, 0..1.
+        flips: decision flips without the guard band.
+        flips_guarded: decision flips with the guard band.
+        reruns: images in the guard band, which the float32 file decides.
     """
 
     file: str
@@ -83,11 +83,12 @@ class Parity:
 
 @dataclass(frozen=True)
 class MapParity:
-    """One file's heatmaps against TensorFlow's, over images.
+    """Comparison of one file's heatmaps with TensorFlow's.
 
     Attributes:
-        worst: the largest difference anywhere, as a share of that map's range, 0..1.
-        blank: maps without a value above 0, on both sides.
+        images: number of images.
+        worst: largest difference over all maps, as a share of the map's range, 0..1.
+        blank: number of maps that have no value above 0 in both versions.
     """
 
     file: str
@@ -99,11 +100,12 @@ class MapParity:
 
 @dataclass(frozen=True)
 class Coverage:
-    """One row of system 4's table: images whose confidence reaches ``confidence``, and the answers to these.
+    """Figures on the images whose confidence is at least ``confidence``.
 
     Attributes:
-        coverage: their share of all images, 0..1.
-        accuracy, precision, recall: of the positive labels, 0..1; None where undefined.
+        confidence: smallest confidence, 0..1.
+        coverage: share of these images among all images, 0..1.
+        accuracy, precision, recall: figures of the positive labels on these images, 0..1; None where undefined.
     """
 
     confidence: float
@@ -115,11 +117,11 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What one source of logits makes of the parity images, whose labels are known; point values.
+    """Figures of the Keras model or one model file on the labelled parity images, without intervals.
 
     Attributes:
-        subject: :data:`KERAS`, or a model file's name; before the guard band.
-        auroc: of the positive score; None where one class is missing.
+        subject: :data:`KERAS`, or a model file's name; without the guard band.
+        auroc: AUROC of the positive score; None if one class is missing.
         calibration_error: expected calibration error of the confidence, 0..1.
     """
 
@@ -131,24 +133,24 @@ class Labelled:
     coverage: tuple[Coverage, ...]
 
     def auroc_change(self, other: Labelled) -> float | None:
-        """Return this AUROC less another's; None where either is."""
+        """Return this AUROC minus the other; None if either is None."""
         return None if self.auroc is None or other.auroc is None else self.auroc - other.auroc
 
 
 @dataclass(frozen=True)
 class Manifest(Runnable):
-    """The whole of ``bundle.json``: what an answer needs, and after it what was measured.
+    """The complete ``bundle.json``: the fields for prediction, followed by the measured figures.
 
     Attributes:
-        guard_band_exceptions: upper 95 % bound on the share of images outside the band that int8 decides otherwise
-            than float32; None where nothing was measured.
-        parity_source: which images parity and guard band were measured on.
-        attempts: every way of quantising that was tried, file by file, in order.
-        labelled: figures on the parity images, the Keras model's first; empty where labels are unknown.
-        toolchain: versions of everything that made the files.
-        map_parity: heatmaps against TensorFlow's; None where there are none.
-        quantised: how much of each model file has eight bits; None in what older releases wrote.
-        localisations: whether they point at lesions; None where that was not measured.
+        guard_band_exceptions: upper 95 % bound on the share of images outside the guard band on which int8 and float32
+            decide differently; None if not measured.
+        parity_source: the images on which parity and guard band were measured.
+        attempts: all quantisation attempts, file by file, in order.
+        labelled: figures on the parity images, those of the Keras model first; empty if labels are unknown.
+        toolchain: versions of the packages that made the files.
+        map_parity: comparison of heatmaps with TensorFlow's; None without heatmaps.
+        quantised: quantised share of each model file; None in manifests of older releases.
+        localisations: how well heatmaps point at lesions; None if not measured.
     """
 
     parity_source: str

@@ -1,6 +1,6 @@
-"""The text of ``bundle.json`` to records: schema, contract and file names are checked at this door.
+"""Parse ``bundle.json`` into records, and check its schema, contract and file names.
 
-A prediction reads a :class:`Runnable`; whoever wants what was measured reads the whole :class:`Manifest`.
+A prediction requires only a :class:`Runnable`. The complete :class:`Manifest` adds the measured figures.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
-    """Return the manifest in ``data``; a newer schema is named as such before its unknown keys are.
+    """Return the complete manifest in ``data``; ``where`` names it in errors.
+
+    A newer schema is reported before unknown keys.
 
     Raises:
-        ManifestError: it is malformed, from a newer release, contradicts itself, or names a file that is no plain
-            name; ``where`` names it in the message.
+        ManifestError: it is malformed, comes from a newer release, contradicts itself, or contains a file name that
+            is not plain.
     """
     from edge_runtime.bundle.manifest import Manifest  # here: a prediction starts without these records
 
@@ -35,20 +37,20 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def parse_runnable(data: bytes, where: str) -> Runnable:
-    """Return the part of the manifest in ``data`` that a prediction needs; what was measured may hold anything.
+    """Return the part of the manifest in ``data`` that a prediction requires; measured figures are not checked.
 
     Raises:
-        ManifestError: as :func:`parse_manifest`, for this part; or there is a key that no manifest has.
+        ManifestError: as :func:`parse_manifest`, for this part; or a key is unknown.
     """
     value = _of_known_schema(data, where)
     needed = {key: entry for key, entry in value.items() if key not in MEASURED} if isinstance(value, dict) else value
-    found = from_dict(Runnable, needed, where)
-    _check(found, where)
-    return found
+    runnable = from_dict(Runnable, needed, where)
+    _check(runnable, where)
+    return runnable
 
 
 def _of_known_schema(data: bytes, where: str) -> Any:
-    """Return the JSON value, unless it says that a newer release wrote it."""
+    """Return the JSON value; reject the schema of a newer release."""
     value = parse_json(data, where)
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
@@ -60,7 +62,7 @@ def _of_known_schema(data: bytes, where: str) -> Any:
 
 
 def _check(manifest: Runnable, where: str) -> None:
-    """Refuse a manifest that contradicts itself, or whose file names are not what files may be called."""
+    """Reject a manifest that contradicts itself, exceeds the limits, or contains a file name that is not plain."""
     if manifest.contract != manifest.spec.contract:
         raise ManifestError(
             f"{where}: contract {manifest.contract} is not the SHA-256 of the spec's steps, {manifest.spec.contract}. "
@@ -68,27 +70,27 @@ def _check(manifest: Runnable, where: str) -> None:
         )
     if len(manifest.files) > MOST_FILES:
         raise ManifestError(
-            f"{where}: names {len(manifest.files)} files, expected at most {MOST_FILES}. Leave some out."
+            f"{where}: found {len(manifest.files)} files, expected at most {MOST_FILES}. Leave some files out."
         )
     for entry in manifest.files:
         _check_entry(entry, where)
     total = sum(entry.size_bytes for entry in manifest.files)
     if total > LARGEST_BUNDLE:
         raise ManifestError(
-            f"{where}: names {total} bytes in all, expected at most {LARGEST_BUNDLE}. Leave some files out."
+            f"{where}: found files of {total} bytes in all, expected at most {LARGEST_BUNDLE}. Leave some files out."
         )
-    names = [entry.name.lower() for entry in manifest.files]  # some file systems tell no A from an a
+    names = [entry.name.lower() for entry in manifest.files]  # some file systems ignore case
     if len(set(names)) != len(names):
-        raise ManifestError(f"{where}: names a file twice, among {', '.join(sorted(names))}. Install the bundle again.")
+        raise ManifestError(f"{where}: found a file twice, among {', '.join(sorted(names))}. Install the bundle again.")
     if not manifest.of_role(Role.MODEL):
-        raise ManifestError(f"{where}: names no model file. Install the bundle again.")
+        raise ManifestError(f"{where}: found no model file, expected one or more. Install the bundle again.")
 
 
 def _check_entry(entry: FileEntry, where: str) -> None:
-    """Refuse a name that is no plain file name everywhere, and a model that nothing could choose."""
+    """Reject a file name that is not plain, a size or SHA-256 out of range, and a model without format or precision."""
     if not is_plain(entry.name) or entry.name in (MANIFEST, SIGNATURE):
         raise ManifestError(
-            f"{where}: file name {entry.name[:200]!r} may leave the bundle or hide in it; "
+            f"{where}: found file name {entry.name[:200]!r}, which may leave the bundle or hide in it; "
             "expected a plain name of letters, digits and ._- as python -m export writes."
         )
     if not 0 <= entry.size_bytes <= LARGEST_FILE or not _SHA256.fullmatch(entry.sha256):
@@ -97,4 +99,4 @@ def _check_entry(entry: FileEntry, where: str) -> None:
             f"0..{LARGEST_FILE} bytes and 64 hexadecimal digits. Install the bundle again."
         )
     if entry.role is Role.MODEL and (entry.format is None or entry.precision is None):
-        raise ManifestError(f"{where}: the model {entry.name} lacks its format or precision; give it both.")
+        raise ManifestError(f"{where}: found model {entry.name} without format or precision. Give it both.")

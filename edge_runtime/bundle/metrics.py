@@ -1,4 +1,4 @@
-"""What was measured about a network: figures with intervals, calibration, subgroups, and the audit of its split."""
+"""Measured figures of a network: values with intervals, calibration, subgroups, and the audit of its split."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95 % interval (bootstrap over groups), where one was taken."""
+    """A measured value with its 95 % interval (bootstrap over groups); ``low`` and ``high`` are None without one."""
 
     name: str
     value: float
@@ -15,17 +15,18 @@ class Figure:
     high: float | None = None
 
     def text(self) -> str:
-        """Return ``0.824 [0.791, 0.855]``, or the value alone where no interval was taken."""
+        """Return the value with its interval, such as ``0.824 [0.791, 0.855]``, or the value alone without one."""
         return f"{self.value:.3f}" + (f" [{self.low:.3f}, {self.high:.3f}]" if self.low is not None else "")
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Images of similar confidence.
+    """One bin of a reliability diagram: images of similar confidence.
 
     Attributes:
-        low, high: smallest and largest confidence in it, 0..1.
-        confidence, accuracy: means, 0..1.
+        low, high: smallest and largest confidence in the bin, 0..1.
+        confidence, accuracy: means over the bin, 0..1.
+        count: number of images.
     """
 
     low: float
@@ -37,12 +38,12 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidences are from how often they are right.
+    """Confidence calibration: the difference between confidence and accuracy.
 
     Attributes:
-        error: expected calibration error of the highest score, 0..1, biased upwards for few images; its interval is
-            a *basic* bootstrap interval, in which that bias cancels instead of counting twice.
-        bins: what the error was computed from, by rising confidence; empty where they were not kept.
+        error: expected calibration error of the highest score, 0..1. It is biased upwards for few images. The interval
+            is a *basic* bootstrap interval, in which this bias cancels instead of counting twice.
+        bins: bins from which the error was computed, by rising confidence; empty if they were not kept.
     """
 
     error: Figure
@@ -51,12 +52,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Figures on the images of which the data set says one thing.
+    """Figures on the images that share one trait.
 
     Attributes:
-        trait, value: what is said, as in ``tissue`` and ``dense``.
-        groups: patients, or what stands for them.
-        figures: those that the images define; none has an interval where there are too few groups for one.
+        trait, value: name and value of the trait in the data set, such as ``tissue`` and ``dense``.
+        groups: number of patients, or of the groups used in place of patients.
+        positives: number of images of the positive labels.
+        figures: all figures that are defined on these images; without intervals if there are too few groups.
     """
 
     trait: str
@@ -73,11 +75,13 @@ class Evaluation:
 
     Attributes:
         part: ``validation``, ``test``, or ``all``.
-        subject: what was measured: ``keras``, a file's name, or ``baseline`` (six colour numbers).
-        positives: images of the positive labels.
-        confusion: rows are the truth, columns the label with the highest score, in the spec's order.
-        calibration: None in what older releases wrote.
-        subgroups: by what the data set says about its images; empty where it says nothing.
+        subject: the measured model: ``keras``, a file's name, or ``baseline`` (logistic regression on six colour
+            numbers).
+        positives: number of images of the positive labels.
+        confusion: confusion matrix; rows are the true labels, columns the labels with the highest score, in the spec's
+            order.
+        calibration: confidence calibration; None in manifests of older releases.
+        subgroups: figures by traits of the images; empty if the data set has no traits.
     """
 
     part: str
@@ -91,7 +95,11 @@ class Evaluation:
     subgroups: tuple[Subgroup, ...] = ()
 
     def figure(self, name: str) -> Figure:
-        """Return the figure called ``name`` (KeyError if it was not measured)."""
+        """Return the figure called ``name``.
+
+        Raises:
+            KeyError: it was not measured.
+        """
         for figure in self.figures:
             if figure.name == name:
                 return figure
@@ -100,12 +108,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Localisation:
-    """Whether heatmaps point at lesions, on the images of one part that have a marked one.
+    """Agreement of heatmaps with marked lesions, on the images of one part that have a marked lesion.
 
     Attributes:
-        method: how the maps were made, as in the manifest.
+        method: the heatmap method, as in the manifest.
         figures: ``hits of …``: share of maps whose largest value lies in the lesion; ``energy of …``: mean share of the
-            map's sum that does; ``likeness to …``: mean rank correlation with the map of a randomised network.
+            map's sum inside the lesion; ``likeness to …``: mean rank correlation with the map of a randomised network.
     """
 
     part: str
@@ -117,13 +125,14 @@ class Localisation:
 
 @dataclass(frozen=True)
 class NearCopies:
-    """What comparing all images of a data set with each other found.
+    """Near copies in a data set, found by comparing all images with each other.
 
     Attributes:
-        threshold: likeness (0..1) from which two images are the same.
-        images: how many were compared.
-        pairs: pairs at or above the threshold; ``exact`` of them have the same pixels.
-        contradictions: pairs whose labels differ.
+        threshold: similarity (0..1) from which two images count as the same.
+        pictures: number of images compared.
+        pairs: number of pairs at or above the threshold.
+        exact: number of pairs with the same pixels.
+        contradictions: number of pairs with different labels.
     """
 
     threshold: float
@@ -135,14 +144,14 @@ class NearCopies:
 
 @dataclass(frozen=True)
 class SplitAudit:
-    """What was looked for in a data set and its split when a network was fitted.
+    """The audit of a data set and its split, made at training.
 
     Attributes:
-        shared_groups: groups with images in more than one part.
-        seen_tensors: validation and test images whose tensor is that of a training image, value by value.
-        near: near copies in the whole set, which stay on one side of the split; None where they were not looked for.
-        notes: what whoever uses the data set must know, a sentence each.
-        grouped_by: what the split keeps together, in the plural.
+        shared_groups: number of groups with images in more than one part.
+        seen_tensors: number of validation and test images whose tensor equals that of a training image.
+        near: near copies in the whole data set, which the split keeps in one part; None if not searched.
+        notes: remarks for users of the data set, one sentence each.
+        grouped_by: the groups that the split keeps together, as a plural noun.
     """
 
     shared_groups: int

@@ -1,4 +1,4 @@
-"""The files of a bundle and how to read them: no byte is handed on that the manifest does not vouch for."""
+"""Read the files of a bundle: bytes are returned only if size and SHA-256 equal those in the manifest."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from edge_runtime.platform.regular_files import WrongSizeError, reason
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What of a bundle an answer needs, and the way to its files.
+    """The part of a bundle that a prediction requires, with access to its files.
 
     Attributes:
-        digest: SHA-256 of ``bundle.json``'s bytes; of a model file alone, its own.
+        where: path of the bundle, for error messages.
+        manifest: the part of the manifest that a prediction requires.
+        read_file: reads a file by name, without checks.
+        names: names of all files in the bundle.
+        digest: SHA-256 (hex) of the bytes of ``bundle.json``, or of the model file if there is no bundle.
     """
 
     where: str
@@ -27,10 +31,10 @@ class ModelFiles:
     digest: str = ""
 
     def content(self, entry: FileEntry) -> bytes:
-        """Return a file's bytes after checking them: its kind and size before any of them is read.
+        """Return the bytes of a file after checking its SHA-256; file type and size are checked before reading.
 
         Raises:
-            IntegrityError: the file is missing, leads out of the bundle, or its SHA-256 or size is not the manifest's.
+            IntegrityError: the file is missing or outside the bundle, or its size or SHA-256 differs from the manifest.
         """
         try:
             data = self.read_file(entry.name, entry.size_bytes)
@@ -54,10 +58,10 @@ class ModelFiles:
         return data
 
     def manifest_bytes(self) -> bytes:
-        """Return the very ``bundle.json`` that was opened.
+        """Return the bytes of ``bundle.json``, if they are still those that were opened.
 
         Raises:
-            IntegrityError: it is gone, or another one stands there by now.
+            IntegrityError: the file is missing or was replaced.
         """
         try:
             data = self.read_file(MANIFEST)
@@ -70,21 +74,21 @@ class ModelFiles:
         return data
 
     def model(self, form: Format, precision: Precision) -> FileEntry | None:
-        """Return the model file of that format and precision, None if the bundle has none."""
+        """Return the model file of this format and precision; None if the bundle has none."""
         for entry in self.manifest.files:
             if (entry.role, entry.format, entry.precision) == (Role.MODEL, form, precision):
                 return entry
         return None
 
     def formats(self) -> frozenset[Format]:
-        """Return the formats in which the model is here."""
+        """Return the formats of the model files in the bundle."""
         return frozenset(entry.format for entry in self.manifest.files if entry.format is not None)
 
     def refuse_unnamed(self) -> None:
-        """Refuse files that nothing vouches for: the manifest does not name them.
+        """Reject a bundle with files that the manifest does not name, as their content cannot be checked.
 
         Raises:
-            IntegrityError: there is one; its name is in the message.
+            IntegrityError: there is such a file; the message names it.
         """
         extra = sorted(self.names - {entry.name for entry in self.manifest.files} - {MANIFEST, SIGNATURE})
         if extra:

@@ -1,4 +1,4 @@
-"""What a manifest says of quantising: the ways that were tried, and how much of each file has eight bits."""
+"""Quantisation records of a manifest: the attempts, and the quantised share of each model file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from edge_runtime.serialisation.records import ABSENT
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way of quantising that export tried, against the Keras model on images that calibration never saw.
+    """One quantisation attempt of export, compared with the Keras model on images that were not used for calibration.
 
     Attributes:
-        how: the way, in words.
-        failure: why the converter could not do it; empty if it could.
+        how: description of the quantisation.
+        failure: why the converter failed; empty on success.
+        images: number of images compared; 0 if size or shares already decided.
         score_mean: mean |Δ positive score|, 0..1.
-        flips: decisions that differ, before the guard band.
-        passed: within the spec's tolerance and worth it; such an attempt is the file's last, and is in the bundle.
-        worthless: why the file is no gain over float32; None if it is one, or was not within the tolerance. Size and
-            shares are looked at first: such a file has no ``images`` where they decide.
+        flips: decision flips, without the guard band.
+        passed: the file is within the spec's tolerance and a gain over float32. It is the last attempt for this file,
+            and it is in the bundle.
+        worthless: why the file is no gain over float32; None if it is a gain or exceeds the tolerance.
     """
 
     file: str
@@ -49,13 +50,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class QuantisedShare:
-    """How much of a model file has eight bits, counted in the file.
+    """The share of a model file that has 8 bits, counted in the file.
 
     Attributes:
-        multiply_accumulates: of one image, in convolutions, dense layers and matrix products.
-        computed: share of them whose both factors have eight bits, 0..1.
-        weights: numbers in the filters of those layers, biases left out.
-        stored: share of them stored in eight bits, 0..1.
+        multiply_accumulates: number of multiply-accumulates for one image, in convolutions, dense layers and matrix
+            products.
+        computed: share of multiply-accumulates with 8 bits in both factors, 0..1.
+        weights: number of weights in these layers, without biases.
+        stored: share of weights stored in 8 bits, 0..1.
     """
 
     file: str
@@ -73,12 +75,12 @@ class QuantisedShare:
 
 
 def percent(share: float) -> str:
-    """Return a share, 0..1, in percent with one digit; only all is 100.0% and only nothing is 0.0%."""
+    """Return a share (0..1) in percent with one decimal; only exactly 1 is 100.0% and only exactly 0 is 0.0%."""
     return f"{share:.1%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
 
 
 def without_int8(attempts: Sequence[Attempt]) -> dict[str, str]:
-    """Return the int8 files that no way of quantising served, and which are in no bundle: name → why, in a sentence."""
+    """Return the int8 files that are left out because no attempt passed: name → reason, as a sentence."""
     names = dict.fromkeys(attempt.file for attempt in attempts)
     tried = {name: [attempt for attempt in attempts if attempt.file == name] for name in names}
     return {name: _why(name, ways) for name, ways in tried.items() if not any(way.passed for way in ways)}

@@ -1,7 +1,7 @@
-"""The part of ``bundle.json`` that an answer needs: the spec, the files, and the guard band.
+"""The part of ``bundle.json`` that a prediction requires: the spec, the files and the guard band.
 
-The rest, what machines measured about the model, is in :mod:`edge_runtime.bundle.manifest`; defining and reading all
-its records takes longer than reading an image and answering it.
+The measured figures are in :mod:`edge_runtime.bundle.manifest`. Defining and reading all their records takes longer
+than predicting one image.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import ABSENT
 
 SCHEMA = 1
-"""Bundles with a higher number come from a newer release and are refused."""
+"""Version of ``bundle.json``. Bundles with a higher number come from a newer release and are rejected."""
 
 
 class Role(enum.Enum):
-    """What a file in a bundle is for."""
+    """The purpose of a file in a bundle."""
 
     MODEL = "model"
     CARD = "card"
@@ -27,27 +27,27 @@ class Role(enum.Enum):
 
 
 class Format(enum.Enum):
-    """A model file's format."""
+    """The format of a model file."""
 
     TFLITE = "tflite"
     ONNX = "onnx"
 
 
 class Precision(enum.Enum):
-    """The arithmetic inside a model file."""
+    """The arithmetic of a model file."""
 
     INT8 = "int8"
-    FLOAT16 = "float16"  # weights of 16 bits, computed with in 32
+    FLOAT16 = "float16"  # 16-bit weights, 32-bit arithmetic
     FLOAT32 = "float32"
 
 
 ROUNDED = frozenset({Precision.INT8, Precision.FLOAT16})
-"""Files whose answers near a threshold are left to the float32 file."""
+"""Precisions with a guard band: near a threshold, the float32 file decides in their place."""
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of a bundle; ``format`` and ``precision`` are set for models alone."""
+    """One file of a bundle; ``format`` and ``precision`` are set only for models."""
 
     name: str
     role: Role
@@ -59,12 +59,17 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Runnable:
-    """What a prediction asks of ``bundle.json``; :class:`edge_runtime.bundle.manifest.Manifest` is the whole of it.
+    """The fields of ``bundle.json`` that a prediction requires.
+
+    :class:`edge_runtime.bundle.manifest.Manifest` contains all fields.
 
     Attributes:
+        schema: version of ``bundle.json``.
+        spec: the model's spec.
         contract: the spec's preprocessing contract, repeated so that other programs can compare it.
-        guard_band: distance (in score, 0..1) from a threshold within which the float32 file decides.
-        saliency: how heatmaps are made; None in what older releases wrote.
+        files: all files of the bundle.
+        guard_band: largest distance from a threshold, in score units (0..1), at which the float32 file decides.
+        saliency: the heatmap method; None in manifests of older releases.
     """
 
     schema: int
@@ -75,11 +80,11 @@ class Runnable:
     saliency: Saliency | None = field(default=None, kw_only=True, metadata=ABSENT)
 
     def of_role(self, role: Role) -> tuple[FileEntry, ...]:
-        """Return the files that are for one thing, in the manifest's order."""
+        """Return the files with this role, in the manifest's order."""
         return tuple(entry for entry in self.files if entry.role is role)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.guard_band <= 1.0:  # below 0 no answer would ever be checked in float32
+        if not 0.0 <= self.guard_band <= 1.0:  # below 0, the float32 file would never decide
             raise ValueError(f"found guard_band {self.guard_band}, expected 0..1. Install the bundle again.")
 
 
@@ -89,4 +94,4 @@ MEASURED = frozenset(
         *("labelled", "map_parity", "localisations", "quantised"),
     )
 )
-"""The keys of ``bundle.json`` that no prediction reads."""
+"""Keys of ``bundle.json`` that a prediction does not read."""

@@ -1,4 +1,4 @@
-"""What a manifest says of a model's heatmaps; :mod:`edge_runtime.explain.class_activation` makes them."""
+"""The heatmap fields of a manifest; :mod:`edge_runtime.explain.class_activation` computes the heatmaps."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 
 class Method(enum.Enum):
-    """How a model's heatmaps are made."""
+    """The heatmap method of a model."""
 
     GRAD_CAM = "grad-cam"
     EIGEN_CAM = "eigen-cam"
-    NONE = "none"  # the bundle says why
+    NONE = "none"  # no heatmaps; the manifest gives the reason
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """What a manifest says of a model's heatmaps.
+    """The heatmap fields of a manifest.
 
     Attributes:
-        why: the reason for a method that is not Grad-CAM; empty for Grad-CAM.
-        layer: name of the layer whose feature map is shown, and ``grid`` its height, width and channels.
+        method: the heatmap method.
+        why: the reason for a method other than Grad-CAM; empty for Grad-CAM.
+        layer: name of the layer whose feature map is used.
+        grid: height, width and channels of this feature map.
     """
 
     method: Method

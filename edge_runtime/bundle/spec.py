@@ -1,9 +1,9 @@
-"""What a person chooses about a model: its steps, labels, head, policy and tolerances.
+"""The spec of a model: preprocessing steps, labels, head, decision policy and tolerances.
 
-``ModelSpec.steps`` in canonical JSON, hashed with SHA-256, is the *preprocessing contract*: two
-models with the same hash see the same tensor for the same image. Nothing in a step is a library's
-default: colour order, size, interpolation, dtype, kernel and border are all written out. Where a model is asked about
-a marked region, ``region`` says what is cut out first; the steps see the cut as their image.
+The *preprocessing contract* is the SHA-256 of ``ModelSpec.steps`` in canonical JSON. Two models with the same contract
+compute the same tensor for the same image. No step relies on a library's default: colour order, size, interpolation,
+dtype, kernel and border are all explicit. For a model of marked regions, ``region`` defines the crop that is the input
+of the steps.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from edge_runtime.serialisation.records import ABSENT, canonical_json
 
 @dataclass(frozen=True)
 class ParityTolerance:
-    """How far an exported file may stray from the Keras model before export refuses.
+    """Largest differences between an exported file and the Keras model; export fails above them.
 
     Attributes:
         float32_logit_max: largest |Δ logit| of a float32 file, relative to max(1, |logit|).
         int8_score_mean: mean |Δ score| of an int8 file over the parity images.
-        int8_flips_per_1000: decisions of an int8 file that differ, before the guard band; one is always allowed.
+        int8_flips_per_1000: decision flips of an int8 file per 1000 images, before the guard band; one flip is always
+            allowed.
     """
 
     float32_logit_max: float = 1e-4
@@ -43,18 +44,21 @@ class ParityTolerance:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as its makers declare it; immutable, and the same in a recipe, a bundle and a model file.
+    """The declaration of a model. Immutable; the same in a recipe, a bundle and a model file.
 
     Attributes:
         name: lower-case words joined by hyphens; also the bundle's name.
         version: MAJOR.MINOR.PATCH.
-        summary: one line for people: what image goes in and what is answered.
-        steps: applied in this order to every image.
-        labels: one a score, in the order of the network's outputs.
+        summary: one line for people: the input image and the predicted classes.
+        steps: preprocessing steps, in the order in which they are applied.
+        labels: one label for each score, in the order of the network's outputs.
         positive: the labels whose scores add up to the positive score.
-        min_side_px: images with a shorter side are refused: stretching them would invent tissue.
-        region: how a marked region is cut out of the image; None for a model that answers about whole images.
-        familiarity: which images the model is for; others are referred. None where every image is answered.
+        head: how logits become scores.
+        policy: thresholds and case rule.
+        min_side_px: smallest side of an image, in pixels. Smaller images are rejected: enlarging would invent tissue.
+        tolerance: largest differences that export accepts.
+        region: the crop around a marked region; None for a model that classifies whole images.
+        familiarity: the out-of-distribution check, which refers images unlike the training set; None for no check.
     """
 
     name: str
@@ -72,46 +76,46 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise ValueError(f"name {self.name!r}: expected lower-case words joined by hyphens.")
+            raise ValueError(f"name: found {self.name!r}, expected lower-case words joined by hyphens.")
         if not re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", self.version, re.ASCII):
-            raise ValueError(f"version {self.version!r}: expected MAJOR.MINOR.PATCH, none with a leading zero.")
+            raise ValueError(f"version: found {self.version!r}, expected MAJOR.MINOR.PATCH without leading zeros.")
         if not 1 <= self.min_side_px <= 65535:
-            raise ValueError(f"found min_side_px {self.min_side_px}, expected 1..65535.")
+            raise ValueError(f"min_side_px: found {self.min_side_px}, expected 1..65535.")
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels {self.labels}: expected two or more different names.")
+            raise ValueError(f"labels: found {self.labels}, expected two or more different names.")
         if not self.positive or not set(self.positive) < set(self.labels):
-            raise ValueError(f"positive {self.positive}: expected some, not all, of the labels {self.labels}.")
+            raise ValueError(f"positive: found {self.positive}, expected some, not all, of the labels {self.labels}.")
         if self.head is Head.SIGMOID and (len(self.labels) != 2 or self.positive != self.labels[1:]):
-            raise ValueError("head sigmoid: expected two labels, the second of them positive.")
+            raise ValueError("head sigmoid: expected two labels, with the second one positive. Correct the labels.")
         if self.head is Head.PROBABILITIES and self.policy.temperature != 1.0:
             raise ValueError(
-                f"head probabilities: found temperature {self.policy.temperature}, expected 1; it is for logits."
+                f"head probabilities: found temperature {self.policy.temperature}, expected 1. Only logits have one."
             )
         if self.familiarity is not None and self.familiarity.whole is not None and self.region is None:
             raise ValueError(
-                "familiarity: found whole, expected none in a spec without region: such a model is shown the whole "
-                "image, and that is judged. Leave it out."
+                "familiarity: found whole, expected none in a spec without region, where the check already uses the "
+                "whole image. Leave it out."
             )
         check_order(self.steps)
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Width and height of the tensor, from the last resize."""
+        """Width and height of the tensor in pixels, from the last resize step."""
         last = [step for step in self.steps if isinstance(step, Resize)][-1]
         return last.width_px, last.height_px
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colour."""
+        """Number of channels of the tensor: 1 for grey, 3 for colour."""
         last = [step for step in self.steps if isinstance(step, Colour)][-1]
         return 1 if last.order is ColourOrder.GREY else 3
 
     @property
     def outputs(self) -> int:
-        """The number of logits that the network must end with."""
+        """Number of outputs that the network must have."""
         return 1 if self.head is Head.SIGMOID else len(self.labels)
 
     @cached_property
     def contract(self) -> str:
-        """SHA-256 (hex) of the canonical JSON of ``steps``: the preprocessing contract."""
+        """The preprocessing contract: SHA-256 (hex) of the canonical JSON of ``steps``."""
         return hashlib.sha256(canonical_json(self.steps).encode("ascii")).hexdigest()

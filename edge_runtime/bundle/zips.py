@@ -1,7 +1,7 @@
-"""A bundle's folder, zipped by a program, or by hand: a file manager puts the folder on top, and litter beside it.
+"""Read a zipped bundle. A file manager may have added the folder's name to all paths, and litter files.
 
-The archive's directory is judged as a whole before any entry is read; entries are read up to the size that the
-directory and the manifest agree on.
+The archive's directory is checked completely before an entry is read. Entries are read up to the size in the directory
+and the manifest.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import check_size, kind, open_regular, reason
 
 SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
-"""The first bytes of a zip, and of an empty one."""
+"""First bytes of a zip, and of an empty zip."""
 
 _LARGEST_DIRECTORY = 2 << 20  # bytes; an entry has at least 46
 _HEADER = 30  # bytes before each entry's content, without its name
 _DENSEST, _SMALL = 100, 1 << 20
-"""An entry of more bytes than ``_SMALL`` may be this many times as large as its compressed form."""
+"""Largest compression ratio of an entry of more than ``_SMALL`` bytes."""
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags of an entry (APPNOTE 4.4.4)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def in_zip(path: Path) -> Container:
-    """Return the content of the one bundle in an archive, wherever in it its folder lies.
+    """Return the container of the bundle in a zip, which may be in any folder of the archive.
 
     Raises:
-        ManifestError: it is no sound zip, or holds no bundle, or several.
-        IntegrityError: its entries are not what a zipped folder has: encrypted, overlapping, links, names that lead
-            out, a name twice, or contents that unpack to more than a bundle may hold.
+        ManifestError: the file is not a valid zip, or contains no bundle or several.
+        IntegrityError: an entry is encrypted, overlaps another one, is a link, has a path outside the archive or a
+            name that occurs twice, or unpacks to more bytes than a bundle may have.
     """
     try:
         with _opened(path) as archive:
@@ -70,7 +70,7 @@ def in_zip(path: Path) -> Container:
 
 
 def is_zip(path: Path) -> bool:
-    """Tell whether a regular file begins as a zip does, whatever its name; False where it cannot be read."""
+    """Return whether a regular file begins with the bytes of a zip; False if it cannot be read."""
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             return file.read(4) in SIGNATURES
@@ -79,7 +79,7 @@ def is_zip(path: Path) -> bool:
 
 
 class _Bounded(io.FileIO):
-    """A file that hands out no more at once than the directory of a bundle's zip needs, until that is known."""
+    """A file that rejects reads larger than a zip's directory may be, until the directory has been read."""
 
     most: int | None = _LARGEST_DIRECTORY
 
@@ -91,9 +91,9 @@ class _Bounded(io.FileIO):
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Yield the open archive; every fault of it is an OSError.
+    """Yield the open archive; raise OSError for every fault of the file.
 
-    ``zipfile`` hands on whatever its decompressors raise; all of that is a damaged file.
+    ``zipfile`` passes on any exception of its decompressors; each of them means a damaged file.
     """
     try:
         with _Bounded(open_regular(path)) as file, zipfile.ZipFile(file) as archive:
@@ -106,16 +106,16 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _files(infos: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInfo]:
-    """Return the entries by name, without folders and litter; a backslash separates folders as a slash does.
+    """Return the entries by name, without folders and litter; a backslash counts as a slash.
 
     Raises:
-        IntegrityError: a name leads out, or stands there twice.
+        IntegrityError: a path leads outside the archive, or a name occurs twice.
     """
     found: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
-        name = info.filename.replace("\\", "/")  # as some programs on Windows write it
+        name = info.filename.replace("\\", "/")  # some programs on Windows write backslashes
         if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/") or "\0" in info.orig_filename:
-            raise _refused(path, f"{info.orig_filename!r}, a name that leads out of it")
+            raise _refused(path, f"{info.orig_filename!r}, a path outside the archive")
         if name.endswith("/"):
             continue
         parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -129,7 +129,7 @@ def _files(infos: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInf
 
 
 def _top(entries: dict[str, zipfile.ZipInfo], path: Path) -> str:
-    """Return what stands before the names of the bundle's files: nothing, or its folder and a slash.
+    """Return the prefix of the names of the bundle's files: empty, or the folder with a slash.
 
     Raises:
         ManifestError: there is no ``bundle.json``, or more than one.
@@ -148,22 +148,22 @@ def _top(entries: dict[str, zipfile.ZipInfo], path: Path) -> str:
 
 
 def _below(top: str, name: str) -> str:
-    """Return a name as it is seen from the bundle's folder."""
+    """Return a name relative to the bundle's folder."""
     return name.removeprefix(top) if name.startswith(top) else "../" * top.count("/") + name
 
 
 def _check(entries: dict[str, zipfile.ZipInfo], path: Path) -> None:
-    """Refuse what no zipped folder of a bundle has.
+    """Reject entries that a zipped bundle cannot have.
 
     Raises:
-        IntegrityError: the name of the entry is in the message.
+        IntegrityError: there is such an entry; the message names it.
     """
     for name, info in entries.items():
         form = stat.S_IFMT(info.external_attr >> 16)
         if info.flag_bits & _ENCRYPTED:
             raise _refused(path, f"{name}, encrypted")
         if form not in (0, stat.S_IFREG):
-            raise _refused(path, f"{name}, {kind(form)} and no regular file")
+            raise _refused(path, f"{name}, {kind(form)} instead of a regular file")
         if info.compress_type not in _METHODS:
             raise _refused(path, f"{name}, compressed by method {info.compress_type}, not stored or deflated")
         if info.file_size > max(_SMALL, _DENSEST * info.compress_size):
@@ -174,13 +174,13 @@ def _check(entries: dict[str, zipfile.ZipInfo], path: Path) -> None:
 
 
 def _refuse_overlaps(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse entries that share bytes: few of those could unpack to very many (Fifield 2019, A better zip bomb)."""
+    """Reject entries that share bytes, as a few of them can unpack to very many (Fifield 2019, A better zip bomb)."""
     infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
     starts = [*(info.header_offset for info in infos[1:]), archive.start_dir]
     for info, following in zip(infos, starts, strict=False):
         if info.header_offset + _HEADER + info.compress_size > following:
-            raise _refused(path, f"{info.filename!r}, which overlaps what follows it")
+            raise _refused(path, f"{info.filename!r}, which overlaps the next entry")
 
 
 def _refused(path: Path, found: str) -> IntegrityError:
-    return IntegrityError(f"{path}: it holds {found}. Zip the bundle's folder again.")
+    return IntegrityError(f"{path}: found {found}. Zip the bundle's folder again.")

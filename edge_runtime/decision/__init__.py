@@ -1,1 +1,1 @@
-"""From logits to a decision: scores, the one rule with its thresholds and guard band, and the rule for a case."""
+"""Decisions from logits: scores, the decision rule with its thresholds and guard band, and the case rule."""

@@ -1,4 +1,4 @@
-"""The rule for a case: from the decisions on one patient's images to one on the patient."""
+"""The case rule: combine the decisions on one patient's images into one decision on the patient."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ Bools = npt.NDArray[np.bool_]
 
 
 class CaseReason(enum.Enum):
-    """Why a case's decision is what it is; *answered* means with the rule's confidence."""
+    """The reason for a case's decision.
 
-    ENOUGH_POSITIVE = "ENOUGH_POSITIVE"  # the rule's count is reached
-    TOO_FEW_POSITIVE = "TOO_FEW_POSITIVE"  # it is not, though enough were answered to reach it
-    TOO_FEW_ANSWERED = "TOO_FEW_ANSWERED"  # fewer were answered than the count: whatever they show, it is not reached
-    LOW_CONFIDENCE = "LOW_CONFIDENCE"  # none was answered
+    An image is *answered* if it is POSITIVE or NEGATIVE with at least the rule's confidence.
+    """
+
+    ENOUGH_POSITIVE = "ENOUGH_POSITIVE"  # the number of positive images reaches the rule's count
+    TOO_FEW_POSITIVE = "TOO_FEW_POSITIVE"  # the number of positive images is below the count
+    TOO_FEW_ANSWERED = "TOO_FEW_ANSWERED"  # fewer images were answered than the count, so it cannot be reached
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no image was answered
 
 
 @dataclass(frozen=True)
 class CaseVerdict:
-    """What a rule makes of one patient's images.
+    """The decision on one patient, with its reason and the numbers of images.
 
     Attributes:
-        images: how many there were.
-        answered: those called POSITIVE or NEGATIVE with the rule's confidence or more.
-        count: those of them called POSITIVE.
+        images: number of all images.
+        answered: number of images that are POSITIVE or NEGATIVE with at least the rule's confidence.
+        count: number of answered images that are POSITIVE.
     """
 
     decision: Decision
@@ -42,33 +45,42 @@ class CaseVerdict:
 
 
 def sure(found: Sequence[Decision], confidence: npt.ArrayLike, least: float) -> tuple[Bools, Bools]:
-    """Tell which images a case rule counts.
+    """Return masks of the images that a case rule counts.
 
     Args:
         found: N decisions; a referred image is never counted.
         confidence: N confidences, 0..1.
-        least: the rule's confidence, 0..1.
+        least: the rule's minimum confidence, 0..1.
 
     Returns:
-        bool N: answered with ``least`` or more; bool N: those of them called POSITIVE.
+        Two bool arrays of shape (N,): images answered with at least ``least``, and those of them that are POSITIVE.
+
+    Raises:
+        ValueError: the numbers of decisions and confidences differ.
     """
     reached = np.asarray(confidence, dtype=np.float64) >= least
     if reached.shape != (len(found),):
-        raise ValueError(f"{len(found)} decisions, confidences of shape {reached.shape}: expected as many.")
+        raise ValueError(
+            f"found {len(found)} decisions and confidences of shape {reached.shape}, expected one confidence each."
+        )
     positive = np.array([decision is Decision.POSITIVE for decision in found], dtype=np.bool_)
     negative = np.array([decision is Decision.NEGATIVE for decision in found], dtype=np.bool_)
     return reached & (positive | negative), reached & positive
 
 
 def decide_case(found: Sequence[Decision], confidence: npt.ArrayLike, rule: CaseRule) -> CaseVerdict:
-    """Apply a rule to one patient's N images.
+    """Apply a case rule to one patient's N images.
 
-    A patient of whom too few images were answered to reach the count, whatever they show, is referred: a
-    NEGATIVE would say nothing about them.
+    If fewer images were answered than the rule's count, the patient is referred: the count could not be reached,
+    so NEGATIVE would carry no information.
 
     Args:
-        found: each image's decision.
-        confidence: each image's confidence, 0..1.
+        found: decision on each image.
+        confidence: confidence of each image, 0..1.
+        rule: the case rule of the model's policy.
+
+    Returns:
+        The decision on the patient, with its reason.
     """
     answered, positive = (int(mask.sum()) for mask in sure(found, confidence, rule.confidence))
     decision, reason = _decide(answered, positive, rule)

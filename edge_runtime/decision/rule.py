@@ -1,8 +1,8 @@
-"""The one decision rule: from scores, familiarity and rerun to a decision, and when the float32 file decides.
+"""The decision rule: compute a decision from scores, and find images that need the float32 file.
 
-:func:`decide` is the rule. Logits of many images are decided with :func:`decisions` and :func:`near_threshold`, in
-arrays. :class:`DecisionRule` decides one image at a time without arrays, which a small network would notice; tests hold
-both to the same bits for every head.
+:func:`decide` is the rule. :func:`decisions` and :func:`near_threshold` apply it to the logits of many images, with
+arrays. :class:`DecisionRule` applies it to one image without arrays, which saves time with small networks. Tests check
+that both give the same bits for every head.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ def decide(
     Args:
         score: the positive score, 0..1.
         confidence: the largest score of any label, 0..1.
-        familiar: whether the image is like those that the model was made for.
-        rerun: the scores come from the float32 file, because those of int8 were near a threshold.
+        policy: the thresholds.
+        familiar: whether the image passed the out-of-distribution check.
+        rerun: whether the scores come from the float32 file, because the int8 scores were near a threshold.
+
+    Returns:
+        The decision and its reason.
     """
     if not familiar:
         return Decision.REFER, Reason.UNFAMILIAR_INPUT
@@ -42,58 +46,70 @@ def decide(
 
 
 def decisions(logits: npt.ArrayLike, spec: ModelSpec) -> list[Decision]:
-    """Return the decision on each of N familiar images, from their logits N×outputs."""
-    score, confidence = _judged(logits, spec)
+    """Return the decisions on N images from their logits N×outputs, without the out-of-distribution check."""
+    score, confidence = _scores_and_confidences(logits, spec)
     return [decide(s, c, spec.policy)[0] for s, c in zip(score.tolist(), confidence.tolist(), strict=True)]
 
 
 def near_threshold(logits: npt.ArrayLike, spec: ModelSpec, guard_band: float) -> Bools:
-    """Tell on which of N images the float32 file decides, bool N, from logits N×outputs of a rounded file.
+    """Return whether each of N images is so near a threshold that the float32 file decides it.
 
     Args:
-        guard_band: distance from a threshold, 0..1 in score; 0 where no other file decides.
+        logits: N×outputs, from an int8 file.
+        spec: the model's spec.
+        guard_band: largest distance from a threshold, in score units (0..1); 0 turns the rerun off.
+
+    Returns:
+        bool array of shape (N,).
     """
-    found = margins(logits, spec)
-    return found <= guard_band if guard_band > 0 else np.zeros(len(found), np.bool_)
+    distances = margins(logits, spec)
+    return distances <= guard_band if guard_band > 0 else np.zeros(len(distances), np.bool_)
 
 
 def margins(logits: npt.ArrayLike, spec: ModelSpec) -> Floats:
-    """Return each image's distance to the nearest threshold that could change its decision, float64 N.
+    """Return each image's distance to the nearest threshold that could change its decision, float64 (N,), 0..1.
 
-    Below the confidence floor only the floor matters: both sides of the cut-off are referred there.
+    Below the confidence floor, only the distance to the floor counts: the decision is REFER on both sides of the
+    cut-off.
     """
-    score, confidence = _judged(logits, spec)
+    score, confidence = _scores_and_confidences(logits, spec)
     to_floor = np.abs(confidence - spec.policy.confidence_floor)
     to_cutoff = np.abs(score - spec.policy.cutoff)
     return np.asarray(np.where(confidence < spec.policy.confidence_floor, to_floor, np.minimum(to_floor, to_cutoff)))
 
 
-def _judged(logits: npt.ArrayLike, spec: ModelSpec) -> tuple[Floats, Floats]:
-    """Return what thresholds are compared with: positive scores and confidences."""
+def _scores_and_confidences(logits: npt.ArrayLike, spec: ModelSpec) -> tuple[Floats, Floats]:
+    """Return the positive scores and the confidences, each float64 (N,): the values compared with thresholds."""
     return positive_scores(logits, spec), np.asarray(scores_of(logits, spec).max(axis=1))
 
 
 class DecisionRule:
-    """A spec's policy, made ready for one image at a time; may be shared by threads.
+    """A spec's policy, prepared to decide one image at a time. Thread-safe.
 
-    Each exponential is the same NumPy function on the same operands as in :mod:`edge_runtime.decision.scores`, so that
-    the bits are the same; everything around them is Python.
+    Exponentials use the same NumPy functions on the same operands as :mod:`edge_runtime.decision.scores`, so the bits
+    are equal. All other arithmetic uses Python floats.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Sort the labels by side."""
+        """Split the labels of ``spec`` into positive and negative ones."""
         self._spec, self._policy = spec, spec.policy
-        every = range(len(spec.labels))
-        self._positive = tuple(i for i in every if spec.labels[i] in spec.positive)
-        self._negative = tuple(i for i in every if spec.labels[i] not in spec.positive)
+        indices = range(len(spec.labels))
+        self._positive = tuple(i for i in indices if spec.labels[i] in spec.positive)
+        self._negative = tuple(i for i in indices if spec.labels[i] not in spec.positive)
         self._side = {
             Decision.POSITIVE: self._positive,
             Decision.NEGATIVE: self._negative,
-            Decision.REFER: tuple(every),
+            Decision.REFER: tuple(indices),
         }
 
     def verdict(self, logits: npt.NDArray[np.float32], *, familiar: bool = True, rerun: bool = False) -> Verdict:
-        """Return the verdict on one image, from its logits (outputs,); ``familiar`` and ``rerun`` as :func:`decide`."""
+        """Return the verdict on one image.
+
+        Args:
+            logits: float32 (outputs,).
+            familiar: see :func:`decide`.
+            rerun: see :func:`decide`.
+        """
         scores, score = self._scores(np.asarray(logits, dtype=np.float64))
         confidence = max(scores)
         decision, reason = decide(score, confidence, self._policy, familiar=familiar, rerun=rerun)
@@ -107,27 +123,27 @@ class DecisionRule:
         )
 
     def near_threshold(self, verdict: Verdict, guard_band: float) -> bool:
-        """Tell whether the float32 file decides; see :func:`near_threshold`."""
+        """Return whether the float32 file decides this image; see :func:`near_threshold`."""
         return guard_band > 0 and self.margin(verdict) <= guard_band
 
     def margin(self, verdict: Verdict) -> float:
-        """Return :func:`margins` of one image."""
+        """Return the distance to the nearest threshold, 0..1; see :func:`margins`."""
         to_floor = abs(verdict.confidence - self._policy.confidence_floor)
         if verdict.confidence < self._policy.confidence_floor:
             return to_floor
         return min(to_floor, abs(verdict.score - self._policy.cutoff))
 
     def _scores(self, logits: Floats) -> tuple[list[float], float]:
-        """Return each label's score and the positive score."""
+        """Return the score of each label and the positive score, each 0..1."""
         if self._spec.head is Head.INDEPENDENT_SIGMOIDS:
             logs: Floats = -np.logaddexp(0.0, -self._divided(logits))
-            each = logs.tolist()
-            ahead = max(each[i] for i in self._positive) - max(each[i] for i in self._negative)
-            return np.exp(logs).tolist(), float(np.exp(-np.logaddexp(0.0, -ahead)))
+            log_scores = logs.tolist()
+            lead = max(log_scores[i] for i in self._positive) - max(log_scores[i] for i in self._negative)
+            return np.exp(logs).tolist(), float(np.exp(-np.logaddexp(0.0, -lead)))
         if self._spec.head is Head.SIGMOID:
             z = self._divided(logits)
-            found = np.exp(-np.logaddexp(0.0, np.concatenate([z, -z]))).tolist()
-            return found, min(found[1], 1.0)
+            scores = np.exp(-np.logaddexp(0.0, np.concatenate([z, -z]))).tolist()
+            return scores, min(scores[1], 1.0)
         row = logits[np.newaxis]
         return scores_of(row, self._spec)[0].tolist(), float(positive_scores(row, self._spec)[0])
 

@@ -1,4 +1,4 @@
-"""The decision on one image, with its scores and its reason."""
+"""The decision on one image, with its scores and reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class Decision(enum.Enum):
-    """The answer. REFER is an answer: a person should look."""
+    """The decision. REFER means that a person should read the image."""
 
     POSITIVE = "POSITIVE"
     NEGATIVE = "NEGATIVE"
@@ -15,22 +15,23 @@ class Decision(enum.Enum):
 
 
 class Reason(enum.Enum):
-    """Why the decision is what it is."""
+    """The reason for a decision."""
 
-    ABOVE_CUTOFF = "ABOVE_CUTOFF"  # the positive score reaches the cut-off
-    BELOW_CUTOFF = "BELOW_CUTOFF"  # it does not
-    LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no label's score reaches the confidence floor
-    PRECISION_RERUN = "PRECISION_RERUN"  # int8 was too close to a threshold; the float32 file decided
-    UNFAMILIAR_INPUT = "UNFAMILIAR_INPUT"  # the image is not like those that the model was made for; always REFER
+    ABOVE_CUTOFF = "ABOVE_CUTOFF"  # the positive score is at or above the cut-off
+    BELOW_CUTOFF = "BELOW_CUTOFF"  # the positive score is below the cut-off
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no label's score reaches the confidence floor; always REFER
+    PRECISION_RERUN = "PRECISION_RERUN"  # the int8 scores were near a threshold; the float32 file decided
+    UNFAMILIAR_INPUT = "UNFAMILIAR_INPUT"  # the image is out-of-distribution; always REFER
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the policy makes of one image's logits.
+    """The decision on one image, with the scores behind it.
 
     Attributes:
-        label: the label with the highest score on the decided side; of all labels if referred.
-        scores: label → 0..1, in the spec's order.
+        label: the label with the highest score: among the positive labels if POSITIVE, among the others if NEGATIVE,
+            among all if REFER.
+        scores: score of each label, 0..1, in the spec's order.
         score: the positive score, 0..1.
         confidence: the largest score of any label, 0..1.
     """

@@ -1,1 +1,1 @@
-"""Where in an image an answer comes from: found, told and drawn."""
+"""Heatmaps: compute, report and draw the places in an image that a score comes from."""

@@ -1,4 +1,4 @@
-"""What the images that this package draws have in common: colours, scale, frame and legend; OpenCV alone."""
+"""Drawing functions for heatmaps: colours, scale, frame and legend, with OpenCV only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_runtime.images.reader import DecodedImage
 Pixels = npt.NDArray[np.uint8]
 
 OPACITY = 0.45
-"""How much of a pixel's colour is the map's, unless another share is asked for; the rest is the image's."""
+"""Default share of the heatmap in a pixel's colour, 0..1; the rest is the image."""
 
 WHITE, INK = 255, 40
 _MARGIN_PX, _BAR_PX, _PANEL_PX, _LINE_PX = 16, 24, 96, 22
@@ -23,7 +23,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def bgr(image: DecodedImage) -> Pixels:
-    """Return the pixels for the eye alone; deeper ones lose their lower eight bits."""
+    """Return the image as uint8 H×W×3 BGR, for display only; 16-bit pixels lose their lower eight bits."""
     pixels = image.pixels
     shown = np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, dtype=np.uint8)
     if image.order is ColourOrder.GREY:
@@ -32,17 +32,20 @@ def bgr(image: DecodedImage) -> Pixels:
 
 
 def fitted(pixels: Pixels, factor: float) -> tuple[Pixels, float]:
-    """Return pixels at another scale, and the scale: averaged where they shrink, repeated where they grow."""
+    """Return the pixels scaled by ``factor``, and the factor; averaged when smaller, repeated when larger."""
     size = max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor))
     kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(pixels, size, interpolation=kind), dtype=np.uint8), factor
 
 
 def colours(scores: npt.NDArray[np.float32]) -> Pixels:
-    """Return the colour of each value, uint8 ...×3 BGR: float32 0..1 H×W, NaN is light grey.
+    """Return the colour of each value, uint8 H×W×3 BGR.
 
-    Colours are cividis, whose lightness rises with the value and which reads the same with any colour vision
-    (Nuñez et al. 2018, PLOS ONE 13:e0199239).
+    The colour map is cividis. Its lightness rises with the value, and it looks the same with any colour vision (Nuñez
+    et al. 2018, PLOS ONE 13:e0199239).
+
+    Args:
+        scores: float32 H×W, 0..1; NaN becomes light grey.
     """
     levels = np.rint(np.nan_to_num(scores, nan=0.0).clip(0, 1) * 255).astype(np.uint8)
     colours = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_CIVIDIS), dtype=np.uint8)
@@ -51,7 +54,7 @@ def colours(scores: npt.NDArray[np.float32]) -> Pixels:
 
 
 def with_bar(drawn: Pixels, mark: float | None) -> Pixels:
-    """Put a bar of all colours to the right of a drawing, 0 below and 1 above, with a black line at ``mark``."""
+    """Return the drawing with a colour bar on its right, from 0 (bottom) to 1 (top), and a black line at ``mark``."""
     height = max(len(drawn), _LEAST_PX)
     canvas = np.full((height, drawn.shape[1], 3), WHITE, np.uint8)
     canvas[: len(drawn)] = drawn
@@ -72,7 +75,7 @@ def _bar(height: int, mark: float | None) -> Pixels:
 
 
 def framed(drawn: Pixels, lines: list[str]) -> Pixels:
-    """Put a white margin around and the legend below; as wide as its longest line."""
+    """Return the drawing with a white margin and the legend below, as wide as its longest line."""
     text_px = max(cv2.getTextSize(line, _FONT, 0.5, 1)[0][0] for line in lines)
     width = max(drawn.shape[1], text_px) + 2 * _MARGIN_PX
     height = len(drawn) + 2 * _MARGIN_PX + _LINE_PX * len(lines)
@@ -84,17 +87,17 @@ def framed(drawn: Pixels, lines: list[str]) -> Pixels:
 
 
 def write(pixels: Pixels, text: str, place: tuple[int, int]) -> None:
-    """Write a line of text into ``pixels``; ``place`` is the left end of its base line."""
+    """Draw a line of text into ``pixels``; ``place`` is x and y of the left end of its base line."""
     cv2.putText(pixels, text, place, _FONT, 0.5, (INK,) * 3, 1, cv2.LINE_AA)
 
 
 def png(drawn: Pixels, name: str) -> bytes:
-    """Return a drawing as PNG.
+    """Return the bytes of a drawing as a PNG file.
 
     Raises:
-        EdgeError: it is too large for one.
+        EdgeError: the drawing is too large for a PNG.
     """
     done, data = cv2.imencode(".png", drawn)
     if not done:
-        raise EdgeError(f"{name}: a drawing of {drawn.shape} could not be written as PNG. Use a smaller image.")
+        raise EdgeError(f"{name}: found a drawing of {drawn.shape}, too large for a PNG. Use a smaller image.")
     return data.tobytes()

@@ -1,4 +1,4 @@
-"""Explanations: the prediction as ever, and the heatmap of the float32 file."""
+"""Compute explanations: a normal prediction with the heatmap of the float32 file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from edge_runtime.inference.prediction import Prediction
 
 
 class Explainer:
-    """What a bundle holds for heatmaps, read and checked once; may be shared by threads."""
+    """Computes heatmaps with the data of a bundle, which is read and checked once. Thread-safe."""
 
     def __init__(self, bundle: ModelFiles, plan: Plan) -> None:
         """Read the head's matrices.
 
         Raises:
-            SaliencyError: the bundle holds nothing for heatmaps; the message says why, and what to do.
-            IntegrityError, ManifestError: its file is not the one that was exported.
+            SaliencyError: the bundle has no data for heatmaps; the message contains reason and remedy.
+            IntegrityError, ManifestError: the file of matrices is not the exported one.
         """
         self._plan = plan
         self._saliency = _saliency(bundle)
@@ -38,20 +38,20 @@ class Explainer:
     def explain(
         self, preprocessed: InferenceInput, prediction: Prediction, engine: Engine, label: str | None
     ) -> Explanation:
-        """Run the float32 file and make the map of ``label``, by default of the predicted label.
+        """Run the float32 file and compute the heatmap of ``label``, by default of the predicted label.
 
         Raises:
-            UsageError: the model has no such label, or its maps speak for none.
-            BackendError: the file hands out other values than the manifest says.
+            UsageError: the model has no such label, or its heatmaps are Eigen-CAM, which have none.
+            BackendError: the outputs of the file do not match the manifest.
         """
-        wanted = self._label(label, prediction.verdict)
+        explained = self._label(label, prediction.verdict)
         logits, features, hidden = _parts(engine.explain(preprocessed.prepared), self._saliency, len(self._weights) - 1)
-        grid = eigen_cam(features) if wanted is None else self._grad_cam(features, hidden, wanted)
+        grid = eigen_cam(features) if explained is None else self._grad_cam(features, hidden, explained)
         return Explanation(
             prediction=prediction,
             exact=self._exact(logits, prediction.verdict),
             method=self._saliency.method,
-            label=wanted,
+            label=explained,
             layer=self._saliency.layer,
             grid=grid,
             box=_box(preprocessed, self._plan),
@@ -62,22 +62,22 @@ class Explainer:
         spec = self._plan.spec
         return grad_cam(features, hidden, self._weights, spec.labels.index(label), spec.head)
 
-    def _label(self, wanted: str | None, verdict: Verdict) -> str | None:
+    def _label(self, label: str | None, verdict: Verdict) -> str | None:
         labels = self._plan.spec.labels
         if self._saliency.method is Method.EIGEN_CAM:
-            if wanted is not None:
+            if label is not None:
                 raise UsageError(
-                    f"label {wanted!r}: found a model whose maps are Eigen-CAM, which speak for no label "
+                    f"label {label!r}: found a model with Eigen-CAM heatmaps, which do not depend on a label "
                     f"({self._saliency.why}). Leave the label out."
                 )
             return None
-        if wanted is not None and wanted not in labels:
-            raise UsageError(f"label {wanted!r}: found none of that name, expected one of {', '.join(labels)}.")
-        return wanted or verdict.label
+        if label is not None and label not in labels:
+            raise UsageError(f"label {label!r}: found no such label, expected one of {', '.join(labels)}.")
+        return label or verdict.label
 
-    def _exact(self, logits: Floats, said: Verdict) -> Verdict:
-        """Return the float32 file's verdict under the rule that the answer was given by."""
-        return self._plan.rule.verdict(logits, familiar=said.reason is not Reason.UNFAMILIAR_INPUT)
+    def _exact(self, logits: Floats, verdict: Verdict) -> Verdict:
+        """Return the verdict from the float32 file's logits, with the same rule as the prediction."""
+        return self._plan.rule.verdict(logits, familiar=verdict.reason is not Reason.UNFAMILIAR_INPUT)
 
 
 def _saliency(bundle: ModelFiles) -> Saliency:
@@ -85,16 +85,18 @@ def _saliency(bundle: ModelFiles) -> Saliency:
     remedy = "Leave the heatmap out, or export the model again: python -m export ARTIFACT --out BUNDLE."
     if saliency is None:
         raise SaliencyError(
-            f"{spec.name} {spec.version}: found nothing for heatmaps; bundles of this release hold them, "
-            f"older ones and a model file alone do not. {remedy}"
+            f"{spec.name} {spec.version}: found no data for heatmaps, as in bundles of older releases and in "
+            f"single model files. {remedy}"
         )
     if saliency.method is Method.NONE:
-        raise SaliencyError(f"{spec.name} {spec.version}: it has no heatmaps: {saliency.why}. Leave the heatmap out.")
+        raise SaliencyError(
+            f"{spec.name} {spec.version}: this model has no heatmaps: {saliency.why}. Leave the heatmap out."
+        )
     return saliency
 
 
 def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[Floats, Floats, tuple[Floats, ...]]:
-    """Tell logits, feature map and hidden layers apart, and refuse a file of another network."""
+    """Return logits, feature map and hidden layers from the outputs; reject outputs of another network."""
     if len(given) != 2 + max(hidden, 0) or given[1].shape != saliency.grid:
         raise BackendError(
             f"found outputs of shapes {[part.shape for part in given]} in the float32 file, expected logits, a feature "
@@ -104,7 +106,7 @@ def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[
 
 
 def _box(preprocessed: InferenceInput, plan: Plan) -> tuple[int, int, int, int]:
-    """Return the part of the image that the network saw: all of it, or the square around the region."""
+    """Return left, top, right, bottom of the network's input: the whole image, or the square around the region."""
     height, width = preprocessed.image.pixels.shape[:2]
     if preprocessed.region is None or plan.spec.region is None:
         return 0, 0, width, height

@@ -1,4 +1,4 @@
-"""An answer and where in the image it comes from."""
+"""An explanation: a prediction with its heatmap."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One image's answer, and a heatmap of it.
+    """The prediction on one image, with its heatmap.
 
     Attributes:
-        prediction: what :meth:`Predictor.predict` says, int8 and guard band included.
-        exact: what the float32 file says, whose heatmap this is.
-        method: how the heatmap was made.
-        label: the label that it speaks for; None for Eigen-CAM, which shows what is seen whatever the label.
-        layer: the network's layer whose feature map is shown.
-        grid: float32 h×w, 0 or more, rows from the top: Grad-CAM on the scale of logits. Its cells divide ``box``
-            evenly, so that the centre of cell (row, column) lies at ``left + (column + .5) * width of box / w - .5``.
-        box: left, top, right, bottom of what the network saw, in pixels of the image, right and bottom exclusive; it
-            may reach over the image's edges.
-        image: as read, whole.
+        prediction: the result of :meth:`Predictor.predict`, with int8 file and guard band.
+        exact: the verdict from the float32 file, from which the heatmap is computed.
+        method: the heatmap method.
+        label: the explained label; None for Eigen-CAM, which does not depend on a label.
+        layer: the network's layer whose feature map is used.
+        grid: float32 h×w, 0 or more, rows from the top; Grad-CAM is on the scale of logits. Its cells divide ``box``
+            evenly: x of the centre of cell (row, column) is ``left + (column + 0.5) * width of box / w - 0.5``.
+        box: left, top, right, bottom of the network's input, in pixels of the image; right and bottom are exclusive.
+            It may extend over the image's edges.
+        picture: the whole image, as read.
     """
 
     prediction: Prediction
@@ -47,21 +47,21 @@ class Explanation:
 
     @property
     def agrees(self) -> bool:
-        """Whether the float32 file gives the label and the decision of the prediction."""
-        said = self.prediction.verdict
-        return (said.label, said.decision) == (self.exact.label, self.exact.decision)
+        """Whether the float32 file gives the same label and decision as the prediction."""
+        verdict = self.prediction.verdict
+        return (verdict.label, verdict.decision) == (self.exact.label, self.exact.decision)
 
     @property
     def blank(self) -> bool:
-        """Whether the map is 0 everywhere: no place speaks for the label."""
+        """Whether the map is 0 everywhere: no part of the image raises the label's score."""
         return not self.grid.any()
 
     def on_picture(self) -> Floats:
-        """Return the map in the image's own geometry.
+        """Return the map at the image's size.
 
         Returns:
             float32 height×width, 0..1: shares of the map's largest value, bilinear between the cells' centres; NaN
-            where the network saw nothing of the image. Read-only: drawing, peak and JSON share it.
+            outside the network's input. Read-only, as drawing, peak and JSON share the array.
         """
         return self._whole
 
@@ -79,7 +79,7 @@ class Explanation:
         return whole
 
     def peak(self) -> tuple[int, int] | None:
-        """Return x and y of the map's largest value on the image, the first in reading order; None if blank."""
+        """Return x and y of the map's largest value in the image, the first one in reading order; None if blank."""
         if self.blank:
             return None
         whole = self.on_picture()
@@ -87,16 +87,16 @@ class Explanation:
         return int(column), int(row)
 
     def note(self) -> str:
-        """Return a sentence where the heatmap and the answer need one; else nothing."""
+        """Return a sentence if the float32 file and the prediction differ; otherwise an empty string."""
         if self.agrees:
             return ""
         return (
-            f"the float32 file, whose map this is, says {self.exact.label} ({self.exact.decision.value}, score "
-            f"{self.exact.score:.4f}); the answer above is the {self.prediction.precision} file's."
+            f"the heatmap is from the float32 file, which predicts {self.exact.label} ({self.exact.decision.value}, "
+            f"score {self.exact.score:.4f}); the prediction above is from the {self.prediction.precision} file."
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer's JSON form with a key ``heatmap`` (docs/reference/json.md)."""
+        """Return the prediction's JSON form with a key ``heatmap``; see docs/reference/json.md."""
         peak = self.peak()
         heatmap = {
             "method": self.method.value,
@@ -117,20 +117,22 @@ class Explanation:
         return self.prediction.to_dict() | {"heatmap": heatmap}
 
     def grey_png(self) -> bytes:
-        """Return :meth:`on_picture` as a grey PNG of the image's size: 255 is the largest value, 0 also unseen."""
+        """Return :meth:`on_picture` as a grey PNG: 255 is the largest value; 0 also stands for NaN."""
         levels = np.rint(np.nan_to_num(self.on_picture()) * 255).astype(np.uint8)
         return png(levels, self.prediction.image)
 
 
 def stretched(grid: Floats, width: int, height: int) -> Floats:
-    """Return a map over ``width`` × ``height`` pixels as shares of its largest value.
+    """Return a map resized to ``width`` × ``height`` pixels, as shares of its largest value.
 
     Args:
         grid: float32 h×w, 0 or more.
+        width: width of the result in pixels.
+        height: height of the result in pixels.
 
     Returns:
-        float32 height×width, 0..1, bilinear between the cells' centres and even beyond the outermost; all 0 if
-        ``grid`` is.
+        float32 height×width, 0..1: bilinear between the cells' centres, constant outside the outermost centres. All 0
+        if ``grid`` is all 0.
     """
     most = float(grid.max())
     shares = grid / np.float32(most) if most > 0 else grid
@@ -140,7 +142,7 @@ def stretched(grid: Floats, width: int, height: int) -> Floats:
 def spread_share(found: Floats, expected: Floats) -> float:
     """Return the largest difference between two maps as a share of the range of ``expected``.
 
-    It is 0 where both are 0 everywhere, and infinite where only ``found`` is not.
+    It is 0 if both maps are all 0, and infinite if only ``found`` is not all 0.
     """
     if not (found.any() or expected.any()):
         return 0.0

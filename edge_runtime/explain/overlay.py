@@ -1,4 +1,4 @@
-"""An explanation drawn over its image, as a PNG that says what it shows: bar, peak, legend."""
+"""Draw an explanation over its image, as a PNG with colour bar, peak and legend."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from edge_runtime.explain.explanation import Explanation
 from edge_runtime.inference.prediction import NOTICE
 
 SIDE_PX = 900
-"""The longer side of the drawn image: larger ones shrink to it, smaller ones grow by a whole factor."""
+"""Longer side of the drawn image, in pixels. Larger images are reduced; smaller ones are enlarged by a whole factor."""
 
 _CROSS_PX = 9
 _LINE = 110  # characters of a line of the legend
 
 
 def heatmap_png(explanation: Explanation, *, opacity: float = OPACITY) -> bytes:
-    """Return an image under its heatmap, with colour bar and legend, as a PNG.
+    """Return the image with its heatmap, colour bar and legend, as the bytes of a PNG file.
 
-    The map covers what the network saw; a marked region's square is outlined. A cross stands at the largest value.
+    The map covers the network's input. The square of a marked region is outlined. A cross marks the largest value.
 
     Args:
-        opacity: share of a pixel's colour that is the map's, 0..1.
+        explanation: the explanation to draw.
+        opacity: share of the heatmap in a pixel's colour, 0..1.
 
     Raises:
-        EdgeError: no PNG can hold it.
+        EdgeError: the drawing is too large for a PNG.
     """
     return png(draw(explanation, opacity=opacity), explanation.picture.name)
 
 
 def draw(explanation: Explanation, *, opacity: float = OPACITY) -> Pixels:
-    """Return what :func:`heatmap_png` shows, uint8 H×W×3 BGR."""
+    """Return the drawing of :func:`heatmap_png`, uint8 H×W×3 BGR."""
     image = explanation.picture
     longer = max(image.pixels.shape[:2])
     below, factor = fitted(bgr(image), max(SIDE_PX // longer, 1) if longer <= SIDE_PX else SIDE_PX / longer)
@@ -55,7 +56,7 @@ def _blend(below: Pixels, explanation: Explanation, opacity: float) -> Pixels:
 
 
 def _mark(drawn: Pixels, explanation: Explanation, factor: float) -> None:
-    """Outline what the network saw, if that is not the whole image, and put a cross on the largest value."""
+    """Outline the network's input, if it is not the whole image, and draw a cross at the largest value."""
     left, top, right, bottom = (round(side * factor) for side in explanation.box)
     if (left, top, right, bottom) != (0, 0, drawn.shape[1], drawn.shape[0]):
         _twice(lambda ink, width: cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), ink, width))
@@ -66,17 +67,17 @@ def _mark(drawn: Pixels, explanation: Explanation, factor: float) -> None:
 
 
 def _twice(stroke: Callable[[tuple[int, int, int], int], object]) -> None:
-    """Draw white within black, so that a mark is seen on any ground."""
+    """Draw a mark in white with a black border, which is visible on any background."""
     for level, width in ((0, 3), (WHITE, 1)):
         stroke((level, level, level), width)
 
 
 def _legend(explanation: Explanation, factor: float) -> list[str]:
     prediction, verdict = explanation.prediction, explanation.prediction.verdict
-    unfamiliar = verdict.reason is Reason.UNFAMILIAR_INPUT  # neither label nor score means anything
-    said = "" if unfamiliar else f"{verdict.label}, score {verdict.score:.4f}, "
+    unfamiliar = verdict.reason is Reason.UNFAMILIAR_INPUT  # label and score have no meaning then
+    label = "" if unfamiliar else f"{verdict.label}, score {verdict.score:.4f}, "
     return [
-        f"{prediction.model} {prediction.version}: {said}{verdict.decision.value} ({verdict.reason.value})",
+        f"{prediction.model} {prediction.version}: {label}{verdict.decision.value} ({verdict.reason.value})",
         _what(explanation),
         *(wrap(f"Note: {explanation.note()}", _LINE) if explanation.note() and not unfamiliar else ()),
         f"0..1: share of the map's largest value; cross: where that is; drawn at {factor:.3g} times the image's size",
@@ -88,7 +89,7 @@ def _what(explanation: Explanation) -> str:
     rows, columns = explanation.grid.shape
     cells = f"{rows}x{columns} cells of layer {explanation.layer}"
     if explanation.method is Method.EIGEN_CAM:
-        return f"Eigen-CAM: what the network sees most of, whatever the label; {cells}"
+        return f"Eigen-CAM: strongest pattern in the features, whatever the label; {cells}"
     if explanation.blank:
-        return f"Grad-CAM: no place speaks for {explanation.label}; {cells}"
-    return f"Grad-CAM: what speaks for {explanation.label}; {cells}"
+        return f"Grad-CAM: no evidence for {explanation.label}; {cells}"
+    return f"Grad-CAM: evidence for {explanation.label}; {cells}"

@@ -1,1 +1,1 @@
-"""Golden vectors: images with the logits that they had where the bundle was made, replayed on this processor."""
+"""Golden vectors: images with the results of the exporting machine, replayed on this machine for comparison."""

@@ -1,4 +1,4 @@
-"""The golden images as tensors, prepared by the steps that prepare every image here."""
+"""Load golden vectors, and preprocess the golden images as any other image."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import Region, cut
 from edge_runtime.preprocessing.preprocessor import preprocess
 
-_LEAST_HALF_PX = 16.0  # so that the smallest golden images, too, give more than the fewest pixels of a cut
+_LEAST_HALF_PX = 16.0  # even the smallest golden images then give a crop above the minimum size
 _HALF_SHARE = 0.35
 
 
 def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
-    """Return the bundle's golden vectors after checking their SHA-256 and that they are this model's.
+    """Return the bundle's golden vectors, after checking their SHA-256 and that they belong to this model.
 
     Raises:
-        IntegrityError: the file is not the one that the manifest names.
+        IntegrityError: the file differs from the manifest.
         BundleError: ``golden_unreadable`` or ``golden_mismatch``.
     """
     where = f"{bundle.where}/{entry.name}"
@@ -43,15 +43,15 @@ def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
 
 
 def tensors_of(golden: Golden, spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return the golden images' tensors as computed here, float32 N×H×W×C."""
+    """Return the tensors of the golden images as computed on this machine, float32 N×H×W×C."""
     pairs = zip(golden.names, golden.images, strict=True)
     return np.stack([preprocess(golden_image(data, name, spec), spec.steps) for name, data in pairs])
 
 
 def golden_region(image: DecodedImage, spec: ModelSpec) -> Region | None:
-    """Return the region that ``image`` is asked about; None for a model that answers about whole images.
+    """Return the region of ``image`` to classify; None for a model that classifies whole images.
 
-    It lies off the centre: squares of large images are cut from their inside, those of small ones reach over edges.
+    It lies off the centre. Crops of large images lie inside the image; crops of small ones extend over its edges.
     """
     if spec.region is None:
         return None
@@ -61,13 +61,13 @@ def golden_region(image: DecodedImage, spec: ModelSpec) -> Region | None:
 
 
 def golden_image(png: bytes, name: str, spec: ModelSpec) -> DecodedImage:
-    """Return what the spec's steps see of a golden image's PNG file."""
+    """Return the input of the spec's steps for a golden image's PNG file: the image, or the crop of its region."""
     image = read(png, min_side_px=spec.min_side_px, name=name)
     return cut(image, golden_region(image, spec), spec.region)
 
 
 def _mismatch(where: str, found: str, expected: str) -> BundleError:
     return BundleError(
-        f"{where}: found {found}, expected {expected}. The golden vectors are not this model's: export it again.",
+        f"{where}: found {found}, expected {expected}. The golden vectors belong to another model: export it again.",
         code="golden_mismatch",
     )

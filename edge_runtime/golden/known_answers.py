@@ -1,7 +1,7 @@
-"""A model file is trusted on a machine once it has given the answers there that it gave where the bundle was made.
+"""The known-answer check: a model file is used on a machine only if it reproduces the logits of the exporting machine.
 
-The golden images of the bundle are prepared and run by the very interpreter that will answer. What was found is kept
-for the next start (:mod:`edge_runtime.golden.known_answers_cache`), so that it is paid once for each file,
+The golden images of the bundle are preprocessed and run by the interpreter that will be used for predictions. The
+result is cached (:mod:`edge_runtime.golden.known_answers_cache`), so that the check runs once for each file,
 interpreter and processor.
 """
 
@@ -21,14 +21,14 @@ from edge_runtime.inference.backends.base import Backend
 
 @dataclass(frozen=True)
 class KnownAnswers:
-    """What replaying one model file's golden vectors on one interpreter found.
+    """The result of the known-answer check of one model file on one interpreter.
 
     Attributes:
         file: the model file's name.
-        difference: of its logits from the recorded ones (:func:`judged_difference`).
-        tolerance: the largest difference that is allowed.
-        ms: wall clock of the replay; None if it was done at an earlier start.
-        kept: whether the next start will know.
+        difference: difference between its logits and the recorded ones (:func:`judged_difference`).
+        tolerance: largest difference that passes.
+        ms: wall-clock time of the check in milliseconds; None if the result comes from the cache.
+        kept: whether the result is in the cache.
     """
 
     file: str
@@ -39,20 +39,22 @@ class KnownAnswers:
 
     @property
     def passed(self) -> bool:
-        """Whether the file may answer here."""
+        """Whether the file may be used on this machine."""
         return isfinite(self.difference) and self.difference <= self.tolerance
 
 
 def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Backend, ran_by: str) -> KnownAnswers:
-    """Return what an earlier start found for this file here; else replay the golden vectors.
+    """Return the cached result of this file's check on this machine, or replay the golden vectors.
 
     Args:
-        golden: the entry of the bundle's golden vectors.
-        backend: the file, opened.
-        ran_by: what answers name as their backend.
+        bundle: the bundle of the file.
+        entry: the model file.
+        golden: the golden vectors.
+        backend: the model file, opened.
+        ran_by: the backend's name in predictions.
 
     Raises:
-        BundleError: the golden vectors are altered, unreadable or another model's.
+        BundleError: the golden vectors are altered, unreadable or belong to another model.
     """
     stamp = known_answers_cache.Stamp.of((bundle.digest, entry.sha256), f"{ran_by} {backend.version}")
     found = stamp.read()
@@ -65,8 +67,8 @@ def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Back
 
 
 def _replayed(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Backend) -> tuple[float, float]:
-    """Return the judged difference, infinite where the file gives no numbers, and the tolerance."""
-    from edge_runtime.bundle.manifest_file import parse_manifest  # here, as below: most starts read a stamp
+    """Replay the golden vectors; return the difference, infinite if the file fails to run, and the tolerance."""
+    from edge_runtime.bundle.manifest_file import parse_manifest  # imported here, as below: most starts use the cache
     from edge_runtime.golden.inputs import load_golden, tensors_of
     from edge_runtime.golden.logits import judged_difference, logit_tolerance
 

@@ -1,8 +1,8 @@
-"""What was found when a file's golden vectors were replayed here, kept in the user's cache.
+"""Cache of known-answer checks, in the user's cache folder.
 
-One small file for each model file, interpreter and processor: ``$XDG_CACHE_HOME/edge-predict/known-answers/<key>``,
-by default below ``~/.cache``. A cache that cannot be read or written costs a replay at each start and nothing else.
-Whoever may write to it may also change this program's environment; nothing else is read from there.
+It contains one small file for each model file, interpreter and processor, by default below ``~/.cache``:
+``$XDG_CACHE_HOME/edge-predict/known-answers/<key>``. If the cache cannot be read or written, the check runs at each
+start. A user who can write to the cache can also change this program's environment, so its entries are trusted.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _MOST_BYTES = 200
 
 @dataclass(frozen=True)
 class Stamp:
-    """One finding's place; ``path`` is None for a user without a home."""
+    """Key and path of one cache entry; ``path`` is None for a user without a home folder."""
 
     key: str
     path: Path | None
 
     @classmethod
     def of(cls, files: tuple[str, ...], interpreter: str) -> Stamp:
-        """Return the stamp of a replay.
+        """Return the cache entry of a check on this processor.
 
         Args:
-            files: hashes of the manifest, which names all files, and of the file that is checked.
-            interpreter: its name, provider and version.
+            files: SHA-256 of the manifest, which covers all files, and of the model file.
+            interpreter: name, provider and version of the interpreter.
         """
         from edge_runtime import __version__
 
@@ -47,7 +47,7 @@ class Stamp:
         return cls(key, None if folder is None else folder / key)
 
     def read(self) -> tuple[float, float] | None:
-        """Return the difference and the tolerance that were found; None if nothing that can be read was."""
+        """Return the cached difference and tolerance; None if there is no valid entry."""
         if self.path is None:
             return None
         try:
@@ -58,20 +58,20 @@ class Stamp:
             return None
 
     def write(self, difference: float, tolerance: float) -> bool:
-        """Keep what was found, whole or not at all; return whether that was possible."""
+        """Write the entry in one step; return whether that succeeded."""
         if self.path is None:
             return False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             data = f"{self.key} {difference!r} {tolerance!r}\n".encode("ascii")
-            write_whole(self.path, data, durable=False)  # what is lost is replayed
+            write_whole(self.path, data, durable=False)  # a lost entry is computed again
         except OSError:
             return False
         return True
 
 
 def cache_folder() -> Path | None:
-    """Return the folder of the findings; a relative ``$XDG_CACHE_HOME`` is ignored (XDG Base Directory 0.8)."""
+    """Return the folder of the cache; a relative ``$XDG_CACHE_HOME`` is ignored (XDG Base Directory 0.8)."""
     chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         base = chosen if chosen.is_absolute() else Path.home() / ".cache"

@@ -1,4 +1,4 @@
-"""How far a file's logits on this machine may lie from those on the machine that made the bundle."""
+"""Difference between a file's logits on this machine and on the exporting machine, and its tolerance."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Logits = npt.NDArray[np.float32]
 
 
 def logit_tolerance(entry: FileEntry, manifest: Manifest) -> float:
-    """Return the largest :func:`judged_difference` that a file may show.
+    """Return the largest :func:`judged_difference` that passes.
 
-    float32: the spec's parity tolerance, the largest relative |Δ|. int8: mean |Δ|, twice what parity measured between
-    the file and the Keras model at export, since there and here int8 may be rounded to either side of it. The mean,
-    because single images are rounded far off: a limit that holds them would let other weights pass. A file that
-    parity did not measure may not stray at all.
+    float32: the spec's parity tolerance for the largest relative |Δ|. int8: a mean |Δ| of twice the value that parity
+    measured between the file and the Keras model at export, as either machine may round to either side of it. The mean
+    is used because rounding changes single images strongly: a limit for them would let other weights pass. The
+    tolerance of a file without parity figures is 0.
     """
     if entry.precision is Precision.FLOAT32:
         return manifest.spec.tolerance.float32_logit_max
@@ -25,9 +25,14 @@ def logit_tolerance(entry: FileEntry, manifest: Manifest) -> float:
 
 
 def judged_difference(entry: FileEntry, found: Logits, stored: Logits) -> float:
-    """Return one number for the distance of logits, both float32 N×outputs; NaN or infinity where ``found`` has such.
+    """Return one number for the difference of logits; NaN or infinite if ``found`` contains such values.
 
-    float32: the largest |Δ| relative to max(1, |stored|). Files with rounded weights: the mean |Δ|.
+    float32 files: the largest |Δ| relative to max(1, |stored|). Files with rounded weights: the mean |Δ|.
+
+    Args:
+        entry: the model file.
+        found: float32 N×outputs, computed on this machine.
+        stored: float32 N×outputs, computed on the exporting machine.
     """
     judged = relative(found, stored).max() if entry.precision is Precision.FLOAT32 else absolute(found, stored).mean()
     return float(judged)
@@ -39,5 +44,5 @@ def absolute(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:
 
 
 def relative(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:
-    """Return |Δ| over max(1, |stored|), float64 of the same shape."""
+    """Return |Δ| divided by max(1, |stored|), float64 of the same shape."""
     return np.asarray(absolute(found, stored) / np.maximum(1.0, np.abs(stored)))

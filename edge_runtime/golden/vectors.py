@@ -1,13 +1,13 @@
-"""``golden.npz``: pictures with the tensors, logits and decisions that they had where the bundle was made.
+"""``golden.npz``: images with the tensors, logits and decisions computed on the exporting machine.
 
-Every array is numeric, so that reading one can run nothing (``allow_pickle=False``). Keys, N pictures in one order:
+All arrays are numeric, so reading them cannot execute code (``allow_pickle=False``). Keys, for N images in one order:
 
-    picture/<name>      uint8    the bytes of a PNG file
+    picture/<name>      uint8    bytes of a PNG file
     tensor_sha256       uint8    N×32, SHA-256 of the float32 little-endian tensor
     tensor_sample       float32  N×S, the tensor's values at ``places``
     keras_logits        float32  N×outputs
-    logits/<file name>  float32  N×outputs, one key a model file
-    decisions/<format>  uint8    N, what Predictor answers with that format: index into ``DECISIONS``
+    logits/<file name>  float32  N×outputs, one key for each model file
+    decisions/<format>  uint8    N, decision of Predictor with that format: index into ``DECISIONS``
     keras_maps          float32  N×h×w, TensorFlow's heatmap of the label with the highest score; may be absent
 """
 
@@ -31,24 +31,25 @@ from edge_runtime.serialisation.npz import read_arrays
 GOLDEN = "golden.npz"
 DECISIONS = (Decision.POSITIVE, Decision.NEGATIVE, Decision.REFER)
 SAMPLE = 4096
-"""Values of a tensor that are kept; the SHA-256 stands for the rest."""
+"""Largest number of values of a tensor that are stored; the SHA-256 covers all values."""
 
-_STRIDE = 7919  # prime and longer than any tensor's side, so that no size shares a factor and no place comes twice
+_STRIDE = 7919  # a prime larger than any tensor's side: no size has it as a factor, so no index occurs twice
 Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """What is known of N images, all in the order of ``names``.
+    """The golden vectors: N images with their results, in the order of ``names``.
 
     Attributes:
-        images: whole PNG files.
+        names: names of the images.
+        images: bytes of the PNG files.
         digests: uint8 N×32, SHA-256 of each tensor.
         samples: float32 N×S, values of each tensor at :func:`places`.
         keras: float32 N×outputs, logits of the Keras model.
         logits: file name → float32 N×outputs, as computed on the exporting machine.
-        decisions: format → N decisions of :class:`edge_runtime.Predictor`, guard band included.
-        maps: float32 N×h×w, TensorFlow's heatmaps; None for a model without.
+        decisions: format → N decisions of :class:`edge_runtime.Predictor`, with the guard band.
+        maps: float32 N×h×w, TensorFlow's heatmaps; None for a model without heatmaps.
     """
 
     names: tuple[str, ...]
@@ -62,7 +63,7 @@ class Golden:
 
 
 def places(size: int) -> npt.NDArray[np.int64]:
-    """Return which values of a flattened tensor are kept, int64: ``min(size, SAMPLE)`` different indices."""
+    """Return the indices of the stored values of a flattened tensor: ``min(size, SAMPLE)`` different int64 numbers."""
     return np.arange(min(size, SAMPLE), dtype=np.int64) * _STRIDE % size
 
 
@@ -78,7 +79,7 @@ def sample(tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def to_npz(golden: Golden) -> bytes:
-    """Return the file's bytes; the same vectors give the same bytes under the same zlib."""
+    """Return the bytes of ``golden.npz``; equal vectors give equal bytes with the same version of zlib."""
     arrays: dict[str, npt.NDArray[Any]] = {
         f"picture/{name}": np.frombuffer(data, dtype=np.uint8)
         for name, data in zip(golden.names, golden.images, strict=True)
@@ -90,23 +91,23 @@ def to_npz(golden: Golden) -> bytes:
     if golden.maps is not None:
         arrays["keras_maps"] = golden.maps
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stubs take the keys for options
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stubs treat the keys as options
     return buffer.getvalue()
 
 
 def from_npz(data: bytes, where: str) -> Golden:
-    """Read the file's bytes, whose SHA-256 was checked before.
+    """Return the golden vectors in the bytes of ``golden.npz``, whose SHA-256 was checked before.
 
     Raises:
-        BundleError: ``golden_unreadable``: no npz, a key is missing, or shapes do not fit each other.
+        BundleError: ``golden_unreadable``: it is not an npz file, a key is missing, or shapes do not match.
     """
     try:
         golden = _golden(read_arrays(data))
         _check_shapes(golden)
     except (ValueError, TypeError, LookupError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(
-            f"{where}: found no golden vectors that this release understands ({error}), expected those that "
-            "python -m export writes. Update edge-predict, or export the model again.",
+            f"{where}: found no golden vectors that this release can read ({error}), expected a file by "
+            "python -m export. Update edge-predict, or export the model again.",
             code="golden_unreadable",
         ) from None
     return golden
@@ -132,10 +133,10 @@ def _below(prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.ND
 
 
 def _check_shapes(golden: Golden) -> None:
-    """Refuse vectors whose numbers of images or outputs differ (ValueError)."""
+    """Raise ValueError if shapes, dtypes or values are not valid."""
     count = len(golden.names)
     if count == 0:
-        raise ValueError("no image in it")
+        raise ValueError("it contains no image")
     rows: dict[str, npt.NDArray[Any]] = {
         "tensor_sha256": golden.digests,
         "tensor_sample": golden.samples,
@@ -146,17 +147,17 @@ def _check_shapes(golden: Golden) -> None:
         if array.ndim != 2 or len(array) != count:
             raise ValueError(f"{key} has shape {array.shape}, expected {count} rows")
         if key != "tensor_sha256" and array.dtype != np.float32:
-            raise ValueError(f"{key} holds {array.dtype}, expected float32")
+            raise ValueError(f"{key} has dtype {array.dtype}, expected float32")
         if not np.isfinite(array).all():
-            raise ValueError(f"{key} holds values that are no number")
+            raise ValueError(f"{key} contains NaN or infinity")
     if golden.digests.shape[1] != 32 or golden.digests.dtype != np.uint8:
-        raise ValueError("tensor_sha256 holds no SHA-256, expected 32 bytes an image")
+        raise ValueError("tensor_sha256 contains no SHA-256, expected 32 bytes an image")
     for name, logits in golden.logits.items():
         if logits.shape != golden.keras.shape:
             raise ValueError(f"logits/{name} has shape {logits.shape}, keras_logits {golden.keras.shape}")
     maps = golden.maps
     if maps is not None and not (maps.ndim == 3 and len(maps) == count and np.isfinite(maps).all()):
-        raise ValueError(f"keras_maps has shape {maps.shape} or values that are no number, expected {count} maps")
+        raise ValueError(f"keras_maps has shape {maps.shape} or contains NaN or infinity, expected {count} maps")
     for form, decided in golden.decisions.items():
         if len(decided) != count:
             raise ValueError(f"decisions/{form.value} has {len(decided)} rows, expected {count}")

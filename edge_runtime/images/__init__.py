@@ -1,1 +1,1 @@
-"""From files to pixels: which files of a folder are images, what a file may hold, what is cut out of it."""
+"""From files to pixels: find the images in a folder, check and decode files, and crop regions."""

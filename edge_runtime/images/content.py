@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, as far as a folder must know to answer it or to leave it out."""
+"""Detect the kind of a file from its first bytes, to decide whether a folder's file is predicted or left out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import enum
 import re
 
 HEAD_BYTES = 1024
-"""First bytes of a file that :func:`kind_of` needs."""
+"""Number of first bytes of a file that :func:`kind_of` requires."""
 
 
 class ContentKind(enum.Enum):
-    """What the first bytes tell."""
+    """The kind of a file, from its first bytes."""
 
-    IMAGE = enum.auto()  # of a format that is taken, or of one that the reader knows or refuses by name
+    IMAGE = enum.auto()  # a format that the reader decodes, or an image format that it rejects with an error
     CAMERA_RAW = enum.auto()
     DICOM = enum.auto()
     APPLE_DOUBLE = enum.auto()
@@ -21,10 +21,11 @@ class ContentKind(enum.Enum):
 
 _GAP = rb"\s(?:\s|#[^\r\n]*[\r\n])*"
 
-# Stricter than the reader, which is told by a person or an ending that this is an image: text may begin with BM or P5.
+# Stricter than the reader: here no file extension and no person says that the file is an image, and text files may
+# begin with BM or P5.
 _TAKEN = (
     rb"\x89PNG|\xff\xd8\xff|II\x2a\0|MM\0\x2a|RIFF.{4}WEBP"
-    rb"|BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0"  # the size of a header that there is
+    rb"|BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0"  # the header sizes that exist
     rb"|P[56]" + (_GAP + rb"\d+") * 3
 )
 _NOT_TAKEN = (
@@ -39,7 +40,7 @@ _NOT_TAKEN = (
 )
 _DICOM = (
     rb".{128}DICM"
-    # without the preamble, as older devices write: the first element of group 2 or 8, and how long it is
+    # without the preamble, as older devices write it: the first element of group 2 or 8, with its length
     rb"|\x02\0\0\0UL\x04\0|\x08\0[\0\x01\x05\x08]\0(?:UL|CS|UI)|\x08\0\0\0\x04\0\0\0|\x08\0[\x05\x08]\0.\0\0\0"
     rb"|\0\x08\0[\0\x05\x08](?:UL|CS|\0\0)"  # big-endian
 )
@@ -58,7 +59,7 @@ _KINDS = tuple(
 
 
 def kind_of(head: bytes) -> ContentKind:
-    """Return what a file is that begins with ``head``, its first HEAD_BYTES or all of it."""
+    """Return the kind of a file that begins with ``head``: its first HEAD_BYTES bytes, or the whole file."""
     for pattern, kind in _KINDS:
         if pattern.match(head):
             return kind

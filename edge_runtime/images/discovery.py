@@ -1,7 +1,7 @@
-"""What a folder holds: one walk for a run, for ``--output``, for ``--watch``, for calibration and for parity.
+"""Find the images in a folder. Prediction, ``--output``, ``--watch``, calibration and parity use the same walk.
 
-Every entry is an image to answer or is left out with its reason. What it is, its first bytes tell. A file with an
-image's ending is an image whatever it holds: an answer or a refusal by name is expected for it.
+Every entry is either an image to predict or is left out with a reason. The first bytes of a file determine its kind. A
+file with an image extension counts as an image whatever it contains: its user expects a result or an error.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from edge_runtime.images.entries import has_image_suffix, reason_of_content, rea
 from edge_runtime.images.left_out import LeftOut, LeftOutReason
 from edge_runtime.platform.machine_faults import machine_error
 
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # what became a pipe meanwhile is not waited for
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # does not block if the file has become a pipe
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file to answer.
+    """An image file to predict.
 
     Attributes:
-        path: as it follows from the folder that was given.
-        size_bytes, modified_ns: of the file that was looked at; None where nothing stands there, or no regular file.
+        path: path below the folder that was passed in, including that folder.
+        size_bytes, modified_ns: size and modification time; None if the file is missing or is not a regular file.
     """
 
     path: str
@@ -38,10 +38,13 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What a folder holds, in order of the names.
+    """The contents of a folder, sorted by name.
 
     Attributes:
-        unreadable: of every folder that cannot be listed, with its path as ``filename``; see :func:`folder_error`.
+        images: files to predict.
+        left_out: files and folders that are left out, with the reason.
+        unreadable: an error for each folder that cannot be listed, with its path as ``filename``; see
+            :func:`folder_error`.
     """
 
     images: tuple[ImageFile, ...]
@@ -50,10 +53,10 @@ class FolderContents:
 
 
 def look_into(folder: str | os.PathLike[str]) -> FolderContents:
-    """List a folder and what is below it.
+    """List a folder and its subfolders.
 
-    Links to files are followed, links to folders are not entered. Of a hidden folder, a thumbnail folder or a linked
-    one the folder alone is told, not what is in it. The folder itself is entered whatever it is called.
+    Links to files are followed; links to folders are not. A hidden, thumbnail or linked folder is reported as one
+    entry, without its contents. ``folder`` itself is always entered, whatever its name.
     """
     walk = _Walk()
     walk.through(str(Path(folder)))
@@ -62,12 +65,14 @@ def look_into(folder: str | os.PathLike[str]) -> FolderContents:
 
 
 def reason_of_file(path: str, mode: int) -> LeftOutReason | None:
-    """Return why what stands at ``path``, no folder, is left out whatever it is called; None for a file to answer.
+    """Return why a file is left out because of its kind or content; None for a file to predict.
 
-    One that the machine fails at is to be answered: the reader tells of the fault, and it is asked again.
+    A file that cannot be read because of a machine fault is not left out: the reader reports the fault, and the file
+    can be tried again.
 
     Args:
-        mode: its ``st_mode``.
+        path: any path except a folder's.
+        mode: the file's ``st_mode``.
     """
     if not stat.S_ISREG(mode):
         return unless_image(path, LeftOutReason.SPECIAL_FILE)
@@ -78,18 +83,18 @@ def reason_of_file(path: str, mode: int) -> LeftOutReason | None:
 
 
 def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
-    """Say which folder cannot be listed and why, and whether the machine is at fault."""
+    """Return the error for a folder that cannot be listed: a MachineError if the machine is at fault."""
     if fault := machine_error(error, str(error.filename)):
         return fault
     return ImageUnreadableError(
-        f"{error.filename}: found a folder that cannot be listed ({error.strerror}), expected its images. "
+        f"{error.filename}: found a folder that cannot be listed ({error.strerror}), expected a folder of images. "
         "Mount it again or change its permissions.",
         code="folder_unreadable",
     )
 
 
 class _Walk:
-    """One walk; collects what :class:`FolderContents` holds."""
+    """One walk through a folder; collects the fields of :class:`FolderContents`."""
 
     def __init__(self) -> None:
         self.images: list[ImageFile] = []
@@ -97,7 +102,7 @@ class _Walk:
         self.unreadable: list[OSError] = []
 
     def through(self, root: str) -> None:
-        """Visit everything, in the order of paths compared part by part; without recursion, however deep it is."""
+        """Visit all entries, ordered by the parts of their paths. Iterative, so any depth works."""
         pending = [(root, self._entries(root))]
         above = [_identity(root)]
         while pending:
@@ -111,7 +116,7 @@ class _Walk:
             if not self._is_folder(entry, path, folder):
                 continue
             identity = _identity(path)
-            if identity is not None and identity in above:  # a mounted folder that holds itself
+            if identity is not None and identity in above:  # a mounted folder that contains itself
                 self._leave(path, LeftOutReason.LOOP)
             else:
                 pending.append((path, self._entries(path)))
@@ -126,16 +131,16 @@ class _Walk:
             return iter(())
 
     def _is_folder(self, entry: os.DirEntry[str], path: str, folder: str) -> bool:
-        """Tell whether this is a folder to enter; sort in what is none."""
+        """Return whether the entry is a folder to enter; record any other entry."""
         try:
             is_folder = entry.is_dir(follow_symlinks=False)
             reason = reason_of_name(entry.name, is_folder)
             if reason is not None:
                 self._leave(path, reason)
             elif not is_folder:
-                self._sort_in(path, entry.stat(), linked_from=folder if entry.is_symlink() else None)
+                self._record(path, entry.stat(), linked_from=folder if entry.is_symlink() else None)
         except FileNotFoundError:
-            if entry.is_symlink() or has_image_suffix(path):  # all else has gone meanwhile
+            if entry.is_symlink() or has_image_suffix(path):  # any other entry was deleted during the walk
                 self._without_content(path, LeftOutReason.BROKEN_LINK)
             return False
         except OSError as error:
@@ -144,11 +149,11 @@ class _Walk:
             elif entry.is_symlink():
                 self._without_content(path, LeftOutReason.UNREADABLE)
             else:
-                self._cannot_list(folder, error)  # it can be listed and not entered
+                self._cannot_list(folder, error)  # the folder can be listed but not entered
             return False
         return is_folder and reason is None
 
-    def _sort_in(self, path: str, status: os.stat_result, linked_from: str | None) -> None:
+    def _record(self, path: str, status: os.stat_result, linked_from: str | None) -> None:
         if stat.S_ISDIR(status.st_mode):
             self._leave(
                 path, LeftOutReason.LOOP if _is_above(path, linked_from or path) else LeftOutReason.LINKED_FOLDER
@@ -163,7 +168,7 @@ class _Walk:
             self.images.append(ImageFile(path))
 
     def _without_content(self, path: str, reason: LeftOutReason) -> None:
-        """An image's ending makes it one that fails by name; else it is left out."""
+        """Record an entry that cannot be read: as an image, whose error is reported later, or as left out."""
         if unless_image(path, reason) is None:
             self.images.append(ImageFile(path))
         else:
@@ -177,7 +182,11 @@ class _Walk:
 
 
 def head_of(path: str) -> bytes:
-    """Return a file's first bytes, at most HEAD_BYTES; OSError if it cannot be read."""
+    """Return the first bytes of a file, at most HEAD_BYTES.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     descriptor = os.open(path, _READ)
     try:
         return os.read(descriptor, HEAD_BYTES)
@@ -186,15 +195,15 @@ def head_of(path: str) -> bytes:
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
-    """Return device and number of a folder, by which it is known under every path."""
+    """Return device and inode number of a folder, which are the same under every path; None if it is unreadable."""
     try:
         status = os.stat(folder)
-    except OSError:  # told where it is listed
+    except OSError:  # reported when the folder is listed
         return None
     return status.st_dev, status.st_ino
 
 
 def _is_above(link: str, folder: str) -> bool:
-    """Tell whether a link leads to a folder in which ``folder`` lies: to enter it would never end."""
+    """Return whether a link points to ``folder`` or to a parent of it; to follow it would never end."""
     target, here = os.path.realpath(link), os.path.realpath(folder)
     return here == target or here.startswith(target.rstrip(os.sep) + os.sep)

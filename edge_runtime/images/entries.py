@@ -1,4 +1,4 @@
-"""Which entries of a folder are left out, by their names and by what they hold."""
+"""Rules for the entries of a folder that are left out: by name and by content."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _IMAGE_SUFFIXES = (
     *(".pgm", ".ppm", ".pnm", ".pbm", ".pam", ".pfm", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".j2c"),
     *(".jpf", ".jpx", ".jxl", ".jxr", ".jls", ".psd", ".exr", ".qoi", ".svs", ".ndpi", ".nii"),
 )
-"""Endings by which a file is answered or refused by name whatever is in it: a cut or empty image has no content."""
+"""Extensions of files that count as images whatever they contain, so that truncated and empty images are reported."""
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _CAMERA_RAW_SUFFIXES = (
     *(".dng", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".pef", ".srw", ".3fr", ".erf", ".kdc", ".dcr", ".mos", ".mef"),
 )
-"""TIFF files whose first image is a small preview: an answer to it would be an answer to another image."""
+"""Extensions of TIFF files whose first image is a small preview, which must not be predicted instead of the image."""
 
 _THUMBNAIL_FOLDERS = frozenset({"@eadir", "@__thumb", ".@__thumb", ".thumbnails"})  # Synology, QNAP, Linux
 _SYSTEM = frozenset(
@@ -26,14 +26,14 @@ _SYSTEM = frozenset(
         *("lost+found", "#recycle", "@recycle", "@tmp", "#snapshot", "@recently-snapshot"),
     }
 )
-"""Names in lower case of what operating systems and network drives put beside the files of people."""
+"""Lower-case names of files and folders that operating systems and network drives create."""
 
 _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".opdownload", ".download", ".aria2")
-"""Endings under which programs write what they rename when it is whole."""
+"""Extensions that programs use for a file until it is complete."""
 
 
 def reason_of_name(name: str, is_folder: bool) -> LeftOutReason | None:
-    """Return why an entry is left out whatever it holds; None where that decides."""
+    """Return why an entry is left out because of its name; None if its content must be checked."""
     lower = name.lower()
     if is_folder and lower in _THUMBNAIL_FOLDERS:
         return LeftOutReason.THUMBNAIL_FOLDER
@@ -47,7 +47,7 @@ def reason_of_name(name: str, is_folder: bool) -> LeftOutReason | None:
 
 
 def reason_of_content(path: str, kind: ContentKind) -> LeftOutReason | None:
-    """Return why a regular file is left out; None for an image."""
+    """Return why a regular file is left out because of its content; None for an image."""
     if kind is ContentKind.APPLE_DOUBLE:
         return LeftOutReason.APPLE_DOUBLE
     if has_image_suffix(path):
@@ -60,12 +60,12 @@ def reason_of_content(path: str, kind: ContentKind) -> LeftOutReason | None:
 
 
 def unless_image(path: str, reason: LeftOutReason) -> LeftOutReason | None:
-    """Return ``reason`` for what has no content to judge; None where its ending says image: it fails by name then."""
+    """Return ``reason`` for an entry without readable content; None if its extension is an image's."""
     return None if has_image_suffix(path) else reason
 
 
 def has_image_suffix(path: str) -> bool:
-    """Tell whether an answer, or a refusal by name, is expected for a file of this name."""
+    """Return whether the file name has an image extension, so that a result or an error is expected for it."""
     return _has_suffix(path, _IMAGE_SUFFIXES)
 
 

@@ -1,4 +1,4 @@
-"""What a folder holds and is not answered, each with its reason."""
+"""Files and folders that are left out of a prediction, each with its reason."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from edge_runtime.platform.escaped_names import shown
 
 MOST_NAMED = 5
-"""Where more are left out, a summary counts them without their names."""
+"""Largest number of left-out entries that a summary names; above it, the summary contains only counts."""
 
 
 class LeftOutReason(enum.Enum):
-    """Why a file or folder is left out; the value stands in results files, the order is that of summaries."""
+    """The reason why a file or folder is left out. Results files contain the value; summaries use this order."""
 
     DICOM = "dicom"
     CAMERA_RAW = "camera_raw"
@@ -32,12 +32,12 @@ class LeftOutReason(enum.Enum):
 
     @property
     def expects_answer(self) -> bool:
-        """Whether it is, or may be, an image that someone expects an answer to."""
+        """Whether the entry may be an image, for which a user expects a result."""
         return self in (LeftOutReason.DICOM, LeftOutReason.CAMERA_RAW, LeftOutReason.UNREADABLE)
 
     @property
     def words(self) -> str:
-        """The reason as summaries say it."""
+        """The reason in words, as in summaries."""
         return _WORDS.get(self) or self.value.replace("_", " ")
 
 
@@ -46,10 +46,10 @@ _WORDS = {LeftOutReason.DICOM: "DICOM", LeftOutReason.APPLE_DOUBLE: "AppleDouble
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file, or a folder with all that is in it.
+    """A file, or a folder with its contents, that is left out.
 
     Attributes:
-        path: as it follows from the folder that was given.
+        path: path below the folder that was passed in, including that folder.
     """
 
     path: str
@@ -57,12 +57,12 @@ class LeftOut:
 
 
 def expects_answer(left_out: Sequence[LeftOut]) -> bool:
-    """Tell whether any of these is an image that someone expects an answer to: the exit status is 1 then."""
+    """Return whether any of these may be an image for which a user expects a result; the exit status is then 1."""
     return any(item.reason.expects_answer for item in left_out)
 
 
 def summary(left_out: Sequence[LeftOut]) -> str:
-    """Return ``left out: 2 DICOM (a.dcm, IM1), 1 hidden (.x).``: counts by reason, few of them with their names."""
+    """Return the counts by reason, with names if there are few: ``left out: 2 DICOM (a.dcm, IM1), 1 hidden (.x).``."""
     counts = Counter(item.reason for item in left_out)
     parts = [f"{counts[reason]} {reason.words}{_named(left_out, reason)}" for reason in LeftOutReason if counts[reason]]
     text = f"left out: {', '.join(parts)}."

@@ -1,7 +1,7 @@
-"""From a file, bytes or an array to a :class:`Image`, or to an error that says why not.
+"""Read an image from a file, bytes or an array into a :class:`DecodedImage`.
 
-Nothing here changes a value: no conversion of colours, depth, orientation or size. What cannot be
-handed on as it is stored is refused.
+Pixel values are never changed: colours, depth, orientation and size stay as stored. An image that a model cannot take
+as stored is rejected with an error that names the cause.
 """
 
 from __future__ import annotations
@@ -33,21 +33,20 @@ from edge_runtime.platform.machine_faults import machine_error, raise_machine_fa
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
 
 MAX_BYTES = MAX_PIXELS * 6 + 1_000_000
-"""Largest file: MAX_PIXELS of uncompressed 16-bit colour, and a megabyte of headers and profiles."""
+"""Largest file in bytes: MAX_PIXELS of uncompressed 16-bit colour, plus one megabyte for headers and profiles."""
 
 Source = str | os.PathLike[str] | bytes | npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """Pixels as stored, never altered.
+    """An image with its pixels as stored.
 
     Attributes:
-        name: what error messages call it.
+        name: name in error messages.
         pixels: uint8 (0..255) or uint16 (0..65535), C-contiguous; H×W for grey, H×W×3 for colour.
         order: GREY for H×W; the order of the last axis for H×W×3. Decoded files are GREY or BGR.
-        sha256: of the file's bytes as they were decoded; of an array as :func:`_array_sha256` says; None for a part
-            of an image.
+        sha256: SHA-256 (hex) of the file's bytes, or of an array, see :func:`_array_sha256`; None for a crop.
     """
 
     name: str
@@ -63,12 +62,12 @@ def read(
 
     Args:
         source: a path, the bytes of a whole file, or an array of uint8 or uint16 (H×W, H×W×1, H×W×3).
-        order: channel order of an *array* with three channels; files know their own.
-        min_side_px: images with a shorter side are refused.
-        name: what error messages call it; by default the path.
+        order: channel order of an *array* with three channels; ignored for files and bytes.
+        min_side_px: images with a shorter side are rejected.
+        name: name in error messages; by default the path.
 
     Returns:
-        The image; grey stays grey and 16 bits stay 16 bits. An array may share memory with ``source``.
+        The image, with its stored channels and bit depth. The pixels of an array may share memory with ``source``.
 
     Raises:
         ImageNotFoundError: ``image_not_found``, ``image_is_directory`` or ``image_not_regular``.
@@ -77,7 +76,7 @@ def read(
         ImageUnsupportedError: ``image_format``, ``image_depth``, ``image_alpha``, ``image_palette``,
             ``image_cmyk``, ``image_orientation``, ``image_frames`` or ``image_array``.
         ImageSizeError: ``image_too_large`` or ``image_too_small``.
-        MachineError: memory, descriptors or I/O failed; the image may be sound.
+        MachineError: memory, file descriptors or I/O failed; the image may be valid.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, order, min_side_px, name or "array")
@@ -86,11 +85,11 @@ def read(
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
         return _from_bytes(_load(path, name or path), min_side_px, name or path)
-    raise _array_error(name or "source", f"a {type(source).__name__}", "Pass a path, bytes or np.asarray(it)")
+    raise _array_error(name or "source", f"a {type(source).__name__}", "Pass a path, bytes or a NumPy array")
 
 
 def source_name(source: object) -> str:
-    """Return what :func:`read` calls a source without a name; also what is no image at all has one."""
+    """Return the default name that :func:`read` gives a source; objects that are no source are named too."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return "array" if isinstance(source, np.ndarray) else "bytes" if isinstance(source, bytes) else "source"
@@ -103,7 +102,7 @@ def _from_bytes(data: bytes, min_side_px: int, name: str) -> DecodedImage:
     try:
         header = inspect(data, name)
         check(header, min_side_px, name)
-        data = for_decoder(data, header)  # of the very bytes that were inspected and hashed
+        data = for_decoder(data, header)  # parts of the same bytes that were inspected and hashed
         pixels = decode(data, header, name)
     except ImageError as error:
         error.sha256 = digest
@@ -124,7 +123,7 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
         raise _array_error(name, found + " without pixels or with a mask", "Pass every pixel of the image")
     colour = array.ndim == 3 and array.shape[2] == 3
     if colour and order is ColourOrder.GREY:
-        raise _array_error(name, found + " called grey", "Pass order=RGB or BGR, whichever it is")
+        raise _array_error(name, found + " with order GREY", "Pass order=ColourOrder.RGB or ColourOrder.BGR")
     check_size(array.shape[1], array.shape[0], min_side_px, name)
     pixels = array if colour else array.reshape(array.shape[:2])
     if not (pixels.flags.c_contiguous and pixels.dtype.isnative):
@@ -133,14 +132,15 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
 
 
 def _array_sha256(pixels: Pixels) -> str:
-    """Return the SHA-256 of type, shape and values: of ``uint8 50x50x3``, a newline, and the bytes in C order.
+    """Return the SHA-256 (hex) of dtype, shape and values.
 
-    The type is ``uint8`` or ``uint16`` (values little-endian), grey has two sides, whatever the array's own layout.
+    The hashed bytes are dtype and shape, such as ``uint8 50x50x3``, a newline, and the values in C order. uint16 values
+    are little-endian, and grey has the shape H×W. The array's own memory layout has no effect.
     """
-    said = f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n"
-    found = hashlib.sha256(said.encode("ascii"))
-    found.update(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).data)
-    return found.hexdigest()
+    description = f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n"
+    digest = hashlib.sha256(description.encode("ascii"))
+    digest.update(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
 
 
 def _array_error(name: str, found: str, remedy: str) -> ImageUnsupportedError:
@@ -156,7 +156,7 @@ def _too_many_bytes(name: str, size: int) -> ImageSizeError:
 
 
 def _load(path: str, name: str) -> bytes:
-    """Read a regular file; the kind is asked first because opening a FIFO would wait for a writer."""
+    """Return the bytes of a regular file. The file type is checked first, as opening a FIFO waits for a writer."""
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -177,20 +177,20 @@ def _load(path: str, name: str) -> bytes:
         raise _load_error(error, name) from None
     if len(data) != status.st_size:
         raise ImageUnreadableError(
-            f"{name}: found {len(data)} bytes, expected {status.st_size}: the file changed meanwhile. "
-            "Wait until it is written.",
+            f"{name}: found {len(data)} bytes, expected {status.st_size}: the file changed while it was read. "
+            "Wait until it is complete.",
             code="image_truncated",
         )
     return data
 
 
 def _load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageError | MachineError:
-    """Tell a fault of the path from a fault of the machine."""
+    """Return the error for a file that cannot be read: a MachineError if the machine is at fault."""
     if fault := machine_error(error, name):
         return fault
     if isinstance(error, PermissionError):
         return ImageUnreadableError(
-            f"{name}: found a file that may not be read, expected a readable one. Change its permissions.",
+            f"{name}: found a file without read permission, expected a readable one. Change its permissions.",
             code="image_permission",
         )
     reason = getattr(error, "strerror", None) or str(error)

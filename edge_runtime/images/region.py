@@ -1,7 +1,7 @@
-"""A marked region of an image, and the square that a model is shown of it.
+"""Marked regions of an image, and the square crop around a region that is the input of a region model.
 
-The square is cut out exactly: no pixel is resampled, turned or blended, and what lies outside the image is zero.
-Training, calibration, parity and the device cut with :func:`cut`, so that a region is the same pixels to all of them.
+The crop copies pixels exactly, without resampling, rotation or blending. Pixels outside the image are zero. Training,
+calibration, parity and the device all use :func:`cut`, so a region gives the same pixels everywhere.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from edge_runtime.images.reader import DecodedImage, Source
 
 LEAST_PX = 8
-"""Side of the smallest part of an image that is cut: less shows nothing that a network could judge."""
+"""Smallest side of the part of a crop that lies inside the image. Less is not enough for a network to classify."""
 
 MOST_PX = 8000
-"""Side of the largest square: its 64 million pixels are as many as the largest image's (``formats.MAX_PIXELS``)."""
+"""Largest side of a crop: 64 million pixels, the limit for whole images (``formats.MAX_PIXELS``)."""
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", re.ASCII)
@@ -32,12 +32,12 @@ _EXPECTED = "expected x,y,radius: three numbers of pixels, such as 535,598,197"
 
 @dataclass(frozen=True)
 class Region:
-    """A circle around what is asked about, in pixels of the image as decoded.
+    """A circle around the finding to classify, in pixels of the image as decoded.
 
     Attributes:
-        x: of the centre, from the left; pixel centres lie at whole numbers, the first at 0.
-        y: of the centre, from the top, likewise.
-        radius: above 0.
+        x: x of the centre, from the left; pixel centres lie at whole numbers, the first at 0.
+        y: y of the centre, from the top, likewise.
+        radius: radius in pixels, above 0.
     """
 
     x: float
@@ -53,12 +53,12 @@ class Region:
             object.__setattr__(self, name, float(value) + 0.0)  # -0.0 becomes 0.0: equal regions have one name
 
     def __str__(self) -> str:
-        """Return ``x,y,radius``, from which :meth:`parse` makes the same region again."""
+        """Return ``x,y,radius``; :meth:`parse` converts it back to the same region."""
         return ",".join(_shortest(value) for value in (self.x, self.y, self.radius))
 
     @classmethod
     def of(cls, given: Region | tuple[float, float, float]) -> Region:
-        """Return a region as it is, or made of ``(x, y, radius)``.
+        """Return ``given`` itself if it is a region; convert a tuple ``(x, y, radius)``.
 
         Raises:
             RegionError: ``region_invalid``.
@@ -71,7 +71,7 @@ class Region:
 
     @classmethod
     def parse(cls, text: str) -> Region:
-        """Read ``x,y,radius``.
+        """Parse a region written as ``x,y,radius``.
 
         Raises:
             RegionError: ``region_invalid``.
@@ -82,36 +82,37 @@ class Region:
         return cls(*map(float, found.groups()))
 
     def to_dict(self) -> dict[str, float]:
-        """Return the JSON form (docs/reference/json.md)."""
+        """Return the JSON form; see docs/reference/json.md."""
         return {"x": self.x, "y": self.y, "radius": self.radius}
 
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """An image and the region of it that is asked about; for :meth:`Predictor.predict_all`."""
+    """An image and the region of it to classify; for :meth:`Predictor.predict_all`."""
 
     image: Source
     region: Region
 
 
 def unmarked(item: Source | Marked) -> tuple[Source, Region | None]:
-    """Return the image, and the region of it that is asked about; None where the whole is."""
+    """Return the image and the region to classify; the region is None for a whole image."""
     return (item.image, item.region) if isinstance(item, Marked) else (item, None)
 
 
 class Outside(enum.Enum):
-    """What a cut holds where it reaches over the image's edge."""
+    """The values of a crop outside the image."""
 
     ZERO = "zero"
 
 
 @dataclass(frozen=True)
 class RegionCrop:
-    """How much of an image a model is shown around a region: a square, centred on the circle.
+    """The size of the crop around a region: a square, centred on the circle.
 
     Attributes:
-        margin: half the square's side, in radii; above 0.
-        least_half_px: half the side at least, in pixels, however small the circle is; 0 or more.
+        margin: half the square's side as a multiple of the radius; above 0.
+        least_half_px: smallest half side in pixels, for small circles; 0 or more.
+        outside: the values outside the image.
     """
 
     margin: float
@@ -120,24 +121,24 @@ class RegionCrop:
 
     def __post_init__(self) -> None:
         if not (0 < self.margin <= 1e6 and 0 <= self.least_half_px <= MOST_PX / 2):
-            raise ValueError(f"{self}: expected a margin above 0 and a least half side of 0..{MOST_PX // 2} px.")
+            raise ValueError(f"{self}: expected a margin above 0 and least_half_px of 0..{MOST_PX // 2}. Correct it.")
 
     def half_px(self, region: Region) -> float:
-        """Return half the side of the square: ``max(margin * radius, least_half_px)``, float64 pixels."""
+        """Return half the side of the square in pixels: ``max(margin * radius, least_half_px)``, float64."""
         return max(self.margin * region.radius, self.least_half_px)
 
     def square(self, region: Region) -> tuple[int, int, int]:
         """Return x and y of the square's upper left pixel, which may be negative, and its side in pixels.
 
-        ``x - half``, ``y - half`` and ``2 * half`` are computed in float64 and rounded to whole numbers, ties to the
-        even one (IEEE 754 roundTiesToEven, Python's ``round``).
+        ``x - half``, ``y - half`` and ``2 * half`` are computed in float64 and rounded to whole numbers, ties to even
+        (IEEE 754 roundTiesToEven, Python's ``round``).
         """
         half = self.half_px(region)
         return round(region.x - half), round(region.y - half), round(2 * half)
 
 
 def cut(image: DecodedImage, region: Region | None, rule: RegionCrop | None) -> DecodedImage:
-    """Return what a model sees of ``image``: the region's square, or all of it for a model without a rule.
+    """Return the part of ``image`` to classify: the crop around the region, or the whole image if ``rule`` is None.
 
     Raises:
         RegionError: see :func:`check_asked`.
@@ -148,41 +149,41 @@ def cut(image: DecodedImage, region: Region | None, rule: RegionCrop | None) -> 
 
 
 def check_asked(region: Region | None, rule: RegionCrop | None) -> None:
-    """Compare the question with the model.
+    """Check that a region is given exactly if the model requires one.
 
     Raises:
-        RegionError: ``region_missing``, if the model answers about regions and none is given; ``region_unexpected``, if
-            it answers about whole images and one is.
+        RegionError: ``region_missing``, if a region model gets no region; ``region_unexpected``, if a model of whole
+            images gets one.
     """
     if (region is None) is not (rule is None):
         raise region_error(region)
 
 
 def region_error(region: Region | None) -> RegionError:
-    """Return what is wrong where a region is missing, or ``region`` is one too many."""
+    """Return the error for a missing region (None) or an unexpected region."""
     if region is None:
         return RegionError(
-            "found no region, expected one: this model answers about a marked region of an image. "
+            "found no region, expected one: this model classifies a marked region of an image. "
             "Give its centre and radius in pixels: --region X,Y,RADIUS, or region=(x, y, radius).",
             code="region_missing",
         )
     return RegionError(
-        f"found region {region}, expected none: this model answers about a whole image. "
-        "Leave the region out, or use a model that is asked about regions.",
+        f"found region {region}, expected none: this model classifies whole images. "
+        "Leave the region out, or use a model that requires regions.",
         code="region_unexpected",
     )
 
 
 def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
-    """Cut the square around ``region`` out of ``image``, with zeros where it reaches over the edge.
+    """Return the square around ``region``, with zeros outside the image.
 
     Returns:
-        A copy, n×n or n×n×3 of the image's dtype and order, called ``<image>@<region>``.
+        A copy, n×n or n×n×3, with the image's dtype and order and the name ``<image>@<region>``.
 
     Raises:
-        ImageRegionError: ``image_region_outside``, if the centre is no place in the image;
-            ``image_region_too_small``, if less than 8 px across or down are in the image;
-            ``image_region_too_large``, if the side is over 8000 px.
+        ImageRegionError: ``image_region_outside``, if the centre is outside the image; ``image_region_too_small``, if
+            less than 8 px of its width or height lie in the image; ``image_region_too_large``, if the side is over
+            8000 px.
     """
     height, width = image.pixels.shape[:2]
     name = region_name(image.name, region)
@@ -209,15 +210,15 @@ def _error(code: str, name: str, found: str, expected: str) -> ImageRegionError:
 
 
 def region_name(name: str, region: Region | None) -> str:
-    """Return ``mdb001.pgm@535,598,197``: the key of a region in lists and messages; ``name`` itself without one."""
+    """Return the name of a region in lists and messages: ``mdb001.pgm@535,598,197``, or ``name`` if it is None."""
     return name if region is None else f"{name}@{region}"
 
 
 def split_name(name: str) -> tuple[str, Region | None]:
-    """Undo :func:`region_name`.
+    """Split a name from :func:`region_name` into file name and region; the region is None for a whole image.
 
-    What follows the last ``@`` is a region only in the very form that :func:`region_name` writes; no image's file
-    has such a name, since the ending that tells its format would follow.
+    The text after the last ``@`` is a region only in the exact form that :func:`region_name` writes. No image file has
+    such a name, as it would end with a file extension.
     """
     file, _, text = name.rpartition("@")
     if not file or _TEXT.fullmatch(text) is None:
@@ -234,5 +235,5 @@ def _finite(value: object) -> bool:
 
 
 def _shortest(value: float) -> str:
-    """Return the shortest decimal number that is ``value``; whole numbers without a point."""
+    """Return the shortest decimal number equal to ``value``; whole numbers without a decimal point."""
     return repr(value).removesuffix(".0")

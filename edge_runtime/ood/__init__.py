@@ -1,1 +1,1 @@
-"""Whether an image is of the kind that a model was made for."""
+"""The out-of-distribution check: is an image similar to the images of the training set?"""

@@ -1,9 +1,9 @@
-"""How unlike a model's own images an image is: what lies beyond the limit is referred, whatever the network says.
+"""The out-of-distribution check, ``familiarity`` in JSON: refer images that differ too much from the training set.
 
-A network answers every image, a screenshot as surely as a patch of tissue: its scores do not say that it never saw
-such a thing (Nguyen et al. 2015, CVPR:427). Here a Mahalanobis distance (1936, Proc Nat Inst Sci India 2:49) does, as
-Lee et al. 2018 (NeurIPS, arXiv:1807.03888) propose for a network's features; but of plain statistics of the image
-as read, which cost a fraction of a millisecond and need no access inside the network.
+A network returns high scores even for images unlike its training set, such as screenshots (Nguyen et al. 2015,
+CVPR:427). The check uses a Mahalanobis distance (1936, Proc Nat Inst Sci India 2:49), as Lee et al. 2018 (NeurIPS,
+arXiv:1807.03888) propose for a network's features. Here the distance is computed from simple statistics of the image as
+read, which take a fraction of a millisecond and need no access to the network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.images.reader import DecodedImage
 
 STATISTICS = "image-statistics/1"
-"""Name and version of :func:`edge_runtime.ood.statistics.statistics`; new when any number changes."""
+"""Name and version of :func:`edge_runtime.ood.statistics.statistics`; the version changes when any number changes."""
 
 NAMES = (
     *("red_mean", "red_ratio", "blue_mean", "red_spread", "blue_spread", "colourless"),
@@ -29,18 +29,19 @@ NAMES = (
     *("change_1", "change_2", "roughness_1", "roughness_2", "roughness_4", "direction"),
     *("blobs_2", "blobs_4", "blobs_16", "top", "centre", "grain", "centre_roughness_4", "same"),
 )
-"""What :data:`STATISTICS` counts, in its order."""
+"""Names of the statistics in :data:`STATISTICS`, in order."""
 
 
 @dataclass(frozen=True)
 class WholeImage:
-    """That a model of regions is for regions *of such images*: the image is judged as read, before the cut.
+    """Apply the check of a region model to the whole image as read, not to the crop.
 
-    A square inside a mammogram has no border and may hold every brightness; the mammogram has a black surround.
+    A crop inside a mammogram has no border and may have any brightness, while the whole mammogram has a black
+    background.
 
     Attributes:
-        least_side_px: an image with a shorter side is unfamiliar too. A region is counted in pixels, and in an image
-            of a coarser scale they hold less than the model's own.
+        least_side_px: smallest side in pixels; a smaller image is out-of-distribution too. Regions are measured in
+            pixels, which cover more tissue in an image of coarser scale.
     """
 
     least_side_px: int
@@ -50,22 +51,22 @@ class WholeImage:
             raise ValueError(f"familiarity: found least_side_px {self.least_side_px}, expected 1 or more.")
 
     def shortfall(self, image: DecodedImage) -> float:
-        """Return how many times too short the shorter side is, above 1; 0 where it is long enough."""
+        """Return ``least_side_px`` divided by the image's shorter side if that is above 1, else 0."""
         side = min(image.pixels.shape[:2])
         return self.least_side_px / side if side < self.least_side_px else 0.0
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Where a model's own images lie, and how far from them an image may be.
+    """Parameters of the out-of-distribution check, fitted on the model's training images.
 
     Attributes:
-        statistics: name and version of the statistics that ``mean`` and ``whitening`` speak of.
-        mean: of the model's own images, one for each statistic.
-        whitening: lower triangle, row by row, of W; the distance of statistics x is ‖W (x − mean)‖.
-        limit: distance beyond which an image is unfamiliar.
-        whole: what is asked of the whole image, which is judged then; None where what the model is shown is judged:
-            the image, or the square that is cut around a region.
+        statistics: name and version of the statistics to which ``mean`` and ``whitening`` apply.
+        mean: mean of each statistic over the training images.
+        whitening: lower triangle of the matrix W, row by row; the distance of statistics x is ‖W (x − mean)‖.
+        limit: distance above which an image is out-of-distribution.
+        whole: settings if the whole image is checked; None if the model's input is checked: the image, or the crop
+            around a region.
     """
 
     statistics: str
@@ -90,24 +91,24 @@ class Familiarity:
             raise ValueError(f"familiarity: found limit {self.limit}, expected a finite number above 0.")
 
     def judged(self, whole: DecodedImage, shown: DecodedImage) -> DecodedImage:
-        """Return which of the two is judged: the image as read, or what the model is shown of it."""
+        """Return the image to check: ``whole``, the image as read, or ``shown``, the model's input."""
         return shown if self.whole is None else whole
 
     def distance(self, image: DecodedImage) -> float:
-        """Return an image's Mahalanobis distance from the model's own, 0 or more.
+        """Return the image's Mahalanobis distance from the training images, 0 or more.
 
         Args:
-            image: what is :meth:`judged`, before any step of the spec.
+            image: the image returned by :meth:`judged`, before any step of the spec.
         """
-        # here: models without familiarity start without it
+        # imported here: models without this check start faster
         from edge_runtime.ood.statistics import statistics
 
         return float(self.distances(statistics(image)))
 
     def share(self, image: DecodedImage) -> float:
-        """Return the distance over the limit, 0 or more; above 1 the image is unfamiliar.
+        """Return the distance divided by the limit, 0 or more; above 1, the image is out-of-distribution.
 
-        For a whole image with too short a side it is how many times too short, where that is more.
+        For a whole image, it is at least :meth:`WholeImage.shortfall`.
         """
         share = self.distance(image) / self.limit
         if self.whole is None:
@@ -115,7 +116,7 @@ class Familiarity:
         return max(share, self.whole.shortfall(image))
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the distance of each row of statistics, float64 …×K to float64 …."""
+        """Return the distance of each row of statistics: float64 (…, K) to float64 (…)."""
         import numpy as np
 
         mean, whitening = self._arrays
@@ -124,7 +125,7 @@ class Familiarity:
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Mean, and W as a matrix of float64."""
+        """The mean, float64 (K,), and the matrix W, float64 (K, K)."""
         import numpy as np
 
         matrix = np.zeros((len(self.mean), len(self.mean)))
@@ -133,5 +134,9 @@ class Familiarity:
 
 
 def is_familiar(share: float | None) -> bool:
-    """Tell whether an image of this distance over the limit is answered; None is a model that asks no such thing."""
+    """Return whether an image passes the check.
+
+    Args:
+        share: the result of :meth:`Familiarity.share`; None for a model without the check.
+    """
     return share is None or share <= 1.0

@@ -1,14 +1,14 @@
-"""Statistics of an image as read: what tells a patch of tissue from an ultrasound, a film, a screenshot or noise.
+"""Statistics of an image as read, which separate patches of tissue, ultrasounds, films, screenshots and noise.
 
-Most are taken on the *overview*: the image itself if it is small, or means of blocks, 64 a side. What that loses,
-fine texture, is taken on the *centre*: the middle 64×64 px at the image's own resolution. Both hold whole numbers,
-every sum over them is a whole number below 2^53, and only sums are rooted and divided: a float64 result is the same
-on every processor, whatever the order of adding.
+Most statistics use the *overview*: the image itself if it is small, otherwise the means of up to 64 blocks a side. Fine
+texture is measured on the *centre*: the middle 64×64 px at full resolution. Both contain whole numbers, and all sums
+over them are whole numbers below 2^53. Only sums are divided or rooted, so the float64 results are equal on all
+processors, in any order of addition.
 
-For a small image the cost lies in how often OpenCV and NumPy are called, not in the arithmetic. So what several
-statistics share is worked out once (:class:`Texture`). Levels lie row after row on one line, so that a neighbour
-across or down is one distance along it, and a difference of all pixels is one subtraction. Beside an edge such a
-neighbour lies in another row; those places are cut off.
+For small images, the number of calls to OpenCV and NumPy determines the time. Values that several statistics use are
+therefore computed once (:class:`Texture`). All rows of levels lie in one array, so a neighbour across or down is at a
+fixed offset, and the differences of all pixels are one subtraction. At an edge such a neighbour lies in another row;
+these values are cut off.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Levels = npt.NDArray[np.uint8]
 Wide = npt.NDArray[np.int16]
 
 FARTHEST_PX = 16
-"""The longest distance over which differences are asked for."""
+"""Largest distance of differences, in pixels."""
 
 SIDE_PX = 64
-"""Longest side of overview and centre."""
+"""Longest side of overview and centre, in pixels."""
 
 WHITE, TINT = 205, 6
-"""A pixel is colourless where |R − G| + |B − G| is at most ``TINT`` and its grey level at most ``WHITE``: white glass
-and paper say nothing about colour."""
+"""A pixel is colourless if |R − G| + |B − G| is at most ``TINT`` and its grey level at most ``WHITE``. White pixels
+do not count, as glass and paper are white in colour images too."""
 
 BLACK = 8
-"""The highest grey level that counts as black."""
+"""Highest grey level that counts as black."""
 
 _SHARES = np.array([0.02, 0.25, 0.5, 0.75, 0.98])
 _GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRAY}
@@ -49,11 +49,11 @@ _GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRA
 def statistics(image: DecodedImage) -> Floats:
     """Return the numbers named by :data:`edge_runtime.ood.detector.NAMES`, float64, each about -1..1.
 
-    An image mirrored left to right has the same statistics, as far as its blocks mirror. An image of 16 bits counts
-    by its upper ones. Grey and colour of three equal channels are the same.
+    An image mirrored left to right has the same statistics, as far as its blocks mirror. Of 16-bit values, the upper 8
+    bits are used. A grey image and a colour image with three equal channels have the same statistics.
 
     Args:
-        image: as :func:`edge_runtime.images.reader.read` gives it, before any step of a spec.
+        image: image from :func:`edge_runtime.images.reader.read`, before any step of a spec.
     """
     small = max(image.pixels.shape[:2]) <= SIDE_PX
     overview = _overview(image.pixels)
@@ -90,14 +90,15 @@ def _upper(pixels: npt.NDArray[Any]) -> Levels:
 
 
 def _grey(pixels: Levels, order: ColourOrder) -> Levels:
-    """Return .299 R + .587 G + .114 B, rounded (ITU-R BT.601, as a spec's colour step)."""
+    """Return 0.299 R + 0.587 G + 0.114 B, rounded (ITU-R BT.601, as in a spec's colour step)."""
     return pixels if order is ColourOrder.GREY else np.asarray(cv2.cvtColor(pixels, _GREY[order]), dtype=np.uint8)
 
 
 def _colour(pixels: Levels, whole: Texture, order: ColourOrder) -> list[float]:
-    """Return differences of channels: their means and spreads, and R − G beside how far the image is from white.
+    """Return six statistics of channel differences: means, spreads, colourless share, and a ratio.
 
-    A stain takes light away in proportion to its amount, so that this ratio hardly depends on the amount.
+    The ratio is the mean of R − G divided by the image's distance from white. A stain absorbs light in proportion to
+    its amount, so the ratio hardly depends on the amount.
     """
     shaded, size = whole.grey <= WHITE, whole.grey.size
     if order is ColourOrder.GREY:
@@ -110,7 +111,7 @@ def _colour(pixels: Levels, whole: Texture, order: ColourOrder) -> list[float]:
     red_mean, blue_mean = cv2.sumElems(red)[0] / size, cv2.sumElems(blue)[0] / size
     return [
         red_mean / 255,
-        red_mean / (271.0 - whole.mean),  # 16 levels beyond white: no division by zero there
+        red_mean / (271.0 - whole.mean),  # 16 levels above white, so the divisor is never 0
         blue_mean / 255,
         sqrt(variance(red, red_mean)) / 255,
         sqrt(variance(blue, blue_mean)) / 255,
@@ -126,7 +127,7 @@ def _levels(grey: Levels) -> list[float]:
 
 
 def _coarse(whole: Texture) -> list[float]:
-    """Return how levels differ over 1, 2 and 4 px, blobs of 2, 4 and 16 px, and the upper quarter's brightness."""
+    """Return level differences over 1, 2 and 4 px, blobs of 2, 4 and 16 px, and the brightness of the upper quarter."""
     ones, twos, fours, sixteens = whole.ones, whole.differences(2), whole.fours, whole.differences(16)
     across, down = ones.energies()
     both, both_2 = across + down, sum(twos.energies())
@@ -144,7 +145,7 @@ def _coarse(whole: Texture) -> list[float]:
 
 
 def _fine(centre: Texture) -> list[float]:
-    """Return mean, finest blobs, texture over 4 px, and the root of the share of neighbours of one level."""
+    """Return mean, finest blobs, texture over 4 px, and the root of the share of neighbours with equal levels."""
     across, down = centre.ones.across, centre.ones.down
     pairs = across.size + down.size
     differing = sum(cv2.countNonZero(found) for found in (across, down) if found.size)
@@ -153,7 +154,7 @@ def _fine(centre: Texture) -> list[float]:
 
 
 def _balance(blobs: npt.NDArray[np.int16]) -> float:
-    """Return the balance (-1..1) of bright blobs over dark ones; inverting an image turns it round."""
+    """Return the balance of bright and dark blobs, -1..1; inverting the image changes its sign."""
     if not blobs.size:
         return 0.0
     every, bright = squares(blobs), squares(cv2.threshold(blobs, 0, 0, cv2.THRESH_TOZERO)[1])
@@ -161,27 +162,33 @@ def _balance(blobs: npt.NDArray[np.int16]) -> float:
 
 
 class Differences:
-    """Differences of one image's levels over one distance."""
+    """Differences of an image's levels over one distance."""
 
     def __init__(self, line: Wide, shape: tuple[int, int], lag: int) -> None:
-        """Take both differences of H×W levels on a ``line``, which goes on for ``lag`` more at least."""
+        """Compute the differences across and down.
+
+        Args:
+            line: levels row after row, int16, with at least ``lag`` further values at the end.
+            shape: height and width.
+            lag: distance in pixels.
+        """
         height, width = shape
         size, row = height * width, lag * width
         self._shape, self._lag, self._row = shape, lag, row
         self._line_across: Wide = line[lag : size + lag] - line[:size]
         self.across: Wide = self._line_across.reshape(shape)[:, :-lag]
-        """int16 H×(W − lag), each level less the one ``lag`` px to its left; empty if the image is narrower."""
+        """int16 H×(W − lag): each level minus the one ``lag`` px to its left; empty if the image is narrower."""
         self.down: Wide = line[row:size] - line[: max(size - row, 0)]
-        """int16 (H − lag)·W, each level less the one ``lag`` px above; empty if the image is lower."""
+        """int16 ((H − lag)·W,): each level minus the one ``lag`` px above; empty if the image is lower."""
 
     def energies(self) -> tuple[float, float]:
-        """Return the mean squares across and down; 0 of nothing."""
+        """Return the mean squares across and down; 0 if there are no differences."""
         return mean_square(self.across), mean_square(self.down)
 
     def laplacian(self) -> Wide:
-        """Return the Laplacian where it is whole, int16 (H − 2 lag)×(W − 2 lag), -1020..1020; positive at a bright dot.
+        """Return the Laplacian, int16 (H − 2 lag)×(W − 2 lag), -1020..1020; positive at a bright dot.
 
-        It is what differences lose from one place to the next, across and down.
+        It is computed from the changes of the differences, across and down.
         """
         (height, width), lag, row = self._shape, self._lag, self._row
         if height <= 2 * lag or width <= 2 * lag:
@@ -195,17 +202,17 @@ class Differences:
 
 
 class Texture:
-    """What several statistics of one image share.
+    """Values that several statistics of one image use.
 
     Attributes:
-        grey: uint8 H×W.
-        mean, variance: of its levels.
+        grey: grey levels, uint8 H×W.
+        mean, variance: mean and variance of the levels.
         ones, fours: differences over 1 and 4 px.
-        roughness_4: how levels differ over 4 px beside how they vary.
+        roughness_4: mean square of the differences over 4 px, as a share of the variance.
     """
 
     def __init__(self, grey: Levels) -> None:
-        """Work out what every texture is asked for."""
+        """Compute the shared values."""
         self.grey = grey
         self.mean = cv2.sumElems(grey)[0] / grey.size
         self.variance = variance(grey, self.mean)
@@ -215,12 +222,12 @@ class Texture:
         self.roughness_4 = self.beside_variance(sum(self.fours.energies()))
 
     def differences(self, lag: int) -> Differences:
-        """Return differences over ``lag`` px, at most :data:`FARTHEST_PX`."""
+        """Return the differences over ``lag`` px; ``lag`` is at most :data:`FARTHEST_PX`."""
         height, width = self.grey.shape
         return Differences(self._line, (height, width), lag)
 
     def beside_variance(self, energy: float) -> float:
-        """Return a mean square as a share of the variance, both directions together; little where nothing varies."""
+        """Return a mean square, summed over both directions, as a share of the variance; small for uniform images."""
         return energy / (4 * self.variance + 16)
 
 
@@ -230,14 +237,14 @@ def variance(values: npt.NDArray[Any], mean: float) -> float:
 
 
 def mean_square(values: npt.NDArray[Any]) -> float:
-    """Return the mean square of uint8 or int16 values; 0 of nothing."""
+    """Return the mean square of uint8 or int16 values; 0 for an empty array."""
     size = values.size
     return squares(values) / size if size else 0.0
 
 
 def squares(values: npt.NDArray[Any]) -> int:
-    """Return the sum of squares of uint8 or int16 values, of which there is one at least.
+    """Return the sum of squares of uint8 or int16 values; the array must not be empty.
 
-    Some builds of OpenCV square a root: rounding gives the whole number back.
+    Some builds of OpenCV square a root; rounding restores the whole number.
     """
     return round(cv2.norm(values, cv2.NORM_L2SQR))

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: whatever happens to the process, the old one or the new one is there."""
+"""Replace files atomically: after any interruption, the old or the new file is complete."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 def write_whole(
     path: Path, content: bytes | Callable[[Path], object], *, part: Path | None = None, durable: bool = True
 ) -> None:
-    """Write a file beside ``path``, hand it to the disk, and rename it to ``path``.
+    """Write a temporary file, flush it to the disk, and rename it to ``path``.
 
     Args:
-        content: the bytes, or a function that writes them to the path that it is given. That path ends as ``path``
-            does, because Keras chooses a format by it.
-        part: the file that is written first, on the same file system; by default a hidden one in the same folder.
-        durable: wait until content and name are on the disk. Without it, the file may be empty after a power cut.
+        path: the file to write or replace.
+        content: the bytes, or a function that writes them to the path passed to it. That path has the extension of
+            ``path``, as Keras selects the format by it.
+        part: the temporary file, on the same file system; by default a hidden file in the same folder.
+        durable: wait until content and name are on the disk. Otherwise the file may be empty after a power failure.
 
     Raises:
-        OSError: the disk is full, or the folder takes no files; ``path`` is as it was, and nothing else is left.
+        OSError: the disk is full, or the folder is not writable. ``path`` is unchanged, and no other file is left.
     """
     part = part or path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -32,7 +33,7 @@ def write_whole(
         if durable:
             sync_content(part)
         part.replace(path)
-    except BaseException:  # an interruption, too, must not leave half a file on a disk that may be full
+    except BaseException:  # after an interruption, too, no partial file may remain on a disk that may be full
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
@@ -47,10 +48,10 @@ def sync_content(path: Path) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Have the names in ``folder`` written to the disk: a file without a name is lost however well it was written.
+    """Wait until the names in ``folder`` are on the disk: a file whose name is not written is lost.
 
-    Some file systems (FAT, on many a memory stick) know no such order, and systems without folder handles (Windows) do
-    it by themselves.
+    Some file systems (FAT, on many memory sticks) do not support this, and systems without folder handles (Windows) do
+    not require it.
     """
     if os.name != "posix":
         return

@@ -1,4 +1,4 @@
-"""File names, and whatever else comes from outside, as they are shown to people."""
+"""Escape file names and other external text for display."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import os
 import re
 
 _FORMULA = r"(^|;)(\s*[\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])"
-"""Where a spreadsheet would begin to compute: at the start of a cell, and after a semicolon, which some languages'
-spreadsheets take for the end of one. The full-width forms count as well."""
+"""Positions at which a spreadsheet could start a formula: at the start of a cell, and after a semicolon, which ends a
+cell in the spreadsheets of some languages. Full-width forms of the characters count as well."""
 
 
 def shown(text: str | os.PathLike[str]) -> str:
-    r"""Return ``text`` in one line without anything that controls a terminal.
+    r"""Return ``text`` in one line without characters that control a terminal.
 
-    What :meth:`str.isprintable` refuses is written as in a Python string (``\n``, ``\x1b``, ``\u202e``, ``\udce9``):
-    controls of C0 and C1, DEL, line and paragraph separators, format characters (bidirectional overrides, marks
-    without width), bytes that are no UTF-8, unassigned characters, and every space but the usual one. The rest stays.
+    Characters that are not printable by :meth:`str.isprintable` are escaped as in a Python string (``\n``, ``\x1b``,
+    ``\u202e``, ``\udce9``). These are C0 and C1 controls, DEL, line and paragraph separators, format characters
+    (bidirectional overrides, zero-width marks), bytes that are not UTF-8, unassigned characters, and all spaces except
+    the normal one. All other characters are unchanged.
     """
     text = os.fspath(text)
     if text.isprintable():
@@ -27,13 +28,13 @@ def shown(text: str | os.PathLike[str]) -> str:
 
 
 def shown_lines(text: str) -> str:
-    """Return a text of several lines as :func:`shown` does, with its line ends."""
+    """Escape each line of a text as :func:`shown` does, and keep the line ends."""
     return text if text.isprintable() else "\n".join(map(shown, text.split("\n")))
 
 
 def shown_cell(text: str) -> str:
-    """Return ``text`` as a cell that no spreadsheet takes for a formula: an apostrophe stands before such a beginning.
+    """Return ``text`` as a cell that no spreadsheet reads as a formula, with an apostrophe where one could start.
 
-    Tab and carriage return, which begin a formula for some, are written as in :func:`shown`.
+    Tab and carriage return, which start a formula in some spreadsheets, are escaped as in :func:`shown`.
     """
     return re.sub(_FORMULA, r"\1'\2", shown(text))

@@ -1,9 +1,8 @@
-"""What a child process must have anew after ``os.fork``: locks and interpreters.
+"""Renew locks and interpreters in a child process after ``os.fork``.
 
-Only the thread that forks lives on in the child. A lock that another thread of the parent held stays locked there. An
-inherited interpreter is neither used nor released there: either may wait for threads that do not exist. It is kept as
-it is, in memory that the child shares with its parent, and another one is opened from the model's bytes when it is
-first needed.
+In the child, only the thread that called fork exists. A lock held by another thread of the parent stays locked. An
+inherited interpreter is neither used nor released, as both may wait for threads that do not exist. It stays in memory
+shared with the parent, and a new one is opened from the model's bytes when it is first needed.
 """
 
 from __future__ import annotations
@@ -14,22 +13,22 @@ import weakref
 from typing import Protocol
 
 opening = threading.RLock()
-"""Held while an interpreter is opened. A fork waits for it: the libraries' own locks, which all interpreters share, are
-then free in the child. Re-entrant, for the thread that opens one may fork."""
+"""Lock held while an interpreter is opened. A fork waits for it, so that the libraries' global locks are free in the
+child. It is re-entrant, as the thread that opens an interpreter may fork."""
 
 
 class ForkAware(Protocol):
-    """Something with locks or interpreters of its own."""
+    """An object that owns locks or interpreters."""
 
     def renew(self) -> None:
-        """Take new locks and let go of interpreters; called in a child before anything else runs there."""
+        """Create new locks and drop interpreters; called in a child process before any other code."""
 
 
 _renewed: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
 def renew_in_child(owner: ForkAware) -> None:
-    """Have ``owner.renew`` called in every child process, as long as ``owner`` lives."""
+    """Register ``owner.renew`` to be called in every child process, as long as ``owner`` exists."""
     _renewed.add(owner)
 
 
@@ -37,7 +36,7 @@ class ForkSafeLock:
     """A lock that is free in a child process, unless the thread that forked held it.
 
     Attributes:
-        held: the lock itself, for ``with``: a re-entrant one, which knows who holds it.
+        held: the re-entrant lock, for ``with``.
     """
 
     def __init__(self) -> None:
@@ -45,14 +44,14 @@ class ForkSafeLock:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Take a new lock in place of one that a thread holds which is not in the child."""
-        if not self.held._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks it
+        """Replace the lock, unless the thread that forked holds it."""
+        if not self.held._is_owned():  # type: ignore[attr-defined]  # threading.Condition uses it too
             self.held = threading.RLock()
 
 
 def keep(interpreter: object) -> None:
-    """Keep an inherited interpreter until the process ends, the end included: its destructor would wait for threads."""
-    import ctypes  # here: children alone need it
+    """Keep an inherited interpreter until the process has ended, as its destructor would wait for missing threads."""
+    import ctypes  # imported here: only child processes need it
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(interpreter))
 

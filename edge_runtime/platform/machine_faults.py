@@ -1,7 +1,7 @@
-"""Faults of the machine, told apart from faults of what was asked: memory, descriptors, space, I/O.
+"""Recognise faults of the machine: memory, file descriptors, disk space, I/O.
 
-What the system says of a *path* (no such file, no permission, too many links) is a fault of the path. Everything else
-that the system reports is the machine's: the same image may be answered a minute later.
+System errors about a *path* (no such file, no permission, too many links) are faults of the path. All other system
+errors are faults of the machine: the same image may be predicted a minute later.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from edge_runtime.errors import EdgeError, MachineError
 _OF_THE_PATH = frozenset(
     (
         *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP),
-        *(errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW),  # names that this file system cannot hold
-        errno.EPIPE,  # the reader of the output has gone
+        *(errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW),  # names that this file system cannot store
+        errno.EPIPE,  # the reader of the output has exited
     )
 )
 _CODES = {
@@ -46,27 +46,27 @@ _OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
 
 
 def machine_error(error: BaseException, where: str) -> MachineError | None:
-    """Return what to raise in place of ``error`` if the machine is at fault, None if it is not.
+    """Return the MachineError to raise in place of ``error``, or None if the machine is not at fault.
 
     Args:
-        error: what was caught; also what a library made of it: a cv2.error, a RuntimeError, an ImportError.
-        where: begins the message: the image or file that was at hand.
+        error: the caught exception, also one that a library raised: a cv2.error, a RuntimeError, an ImportError.
+        where: start of the message: the image or file in use.
     """
-    if isinstance(error, EdgeError):  # its text may hold any file's name
+    if isinstance(error, EdgeError):  # its text may contain any file name
         return error if isinstance(error, MachineError) else None
     reason = _reason(error)
     if reason is None:
         return None
     code, text = reason
     return MachineError(
-        f"{where}: the machine failed ({text}), which says nothing about it. {_REMEDIES[code]}, then ask again.",
+        f"{where}: the machine failed ({text}); the file itself may be valid. {_REMEDIES[code]}, then try again.",
         code=code,
     )
 
 
 @contextmanager
 def machine_faults(where: str) -> Iterator[None]:
-    """Raise a :class:`MachineError` in place of whatever the machine's fault came out as."""
+    """Raise a :class:`MachineError` in place of any exception caused by a fault of the machine."""
     try:
         yield
     except Exception as error:
@@ -75,16 +75,16 @@ def machine_faults(where: str) -> Iterator[None]:
 
 
 def raise_machine_fault(error: Exception, where: str) -> None:
-    """Raise a :class:`MachineError` if the machine is at fault; else do nothing.
+    """Raise a :class:`MachineError` if the machine is at fault; otherwise return.
 
-    What libraries make of such a fault has no common base class, so any error may be one.
+    Libraries report such faults with exceptions without a common base class, so any exception may be one.
     """
     if fault := machine_error(error, where):
         raise fault from error
 
 
 def _reason(error: BaseException) -> tuple[str, str] | None:
-    """Return the code and what the system said, None for what is no fault of the machine."""
+    """Return the error code and the system's text; None if the machine is not at fault."""
     if isinstance(error, MemoryError):
         return "machine_memory", "out of memory"
     if isinstance(error, OSError):
@@ -99,12 +99,12 @@ def _reason(error: BaseException) -> tuple[str, str] | None:
 
 
 def _reason_of_import(error: ImportError) -> tuple[str, str] | None:
-    """The loader of shared objects tells the system's fault in its message alone."""
+    """Return code and text of a failed import; the loader of shared objects reports them only in its message."""
     cause = error.__cause__ or error.__context__
     if cause is not None and (reason := _reason(cause)):
         return reason
     if _NO_MEMORY.search(str(error)):
         return "machine_memory", "out of memory"
     numbers = (*_CODES, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)
-    said = next((number for number in numbers if os.strerror(number) in str(error)), None)
-    return None if said is None else (_CODES.get(said, "machine_io"), os.strerror(said))
+    number = next((number for number in numbers if os.strerror(number) in str(error)), None)
+    return None if number is None else (_CODES.get(number, "machine_io"), os.strerror(number))

@@ -1,4 +1,4 @@
-"""Which processor this is, as far as it decides the bits of an answer; read from the kernel, without a subprocess."""
+"""Identify the processor, as far as it affects the bits of a result. Read from the kernel, without a subprocess."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
-_MOST_BYTES = 1 << 16  # the kernel repeats itself for every core; a server has hundreds
+_MOST_BYTES = 1 << 16  # the file repeats its lines for every core; a server has hundreds
 _KEYS = frozenset(
     (
         *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),  # x86
@@ -18,9 +18,9 @@ _KEYS = frozenset(
 
 
 def identity_in(cpuinfo: str) -> str:
-    """Return the lines of ``/proc/cpuinfo`` that tell processors apart, each once, in their order.
+    """Return the lines of ``/proc/cpuinfo`` that identify the type of processor, each once, in order.
 
-    Speeds, core numbers and serial numbers are left out: they differ between looks, cores and owners.
+    Speeds, core numbers and serial numbers are left out, as they differ over time, between cores and between devices.
     """
     lines = (line for line in cpuinfo.splitlines() if line.split(":", 1)[0].strip() in _KEYS)
     return "\n".join(dict.fromkeys(lines))
@@ -28,15 +28,15 @@ def identity_in(cpuinfo: str) -> str:
 
 @cache
 def processor_identity() -> str:
-    """Return what tells this processor from others; without ``/proc/cpuinfo`` its architecture alone."""
+    """Return a text that identifies the type of this processor; only its architecture without ``/proc/cpuinfo``."""
     return "\n".join((_architecture(), identity_in(_cpuinfo())))
 
 
 @cache
 def saturates_int8() -> bool:
-    """Tell whether this is an x86-64 processor whose products of uint8 and int8 add up in 16 bits, which saturate.
+    """Return whether this x86-64 processor adds products of uint8 and int8 in 16 bits, which may saturate.
 
-    Those with VNNI (``avx512_vnni``, ``avx_vnni``) add in 32 bits, and so does Arm.
+    Processors with VNNI (``avx512_vnni``, ``avx_vnni``) and Arm processors add in 32 bits.
     """
     if _architecture() not in ("x86_64", "AMD64"):
         return False
@@ -45,7 +45,7 @@ def saturates_int8() -> bool:
 
 
 def _architecture() -> str:
-    """Return what the kernel calls it; ``platform`` would say the same and takes longer to import than this check."""
+    """Return the kernel's name of the architecture; the module ``platform`` takes longer to import than this check."""
     return os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
 
 

@@ -1,7 +1,7 @@
-"""Read a regular file of bounded size: its kind and size are known before any byte of it is read.
+"""Read regular files of limited size. File type and size are checked before any byte is read.
 
-A pipe would be waited for without end, a device may never end or act when it is opened, and a file of the wrong size
-would fill the memory before its hash could tell.
+Reading a pipe may block forever, opening a device may start an action, and a file of the wrong size could fill the
+memory before its hash is checked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SLICE = 1 << 16
 
 
 class WrongSizeError(OSError):
-    """A file has another size than it may have; ``found`` is its size in bytes."""
+    """A file's size is not allowed; ``found`` is its size in bytes."""
 
     def __init__(self, found: int, expected: str) -> None:
         super().__init__(f"it has {found} bytes, expected {expected}")
@@ -32,7 +32,7 @@ class WrongSizeError(OSError):
 
 
 def kind(mode: int) -> str:
-    """Return what ``st_mode`` says, in words: ``a pipe``, ``a folder``; ``a regular file`` for those."""
+    """Return the file type of an ``st_mode`` in words, such as ``a pipe``, ``a folder`` or ``a regular file``."""
     return "a regular file" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
@@ -40,13 +40,14 @@ def read_regular(path: Path, *, most: int, size: int | None = None, follow: bool
     """Return the bytes of a regular file.
 
     Args:
-        most: bytes that it may have.
-        size: bytes that it must have; None if any number up to ``most`` will do.
+        path: the file.
+        most: largest size in bytes.
+        size: required size in bytes; None for any size up to ``most``.
         follow: whether ``path`` itself may be a link.
 
     Raises:
-        WrongSizeError: it has more bytes, or another number of them; none was read.
-        OSError: it is missing, no regular file, a link that leads nowhere or in a circle, or cannot be read.
+        WrongSizeError: the size is not allowed; no byte was read.
+        OSError: it is missing, not a regular file, a broken or circular link, or cannot be read.
     """
     descriptor = open_regular(path, follow=follow)
     try:
@@ -60,7 +61,7 @@ def read_regular(path: Path, *, most: int, size: int | None = None, follow: bool
 
 
 def check_size(found: int, most: int, size: int | None) -> None:
-    """Raises: WrongSizeError: ``found`` bytes are more than ``most``, or not ``size`` where that is given."""
+    """Raise WrongSizeError if ``found`` bytes are more than ``most``, or differ from ``size`` if it is given."""
     if size is not None and found != size:
         raise WrongSizeError(found, str(size))
     if found > most:
@@ -68,10 +69,10 @@ def check_size(found: int, most: int, size: int | None) -> None:
 
 
 def open_regular(path: Path, *, follow: bool = True) -> int:
-    """Return a descriptor of a regular file, open for reading; whoever calls closes it.
+    """Return a descriptor of a regular file, open for reading; the caller closes it.
 
-    Its kind is looked at before it is opened, for opening alone sets some devices off, and again afterwards, for
-    another file may have come in its place.
+    The file type is checked before opening, as opening a device may start an action, and again afterwards, as the file
+    may have been replaced.
 
     Raises:
         OSError: as :func:`read_regular`.
@@ -92,12 +93,12 @@ def _refuse_others(status: os.stat_result) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Return the fault in words, without the path, which every message names by itself."""
+    """Return the text of an error without the path, which each message adds itself."""
     return error.strerror or str(error)
 
 
 def _read(descriptor: int, most: int, found: int) -> bytes:
-    """Return what follows, one byte more than ``most`` at the most: a file may grow while it is read."""
+    """Return the rest of the file, at most ``most`` + 1 bytes, as the file may grow while it is read."""
     parts, left = [], most + 1
     while left > 0:
         part = os.read(descriptor, min(left, max(found + 1, _SLICE)))

@@ -1,8 +1,8 @@
-"""What native libraries write to the process's standard error, past Python: taken, read, and sorted.
+"""Capture text that native libraries write directly to the process's standard error.
 
-Decoders and interpreters have no other voice: libjpeg reports damage there alone, LiteRT greets there. The
-descriptor belongs to the whole process, so listening is brief and one at a time, and lines that the caller
-does not expect are handed on.
+Decoders and interpreters report only there: libjpeg reports damage, and LiteRT prints a greeting. The descriptor
+belongs to the whole process. Captures are therefore short and one at a time, and unexpected lines are passed on to
+standard error.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ _STANDARD_ERROR = 2
 
 
 class _Listening:
-    """Whose turn it is, and where standard error leads when nobody listens.
+    """State of the current capture.
 
     Attributes:
-        before: a descriptor of what standard error leads to otherwise, while somebody listens; -1 if that is nothing.
-        thread: who listens.
+        lock: held during a capture.
+        before: during a capture, a descriptor of the original standard error, or -1 if it was closed; otherwise None.
+        thread: identifier of the capturing thread.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class _Listening:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """In a child process: give standard error back, which the listening thread of the parent never will here."""
+        """Restore standard error in a child process, where the capturing thread of the parent does not exist."""
         if self.before is not None and self.thread != threading.get_ident():
             _lead_back(self.before)
             self.before = None
@@ -47,9 +48,9 @@ _listening = _Listening()
 
 
 def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Result, bytes]:
-    """Call ``call`` and return its result with the lines written meanwhile that match ``expected``.
+    """Run ``call`` and return its result, with the captured lines that match ``expected``.
 
-    Other lines, from other threads for example, go on to standard error, also when ``call`` raises.
+    Other lines, for example from other threads, are passed on to standard error, even if ``call`` raises.
     """
     with _listening.lock.held, _scratch() as scratch:
         try:
@@ -66,10 +67,10 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
 
 
 def _scratch() -> IO[bytes]:
-    """Open a nameless file, in memory where the system has such.
+    """Open a temporary file without a name, in memory if the system supports it.
 
     Raises:
-        OSError: there is no memory or descriptor for it, which says nothing about what was to be called.
+        OSError: the machine has no memory or descriptor for it.
     """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("standard-error"), "w+b", buffering=0)
@@ -80,14 +81,14 @@ def _scratch() -> IO[bytes]:
 
 @contextmanager
 def _standard_error_into(descriptor: int) -> Iterator[None]:
-    """Let descriptor 2 lead to ``descriptor`` meanwhile, also in a process that has closed it."""
+    """Redirect descriptor 2 to ``descriptor`` in the context, even if the process has closed descriptor 2."""
     try:
         before = os.dup(_STANDARD_ERROR)
     except OSError as error:
-        if error.errno != errno.EBADF:  # without a free descriptor, say: the caller's own would be closed below
+        if error.errno != errno.EBADF:  # for example no free descriptor: the caller's own would be closed below
             raise
         before = -1
-    _listening.thread, _listening.before = threading.get_ident(), before  # known before anything is led elsewhere
+    _listening.thread, _listening.before = threading.get_ident(), before  # set before the redirection
     os.dup2(descriptor, _STANDARD_ERROR)
     try:
         yield
@@ -99,7 +100,7 @@ def _standard_error_into(descriptor: int) -> Iterator[None]:
 
 
 def _lead_back(before: int) -> None:
-    """Let descriptor 2 lead to what ``before`` leads to; twice does no harm, -1 is nothing."""
+    """Restore descriptor 2 from ``before``; -1 closes it. May be called twice."""
     if before < 0:
         with suppress(OSError):
             os.close(_STANDARD_ERROR)

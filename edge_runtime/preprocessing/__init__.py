@@ -1,1 +1,1 @@
-"""What a spec may say about pixels, and how every image becomes a tensor."""
+"""Preprocessing: the steps that a spec may contain, and the code that turns an image into a tensor with them."""

@@ -1,8 +1,8 @@
-"""Bilinear resize in float32, at the very positions that TensorFlow computes.
+"""Bilinear resize in float32, at the same sampling positions as TensorFlow.
 
-OpenCV's INTER_LINEAR computes positions in float64, TensorFlow in float32: on noise of up to 5000 px a side the two
-depart by up to 3.4e-4 of the range. Networks fitted on ``tf.image.resize`` therefore get its arithmetic here, step by
-step.
+OpenCV's INTER_LINEAR computes positions in float64, TensorFlow in float32. On noise of up to 5000 px a side, the
+results differ by up to 3.4e-4 of the range. This module repeats the arithmetic of ``tf.image.resize`` step by step, for
+networks that were trained with it.
 
 Source: TensorFlow 2.21, ``core/kernels/image/resize_bilinear_op.cc`` (``compute_interpolation_weights``,
 ``compute_lerp``) and ``core/util/image_resizer_state.h`` (``CalculateResizeScale``, ``HalfPixelScaler``).
@@ -25,7 +25,12 @@ _HALF = np.float32(0.5)
 
 @dataclass(frozen=True)
 class _Taps:
-    """Between which two old pixels each new one lies: indices, and the second's share, float32 0..1."""
+    """The two source pixels around each new pixel.
+
+    Attributes:
+        first, second: indices of the two source pixels.
+        share: weight of the second pixel, float32 0..1.
+    """
 
     first: Places
     second: Places
@@ -33,21 +38,23 @@ class _Taps:
 
 
 def resize_bilinear(pixels: Pixels, width_px: int, height_px: int) -> Floats:
-    """Return ``pixels`` stretched to ``width_px`` × ``height_px``, without antialiasing.
+    """Return ``pixels`` resized to ``width_px`` × ``height_px``, without antialiasing.
 
     Args:
         pixels: H×W or H×W×C, any real dtype.
+        width_px: new width in pixels.
+        height_px: new height in pixels.
 
     Returns:
-        float32 of the new size, neither rounded nor clipped: the bits of ``tf.image.resize`` with its default
-        method, where neither fuses multiplication and addition.
+        float32 of the new size, neither rounded nor clipped. The bits equal those of ``tf.image.resize`` with its
+        default method, unless a processor fuses multiplication and addition.
     """
     rows, columns = _taps(pixels.shape[0], height_px), _taps(pixels.shape[1], width_px)
     trailing = (1,) * (pixels.ndim - 2)
     across, down = columns.share.reshape(-1, *trailing), rows.share.reshape(-1, 1, *trailing)
 
     def row(places: Places) -> Floats:
-        """Only the rows and columns that are asked for become float32: a large image is never copied whole."""
+        """Return the image rows at ``places``, interpolated across; only these pixels are converted to float32."""
         chosen = pixels.take(places, axis=0)
         left, right = (chosen.take(side, axis=1).astype(np.float32) for side in (columns.first, columns.second))
         return _between(left, right, across)
@@ -56,7 +63,7 @@ def resize_bilinear(pixels: Pixels, width_px: int, height_px: int) -> Floats:
 
 
 def _taps(size: int, result: int) -> _Taps:
-    """Every operation is rounded to float32, as in the source."""
+    """Return the taps of one axis; every operation is rounded to float32, as in TensorFlow's source."""
     scale = np.float32(size) / np.float32(result)
     place = (np.arange(result, dtype=np.float32) + _HALF) * scale - _HALF
     below = np.floor(place)
@@ -66,7 +73,7 @@ def _taps(size: int, result: int) -> _Taps:
 
 
 def _between(first: Floats, second: Floats, share: Floats) -> Floats:
-    """Return ``first + (second - first) * share``, in the memory of ``second``."""
+    """Return ``first + (second - first) * share``, computed in place in ``second``."""
     second -= first
     second *= share
     second += first

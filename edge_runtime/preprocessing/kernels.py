@@ -1,4 +1,4 @@
-"""What each step does to pixels: a function made once from the frozen step, pure, and shared by threads."""
+"""Pixel operations of the preprocessing steps: one pure, thread-safe function for each frozen step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edge_runtime.preprocessing.steps import (
 
 Array = npt.NDArray[np.integer[Any] | np.floating[Any]]
 Operation = Callable[[Array, str], Array]
-"""One step, made ready: pixels and the name for errors in, pixels out."""
+"""A prepared step: takes pixels and the image's name (for errors), returns pixels."""
 
 _CONVERSION = {
     (ColourOrder.RGB, ColourOrder.BGR): cv2.COLOR_RGB2BGR,
@@ -51,29 +51,42 @@ _DTYPE = {PixelType.UINT8: np.uint8, PixelType.FLOAT32: np.float32}
 
 
 def apply(step: Step, pixels: Array, name: str) -> Array:
-    """Apply one step other than colour to H×W or H×W×3 pixels; ``name`` appears in errors."""
+    """Apply one step to H×W or H×W×3 pixels.
+
+    Args:
+        step: any step except a colour step.
+        pixels: the input of the step.
+        name: the image's name in error messages.
+
+    Raises:
+        TypeError: the step is a colour step.
+    """
     operation = ready(step)
     if isinstance(operation, ColourOrder):
-        raise TypeError("a colour step needs to know the image's order; use prepare.")
+        raise TypeError("a colour step requires the image's channel order; use preprocess().")
     return operation(pixels, name)
 
 
 def ready(step: Step) -> Operation | ColourOrder:
-    """Return what a step does; for a colour step the order that it brings about."""
+    """Return the operation of a step; for a colour step, return its target order.
+
+    Raises:
+        TypeError: ``step`` is not a preprocessing step.
+    """
     if isinstance(step, Colour):
         return step.order
     if type(step) not in _MAKERS:
-        raise TypeError(f"{type(step).__name__} is no preprocessing step.")
+        raise TypeError(f"{type(step).__name__} is not a preprocessing step.")
     return _MAKERS[type(step)](step)
 
 
 def recolour(pixels: Array, source: ColourOrder, target: ColourOrder) -> Array:
-    """Return H×W or H×W×3 pixels of order ``source`` in order ``target``; the same array if they are one."""
+    """Convert H×W or H×W×3 pixels from order ``source`` to ``target``; return the same array if they are equal."""
     return pixels if source is target else cv2.cvtColor(pixels, _CONVERSION[source, target])
 
 
 def _window(step: Window) -> Operation:
-    # a table of all levels: the same numbers as float64 arithmetic on every pixel, in half the memory
+    # A table of all 65536 levels gives the same numbers as float64 arithmetic on every pixel, in half the memory.
     levels = np.arange(1 << 16, dtype=np.float64)
     table = np.clip(np.rint((levels - step.low) * (255.0 / (step.high - step.low))), 0, 255).astype(np.uint8)
     return lambda pixels, name: np.asarray(table[pixels])
@@ -88,7 +101,7 @@ def _resize(step: Resize) -> Operation:
             return pixels.astype(dtype, copy=False)
         if step.interpolation is Interpolation.LINEAR and step.result is PixelType.FLOAT32:
             from edge_runtime.preprocessing.bilinear import (
-                resize_bilinear,  # here: few models need it, and every import is felt
+                resize_bilinear,  # imported here: few models need it, and each import lengthens the start
             )
 
             return resize_bilinear(pixels, *size)
@@ -100,9 +113,10 @@ def _resize(step: Resize) -> Operation:
 
 
 def _nearest(pixels: Array, height: int, width: int) -> Array:
-    """Return the pixels under the new ones' centres, as Pillow and OpenCV 5 (INTER_NEAREST_EXACT) do; OpenCV 4 differs.
+    """Resize by taking the source pixel under the centre of each new pixel.
 
-    Both add up the centres in float64, whose rounding decides where a centre lies on the edge of two pixels.
+    Equal to Pillow and OpenCV 5 (INTER_NEAREST_EXACT); OpenCV 4 differs. Both accumulate the centres in float64. That
+    rounding selects the pixel where a centre lies on the border of two pixels.
     """
     rows, columns = (
         np.add.accumulate(np.array([before / after / 2, *[before / after] * (after - 1)])).astype(np.intp)
@@ -123,8 +137,8 @@ def _min_max(step: MinMax) -> Operation:
         low, high = wide.min(), wide.max()
         if low == high:
             raise ImageUnsupportedError(
-                f"{name}: every value is {low:g}, expected an image with contrast; "
-                "a min-max stretch of a blank image is undefined. Check the exposure.",
+                f"{name}: found {low:g} in every pixel, expected an image with contrast. "
+                "A min-max stretch of a blank image is undefined: check the exposure.",
                 code="image_blank",
             )
         stretched = wide - low
@@ -151,7 +165,7 @@ def _normalize(step: Normalize) -> Operation:
     mean, std = (np.asarray(values, dtype=np.float32) for values in (step.mean, step.std))
 
     def run(pixels: Array, name: str) -> Array:
-        normalized = pixels.astype(np.float32, copy=False) - mean  # by channel; H×W has one, and so has the mean
+        normalized = pixels.astype(np.float32, copy=False) - mean  # per channel; for H×W the mean has one value
         normalized /= std
         return normalized
 

@@ -1,8 +1,8 @@
-"""Image to tensor: the only place in the project where a pixel that a model sees is changed.
+"""Preprocessing from image to tensor. No other module of the project changes the pixels of a model's input.
 
-Training, int8 calibration and parity checks call :func:`preprocess`; the device keeps a :class:`Preprocessor`, which is
-what :func:`preprocess` runs. Each step is a pure function of an array; what does not depend on the array is worked out
-once, when the function is made from its frozen step.
+Training, int8 calibration and parity checks call :func:`preprocess`. The device keeps a :class:`Preprocessor`, which
+:func:`preprocess` also uses. Each step is a pure function of an array. Everything that does not depend on the array is
+computed once, when the step is prepared.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ Preprocessed = npt.NDArray[np.uint8 | np.float32]
 
 
 class Preprocessor:
-    """A spec's steps, made ready once for many images; may be shared by threads.
+    """A spec's steps, prepared once for many images. Thread-safe.
+
+    If the last steps are scale or normalize steps on uint8 levels, they are replaced by a look-up table.
 
     Attributes:
-        values: float32 256, what the last steps make of each uint8 level, where those steps see one value at a time
-            (scales); 256×C where they differ by channel; None where they see more than one.
+        values: the look-up table, float32: shape (256,), or (256, C) if the channels differ. None if the steps cannot
+            be replaced by a table.
     """
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
-        """Make ``steps`` ready."""
+        """Prepare ``steps``."""
         self._takes_deep = bool(steps) and isinstance(steps[0], Window)
         whole = _without_scales(steps)
         by_value = all(getattr(step, "result", None) is not PixelType.FLOAT32 for step in whole) and not any(
@@ -43,11 +45,11 @@ class Preprocessor:
         self.values: npt.NDArray[np.float32] | None = _of_levels(steps[len(whole) :]) if by_value else None
 
     def levels(self, image: DecodedImage) -> Preprocessed:
-        """Apply the steps, as far as they need more than one value at a time.
+        """Apply the steps that the look-up table ``values`` does not replace.
 
         Returns:
-            C-contiguous, H×W×1 or H×W×3: uint8 levels, each of which stands for ``values[level]``; or the float32
-            tensor itself if ``values`` is None. It may share memory with the image.
+            C-contiguous array, H×W×1 or H×W×3: uint8 levels to look up in ``values``, or the finished float32 tensor
+            if ``values`` is None. It may share memory with the image.
 
         Raises:
             ImageUnsupportedError: as :func:`preprocess`.
@@ -61,37 +63,38 @@ class Preprocessor:
                 order, pixels = operation, recolour(pixels, order, operation)
             else:
                 pixels = operation(pixels, image.name)
-        found: Preprocessed = np.ascontiguousarray(pixels, dtype=np.uint8 if self.values is not None else np.float32)
-        return found[..., np.newaxis] if found.ndim == 2 else found
+        result: Preprocessed = np.ascontiguousarray(pixels, dtype=np.uint8 if self.values is not None else np.float32)
+        return result[..., np.newaxis] if result.ndim == 2 else result
 
     def tensor(self, image: DecodedImage) -> npt.NDArray[np.float32]:
-        """Apply all steps; see :func:`preprocess`."""
-        found = self.levels(image)
-        return np.asarray(found, dtype=np.float32) if self.values is None else look_up(found, self.values)
+        """Apply all steps and return the float32 tensor; see :func:`preprocess`."""
+        levels = self.levels(image)
+        return np.asarray(levels, dtype=np.float32) if self.values is None else look_up(levels, self.values)
 
 
 def preprocess(image: DecodedImage, steps: tuple[Step, ...]) -> npt.NDArray[np.float32]:
-    """Apply ``steps`` in order.
+    """Apply ``steps`` in order and return the input tensor of a model.
 
     Args:
         image: uint8 pixels (or uint16 if the first step is a window), grey H×W or colour H×W×3.
         steps: a spec's steps.
 
     Returns:
-        float32 tensor, C-contiguous, H×W×1 or H×W×3, in the range that the last step leaves.
+        float32 tensor, C-contiguous, H×W×1 or H×W×3. The last step determines its range.
 
     Raises:
-        ImageUnsupportedError: the image has more than 8 bits and no window step takes them, or a
-            min-max step meets an image of one single value.
+        ImageUnsupportedError: the image has more than 8 bits and the first step is not a window, or a min-max step
+            receives an image in which all values are equal.
     """
     return Preprocessor(steps).tensor(image)
 
 
 def look_up(levels: Preprocessed, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return ``values[levels]`` in the dtype of ``values``; levels are uint8 of any shape.
+    """Return ``values[levels]`` in the dtype of ``values``.
 
     Args:
-        values: 256 for all channels, or 256×C: a column for each channel of the levels, which lie on their last axis.
+        levels: uint8, any shape; channels on the last axis.
+        values: shape (256,) for all channels, or (256, C) with one column for each channel.
     """
     if values.ndim == 2:
         rows = levels.reshape(1, -1, values.shape[1])
@@ -100,7 +103,7 @@ def look_up(levels: Preprocessed, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _without_scales(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Leave out the scales at the end, by channel or not."""
+    """Return ``steps`` without the scale and normalize steps at the end."""
     count = len(steps)
     while count and isinstance(steps[count - 1], Scale | Normalize):
         count -= 1
@@ -108,7 +111,7 @@ def _without_scales(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _of_levels(scales: tuple[Step, ...]) -> npt.NDArray[np.float32]:
-    """Return what ``scales`` make of 0..255, by the very operations that a whole image would go through."""
+    """Apply ``scales`` to the levels 0..255, with the operations used for images; float32 (256,) or (256, C)."""
     channels = max((len(step.mean) for step in scales if isinstance(step, Normalize)), default=1)
     values: Array = np.arange(256, dtype=np.uint8)
     if channels > 1:
@@ -120,8 +123,7 @@ def _of_levels(scales: tuple[Step, ...]) -> npt.NDArray[np.float32]:
 
 def _too_deep(image: DecodedImage) -> ImageUnsupportedError:
     return ImageUnsupportedError(
-        f"{image.name}: found {image.pixels.dtype} pixels, expected 8 bits a channel. "
-        "This model has no window step for deeper images: export the image as 8 bits with the "
-        "window that its readers use, or use a model whose spec has one.",
+        f"{image.name}: found {image.pixels.dtype} pixels, expected 8 bits a channel, as this model has no window "
+        "step. Export the image as 8 bits with the window that its readers use, or use a model with a window step.",
         code="image_depth",
     )

@@ -1,7 +1,7 @@
-"""The steps from image to tensor, as a person writes them down: frozen, each with everything said.
+"""Declarations of the preprocessing steps, as a recipe or spec contains them: frozen dataclasses.
 
-Nothing in a step is a library's default: colour order, size, interpolation, dtype, kernel and border are all written
-out. :mod:`edge_runtime.preprocessing.preprocessor` does what they say.
+No step relies on a library's default: colour order, size, interpolation, dtype, kernel and border are all explicit.
+:mod:`edge_runtime.preprocessing.preprocessor` applies the steps.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import ClassVar
 from edge_runtime.images.colour import ColourOrder
 
 _LARGEST = 1e6
-"""Of the numbers in a step: beyond it float32 keeps too few digits of a pixel, and products of steps overflow."""
+"""Largest number in a step. Above it, float32 keeps too few digits of a pixel, and products of steps overflow."""
 
 
 class Interpolation(enum.Enum):
-    """How a resize finds a value between pixels. Pixel centres lie at half-integers in all of them."""
+    """The interpolation of a resize. Pixel centres lie at half-integers in all methods."""
 
     NEAREST = "nearest"  # equal to Pillow's NEAREST and to OpenCV 5's INTER_NEAREST_EXACT
-    LINEAR = "linear"  # float32: tf.image.resize, bit for bit; uint8: OpenCV INTER_LINEAR, bits differ by processor
-    LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, the same bits everywhere
+    LINEAR = "linear"  # float32: equal to tf.image.resize; uint8: OpenCV INTER_LINEAR, bits differ by processor
+    LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, equal bits on all processors
     AREA = "area"  # OpenCV INTER_AREA; for shrinking
 
 
 class PixelType(enum.Enum):
-    """The dtype in which a step computes and which it hands on."""
+    """The dtype of a step's computation and output."""
 
     UINT8 = "uint8"  # rounded and saturated to 0..255
     FLOAT32 = "float32"  # neither rounded nor clipped
 
 
 class Border(enum.Enum):
-    """What a convolution sees beyond the edge."""
+    """The values that a convolution uses outside the image."""
 
     REFLECT_101 = "reflect_101"  # gfedcb|abcdefgh|gfedcba: reflected, the edge pixel not repeated
     REPLICATE = "replicate"  # aaaaaa|abcdefgh|hhhhhhh
@@ -42,7 +42,7 @@ class Border(enum.Enum):
 
 @dataclass(frozen=True)
 class Colour:
-    """Bring the image to ``order``. Grey from colour is .299 R + .587 G + .114 B, rounded (ITU-R BT.601)."""
+    """Convert the image to ``order``. Grey from colour is 0.299 R + 0.587 G + 0.114 B, rounded (ITU-R BT.601)."""
 
     KIND: ClassVar[str] = "colour"
     order: ColourOrder
@@ -50,7 +50,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Window:
-    """Map ``low..high`` of an image deeper than 8 bits linearly to 0..255 uint8, saturating outside."""
+    """Map ``low..high`` of an image with more than 8 bits linearly to uint8 0..255; saturate values outside."""
 
     KIND: ClassVar[str] = "window"
     low: int
@@ -58,12 +58,12 @@ class Window:
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 65535:
-            raise ValueError(f"window {self.low}..{self.high}: expected 0 <= low < high <= 65535.")
+            raise ValueError(f"window: found {self.low}..{self.high}, expected 0 <= low < high <= 65535.")
 
 
 @dataclass(frozen=True)
 class Resize:
-    """Stretch to ``width_px`` × ``height_px``; the aspect ratio is not kept."""
+    """Resize to ``width_px`` × ``height_px`` pixels; the aspect ratio is not kept."""
 
     KIND: ClassVar[str] = "resize"
     width_px: int
@@ -73,14 +73,14 @@ class Resize:
 
     def __post_init__(self) -> None:
         if not (1 <= self.width_px <= 4096 and 1 <= self.height_px <= 4096):
-            raise ValueError(f"resize to {self.width_px}x{self.height_px}: expected sides of 1..4096 px.")
+            raise ValueError(f"resize: found {self.width_px}x{self.height_px} px, expected sides of 1..4096 px.")
         if self.interpolation is Interpolation.LINEAR_EXACT and self.result is PixelType.FLOAT32:
-            raise ValueError("linear_exact works on uint8 alone; use linear for a float32 result.")
+            raise ValueError("resize: linear_exact requires uint8. Use linear for a float32 result.")
 
 
 @dataclass(frozen=True)
 class Sharpen:
-    """Correlate every channel with a square odd ``kernel`` (rows from the top)."""
+    """Correlate every channel with ``kernel``: square, of odd side, rows from the top."""
 
     KIND: ClassVar[str] = "sharpen"
     kernel: tuple[tuple[float, ...], ...]
@@ -90,14 +90,14 @@ class Sharpen:
     def __post_init__(self) -> None:
         side = len(self.kernel)
         if side % 2 == 0 or any(len(row) != side for row in self.kernel):
-            raise ValueError(f"sharpen: expected a square kernel of odd side, found rows of {self.kernel!r}.")
+            raise ValueError(f"sharpen: found kernel {self.kernel!r}, expected a square kernel of odd side.")
         if side > 31 or any(abs(value) > _LARGEST for row in self.kernel for value in row):
-            raise ValueError(f"sharpen: expected a side of 1..31 and values within {_LARGEST:g}, found side {side}.")
+            raise ValueError(f"sharpen: found side {side}, expected a side of 1..31 and values within ±{_LARGEST:g}.")
 
 
 @dataclass(frozen=True)
 class MinMax:
-    """Stretch the whole image, all channels together, linearly to ``low..high`` in float32."""
+    """Map the minimum and maximum over all channels linearly to ``low`` and ``high``, in float32."""
 
     KIND: ClassVar[str] = "min_max"
     low: float
@@ -105,12 +105,14 @@ class MinMax:
 
     def __post_init__(self) -> None:
         if self.low == self.high or max(abs(self.low), abs(self.high)) > _LARGEST:
-            raise ValueError(f"min_max {self.low}..{self.high}: expected two different numbers within {_LARGEST:g}.")
+            raise ValueError(
+                f"min_max: found {self.low}..{self.high}, expected two different numbers within ±{_LARGEST:g}."
+            )
 
 
 @dataclass(frozen=True)
 class Scale:
-    """``x / divisor + offset`` in float32."""
+    """Compute ``x / divisor + offset`` in float32."""
 
     KIND: ClassVar[str] = "scale"
     LISTED: ClassVar[str] = (
@@ -123,14 +125,14 @@ class Scale:
     def __post_init__(self) -> None:
         if not 1 / _LARGEST <= abs(self.divisor) <= _LARGEST or abs(self.offset) > _LARGEST:
             raise ValueError(
-                f"scale: found divisor {self.divisor} and offset {self.offset}, expected a divisor other than 0, "
-                f"{1 / _LARGEST:g}..{_LARGEST:g} either way, and an offset within {_LARGEST:g}."
+                f"scale: found divisor {self.divisor} and offset {self.offset}, expected an absolute divisor of "
+                f"{1 / _LARGEST:g}..{_LARGEST:g} and an offset within ±{_LARGEST:g}."
             )
 
 
 @dataclass(frozen=True)
 class Normalize:
-    """``(x - mean) / std`` in float32, one mean and one deviation a channel, in the order of the channels then."""
+    """Compute ``(x - mean) / std`` in float32, with one mean and one deviation for each channel, in channel order."""
 
     KIND: ClassVar[str] = "normalize"
     mean: tuple[float, ...]
@@ -139,8 +141,8 @@ class Normalize:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
             raise ValueError(
-                f"normalize: found {len(self.mean)} means and {len(self.std)} deviations, expected one of each a "
-                "channel: 1 for grey, 3 for colour."
+                f"normalize: found {len(self.mean)} means and {len(self.std)} deviations, expected one of each for "
+                "every channel: 1 for grey, 3 for colour."
             )
         if not all(1 / _LARGEST <= value <= _LARGEST for value in self.std):
             raise ValueError(
@@ -157,21 +159,26 @@ LAPLACIAN_SHARPEN_3X3: tuple[tuple[float, ...], ...] = ((-1.0, -1.0, -1.0), (-1.
 
 
 def check_order(steps: tuple[Step, ...]) -> None:
-    """A tensor's shape must follow from the steps alone, and uint8 steps must come before float ones."""
+    """Check that the steps determine the tensor's shape, and that uint8 steps come before float32 steps.
+
+    Raises:
+        ValueError: a resize or colour step is missing, a step is in the wrong place, or the number of means does not
+            match the channels.
+    """
     if sum(isinstance(step, Resize) for step in steps) == 0:
-        raise ValueError("steps: expected a resize, found none; the network's input size would be unknown.")
+        raise ValueError("steps: found no resize step, expected one. It sets the network's input size.")
     if sum(isinstance(step, Colour) for step in steps) == 0:
-        raise ValueError("steps: expected a colour step, found none; the channel order would be unknown.")
+        raise ValueError("steps: found no colour step, expected one. It sets the channel order.")
     if any(isinstance(step, Window) for step in steps[1:]):
-        raise ValueError("steps: a window step must come first.")
+        raise ValueError("steps: a window step must be the first step.")
     floating, channels = False, 0
     for step in steps:
         if isinstance(step, Colour):
             channels = 1 if step.order is ColourOrder.GREY else 3
         if isinstance(step, Normalize) and len(step.mean) != channels:
             found = f"{channels} channels" if channels else "no colour step before it"
-            raise ValueError(f"steps: normalize has {len(step.mean)} means, found {found}; give one a channel.")
+            raise ValueError(f"steps: normalize has {len(step.mean)} means, found {found}. Give one mean a channel.")
         result = getattr(step, "result", None)
         if floating and (isinstance(step, Colour) or result is PixelType.UINT8):
-            raise ValueError(f"steps: {step.KIND} on uint8 comes after a float32 step; put it before.")
+            raise ValueError(f"steps: {step.KIND} on uint8 comes after a float32 step. Move it before that step.")
         floating = floating or result is PixelType.FLOAT32 or isinstance(step, MinMax | Scale | Normalize)

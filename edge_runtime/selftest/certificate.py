@@ -1,4 +1,4 @@
-"""What a self-test found: a record that can be kept beside the device, and read again."""
+"""The certificate of a self-test: a record that can be stored as JSON and read again."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ from dataclasses import dataclass
 from edge_runtime.selftest.machine import Machine
 
 SCHEMA = "edge-selftest/1"
-"""Version of the JSON form; a new number when any key comes, goes or changes its meaning."""
+"""Version of the JSON form; it changes when a key is added, removed or changes its meaning."""
 
 
 class Step(enum.Enum):
-    """The steps of an answer, in their order."""
+    """The steps of a prediction, in order."""
 
     TENSOR = "tensor"  # file bytes → image → tensor
     LOGITS = "logits"  # tensor → logits of one file on one interpreter
-    DECISION = "decision"  # file bytes → decision, guard band included
+    DECISION = "decision"  # file bytes → decision, with the guard band
     MAP = "map"  # file bytes → heatmap of the float32 file
 
 
 @dataclass(frozen=True)
 class Check:
-    """One step against what the exporting machine computed.
+    """Comparison of one step with the results of the exporting machine.
 
     Attributes:
-        subject: the file, or ``images`` where no file is concerned.
-        runtime: the interpreter, as answers name it (``onnxruntime+cuda`` on a GPU); None for tensors, which need none.
-        values: how many were compared: images, logits or decisions.
-        differing: how many of them are not the same, bit for bit.
-        difference: what is judged. Tensors and float32 logits: largest |Δ| / max(1, |value there|); int8 logits:
-            mean |Δ|; decisions: how many differ; maps: largest |Δ| as a share of the map's range. None if the
-            step gave no number.
-        tolerance: the largest ``difference`` that passes.
-        largest: largest |Δ| of any value; for decisions as ``difference``.
-        keras_difference: largest |Δ logit| against the Keras model, None for other steps. It is told, not judged.
-        image: the golden image with the largest difference, None if nothing differs.
-        problem: why the step could not run, empty if it did.
+        step: the step.
+        subject: name of the model file, or ``pictures`` for steps on images.
+        runtime: the interpreter, as in predictions (``onnxruntime+cuda`` on a GPU); None for tensors.
+        values: number of compared images, logits or decisions.
+        differing: number of these that are not equal bit for bit.
+        difference: the number that is compared with ``tolerance``. Tensors and float32 logits: largest
+            |Δ| / max(1, |stored value|); int8 logits: mean |Δ|; decisions: number of differences; maps: largest |Δ| as
+            a share of the map's range. None if the step returned no finite number.
+        tolerance: largest ``difference`` that passes.
+        largest: largest |Δ| of any value; for decisions equal to ``difference``.
+        keras_difference: largest |Δ logit| to the Keras model, for information; None for other steps.
+        picture: the golden image with the largest difference; None if nothing differs.
+        problem: why the step could not run; empty if it ran.
+        passed: whether the difference is within the tolerance.
     """
 
     step: Step
@@ -55,7 +57,7 @@ class Check:
 
 @dataclass(frozen=True)
 class NotRun:
-    """A model file that no interpreter here reads, and how one is installed."""
+    """A model file without an installed interpreter, and the remedy: how to install one."""
 
     file: str
     remedy: str
@@ -63,13 +65,18 @@ class NotRun:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Everything that a self-test found on one machine at one time.
+    """The complete result of a self-test on one machine.
 
     Attributes:
-        passed: every check passed. What was not run is in ``not_run`` and is not covered.
+        schema: version of the JSON form.
+        passed: whether all checks passed. Files in ``not_run`` are not covered.
         date: UTC, ISO 8601, to the second.
+        bundle, version: name and version of the bundle.
         contract: SHA-256 of the preprocessing steps.
-        files: name → SHA-256 of every file of the bundle, as hashed here.
+        files: name → SHA-256 of every file of the bundle, as computed on this machine.
+        machine: the machine of the test.
+        checks: all checks, in order.
+        not_run: model files without an installed interpreter.
     """
 
     schema: str

@@ -1,4 +1,4 @@
-"""One step of a self-test against the golden vectors: how much differs, where most, and whether it may."""
+"""Compare one step of a self-test with the golden vectors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from edge_runtime.preprocessing.steps import MinMax, PixelType
 from edge_runtime.selftest.certificate import Check, Step
 
 MAPS = 1e-3
-"""Heatmaps, as a share of their range: ten times what export allows, for processors that add in another order."""
+"""Tolerance of heatmaps, as a share of their range: ten times export's, as processors add in different orders."""
 
 FLOAT_STEPS = 1e-6
-"""Tensors after a float32 step, relative to max(1, |value|): eight units in the last place."""
+"""Tolerance of tensors after a float32 step, relative to max(1, |value|): eight units in the last place."""
 
 
 def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: ModelSpec) -> Check:
-    """Hold tensors, float32 N×H×W×C, against the golden ones.
+    """Compare tensors, float32 N×H×W×C, with the golden tensors.
 
-    uint8 steps give the same bits everywhere, so there the SHA-256 of whole tensors decides. Float32 steps may be
-    added up in another order; there the sampled values decide.
+    uint8 steps give equal bits on all processors, so the SHA-256 of the tensors must be equal. Float32 steps may add in
+    another order, so the sampled values must be within :data:`FLOAT_STEPS`.
     """
     same = np.array([bool((digest(t) == d).all()) for t, d in zip(tensors, golden.digests, strict=True)])
     found = np.stack([sample(tensor) for tensor in tensors])
@@ -50,7 +50,7 @@ def compare_tensors(golden: Golden, tensors: npt.NDArray[np.float32], spec: Mode
 
 
 def compare_logits(golden: Golden, entry: FileEntry, runtime: str, found: Logits, tolerance: float) -> Check:
-    """Hold one file's logits, float32 N×outputs, against those that it gave on the exporting machine."""
+    """Compare one file's logits, float32 N×outputs, with those from the exporting machine."""
     stored = golden.logits[entry.name]
     apart = absolute(found, stored)
     judged = judged_difference(entry, found, stored)
@@ -72,7 +72,7 @@ def compare_logits(golden: Golden, entry: FileEntry, runtime: str, found: Logits
 
 
 def compare_decisions(golden: Golden, form: Format, runtime: str, found: Sequence[Decision]) -> Check:
-    """Hold the predictor's decisions against those that the same format gave on the exporting machine."""
+    """Compare the predictor's decisions with those of the same format from the exporting machine."""
     stored = golden.decisions[form]
     differ = [name for name, a, b in zip(golden.names, found, stored, strict=True) if a is not b]
     return Check(
@@ -92,7 +92,7 @@ def compare_decisions(golden: Golden, form: Format, runtime: str, found: Sequenc
 
 
 def compare_maps(golden: Golden, maps: Sequence[Logits], runtime: str) -> Check:
-    """Hold heatmaps, each float32 h×w, against TensorFlow's; a map that is 0 everywhere must be so there too."""
+    """Compare heatmaps, each float32 h×w, with TensorFlow's; maps of zeros must be zero in both."""
     stored = [] if golden.maps is None else list(golden.maps)
     worst = np.array([spread_share(found, there) for found, there in zip(maps, stored, strict=True)])
     return Check(
@@ -112,10 +112,10 @@ def compare_maps(golden: Golden, maps: Sequence[Logits], runtime: str) -> Check:
 
 
 def _floating(spec: ModelSpec) -> bool:
-    """Tell whether a step computes in float32 with more than one rounding."""
+    """Return whether a step computes in float32 with more than one rounding."""
     return any(isinstance(s, MinMax) or getattr(s, "result", None) is PixelType.FLOAT32 for s in spec.steps)
 
 
 def _number(value: float | np.floating) -> float | None:
-    """Return a difference to four digits, None for NaN and infinity, which JSON has not."""
+    """Return a difference rounded to four digits; None for NaN and infinity, which JSON cannot represent."""
     return float(f"{float(value):.4g}") if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""How golden images are asked about: as a whole, or about a region that follows from the image's size alone."""
+"""Predict and explain golden images: the whole image, or a region computed from the image's size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from edge_runtime.predictor import Predictor
 
 
 def golden_map(predictor: Predictor, png: bytes, name: str, label: str | None) -> npt.NDArray[np.float32]:
-    """Let the predictor explain a golden image from its bytes; return the map, float32 h×w."""
+    """Return the predictor's heatmap of a golden image, from its PNG bytes: float32 h×w."""
     region = None if predictor.spec.region is None else golden_region(read(png, name=name), predictor.spec)
     return predictor.explain(png, label=label, region=region, name=name).grid
 
 
 def golden_decision(predictor: Predictor, png: bytes, name: str) -> Decision:
-    """Let the predictor answer a golden image from its bytes, as edge-predict would."""
+    """Return the predictor's decision on a golden image, from its PNG bytes, as edge-predict computes it."""
     region = None if predictor.spec.region is None else golden_region(read(png, name=name), predictor.spec)
     return predictor.predict(png, region=region, name=name).verdict.decision

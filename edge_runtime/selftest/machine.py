@@ -1,4 +1,4 @@
-"""What a certificate says about the machine that it was taken on; nothing here names its owner or leaves it."""
+"""Describe the machine of a self-test. The description does not identify the owner and is not sent anywhere."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _PROCESSOR_KEYS = ("model name", "Model", "Hardware", "cpu model")  # x86, Arm b
 
 @dataclass(frozen=True)
 class Machine:
-    """A processor, its system, and the packages that compute.
+    """Processor, operating system and numerical packages of a machine.
 
     Attributes:
-        architecture: as the kernel calls it: ``x86_64``, ``aarch64``, ``armv7l``.
-        processor: the maker's name of it, or of the board on Arm; ``unknown`` where the system does not say. Of an
-            x86-64 without VNNI also that: onnxruntime takes other int8 kernels there.
+        architecture: the kernel's name, such as ``x86_64``, ``aarch64`` or ``armv7l``.
+        processor: name of the processor, or of the board on Arm; ``unknown`` if the system does not report it. An
+            x86-64 processor without VNNI is marked, as onnxruntime uses other int8 kernels on it.
         system: distribution and kernel.
-        versions: package → version, of those that are installed.
+        python: version of Python.
+        versions: package → version, for installed packages.
     """
 
     architecture: str
@@ -34,7 +35,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Describe the machine that this process runs on."""
+    """Return the description of the machine that runs this process."""
     return Machine(
         architecture=platform.machine() or "unknown",
         processor=_processor(),
@@ -45,9 +46,9 @@ def this_machine() -> Machine:
 
 
 def processor_named(cpuinfo: str) -> str | None:
-    """Return the processor's name in the text of ``/proc/cpuinfo``, None if it holds none."""
+    """Return the processor's name in the text of ``/proc/cpuinfo``; None if there is none."""
     pairs = [line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line]
-    found = {key.strip(): value.strip() for key, value in reversed(pairs)}  # reversed: the first core wins
+    found = {key.strip(): value.strip() for key, value in reversed(pairs)}  # reversed: the first core's values remain
     return next((found[key] for key in _PROCESSOR_KEYS if found.get(key)), None)
 
 
@@ -69,7 +70,7 @@ def _system() -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Ask the installed metadata, so that no interpreter is imported for its version."""
+    """Return versions from the packages' metadata, which does not import an interpreter."""
     found = {}
     for package in _PACKAGES:
         try:

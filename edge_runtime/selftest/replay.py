@@ -1,7 +1,7 @@
-"""Golden vectors replayed on this very machine: bytes → tensor → logits → decision, without TensorFlow.
+"""Replay golden vectors on this machine: bytes → tensor → logits → decision, without TensorFlow.
 
-The bundle holds images and what they gave where it was made. Each step is repeated here, by the code that
-answers images, on every interpreter that is installed.
+The bundle contains images with the results of the exporting machine. The self-test repeats each step with the code of
+normal predictions, on every installed interpreter.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from edge_runtime.selftest.machine import this_machine
 
 @dataclass(frozen=True)
 class _Place:
-    """An interpreter, and what it computes with."""
+    """An interpreter with its execution provider."""
 
     runtime: Runtime
     provider: Provider
@@ -49,16 +49,17 @@ class _Place:
 
 
 def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
-    """Replay the golden vectors of ``bundle`` on every interpreter that is installed.
+    """Replay the golden vectors of ``bundle`` on every installed interpreter.
 
     Args:
-        provider: what onnxruntime computes with; with another than the processor it alone is tested.
+        bundle: the bundle to test.
+        provider: execution provider of onnxruntime; with a provider other than the CPU, only onnxruntime is tested.
 
     Raises:
         BundleError: a file is altered, or there are no golden vectors (``golden_missing``,
             ``golden_unreadable``, ``golden_mismatch``).
-        InterpreterMissingError: nothing here can run any of the model files.
-        ImageError: a golden image cannot be read here.
+        InterpreterMissingError: no installed interpreter can run any of the model files.
+        ImageError: a golden image cannot be read on this machine.
     """
     manifest = bundle.manifest
     golden = load_golden(bundle)
@@ -82,7 +83,7 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
 
 
 def load_golden(bundle: Bundle) -> Golden:
-    """Return the bundle's golden vectors after checking their SHA-256 and that they are this model's.
+    """Return the bundle's golden vectors, after checking their SHA-256 and that they belong to this model.
 
     Raises:
         BundleError: see :func:`selftest`.
@@ -94,7 +95,7 @@ def load_golden(bundle: Bundle) -> Golden:
 
 
 def _places(bundle: Bundle, provider: Provider) -> list[_Place]:
-    """Return each interpreter that is installed, reads a file of the bundle, and has the provider."""
+    """Return the installed interpreters that can run a file of the bundle with the provider."""
     if provider is not Provider.CPU:
         return [_Place(Runtime.ONNXRUNTIME, provider)]
     able = (runtime for runtime, form in FORMAT.items() if form in bundle.formats() and installed(runtime))
@@ -102,7 +103,7 @@ def _places(bundle: Bundle, provider: Provider) -> list[_Place]:
 
 
 def _on(place: _Place, bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.float32]) -> Iterator[Check]:
-    """Yield the checks of one interpreter; where it does not run the model, one that failed ends them."""
+    """Yield the checks of one interpreter; if it cannot run the model, the last check has failed."""
     form = FORMAT[place.runtime]
     try:
         for entry in bundle.manifest.of_role(Role.MODEL):
@@ -126,14 +127,14 @@ def _logits(bundle: Bundle, entry: FileEntry, place: _Place, tensors: npt.NDArra
 
 
 def _decisions(bundle: Bundle, golden: Golden, place: _Place) -> list[Decision]:
-    """Let the predictor answer every golden image from its bytes, as edge-predict would."""
+    """Return the predictor's decisions on all golden images, as edge-predict computes them."""
     with Predictor(bundle, place.runtime, Precision.INT8, threads=1, provider=place.provider) as predictor:
         pairs = zip(golden.names, golden.images, strict=True)
         return [golden_decision(predictor, data, name) for name, data in pairs]
 
 
 def _maps(bundle: Bundle, golden: Golden, place: _Place) -> list[Logits]:
-    """Let the predictor explain every golden image: the label with the Keras model's highest score."""
+    """Return the predictor's heatmaps of all golden images, for the label with the Keras model's highest score."""
     spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
     classless = saliency is not None and saliency.method is Method.EIGEN_CAM
     best = scores_of(golden.keras, spec).argmax(axis=1)
@@ -144,7 +145,7 @@ def _maps(bundle: Bundle, golden: Golden, place: _Place) -> list[Logits]:
 
 
 def _broken(place: _Place, error: BackendError) -> Check:
-    """Return the failed check of an interpreter that is installed but does not run the model."""
+    """Return the failed check of an installed interpreter that cannot run the model."""
     return Check(Step.LOGITS, "model files", place.name, 0, 0, None, 0.0, None, None, None, error.message, False)
 
 
@@ -160,7 +161,7 @@ def _not_run(manifest: Manifest) -> tuple[NotRun, ...]:
 def _missing(bundle: Bundle) -> BundleError:
     remedy = "Export it again with this release: python -m export."
     if MANIFEST not in bundle.names:
-        remedy = "A single model file never has any: name the bundle's folder or zip that it came from."
+        remedy = "A single model file has none: name the folder or zip of its bundle."
     return BundleError(
         f"{bundle.where}: found no golden vectors, expected {GOLDEN} in the bundle. {remedy}", code="golden_missing"
     )

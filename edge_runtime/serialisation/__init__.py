@@ -1,1 +1,1 @@
-"""Frozen dataclasses as strict JSON, and arrays as npz, read so that nothing in a file can run."""
+"""Read and write frozen dataclasses as strict JSON, and arrays as npz, without executing code from a file."""

@@ -1,4 +1,4 @@
-"""The arrays in an ``.npz`` file of a bundle, whose SHA-256 was checked before: their sizes come before their bytes."""
+"""Read the arrays of an ``.npz`` file of a bundle, whose SHA-256 was checked before. Sizes are checked first."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_UNPACKED = 256 << 20
-"""Bytes that all arrays of a file may take, unless the file itself has half as many."""
+"""Largest sum of all arrays of a file in bytes; files of more than half this size may unpack to twice their size."""
 
 
 def read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays by name.
 
     Raises:
-        ValueError: they take more memory than those of any bundle, or one claims more than is there.
-        OSError, EOFError, LookupError, zipfile.BadZipFile, zlib.error: it is damaged, as numpy and zipfile say it.
+        ValueError: the arrays are too large, or an array's header declares more bytes than the file contains.
+        OSError, EOFError, LookupError, zipfile.BadZipFile, zlib.error: the file is damaged.
     """
     most = max(MOST_UNPACKED, 2 * len(data))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -29,13 +29,13 @@ def read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
         for info in archive.infolist():
             claimed = _claimed(archive, info)
             if claimed > info.file_size:
-                raise ValueError(f"{info.filename} claims {claimed} bytes and has {info.file_size}")
+                raise ValueError(f"{info.filename} declares {claimed} bytes and has {info.file_size}")
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 def _claimed(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """Return the bytes that an array's header speaks of; numpy takes them before it reads any."""
+    """Return the number of bytes that an array's header declares; numpy allocates them before it reads."""
     with archive.open(info) as entry:
         version = np.lib.format.read_magic(entry)
         if version not in ((1, 0), (2, 0)):

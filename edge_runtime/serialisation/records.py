@@ -1,9 +1,8 @@
-"""Frozen dataclasses to JSON and back: the one door between typed values and text.
+"""Convert frozen dataclasses to JSON and back.
 
-Reading is strict: a missing key, an unknown key, a wrong type or an unknown variant is refused with
-the path of the value inside the document. Fields may be ``str``, ``int``, ``float``, ``bool``, an
-``Enum``, another record, ``X | None``, ``tuple[X, ...]``, ``dict[str, X]``, or a union of records
-told apart by their ``KIND``.
+Reading is strict: a missing key, an unknown key, a wrong type or an unknown variant is an error that contains the path
+of the value in the document. Fields may be ``str``, ``int``, ``float``, ``bool``, an ``Enum``, another record,
+``X | None``, ``tuple[X, ...]``, ``dict[str, X]``, or a union of records with different values of ``KIND``.
 """
 
 from __future__ import annotations
@@ -25,22 +24,23 @@ from edge_runtime.platform.atomic_files import write_whole
 
 Record = TypeVar("Record")
 ABSENT: Mapping[str, bool] = {"absent": True}
-"""Metadata of a field that JSON leaves out while it is None, so that what was written before the field came keeps its
-bytes: ``field(default=None, metadata=ABSENT)``."""
+"""Metadata of a field that is left out of JSON if it is None: ``field(default=None, metadata=ABSENT)``. Documents from
+before the field was added keep their bytes."""
 
 _NONE = type(None)
-_SHORT = reprlib.Repr()  # repr() itself fails on values nested as deep as the parser lets through
+_SHORT = reprlib.Repr()  # repr() fails on values that are nested as deeply as the parser accepts
 _SHORT.maxstring = 60
 
 
 def to_dict(record: Any) -> Any:
     """Return ``record`` as plain JSON values; enums become their values, tuples become lists.
 
-    A field with :data:`ABSENT` is left out while it is None.
+    A field with :data:`ABSENT` is left out if it is None.
     """
     if dataclasses.is_dataclass(record):
         kind = {"kind": record.KIND} if hasattr(record, "KIND") else {}
-        return kind | {f.name: to_dict(getattr(record, f.name)) for f in dataclasses.fields(record) if _told(f, record)}
+        fields = (f for f in dataclasses.fields(record) if _is_written(f, record))
+        return kind | {f.name: to_dict(getattr(record, f.name)) for f in fields}
     if isinstance(record, enum.Enum):
         return record.value
     if isinstance(record, tuple | list):
@@ -50,17 +50,21 @@ def to_dict(record: Any) -> Any:
     return record
 
 
-def _told(field: dataclasses.Field[Any], record: Any) -> bool:
+def _is_written(field: dataclasses.Field[Any], record: Any) -> bool:
     return not (field.metadata.get("absent") and getattr(record, field.name) is None)
 
 
 def canonical_json(record: Any) -> str:
-    """Return the one text form of ``record``: sorted keys, no spaces, ASCII, shortest floats."""
+    """Return the canonical JSON text of ``record``: sorted keys, no spaces, ASCII, shortest floats."""
     return json.dumps(to_dict(record), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def write_record(path: Path, record: Any) -> None:
-    """Write a record as indented JSON, as a whole (OSError as :func:`write_whole`)."""
+    """Write a record as indented JSON, in one step.
+
+    Raises:
+        OSError: see :func:`write_whole`.
+    """
     text = json.dumps(to_dict(record), indent=2, ensure_ascii=False) + "\n"
     write_whole(path, text.encode("utf-8"))
 
@@ -69,8 +73,8 @@ def from_dict(kind: type[Record], value: Any, where: str = "document") -> Record
     """Build a ``kind`` from plain JSON values.
 
     Raises:
-        ManifestError: a key is unknown or missing, or a value has the wrong type; ``where`` and the
-            path below it say which.
+        ManifestError: a key is unknown or missing, or a value has the wrong type. The message contains ``where`` and
+            the path of the value.
     """
     return typing.cast("Record", _read(kind, value, where))
 
@@ -81,13 +85,12 @@ def from_json(kind: type[Record], text: str | bytes, where: str) -> Record:
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """Return plain JSON values.
+    """Return plain JSON values; ``where`` names the file in errors.
 
-    What JSON's standard (RFC 8259) leaves open is refused: readers would not agree which of two equal keys counts, and
-    ``NaN`` and ``Infinity`` are no numbers there.
+    Text is rejected if RFC 8259 leaves its meaning open: equal keys in one object, and ``NaN`` and ``Infinity``.
 
     Raises:
-        ManifestError: the text does not parse, or an object holds a key twice; ``where`` names the file.
+        ManifestError: the text is not valid JSON, or an object contains a key twice.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
@@ -96,17 +99,17 @@ def parse_json(text: str | bytes, where: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object's keys and values (ValueError if a key is there twice)."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    """Return an object's keys and values; raise ValueError if a key occurs twice."""
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {_SHORT.repr(twice)} stands twice in one object")
-    return found
+        raise ValueError(f"the key {_SHORT.repr(twice)} occurs twice in one object")
+    return unique
 
 
 def _no_number(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
@@ -139,7 +142,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     if not isinstance(found, str) or found not in variants:
         raise ManifestError(
             f"{where}: found kind {_SHORT.repr(found)}, expected one of {', '.join(sorted(variants))}. "
-            "A newer release of edge-predict may know it."
+            "A newer release of edge-predict may support it."
         )
     return _read_record(variants[found], value, where)
 
@@ -151,12 +154,12 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     unknown = sorted(set(value) - known)
     if unknown:
         raise ManifestError(
-            f"{where}: unknown key {unknown[0]!r}; expected {', '.join(sorted(known))}. "
+            f"{where}: found unknown key {unknown[0]!r}, expected {', '.join(sorted(known))}. "
             "Correct the key, or update edge-predict if a newer release wrote this."
         )
     missing = sorted(name for name, f in fields.items() if name not in value and _required(f))
     if missing:
-        raise ManifestError(f"{where}: key {missing[0]!r} is missing; add it.")
+        raise ManifestError(f"{where}: key {missing[0]!r} is missing. Add it.")
     hints = _hints(kind)
     _expect_numbers(kind, hints, value, where)
     read = {name: _read(hints[name], value[name], f"{where}.{name}") for name in fields if name in value}
@@ -167,7 +170,7 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
 
 
 def _expect_numbers(kind: Any, hints: dict[str, Any], value: dict[str, Any], where: str) -> None:
-    """Refuse a list where a record takes a number and knows another record for lists, which its ``LISTED`` names."""
+    """Reject a list in place of a number, with the hint in ``LISTED`` of the record type, if it has one."""
     listed = [name for name in hints if hints[name] is float and isinstance(value.get(name), list)]
     if listed and hasattr(kind, "LISTED"):
         shown = _SHORT.repr(value[listed[0]])
@@ -176,7 +179,7 @@ def _expect_numbers(kind: Any, hints: dict[str, Any], value: dict[str, Any], whe
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """Return a record's field types; evaluating them is slow, and a manifest holds a hundred figures."""
+    """Return a record's field types; cached, as evaluating them is slow and a manifest contains many records."""
     return typing.get_type_hints(kind)
 
 
@@ -202,7 +205,7 @@ def _read_plain(kind: Any, value: Any, where: str) -> Any:
 
 
 def _finite(number: float) -> bool:
-    """Tell whether it is a float64; a JSON whole number may have more digits than fit."""
+    """Return whether the number is a finite float64; a whole number in JSON may be too large for one."""
     try:
         return math.isfinite(number)
     except OverflowError:

@@ -1,1 +1,1 @@
-"""Bundles that were installed on this device: where they lie, and how they change."""
+"""Bundles installed on this device: their folders, and how they are installed, rolled back and removed."""

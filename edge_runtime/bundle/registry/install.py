@@ -1,6 +1,7 @@
-"""Install, roll back and remove bundles. A process that is killed at any moment leaves the old state or the new one.
+"""Install, roll back and remove bundles. A process that is killed at any time leaves the old or the new state.
 
-The step that counts is one rename of ``current.json``; before it the new version is whole, verified and on the disk.
+A single rename of ``current.json`` makes the change visible. Before it, the new version is complete, verified and
+written to the disk.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from edge_runtime.serialisation.records import canonical_json
 
 
 class InstallOutcome(enum.Enum):
-    """What an installation did."""
+    """The outcome of an installation."""
 
     INSTALLED = "installed"
-    MENDED = "mended"  # this very bundle was there, with damaged, missing or unsigned files
+    MENDED = "mended"  # the same bundle was installed, with damaged, missing or unsigned files
     RETURNED = "made current again"
     UNCHANGED = "already installed"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """An installation: which version is current now, and which was before."""
+    """The result of an installation, with the current and the previous version."""
 
     name: str
     outcome: InstallOutcome
@@ -43,15 +44,16 @@ class Installation:
 def install(source: str | Path, *, trusted_key: Path | None = None, allow_downgrade: bool = False) -> Installation:
     """Copy a bundle into the store, verify every file of the copy, and make it current.
 
-    The version that was current is kept for :func:`rollback`; older ones are removed.
+    The version that was current is kept for :func:`rollback`; older versions are removed.
 
     Args:
-        trusted_key: a file with public keys; by default the one that ``EDGE_TRUSTED_KEY`` names, if it does.
-        allow_downgrade: take a version older than the one that the name means now, installed or shipped. Without it
-            whoever has an old signed bundle could put it in the place of the one that mended it.
+        source: the bundle's name, folder or zip.
+        trusted_key: a file with public keys; by default the file in ``EDGE_TRUSTED_KEY``, if it is set.
+        allow_downgrade: accept a version older than the installed or shipped one of this name. By default it is
+            rejected, so that an old signed bundle cannot replace the release that fixed it.
 
     Raises:
-        BundleError: the bundle is altered, not understood, or not signed by the trusted key.
+        BundleError: the bundle is altered, not valid, or not signed by the trusted key.
         KeyFileError: the trusted key cannot be read.
         StoreError: this version is installed with other bytes (``version_conflict``), a newer one is in use
             (``version_older``), or the store cannot be changed.
@@ -84,9 +86,10 @@ def install(source: str | Path, *, trusted_key: Path | None = None, allow_downgr
 
 
 def rollback(name: str, *, trusted_key: Path | None = None) -> Installation:
-    """Make the previous version current, after verifying its files; the current one becomes the previous.
+    """Make the previous version current, after verifying its files; the current version becomes the previous one.
 
     Args:
+        name: the bundle's name.
         trusted_key: as for :func:`install`.
 
     Raises:
@@ -109,7 +112,7 @@ def rollback(name: str, *, trusted_key: Path | None = None) -> Installation:
 
 
 def remove(name: str) -> Path:
-    """Remove every installed version of a bundle, also a damaged one; return the folder that it was in.
+    """Remove all installed versions of a bundle, even damaged ones, and return the folder that contained them.
 
     Raises:
         BundleNotFoundError: no bundle of that name is installed.
@@ -123,7 +126,7 @@ def remove(name: str) -> Path:
 
 
 def _put(bundle: Bundle, place: Path, store: Path, trusted_key: Path | None) -> None:
-    """Copy into a hidden folder, verify the copy, and rename it to ``place`` when all of it is on the disk."""
+    """Copy a bundle into a hidden folder, verify the copy, and rename it to ``place`` once it is on the disk."""
     with hidden(store) as copy:
         copy.mkdir()
         for name in _files(bundle):
@@ -132,8 +135,8 @@ def _put(bundle: Bundle, place: Path, store: Path, trusted_key: Path | None) -> 
         found = find(copy, trusted_key=trusted_key)
         found.verify()
         if found.manifest != bundle.manifest:
-            raise IntegrityError(f"{bundle.where}: another bundle came in its place meanwhile. Install it again.")
-        if place.is_symlink() or place.exists():  # a killed installation got as far as here; nothing points to it
+            raise IntegrityError(f"{bundle.where}: the bundle was replaced during installation. Install it again.")
+        if place.is_symlink() or place.exists():  # left by a killed installation; nothing points to it
             discard(place, store)
         place.parent.mkdir(exist_ok=True)
         copy.rename(place)
@@ -142,10 +145,10 @@ def _put(bundle: Bundle, place: Path, store: Path, trusted_key: Path | None) -> 
 
 
 def _mend(bundle: Bundle, place: Path, store: Path) -> InstallOutcome:
-    """Replace, one by one, the files of an installed bundle that differ from the same bundle's own.
+    """Replace the files of an installed bundle that differ from the same bundle at its source.
 
     Raises:
-        StoreError: it is another bundle of the same name and version.
+        StoreError: another bundle of the same name and version is installed.
     """
     _refuse_another(_bytes(bundle, MANIFEST), place)
     outcome = InstallOutcome.UNCHANGED
@@ -193,10 +196,10 @@ def _files(bundle: Bundle) -> tuple[str, ...]:
 
 
 def _bytes(bundle: Bundle, name: str) -> bytes:
-    """Return a file of the bundle: a named one as the manifest says it is, or its manifest or signature.
+    """Return the bytes of a file of the bundle, of its manifest or of its signature.
 
     Raises:
-        IntegrityError: it cannot be read, or is another one by now.
+        IntegrityError: it cannot be read, or differs from the manifest.
     """
     entry = next((entry for entry in bundle.manifest.files if entry.name == name), None)
     if entry is not None:
@@ -221,7 +224,7 @@ def _moved(before: Pointer | None, version: str) -> Pointer:
 
 
 def _point(store: Path, name: str, pointer: Pointer) -> None:
-    """Replace ``current.json`` as a whole: readers see the old one or the new one."""
+    """Replace ``current.json`` in one step: readers see the old or the new file."""
     with hidden(store) as part:
         write_whole(store / name / POINTER, (canonical_json(pointer) + "\n").encode("ascii"), part=part)
 

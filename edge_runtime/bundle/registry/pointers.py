@@ -1,7 +1,7 @@
-"""Bundles that were installed on this device, and which version of each is current.
+"""Read the store of installed bundles, and the current version of each.
 
-``STORE/NAME/VERSION/`` is a bundle; ``STORE/NAME/current.json`` names the current version and the one before it. Only
-what that file names is ever opened. :mod:`edge_runtime.bundle.registry.install` changes the store; here it is read.
+``STORE/NAME/VERSION/`` is a bundle. ``STORE/NAME/current.json`` contains the current and the previous version; only
+these are ever opened. :mod:`edge_runtime.bundle.registry.install` changes the store.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edge_runtime.platform.regular_files import read_regular, reason
 from edge_runtime.serialisation.records import from_json
 
 PLACE = "EDGE_MODELS"
-"""The environment variable that names the store's folder."""
+"""Environment variable with the path of the store."""
 POINTER = "current.json"
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # as in ModelSpec
@@ -28,7 +28,7 @@ _LONGEST = 100  # file systems end names at 255 bytes or less
 
 @dataclass(frozen=True)
 class Pointer:
-    """What ``current.json`` holds: the version in use, and the one that ``rollback`` returns to."""
+    """The content of ``current.json``: the current version, and the previous one for ``rollback``."""
 
     schema: int
     current: str
@@ -36,13 +36,13 @@ class Pointer:
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
-            raise ValueError(f"found schema {self.schema}, this release understands {SCHEMA}.")
+            raise ValueError(f"found schema {self.schema}, expected {SCHEMA}.")
         for version in (self.current, self.previous):
             if version is not None and not is_version(version):
                 raise ValueError(f"found version {version[:60]!r}, expected MAJOR.MINOR.PATCH.")
 
     def versions(self) -> tuple[str, ...]:
-        """Return the versions that are kept, the current one first."""
+        """Return the versions that are kept, with the current one first."""
         return (self.current,) if self.previous is None else (self.current, self.previous)
 
 
@@ -57,17 +57,17 @@ class Installed:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether ``name`` may be an installed bundle's: lower-case words joined by hyphens, at most 100 letters."""
+    """Return whether ``name`` is a valid bundle name: lower-case words joined by hyphens, at most 100 characters."""
     return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
 
 
 def is_version(name: str) -> bool:
-    """Tell whether ``name`` is MAJOR.MINOR.PATCH, and so may be a version's folder."""
+    """Return whether ``name`` is a valid version and folder name: MAJOR.MINOR.PATCH, at most 100 characters."""
     return len(name) <= _LONGEST and _VERSION.fullmatch(name) is not None
 
 
 def store_folder() -> Path | None:
-    """Return ``$EDGE_MODELS``, else the user's data folder for this program; None for a user without a home.
+    """Return the store: ``$EDGE_MODELS``, or the user's data folder for this program; None without a home folder.
 
     A relative ``$XDG_DATA_HOME`` is ignored (XDG Base Directory Specification 0.8).
     """
@@ -82,10 +82,10 @@ def store_folder() -> Path | None:
 
 
 def read_pointer(store: Path, name: str) -> Pointer | None:
-    """Return what ``store`` says of bundle ``name``, None if it is not installed.
+    """Return the pointer of bundle ``name`` in ``store``; None if it is not installed.
 
     Raises:
-        StoreError: it says something that cannot be read or understood.
+        StoreError: ``current.json`` cannot be read or is not valid.
     """
     path = store / name / POINTER
     try:
@@ -106,10 +106,10 @@ def read_pointer(store: Path, name: str) -> Pointer | None:
 
 
 def current_folder(name: str) -> Path | None:
-    """Return the folder of the current version of an installed bundle, None if no bundle of that name is installed.
+    """Return the folder of the current version of a bundle; None if no bundle of that name is installed.
 
     Raises:
-        StoreError: the store cannot be read, or the folder is gone.
+        StoreError: the store cannot be read, or the folder is missing.
     """
     store = store_folder()
     pointer = read_pointer(store, name) if store is not None and is_name(name) else None
@@ -118,14 +118,14 @@ def current_folder(name: str) -> Path | None:
     folder = store / name / pointer.current
     if not folder.is_dir():
         raise StoreError(
-            f"{store / name / POINTER}: version {pointer.current} is current, but its folder is gone. "
+            f"{store / name / POINTER}: version {pointer.current} is current, but its folder is missing. "
             f"Install it again, or return to the previous one: edge-bundle rollback {name}"
         )
     return folder
 
 
 def installed() -> tuple[Installed, ...]:
-    """Return every installed version, by name, the current one first.
+    """Return all installed versions, sorted by name, with the current one first.
 
     Raises:
         StoreError: the store cannot be read.

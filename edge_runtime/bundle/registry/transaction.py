@@ -1,7 +1,7 @@
-"""One change of the store at a time, and none of it half visible.
+"""Transactions of the store: one change at a time, and no partial change is visible.
 
-What is made or thrown away lies in a hidden folder of the store, which nothing looks into. A change holds the store
-(flock on ``.lock``, which the system releases however a process ends) and first sweeps what a killed one left behind.
+New and deleted files lie in a hidden folder of the store, which is never read. A change locks the store (flock on
+``.lock``, which the system releases when the process ends) and first deletes the leftovers of a killed process.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _HIDDEN = ".work-"
 
 @contextmanager
 def changing() -> Iterator[Path]:
-    """Yield the store's folder, held for one change and swept of what a killed one left.
+    """Yield the store's folder, locked for one change and free of leftovers.
 
     Raises:
-        StoreError: there is no place for a store, or the disk refuses; whatever it refused is in the message.
+        StoreError: there is no folder for a store, or the file system reports an error, which the message contains.
     """
     store = store_folder()
     if store is None:
-        raise StoreError(f"Found no home folder for installed bundles; name a folder in {PLACE}.")
+        raise StoreError(f"Found no home folder for installed bundles, expected one. Name a folder in {PLACE}.")
     try:
         import fcntl
     except ImportError:
-        raise StoreError("Bundles can be installed on POSIX systems alone; name a bundle by its path here.") from None
+        raise StoreError("Bundles can be installed only on POSIX systems. Name a bundle by its path.") from None
     try:
         store.mkdir(parents=True, exist_ok=True)
         with _lock_file(store / ".lock") as lock:
@@ -44,13 +44,13 @@ def changing() -> Iterator[Path]:
             yield store
     except OSError as error:
         raise StoreError(
-            f"{store}: cannot be changed ({error}). The version in use is still a whole one (edge-bundle list); "
-            f"free or unlock that disk, or name another store in {PLACE}."
+            f"{store}: cannot be changed ({error}). The version in use is still complete (edge-bundle list). "
+            f"Free or unlock that disk, or name another store in {PLACE}."
         ) from None
 
 
 def _lock_file(path: Path) -> IO[bytes]:
-    """Open the file that a change holds; a pipe in its place would be waited for."""
+    """Open the lock file. It must be a regular file, as opening a pipe would block."""
     lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666), "r+b", buffering=0)
     mode = os.fstat(lock.fileno()).st_mode
     if not stat.S_ISREG(mode):
@@ -60,7 +60,7 @@ def _lock_file(path: Path) -> IO[bytes]:
 
 
 def discard(path: Path, store: Path) -> None:
-    """Take ``path`` away in one step, then delete it; a half-deleted bundle is never where one is looked for."""
+    """Move ``path`` into a hidden folder in one step, then delete it, so that no half-deleted bundle is visible."""
     with hidden(store) as away:
         path.rename(away)
         sync_names(path.parent)
@@ -68,7 +68,7 @@ def discard(path: Path, store: Path) -> None:
 
 @contextmanager
 def hidden(store: Path) -> Iterator[Path]:
-    """Yield a path in the store that nothing looks into; what is left there afterwards is deleted."""
+    """Yield an unused hidden path in the store, which is never read; delete what is left there afterwards."""
     path = store / f"{_HIDDEN}{os.getpid()}-{os.urandom(4).hex()}"
     try:
         yield path
@@ -83,13 +83,13 @@ def _sweep(store: Path) -> None:
 
 def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)  # the next change sweeps again
+        shutil.rmtree(path, ignore_errors=True)  # the next change deletes what is left
     else:
         path.unlink(missing_ok=True)
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a new file, down to the disk."""
+    """Write a new file and wait until its content is on the disk."""
     with path.open("xb") as file:
         file.write(data)
         file.flush()

@@ -1,7 +1,8 @@
-"""Which of two versions is the newer one, and whether an older one may take its place.
+"""Compare versions, and reject downgrades.
 
-A signature says who made a bundle and not when: whoever keeps an old signed one could install it again, with the fault
-that the next one mended. So a version older than the one that its name means now is taken on request alone.
+A signature identifies the maker of a bundle, but not its age. An old signed bundle could be installed again, with the
+faults that a newer version fixed. A version older than the installed or shipped one is therefore accepted only on
+request.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from edge_runtime.errors import BundleError, StoreError
 
 
 def version_number(version: str) -> tuple[int, ...]:
-    """Return MAJOR, MINOR and PATCH of a version that :func:`is_version` takes: 1.10.0 comes after 1.9.0."""
+    """Return MAJOR, MINOR and PATCH of a valid version as numbers, so that 1.10.0 comes after 1.9.0."""
     return tuple(map(int, version.split(".")))
 
 
 def refuse_older(name: str, version: str, before: Pointer | None) -> None:
-    """Refuse a version that is older than the one that ``name`` means now, installed or shipped.
+    """Reject a version that is older than the installed or shipped bundle of this name.
 
     Args:
-        before: what the store says of ``name``; None if it is not installed.
+        name: the bundle's name.
+        version: the version to install.
+        before: the pointer of ``name`` in the store; None if it is not installed.
 
     Raises:
         StoreError: ``version_older``.
@@ -35,7 +38,7 @@ def refuse_older(name: str, version: str, before: Pointer | None) -> None:
 
 
 def _shipped_version(name: str) -> str | None:
-    """Return the version of that name which ships; None if none does, or none that can be used."""
+    """Return the version of the shipped bundle of that name; None if there is none or it is not valid."""
     try:
         version = find_files(SHIPPED / name).manifest.spec.version if name in shipped() else None
     except BundleError:

@@ -1,1 +1,1 @@
-"""Ed25519 signatures over bundles; needs the extra ``sign`` where a key is used."""
+"""Ed25519 signatures of bundles. Using a key requires the extra ``sign``."""

@@ -1,4 +1,4 @@
-"""Ed25519 keys in PEM files. The package ``cryptography`` is imported here alone, and only where a key is used."""
+"""Ed25519 keys in PEM files. Only this module imports the package ``cryptography``, and only when a key is used."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _LARGEST_KEY_FILE = 1 << 16
 
 @dataclass(frozen=True)
 class PublicKey:
-    """An Ed25519 public key: its 32 bytes."""
+    """An Ed25519 public key of 32 bytes."""
 
     raw: bytes
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the 32 bytes; the name of the key in ``bundle.sig`` and in messages."""
+        """SHA-256 (hex) of the 32 bytes; identifies the key in ``bundle.sig`` and in messages."""
         return hashlib.sha256(self.raw).hexdigest()
 
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """An Ed25519 private key: its public half, and what signs bytes with it (64 bytes, RFC 8032)."""
+    """An Ed25519 private key: its public key, and a function that signs bytes (64-byte signature, RFC 8032)."""
 
     public: PublicKey
     sign: Callable[[bytes], bytes]
 
 
 def write_key_pair(private: Path) -> PublicKey:
-    """Make a key pair: ``private`` (PKCS #8 PEM, mode 0600, not encrypted) and ``private`` + ``.pub`` (PEM).
+    """Write a new key pair: ``private`` (PKCS #8 PEM, mode 0600, not encrypted) and ``private`` + ``.pub`` (PEM).
 
     Raises:
-        KeyFileError: one of the files exists (a key is never overwritten), or cannot be written.
+        KeyFileError: one of the files exists already, as keys are never overwritten, or cannot be written.
         SigningMissingError: ``cryptography`` is not installed.
     """
     crypto = package()
@@ -49,7 +49,7 @@ def write_key_pair(private: Path) -> PublicKey:
     public = private.with_name(private.name + ".pub")
     for path in (private, public):
         if path.exists() or path.is_symlink():
-            raise KeyFileError(f"{path}: exists already, and a key is never overwritten. Name another file.")
+            raise KeyFileError(f"{path}: found an existing file, and a key is never overwritten. Name another file.")
     key = crypto.ed25519.Ed25519PrivateKey.generate()
     secret = key.private_bytes(encoding.Encoding.PEM, encoding.PrivateFormat.PKCS8, encoding.NoEncryption())
     half = encoding.PublicFormat.SubjectPublicKeyInfo
@@ -62,7 +62,7 @@ def read_private_key(path: Path) -> PrivateKey:
     """Return the Ed25519 private key in an unencrypted PEM file.
 
     Raises:
-        KeyFileError: the file is missing, or holds anything but such a key.
+        KeyFileError: the file is missing, or does not contain such a key.
         SigningMissingError: ``cryptography`` is not installed.
     """
     crypto = package()
@@ -79,10 +79,10 @@ def read_private_key(path: Path) -> PrivateKey:
 
 
 def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
-    """Return the Ed25519 public keys in a PEM file; there may be several, so that keys can be exchanged.
+    """Return the Ed25519 public keys in a PEM file; several keys allow a change of keys.
 
     Raises:
-        KeyFileError: the file is missing, or holds anything but such keys.
+        KeyFileError: the file is missing, or contains anything but such keys.
         SigningMissingError: ``cryptography`` is not installed.
     """
     crypto, data = package(), _read(path)
@@ -92,7 +92,7 @@ def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
     except (ValueError, crypto.unsupported):
         keys = []
     if not keys or not all(isinstance(key, crypto.ed25519.Ed25519PublicKey) for key in keys):
-        private = " This is a private key: it belongs on no device." if b"PRIVATE KEY" in data else ""
+        private = " This is a private key: keep it off devices." if b"PRIVATE KEY" in data else ""
         raise KeyFileError(
             f"{path}: found no Ed25519 public key, expected the .pub file that edge-bundle key wrote.{private}"
         )
@@ -101,7 +101,7 @@ def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
 
 @dataclass(frozen=True)
 class Cryptography:
-    """The parts of ``cryptography`` that are used here."""
+    """The parts of the package ``cryptography`` that this module uses."""
 
     ed25519: types.ModuleType
     serialization: types.ModuleType
@@ -110,10 +110,10 @@ class Cryptography:
 
 
 def package() -> Cryptography:
-    """Return ``cryptography``.
+    """Return the required parts of ``cryptography``.
 
     Raises:
-        SigningMissingError: it is not installed or does not start.
+        SigningMissingError: it is not installed or cannot be imported.
     """
     try:
         from cryptography import exceptions
@@ -121,8 +121,8 @@ def package() -> Cryptography:
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as error:
         raise SigningMissingError(
-            f"A key is trusted or used, but the package cryptography does not start here ({error}), so no signature "
-            'can be made or checked. Install it: pip install "edge-predict[sign]"'
+            f"A key is trusted or used, but the package cryptography cannot be imported ({error}). Signatures need it: "
+            'pip install "edge-predict[sign]"'
         ) from None
     return Cryptography(ed25519, serialization, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm)
 
@@ -137,14 +137,14 @@ def _read(path: Path) -> bytes:
     try:
         data = read_regular(path, most=_LARGEST_KEY_FILE)
     except OSError as error:
-        raise KeyFileError(f"{path}: found no key that can be read ({reason(error)}); name its file.") from None
+        raise KeyFileError(f"{path}: found no readable key ({reason(error)}). Name the key file.") from None
     if not data.strip():
         raise KeyFileError(f"{path}: found an empty file, expected a key that edge-bundle key wrote. Copy it again.")
     return data
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
-    """Create ``path``; neither a file nor a link that stands there is written to."""
+    """Create a new file; never write to an existing file or link."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:

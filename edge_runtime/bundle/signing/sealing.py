@@ -1,4 +1,4 @@
-"""Sign the folder of a bundle: where bundles are made, never on the device that runs them."""
+"""Sign the folder of a bundle. This is done where bundles are made, not on devices."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from edge_runtime.platform.atomic_files import write_whole
 
 
 def sign_folder(folder: Path, private: Path) -> PublicKey:
-    """Verify the bundle in ``folder`` and write ``bundle.sig`` beside its manifest; return the key it was signed with.
+    """Verify the bundle in ``folder``, write ``bundle.sig`` beside its manifest, and return the signing key.
 
     An earlier signature is replaced.
 
     Raises:
-        BundleError: the bundle is not whole: a signature would vouch for damage.
-        KeyFileError: ``private`` cannot sign.
+        BundleError: the bundle is damaged or incomplete, so it must not be signed.
+        KeyFileError: ``private`` is not a key that can sign.
         SigningMissingError: ``cryptography`` is not installed.
         UsageError: the folder cannot be written.
     """
     if not folder.is_dir():
-        raise BundleNotFoundError(f"{folder}: found no folder, expected a bundle's. Sign the folder, then zip it.")
+        raise BundleNotFoundError(f"{folder}: found no folder, expected a bundle. Sign the folder, then zip it.")
     key = read_private_key(private)
-    bundle = find(folder.resolve())  # a path: a folder called as a shipped model is meant itself
+    bundle = find(folder.resolve())  # an absolute path, as a relative one could be the name of a shipped model
     bundle.verify()
     try:
         write_whole(folder / SIGNATURE, sign(bundle.read_file(MANIFEST), private))

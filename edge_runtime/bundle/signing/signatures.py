@@ -1,4 +1,4 @@
-"""Ed25519 signatures over ``bundle.json``, which names the SHA-256 of every other file (RFC 8032).
+"""Ed25519 signatures (RFC 8032) of ``bundle.json``, which contains the SHA-256 of every other file.
 
 ``bundle.sig`` is two lines of ASCII: the SHA-256 of the public key's 32 bytes, and the signature of :data:`DOMAIN`
 followed by the exact bytes of ``bundle.json``.
@@ -15,7 +15,7 @@ from edge_runtime.errors import SignatureError
 from edge_runtime.platform.regular_files import reason
 
 DOMAIN = b"edge-predict bundle.json, signature 1\0"
-"""Signed before the manifest, so that no signature made for another purpose with the same key fits a bundle."""
+"""Prefix of the signed bytes, so that no signature for another purpose with the same key is valid for a bundle."""
 
 _TEXT = re.compile(rb"key sha256 ([0-9a-f]{64})\ned25519 ([0-9a-f]{128})\n")
 
@@ -24,7 +24,7 @@ def sign(manifest: bytes, private: Path) -> bytes:
     """Return the content of ``bundle.sig`` for the bytes of a ``bundle.json``.
 
     Raises:
-        KeyFileError: ``private`` is no unencrypted Ed25519 private key.
+        KeyFileError: ``private`` is not an unencrypted Ed25519 private key.
         SigningMissingError: ``cryptography`` is not installed.
     """
     key = read_private_key(private)
@@ -36,7 +36,7 @@ def require(container: Container, manifest: bytes, trusted: Path) -> PublicKey:
 
     Raises:
         SignatureError: there is no signature (``signature_missing``), or see :func:`check`.
-        KeyFileError: ``trusted`` holds no public key.
+        KeyFileError: ``trusted`` contains no public key.
         SigningMissingError: ``cryptography`` is not installed.
     """
     keys = read_public_keys(trusted)
@@ -69,13 +69,13 @@ def check(signature: bytes, manifest: bytes, keys: tuple[PublicKey, ...], where:
     if signer is None:
         trusted = ", ".join(key.fingerprint[:16] for key in keys)
         message = (
-            f"{where}: signed by key {name[:16]}, expected {trusted}. "
+            f"{where}: found a signature by key {name[:16]}, expected {trusted}. "
             "Install a bundle that its maker signed with the trusted key."
         )
         raise SignatureError(message, code="signature_other_key")
     if not _fits(value, manifest, signer):
         message = (
-            f"{where}: {MANIFEST} is not what key {name[:16]} signed: it or {SIGNATURE} was altered. "
+            f"{where}: {MANIFEST} does not match the signature by key {name[:16]}. One of them was altered. "
             "Install the bundle again."
         )
         raise SignatureError(message, code="signature_wrong")
@@ -83,7 +83,7 @@ def check(signature: bytes, manifest: bytes, keys: tuple[PublicKey, ...], where:
 
 
 def signer_name(signature: bytes, where: str) -> str:
-    """Return the fingerprint (hex) of the key that ``bundle.sig`` says it was made with; nothing is checked.
+    """Return the fingerprint (hex) of the key named in ``bundle.sig``, without checking the signature.
 
     Raises:
         SignatureError: ``signature_unreadable``.
@@ -92,7 +92,7 @@ def signer_name(signature: bytes, where: str) -> str:
 
 
 def unsigned(where: object, remedy: str) -> SignatureError:
-    """Return the error of a bundle that carries no signature."""
+    """Return the error for a bundle without a signature."""
     message = f"{where}: found no {SIGNATURE}, expected a signature by the trusted key: {remedy}."
     return SignatureError(message, code="signature_missing")
 

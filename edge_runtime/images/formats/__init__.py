@@ -1,8 +1,8 @@
-"""Header inspection: what a file declares, and whether its structure is whole, before it is decoded.
+"""Inspect image files before decoding: read the header, and check that the structure is complete.
 
-Decoders are lenient: they fill the missing half of a truncated image with grey and drop alpha, inks
-and orientation without a word. The inspectors here read the structure alone, in pure Python, so that
-such files are refused by name. The format is told by the first bytes, never by a file's extension.
+Decoders are lenient: they fill the missing half of a truncated image with grey, and drop alpha, inks and orientation
+without a warning. The inspectors read only the structure, in pure Python, and reject such files with an error. The
+first bytes determine the format, never the file extension.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ _MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Recognise the format of a whole file by its first bytes and check its structure.
+    """Recognise the format of a file by its first bytes, and check its structure.
 
     Args:
         data: the whole file.
-        name: what error messages call it.
+        name: name in error messages.
 
     Returns:
-        What the file declares about its pixels.
+        The header: what the file declares about its pixels.
 
     Raises:
-        ImageUnreadableError: ``image_empty``, ``image_truncated``, ``image_damaged``, or
-            ``image_format`` when the bytes are no image at all.
-        ImageUnsupportedError: ``image_format`` for a format or variant that is not taken,
-            ``image_depth`` for numbers that are no unsigned integers.
-        ImageSizeError: ``image_too_large``, decoding would take more than MAX_WORKING_BYTES or MAX_WORK_S.
+        ImageUnreadableError: ``image_empty``, ``image_truncated``, ``image_damaged``, or ``image_format`` if the bytes
+            are not an image.
+        ImageUnsupportedError: ``image_format`` for a format or variant that is not supported, ``image_depth`` for
+            values that are not unsigned integers.
+        ImageSizeError: ``image_too_large``, if decoding would require more than MAX_WORKING_BYTES or MAX_WORK_S.
     """
     if not data:
         raise ImageUnreadableError(
@@ -82,11 +82,11 @@ def inspect(data: bytes, name: str) -> Header:
 
 def _check_memory(data: bytes, header: Header, name: str) -> None:
     handed = copying = len(data)
-    if header.parts:  # the file is let go of when what carries pixels was copied from it
+    if header.parts:  # the file's memory is released once the parts with pixels are copied
         handed = sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in header.parts)
         copying += handed
     needed = max(copying, handed + 2 * header.decoded_bytes + header.buffer_bytes)
-    # More than MAX_PIXELS is refused by the caller, in pixels, which says more.
+    # An image of more than MAX_PIXELS is rejected by the caller, with a clearer message in pixels.
     if needed > MAX_WORKING_BYTES and header.pixels <= MAX_PIXELS:
         raise ImageSizeError(
             f"{name}: found {header.width_px}x{header.height_px} px that need about {needed // 1_000_000} MB to be "
@@ -97,6 +97,6 @@ def _check_memory(data: bytes, header: Header, name: str) -> None:
 
 
 def _inspector(kind: ImageFormat) -> Inspector:
-    """Import the module of one format when its first file comes: a device mostly sees one."""
+    """Return the inspector of a format. Its module is imported with the first file, as most devices use one format."""
     found: Inspector = import_module(f"edge_runtime.images.formats.{kind.name.lower()}").inspect
     return found

@@ -1,4 +1,4 @@
-"""What is refused by name: formats that people do hand in, and sound files whose pixels no model was made for."""
+"""Rules for rejected files: unsupported formats that users try, and valid files with unsupported pixels."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _RULES: tuple[tuple[str, Callable[[Header], bool], str, str], ...] = (
 
 
 def check_size(width_px: int, height_px: int, min_side_px: int, name: str) -> None:
-    """Refuse what is too large to decode or too small to mean anything.
+    """Reject an image that is too large to decode or too small to classify.
 
     Raises:
         ImageSizeError: ``image_too_large`` or ``image_too_small``.
@@ -90,7 +90,7 @@ def check_size(width_px: int, height_px: int, min_side_px: int, name: str) -> No
 
 
 def check(header: Header, min_side_px: int, name: str) -> None:
-    """Refuse by the header alone, before anything is decoded.
+    """Reject an image by its header, before decoding.
 
     Raises:
         ImageSizeError: see :func:`check_size`.
@@ -104,7 +104,7 @@ def check(header: Header, min_side_px: int, name: str) -> None:
 
 
 def refuse_foreign(data: bytes, name: str) -> None:
-    """Raise ImageUnsupportedError (``image_format``, or ``image_depth`` for 1-bit) if ``data`` is foreign."""
+    """Raise ImageUnsupportedError for an unsupported format: ``image_format``, or ``image_depth`` if it has 1 bit."""
     for pattern, found, expected in _FOREIGN:
         if pattern.match(data, 0, 4096):
             raise not_taken(name, found, expected, "image_depth" if "1 bit" in found else "image_format")

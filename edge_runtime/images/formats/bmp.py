@@ -1,4 +1,4 @@
-"""BMP with a Windows header (BITMAPINFOHEADER and its successors). It has no checksum."""
+"""Inspector for BMP with a Windows header (BITMAPINFOHEADER and its successors). BMP has no checksum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RAMP = bytes(range(256))
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Check that the headers agree with the length; see :func:`edge_runtime.images.formats.inspect`."""
+    """Check the headers against the file's length; see :func:`edge_runtime.images.formats.inspect`."""
     declared, pixels_at, info = struct.unpack_from("<I4xII", data, 2)
     if info == 12:
         raise not_taken(name, "a BMP file with an OS/2 header", "a Windows header; save it as PNG")
@@ -27,7 +27,7 @@ def inspect(data: bytes, name: str) -> Header:
     height = abs(height)  # negative when the top row comes first
     if width < 1 or height < 1 or planes != 1 or bits not in (1, 4, 8, 16, 24, 32):
         raise damaged(name, ImageFormat.BMP, f"it declares {width}x{height}, {planes} planes, {bits} bits")
-    if compression != _UNCOMPRESSED and bits not in (16, 32):  # those two are refused below anyway
+    if compression != _UNCOMPRESSED and bits not in (16, 32):  # 16 and 32 bits are rejected below
         raise not_taken(name, f"a BMP file of compression {compression}", "uncompressed BMP; save it as PNG")
     if pixels_at < _FILE_HEADER_BYTES + info:
         raise damaged(name, ImageFormat.BMP, f"its pixels begin at byte {pixels_at}, inside the header")
@@ -50,7 +50,7 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def _refuse_transparency(data: bytes, pixels_at: int, count: int, name: str) -> None:
-    """The fourth byte is 0 and unused, as Windows says, or alpha, as some programs store: 255 where opaque."""
+    """Reject an image with alpha. The fourth byte is unused (0, by the specification) or alpha (255 if opaque)."""
     fourth = np.frombuffer(data, np.uint8, 4 * count, pixels_at)[3::4]
     least, most = int(fourth.min()), int(fourth.max())
     if least != most or least not in (_UNUSED, _OPAQUE):
@@ -58,6 +58,6 @@ def _refuse_transparency(data: bytes, pixels_at: int, count: int, name: str) -> 
 
 
 def _is_grey(table: bytes, colours: int) -> bool:
-    """Whether the colour table maps each of 256 values to itself, which is how BMP stores grey."""
+    """Return whether the colour table maps each of 256 values to itself, as in grey BMP files."""
     entries = table[:1024]
     return colours in (0, 256) and all(entries[channel::4] == _RAMP for channel in range(3))

@@ -1,8 +1,8 @@
-"""Decoding with OpenCV, with the decoders' own complaints taken seriously.
+"""Decode inspected files with OpenCV, and treat warnings of the decoders as errors.
 
-libjpeg complains on standard error alone: a JPEG with a damaged scan comes back as an image all the same. So that
-is listened to. The other formats are decoded without it, in parallel if need be: what their decoders would complain
-of, the inspectors have refused. TIFF, and large PNG, have decoders of their own.
+libjpeg reports damage only on standard error, and still returns an image for a JPEG with a damaged scan. Standard error
+is therefore captured for JPEG. Other formats are decoded without capture, in parallel if required, as the inspectors
+have already rejected damaged files. TIFF and large PNG have their own decoders.
 """
 
 from __future__ import annotations
@@ -25,18 +25,23 @@ _DECODER_LINE = re.compile(_DAMAGE.pattern + rb"|^\[ ?(?:WARN|ERROR):|^Invalid S
 
 
 def decode(data: bytes, header: Header, name: str) -> Pixels:
-    """Decode a whole file that has been inspected.
+    """Decode a file that has been inspected.
+
+    Args:
+        data: the bytes from :func:`for_decoder`.
+        header: the result of the inspection.
+        name: name in error messages.
 
     Returns:
-        uint8 or uint16 pixels by ``header.bit_depth``; grey H×W, or colour H×W×3 in the order BGR.
+        uint8 or uint16 pixels, depending on ``header.bit_depth``; grey H×W, or colour H×W×3 in the order BGR.
 
     Raises:
-        ImageUnreadableError: ``image_damaged``, when the decoder gave up, complained of damage, or
-            returned another shape or dtype than the header declares.
-        ImageUnsupportedError: ``image_alpha``, some pixel is not opaque.
-        ImageSizeError: ``image_too_large``, decoding would take too much processor time.
+        ImageUnreadableError: ``image_damaged``, if the decoder failed, reported damage, or returned another shape or
+            dtype than the header declares.
+        ImageUnsupportedError: ``image_alpha``, if a pixel is not opaque.
+        ImageSizeError: ``image_too_large``, if decoding would take too much processor time.
     """
-    said, why = b"", "it cannot be decoded"
+    log, why = b"", "it cannot be decoded"
     pixels: Pixels | None = None
     if header.decoder:
         try:
@@ -44,15 +49,15 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
         except ValueError as error:
             why = str(error)
     elif header.format is ImageFormat.JPEG:
-        pixels, said = listen(lambda: _decode(data, name), _DECODER_LINE)
+        pixels, log = listen(lambda: _decode(data, name), _DECODER_LINE)
     else:
         pixels = _decode(data, name)
     if pixels is None:
         with machine_faults(name):
-            _check_memory(header, said)
+            _check_memory(header, log)
         raise damaged(name, header.format, why)
-    if complaint := _DAMAGE.search(said):
-        raise damaged(name, header.format, f"the decoder says {complaint[0].decode()!r}")
+    if warning := _DAMAGE.search(log):
+        raise damaged(name, header.format, f"the decoder reports {warning[0].decode()!r}")
     if header.alpha or header.transparent:
         pixels = opaque(pixels, header, name)
     shape = (header.height_px, header.width_px) + ((header.channels,) if header.channels > 1 else ())
@@ -72,12 +77,12 @@ def _decode(data: bytes, name: str) -> Pixels | None:
         return None
 
 
-def _check_memory(header: Header, said: bytes) -> None:
-    """Tell a decoder that found no memory from one that found damage; OpenCV returns nothing for both.
+def _check_memory(header: Header, log: bytes) -> None:
+    """Check whether a decoder failed for lack of memory; OpenCV returns None for this and for damage.
 
     Raises:
-        MemoryError: the decoder says so, or what it needs at least (the pixels twice) cannot be had now either.
+        MemoryError: the decoder's log reports it, or its minimum (the pixels twice) cannot be allocated now.
     """
-    if b"memory" in said.lower():
+    if b"memory" in log.lower():
         raise MemoryError
     np.empty(2 * header.decoded_bytes, np.uint8)

@@ -1,4 +1,4 @@
-"""The TIFF directory structure, which TIFF files and EXIF blocks share (TIFF 6.0, section 2)."""
+"""Read TIFF directories, which TIFF files and EXIF blocks contain (TIFF 6.0, section 2)."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
-_INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; no tag that is read here has another type
-_SIGNED = {6: "b", 8: "h", 9: "i"}  # SBYTE, SSHORT, SLONG: libtiff and Pillow take an orientation of these, too
+_INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG: the types of all tags read here
+_SIGNED = {6: "b", 8: "h", 9: "i"}  # SBYTE, SSHORT, SLONG: libtiff and Pillow accept an orientation of these types too
 _ORIENTATION = 274
 _MAX_ORIENTATIONS = 8
 MAX_EXIF_BYTES = 1 << 20
-"""Most of an EXIF block that is read; its first directory stands at its beginning. JPEG holds 64 KB at most."""
+"""Largest number of bytes read from an EXIF block, whose first directory is at its start. JPEG allows 64 KB."""
 _MAX_VALUES = 1 << 20
-"""Most values that one directory is asked for, all tags together: 64 million pixels in strips of one row need fewer
-unless they are under 128 px wide. Each becomes a Python integer: a file of megabytes could ask for gigabytes."""
+"""Largest number of values read from one directory, over all tags. Images of 64 million pixels in strips of one row
+have fewer unless they are under 128 px wide. Each value becomes a Python integer, so a file of megabytes could
+otherwise require gigabytes of memory."""
 
 
 @dataclass(frozen=True)
 class Directory:
-    """The integer tags of one directory, and where the next directory stands (0 for none)."""
+    """The integer tags of one directory, and the offset of the next directory (0 for none)."""
 
     tags: dict[int, tuple[int, ...]]
     next_offset: int
 
     def first(self, tag: int, default: int) -> int:
-        """The first value of ``tag``; ``default`` where the tag is absent or empty."""
+        """Return the first value of ``tag``, or ``default`` if the tag is absent or empty."""
         return (self.tags.get(tag) or (default,))[0]
 
 
 def byte_order(data: bytes) -> str:
-    """``<`` or ``>`` for :mod:`struct`.
+    """Return the byte order for :mod:`struct`: ``<`` or ``>``.
 
     Raises:
         ValueError: the block has no TIFF head.
@@ -46,9 +47,9 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
     """Read the ``wanted`` tags of the directory at ``offset``.
 
     Raises:
-        ValueError: the block has no TIFF head, or a wanted tag has a type that is no unsigned integer, stands
-            there twice (readers differ in which one counts), or has too many values.
-        struct.error: an entry or its values lie beyond the end.
+        ValueError: the block has no TIFF head, or a wanted tag has a type other than unsigned integer, occurs twice
+            (readers differ in which one they use), or has too many values.
+        struct.error: an entry or its values lie outside the block.
     """
     order = byte_order(data)
     (count,) = struct.unpack_from(f"{order}H", data, offset)
@@ -62,7 +63,7 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
         if kind not in _INTEGERS:
             raise ValueError(f"tag {tag} has type {kind}, no unsigned integer")
         if tag in tags:
-            raise ValueError(f"tag {tag} stands there twice")
+            raise ValueError(f"tag {tag} occurs twice")
         values += length
         if values > _MAX_VALUES:
             raise ValueError(f"its tags have more than {_MAX_VALUES} values")
@@ -77,11 +78,11 @@ def read_directory(data: bytes, offset: int, wanted: frozenset[int]) -> Director
 
 
 def orientation(data: bytes, offset: int) -> int:
-    """The orientation that the directory at ``offset`` declares: 2..8, or 1 for stored as shown.
+    """Return the orientation in the directory at ``offset``: 2..8, or 1 if the image is stored as shown.
 
-    What cannot be read says nothing about the pixels: a directory that is cut or beyond the end, a type that is no
-    integer, no value at all. So do values outside 1..8, which TIFF 6.0 does not define. Where the tag stands
-    twice, readers differ in which one counts, and any rotation is told.
+    The result is 1 if the tag cannot be read: the directory is truncated or outside the block, the type is not an
+    integer, or there is no value. It is also 1 for values outside 1..8, which TIFF 6.0 does not define. If the tag
+    occurs several times, readers differ in which one they use; the first value other than 1 is returned.
     """
     if data[:4] not in _HEADS or not 8 <= offset <= len(data) - 2:
         return 1
@@ -97,7 +98,7 @@ def orientation(data: bytes, offset: int) -> int:
 
 
 def _first_value(data: bytes, order: str, table: bytes, at: int) -> int:
-    """The first value of the entry at ``at`` of the table; 0 if it has none that can be read."""
+    """Return the first value of the entry at position ``at`` of the table; 0 if it cannot be read."""
     kind, length = struct.unpack_from(f"{order}HI", table, at + 2)
     code = (_INTEGERS | _SIGNED).get(kind)
     if code is None or not length:
@@ -112,7 +113,7 @@ def _first_value(data: bytes, order: str, table: bytes, at: int) -> int:
 
 
 def exif_orientation(block: bytes) -> int:
-    """The orientation of an EXIF block, with or without its ``Exif`` prefix; see :func:`orientation`."""
+    """Return the orientation of an EXIF block, with or without its ``Exif`` prefix; see :func:`orientation`."""
     block = block.removeprefix(b"Exif\0\0")
     if len(block) < 8 or block[:4] not in _HEADS:
         return 1

@@ -1,4 +1,4 @@
-"""What an inspector reports about a file, and the three ways in which a file can fail inspection."""
+"""The header that an inspector returns, the limits of inspection, and its errors."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from edge_runtime.errors import ImageSizeError, ImageUnreadableError, ImageUnsup
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 OpenCV = Callable[[bytes], Pixels | None]
-"""Decodes a whole file; None where it cannot."""
+"""Decodes a whole file; returns None if it cannot."""
 
 MAX_PIXELS = 64_000_000
-"""Most pixels that are decoded: about three times the largest mammograms (some 24 million) and above the
-usual medium-format cameras (51 million), yet 192 MB as 8-bit colour, which a device with 1 GB can hold."""
+"""Largest number of pixels of an image. It is about three times that of the largest mammograms (24 million) and above
+common medium-format cameras (51 million). As 8-bit colour it takes 192 MB, which fits a device with 1 GB."""
 
 MAX_WORKING_BYTES = 448_000_000
-"""Most bytes that decoding one image may take: its file, its pixels twice (OpenCV hands on a copy) and what its
-decoder keeps beside them. With the 50 MB of Python, NumPy and OpenCV a process stays below 512 MiB."""
+"""Largest memory for decoding one image, in bytes: the file, the pixels twice (OpenCV returns a copy) and the decoder's
+buffers. With 50 MB for Python, NumPy and OpenCV, a process stays below 512 MiB."""
 MAX_PARTS = 100_000
-"""Most chunks, segments or strips of one file. A file of 64 million pixels in chunks of 8 KB has 24,000; walking
-empty ones that fill a file would take minutes."""
+"""Largest number of chunks, segments or strips of one file. A file of 64 million pixels in chunks of 8 KB has 24,000.
+Reading a file full of empty chunks would take minutes."""
 
 MAX_WORK_S = 1.5
-"""Most processor time that decoding may take by the inspectors' estimates, which hold for an x86-64 server core of
-2023. It leaves room below two seconds for checksums and for estimates that are too low."""
+"""Largest processor time for decoding, as estimated by the inspectors for an x86-64 server core of 2023. It leaves a
+margin below two seconds for checksums and for estimates that are too low."""
 
 Part = tuple[int, int] | bytes
-"""A piece of what the decoder is handed: start and end in the file, or bytes that stand for others."""
+"""A part of the decoder's input: start and end in the file, or bytes that replace others."""
 
 
 class ImageFormat(enum.Enum):
-    """The formats that are taken; the value is the name for messages."""
+    """The supported formats; the value is the name in messages."""
 
     PNG = "PNG"
     JPEG = "JPEG"
@@ -47,24 +47,25 @@ class ImageFormat(enum.Enum):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file declares about its pixels before anything is decoded.
+    """What a file declares about its pixels, before decoding.
 
     Attributes:
+        format: the file's format.
         width_px: columns as stored, before any orientation; at least 1.
         height_px: rows as stored; at least 1.
         channels: 1 for grey or a palette index, 3 for colour, 4 for CMYK; alpha is not counted.
         bit_depth: bits a channel as stored, 1..64.
-        palette: the values are indices into a table of colours.
-        alpha: there is an alpha channel beside the channels; it is dropped where every pixel is opaque.
-        transparent: the one grey or RGB value that stands for full transparency in a PNG, if any.
-        cmyk: the values are amounts of ink.
-        orientation: EXIF or TIFF tag 274; 1 when rows and columns are stored as they are shown.
-        frames: images in the file: pages, animation frames, concatenated images.
-        buffer_bytes: what the decoder keeps beside the file and twice the pixels, at most.
-        work_s: estimate of the processor time that decoding takes, see MAX_WORK_S; 0 where no file takes long.
-        decoder: decodes in place of OpenCV, which it may use for parts; None for OpenCV. It returns what OpenCV would,
-            or what remains of it without opaque alpha, and raises ValueError for damage.
-        parts: what the decoder is handed, in order: that which carries pixels. Empty for the whole file as it is.
+        palette: whether the values are indices into a colour table.
+        alpha: whether there is an additional alpha channel; it is dropped if every pixel is opaque.
+        transparent: the grey or RGB value that means full transparency in a PNG, if any.
+        cmyk: whether the values are amounts of ink.
+        orientation: EXIF or TIFF tag 274; 1 if rows and columns are stored as shown.
+        frames: number of images in the file: pages, animation frames, concatenated images.
+        buffer_bytes: largest memory of the decoder, in addition to the file and twice the pixels.
+        work_s: estimated processor time for decoding in seconds, see MAX_WORK_S; 0 for formats that are always fast.
+        decoder: decodes in place of OpenCV, which it may use for parts; None for OpenCV. It returns the same pixels as
+            OpenCV, possibly without opaque alpha, and raises ValueError for damage.
+        parts: the parts of the file that contain pixels, in order: the decoder's input. Empty for the whole file.
     """
 
     format: ImageFormat
@@ -90,12 +91,12 @@ class Header:
 
     @property
     def decoded_bytes(self) -> int:
-        """The bytes of the decoded pixels; with alpha, OpenCV decodes grey as colour, too."""
+        """Number of bytes of the decoded pixels; with alpha, OpenCV decodes grey as colour too."""
         return self.pixels * (4 if self.alpha else self.channels) * (2 if self.bit_depth > 8 else 1)
 
 
 def joined(spans: Iterable[tuple[int, int]], length: int) -> tuple[tuple[int, int], ...]:
-    """The spans in order, those that adjoin taken together; nothing if they are all of a file of this length."""
+    """Return the spans in order, with adjacent ones merged; empty if they cover a whole file of this length."""
     found: list[tuple[int, int]] = []
     for start, end in spans:
         if found and found[-1][1] == start:
@@ -106,7 +107,7 @@ def joined(spans: Iterable[tuple[int, int]], length: int) -> tuple[tuple[int, in
 
 
 def for_decoder(data: bytes, header: Header) -> bytes:
-    """What carries the pixels of a file that was inspected; the very file where it holds nothing else."""
+    """Return the decoder's input: the parts of an inspected file that contain pixels, or the whole file."""
     if not header.parts:
         return data
     view = memoryview(data)
@@ -114,34 +115,34 @@ def for_decoder(data: bytes, header: Header) -> bytes:
 
 
 def truncated(name: str, kind: ImageFormat, where: str) -> ImageUnreadableError:
-    """The file ends too early."""
+    """Return the error for a file that ends too early."""
     return ImageUnreadableError(
-        f"{name}: found a {kind.value} file that ends too early ({where}), expected a whole one. "
+        f"{name}: found a {kind.value} file that ends too early ({where}), expected a complete one. "
         "Copy or export it again.",
         code="image_truncated",
     )
 
 
 def damaged(name: str, kind: ImageFormat, found: str) -> ImageUnreadableError:
-    """The file contradicts itself or its checksums."""
+    """Return the error for a file that contradicts itself or its checksums."""
     return ImageUnreadableError(
-        f"{name}: found a damaged {kind.value} file ({found}), expected a sound one. Copy or export it again.",
+        f"{name}: found a damaged {kind.value} file ({found}), expected a valid one. Copy or export it again.",
         code="image_damaged",
     )
 
 
 def too_many_parts(name: str, kind: ImageFormat) -> ImageUnreadableError:
-    """The file is cut into more parts than any writer makes."""
+    """Return the error for a file with more parts than any program writes."""
     return damaged(name, kind, f"it has more than {MAX_PARTS} parts")
 
 
 def not_taken(name: str, found: str, remedy: str, code: str = "image_format") -> ImageUnsupportedError:
-    """The file is sound, but of a format or a variant of one that is not taken."""
+    """Return the error for a valid file of a format or variant that is not supported."""
     return ImageUnsupportedError(f"{name}: found {found}, expected {remedy}.", code=code)
 
 
 def too_much_work(name: str, seconds: float) -> ImageSizeError:
-    """Decoding would take too much processor time."""
+    """Return the error for an image whose decoding would take too much processor time."""
     return ImageSizeError(
         f"{name}: found pixels that take about {seconds:.1f} s of processor time to decode, expected at most "
         f"{MAX_WORK_S} s. Crop the region to classify and save it as PNG.",

@@ -1,8 +1,8 @@
-"""zlib streams, read in exact lengths and constant memory, and given up when they inflate far too slowly.
+"""Read zlib streams in exact lengths and constant memory, and reject streams that inflate far too slowly.
 
-A stream of some megabytes can consist of nothing but headers of empty blocks (RFC 1951, 3.2.7), for which zlib
-builds tables: ten times the time of an ordinary stream of that length. No length tells them; only the time does. It is
-compared with what this processor takes for an ordinary stream, so that a slow processor refuses nothing more.
+A stream of some megabytes can consist only of headers of empty blocks (RFC 1951, 3.2.7), for which zlib builds tables.
+It takes ten times as long as a normal stream of that length. Only the time reveals such a stream, not its length. The
+time is compared with that of a normal stream on this processor, so a slow processor rejects no more files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 _BLOCK_BYTES = 1 << 16
 _IN_BYTES_S, _OUT_BYTES_S = 170e6, 600e6
-"""Speed of zlib 1.2.13 on an x86-64 core, in bytes of the stream and of what it inflates to: the times add up."""
+"""Speed of zlib 1.2.13 on an x86-64 core, for bytes of the stream and for inflated bytes; the two times add up."""
 _FREE_S = 0.2
 _MOST_TIMES = 2.0
 _TIMED_BYTES = 2_000_000  # even the slowest stream of this length takes under 0.2 s
@@ -23,16 +23,16 @@ _SAMPLE_BYTES = 1 << 18
 
 
 def estimate_s(in_bytes: int, out_bytes: int) -> float:
-    """Processor time that an ordinary stream takes, on the processor of MAX_WORK_S."""
+    """Return the processor time in seconds for a normal stream, on the processor of MAX_WORK_S."""
     return in_bytes / _IN_BYTES_S + out_bytes / _OUT_BYTES_S
 
 
 class Meter:
-    """Adds up the processor time of one or many streams.
+    """Measures the processor time of one or several streams.
 
     Args:
-        in_bytes: the length of all of them.
-        out_bytes: what they should inflate to.
+        in_bytes: total length of the streams.
+        out_bytes: total length of the inflated data.
     """
 
     def __init__(self, in_bytes: int, out_bytes: int) -> None:
@@ -60,7 +60,7 @@ class Meter:
 
 
 class Inflater:
-    """A zlib stream in pieces, cut anywhere."""
+    """Inflates a zlib stream that is split into pieces at any position."""
 
     def __init__(self, pieces: Iterable[memoryview], meter: Meter) -> None:
         self._stream = zlib.decompressobj()
@@ -69,7 +69,7 @@ class Inflater:
         self._rest: bytes | memoryview = b""
 
     def read(self, length: int) -> bytes:
-        """The next ``length`` bytes.
+        """Return the next ``length`` bytes.
 
         Raises:
             ValueError: the stream is damaged, too short or too slow.
@@ -84,10 +84,10 @@ class Inflater:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def finish(self, surplus_bytes: int = 0) -> None:
-        """Read to the end, where zlib compares the Adler-32; what follows it is left.
+        """Read to the end of the stream, where zlib checks the Adler-32; bytes after it are ignored.
 
         Raises:
-            ValueError: as :meth:`read`, or more than ``surplus_bytes`` are left.
+            ValueError: as :meth:`read`, or more than ``surplus_bytes`` bytes remain.
         """
         while not self._stream.eof:
             surplus_bytes -= len(self._step(_BLOCK_BYTES))
@@ -95,9 +95,9 @@ class Inflater:
                 raise ValueError("it inflates to more than its rows")
 
     def _step(self, length: int) -> bytes:
-        """Inflate up to ``length`` bytes of one block of the stream; none at its end, and sometimes elsewhere."""
+        """Inflate up to ``length`` bytes of one block of the stream; may return no bytes, not only at the end."""
         self._rest = self._rest or next(self._blocks, b"")
-        used_up = not self._rest  # zlib may hold back a part of its output all the same
+        used_up = not self._rest  # zlib may still have output
         part = self._meter.inflate(self._stream, self._rest, length)
         self._rest = self._stream.unconsumed_tail
         if used_up and not part and not self._stream.eof:
@@ -106,7 +106,7 @@ class Inflater:
 
 
 def _blocks(pieces: Iterable[memoryview]) -> Iterator[bytes | memoryview]:
-    """Blocks of about the same length, of pieces of any: each call of zlib costs a microsecond, and copies its rest."""
+    """Yield the pieces as blocks of similar length: each call of zlib takes a microsecond and copies its rest."""
     small: list[memoryview] = []
     held = 0
     for piece in pieces:
@@ -124,7 +124,7 @@ def _blocks(pieces: Iterable[memoryview]) -> Iterator[bytes | memoryview]:
 
 @lru_cache(maxsize=1)
 def _slowness() -> float:
-    """How much longer this processor takes than the one of MAX_WORK_S, by a stream of 5 bits a byte."""
+    """Return this processor's time relative to the processor of MAX_WORK_S, for a stream of 5 bits a byte."""
     noise = bytes(byte & 31 for byte in hashlib.shake_128(b"").digest(_SAMPLE_BYTES))
     stream = zlib.compress(noise, 1)
     times = []

@@ -1,7 +1,7 @@
-"""JPEG (ITU-T T.81): every marker is walked up to an end-of-image marker that is really there.
+"""Inspector for JPEG (ITU-T T.81): read all markers up to the end-of-image marker, which must be present.
 
-JPEG has no checksum. Damage inside a scan shows only when the decoder stumbles over it, which
-:mod:`edge_runtime.images.formats.decoding` listens for; a flipped bit that leads to valid codes stays unseen.
+JPEG has no checksum. Damage inside a scan is found only if the decoder reports it; see
+:mod:`edge_runtime.images.formats.decoding`. A flipped bit that gives valid codes is not detected.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from edge_runtime.images.formats.scans import MAX_SCANNED_PIXELS, MAX_SCANS, coe
 
 _SOS, _EOI, _COM = 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
-_ADOBE_BYTES = 12  # the last of them says which colours; 0 is RGB
+_ADOBE_BYTES = 12  # the last byte gives the colour space; 0 is RGB
 _MAX_TABLE_BYTES = 1_000_000
-"""Most bytes of tables and headers. A file needs some kilobytes; the decoder builds each table anew."""
+"""Largest size of tables and headers. A file needs some kilobytes; the decoder builds every table again."""
 _PROGRESSIVE = 0xC2
 _HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})  # baseline, extended, progressive
 _OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
@@ -41,12 +41,12 @@ _FILL = re.compile(rb"\xff*(?=\xff)")  # FF bytes that may pad a marker (T.81, B
 
 
 _MAX_SCAN_BYTES, _SCAN_BYTES_FREE, _SCAN_BYTES_PER_PIXEL = 100_000_000, 1_000_000, 8
-"""Most bytes of all scans: noise in full quality takes about four a pixel, and 100 MB about two seconds."""
+"""Largest size of all scans. Noise in full quality takes about 4 bytes a pixel; decoding 100 MB takes about 2 s."""
 
 
 @dataclass
 class _Findings:
-    """What the walk has met so far."""
+    """The state of the walk through the markers."""
 
     frame: bytes = b""
     orientation: int = 1
@@ -62,7 +62,7 @@ class _Findings:
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Walk all markers; see :func:`edge_runtime.images.formats.inspect`."""
+    """Read all markers; see :func:`edge_runtime.images.formats.inspect`."""
     found = _Findings()
     for marker, payload, start, end in _walk(data, found, name):
         if found.in_scan:
@@ -80,14 +80,14 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def _is_ballast(marker: int, payload: bytes) -> bool:
-    """Whether a segment says nothing that decoding needs: comments, EXIF, profiles, previews."""
+    """Return whether decoding does not require a segment: comments, EXIF, profiles, previews."""
     if marker == _APP0:
         return not payload.startswith(b"JFIF\0")
     return marker == _COM or (_APP0 < marker <= _APP15 and not (marker == _APP14 and payload.startswith(b"Adobe")))
 
 
 def _walk(data: bytes, found: _Findings, name: str) -> Iterator[tuple[int, bytes, int, int]]:
-    """Yield marker, payload, start and end of each segment up to EOI, scans and fill skipped."""
+    """Yield marker, payload, start and end of each segment up to EOI; skip scan data and fill bytes."""
     at, marker, count = 2, 0, 0
     while marker != _EOI:
         count += 1
@@ -103,7 +103,7 @@ def _walk(data: bytes, found: _Findings, name: str) -> Iterator[tuple[int, bytes
             match = _MARKER.match(data, fill.end() if fill else at)
         if match is None:
             if at + 2 <= len(data) and marker != _SOS:
-                raise damaged(name, ImageFormat.JPEG, f"no marker stands at byte {at}")
+                raise damaged(name, ImageFormat.JPEG, f"there is no marker at byte {at}")
             raise truncated(name, ImageFormat.JPEG, f"{len(data)} bytes without an end-of-image marker")
         marker, at = match[1][0], match.end()
         if marker == _EOI:
@@ -137,7 +137,7 @@ def _note(found: _Findings, marker: int, payload: bytes, name: str) -> None:
             found_scans = f"a JPEG of {_pixels(found.frame)} pixels in {len(found.scans)} scans or more"
             raise not_taken(name, found_scans, "about ten scans; save it as PNG")
     elif marker == _APP1 and payload.startswith(b"Exif\0\0"):
-        if found.orientation == 1:  # of two EXIF blocks, readers obey one or the other
+        if found.orientation == 1:  # readers differ in which of two EXIF blocks they use
             found.orientation = exif_orientation(payload)
     elif marker == _APP0 and payload.startswith(b"JFIF\0"):
         found.colours.add("YCbCr")
@@ -166,14 +166,14 @@ def _header(found: _Findings, data: bytes, name: str) -> Header:
         declared = f"{width}x{height}, {components} components"
         raise damaged(name, ImageFormat.JPEG, f"its frame header declares {declared}")
     colours = found.colours | ({"RGB"} if found.frame[6::3] == b"RGB" else set())
-    if components == 3 and len(colours) > 1:  # readers differ in which mark they believe
+    if components == 3 and len(colours) > 1:  # readers differ in which mark they use
         raise not_taken(name, "a JPEG whose marks call its colours both RGB and YCbCr", "one of them; save it as PNG")
     try:
         if incomplete(found.frame, found.scans, found.progressive):
             raise damaged(name, ImageFormat.JPEG, "its scans leave out a part of the image")
     except ValueError as error:
         raise damaged(name, ImageFormat.JPEG, str(error)) from None
-    # An image in several scans is joined in memory before any pixel of it is known.
+    # The decoder joins an image of several scans in memory before it computes a pixel.
     coefficients = coefficient_bytes(found.frame, width * height) if found.progressive or len(found.scans) > 1 else 0
     # In a multi-image file (CIPA DC-007) the first image is the photograph and the others are its
     # previews and gain maps; without that mark, a second image is one of a sequence.

@@ -1,4 +1,4 @@
-"""PNG (ISO/IEC 15948, W3C PNG third edition): every chunk is walked, and the CRC of each that is read is verified."""
+"""Inspector for PNG (ISO/IEC 15948, W3C PNG third edition): read all chunks, and verify the CRCs of those used."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from edge_runtime.images.formats.header import (
 _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _AT_ONCE_IN, _AT_ONCE_OUT = 1 << 18, 1 << 26
-"""Bytes of IDAT, and of pixels, up to which libpng decodes the stream itself. It inflates what follows the last row to
-its end and drops it: a gigabyte of it takes two seconds, and comes out of one megabyte."""
-_HEAD_BYTES = 1024  # a palette has 768; no other chunk that is read is longer
+"""Largest IDAT data and pixels, in bytes, that libpng decodes itself. libpng also inflates surplus data after the last
+row: one megabyte can hold a gigabyte of it, which takes two seconds."""
+_HEAD_BYTES = 1024  # a palette has 768 bytes; other chunks that are read are shorter
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _READ = frozenset({b"IHDR", b"tRNS", b"PLTE"})
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
@@ -44,22 +44,22 @@ _DEPTHS = {
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Walk all chunks; see :func:`edge_runtime.images.formats.inspect`."""
+    """Read all chunks; see :func:`edge_runtime.images.formats.inspect`."""
     chunks: dict[bytes, bytes] = {}
     pieces: list[memoryview] = []
     frames = 1
     spans, at, orientation, before = [(0, _SIGNATURE_BYTES)], _SIGNATURE_BYTES, 1, b""
     for kind, payload in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
-            raise damaged(name, ImageFormat.PNG, f"chunk {kind!r} stands twice or before IHDR")
-        if kind not in _PIXELS and kind[:1].isupper():  # readers must not show what they do not understand
+            raise damaged(name, ImageFormat.PNG, f"chunk {kind!r} occurs twice or before IHDR")
+        if kind not in _PIXELS and kind[:1].isupper():  # the standard forbids readers to show such a file
             raise not_taken(name, f"a PNG file with the unknown critical chunk {kind!r}", "none; save it as plain PNG")
         if kind == b"IDAT":
             if pieces and before != b"IDAT":
                 raise damaged(name, ImageFormat.PNG, "other chunks stand between its IDAT chunks")
             pieces.append(payload)
         elif kind in _ANIMATION:
-            frames = 2  # even one frame may differ from the image for other viewers
+            frames = 2  # other viewers may show a different image, even with one frame
         elif kind in _READ:
             chunks[kind] = bytes(payload[:_HEAD_BYTES])
         elif kind == b"eXIf" and orientation == 1:
@@ -100,10 +100,10 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
-    """Whether a wrong CRC in such a chunk may change what is shown; damaged metadata costs no image.
+    """Return whether a wrong CRC in such a chunk may change the image; damaged metadata is accepted.
 
-    It may if the chunk is read, if it was one that is read before a bit of its name flipped, or if it has swallowed
-    such a chunk. EXIF is read whatever its CRC: its orientation either can be read or says nothing.
+    It may if the chunk is read, if its name differs by one bit from that of a chunk that is read, or if it contains the
+    name of such a chunk. EXIF is read whatever its CRC: its orientation is used if it can be read.
     """
     number = int.from_bytes(kind, "big")
     if kind in _MEANT or any((number ^ int.from_bytes(meant, "big")).bit_count() == 1 for meant in (*_MEANT, b"eXIf")):
@@ -112,7 +112,7 @@ def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
 
 
 def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -> Header:
-    """Have a large image decoded some rows at a time; see :mod:`edge_runtime.images.formats.png_rows`."""
+    """Return a header that decodes a large image in bands; see :mod:`edge_runtime.images.formats.png_rows`."""
     in_bytes = sum(map(len, pieces))
     if header.palette or header.bit_depth < 8 or header.pixels > MAX_PIXELS:
         return header
@@ -147,7 +147,7 @@ def _header(chunks: dict[bytes, bytes], orientation: int, frames: int, parts: tu
 
 
 def _transparent(chunks: dict[bytes, bytes], colour: int, depth: int, name: str) -> tuple[int, ...] | None:
-    """The grey or RGB value that tRNS calls transparent; its chunk is kept from the decoder."""
+    """Return the transparent grey or RGB value in tRNS; the decoder does not get this chunk."""
     if colour == _PALETTE:
         return None
     samples = {_GREY: 1, _RGB: 3}.get(colour)

@@ -1,8 +1,8 @@
-"""Large PNG images, decoded some rows at a time: the stream is inflated here, and OpenCV undoes the row filters.
+"""Decode large PNG images in bands of rows: inflate the stream here, and let OpenCV undo the row filters.
 
-Each band of rows becomes a small PNG of its own, in which nothing is compressed. Its first row is the last one of the
-band above, unfiltered, for a filter refers to the row above (PNG, third edition, section 9). So the stream is inflated
-once, to the length of the rows and no further, and the pixels are held once.
+Each band becomes a small uncompressed PNG. Its first row is the last row of the band above, unfiltered, as a filter
+refers to the row above (PNG, third edition, section 9). The stream is inflated once, only to the length of the rows,
+and the pixels are stored once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FILTERS = 5
 _S_PER_BYTE = np.array([4.5, 4.5, 4.5, 6.0, 9.0]) * 1e-9
 """Processor time by filter: none, Sub, Up, Average, Paeth. Measured on the processor of MAX_WORK_S."""
 _S_PER_SCATTERED_BYTE = 5e-9
-"""What it takes to put the pixels of an interlaced image where they belong."""
+"""Processor time to copy the pixels of an interlaced image to their positions."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,28 @@ class _Layout:
 
     @property
     def row_bytes(self) -> int:
-        """With the byte that names the filter."""
+        """Number of bytes of a row, including the filter byte."""
         return 1 + self.width * _SAMPLES[self.colour] * self.depth // 8
 
     def png(self, rows: bytes, height: int) -> bytes:
-        """A PNG of these rows, stored."""
+        """Return an uncompressed PNG of these rows."""
         head = struct.pack(">IIBBBBB", self.width, height, self.depth, self.colour, 0, 0, 0)
         return _SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows, 0)) + _chunk(b"IEND", b"")
 
 
 class _Work:
-    """Adds up what the rows cost, by their filters."""
+    """Adds up the estimated processor time of the rows, by their filters."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def add(self, rows: bytes, row_bytes: int, name: str) -> None:
-        """Raises: ValueError: a filter is unknown. ImageSizeError: ``image_too_large``."""
+        """Add filtered rows.
+
+        Raises:
+            ValueError: a filter is unknown.
+            ImageSizeError: ``image_too_large``, if the total exceeds MAX_WORK_S.
+        """
         filters = np.bincount(np.frombuffer(rows, np.uint8)[::row_bytes], minlength=_FILTERS)
         if len(filters) > _FILTERS:
             raise ValueError("a row has an unknown filter")
@@ -72,7 +77,7 @@ def decode(data: bytes, pieces: tuple[memoryview, ...], name: str, opencv: OpenC
     Args:
         data: the file, for its IHDR chunk.
         pieces: payloads of the IDAT chunks.
-        name: what error messages call the image.
+        name: name in error messages.
         opencv: decodes a whole file.
 
     Returns:
@@ -81,7 +86,7 @@ def decode(data: bytes, pieces: tuple[memoryview, ...], name: str, opencv: OpenC
     Raises:
         ValueError: the stream is damaged, too short, far too long or far too slow.
         ImageUnsupportedError: ``image_alpha``.
-        ImageSizeError: ``image_too_large``, it takes more than MAX_WORK_S.
+        ImageSizeError: ``image_too_large``, if it takes more than MAX_WORK_S.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     passes = []
@@ -119,7 +124,7 @@ def _decode_pass(stream: Inflater, layout: _Layout, into: Pixels, work: _Work, o
 
 
 def _as_stored(row: np.ndarray, colour: int) -> bytes:
-    """A decoded row in the order and byte order of PNG."""
+    """Return a decoded row in the channel order and byte order of PNG."""
     ordered = {0: row, 2: row[..., ::-1], 4: row[..., 2:]}.get(colour)
     if ordered is None:
         ordered = row[..., [2, 1, 0, 3]]

@@ -1,4 +1,4 @@
-"""Binary PNM (Netpbm pgm(5) and ppm(5)): one image whose data are exactly as long as declared."""
+"""Inspector for binary PNM (Netpbm pgm(5) and ppm(5)): one image, with data of exactly the declared length."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 from edge_runtime.images.formats.header import Header, ImageFormat, damaged, not_taken, truncated
 
-# White space must follow each number at once: a comment there is read differently by different readers.
+# White space must follow each number directly, as readers differ in how they read a comment there.
 _GAP = rb"\s(?:\s|#[^\r\n]*[\r\n])*"
 _HEAD = re.compile(rb"P([56])" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})\s")
 _BITS = {255: 8, 65535: 16}
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Read the head and compare the length; see :func:`edge_runtime.images.formats.inspect`."""
+    """Read the head and check the length; see :func:`edge_runtime.images.formats.inspect`."""
     head = _HEAD.match(data, 0, 4096)
     if head is None:
         if len(data) < 32:
@@ -23,7 +23,7 @@ def inspect(data: bytes, name: str) -> Header:
     if not (width and height and 0 < maximum < 65536):
         raise damaged(name, ImageFormat.PNM, f"it declares {width}x{height} with the maximum {maximum}")
     if maximum not in _BITS:
-        # A reader would have to stretch the values, which changes what the model sees.
+        # A reader would have to rescale the values, which changes the model's input.
         found = f"a PNM file whose maximum is {maximum}"
         raise not_taken(name, found, "255 or 65535; export it with 8 or 16 bits", "image_depth")
     channels = 1 if magic == 5 else 3

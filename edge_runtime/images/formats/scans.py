@@ -1,7 +1,7 @@
-"""Whether a JPEG's scans together hold the whole image (ITU-T T.81, sections B.2.3 and G.1.1).
+"""Check that the scans of a JPEG contain the whole image (ITU-T T.81, sections B.2.3 and G.1.1).
 
-A progressive JPEG holds its image in some ten scans, from coarse to fine. One that was cut between two scans and
-closed again is decoded without a complaint, as a blurred image, or a grey one for a colour original.
+A progressive JPEG stores its image in about ten scans, from coarse to fine. If a file is cut between two scans and
+closed with an end marker, decoders return a blurred image, or a grey one of a colour original, without a warning.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_SCANS = 100
-"""Most scans of one image. Encoders write about ten; each costs the decoder a walk over all of its pixels, so that
-a file of some kilobytes could keep it busy for hours."""
+"""Largest number of scans of one image. Encoders write about ten. The decoder visits all pixels for each scan, so a
+file of some kilobytes could otherwise take hours."""
 
 MAX_SCANNED_PIXELS = 1_000_000_000
-"""Most pixels times scans, which is what those walks cost: about two seconds."""
+"""Largest product of pixels and scans: these visits take about two seconds."""
 
 _S_PER_SAMPLE, _S_PER_VISIT, _S_PER_BYTE, _S_PER_PROGRESSIVE_BYTE = 6e-9, 0.6e-9, 3e-9, 22e-9
-"""Processor time of libjpeg-turbo 3: a sample's transform and colours, a look at it in one scan, a byte of the file."""
+"""Processor time of libjpeg-turbo 3: transform and colours of a sample, its visit in one scan, a byte of the file."""
 
 _ALL = (1 << 64) - 1  # one bit for each of a block's 64 coefficients
 _COEFFICIENT_BYTES = 2
@@ -24,7 +24,7 @@ _COEFFICIENT_BYTES = 2
 
 @dataclass(frozen=True)
 class Component:
-    """One colour component of a frame: its number, and its samples relative to other components."""
+    """One colour component of a frame: its number and its sampling factors."""
 
     number: int
     horizontal: int
@@ -32,18 +32,18 @@ class Component:
 
 
 def components(frame: bytes) -> tuple[Component, ...]:
-    """The components of a frame header whose length has been checked."""
+    """Return the components in a frame header whose length has been checked."""
     rows = (frame[at : at + 2] for at in range(6, len(frame), 3))
     return tuple(Component(number, factors >> 4, factors & 15) for number, factors in rows)
 
 
 def incomplete(frame: bytes, scans: list[bytes], progressive: bool) -> bool:
-    """Whether a component's coefficient, or its last bit, stands in none of the scans.
+    """Return whether a coefficient of a component, or its last bit, is in none of the scans.
 
     Args:
         frame: payload of the frame header.
         scans: payloads of the scan headers.
-        progressive: a scan may hold a band of the coefficients, less their last bits.
+        progressive: whether a scan may contain a band of the coefficients, without their last bits.
 
     Raises:
         ValueError: a scan header contradicts itself.
@@ -63,14 +63,14 @@ def incomplete(frame: bytes, scans: list[bytes], progressive: bool) -> bool:
 
 
 def coefficient_bytes(frame: bytes, pixels: int) -> int:
-    """What the decoder keeps of an image whose scans it has to join: every coefficient, about."""
+    """Return the decoder's memory in bytes for an image of several scans: about all coefficients."""
     found = components(frame)
     samples = sum(component.horizontal * component.vertical for component in found)
     return _COEFFICIENT_BYTES * pixels * samples // _finest(found)
 
 
 def work_s(frame: bytes, scans: list[bytes], progressive: bool, file_bytes: int) -> float:
-    """Estimate of the processor time that decoding takes, in seconds (see ``header.MAX_WORK_S``)."""
+    """Return the estimated processor time for decoding, in seconds; see ``header.MAX_WORK_S``."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
     found = components(frame)
     finest = _finest(found)
@@ -83,6 +83,6 @@ def work_s(frame: bytes, scans: list[bytes], progressive: bool, file_bytes: int)
 
 
 def _finest(found: tuple[Component, ...]) -> int:
-    """Samples of the finest component in each unit of the frame, 1 or more."""
+    """Return the number of samples of the finest component in each unit of the frame, 1 or more."""
     across, down = max(component.horizontal for component in found), max(component.vertical for component in found)
     return max(1, across * down)

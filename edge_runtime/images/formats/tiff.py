@@ -1,8 +1,8 @@
-"""Classic TIFF 6.0 in strips, uncompressed or Deflate. Strips must be whole and inside the file.
+"""Inspector for classic TIFF 6.0 in strips, uncompressed or Deflate. Strips must be complete and inside the file.
 
-LZW, PackBits, CCITT and JPEG inside TIFF have no checksum, and decoders leave the rest of a damaged
-strip black without an error, so they are refused. A Deflate strip carries one, which is verified.
-Tiles are refused because OpenCV 4.11 and 5.0 decode those of 16 bits but not those of 8.
+LZW, PackBits, CCITT and JPEG inside TIFF are rejected: they have no checksum, and decoders leave the rest of a damaged
+strip black without an error. A Deflate strip has a checksum, which is verified. Tiles are rejected because OpenCV 4.11
+and 5.0 decode tiles of 16 bits but not of 8 bits.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _WANTED = frozenset(
 )
 _UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
 _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 1, 2, 3, 5
-_ALPHA = (1, 2)  # ExtraSamples: associated, unassociated; 0 says nothing
-_COLOURS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}  # samples that are no extra ones
+_ALPHA = (1, 2)  # ExtraSamples: associated, unassociated; 0 is unspecified
+_COLOURS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}  # samples without extra ones
 _HORIZONTAL = 2
 _S_PER_BYTE, _S_PER_PREDICTED_BYTE = 2.5e-9, 3e-9
 """Processor time of NumPy and OpenCV, see ``header.MAX_WORK_S``."""
@@ -56,7 +56,7 @@ def inspect(data: bytes, name: str) -> Header:
         raise damaged(name, ImageFormat.TIFF, str(error)) from None
     header = replace(_header(page, frames, name), orientation=turned)
     _refuse_variants(page, name)
-    # A declared size beyond the limit is refused by the caller.
+    # The caller rejects an image above the size limit.
     if header.pixels <= MAX_PIXELS:
         _check_strips(data, page, header, name)
         header = replace(header, decoder=_decoder(data, page, header, name), work_s=_work_s(page, header))
@@ -64,7 +64,7 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def _decoder(data: bytes, page: Directory, header: Header, name: str) -> Callable[[OpenCV], Pixels]:
-    """Its strips are decoded here: libtiff reads every tag into memory, be it thirty times the same 40 MB."""
+    """Return a decoder of the strips. libtiff would read every tag into memory, even 40 MB thirty times."""
 
     def decode(_: OpenCV) -> Pixels:
         strips = import_module("edge_runtime.images.formats.tiff_strips")
@@ -92,7 +92,7 @@ def _work_s(page: Directory, header: Header) -> float:
 
 
 def _count_pages(data: bytes, offset: int, following: int) -> int:
-    """1, or 2 for any more: directories can overlap in so many ways that following them all could take hours."""
+    """Return 1, or 2 for more than one page. Overlapping directories could take hours to follow, so they are not."""
     if not following:
         return 1
     if following == offset:
@@ -126,7 +126,7 @@ def _header(page: Directory, frames: int, name: str) -> Header:
 
 
 def _has_alpha(page: Directory, extra: int, name: str) -> bool:
-    """Whether there is one extra sample, and it is alpha; anything else beside the colours has no meaning here."""
+    """Return whether the only extra sample is alpha; reject other extra samples."""
     kinds = page.tags.get(_EXTRA, ())
     if not extra and not kinds:
         return False
@@ -138,7 +138,7 @@ def _has_alpha(page: Directory, extra: int, name: str) -> bool:
 
 
 def _refuse_variants(page: Directory, name: str) -> None:
-    """Refuse what decoders render in their own ways, or cannot tell to be damaged."""
+    """Reject variants that decoders render differently, or whose damage they cannot detect."""
     if set(page.tags.get(_SAMPLE_FORMAT, (1,))) != {1}:
         found = "a TIFF file of signed or floating-point numbers"
         expected = "unsigned 8 or 16 bits; export it with the window its readers use"
@@ -152,7 +152,7 @@ def _refuse_variants(page: Directory, name: str) -> None:
     if page.first(_SAMPLES, 1) > 1 and page.first(_PLANES, 1) != 1:
         raise not_taken(name, "a TIFF file with separate colour planes", "interleaved ones; save it as PNG")
     if compression == _UNCOMPRESSED and page.first(_PREDICTOR, 1) != 1:
-        # TIFF 6.0 defines it for compressed data; some readers undo it all the same.
+        # TIFF 6.0 defines a predictor only for compressed data, but some readers apply it here too.
         raise not_taken(name, "an uncompressed TIFF file with a predictor", "none; save it as PNG")
     if page.first(_FILL_ORDER, 1) != 1 or page.first(_PREDICTOR, 1) not in (1, _HORIZONTAL):
         found = "a TIFF file with reversed bits or a floating-point predictor"
@@ -160,7 +160,7 @@ def _refuse_variants(page: Directory, name: str) -> None:
 
 
 def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> None:
-    """Each strip must lie inside the file and hold the bytes of its rows."""
+    """Check that each strip lies inside the file and contains the bytes of its rows."""
     offsets, counts = page.tags.get(_STRIP_OFFSETS, ()), page.tags.get(_STRIP_BYTES, ())
     strips = ceil(header.height_px / _rows_per_strip(page, header.height_px))
     if len(offsets) == strips > MAX_PARTS:
@@ -179,7 +179,7 @@ def _check_strips(data: bytes, page: Directory, header: Header, name: str) -> No
 
 
 def _decoded_bytes(page: Directory, header: Header) -> list[int]:
-    """The bytes of each strip once decoded; the last one may have fewer rows."""
+    """Return the decoded size of each strip in bytes; the last strip may have fewer rows."""
     row_bytes = _row_bytes(header.width_px, header.bit_depth, page.first(_SAMPLES, 1))
     rows = _rows_per_strip(page, header.height_px)
     return [row_bytes * min(rows, header.height_px - top) for top in range(0, header.height_px, rows)]

@@ -1,4 +1,4 @@
-"""The pixels of a TIFF's strips: uncompressed or Deflate, with or without horizontal differencing (TIFF 6.0, 14)."""
+"""Decode TIFF strips: uncompressed or Deflate, with or without horizontal differencing (TIFF 6.0, section 14)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BAND_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows stand in the strips.
+    """The layout of the rows in the strips.
 
     Attributes:
         width: pixels a row.
         height: rows of the image.
         samples: values a pixel, 1..4, interleaved.
-        dtype: of a value as stored, with its byte order: ``<u2``.
-        rows: rows a strip; the last one may have fewer.
-        deflated: each strip is a zlib stream.
-        predicted: each value but a row's first is stored as the difference from the one before.
+        dtype: dtype of the stored values, with byte order, such as ``<u2``.
+        rows: rows a strip; the last strip may have fewer.
+        deflated: whether each strip is a zlib stream.
+        predicted: whether each value except the first of a row is stored as the difference from the one before.
     """
 
     width: int
@@ -39,15 +39,15 @@ class Layout:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a decoded row."""
+        """Number of bytes of a decoded row."""
         return self.width * self.samples * np.dtype(self.dtype).itemsize
 
 
 def decode(data: bytes, offsets: tuple[int, ...], counts: tuple[int, ...], layout: Layout, name: str) -> Pixels:
-    """Decode strips that lie inside the file; ``offsets`` and ``counts`` say where, in bytes.
+    """Decode strips that lie inside the file; ``offsets`` and ``counts`` are their positions and sizes in bytes.
 
     Returns:
-        Grey H×W, or colour H×W×3 in the order BGR; uint8 or uint16. A last channel that is opaque is dropped.
+        Grey H×W, or colour H×W×3 in the order BGR; uint8 or uint16. Opaque alpha is dropped.
 
     Raises:
         ValueError: a strip does not inflate to the bytes of its rows.
@@ -69,7 +69,7 @@ def decode(data: bytes, offsets: tuple[int, ...], counts: tuple[int, ...], layou
 
 
 def _in_opencv_order(values: Pixels, name: str) -> Pixels:
-    """Grey as H×W, colour as BGR, without alpha."""
+    """Return grey as H×W or colour as H×W×3 BGR, without alpha."""
     samples = values.shape[2]
     if samples == 1:
         return values[..., 0]
@@ -81,7 +81,7 @@ def _in_opencv_order(values: Pixels, name: str) -> Pixels:
 
 
 def _bands(layout: Layout, strips: int) -> Iterator[tuple[int, list[int]]]:
-    """The number of each strip, and the rows of its bands."""
+    """Yield the index of each strip, and the numbers of rows of its bands."""
     most = max(1, _BAND_BYTES // layout.row_bytes)
     for strip in range(strips):
         rows = min(layout.rows, layout.height - strip * layout.rows)
@@ -108,7 +108,7 @@ def _deflated(data: bytes, offsets: tuple[int, ...], counts: tuple[int, ...], la
 
 
 def _grouped(bands: Iterator[bytes] | Iterator[memoryview]) -> Iterator[bytes | memoryview]:
-    """Join small bands: each costs NumPy and OpenCV some ten microseconds."""
+    """Join small bands, as each band takes about ten microseconds in NumPy and OpenCV."""
     held: list[bytes | memoryview] = []
     size = 0
     for band in bands:

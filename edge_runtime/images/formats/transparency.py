@@ -1,7 +1,7 @@
-"""An alpha channel is dropped where it says nothing: where every pixel is opaque. Any other is refused.
+"""Drop an alpha channel if every pixel is opaque; reject other images with transparency.
 
-What shows through a pixel depends on the background, which the file does not hold. Of an opaque image the grey or
-colour values are what is shown; they are taken as they are stored.
+The appearance of a transparent pixel depends on the background, which is not in the file. The grey or colour values of
+an opaque image are used as stored.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ _ALPHA = 3
 
 
 def transparency(name: str, found: str) -> ImageUnsupportedError:
-    """The image has pixels that are not opaque, or may have."""
+    """Return the error for an image with pixels that are not opaque, or may not be."""
     remedy = "every pixel opaque; flatten it on the background that its readers see and save it again"
     return not_taken(name, found, remedy, "image_alpha")
 
 
 def opaque(pixels: Pixels, header: Header, name: str) -> Pixels:
-    """Drop alpha that is opaque everywhere.
+    """Drop the alpha channel of an opaque image.
 
     Args:
-        pixels: as OpenCV decodes them: BGRA of an image with an alpha channel, grey in all of B, G and R; BGR or
-            grey of an image with one transparent colour.
-        header: what the file declares.
-        name: what error messages call it.
+        pixels: pixels from OpenCV: BGRA for an image with an alpha channel, with grey in B, G and R; BGR or grey for an
+            image with one transparent colour.
+        header: the file's header.
+        name: name in error messages.
 
     Returns:
-        BGR or grey, the values as stored. What has another shape than the header declares is returned as it is.
+        BGR or grey, with the values as stored. Pixels of another shape than declared are returned unchanged.
 
     Raises:
-        ImageUnsupportedError: ``image_alpha``, some pixel is not opaque.
+        ImageUnsupportedError: ``image_alpha``, if a pixel is not opaque.
     """
     if header.transparent is not None:
         wanted = header.transparent[::-1]
@@ -47,10 +47,10 @@ def opaque(pixels: Pixels, header: Header, name: str) -> Pixels:
 
 
 def without_alpha(pixels: Pixels, channels: int, name: str) -> Pixels:
-    """Drop the last channel of BGRA pixels: BGR for 3 channels, the values for 1, in which B, G and R are equal.
+    """Drop the last channel of BGRA pixels; return BGR for 3 ``channels``, or grey for 1, where B, G and R are equal.
 
     Raises:
-        ImageUnsupportedError: ``image_alpha``, some pixel is not opaque.
+        ImageUnsupportedError: ``image_alpha``, if a pixel is not opaque.
     """
     least = int(pixels[..., _ALPHA].min())
     if least != np.iinfo(pixels.dtype).max:

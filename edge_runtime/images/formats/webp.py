@@ -1,4 +1,4 @@
-"""WebP (RIFF container, RFC 9649): chunks are walked against the sizes. It has no checksum."""
+"""Inspector for WebP (RIFF container, RFC 9649): read all chunks and check their sizes. WebP has no checksum."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOSSLESS_SIGNATURE = 0x2F
 _HEAD_BYTES = 32  # of each chunk that carries pixels
 _IMAGE = frozenset({b"VP8 ", b"VP8L"})
 _READ = frozenset({b"VP8X", b"ALPH"}) | _IMAGE
-_PROFILE, _EXIF, _XMP = 0x20, 0x08, 0x04  # flags of chunks that are kept from the decoder
+_PROFILE, _EXIF, _XMP = 0x20, 0x08, 0x04  # flags of chunks that the decoder does not get
 
 _S_PER_PIXEL, _S_PER_BYTE, _S_PER_LOSSLESS_BYTE = 10e-9, 60e-9, 20e-9
 """Processor time of libwebp 1.6, see ``header.MAX_WORK_S``."""
@@ -34,7 +34,7 @@ _MOST_GROUPS, _GROUP_BYTES = 1 << 16, 5600
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """Walk all chunks; see :func:`edge_runtime.images.formats.inspect`."""
+    """Read all chunks; see :func:`edge_runtime.images.formats.inspect`."""
     size, form = struct.unpack_from("<I4s", data, 4)
     if form != b"WEBP":
         raise not_taken(name, f"a RIFF file of form {form!r}", "WebP, PNG or JPEG; save one image as PNG")
@@ -73,16 +73,16 @@ def _work_s(pixels: int, coded: int, lossless: bool) -> float:
 
 
 def _table_bytes(pixels: int, coded: int) -> int:
-    """Most that libwebp keeps for the Huffman codes of a lossless image.
+    """Return the largest memory of libwebp for the Huffman codes of a lossless image, in bytes.
 
-    Each block of 4x4 pixels may have five codes of its own, described in no more than 20 bits. How many there are is
-    only known after decoding; encoders use some 2,600 at most.
+    Each block of 4x4 pixels may have its own five codes, described in as few as 20 bits. Their number is known only
+    after decoding; encoders use at most about 2,600.
     """
     return min(_MOST_GROUPS, pixels // 16, coded * 8 // 20) * _GROUP_BYTES
 
 
 def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:
-    """A container of the chunks that carry pixels; nothing where the file holds no others."""
+    """Return the parts of a container with only the chunks that contain pixels; empty if the file has no others."""
     if not kept:
         return ()
     kept = tuple((max(start, 12), end) for start, end in kept if end > 12)
@@ -95,7 +95,7 @@ def _parts(data: bytes, kept: tuple[tuple[int, int], ...]) -> tuple[Part, ...]:
 
 
 def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield type, start and end of each chunk, without the byte of padding."""
+    """Yield type, start and end of each chunk, without its padding byte."""
     at, count = 12, 0
     while at < len(data):
         count += 1
@@ -113,7 +113,7 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
     flags = extended[0] if extended else 0
     if flags & _ANIMATION or animation_frames:
         width, height, alpha = *_canvas(extended), False
-        frames = max(2, animation_frames)  # even one frame may differ from what other viewers show
+        frames = max(2, animation_frames)  # other viewers may show a different image, even with one frame
     else:
         width, height, alpha = _bitstream(chunks, name)
         if extended and _canvas(extended) != (width, height):
@@ -133,13 +133,13 @@ def _header(chunks: dict[bytes, bytes], animation_frames: int, name: str) -> Hea
 
 
 def _canvas(extended: bytes) -> tuple[int, int]:
-    """Width and height of a VP8X chunk, both stored as 24 bits less one."""
+    """Return width and height in a VP8X chunk, each stored minus one in 24 bits."""
     struct.unpack_from("10x", extended)
     return int.from_bytes(extended[4:7], "little") + 1, int.from_bytes(extended[7:10], "little") + 1
 
 
 def _bitstream(chunks: dict[bytes, bytes], name: str) -> tuple[int, int, bool]:
-    """Width, height and alpha of the one image."""
+    """Return width, height and presence of alpha of the image."""
     if b"VP8 " in chunks:
         tag, start, width, height = struct.unpack_from("<B2x3sHH", chunks[b"VP8 "])
         if tag & 1 or start != _KEY_FRAME_START:

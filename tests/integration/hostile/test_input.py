@@ -107,7 +107,7 @@ def test_16_bits_go_through_the_window_of_the_spec(case: str) -> None:
 
 @pytest.mark.parametrize("case", DEEP_FILES)
 def test_16_bits_without_a_window_are_refused_with_the_way_out(case: str) -> None:
-    with pytest.raises(ImageError, match=r"no window step.*export the image as 8 bits with the window") as caught:
+    with pytest.raises(ImageError, match=r"no window step.*Export the image as 8 bits with the window") as caught:
         preprocess(reader.read(DEEP_FILES[case](), name="deep"), STEPS)
     assert caught.value.code == "image_depth"
 

@@ -26,14 +26,14 @@ ALTERED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer schema with new keys": (lambda m: m.update(schema=9, tiles={}), r"found schema 9"),
     "schema as text": (lambda m: m.update(schema="1"), r"\.schema: found '1', expected a whole number"),
     "unknown key": (lambda m: m.update(tiles={}), r"unknown key 'tiles'"),
-    "unknown key of a step": (lambda m: m["spec"]["steps"][0].update(x=1), r"spec\.steps\[0\]: unknown key 'x'"),
+    "unknown key of a step": (lambda m: m["spec"]["steps"][0].update(x=1), r"spec\.steps\[0\]: found unknown key 'x'"),
     "unknown step": (lambda m: m["spec"]["steps"][0].update(kind="blur"), r"spec\.steps\[0\]: found kind 'blur'"),
     "no key": (lambda m: m.pop("guard_band"), r"key 'guard_band' is missing"),
     "other steps": (lambda m: m["spec"]["steps"].pop(2), r"contract f1b1.* is not the SHA-256 of the spec's steps"),
     "other contract": (lambda m: m.update(contract="0" * 64), r"contract 0000.* is not the SHA-256"),
-    "no model": (lambda m: m.update(files=m["files"][-1:]), r"names no model file"),
-    "no file": (lambda m: m.update(files=[]), r"names no model file"),
-    "model without precision": (lambda m: m["files"][0].update(precision=None), r"lacks its format or precision"),
+    "no model": (lambda m: m.update(files=m["files"][-1:]), r"found no model file"),
+    "no file": (lambda m: m.update(files=[]), r"found no model file"),
+    "model without precision": (lambda m: m["files"][0].update(precision=None), r"without format or precision"),
 }
 
 
@@ -109,15 +109,15 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "guard band below 0": (lambda m: m.update(guard_band=-1e-9), r"guard_band -1e-09, expected 0\.\.1"),
     "guard band above 1": (lambda m: m.update(guard_band=1.0000001), "guard_band"),
-    "guard band of no number": (lambda m: m.update(guard_band=float("nan")), "NaN is no number of JSON"),
-    "guard band without end": (lambda m: m.update(guard_band=float("inf")), "Infinity is no number of JSON"),
+    "guard band of no number": (lambda m: m.update(guard_band=float("nan")), "NaN is not a JSON number"),
+    "guard band without end": (lambda m: m.update(guard_band=float("inf")), "Infinity is not a JSON number"),
     "cut-off": (lambda m: m["spec"]["policy"].update(cutoff=1.5), "cutoff"),
     "floor": (lambda m: m["spec"]["policy"].update(confidence_floor=-0.5), "confidence_floor"),
     "temperature": (lambda m: m["spec"]["policy"].update(temperature=0), "temperature"),
     "tolerated flips": (lambda m: m["spec"]["tolerance"].update(int8_flips_per_1000=-1), "int8_flips_per_1000 -1"),
     "tolerated score": (lambda m: m["spec"]["tolerance"].update(int8_score_mean=2), "int8_score_mean 2"),
     "tolerated logit": (lambda m: m["spec"]["tolerance"].update(float32_logit_max=1e9), "float32_logit_max 1000000000"),
-    "shortest side": (lambda m: m["spec"].update(min_side_px=-8), "min_side_px -8"),
+    "shortest side": (lambda m: m["spec"].update(min_side_px=-8), "min_side_px: found -8"),
     "divisor": (
         lambda m: m["spec"]["steps"].append({"kind": "scale", "divisor": 1e-300, "offset": 0}),
         "found divisor 1e-300",
@@ -133,10 +133,10 @@ OUT_OF_RANGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "number of files": (
         lambda m: m.update(files=[m["files"][0] | {"name": f"f{i}"} for i in range(limits.MOST_FILES + 1)]),
-        "names 257 files, expected at most 256",
+        "found 257 files, expected at most 256",
     ),
     "hash": (lambda m: m["files"][0].update(sha256="0" * 63), "64 hexadecimal digits"),
-    "version with a leading zero": (lambda m: m["spec"].update(version="1.02.0"), "none with a leading zero"),
+    "version with a leading zero": (lambda m: m["spec"].update(version="1.02.0"), "without leading zeros"),
     "version in other digits": (lambda m: m["spec"].update(version="\u0661.0.0"), r"MAJOR\.MINOR\.PATCH"),
 }
 
@@ -171,7 +171,7 @@ def test_a_key_that_stands_twice_is_refused(place: str, tmp_path: Path) -> None:
     assert old in text
     (folder / MANIFEST).write_text(text.replace(old, new, 1), encoding="utf-8")
     for opened in (find, bundle.find_files):
-        with pytest.raises(ManifestError, match=r"bundle\.json: .*the key '\w+' stands twice in one object"):
+        with pytest.raises(ManifestError, match=r"bundle\.json: .*the key '\w+' occurs twice in one object"):
             opened(folder)
 
 
@@ -181,7 +181,7 @@ def test_a_name_that_stands_for_two_files_is_refused(second: str, tmp_path: Path
     value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     value["files"].append({**value["files"][1], "name": second})
     (folder / MANIFEST).write_text(json.dumps(value), encoding="utf-8")
-    with pytest.raises(ManifestError, match="names a file twice"):
+    with pytest.raises(ManifestError, match="found a file twice"):
         find(folder)
 
 

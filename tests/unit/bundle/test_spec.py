@@ -135,11 +135,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "all positive": ({"positive": ("benign", "malignant")}, "some, not all, of the labels"),
     "unknown positive": ({"positive": ("tumour",)}, "some, not all, of the labels"),
     "sigmoid of three labels": ({"labels": ("a", "b", "malignant"), "head": Head.SIGMOID}, "expected two labels"),
-    "sigmoid with the first positive": ({"positive": ("benign",), "head": Head.SIGMOID}, "the second of them positive"),
-    "no steps": ({"steps": ()}, "expected a resize"),
-    "no resize": ({"steps": (COLOUR, SHARPEN, SCALE)}, "expected a resize"),
-    "no colour": ({"steps": (RESIZE, SHARPEN, SCALE)}, "expected a colour step"),
-    "window later": ({"steps": (COLOUR, Window(0, 9), RESIZE)}, "window step must come first"),
+    "sigmoid with the first positive": (
+        {"positive": ("benign",), "head": Head.SIGMOID},
+        "with the second one positive",
+    ),
+    "no steps": ({"steps": ()}, "found no resize step"),
+    "no resize": ({"steps": (COLOUR, SHARPEN, SCALE)}, "found no resize step"),
+    "no colour": ({"steps": (RESIZE, SHARPEN, SCALE)}, "found no colour step"),
+    "window later": ({"steps": (COLOUR, Window(0, 9), RESIZE)}, "window step must be the first step"),
     "colour after scale": ({"steps": (RESIZE, SCALE, COLOUR)}, "colour on uint8 comes after a float32 step"),
     "uint8 resize after scale": ({"steps": (COLOUR, SCALE, RESIZE)}, "resize on uint8 comes after a float32 step"),
     "uint8 sharpening after min-max": (
@@ -171,7 +174,7 @@ def test_a_temperature_that_is_not_finite_and_over_0_is_refused(value: float) ->
 
 @pytest.mark.parametrize("value", [0.0, -0.5, 1.01, float("nan"), float("inf")])
 def test_a_weight_of_neighbours_that_is_not_over_0_and_up_to_1_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=r"found neighbours .* expected over 0 and at most 1, or none"):
+    with pytest.raises(ValueError, match=r"found neighbours .* expected more than 0 and at most 1, or none"):
         DecisionPolicy(0.5, 0.8, neighbours=value)
 
 
@@ -226,7 +229,7 @@ def test_a_bundle_of_an_older_release_opens_and_its_embedded_specs_are_its_own()
 
 
 def test_a_step_that_cannot_be_meant_is_refused() -> None:
-    with pytest.raises(ValueError, match="linear_exact works on uint8 alone"):
+    with pytest.raises(ValueError, match="linear_exact requires uint8"):
         Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.FLOAT32)
     for side in (0, 4097):
         with pytest.raises(ValueError, match=r"expected sides of 1\.\.4096 px"):

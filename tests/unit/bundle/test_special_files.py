@@ -57,8 +57,8 @@ def directory(folder: Path, name: str) -> None:
 
 # What stands in a file's place, and what the message must say; a pipe that were read would wait for ever.
 NO_PLAIN_FILES: dict[str, tuple[Callable[[Path, str], None], str]] = {
-    "a link to a file outside, whose bytes are right": (link_out, "leads out of the bundle, to .*elsewhere"),
-    "a link to nothing": (link_up, "leads out of the bundle|No such file"),
+    "a link to a file outside, whose bytes are right": (link_out, "a link to .*elsewhere.*, outside the bundle"),
+    "a link to nothing": (link_up, "outside the bundle|No such file"),
     "a link to itself": (link_round, "Too many levels of symbolic links"),
     "a pipe": (pipe, "found a pipe, expected a regular file"),
     "a socket": (socket_file, "found a socket, expected a regular file"),
@@ -128,7 +128,7 @@ def test_a_link_inside_the_bundle_is_a_file_of_it(tmp_path: Path) -> None:
 def test_a_manifest_that_lies_outside_is_refused(tmp_path: Path) -> None:
     folder = small_bundle.make(tmp_path / "bundle")
     link_out(folder, MANIFEST)
-    with pytest.raises(ManifestError, match=r"bundle\.json: cannot be read \(a link that leads out"):
+    with pytest.raises(ManifestError, match=r"bundle\.json: cannot be read \(a link to .*outside the bundle"):
         find(folder)
 
 

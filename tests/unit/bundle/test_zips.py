@@ -185,13 +185,13 @@ def crowded(b: Path) -> Path:
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "encrypted": (encrypted, r"it holds MODEL_CARD\.md, encrypted"),
-    "a link": (linked, r"it holds MODEL_CARD\.md, a link and no regular file"),
-    "overlapping": (overlapping, "which overlaps what follows it"),
-    "an absolute name": (with_entry("/etc/passwd"), "'/etc/passwd', a name that leads out"),
-    "a name that leads up": (with_entry("b/../../x"), "a name that leads out"),
-    "a name that leads up, Windows": (with_entry("..\\x"), "a name that leads out"),
-    "a drive": (with_entry("C:\\x"), "a name that leads out"),
+    "encrypted": (encrypted, r"found MODEL_CARD\.md, encrypted"),
+    "a link": (linked, r"found MODEL_CARD\.md, a link instead of a regular file"),
+    "overlapping": (overlapping, "which overlaps the next entry"),
+    "an absolute name": (with_entry("/etc/passwd"), "'/etc/passwd', a path outside the archive"),
+    "a name that leads up": (with_entry("b/../../x"), "a path outside the archive"),
+    "a name that leads up, Windows": (with_entry("..\\x"), "a path outside the archive"),
+    "a drive": (with_entry("C:\\x"), "a path outside the archive"),
     "the same name with the other stroke": (
         lambda b: write(b.with_suffix(".zip"), [*entries(b, "b/"), (f"b\\{CARD}", b"x")]),
         "twice",

@@ -129,7 +129,7 @@ def test_an_empty_key_is_never_no_key(
     edge_bundle("install", new)
     what = "tiny" if command == "rollback" else new
     (tmp_path / "empty.pub").touch()
-    for empty, words in (("", "found an empty name"), (tmp_path / "empty.pub", "found an empty file")):
+    for empty, words in (("", "found an empty path"), (tmp_path / "empty.pub", "found an empty file")):
         result = edge_bundle(command, what, option, empty)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.startswith("error [key_file]: ")

@@ -34,7 +34,7 @@ def test_key_overwrites_nothing(edge_bundle: Any, tmp_path: Path) -> None:
     before = (tmp_path / "maker").read_bytes()
     result = edge_bundle("key", tmp_path / "maker")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"error [key_file]: {tmp_path}/maker: exists already")
+    assert result.stderr.startswith(f"error [key_file]: {tmp_path}/maker: found an existing file")
     assert (tmp_path / "maker").read_bytes() == before
 
 

@@ -308,5 +308,5 @@ def test_the_order_of_images_does_not_matter(images: list[tuple[Decision, float]
 
 
 def test_decisions_without_their_confidences_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 decisions, confidences of shape"):
+    with pytest.raises(ValueError, match="found 2 decisions and confidences of shape"):
         sure([P, N], [0.9], 0.8)

@@ -69,8 +69,8 @@ def test_outputs_on_the_edge_of_what_a_probability_may_be_are_taken_and_clipped(
     for beyond in ([math.nextafter(-BEYOND, -1), 1.0], [0.0, math.nextafter(1 + BEYOND, 2)]):
         with pytest.raises(BackendError) as caught:
             scores_of([beyond], spec)
-        text = f"the network answered {min(beyond):.4g}..{max(beyond):.4g}, expected probabilities of 0..1. "
-        assert str(caught.value) == text + "Export the model again with the head that its outputs are made for."
+        text = f"network outputs: found {min(beyond):.4g}..{max(beyond):.4g}, expected probabilities of 0..1. "
+        assert str(caught.value) == text + "Export the model again with the head that fits its outputs."
 
 
 def test_a_confidence_is_compared_as_float64() -> None:

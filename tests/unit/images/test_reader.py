@@ -176,5 +176,5 @@ def test_what_is_no_image_in_memory_is_refused_with_what_to_do(case: str) -> Non
 
 
 def test_three_channels_cannot_be_called_grey() -> None:
-    with pytest.raises(ImageUnsupportedError, match="called grey"):
+    with pytest.raises(ImageUnsupportedError, match="with order GREY"):
         reader.read(RGB, order=ColourOrder.GREY)

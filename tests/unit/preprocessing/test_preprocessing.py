@@ -209,7 +209,7 @@ def test_min_max_stretches_all_channels_together() -> None:
 
 
 def test_min_max_of_a_blank_image_is_refused() -> None:
-    with pytest.raises(ImageUnsupportedError, match="blank: every value is 7") as caught:
+    with pytest.raises(ImageUnsupportedError, match="blank: found 7 in every pixel") as caught:
         apply(MinMax(0.0, 1.0), np.full((9, 9), 7, np.uint8), "blank")
     assert caught.value.code == "image_blank"
 

@@ -264,7 +264,7 @@ def test_an_unknown_key_in_a_spec_is_refused_by_its_path(own: tuple[Path, Path])
     plain = json.loads(own[1].read_text())
     plain["policy"]["cut_off"] = 0.5
     own[1].write_text(json.dumps(plain))
-    with pytest.raises(ManifestError, match=r"spec\.json\.policy: unknown key 'cut_off'"):
+    with pytest.raises(ManifestError, match=r"spec\.json\.policy: found unknown key 'cut_off'"):
         from_model(*own, None, None)
 
 

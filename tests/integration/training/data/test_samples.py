@@ -173,7 +173,7 @@ def test_what_calibration_names_is_what_export_cuts(
     assert [row["sha256"] for row in rows] == [hashlib.sha256(s.path.read_bytes()).hexdigest() for s in chosen]
     found = load_calibration(folder, dataset.root, SPEC)
     np.testing.assert_array_equal(found.tensors, load_tensors(chosen, SPEC, label="chosen").images)
-    with pytest.raises(CalibrationError, match=r"film0\.png@.*expected none: this model answers about a whole image"):
+    with pytest.raises(CalibrationError, match=r"film0\.png@.*expected none: this model classifies whole images"):
         load_calibration(folder, dataset.root, PLAIN)
 
 

@@ -195,7 +195,7 @@ def test_another_bundle_that_comes_in_the_sources_place_is_not_installed_under_i
         honest(folder)
 
     monkeypatch.setattr(installing, "sync_names", swapped)
-    with pytest.raises(IntegrityError, match="another bundle came in its place"):
+    with pytest.raises(IntegrityError, match="the bundle was replaced during installation"):
         install(source)
     assert versions(place) == ()
 
@@ -233,7 +233,7 @@ def test_a_version_whose_folder_is_gone_is_named_and_can_be_installed_again(make
     source = make("1.0.0")
     install(source)
     shutil.rmtree(place / "tiny" / "1.0.0")
-    with pytest.raises(StoreError, match=r"version 1\.0\.0 is current, but its folder is gone"):
+    with pytest.raises(StoreError, match=r"version 1\.0\.0 is current, but its folder is missing"):
         find("tiny")
     assert install(source).outcome is InstallOutcome.INSTALLED
     assert_whole(place)

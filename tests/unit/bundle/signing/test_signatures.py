@@ -103,7 +103,7 @@ def test_every_flipped_bit_of_a_signed_manifest_is_refused_before_it_is_parsed(s
     sound = path.read_bytes()
     for bit in range(0, len(sound) * 8, 97):
         path.write_bytes(flipped(sound, bit))
-        with pytest.raises(SignatureError, match="is not what key") as caught:
+        with pytest.raises(SignatureError, match="does not match the signature by key") as caught:
             find(signed, trusted_key=trusted)
         assert caught.value.code == "signature_wrong"
 
@@ -151,10 +151,20 @@ def zip_unsigned(folder: Path) -> Path:
 # What is done to a signed bundle, the class and the code of the refusal, and words of the message.
 REFUSED: dict[str, tuple[Callable[[Path], Path], type[BundleError], str, str]] = {
     "unsigned": (unsign, SignatureError, "signature_missing", r"found no bundle\.sig, expected a signature by the"),
-    "signed by another": (resign, SignatureError, "signature_other_key", r"signed by key \w{16}, expected \w{16}\."),
-    "signed without the domain": (sign_without_domain, SignatureError, "signature_wrong", "is not what key"),
+    "signed by another": (
+        resign,
+        SignatureError,
+        "signature_other_key",
+        r"found a signature by key \w{16}, expected \w{16}\.",
+    ),
+    "signed without the domain": (
+        sign_without_domain,
+        SignatureError,
+        "signature_wrong",
+        "does not match the signature by key",
+    ),
     "empty signature": (write(SIGNATURE, b""), SignatureError, "signature_unreadable", r"bundle\.sig is damaged"),
-    "signature outside": (link_signature_out, SignatureError, "signature_unreadable", "leads out of the bundle"),
+    "signature outside": (link_signature_out, SignatureError, "signature_unreadable", "outside the bundle"),
     "a single model file": (lambda f: f / MODEL, SignatureError, "signature_missing", "a model file alone carries"),
     "a zip without": (zip_unsigned, SignatureError, "signature_missing", r"\.zip: found no bundle\.sig"),
     "a file more": (write("notes.txt", b""), IntegrityError, "integrity", r"found notes\.txt, which bundle\.json"),
@@ -196,7 +206,7 @@ def test_the_private_key_is_the_owners_alone_and_nothing_is_overwritten(tmp_path
     (tmp_path / "other.pub").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("k", "other", "link"):
-        with pytest.raises(KeyFileError, match="exists already, and a key is never overwritten"):
+        with pytest.raises(KeyFileError, match="found an existing file, and a key is never overwritten"):
             write_key_pair(tmp_path / name)
     assert not (tmp_path / "other").exists()
     assert not (tmp_path / "nowhere").exists()
@@ -205,12 +215,12 @@ def test_the_private_key_is_the_owners_alone_and_nothing_is_overwritten(tmp_path
 
 
 KEY_FILES: dict[str, tuple[Callable[[Path], bytes | None], str]] = {
-    "missing": (lambda folder: None, "found no key that can be read"),
+    "missing": (lambda folder: None, "found no readable key"),
     "empty": (lambda folder: b"", "found an empty file, expected a key"),
     "blank": (lambda folder: b" \n", "found an empty file, expected a key"),
     "too large": (lambda f: (f / "maker.pub").read_bytes() + b"\n" * (1 << 16), "expected at most 65536"),
     "text": (lambda folder: b"ssh-ed25519 AAAA", "found no Ed25519 public key"),
-    "private": (lambda folder: (folder / "maker").read_bytes(), "This is a private key: it belongs on no device"),
+    "private": (lambda folder: (folder / "maker").read_bytes(), "This is a private key: keep it off devices"),
     "damaged": (lambda f: (f / "maker.pub").read_bytes().replace(b"M", b"!"), "found no Ed25519 public key"),
     "another kind": (lambda folder: x25519_key(), "found no Ed25519 public key"),
 }
@@ -310,9 +320,9 @@ def test_the_key_in_force_is_the_one_given_else_the_environments(monkeypatch: py
     for empty in ("", " "):
         monkeypatch.setenv(TRUSTED_KEY, empty)
         assert key_in_force(Path("mine.pub")) == Path("mine.pub")
-        with pytest.raises(KeyFileError, match=f"is set but empty.*unset {TRUSTED_KEY}"):
+        with pytest.raises(KeyFileError, match=f"found an empty value.*unset {TRUSTED_KEY}"):
             key_in_force()
-    with pytest.raises(KeyFileError, match="found an empty name"):
+    with pytest.raises(KeyFileError, match="found an empty path"):
         key_in_force(Path())
 
 

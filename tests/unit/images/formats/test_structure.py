@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge_runtime.errors import ImageError, ImageUnreadableError
 from edge_runtime.images import reader
-from edge_runtime.images.formats import Format, inspect
+from edge_runtime.images.formats import ImageFormat, inspect
 
 _RNG = np.random.default_rng(20)
 COLOUR = cv2.GaussianBlur(_RNG.integers(0, 256, (23, 17, 3), dtype=np.uint8), (5, 5), 0)
@@ -128,7 +128,7 @@ def test_a_jpeg_scan_with_foreign_bytes_is_damaged_although_the_decoder_returns_
 @pytest.mark.parametrize("case", SMALL_FILES)
 def test_the_header_is_what_the_encoder_wrote(case: str) -> None:
     header = inspect(SMALL_FILES[case](), "case")
-    assert header.format is Format[case.split(maxsplit=1)[0].upper()]
+    assert header.format is ImageFormat[case.split(maxsplit=1)[0].upper()]
     assert (header.width_px, header.height_px) == (17, 23)
     assert header.channels == (1 if "grey" in case or "16 bit" in case else 3)
     assert header.bit_depth == (16 if "16 bit" in case else 8)
