@@ -61,7 +61,7 @@ def test_the_reference_of_python_names_all_that_is_public(site: Path) -> None:
     missing = [n for n in edge_runtime.__all__ if n != "__version__" and f'id="edge_runtime.{n}"' not in page]
     assert not missing
     words = article(site / "reference" / "api.html")
-    assert "Answer one image" in words or "Answer one image" in words
+    assert "Classify one image" in words
     assert ":meth:" not in words
 
 

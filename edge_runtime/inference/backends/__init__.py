@@ -1,1 +1,1 @@
-"""The interpreters, LiteRT and onnxruntime, behind one interface."""
+"""Backends: LiteRT, tflite-runtime and onnxruntime behind one interface."""

@@ -1,4 +1,4 @@
-"""What every interpreter does here: float32 tensors in, float32 logits out, int8 hidden inside."""
+"""The interface of all backends: float32 tensors in, float32 logits out. Quantisation to int8 is internal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 class Runtime(enum.Enum):
-    """The interpreters; ``AUTO`` takes the first of the others that is installed and fits the model."""
+    """The interpreters. ``AUTO`` selects the first one that is installed and can read the model's format."""
 
     AUTO = "auto"
     LITERT = "litert"
@@ -19,10 +19,10 @@ class Runtime(enum.Enum):
 
 
 class Provider(enum.Enum):
-    """What onnxruntime computes with; the other interpreters have the processor alone.
+    """The devices that onnxruntime can compute on. The other interpreters only use the processor.
 
-    Parity and guard bands are measured on the processor. Other arithmetic rounds otherwise: nothing here takes it
-    unless it is asked for, and every answer names it.
+    Parity and guard bands are measured on the processor, and other devices round differently. They are therefore used
+    only on request, and each prediction names the device.
     """
 
     CPU = "cpu"
@@ -31,39 +31,40 @@ class Provider(enum.Enum):
 
 
 class Backend(Protocol):
-    """An opened model. Calls from several threads take turns.
+    """An opened model. Calls from several threads are serialised.
 
     Attributes:
-        version: of the interpreter's package.
+        runtime: the interpreter.
+        version: version of the interpreter's package.
     """
 
     runtime: Runtime
     version: str
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Return float32 values of any shape as the network's input takes them: int8 levels, or as they are."""
+        """Return float32 values of any shape in the type of the network's input: quantised integers, or unchanged."""
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the logits, float32 N×outputs, of prepared images, N×H×W×C.
+        """Return the logits, float32 N×outputs, of preprocessed images, N×H×W×C.
 
-        Images are run one by one, so that an answer never depends on its neighbours.
+        Images are run one by one, so that a result never depends on the other images.
 
         Args:
-            tensors: float32, or what :meth:`quantise` made of it.
+            tensors: float32, or the output of :meth:`quantise`.
 
         Raises:
             BackendError: the tensors do not have the model's input shape.
         """
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
-        """Return everything that a float32 file hands out for one image, 1×H×W×C: its logits, and what follows.
+        """Return all outputs of a float32 file for one image, 1×H×W×C, the logits (outputs,) first.
 
-        What follows the logits serves heatmaps (:mod:`edge_runtime.explain.class_activation`): the last feature map,
-        h×w×C, and the values of hidden layers, (units,). Nothing follows in files of bundles without heatmaps.
+        The other outputs are for heatmaps (:mod:`edge_runtime.explain.class_activation`): the last feature map, h×w×C,
+        and the values of hidden layers, (units,). Bundles without heatmaps have only the logits.
 
         Raises:
-            BackendError: as :meth:`run`.
+            BackendError: as in :meth:`run`.
         """
 
     def close(self) -> None:
-        """Release the interpreter; ``run`` and ``outputs`` fail afterwards."""
+        """Release the interpreter. Afterwards ``run`` and ``outputs`` raise BackendError."""

@@ -1,4 +1,4 @@
-"""TFLite models on ai-edge-litert, or on tflite-runtime where that is what the board has."""
+"""Backend for TFLite models, on ai-edge-litert or tflite-runtime."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _GREETING = re.compile(rb"^INFO: ")
 
 
 class LiteRtBackend:
-    """One opened TFLite interpreter; both packages have the same interface."""
+    """An opened TFLite interpreter. Both packages have the same interface."""
 
     def __init__(self, model: bytes, runtime: Runtime, threads: int) -> None:
         """Open ``model``.
 
         Raises:
-            InterpreterBrokenError: the package does not start here, or refuses the model.
+            InterpreterBrokenError: the package does not load, or rejects the model.
         """
         self.runtime = runtime
         self._lock = ForkSafeLock()
@@ -36,12 +36,12 @@ class LiteRtBackend:
         self._interpreter = self._open()
         self.version = _version(_interpreter_class(runtime))
         self._input = self._interpreter.get_input_details()[0]
-        given = self._interpreter.get_output_details()
-        self._from, self._to = self._input["index"], given[0]["index"]
-        self._given = tuple(detail["index"] for detail in given)
+        outputs = self._interpreter.get_output_details()
+        self._input_index, self._logits_index = self._input["index"], outputs[0]["index"]
+        self._output_indices = tuple(detail["index"] for detail in outputs)
         self._shape = tuple(int(side) for side in self._input["shape"][1:])
         self._dtype = np.dtype(self._input["dtype"])
-        self._logit_of = _logit_of_level(given[0])
+        self._logit_of = _logit_of_level(outputs[0])
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -66,24 +66,24 @@ class LiteRtBackend:
         with self._lock.held:
             self._check(tensor)
             logits = self._run_one(tensor)
-            return logits[0], *(self._interpreter.get_tensor(index)[0] for index in self._given[1:])
+            return logits[0], *(self._interpreter.get_tensor(index)[0] for index in self._output_indices[1:])
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
-        """Refuse tensors of another shape, and any once the model is closed; in a child process, open it again."""
+        """Reject a wrong shape and a closed model. In a forked child process, open the model again."""
         if tensors.shape[1:] != self._shape:
-            raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
+            raise BackendError(f"found a tensor of shape {tensors.shape[1:]}, expected {self._shape}.")
         if self._open is None:
-            raise BackendError("this model was closed; load it again.")
+            raise BackendError("this model was closed. Load it again.")
         if self._interpreter is None:
             self._interpreter = self._open()
 
     def _run_one(self, tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Run 1×H×W×C; the interpreter copies what it is given, and gives a copy."""
+        """Return the logits of one image, 1×H×W×C. The interpreter copies its input and its output."""
         ready = tensor if tensor.dtype == self._dtype else _quantise(tensor, self._input)
-        self._interpreter.set_tensor(self._from, ready)
+        self._interpreter.set_tensor(self._input_index, ready)
         self._interpreter.invoke()
-        found: npt.NDArray[Any] = self._interpreter.get_tensor(self._to)
-        return found if self._logit_of is None else self._logit_of[found]
+        logits: npt.NDArray[Any] = self._interpreter.get_tensor(self._logits_index)
+        return logits if self._logit_of is None else self._logit_of[logits]
 
     def close(self) -> None:
         """Release the interpreter and its memory."""
@@ -100,13 +100,13 @@ def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
             if fault := machine_error(error, runtime.value):
                 raise fault from None
             raise InterpreterBrokenError(
-                f"{runtime.value} refuses this model: {str(error).strip()[:300]} "
+                f"{runtime.value} rejects this model: {str(error).strip()[:300]} "
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
 
 
 def _version(interpreter_class: Any) -> str:
-    """Return the package's version, which both packages state at their top."""
+    """Return the package's version. Both packages have it in ``__version__``."""
     package = sys.modules[interpreter_class.__module__.split(".")[0]]
     return str(getattr(package, "__version__", "of unknown version"))
 
@@ -137,20 +137,20 @@ def _dequantise(values: npt.NDArray[Any], detail: dict[str, Any]) -> npt.NDArray
 
 
 def _logit_of_level(detail: dict[str, Any]) -> npt.NDArray[np.float32] | None:
-    """Return what each level of the output stands for, by level (-1 is the last); None for a float output."""
+    """Return the logit of each output level, indexed by level (-1 is the last entry); None for a float output."""
     if detail["dtype"] is np.float32:
         return None
-    bits = np.iinfo(detail["dtype"]).bits  # 8, or 16 where activations are wide
+    bits = np.iinfo(detail["dtype"]).bits  # 8, or 16 for 16-bit activations
     levels = np.arange(1 << bits, dtype=f"uint{bits}").view(detail["dtype"])
     return _dequantise(levels, detail)
 
 
 def _interpreter_class(runtime: Runtime) -> Any:
-    """Import the interpreter, refusing a tflite-runtime that would fail half-way with a bare SystemError."""
+    """Import the interpreter. Reject tflite-runtime with numpy 2, which would fail later with a SystemError."""
     if runtime is Runtime.TFLITE and int(np.__version__.split(".")[0]) >= 2:
         raise InterpreterBrokenError(
             f"tflite-runtime was built for numpy 1 and cannot run with numpy {np.__version__}. "
-            f"Install a matching set with: {REMEDY[runtime]} "
+            f"Install matching versions with: {REMEDY[runtime]} "
             f"or use its maintained successor: {REMEDY[Runtime.LITERT]}"
         )
     try:
@@ -162,6 +162,6 @@ def _interpreter_class(runtime: Runtime) -> Any:
         if fault := machine_error(error, runtime.value):
             raise fault from None
         raise InterpreterBrokenError(
-            f"{runtime.value} is installed but does not import: {error}. Reinstall it with: {REMEDY[runtime]}"
+            f"{runtime.value} is installed but cannot be imported: {error}. Reinstall it with: {REMEDY[runtime]}"
         ) from None
     return Interpreter

@@ -1,4 +1,4 @@
-"""ONNX models on onnxruntime."""
+"""Backend for ONNX models, on onnxruntime."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ NAMES = {
     Provider.CUDA: "CUDAExecutionProvider",
     Provider.TENSORRT: "TensorrtExecutionProvider",
 }
-"""What onnxruntime calls its execution providers."""
+"""Names of the execution providers in onnxruntime."""
 
 _AFTER = {
     Provider.CPU: (),
     Provider.CUDA: (Provider.CPU,),
     Provider.TENSORRT: (Provider.CUDA, Provider.CPU),
 }
-"""Who computes the operators that a provider lacks."""
+"""Providers that compute the operators which a provider lacks."""
 
-_UNWANTED = ["WeightBiasQuantization"]
-"""Of onnxruntime's rewritings (1.21 on, PR #22969): it rounds the weights of layers that an int8 file keeps in float32,
-all channels by one scale."""
+_DISABLED_OPTIMISERS = ["WeightBiasQuantization"]
+"""Graph optimisers of onnxruntime that must not run. This one (since 1.21, PR #22969) quantises the weights of layers
+that an int8 file keeps in float32, with one scale for all channels."""
 
 
 class OnnxRuntimeBackend:
-    """One opened onnxruntime session; int8 models take and give float32 (QDQ)."""
+    """An opened onnxruntime session. Int8 models have float32 inputs and outputs (QDQ)."""
 
     runtime = Runtime.ONNXRUNTIME
 
     def __init__(self, model: bytes, threads: int, provider: Provider = Provider.CPU) -> None:
-        """Open ``model`` with the provider, which is never replaced by another one.
+        """Open ``model`` with the provider. There is no silent fallback to another provider.
 
         Raises:
             InterpreterMissingError: onnxruntime was built without the provider.
-            InterpreterBrokenError: the package does not import here, or refuses the model.
+            InterpreterBrokenError: the package cannot be imported, or rejects the model.
         """
         self._lock = ForkSafeLock()
         self._open: Callable[[], Any] | None = partial(_open, model, threads, provider)
@@ -64,7 +64,7 @@ class OnnxRuntimeBackend:
         self._session = None
 
     def quantise(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """See :class:`edge_runtime.inference.backends.base.Backend`; the file quantises by itself."""
+        """Return ``values`` unchanged: the ONNX graph contains the quantisation."""
         return values
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -78,14 +78,14 @@ class OnnxRuntimeBackend:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock.held:
             self._check(tensor)
-            return tuple(given[0] for given in self._session.run(None, {self._input: tensor}))
+            return tuple(output[0] for output in self._session.run(None, {self._input: tensor}))
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
-        """Refuse tensors of another shape, and any once the model is closed; in a child process, open it again."""
+        """Reject a wrong shape and a closed model. In a forked child process, open the model again."""
         if tensors.shape[1:] != self._shape:
-            raise BackendError(f"tensor of shape {tensors.shape[1:]}, the model expects {self._shape}.")
+            raise BackendError(f"found a tensor of shape {tensors.shape[1:]}, expected {self._shape}.")
         if self._open is None:
-            raise BackendError("this model was closed; load it again.")
+            raise BackendError("this model was closed. Load it again.")
         if self._session is None:
             with opening:
                 self._session = self._open()
@@ -97,10 +97,10 @@ class OnnxRuntimeBackend:
 
 
 def silence() -> None:
-    """Forbid onnxruntime to tell its maker anything; to be called before it is imported.
+    """Disable the telemetry of onnxruntime. Call this before onnxruntime is imported.
 
-    Official wheels for Linux from 1.29 on send usage data over the network, and keep a device identifier and a data
-    base in the user's cache, unless this variable is set before the process's first session (its PR #27379).
+    Official Linux wheels since 1.29 send usage data over the network, and store a device identifier and a database in
+    the user's cache. This variable prevents both if it is set before the first session of the process (PR #27379).
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -113,45 +113,48 @@ def _open(model: bytes, threads: int, provider: Provider) -> Any:
         if fault := machine_error(error, "onnxruntime"):
             raise fault from None
         raise InterpreterBrokenError(
-            f"onnxruntime is installed but does not import: {error}. Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
+            f"onnxruntime is installed but cannot be imported: {error}. "
+            f"Reinstall it with: {REMEDY[Runtime.ONNXRUNTIME]}"
         ) from None
-    if hasattr(onnxruntime, "disable_telemetry_events"):  # a program around this one may have opened a session before
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # the calling program may have opened a session before
         onnxruntime.disable_telemetry_events()
-    there = onnxruntime.get_available_providers()
-    if NAMES[provider] not in there:
-        raise _missing(provider, there)
+    available = onnxruntime.get_available_providers()
+    if NAMES[provider] not in available:
+        raise _missing(provider, available)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Results depend on the level, so it is part of the contract; ALL is what parity was measured with.
+    # Results depend on the optimisation level, so it is fixed. Parity was measured with ALL.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Waiting threads would otherwise spin and take the cores from whoever shares the board.
+    # Without this, waiting threads spin and take processor time from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # On x86-64 without VNNI the kernels for uint8 times int8 add pairs of products in 16 bits, which saturate: answers
-    # differ without an error. This takes kernels that do not; elsewhere it changes nothing.
+    # On x86-64 without VNNI, the kernels for uint8 × int8 add pairs of products in 16 bits, which saturate. Results
+    # then differ without an error. This option selects kernels that do not saturate. It has no effect elsewhere.
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in there]
-        session = onnxruntime.InferenceSession(model, options, providers=names, disabled_optimizers=_UNWANTED)
+        names = [NAMES[each] for each in (provider, *_AFTER[provider]) if NAMES[each] in available]
+        session = onnxruntime.InferenceSession(
+            model, options, providers=names, disabled_optimizers=_DISABLED_OPTIMISERS
+        )
     except Exception as error:  # onnxruntime's exceptions have no public base class
         if fault := machine_error(error, "onnxruntime"):
             raise fault from None
         raise InterpreterBrokenError(
-            f"onnxruntime {onnxruntime.__version__} refuses this model: {str(error).strip()[:300]} "
+            f"onnxruntime {onnxruntime.__version__} rejects this model: {str(error).strip()[:300]} "
             "Update it, or use --backend litert."
         ) from None
-    if session.get_providers()[0] != NAMES[provider]:  # onnxruntime itself only warns
+    if session.get_providers()[0] != NAMES[provider]:  # onnxruntime only prints a warning
         raise InterpreterBrokenError(
-            f"onnxruntime has {NAMES[provider]} but it does not start here, and {session.get_providers()[0]} would "
-            "have answered instead. Mend the driver and libraries that it needs, or use --provider cpu."
+            f"found {session.get_providers()[0]} in use, expected {NAMES[provider]}, which does not start here. "
+            "Repair the driver and libraries that it needs, or use --provider cpu."
         )
     return session
 
 
-def _missing(provider: Provider, there: list[str]) -> InterpreterMissingError:
-    usable = [each.value for each in Provider if NAMES[each] in there]
+def _missing(provider: Provider, available: list[str]) -> InterpreterMissingError:
+    usable = [each.value for each in Provider if NAMES[each] in available]
     return InterpreterMissingError(
-        f"found onnxruntime with the providers {', '.join(there)}, expected {NAMES[provider]}. Install a build of "
+        f"found onnxruntime with the providers {', '.join(available)}, expected {NAMES[provider]}. Install a build of "
         f"onnxruntime that has it, such as onnxruntime-gpu, or use --provider {' or '.join(usable)}."
     )

@@ -1,4 +1,4 @@
-"""Which interpreters there are, which of them runs a model here, and how it is opened."""
+"""The available interpreters: select one for a model, and open the model with it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,20 @@ FORMAT = {
 
 
 def installed(runtime: Runtime) -> bool:
-    """Tell whether the runtime's package can be found, without importing it."""
+    """Return whether the runtime's package is installed, without importing it."""
     return importlib.util.find_spec(MODULE[runtime]) is not None
 
 
 def choose(wanted: Runtime, formats: frozenset[Format]) -> Runtime:
-    """Return the runtime to use for a model that exists in ``formats``.
+    """Return the runtime for a model that is available in ``formats``.
+
+    Args:
+        wanted: the requested runtime, or ``AUTO``.
+        formats: file formats of the model.
 
     Raises:
-        InterpreterMissingError: it is not installed, or it cannot read any of the formats; the message
-            holds the pip command that mends it.
+        InterpreterMissingError: the runtime is not installed, or cannot read any of the formats. The message contains
+            the pip command or option that helps.
     """
     able = [runtime for runtime in FORMAT if FORMAT[runtime] in formats]
     if wanted is Runtime.AUTO:
@@ -43,7 +47,7 @@ def choose(wanted: Runtime, formats: frozenset[Format]) -> Runtime:
             if installed(runtime):
                 return runtime
         remedies = " or: ".join(REMEDY[runtime] for runtime in able)
-        raise InterpreterMissingError(f"Found no interpreter for this model. Install one with: {remedies}")
+        raise InterpreterMissingError(f"found no interpreter for this model. Install one with: {remedies}")
     if wanted not in able:
         kinds = ", ".join(sorted(f.value for f in formats))
         raise InterpreterMissingError(
@@ -56,37 +60,35 @@ def choose(wanted: Runtime, formats: frozenset[Format]) -> Runtime:
 
 
 def for_provider(wanted: Runtime, provider: Provider) -> Runtime:
-    """Return the runtime to ask :func:`choose` for: onnxruntime where a provider other than the processor is wanted.
+    """Return the runtime to pass to :func:`choose`: onnxruntime for every provider except the processor.
 
     Raises:
-        UsageError: another runtime is wanted by name, which has no such provider.
+        UsageError: ``wanted`` is another runtime, which does not have the provider.
     """
     if provider is Provider.CPU:
         return wanted
     if wanted not in (Runtime.AUTO, Runtime.ONNXRUNTIME):
         raise UsageError(
-            f"found provider {provider.value} with {wanted.value}, expected onnxruntime, which alone has it. "
-            "Use --backend onnxruntime, or leave out the provider."
+            f"found provider {provider.value} with {wanted.value}, expected onnxruntime. "
+            "Use --backend onnxruntime, or remove the provider."
         )
     return Runtime.ONNXRUNTIME
 
 
 def ran_by(runtime: Runtime, provider: Provider) -> str:
-    """Return what an answer names as its backend: the runtime, and its provider unless that is the processor."""
+    """Return the ``backend`` value of predictions: the runtime, and the provider unless it is the processor."""
     return runtime.value if provider is Provider.CPU else f"{runtime.value}+{provider.value}"
 
 
 def open_model(model: bytes, runtime: Runtime, *, threads: int = 1, provider: Provider = Provider.CPU) -> Backend:
-    """Open a model file's bytes on a runtime that :func:`choose` returned; ``provider`` is onnxruntime's.
+    """Open the bytes of a model file on a runtime from :func:`choose`. Only onnxruntime uses ``provider``.
 
     Raises:
-        InterpreterMissingError: onnxruntime is here without that provider.
-        InterpreterBrokenError: the package does not start here, or refuses the model.
+        InterpreterMissingError: the installed onnxruntime does not have the provider.
+        InterpreterBrokenError: the package does not load, or rejects the model.
     """
-    if runtime is Runtime.ONNXRUNTIME:
-        from edge_runtime.inference.backends.onnxruntime import (
-            OnnxRuntimeBackend,  # here: only what is used is imported
-        )
+    if runtime is Runtime.ONNXRUNTIME:  # imported here, as below: only the selected runtime is loaded
+        from edge_runtime.inference.backends.onnxruntime import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(model, threads, provider)
     from edge_runtime.inference.backends.litert import LiteRtBackend

@@ -92,7 +92,7 @@ def test_a_provider_that_does_not_start_is_never_replaced_by_the_processor(
     gpu: type[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Session, "start", False)
-    with pytest.raises(InterpreterBrokenError, match=f"{CUDA} but it does not start here, and {CPU} would"):
+    with pytest.raises(InterpreterBrokenError, match=f"found {CPU} in use, expected {CUDA}, which does not start here"):
         Predictor.load(BUNDLE, provider=Provider.CUDA)
 
 

@@ -207,7 +207,7 @@ def test_a_peak_is_read_from_the_kernels_own_counter(tmp_path: Path) -> None:
 def test_a_file_that_does_not_open_is_an_error_and_no_figure(tmp_path: Path) -> None:
     (tmp_path / "broken.tflite").write_bytes(b"no model")
     broken = BenchmarkSubject("TFLite int8", BenchmarkEngine.LITERT, "broken.tflite", tmp_path / "broken.tflite", 1, 8)
-    with pytest.raises(ConversionError, match="litert refuses this model"):
+    with pytest.raises(ConversionError, match="litert rejects this model"):
         peak_mb(BenchmarkEngine.LITERT, broken, np.zeros((1, 4, 4, 3), np.float32), tmp_path)
 
 
