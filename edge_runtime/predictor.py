@@ -111,8 +111,8 @@ class Predictor:
 
         Args:
             image: a path, the bytes of an encoded file, or an array: uint8, H×W grey or H×W×3 colour.
-            region: centre x, centre y and radius, in pixels from the centre of the upper left pixel. Models whose
-                spec has a region rule require it; other models reject it.
+            region: a circle: centre x, centre y and radius in pixels, from the centre of the upper left pixel. Models
+                whose spec has a region rule require it; other models reject it.
             order: channel order of an H×W×3 array; it is ignored for files. Arrays from OpenCV are BGR.
             name: name of the image in the prediction and in errors.
 
@@ -166,9 +166,9 @@ class Predictor:
 
         Args:
             images: images, or :class:`edge_runtime.Marked` ones for a model that requires regions. A
-                :class:`Failure` is yielded unchanged in its place.
-            workers: threads, each with its own interpreter. One worker takes the next image after it has yielded
-                the last one. Several workers take at most four images each in advance.
+                :class:`Failure` is yielded in its place.
+            workers: threads, each with its own interpreter. With one worker, an image is read from ``images`` only
+                when its prediction is requested. Several workers read at most four images each in advance.
 
         Raises:
             UsageError: ``workers`` is less than 1.

@@ -76,7 +76,7 @@ def _lines(manifest: Manifest) -> list[str]:
         lines.append("quantised    " + "\n             ".join(shares))
     lines += [f"no int8      {why}" for why in without_int8(manifest.attempts).values()]
     if spec.region is not None:
-        lines.append(f"asked about  a marked region; cut {canonical_json(spec.region)}")
+        lines.append(f"region       a marked region is required; cut {canonical_json(spec.region)}")
     if manifest.training is not None:
         research = "; RESEARCH USE ONLY" if manifest.training.research_only else ""
         lines += [

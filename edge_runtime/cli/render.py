@@ -19,7 +19,9 @@ _WHY = {
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
     Reason.UNFAMILIAR_INPUT: "not like the images this model was made for; its scores are not valid",
 }
-FALLBACKS = {Fallback.KNOWN_ANSWERS_DIFFER: "the int8 file's answers differ on this machine from the known ones"}
+FALLBACKS = {
+    Fallback.KNOWN_ANSWERS_DIFFER: "fallback to float32: the int8 logits differ on this machine from the known ones"
+}
 _REGION = "region"  # a column after the image, for models that require regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),

@@ -113,7 +113,7 @@ def test_float32_answers_where_int8_differs_and_every_answer_says_so(cache: Path
 @pytest.mark.parametrize(
     "options, said",
     [
-        ([], "the int8 file's answers differ on this machine"),
+        ([], "fallback to float32: the int8 logits differ on this machine"),
         (["--csv"], ",KNOWN_ANSWERS_DIFFER"),
         (["--json"], '"fallback": "KNOWN_ANSWERS_DIFFER"'),
     ],
