@@ -20,14 +20,17 @@ EXIT_SIGNAL = 128
 
 EXIT_CODES = """\b
 Exit status:
-  0    every image was answered; a watch was ended
-  1    some images failed, or are of a kind that folders leave out, as DICOM (the others were answered)
-  2    the command line or the results file cannot be used
-  3    the model cannot be trusted: missing, altered, not signed by the trusted key, or from a newer release
+  0    every image was answered, or a watch ended
+  1    some images failed, or have a kind that folders leave out (DICOM);
+       the others were answered
+  2    the command line or the results file is invalid
+  3    the model is missing, altered, from a newer release, or not signed by
+       the trusted key
   4    no interpreter can run the model here
-  5    an answer could not be written: stdout is closed, or the disk is full or gone
-  6    the machine failed (memory, descriptors, I/O); ask again, what was answered stands
-  130  interrupted; what was printed or written is complete (143: SIGTERM)"""
+  5    an answer could not be written: stdout is closed, or the disk is full
+  6    the machine failed (memory, descriptors, I/O); run the command again,
+       the answers so far are valid
+  130  interrupted; the output so far is complete (143: SIGTERM)"""
 
 
 def leave_with(failed: int, of_machine: int) -> None:
