@@ -1,4 +1,4 @@
-"""``python -m training``: list, fit, evaluate, phantoms, samples."""
+"""Entry point of ``python -m training``."""
 
 from training.cli import main
 

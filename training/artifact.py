@@ -2,10 +2,10 @@
 
 model.keras     architecture and weights, without optimiser state
 spec.json       the ModelSpec
-split.csv       group,part: which patient was used for what
-history.csv     epoch by epoch
-metrics.json    what was measured, on which part; written last: without it, the fit was interrupted
-checkpoint/     the fit after its last whole epoch, until it is finished
+split.csv       group,part: the part of the split that each patient is in
+history.csv     one line per epoch
+metrics.json    the figures of each part; written last, so that a missing file means an interrupted fit
+checkpoint/     the state after the last whole epoch, until the fit is finished
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from training.errors import ArtifactError, why_not_written
 
 @dataclass(frozen=True)
 class MeasuredFigures:
-    """What ``metrics.json`` holds; ``localisations`` is None where nobody measured where heatmaps point."""
+    """Content of ``metrics.json``; ``localisations`` is None until heatmaps have been measured."""
 
     training: TrainingRecord
     evaluations: tuple[Evaluation, ...]
@@ -61,29 +61,29 @@ class Artifact:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a fit was begun here and not finished."""
+        """Whether the folder contains a fit that is not finished."""
         return (self.folder / "spec.json").is_file() and not (self.folder / "metrics.json").is_file()
 
     def write_choices(self, spec: ModelSpec, split: Split) -> None:
-        """Write what is known before fitting; ``spec.json`` comes last and says that the fit has begun.
+        """Write the files that are known before fitting. ``spec.json`` comes last and marks the begin of the fit.
 
         Raises:
-            ArtifactError: the disk takes no more.
+            ArtifactError: a file cannot be written, for example because the disk is full.
         """
         try:
             write_whole(self.folder / "split.csv", lambda part: write_split(part, split))
             write_record(self.folder / "spec.json", spec)
         except OSError as error:
-            said = why_not_written(self.folder / "split.csv", error)
-            raise ArtifactError(f"{said} Free space, remove {self.folder} and fit again.") from error
+            reason = why_not_written(self.folder / "split.csv", error)
+            raise ArtifactError(f"{reason} Free space, remove {self.folder} and fit again.") from error
 
     def check_choices(self, spec: ModelSpec, split: Split) -> None:
-        """Refuse to continue a fit of another recipe, or of data that give another split.
+        """Check that a continued fit has the same recipe and the same split.
 
         Raises:
             ArtifactError: ``spec.json`` or ``split.csv`` differ; the message names the first difference.
         """
-        other = "Continue it with the recipe and --data that it was begun with, or give another --out."
+        other = "Continue it with the recipe and --data that it began with, or give another --out."
         found, theirs = self.spec(), self.split()
         if found != spec:
             names = [f.name for f in fields(spec) if getattr(found, f.name) != getattr(spec, f.name)]
@@ -95,17 +95,17 @@ class Artifact:
             group = differing[0]
             was, here = (side[group].value if group in side else "absent" for side in (theirs, split))
             raise ArtifactError(
-                f"{self.folder / 'split.csv'}: found another split than these data give: {len(differing)} of "
+                f"{self.folder / 'split.csv'}: found another split than for these data: {len(differing)} of "
                 f"{len({*theirs, *split})} groups differ, the first {group}: found {was}, expected {here}. {other}"
             )
 
     def write_measured(self, measured: MeasuredFigures) -> None:
-        """Write ``metrics.json``, replacing an older one whole."""
+        """Write ``metrics.json``, replacing an older file atomically."""
         write_record(self.folder / "metrics.json", measured)
 
     @property
     def history_path(self) -> Path:
-        """One line an epoch, columns as Keras names them."""
+        """The history: one line per epoch, with the column names of Keras."""
         return self.folder / "history.csv"
 
     def epochs(self) -> int:
@@ -123,15 +123,15 @@ class Artifact:
 
 
 def create(folder: Path) -> Artifact:
-    """Make an empty artifact folder.
+    """Create an empty artifact folder.
 
     Raises:
-        ArtifactError: something already stands there.
+        ArtifactError: the folder already contains files, or the path is a file.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         begun = " It is an interrupted fit: --resume continues it." if Artifact(folder).interrupted else ""
         raise ArtifactError(
-            f"{folder}: already holds files and is not overwritten; give another --out or remove it.{begun}"
+            f"{folder}: already holds files and is not overwritten. Give another --out, or remove it.{begun}"
         )
     folder.mkdir(parents=True, exist_ok=True)
     return Artifact(folder)
@@ -141,13 +141,12 @@ def interrupted(folder: Path) -> Artifact:
     """Return the artifact of an interrupted fit.
 
     Raises:
-        ArtifactError: no fit was begun there, or it is finished.
+        ArtifactError: the folder contains no fit, or a finished one.
     """
     artifact = Artifact(folder)
     if (folder / "metrics.json").is_file():
         raise ArtifactError(
-            f"{folder}: found metrics.json, so the fit is finished and there is nothing to resume. "
-            "Give another --out to fit again."
+            f"{folder}: nothing to resume: found metrics.json, so the fit is finished. Give another --out to fit again."
         )
     if not artifact.interrupted:
         raise ArtifactError(

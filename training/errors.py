@@ -1,9 +1,9 @@
 """Errors of training, in one tree.
 
 TrainingError
-├── DatasetError     the images on disk are not what the published layout promises
-├── ArtifactError    a training artifact is missing, incomplete or in the way
-└── RecipeError      no such recipe, or one that contradicts itself
+├── DatasetError     the images on disk do not match the published layout
+├── ArtifactError    a training artifact is missing or incomplete, or already exists
+└── RecipeError      the recipe does not exist, or contradicts itself
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 
 
 class TrainingError(Exception):
-    """Root of the tree; the message says found, expected, where, and what to do."""
+    """Root of the tree. Messages state what was found, what was expected, where, and the remedy."""
 
 
 class DatasetError(TrainingError):
-    """The images on disk are not what the published layout promises."""
+    """The images on disk do not match the published layout."""
 
 
 class ArtifactError(TrainingError):
-    """A training artifact is missing, incomplete or in the way."""
+    """A training artifact is missing or incomplete, or already exists."""
 
 
 class RecipeError(TrainingError):
-    """No such recipe, or one that contradicts itself."""
+    """The recipe does not exist, or contradicts itself."""
 
 
 def why_not_written(path: Path, error: OSError) -> str:
-    """Say which file could not be written, why, and how many bytes are free where it should stand."""
+    """Return a message: which file could not be written, why, and how many bytes are free in its folder."""
     free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
     return f"{path}: cannot be written ({error.strerror or error}); found {free} bytes free in {path.parent}."

@@ -1,4 +1,4 @@
-"""Which version of a package made an artifact or a bundle."""
+"""Versions of the packages that an artifact or a bundle was made with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import metadata
 
 
 def version(package: str) -> str:
-    """Return an installed distribution's version; tensorflow-cpu stands for tensorflow."""
+    """Return the version of an installed distribution; ``tensorflow-cpu`` counts as ``tensorflow``."""
     for name in (package, f"{package}-cpu"):
         try:
             return metadata.version(name)
@@ -18,5 +18,5 @@ def version(package: str) -> str:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the version of Python, then of each package, by name."""
+    """Return name → version, for Python and then for each package."""
     return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,4 +1,4 @@
-"""The commands of ``python -m training``, one a file; the only place in training that prints or exits."""
+"""Commands of ``python -m training``, one per file. No other module of training prints or exits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.errors import TrainingError
 
 
 class _Group(click.Group):
-    """Turn this project's errors into one line on stderr and exit status 1."""
+    """Report this project's errors as one line on stderr, with exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -39,7 +39,7 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def main() -> None:
-    """Train published breast-imaging classifiers and measure them on patients never seen."""
+    """Train breast-imaging classifiers and measure them on held-out patients."""
 
 
 for command in (

@@ -1,4 +1,4 @@
-"""Measure a recipe on every patient."""
+"""``crossvalidate``: measure a recipe on every patient."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from training.recipes import find_recipe
 @click.argument("recipe")
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
 @click.option("--out", type=FOLDER, required=True, help="New folder for the folds, predictions.csv and metrics.json.")
-@click.option("--folds", type=click.IntRange(min=3), default=5, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), help="Fewer epochs than the recipe's, for a trial.")
-@click.option("--seed", type=click.IntRange(min=0), help="Deals the patients; by default as the recipe's split.")
+@click.option("--folds", type=click.IntRange(min=3), default=5, show_default=True, help="Number of folds.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs, if fewer than in the recipe.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the folds; by default, that of the recipe's split.")
 @click.option(
-    "--weights", metavar="imagenet|PATH", help="Pretrained backbone of a transfer recipe; without it, random weights."
+    "--weights",
+    metavar="imagenet|PATH",
+    help="Pretrained backbone of a transfer recipe. The default is random weights.",
 )
-@click.option("--resume", is_flag=True, help="Go on in --out: folds that are fitted are not fitted again.")
+@click.option("--resume", is_flag=True, help="Continue in --out; finished folds are not fitted again.")
 def crossvalidate(
     recipe: str,
     data: Path,
@@ -32,10 +34,14 @@ def crossvalidate(
     weights: str | None,
     resume: bool,
 ) -> None:
-    """Fit RECIPE once a fold, so that every patient is tested once, and measure all answers together."""
+    """Cross-validate RECIPE over all patients.
+
+    One network is fitted per fold, so that each patient is tested exactly once. The predictions of all folds are
+    measured together.
+    """
     chosen = find_recipe(recipe)
     from training.experiments.cross_validation import (
-        crossvalidate as run,  # here, so that other commands start without a framework
+        crossvalidate as run,  # imported here, so that other commands do not load a framework
     )
 
     measured = run(

@@ -1,4 +1,4 @@
-"""Fit a decision policy on validation patients."""
+"""``decide``: fit a decision policy on validation patients."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 @click.option(
     "--sensitivity",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Share of positive images that the cut-off must find; with --case, of positive patients too.",
+    help="Required sensitivity on images, 0 to 1. With --case, it also applies to patients.",
 )
-@click.option("--youden", is_flag=True, help="Cut-off with the largest sensitivity + specificity.")
+@click.option("--youden", is_flag=True, help="Choose the cut-off with the largest sensitivity + specificity.")
 @click.option(
     "--max-error",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fit the confidence floor: error among answered images to be kept for new patients.",
+    help="Fit the confidence floor: the largest error allowed among the answered images of new patients.",
 )
-@click.option("--case", is_flag=True, help="Fit a rule from a patient's images to the patient.")
+@click.option("--case", is_flag=True, help="Fit a rule that decides on a patient from all images.")
 @click.option(
     "--familiar",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fit which images the model is for: share of a patient's own images that may be referred as unlike them.",
+    help="Fit the out-of-distribution check: the share of a patient's own images that it may refer.",
 )
 @click.option(
     "--whole",
     is_flag=True,
-    help="With --familiar, of a model of regions: judge the image that the region lies in, not the square cut out.",
+    help="For region models, with --familiar: check the whole image, not the crop around the region.",
 )
-@click.option("--strict", is_flag=True, help="Refuse data with an image that cannot be read, instead of skipping it.")
+@click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
     data: Path,
@@ -55,12 +55,16 @@ def decide(
     whole: bool,
     strict: bool,
 ) -> None:
-    """Fit temperature and thresholds of ARTIFACT on its validation patients; write it anew and measure it."""
+    """Fit a decision policy for ARTIFACT.
+
+    Temperature and thresholds are fitted on the validation patients. A new artifact with this policy is written to
+    --out and measured. ARTIFACT itself stays unchanged.
+    """
     if sensitivity is not None and youden:
-        raise click.UsageError("found --sensitivity and --youden, expected one of them: both choose the cut-off.")
+        raise click.UsageError("found --sensitivity and --youden, expected one of them. Both choose the cut-off.")
     if whole and familiar is None:
-        raise click.UsageError("found --whole alone, expected --familiar beside it: it says what that is fitted on.")
-    from training.evaluation.decide import FamiliarityTarget  # here, so that other commands start without a framework
+        raise click.UsageError("found --whole alone, expected --familiar as well. Add --familiar, or remove --whole.")
+    from training.evaluation.decide import FamiliarityTarget  # here, so that other commands do not load a framework
     from training.evaluation.decide import decide as run
     from training.policy.policy import PolicyTarget
 

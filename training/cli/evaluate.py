@@ -1,4 +1,4 @@
-"""Measure an artifact, or a bundle on the runtime of the device."""
+"""``evaluate``: measure an artifact, or a bundle on the device's runtime."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     type=click.Choice(["validation", "test", "all"]),
     default="test",
     show_default=True,
-    help="Which patients; 'all' takes every patient in DATA, for data that the model never saw.",
+    help="Patients to measure on; 'all' means every patient in the data.",
 )
-@click.option("--out", type=FOLDER, help="Folder for metrics.json, report.html with curves and tables, and slide.png.")
-@click.option("--strict", is_flag=True, help="Refuse data with an image that cannot be read, instead of skipping it.")
+@click.option("--out", type=FOLDER, help="Folder for metrics.json, report.html and slide.png.")
+@click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option(
-    "--artifact", type=FOLDER, help="For a bundle: what it was exported from, for its split and the change against it."
+    "--artifact", type=FOLDER, help="For a bundle: the artifact it was exported from, for its split and a comparison."
 )
 @click.option(
     "--precision", type=click.Choice([p.value for p in Precision]), help="For a bundle: the file to run first."
@@ -48,16 +48,19 @@ def evaluate(
     precision: str | None,
     backend: str | None,
 ) -> None:
-    """Measure an ARTIFACT's Keras model on held-out patients, beside the baseline of six colour numbers.
+    """Measure an ARTIFACT or a BUNDLE.
 
-    Or measure a BUNDLE (a name, a folder, a zip or a model file) as a device answers: its files on the device's
-    runtime, with guard band, reruns and referrals. Its parts are those of --artifact; --part all needs none.
+    For an ARTIFACT, the Keras model is measured on held-out patients and compared with a baseline of six colour
+    values.
+
+    For a BUNDLE (a name, a folder, a zip or a model file), the files run on the device's runtime, with guard band,
+    fallback to float32 and referrals. The parts validation and test need --artifact; --part all does not.
     """
     if is_bundle(target):
         evaluate_bundle(target, data, part, out, strict, as_json, artifact, precision, backend)
         return
     if given := [n for n, v in (("artifact", artifact), ("precision", precision), ("backend", backend)) if v]:
-        raise click.UsageError(f"--{given[0]} is for a bundle; {target} is none.")
+        raise click.UsageError(f"--{given[0]} is for a bundle, but {target} is not a bundle. Remove the option.")
     _evaluate_artifact(Path(target), data, part, out, strict=strict, as_json=as_json)
 
 

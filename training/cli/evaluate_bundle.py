@@ -1,4 +1,4 @@
-"""The half of ``evaluate`` that measures a bundle on the device's runtime."""
+"""The part of ``evaluate`` that measures a bundle on the device's runtime."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def is_bundle(target: str) -> bool:
-    """Tell whether this names a bundle: a folder with a manifest, a zip, a model file, or a model that is here by name.
+    """Return whether ``target`` is a bundle: a folder with a manifest, a zip, a model file, or the name of a model.
 
-    A folder that holds an artifact is none, whatever it is called.
+    A folder without a manifest is never a bundle, even if it has the name of a model.
     """
     path = Path(target)
     if path.is_dir():
@@ -39,7 +39,7 @@ def evaluate_bundle(
     precision: str | None,
     backend: str | None,
 ) -> None:
-    """Measure a bundle and print what was found; the arguments are those of the command line."""
+    """Measure a bundle and print the figures; the arguments are those of the command line."""
     from training.evaluation.measure_bundle import BundleRun, measure_bundle, to_json
 
     device = BundleRun(find(target), Runtime(backend or "auto"), Precision(precision or "int8"))

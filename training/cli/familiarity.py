@@ -1,4 +1,4 @@
-"""Measure how many images a model refers because they are not like its own."""
+"""``familiarity``: measure how many images the out-of-distribution check of a model refers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("artifact", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
-@click.option("--others", type=FOLDER, multiple=True, help="Folder of images the model is not for; may be repeated.")
+@click.option("--others", type=FOLDER, multiple=True, help="Folder of images the model is not made for. Repeatable.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
-    help="Share of own images to refer, where ARTIFACT has no familiarity and one is fitted for the table.",
+    help="Share of own images to refer, if ARTIFACT has no check yet and one is fitted here.",
 )
-@click.option("--most", type=click.IntRange(min=1), default=1000, show_default=True, help="Images of each kind.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--most", type=click.IntRange(min=1), default=1000, show_default=True, help="Most images of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def familiarity(artifact: Path, data: Path, others: tuple[Path, ...], share: float, most: int, as_json: bool) -> None:
-    """Count which of ARTIFACT's own test images, and of images it is not for, are referred as unfamiliar."""
+    """Measure the out-of-distribution check.
+
+    Count how many of ARTIFACT's own test images are referred, and how many images of other kinds.
+    """
     from training.evaluation.out_of_distribution import measure_familiarity
 
     table = measure_familiarity(Artifact(artifact), data, others, share=share, most=most)

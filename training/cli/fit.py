@@ -1,4 +1,4 @@
-"""Fit a recipe."""
+"""``fit``: fit a recipe and write an artifact."""
 
 from __future__ import annotations
 
@@ -16,46 +16,51 @@ from training.cli.tables import table_of
 from training.recipes import find_recipe
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count."""
+"""Exit status after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
 
 
 @click.command()
 @click.argument("recipe")
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
 @click.option("--out", type=FOLDER, required=True, help="New folder for the artifact.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Fewer epochs than the recipe's, for a trial.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs, if fewer than in the recipe.")
 @click.option(
-    "--weights", metavar="imagenet|PATH", help="Pretrained backbone of a transfer recipe; without it, random weights."
+    "--weights",
+    metavar="imagenet|PATH",
+    help="Pretrained backbone of a transfer recipe. The default is random weights.",
 )
 @click.option("--resume", is_flag=True, help="Continue the interrupted fit in --out after its last whole epoch.")
-@click.option("--strict", is_flag=True, help="Refuse data with an image that cannot be read, instead of skipping it.")
+@click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 def fit(
     recipe: str, data: Path, out: Path, epochs: int | None, weights: str | None, resume: bool, strict: bool
 ) -> None:
-    """Fit RECIPE and write model.keras, spec.json, split.csv, history.csv and metrics.json."""
+    """Fit RECIPE and write an artifact.
+
+    The artifact is a folder with model.keras, spec.json, split.csv, history.csv and metrics.json.
+    """
     chosen = find_recipe(recipe)
     try:
-        from training.fitting.fit import fit as run_fit  # here, so that the other commands start without a framework
+        from training.fitting.fit import fit as run_fit  # here, so that other commands do not load a framework
 
-        with _said_on_stderr():
+        with _log_to_stderr():
             artifact = run_fit(chosen, data, out, epochs=epochs, weights=weights, resume=resume, strict=strict)
     except KeyboardInterrupt:
-        click.echo(_how_to_go_on(Artifact(out)), err=True)
+        click.echo(_after_interruption(Artifact(out)), err=True)
         sys.exit(INTERRUPTED)
     for evaluation in artifact.measured().evaluations:
         click.echo(table_of(evaluation))
     click.echo(f"artifact: {artifact.folder}")
 
 
-def _how_to_go_on(artifact: Artifact) -> str:
+def _after_interruption(artifact: Artifact) -> str:
     if artifact.interrupted:
-        return "interrupted; the same command with --resume goes on after the last whole epoch."
-    return "interrupted; nothing was begun: the same command starts anew."
+        return "interrupted; the same command with --resume continues after the last whole epoch."
+    return "interrupted before the fit began; run the same command again."
 
 
 @contextmanager
-def _said_on_stderr() -> Iterator[None]:
-    """Print what training logs, from level INFO on, as bare lines on stderr."""
+def _log_to_stderr() -> Iterator[None]:
+    """Print the log messages of training, from level INFO on, as plain lines on stderr."""
     logger, handler = logging.getLogger("training"), logging.StreamHandler()
     level = logger.level
     logger.addHandler(handler)

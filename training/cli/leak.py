@@ -1,4 +1,4 @@
-"""Measure what the original split is worth."""
+"""``leak``: measure how much the original program's split inflates the figures."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from training.recipes import find_recipe
 @click.argument("recipe")
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
 @click.option("--out", type=FOLDER, required=True, help="New folder for leak.json and both histories.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Fewer epochs than the recipe's, for a trial.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs, if fewer than in the recipe.")
 def leak(recipe: str, data: Path, out: Path, epochs: int | None) -> None:
-    """Fit RECIPE twice, on its program's own split and on one by patient, and print both beside the claim."""
+    """Measure the effect of a leaking split.
+
+    RECIPE is fitted twice: on the original program's split by file, and on a split by patient. Both results are
+    printed beside the published figures.
+    """
     from training.experiments.leak import measure_leak
 
     tail = "" if epochs is None else f" --epochs {epochs}"

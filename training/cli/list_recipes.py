@@ -1,4 +1,4 @@
-"""The recipes that ``fit`` knows."""
+"""``list``: list the recipes for ``fit``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure whether heatmaps point at lesions."""
+"""``localise``: measure whether heatmaps point at lesions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("artifact", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
-@click.option("--part", type=click.Choice([part.value for part in Part]), default=Part.TEST.value, show_default=True)
+@click.option(
+    "--part",
+    type=click.Choice([part.value for part in Part]),
+    default=Part.TEST.value,
+    show_default=True,
+    help="Patients to measure on.",
+)
 @click.option("--keep", "kept", is_flag=True, help="Write the figures into ARTIFACT, for its bundle and model card.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def localise(artifact: Path, data: Path, part: str, kept: bool, as_json: bool) -> None:
-    """Count how often ARTIFACT's heatmaps point at marked lesions, beside the centre and the brightest region."""
+    """Measure whether heatmaps find lesions.
+
+    Count how often the heatmaps of ARTIFACT point at marked lesions. The baselines are the centre of the image and
+    its brightest region.
+    """
     from training.evaluation.localise import keep
     from training.evaluation.localise import localise as measure
 

@@ -1,4 +1,4 @@
-"""Measure what a tile's neighbours are worth."""
+"""``neighbours``: measure the effect of averaging a tile with its neighbours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from training.cli.tables import figure_row
 @click.command()
 @click.argument("crossvalidated", type=FOLDER)
 def neighbours(crossvalidated: Path) -> None:
-    """Weigh the neighbours of each IDC patch in the answers of CROSSVALIDATED, a folder that crossvalidate wrote."""
+    """Measure the effect of smoothing over tiles.
+
+    The logits of each IDC patch are averaged with those of its neighbours, under several weights. CROSSVALIDATED is a
+    folder that the command crossvalidate wrote.
+    """
     from training.experiments.neighbours import COMPLETE_NEIGHBOURS, COMPLETE_SHARE, measure_neighbours
 
     click.echo(

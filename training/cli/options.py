@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Option types that several commands share."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from pathlib import Path
 import click
 
 FOLDER = click.Path(path_type=Path)
-"""A path, as ``pathlib.Path``."""
+"""A path, parsed as ``pathlib.Path``."""

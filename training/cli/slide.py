@@ -1,4 +1,4 @@
-"""Draw one patient's slide beside the map of its scores."""
+"""``slide``: draw one patient's slide beside its score map."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from training.cli.options import FOLDER
 @click.command()
 @click.argument("artifact", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
-@click.option("--patient", required=True, help="The patient's name in the layout.")
-@click.option("--out", type=FOLDER, required=True, help="PNG to write; an older one is replaced.")
-@click.option("--strict", is_flag=True, help="Refuse a patch that cannot be read, instead of skipping it.")
+@click.option("--patient", required=True, help="Name of the patient in the data set.")
+@click.option("--out", type=FOLDER, required=True, help="PNG to write; an existing file is replaced.")
+@click.option("--strict", is_flag=True, help="Stop at a patch that cannot be read, instead of skipping it.")
 def slide(artifact: Path, data: Path, patient: str, out: Path, strict: bool) -> None:
-    """Put PATIENT's patches together again, beside the scores that ARTIFACT gives them, and decide on the patient."""
+    """Draw one patient's slide and score map.
+
+    The slide is assembled from the patient's patches. ARTIFACT computes a score for each patch and a decision on the
+    patient.
+    """
     if out.suffix.lower() != ".png":
         raise click.BadParameter(f"found {out.name}, expected a name that ends in .png.", param_hint="--out")
     from training.reporting.patient import judge_patient

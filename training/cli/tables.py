@@ -1,4 +1,4 @@
-"""Figures as text."""
+"""Figures as text tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def table_of(evaluation: Evaluation, groups: str = "patients") -> str:
-    """Return one evaluation as lines, a figure each with its interval; ``groups`` is what was drawn, in the plural."""
+    """Return one evaluation as lines, one figure with its interval per line.
+
+    Args:
+        groups: plural name of the groups that the bootstrap draws.
+    """
     head = (
         f"{evaluation.subject} on {evaluation.part}: {evaluation.images} images of {evaluation.groups} {groups}, "
         f"{evaluation.positives} positive; 95 % intervals by bootstrap over {groups}"
@@ -27,7 +31,7 @@ def _subgroup(found: Subgroup) -> str:
 
 
 def leak_table(table: LeakTable) -> str:
-    """Return a leak table as lines: the claim, then each fit."""
+    """Return a leak table as lines: the published claim, then each fit."""
     lines = [f"{table.recipe}: {table.copies}", "published claim", *(figure_row(claim) for claim in table.claims)]
     for row in table.rows:
         lines.append(

@@ -1,4 +1,4 @@
-"""An artifact opened on a folder of data: which images belong to which part, and what its network answers."""
+"""Run an artifact's network on the images of a part of its data set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = "all"
 
 @dataclass(frozen=True, eq=False)
 class ArtifactOutputs:
-    """Images and what the network answers on them, aligned on the first axis.
+    """Images and the network's outputs, aligned on the first axis.
 
     Attributes:
         logits: N×outputs, as the network gives them.
@@ -35,7 +35,7 @@ class ArtifactOutputs:
 
 
 class OpenArtifact:
-    """Keeps the network and the list of images, so that several parts are answered by one of each."""
+    """An artifact with its network and list of images, both loaded once for several parts."""
 
     def __init__(self, artifact: Artifact, data: Path, *, strict: bool = False) -> None:
         """Read the artifact's files and the layout below ``data``.
@@ -64,7 +64,7 @@ class OpenArtifact:
         return usable(select(self.dataset.samples, self.split, Part(part)), Part(part), self.dataset.contradicted)
 
     def present(self, part: Part) -> tuple[Sample, ...]:
-        """Return the images of a part that are in the data, be there other patients or not."""
+        """Return the images of a part that are present in the data. Other patients are ignored."""
         present = (s for s in self.dataset.samples if self.split.get(s.group) is part)
         return usable(present, part, self.dataset.contradicted)
 
@@ -84,7 +84,7 @@ class OpenArtifact:
         return found
 
     def answer(self, samples: Sequence[Sample], label: str) -> ArtifactOutputs:
-        """Read images and let the network answer; ``label`` names them in progress and errors.
+        """Read images and run the network; ``label`` names them in progress and errors.
 
         Raises:
             DatasetError: no image can be read, or one cannot and that is not tolerated.

@@ -1,4 +1,4 @@
-"""Patients from patches, on one part: which rule, where it comes from, and what it gives."""
+"""Patient-level figures from patches: the case rule, its origin, and its figures on one part."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def choose_rule(opened: OpenArtifact, validation: ClassOutcomes | None = None) -
 
 
 def fitted_rule(validation: ClassOutcomes) -> ChosenRule:
-    """Fit a rule; where validation patients allow none, say why instead."""
+    """Fit a rule; if the validation patients allow none, return the reason."""
     try:
         rule = fit_rule(validation)
     except DatasetError as error:
@@ -77,7 +77,7 @@ def fitted_rule(validation: ClassOutcomes) -> ChosenRule:
 
 
 def report_cases(outcome: ClassOutcomes, chosen: ChosenRule, part: str) -> CaseReport:
-    """Measure the rule on a part, and say where its figures flatter it."""
+    """Measure the rule on a part, and note where its figures are optimistic."""
     if chosen.rule is None:
         return CaseReport(None, chosen.basis)
     warning = {

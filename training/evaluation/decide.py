@@ -1,4 +1,4 @@
-"""An artifact under a policy fitted on its validation patients: the same network, measured anew."""
+"""Fit a decision policy on an artifact's validation patients, and measure the same network again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """What was fitted, and what it gives on patients never seen.
+    """The fitted policy, and its figures on held-out patients.
 
     Attributes:
         evaluations: of validation and test under the new policy, networks and baselines.
@@ -40,7 +40,7 @@ class PolicyReport:
 
 @dataclass(frozen=True)
 class FamiliarityTarget:
-    """How a familiarity is to be fitted.
+    """Settings for fitting the out-of-distribution check (``familiarity``).
 
     Attributes:
         share: of a patient's own images (0..1) that may be referred as unlike the model's own.
@@ -68,7 +68,7 @@ def decide(
     familiar: FamiliarityTarget | None = None,
     strict: bool = False,
 ) -> PolicyReport:
-    """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is left as it is.
+    """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is not changed.
 
     Args:
         data: the published layout on which the artifact was fitted.
@@ -104,7 +104,7 @@ def decide(
 def _evaluations(
     opened: OpenArtifact, found: dict[Part, ArtifactOutputs], spec: ModelSpec, *, strict: bool
 ) -> tuple[Evaluation, ...]:
-    """Measure beside the baseline where training patients are in the data, as a fit does."""
+    """Measure the network, and the baseline if the training patients are in the data."""
     seen = opened.present(Part.TRAIN)
     train: Tensors | None = load_tensors(seen, spec, label=Part.TRAIN.value, strict=strict) if seen else None
     evaluations: list[Evaluation] = []

@@ -1,7 +1,7 @@
-"""A bundle on the runtime that devices use: its own reading, guard band, reruns and refusals, image by image.
+"""Run a bundle on the device runtime, image by image, with its guard band, reruns and refusals.
 
-What is measured is the answer that a person would get: the score that decided, and the decision itself. A rounded
-file's score near a threshold is the float32 file's, as on the device.
+Measured are the score that decided and the decision, as on a device. Near a threshold both come from the float32
+file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CLOSEST = float(np.finfo(np.float64).epsneg)
 
 @dataclass(frozen=True, eq=False)
 class DeviceOutputs:
-    """What the runtime answered on N images.
+    """The runtime's predictions for N images.
 
     Attributes:
         samples: those answered, in order.
@@ -51,7 +51,7 @@ class DeviceOutputs:
 
     @cached_property
     def scored(self) -> Scored:
-        """Truth, scores and which images were answered, as the device has them."""
+        """Truth, scores, and which images were answered, as on the device."""
         verdicts = [prediction.verdict for prediction in self.predictions]
         return Scored(
             labels=np.array([sample.label for sample in self.samples], dtype=np.int64),
@@ -82,7 +82,7 @@ class DeviceOutputs:
 def answer_on_device(
     predictor: Predictor, samples: Sequence[Sample], label: str, *, strict: bool = False
 ) -> DeviceOutputs:
-    """Let the runtime answer images one by one.
+    """Run the runtime on images one by one.
 
     Args:
         label: what the samples are, for messages.

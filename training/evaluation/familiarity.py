@@ -1,10 +1,10 @@
-"""What a model is for, fitted on its own images: where their statistics lie, and how far from them is too far.
+"""Fit the out-of-distribution check (``familiarity``): mean, covariance and limit of image statistics.
 
-The limit is not sought on the images that the distance was fitted on: those lie nearer than any new ones. Patients
-are dealt to folds; each fold's distances are those from the other folds' images. Every patient weighs the same in
-the limit, however many images they gave: one slide with a dirty cover glass must not move it.
+The limit is not fitted on the images that the distance was fitted on, because their distances are too small. Patients
+are split into folds; each fold's distances are computed from the images of the other folds. Every patient has the same
+weight in the limit, so that one unusual slide with many images does not move it.
 
-Source of the distance: Mahalanobis 1936; of its use against unfamiliar images: Lee et al. 2018, NeurIPS.
+Source of the distance: Mahalanobis 1936; use for out-of-distribution images: Lee et al. 2018, NeurIPS.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True, eq=False)
 class ImageStatistics:
-    """Images as their statistics, float64 N×K, and N patient ids.
+    """Image statistics, float64 N×K, and N patient ids.
 
     Attributes:
         sides_px: int64 N, shorter sides of whole images that regions lie in; None where what the model is shown was
@@ -58,7 +58,7 @@ class ImageStatistics:
 
 @dataclass(frozen=True)
 class FittedFamiliarity:
-    """What was fitted, and where its numbers come from.
+    """The fitted check, and the origin of its numbers.
 
     Attributes:
         basis: sentences for people.
@@ -69,7 +69,7 @@ class FittedFamiliarity:
 
 
 def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> ImageStatistics:
-    """Read images and count their statistics; those that the runtime refuses are left out.
+    """Read images and compute their statistics; images that the runtime refuses are left out.
 
     Args:
         whole: count the images that the samples' regions lie in, each once, and not the squares cut out of them.

@@ -1,8 +1,8 @@
-"""Whether heatmaps point at lesions: measured on held-out images whose lesions are marked, against two baselines.
+"""Measure whether heatmaps point at lesions, on held-out images with marked lesions, against two baselines.
 
-Maps are the Keras model's own Grad-CAM, which the device's equal to a ten-thousandth of their range (a bundle's
-manifest says how nearly). The sanity checks are those of Adebayo et al. 2018 (NeurIPS): a map that stays as it is when
-the network's weights are replaced by random ones shows the image, not what was learned.
+Maps are Grad-CAM of the Keras model. The device's maps differ by about 1/10,000 of their range; the exact difference is
+in a bundle's manifest. The sanity checks are those of Adebayo et al. 2018 (NeurIPS): a map that does not change
+when random weights replace the network's shows the image, not what was learned.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Column = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class MarkedLesion:
-    """An image as the network sees it, and its lesion: bool H×W of the same pixels."""
+    """An image after cropping, and its lesion mask: bool H×W of the same pixels."""
 
     image: DecodedImage
     lesion: npt.NDArray[np.bool_]
@@ -91,7 +91,7 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
 
 
 def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Iterator[MarkedLesion]:
-    """Yield the images that have a lesion and that the runtime takes; both are cut alike."""
+    """Yield the accepted images that have a lesion. Image and mask are cropped in the same way."""
     images = SampleReader(spec)
     for sample in samples:
         lesion = lesions(sample)

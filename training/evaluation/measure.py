@@ -1,4 +1,4 @@
-"""Measure a fitted artifact again, from its files alone."""
+"""Measure a fitted artifact again, from its files only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from training.metrics.subgroups import with_subgroups
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of one part, and the answers that they were computed from.
+    """Figures of one part, and the outputs that they were computed from.
 
     Attributes:
         samples: the images measured, in the order of ``outcome``.
@@ -50,7 +50,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class MeasurementDocument:
-    """What ``evaluate`` prints as JSON and writes into ``metrics.json``."""
+    """JSON document of ``evaluate``, also written to ``metrics.json``."""
 
     part: str
     grouped_by: str
@@ -90,7 +90,7 @@ def compare(
     part: str,
     traits: Mapping[str, Traits],
 ) -> tuple[Evaluation, ...]:
-    """Evaluate the network beside a baseline fitted on ``train``; alone where there is nothing to fit it on.
+    """Evaluate the network beside a baseline fitted on ``train``; without training images, the network alone.
 
     Args:
         traits: name of an image → what the data set says of it; the network is measured on each subgroup.

@@ -1,4 +1,4 @@
-"""Measure a bundle on labelled images through the device's runtime, beside its Keras model where that is given."""
+"""Measure a bundle on labelled images with the device runtime, and compare with its Keras model if it is given."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from training.recipes import find_recipe
 
 @dataclass(frozen=True)
 class BundleRun:
-    """Which bundle is measured, and how it runs; ``precision`` is that of the file asked for first."""
+    """The bundle to measure and its settings; ``precision`` is that of the file that runs first."""
 
     bundle: Bundle
     backend: Runtime = Runtime.AUTO
@@ -35,7 +35,7 @@ class BundleRun:
 
 @dataclass(frozen=True)
 class BundleDocument:
-    """What ``evaluate BUNDLE`` prints as JSON and writes into ``metrics.json``.
+    """JSON document of ``evaluate BUNDLE``, also written to ``metrics.json``.
 
     Attributes:
         part: ``validation``, ``test`` or ``all``.
@@ -58,7 +58,7 @@ class BundleDocument:
 
 @dataclass(frozen=True, eq=False)
 class BundleMeasurement:
-    """The figures, and the answers that they were computed from."""
+    """The figures, and the predictions that they were computed from."""
 
     document: BundleDocument
     answers: DeviceOutputs
@@ -68,7 +68,7 @@ class BundleMeasurement:
 def measure_bundle(
     device: BundleRun, data: Path, part: str, *, artifact: Artifact | None = None, strict: bool = False
 ) -> BundleMeasurement:
-    """Answer one part of the data below ``data`` on the device's runtime, and measure it.
+    """Run the device runtime on one part of the data in ``data``, and measure it.
 
     Args:
         part: ``validation``, ``test``, or ``all`` for every image in ``data``.
@@ -130,13 +130,13 @@ def _opened(
 
 
 def _subject(bundle: Bundle, runtime: Runtime, precision: Precision) -> str:
-    """Return the name of the file that answers first, and who runs it."""
+    """Return the name of the file that runs first, and the interpreter."""
     entry = bundle.model(FORMAT[runtime], precision)
     return f"{bundle.where if entry is None else entry.name} on {runtime.value}"
 
 
 def _beside_keras(document: BundleDocument, found: DeviceOutputs, opened: OpenArtifact, part: str) -> BundleDocument:
-    """Add the Keras model's figures on the images that the device answered, and the paired change."""
+    """Add the Keras model's figures on the images that the device answered, and the paired differences."""
     keras = _keras(opened, found.samples, part)
     evaluation = evaluate_scored(keras, opened.spec, part, KERAS)
     evaluation = with_subgroups(evaluation, keras, found.samples, opened.dataset.traits, opened.spec)

@@ -1,4 +1,4 @@
-"""How many images a model refers as unfamiliar: of its own test patients, of other data sets, and drawn ones."""
+"""Share of images that a model refers as out of distribution: own test images, other data sets, and drawn images."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class ReferredShare:
 
     @property
     def share(self) -> float:
-        """Share referred, 0..1; nan where the runtime refuses every image."""
+        """Share referred, 0..1; NaN if the runtime refuses every image."""
         return self.referred / self.images if self.images else float("nan")
 
 
 @dataclass(frozen=True)
 class FamiliarityTable:
-    """What ``python -m training familiarity`` prints.
+    """Table that ``python -m training familiarity`` prints.
 
     Attributes:
         fitted_here: the artifact's spec has no familiarity; one was fitted for this table and kept nowhere.
@@ -74,7 +74,7 @@ class FamiliarityTable:
 def measure_familiarity(
     artifact: Artifact, data: Path, others: Sequence[Path], *, share: float, most: int, seed: int = 0
 ) -> FamiliarityTable:
-    """Count what is referred.
+    """Count the referred images of each kind.
 
     Args:
         data: the published layout on which the artifact was fitted.

@@ -1,7 +1,7 @@
-"""Images that no model here was made for, made by arithmetic and OpenCV's drawing: noise, blank frames, screens.
+"""Synthetic out-of-distribution images: noise, blank frames, screenshots, inverted images.
 
-They stand for what reaches a device by mistake: a sensor without signal, a closed shutter, an image saved with its
-grey levels turned round, the screen instead of the image.
+They represent what reaches a device by mistake: a sensor without signal, a closed shutter, an image saved with
+inverted grey levels, a screenshot.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Fit a network, survive interruption, keep an account of it."""
+"""Fit a network, save checkpoints, resume, and write the training record."""

@@ -1,4 +1,4 @@
-"""Choose the training images on which export measures int8 ranges, and name them for good."""
+"""Choose the training images on which export measures int8 ranges, and write their names and hashes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from training.data.tensors import balanced_index
 from training.recipes import find_recipe
 
 FEWEST_BALANCED = 64
-"""Where the rarest label leaves fewer, all images are chosen from: ranges need images more than balance."""
+"""Smallest balanced set. If the rarest label gives fewer images, the choice is made from all images instead.
+
+Quantisation ranges need many images more than they need balance.
+"""
 
 
 def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
-    """Write ``name,sha256`` of about ``count`` training images, as many of each label, spread over patients.
+    """Write ``name,sha256`` of about ``count`` training images, balanced over labels and spread over patients.
 
-    A region is named ``file@x,y,radius``; the SHA-256 is the whole file's.
+    The name of a region is ``file@x,y,radius``. The SHA-256 is that of the whole file.
 
     Returns:
-        How many were written.
+        Number of images written.
     """
     artifact = Artifact(folder)
     spec = artifact.spec()
@@ -46,7 +49,7 @@ def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
 
 
 def _choose(samples: tuple[Sample, ...], count: int) -> list[Sample]:
-    """Take every n-th of the balanced samples: they are sorted by patient, so all patients come in."""
+    """Return every n-th balanced sample. Samples are sorted by patient, so the choice covers all patients."""
     rows = balanced_index(np.array([sample.label for sample in samples]), seed=0)
     if len(rows) < FEWEST_BALANCED:
         rows = np.arange(len(samples), dtype=np.int64)

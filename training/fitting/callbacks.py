@@ -1,4 +1,4 @@
-"""What runs after every epoch: the plan's stopping and rate, the checkpoint, and both set as they were on resuming."""
+"""Keras callbacks of a fit: early stopping, learning rate, history and checkpoint, and their state on resuming."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Weights = list[npt.NDArray[np.float32]]
 
 
 def schedule(plan: TrainingPlan, epochs: int) -> list[keras.callbacks.Callback]:
-    """Return early stopping (which also keeps the best weights), plateau and cosine, where the plan has them.
+    """Return the callbacks of the plan: early stopping (which also keeps the best weights), plateau and cosine.
 
     Args:
-        epochs: the length of this fit, over which a cosine falls.
+        epochs: length of this fit, over which a cosine falls.
     """
     found: list[keras.callbacks.Callback] = []
     if plan.stop_patience is not None or plan.keep_best:
@@ -43,12 +43,12 @@ def schedule(plan: TrainingPlan, epochs: int) -> list[keras.callbacks.Callback]:
 
 
 class ReplayEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Tell the schedule of the epochs that were fitted before, so that it counts on from there.
+    """Restore the state of the schedule on resuming, by replaying the epochs fitted before.
 
-    Keras resets its callbacks when a fit begins, and they hold what they counted in private attributes. This
-    one, placed after them, calls their ``on_epoch_end`` with the logged figures. Early stopping copies the
-    model's weights at every improvement, the last time at the best epoch: so the model holds the best
-    weights meanwhile. Plateau lowers the rate as it did: so the rate starts from the plan's.
+    Keras resets its callbacks when a fit begins, and their counters are private attributes. This callback comes
+    after them and calls their ``on_epoch_end`` with the logged figures. Early stopping copies the model's weights at
+    every improvement, the last time at the best epoch. So the model holds the best weights during the replay. Plateau
+    lowers the learning rate again, so the replay starts from the rate of the plan.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ReplayEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
         self._callbacks, self._epochs, self._best, self._rate = callbacks, epochs, best, rate
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Replay, then give the model its last weights and rate again."""
+        """Replay the epochs, then restore the model's last weights and learning rate."""
         optimiser = self.model.optimizer
         weights, rate = self.model.get_weights(), float(optimiser.learning_rate)
         optimiser.learning_rate = self._rate
@@ -72,7 +72,7 @@ class ReplayEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
 
 
 class LogEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Write one line of history after every epoch, with what the callbacks before it add to Keras' figures."""
+    """Write one line of history after every epoch, with the figures of Keras and of the callbacks before this one."""
 
     def __init__(self, path: Path, checkpoint: Checkpoint | None) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class LogEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         """Write the line.
 
         Raises:
-            ArtifactError: the disk takes no more.
+            ArtifactError: the file cannot be written, for example because the disk is full.
         """
         try:
             append_epoch(self._path, epoch, logs or {})
@@ -93,7 +93,7 @@ class LogEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
 
 class SaveEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Write a checkpoint after every epoch; must come last, when the rate and ``stop_training`` are set."""
+    """Write a checkpoint after every epoch. Must come last, after learning rate and ``stop_training`` are set."""
 
     def __init__(
         self, checkpoint: Checkpoint, fitted_on: FittedOn, callbacks: Sequence[keras.callbacks.Callback]
@@ -104,10 +104,10 @@ class SaveEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         self._stopping = next(stopping, None)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the epoch.
+        """Write the checkpoint.
 
         Raises:
-            ArtifactError: the disk takes no more.
+            ArtifactError: the file cannot be written, for example because the disk is full.
         """
         best = None if self._stopping is None else self._stopping.best_epoch + 1
         stopped = bool(self.model.stop_training)

@@ -1,9 +1,9 @@
-"""The state of a fit after its last whole epoch, in ``checkpoint/`` of the artifact until that is finished.
+"""Checkpoint of a fit after its last whole epoch, in ``checkpoint/`` of the artifact until the fit is finished.
 
 epoch-0004.keras    architecture, weights and optimiser after epoch 4
-epoch-0002.keras    the same of the best epoch, where the plan keeps the best and it is not the last
-state.json          which epochs these are, and the random state of every dropout, which Keras' file leaves out;
-                    written last, so that it only ever names files that are whole
+epoch-0002.keras    the same for the best epoch, if the plan keeps the best and it is not the last
+state.json          numbers of these epochs, and the random state of every dropout, which Keras does not save;
+                    written last, so that it names only complete files
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from training.fitting.fingerprint import FittedOn
 
 @dataclass(frozen=True)
 class FitState:
-    """Where a fit stands.
+    """State of a fit.
 
     Attributes:
-        epochs: whole epochs done.
-        best: the epoch, counted from 1, whose weights the plan would keep; None if it keeps the last.
+        epochs: number of whole epochs done.
+        best: the epoch (counted from 1) whose weights the plan would keep; None if the plan keeps the last.
         stopped: early stopping has ended the fit after these epochs.
-        random: the state of every seed generator, in the order of the model's variables.
+        random: state of every seed generator, in the order of the model's variables.
     """
 
     epochs: int
@@ -42,15 +42,15 @@ class FitState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The folder, read and written one epoch at a time."""
+    """The checkpoint folder, read and written one epoch at a time."""
 
     folder: Path
 
     def state(self) -> FitState | None:
-        """Return where the fit stands; None before the first epoch has ended.
+        """Return the saved state; None before the end of the first epoch.
 
         Raises:
-            ArtifactError: ``state.json`` is not what :meth:`save` writes.
+            ArtifactError: ``state.json`` does not have the format that :meth:`save` writes.
         """
         path = self.folder / "state.json"
         if not path.is_file():
@@ -58,7 +58,7 @@ class Checkpoint:
         try:
             return from_json(FitState, path.read_bytes(), str(path))
         except EdgeError as error:
-            raise ArtifactError(f"{error} The fit cannot be continued: remove the folder and fit again.") from None
+            raise ArtifactError(f"{error} The fit cannot be continued. Remove the folder and fit again.") from None
 
     def model(self, epoch: int) -> keras.Model:
         """Return the model after ``epoch``, counted from 1, with its optimiser.
@@ -72,14 +72,14 @@ class Checkpoint:
         except (ValueError, OSError) as error:
             raise ArtifactError(
                 f"{path}: expected a Keras 3 model, found: {error}. "
-                "The fit cannot be continued: remove the folder above and fit again."
+                "The fit cannot be continued. Remove the folder above it and fit again."
             ) from None
 
     def save(self, model: keras.Model, state: FitState) -> None:
-        """Write ``model`` as the last epoch of ``state``, then ``state``, then remove what it no longer names.
+        """Write ``model`` as the last epoch of ``state``, then ``state``, then remove models that it does not name.
 
         Raises:
-            ArtifactError: the disk takes no more; the epoch before it is still whole.
+            ArtifactError: a file cannot be written; the checkpoint of the epoch before is still complete.
         """
         path = self._model_path(state.epochs)
         try:
@@ -94,7 +94,7 @@ class Checkpoint:
             old.unlink()
 
     def lost(self, path: Path, error: OSError) -> ArtifactError:
-        """Return the error that says what could not be written, what is safe, and how to go on."""
+        """Return an error that states which file could not be written, which epoch is saved, and the remedy."""
         state = self.state()
         safe = f"The checkpoint of epoch {state.epochs} is whole" if state else "No epoch was saved before it"
         return ArtifactError(f"{why_not_written(path, error)} {safe}: free space, then fit again with --resume.")
@@ -110,34 +110,34 @@ class Checkpoint:
 
 def random_state(model: keras.Model) -> tuple[tuple[int, ...], ...]:
     """Return the state of the model's seed generators."""
-    return tuple(tuple(int(value) for value in np.asarray(found.numpy())) for found in _seeds(model))
+    return tuple(tuple(int(value) for value in np.asarray(seed.numpy())) for seed in _seeds(model))
 
 
 def set_random_state(model: keras.Model, state: tuple[tuple[int, ...], ...]) -> None:
-    """Give the model's seed generators what :func:`random_state` returned."""
+    """Restore the state that :func:`random_state` returned."""
     for variable, values in zip(_seeds(model), state, strict=True):
         variable.assign(np.array(values, dtype=variable.dtype))
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:
-    """Return what is a variable but no weight: by Keras' documentation, the random seeds."""
+    """Return the variables that are not weights. According to Keras' documentation, these are the random seeds."""
     weights = {id(weight) for weight in model.weights}
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
 def check_same(expected: FittedOn, state: FitState, epochs: int, folder: Path) -> None:
-    """Refuse to continue a fit of another plan, of other images, or for fewer epochs than it has done.
+    """Check that a fit is continued with the same plan and images, and for no fewer epochs than it has done.
 
     Raises:
-        ArtifactError: as said; the message names the first difference.
+        ArtifactError: a check fails; the message names the first difference.
     """
     if epochs < state.epochs:
-        raise ArtifactError(f"{folder}: found {state.epochs} epochs done, expected at most {epochs}; raise --epochs.")
+        raise ArtifactError(f"{folder}: found {state.epochs} epochs done, expected at most {epochs}. Raise --epochs.")
     for field in fields(FittedOn):
         ours, theirs = getattr(expected, field.name), getattr(state.fitted_on, field.name)
         if ours != theirs:
             what = field.name if field.name == "plan" else f"{field.name} images (SHA-256)"
             raise ArtifactError(
-                f"{folder}: was begun with other {what}: found {theirs}, expected {ours}. "
-                "Continue it with the recipe and --data that it was begun with, or give another --out."
+                f"{folder}: the fit began with other {what}: found {theirs}, expected {ours}. "
+                "Continue it with the recipe and --data that it began with, or give another --out."
             )

@@ -1,4 +1,4 @@
-"""What a fit is fitted on, in a form that a later run can compare."""
+"""Fingerprint of a fit's plan and images, for comparison by a later run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from training.recipes.recipe import Recipe
 
 @dataclass(frozen=True)
 class FittedOn:
-    """What a fit must have in common with the one that it continues.
+    """Values that must be equal in a fit and in the fit that it continues.
 
     Attributes:
         plan: the training plan and the augmentation, as text.
-        training, validation: SHA-256 of the images, after the steps, with their names and labels.
+        training, validation: SHA-256 of the preprocessed images, with their names and labels.
     """
 
     plan: str
@@ -26,7 +26,7 @@ class FittedOn:
 
 
 def fitted_on(recipe: Recipe, train: Tensors, validation: Tensors) -> FittedOn:
-    """Describe what ``recipe`` is fitted on, for comparison with a checkpoint."""
+    """Return the fingerprint of ``recipe`` on these images, for comparison with a checkpoint."""
     return FittedOn(f"{recipe.plan}, augmentation {recipe.augmentation}", _digest(train), _digest(validation))
 
 

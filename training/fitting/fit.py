@@ -42,17 +42,17 @@ def fit(
     """Train ``recipe`` on the published layout below ``data`` and write an artifact to ``out``.
 
     Args:
-        epochs: fewer epochs than the recipe's plan, for a trial.
-        weights: pretrained backbone for a transfer recipe: ``imagenet`` (Keras downloads it) or a path;
-            not read again where a checkpoint is continued, which holds them.
+        epochs: number of epochs for a trial, if fewer than in the recipe's plan.
+        weights: pretrained backbone for a transfer recipe: ``imagenet`` (Keras downloads it) or a path. A continued
+            fit takes the weights from its checkpoint instead.
         resume: continue the interrupted fit in ``out`` after its last whole epoch.
-        strict: refuse data with an image that cannot be read, instead of skipping it.
+        strict: raise an error for an image that cannot be read, instead of skipping it.
 
     Raises:
-        RecipeError: weights for a recipe that takes none.
-        DatasetError: the data are not what the layout promises.
-        ArtifactError: ``out`` already holds files, or with ``resume`` no fit of this recipe on these data; or
-            the disk is full.
+        RecipeError: weights are given for a recipe without a pretrained backbone.
+        DatasetError: the data do not match the published layout.
+        ArtifactError: ``out`` already contains files; or, with ``resume``, no fit of this recipe on these data; or the
+            disk is full.
     """
     recipe.check_weights(weights)
     artifact = interrupted(out) if resume else None
@@ -65,7 +65,7 @@ def fit(
         _LOG.info("%s", line)
     chosen = _chosen(dataset, split)
     parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in Part}
-    if not resume:  # after reading: images that fail leave an empty folder, usable again
+    if not resume:  # written after reading, so that an unreadable image leaves an empty folder
         opened.write_choices(recipe.spec, split)
     checkpoint = Checkpoint(opened.checkpoint_path)
     model = train_network(
@@ -89,12 +89,10 @@ def fit(
 
 
 def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
-    """Return the samples of every part, less those for fitting whose label another image contradicts."""
+    """Return the samples of every part, without contradicted ones in training and validation."""
     chosen = {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
     if left_out := len(dataset.samples) - sum(len(samples) for samples in chosen.values()):
-        _LOG.warning(
-            "%d images are left out of fitting: they show the same thing as an image of another label", left_out
-        )
+        _LOG.warning("%d images are left out of fitting: each is a near copy of an image with another label", left_out)
     return chosen
 
 
@@ -119,13 +117,13 @@ def train_network(
     weights: str | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> keras.Model:
-    """Fit the network and return it with the weights that the plan keeps; one line an epoch goes to ``history``.
+    """Fit the network and return it with the weights that the plan keeps. Write one line per epoch to ``history``.
 
-    With a ``checkpoint``, every epoch is saved there, and a fit that it holds goes on. The result is that of
-    an uninterrupted fit.
+    With a ``checkpoint``, every epoch is saved there, and a saved fit is continued. The result equals that of an
+    uninterrupted fit.
 
     Raises:
-        ArtifactError: the checkpoint is of another fit, or the disk is full.
+        ArtifactError: the checkpoint belongs to another fit, or the disk is full.
     """
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
@@ -148,7 +146,7 @@ def train_network(
     try:
         start.model.fit(
             batches,
-            shuffle=False,  # Batches has dealt them
+            shuffle=False,  # Batches shuffles
             validation_data=(validation.images, targets(validation.labels, recipe.spec)),
             initial_epoch=len(start.done),
             epochs=len(start.done) if start.stopped else epochs,
@@ -159,12 +157,12 @@ def train_network(
         progress.close()
     if plan.int8_grid:
         settle(start.model, batches)
-    start.model.compile()  # drops the optimiser's state: twice the weights' size, and nothing reads it again
+    start.model.compile()  # drops the optimiser's state, which is twice as large as the weights and no longer needed
     return start.model
 
 
 def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:
-    """Return what the loss sees: at most so many images a patient, then the labels balanced."""
+    """Return the images that are fitted on: at most ``patient_cap`` per patient, then balanced by label."""
     if plan.patient_cap is not None:
         tensors = tensors.take(capped_index(tensors.groups, plan.patient_cap, plan.seed))
     return tensors.take(balanced_index(tensors.labels, plan.seed)) if plan.balance else tensors

@@ -1,7 +1,7 @@
-"""``history.csv``: one line an epoch, in the form of Keras' CSVLogger and in full precision.
+"""``history.csv``: one line per epoch, in the format of Keras' CSVLogger and in full precision.
 
-The file is opened, flushed to the disk and closed at every line: an interrupted fit leaves no open file, and
-the line of an epoch is on the disk before its checkpoint is.
+The file is opened, flushed to the disk and closed for every line. An interrupted fit leaves no open file, and the line
+of an epoch is on the disk before its checkpoint.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from edge_runtime.platform.atomic_files import sync_content
 from training.errors import ArtifactError
 
 Epoch = dict[str, float]
-"""What Keras logs of one epoch: loss, accuracy, the same for validation, and the rate where a plan lowers it."""
+"""Figures that Keras logs for one epoch: loss and accuracy, on training and validation, and a varying learning rate."""
 
 
 def read_history(path: Path, epochs: int) -> tuple[Epoch, ...]:
     """Return the first ``epochs`` lines.
 
     Raises:
-        ArtifactError: there are fewer, or a value is no number.
+        ArtifactError: there are fewer lines, or a value is not a number.
     """
     rows: list[Epoch] = []
     if path.is_file():
@@ -30,26 +30,26 @@ def read_history(path: Path, epochs: int) -> tuple[Epoch, ...]:
     if len(rows) < epochs:
         raise ArtifactError(
             f"{path}: found {len(rows)} epochs, expected at least the {epochs} of the checkpoint beside it. "
-            "The fit cannot be continued: remove the folder and fit again."
+            "The fit cannot be continued. Remove the folder and fit again."
         )
     return tuple(rows)
 
 
 def cut_history(path: Path, epochs: int) -> None:
-    """Drop the lines after ``epochs``: epochs that were begun or ended, but not saved."""
+    """Remove the lines after ``epochs``. They belong to epochs without a checkpoint."""
     if not path.is_file():
         return
     lines = path.read_bytes().splitlines(keepends=True)
-    kept = lines[: epochs + 1] if epochs else []  # without epochs, the heading goes as well
+    kept = lines[: epochs + 1] if epochs else []  # without epochs, the header is removed too
     with path.open("rb+") as file:
-        file.truncate(sum(len(line) for line in kept))  # needs no space, so a full disk cannot lose the rest
+        file.truncate(sum(len(line) for line in kept))  # needs no space, so it works on a full disk
 
 
 def append_epoch(path: Path, epoch: int, figures: Epoch) -> None:
-    """Write the line of ``epoch``, counted from 0; the first line in a file has a heading before it.
+    """Append the line of ``epoch``, counted from 0. Write the header first if the file is empty.
 
     Raises:
-        OSError: the disk takes no more.
+        OSError: the file cannot be written, for example because the disk is full.
     """
     names = sorted(figures)
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -66,5 +66,5 @@ def _numbers(row: dict[str, str], path: Path) -> Epoch:
     except (TypeError, ValueError):
         raise ArtifactError(
             f"{path}: expected a number in every column of epoch {row.get('epoch')}, found {row}. "
-            "The fit cannot be continued: remove the folder and fit again."
+            "The fit cannot be continued. Remove the folder and fit again."
         ) from None

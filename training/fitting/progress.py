@@ -1,4 +1,4 @@
-"""A progress line for fitting: epochs, batches, time left, and the best validation loss so far."""
+"""Progress bar of a fit: epochs, batches, time left, and the best validation loss so far."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 
 class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Draw one bar over all batches on a terminal; in a pipe, print nothing.
+    """Show one bar over all batches on a terminal; print nothing if stderr is not a terminal.
 
     Args:
-        epochs, batches: epochs of the whole fit, and batches of one.
-        done: validation losses of the epochs that were fitted before, where a fit is continued.
+        epochs, batches: number of epochs in the whole fit, and of batches in an epoch.
+        done: validation losses of the epochs fitted before, if a fit is continued.
     """
 
     def __init__(self, epochs: int, batches: int, done: Sequence[float] = ()) -> None:
@@ -25,7 +25,7 @@ class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._bar: tqdm[Any] | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the bar where the fit begins; the time left is reckoned from the batches of this run alone."""
+        """Open the bar at the first epoch of this run. The time left is estimated from this run's batches only."""
         batches = self._batches
         total, done = self._epochs * batches, self._done * batches
         self._bar = tqdm(total=total, initial=done, unit="batch", disable=None, file=sys.stderr)
@@ -33,7 +33,7 @@ class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
             self._bar.set_postfix(best=f"{self._best:.4f}")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Say which epoch runs."""
+        """Show the number of the epoch."""
         if self._bar is not None:
             self._bar.set_description(f"epoch {epoch + 1}/{self._epochs}")
 
@@ -54,10 +54,10 @@ class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
             )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the bar; early stopping may leave it short."""
+        """Close the bar, which early stopping may leave incomplete."""
         self.close()
 
     def close(self) -> None:
-        """Close the bar, so that what is said next has a line of its own; may be called again."""
+        """Close the bar, so that the next message starts on a new line. Repeated calls have no effect."""
         if self._bar is not None:
             self._bar.close()

@@ -1,4 +1,4 @@
-"""Where a model comes from, for its artifact, its bundle and its card."""
+"""The training record: the origin of a model, for its artifact, its bundle and its model card."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PACKAGES = ("numpy", "opencv-python-headless")
 def record(
     recipe: Recipe, dataset: Dataset, parts: Mapping[Part, Tensors], *, contradicted: int, epochs: int
 ) -> TrainingRecord:
-    """Say what was fitted on what.
+    """Return the training record of a fit.
 
     Args:
-        contradicted: images left out of fitting because they show what an image of another label shows.
-        epochs: epochs done; early stopping may end before the plan's.
+        contradicted: number of images left out of fitting because a near copy has another label.
+        epochs: number of epochs done; early stopping may end a fit before the plan does.
     """
     left_out = {"refused": sum(len(tensors.refused) for tensors in parts.values()), "contradicted": contradicted}
     plan = recipe.split
@@ -52,7 +52,7 @@ def record(
 
 
 def audit_split(dataset: Dataset, parts: Mapping[Part, Tensors]) -> SplitAudit:
-    """Look for what a split must not let through: groups in two parts, and held-out tensors that were fitted on."""
+    """Count leaks of a split: groups in two parts, and held-out tensors that are also in the training part."""
     groups = [set(tensors.groups.tolist()) for tensors in parts.values()]
     seen = {_digest(image) for image in parts[Part.TRAIN].images}
     held_out = (image for part, tensors in parts.items() if part is not Part.TRAIN for image in tensors.images)

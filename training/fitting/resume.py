@@ -1,4 +1,4 @@
-"""Where a fit begins: at its first epoch, or after the last that a checkpoint holds."""
+"""Starting point of a fit: the first epoch, or the epoch after a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FitStart:
-    """What a fit begins with.
+    """Starting point of a fit.
 
     Attributes:
-        model: compiled.
+        model: the compiled model.
         done: figures of the epochs fitted before.
-        best: weights of the best of them, where the plan keeps the best.
-        stopped: early stopping has ended the fit after them.
+        best: weights of the best of these epochs, if the plan keeps the best.
+        stopped: early stopping has already ended the fit.
     """
 
     model: keras.Model
@@ -35,7 +35,7 @@ class FitStart:
 
 
 def fresh(recipe: Recipe, weights: str | None, history: Path) -> FitStart:
-    """Build and compile the network of ``recipe``; an older history goes."""
+    """Build and compile the network of ``recipe``, and remove an older history."""
     cut_history(history, 0)
     model = recipe.network(weights)
     model.compile(optimizer=_optimiser(recipe.plan), loss=recipe.plan.loss.value, metrics=["accuracy"])
@@ -43,12 +43,12 @@ def fresh(recipe: Recipe, weights: str | None, history: Path) -> FitStart:
 
 
 def resumed(checkpoint: Checkpoint, expected: FittedOn, history: Path, epochs: int) -> FitStart | None:
-    """Return where the fit in ``checkpoint`` goes on; None if it has no whole epoch.
+    """Return the starting point after ``checkpoint``; None if it contains no whole epoch.
 
-    The lines of ``history`` after the checkpoint go.
+    Lines of ``history`` after the checkpoint are removed.
 
     Raises:
-        ArtifactError: it was begun with other choices, is longer than ``epochs``, or is not whole.
+        ArtifactError: the checkpoint belongs to another fit, has more epochs than ``epochs``, or is incomplete.
     """
     state = checkpoint.state()
     if state is None:

@@ -1,1 +1,1 @@
-"""Figures of answers to labelled images, with 95 % intervals by bootstrap over groups."""
+"""Metrics on labelled images, with 95 % intervals by bootstrap over groups."""

@@ -1,4 +1,4 @@
-"""Rates of two sides, and the area under the curve: point values from arrays, nan where undefined."""
+"""Binary metrics and AUROC: point values from arrays, NaN if undefined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def positive_truth(labels: npt.NDArray[np.int64], spec: ModelSpec) -> Bools:
 
 
 def rates(truth: Bools, called: Bools) -> dict[str, float]:
-    """Return accuracy, balanced accuracy, precision, recall, specificity and F1; nan where undefined."""
+    """Return accuracy, balanced accuracy, precision, recall, specificity and F1; NaN if undefined."""
     tp, fp = float((truth & called).sum()), float((~truth & called).sum())
     fn, tn = float((truth & ~called).sum()), float((~truth & ~called).sum())
     recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
@@ -34,12 +34,12 @@ def rates(truth: Bools, called: Bools) -> dict[str, float]:
 
 
 def ratio(part: float, whole: float) -> float:
-    """Return part / whole; nan of nothing."""
+    """Return part / whole; NaN if ``whole`` is 0."""
     return part / whole if whole else float("nan")
 
 
 def auroc(truth: Bools, score: Floats) -> float:
-    """Return the area under the ROC curve; nan where one class is missing.
+    """Return the area under the ROC curve; NaN if one class is missing.
 
     By ranks, equal scores sharing theirs: the same number as the curve's area (Hanley & McNeil 1982, Radiology
     143:29), in a tenth of the time, and a bootstrap asks for thousands.

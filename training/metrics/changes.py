@@ -1,4 +1,4 @@
-"""What the way to the device changes: figures of two answers to the same images, and their paired differences."""
+"""Paired differences between the device's metrics and the Keras model's on the same images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = npt.NDArray[np.intp]
 
 
 def changes(device: Scored, keras: Scored, spec: ModelSpec) -> tuple[Figure, ...]:
-    """Return each figure of ``device`` less that of ``keras``, paired: both on the same draws of patients.
+    """Return each metric of ``device`` minus that of ``keras``, paired: both on the same bootstrap draws of patients.
 
     The last figure is no difference: the share of images whose decision (POSITIVE, NEGATIVE, REFER) is another.
 

@@ -1,9 +1,9 @@
-"""What a network answered on one part of a split, and its figures class by class.
+"""A network's outputs on one part of a split, and its metrics class by class.
 
-Each class stands against all others, once by the label with the highest score; then the labels are
-collapsed to two sides, negative and positive, by the decision's own cut-off. Intervals are by bootstrap over
-patients (:func:`training.metrics.evaluation.bootstrap`); one of width zero says few images, not certainty,
-hence the support.
+Each class is compared with all others by the label with the highest score. Then the labels are merged
+into two sides, negative and positive, by the cut-off of the decision. Intervals are by bootstrap over
+patients (:func:`training.metrics.evaluation.bootstrap`); an interval of width zero means
+few images, not certainty, so the support is given.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SPECIFICITY = 0.90
 
 @dataclass(frozen=True, eq=False)
 class ClassOutcomes:
-    """Truth and answers of N images, aligned on the first axis.
+    """Truth and outputs of N images, aligned on the first axis.
 
     Attributes:
         labels: int64 N, index into the spec's labels.
@@ -67,7 +67,7 @@ class ClassOutcomes:
         return cls(labels, np.asarray(logits, dtype=np.float64), groups, spec)
 
     def under(self, policy: DecisionPolicy) -> ClassOutcomes:
-        """Return the same answers as another policy sees them."""
+        """Return the same outputs under another policy."""
         return replace(self, spec=replace(self.spec, policy=policy))
 
     @cached_property
@@ -92,7 +92,7 @@ class ClassOutcomes:
 
     @property
     def decisions(self) -> list[Decision]:
-        """The decision on each image, as the device takes it."""
+        """The decision on each image, by the device's rule."""
         return decisions(self.logits, self.spec)
 
     @property
@@ -122,7 +122,7 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Classwise:
-    """All of an outcome's figures that go beyond :class:`edge_runtime.bundle.manifest.Evaluation`.
+    """Metrics beyond :class:`edge_runtime.bundle.manifest.Evaluation`.
 
     Attributes:
         labels: each label against the rest, by the highest score.
@@ -153,7 +153,7 @@ def evaluate_classes(outcome: ClassOutcomes) -> Classwise:
 
 
 def side_names(spec: ModelSpec) -> tuple[str, str]:
-    """Return what to call the negative and the positive labels together: their own name where there is but one."""
+    """Return what to call the negative and the positive labels together: the label's own name if there is only one."""
     negative = [label for label in spec.labels if label not in spec.positive]
     return negative[0] if len(negative) == 1 else "negative", spec.positive[0] if len(
         spec.positive
@@ -161,7 +161,7 @@ def side_names(spec: ModelSpec) -> tuple[str, str]:
 
 
 def sensitivity_at(truth: Bools, score: Floats, specificity: float) -> float:
-    """Return the largest sensitivity of any cut-off with that specificity or more; nan if a class is missing."""
+    """Return the largest sensitivity of any cut-off with that specificity or more; NaN if a class is missing."""
     if truth.all() or not truth.any():
         return float("nan")
     false_alarms, sensitivity, _ = roc_curve(truth, score, drop_intermediate=False)
@@ -169,7 +169,7 @@ def sensitivity_at(truth: Bools, score: Floats, specificity: float) -> float:
 
 
 def _sensitivity(outcome: ClassOutcomes) -> list[Figure]:
-    """The cut-off is found anew in each draw: the interval is that of the curve's point, not of one cut-off."""
+    """The cut-off is chosen again in each draw: the interval is for the point on the curve, not for one cut-off."""
     truth, score = outcome.truth, outcome.positive
 
     def measure(rows: Rows) -> dict[str, float]:

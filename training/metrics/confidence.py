@@ -1,7 +1,7 @@
-"""What validation patients say about confidence: temperature, calibration error, and cut-offs.
+"""Temperature, calibration error and cut-offs, from validation patients.
 
-Every choice here is made on validation patients; nothing that is chosen may see a test patient.
-The confidence floor has a module of its own, :mod:`training.policy.selective_prediction`.
+Every choice is made on validation patients only.
+The confidence floor is in :mod:`training.policy.selective_prediction`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def cutoff_for_sensitivity(truth: Bools, score: Floats, at_least: float) -> floa
 
 
 def cutoff_youden(truth: Bools, score: Floats) -> float:
-    """Return the cut-off with the largest sensitivity + specificity − 1; of equals the lowest, the more sensitive.
+    """Return the cut-off with the largest sensitivity + specificity − 1; of equals the lowest.
 
     Source: Youden 1950, Index for rating diagnostic tests, Cancer 3:32.
 

@@ -1,7 +1,7 @@
-"""Figures on held-out patients, each with a 95 % interval by bootstrap over patients.
+"""Metrics on held-out patients, each with a 95 % interval by bootstrap over patients.
 
-Patients are drawn with replacement and all their images come along, so that the interval speaks of
-new patients, not of new patches of the same ones (cluster bootstrap, Field & Welsh 2007, JRSS-B 69:369).
+Whole patients are drawn with replacement, so that the interval holds for new patients, not for new
+patches of the same patients (cluster bootstrap, Field & Welsh 2007, JRSS-B 69:369).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: st
 
 
 def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Floats:
-    """Return scores (float64 N, 0..1) of a logistic regression on six colour numbers.
+    """Return scores (float64 N, 0..1) of a logistic regression on six colour statistics.
 
     What a network must beat to have learned more than colour. Classes are weighted to balance.
     """
@@ -82,7 +82,7 @@ def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Float
 
 
 def gain_over_baseline(logits: npt.ArrayLike, baseline: Floats, tensors: Tensors, spec: ModelSpec) -> Figure:
-    """Return the network's balanced accuracy less the baseline's, paired: both on the same draws of patients."""
+    """Return the network's balanced accuracy minus the baseline's, paired: both on the same draws of patients."""
     truth = positive_truth(tensors.labels, spec)
     ours, theirs = positive_scores(logits, spec) >= spec.policy.cutoff, baseline >= BASELINE_CUTOFF
 
@@ -140,7 +140,7 @@ def calibrate(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_]) 
 
 
 def mirrored(figure: Figure) -> Figure:
-    """Return a figure of 0..1 with the basic interval instead of the percentiles."""
+    """Return a metric in 0..1 with the basic bootstrap interval instead of the percentile interval."""
     if figure.low is None or figure.high is None:
         return figure
     low, high = 2 * figure.value - figure.high, 2 * figure.value - figure.low
@@ -154,7 +154,7 @@ def _rounded(row: ReliabilityBin) -> ReliabilityBin:
 
 
 def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -> dict[str, float]:
-    """Return the share of images with a confidence of ``floor`` or more, and how good the answers to these are."""
+    """Return the share of images with a confidence of ``floor`` or more, and their metrics."""
     kept = confidence >= floor
     measured = rates(truth[kept], called[kept])
     names = ("accuracy", "balanced accuracy", "precision", "recall")
@@ -162,7 +162,7 @@ def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -
 
 
 def _coverage(truth: Bools, called: Bools, confidence: Floats, groups: npt.NDArray[np.str_]) -> list[Figure]:
-    """The coverage table: how much is answered at a confidence, and how well."""
+    """The coverage table: share answered at each confidence, and accuracy among these."""
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         return {
@@ -188,7 +188,7 @@ def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[
 def _labels(
     labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.intp], count: int, groups: npt.NDArray[np.str_]
 ) -> list[Figure]:
-    """How often the label with the highest score is the true one, for three labels or more.
+    """Accuracy of the label with the highest score, for three labels or more.
 
     Of all images together, and label by label: mean recall and mean F1.
     """

@@ -1,4 +1,4 @@
-"""Scores and answers of one part of a split, whoever gave them: the Keras model, or a file on the device's runtime."""
+"""Scores of one part of a split, from the Keras model or from the device runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Truth and scores of N images, aligned on the first axis; all that figures are computed from.
+    """Truth and scores of N images, aligned on the first axis; the input of all metrics.
 
     Attributes:
         labels: int64 N, index into the spec's labels.
@@ -38,7 +38,7 @@ class Scored:
     def of_logits(
         cls, logits: npt.ArrayLike, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], spec: ModelSpec
     ) -> Scored:
-        """Make one from logits (N×outputs, any float type) as the spec's policy sees them."""
+        """Make one from logits (N×outputs, any float type) under the spec's policy."""
         answered = np.array([d is not Decision.REFER for d in decisions(logits, spec)], dtype=np.bool_)
         return cls(labels, groups, scores_of(logits, spec), positive_scores(logits, spec), answered)
 

@@ -1,4 +1,4 @@
-"""Figures by subgroup: what an average hides from those who look at dense breasts, or at calcifications alone."""
+"""Metrics by subgroup, for example dense breasts or calcifications, which an average hides."""
 
 from __future__ import annotations
 

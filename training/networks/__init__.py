@@ -1,1 +1,1 @@
-"""Keras networks: what recipes are built of, their weights on the grid of int8, and an artifact's network."""
+"""Keras networks: backbones for recipes, weights rounded to the int8 grid, and loading of saved models."""

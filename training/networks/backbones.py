@@ -1,7 +1,7 @@
-"""What the compact models are made of: a plain stack of convolutions, or an ImageNet MobileNet cut short.
+"""Backbones of the compact models: a plain stack of convolutions, or a truncated ImageNet MobileNet.
 
-MobileNet (Howard et al. 2017, arXiv:1704.04861) has convolution → BatchNorm → ReLU6 throughout, the order that int8
-folds without loss. Its first layers know edges and textures, which ultrasound, mammograms and stained tissue have too.
+MobileNet (Howard et al. 2017, arXiv:1704.04861) uses convolution → BatchNorm → ReLU6 throughout. In this order, int8
+folds BatchNorm without loss. Its first layers detect edges and textures, which medical images also contain.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ ALPHA = 0.75
 """Width of the MobileNet used here: 24 channels after the first convolution, 768 after the last."""
 
 MOMENTUM = 0.9
-"""Of BatchNorm's moving averages: those of ImageNet are forgotten within a hundred steps."""
+"""Momentum of BatchNorm's moving averages. The averages of ImageNet are replaced within 100 steps."""
 
 LEAST_VARIANCE = 0.04
-"""Pooled features of less are not brought to one scale: the head would multiply what int8 rounds away."""
+"""Lower limit of the variance when pooled features are normalised.
+
+Without it, the head would amplify features that int8 rounds to 0.
+"""
 
 ORIGIN = "It starts from the ImageNet weights of Keras' MobileNet of width .75 (Google, Apache-2.0)."
-"""For the model cards of what is fitted from them."""
+"""Sentence for the model cards of models fitted from these weights."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,12 @@ class MobileNet:
 
     Attributes:
         side_px: height and width of the input.
-        channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of those of R, G and B,
-            which is the same network on grey images.
+        channels: 1 for grey, 3 for RGB; values -1..1. The filters of a grey input are the sums of the filters for R, G
+            and B, so the network gives the same result on grey images.
         taps: numbers of the blocks (1..13) whose pooled features reach the head, in rising order.
-        fixed: so many blocks from the first keep ImageNet's weights, on the grid of int8, and its averages: for sets so
-            small that they would be learnt by heart. Where all are fixed only the head is fitted, on features that
-            BatchNorm brings to about one scale.
+        fixed: number of first blocks that keep ImageNet's weights (rounded to the int8 grid) and averages. This
+            prevents overfitting on small data sets. If all blocks are fixed, only the head is fitted, on features that
+            BatchNorm normalises.
     """
 
     side_px: int
@@ -52,7 +55,7 @@ class MobileNet:
             weights: a path to Keras' MobileNet weights without top, ``imagenet`` (Keras downloads them), or None.
             activation: of the scores, ``sigmoid`` or ``softmax``.
         """
-        from keras import layers  # here, so that listing recipes does not start a training framework
+        from keras import layers  # imported here, so that listing recipes does not load a framework
 
         backbone = self._backbone(weights)
         features = [layers.GlobalAveragePooling2D()(backbone.get_layer(_tap(tap)).output) for tap in self.taps]
@@ -80,7 +83,7 @@ class MobileNet:
 
 
 def _fix(layers: Sequence[keras.layers.Layer]) -> None:
-    """Keep the layers as they are, rounded already: what is fitted behind them learns from what the device computes."""
+    """Round the filters and freeze the layers, so that later layers are fitted on the values of the device."""
     from training.networks.weight_quantisation import round_filters
 
     round_filters(layers)
@@ -95,13 +98,13 @@ def _tap(block: int) -> str:
 
 @dataclass(frozen=True)
 class Plain:
-    """3×3 convolutions, each with BatchNorm and ReLU, then a global average: nothing that int8 does not like.
+    """3×3 convolutions with BatchNorm and ReLU, then a global average. All layers suit int8.
 
     Attributes:
         side_px: height and width of the input.
         channels: 1 for grey, 3 for RGB; values -1..1.
-        filters: of each convolution; the first has stride 2.
-        pooled: numbers of the convolutions, from 0, that a 2×2 maximum follows.
+        filters: number of filters of each convolution; the first has stride 2.
+        pooled: numbers (from 0) of the convolutions that a 2×2 max pooling follows.
     """
 
     side_px: int

@@ -1,4 +1,4 @@
-"""The Keras model of an artifact, whole and cut at its logits."""
+"""Load the Keras model of an artifact, and cut it at its logits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from training.errors import ArtifactError
 
 
 def load_model(path: Path) -> keras.Model:
-    """Open a saved Keras model.
+    """Load a saved Keras model.
 
     Raises:
-        ArtifactError: it is missing or Keras cannot read it.
+        ArtifactError: the file is missing, or Keras cannot read it.
     """
     try:
         return keras.models.load_model(path, compile=False)

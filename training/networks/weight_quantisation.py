@@ -1,9 +1,9 @@
-"""Weights on the grid that int8 stores: what is fitted is then what the device multiplies with.
+"""Round weights to the int8 grid, so that the fitted weights are those of the int8 file.
 
-An int8 file holds every filter as whole numbers of -127..127 times the filter's own factor (symmetric, one factor an
-output channel; Jacob et al. 2018, CVPR; Krishnamoorthi 2018, arXiv:1806.08342). BatchNorm multiplies whole filters, so
-filters that lie on the grid still do when it is folded into them. Rounding shifts what comes out; the averages
-of the BatchNorm behind it, measured anew, take the shift out again (Sun et al. 2019, arXiv:1810.05723).
+An int8 file stores every filter as integers -127..127 times a scale (symmetric, one scale per output channel; Jacob et
+al. 2018, CVPR; Krishnamoorthi 2018, arXiv:1806.08342). BatchNorm multiplies whole filters, so filters stay on the grid
+when BatchNorm is folded into them. Rounding shifts the outputs. Measuring the averages of the following BatchNorm again
+removes the shift (Sun et al. 2019, arXiv:1810.05723).
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from training.data.batches import Batches
 
 LEVELS = 127
 PASSES = 3
-"""Times that the training images go through the rounded network; averages of momentum .9 need a few dozen batches."""
+"""Passes of the training images through the rounded network. Averages of momentum 0.9 need a few dozen batches."""
 
 Kernel = npt.NDArray[np.float32]
 
 
 def round_kernel(kernel: Kernel, channel_axis: int) -> Kernel:
-    """Return the kernel with every output channel on its own grid; the largest value of a channel stays as it is."""
+    """Return the kernel (float32) with every output channel rounded to its own grid.
+
+    The largest absolute value of a channel does not change.
+    """
     others = tuple(axis for axis in range(kernel.ndim) if axis != channel_axis)
     factor = np.abs(kernel).max(axis=others, keepdims=True) / LEVELS
     safe = np.where(factor > 0, factor, 1.0)
@@ -32,7 +35,7 @@ def round_kernel(kernel: Kernel, channel_axis: int) -> Kernel:
 
 
 def round_filters(layers: Iterable[keras.layers.Layer]) -> None:
-    """Put the filters of every convolution on the grid, in place; dense layers stay as they are."""
+    """Round the filters of every convolution to the grid, in place. Dense layers do not change."""
     for layer in layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             layer.kernel.assign(round_kernel(np.asarray(layer.kernel), channel_axis=2))
@@ -41,7 +44,7 @@ def round_filters(layers: Iterable[keras.layers.Layer]) -> None:
 
 
 def settle(model: keras.Model, batches: Batches) -> None:
-    """Round the filters, then let BatchNorm measure its averages on training images; nothing else moves."""
+    """Round the filters, then measure BatchNorm's averages again on training images. No other weight changes."""
     round_filters(model.layers)
     for _ in range(PASSES):
         for index in range(len(batches)):

@@ -1,8 +1,8 @@
-"""From patches to a patient, as system 4 does it.
+"""Decide patients from their patches, as system 4 does.
 
 Patches of low confidence are ignored; a patient is positive when several patches are called malignant with high
-confidence. A patient's truth is: any malignant patch among the ones at hand. Patches are counted and patients
-decided by the device's own functions (:mod:`edge_runtime.decision.case`).
+confidence. A patient is truly positive if any of the patches present is malignant. Patches are counted and patients
+are decided by the device's functions (:mod:`edge_runtime.decision.case`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Patients:
 
 @dataclass(frozen=True)
 class CaseEvaluation:
-    """Figures of a rule; those undefined are left out.
+    """Metrics of a rule; undefined ones are left out.
 
     Attributes:
         figures: sensitivity (POSITIVE among positive patients), specificity (NEGATIVE among negative ones: one that

@@ -1,7 +1,7 @@
 """A decision policy fitted on validation patients: temperature, cut-off, confidence floor and case rule, in that order.
 
-Each step sees what the steps before it left: thresholds are sought on the divided scores, the floor counts the
-errors that the cut-off leaves, and the case rule counts the patches that cut-off and floor let through.
+Each step uses the result of the steps before it: the cut-off is fitted on scores after the temperature, the floor on
+the errors at that cut-off, and the case rule on the patches that cut-off and floor accept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.policy.selective_prediction import confidence_floor, lowest_max_er
 
 @dataclass(frozen=True)
 class PolicyTarget:
-    """What a person asks of a policy; by default the temperature alone is fitted and all else is kept.
+    """What to fit; by default only the temperature, and everything else is kept.
 
     Attributes:
         sensitivity: share of positive images (0..1] that the cut-off must find, at the best specificity; a case
@@ -55,7 +55,7 @@ class PolicyTarget:
 
 @dataclass(frozen=True)
 class FittedPolicy:
-    """A policy, and where its numbers come from.
+    """A policy, and the origin of its numbers.
 
     Attributes:
         basis: sentences for people: what was fitted on whom, and what it gave there.
@@ -66,7 +66,7 @@ class FittedPolicy:
 
 
 def fit_policy(validation: ClassOutcomes, target: PolicyTarget) -> FittedPolicy:
-    """Fit what ``target`` asks for; everything else stays as in the spec's policy.
+    """Fit the parts that ``target`` names; the others stay as in the spec's policy.
 
     Raises:
         DatasetError: the validation patients do not allow what is asked. Where no confidence floor keeps
@@ -86,7 +86,7 @@ def _who(outcome: ClassOutcomes) -> str:
 
 
 def _temperature(outcome: ClassOutcomes, _: PolicyTarget) -> tuple[DecisionPolicy, str]:
-    """Raw logits are fitted, whatever temperature the policy had before."""
+    """The raw logits are fitted; the policy's old temperature is ignored."""
     old = outcome.spec.policy
     policy = replace(old, temperature=fit_temperature(outcome.logits, outcome.labels, outcome.spec))
     before, after = calibration_error(outcome), calibration_error(outcome.under(policy))
@@ -136,7 +136,7 @@ def _floor(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolicy
 
 
 def _no_floor(lowest: float, asked: float) -> DatasetError:
-    """Refuse: a floor under which everything is referred keeps any promise and answers nobody."""
+    """Raise an error: a floor that refers every image meets any limit on the error, and is of no use."""
     rate = math.ceil(lowest * 1000) / 1000
     can = f"the lowest that some floor keeps is {rate:g}" if rate < 1 else "too few patients to promise any rate"
     ask = f"ask for --max-error {rate:g} or more" if rate < 1 else "leave --max-error out"
@@ -163,7 +163,7 @@ def rule_sentence(rule: CaseRule) -> str:
 
 
 def _case_figures(outcome: ClassOutcomes, rule: CaseRule) -> str:
-    """Counts and intervals stand beside the shares: a specificity of 1 may be that of a single patient."""
+    """Counts and intervals are given with the shares, because a specificity of 1 may come from a single patient."""
     found = evaluate_cases(outcome, rule)
     shares = ", ".join(f"{figure.name} {figure.text()}" for figure in found.figures if figure.name != "auroc")
     return f"{shares} on {found.positives} positive and {found.patients - found.positives} negative patients"

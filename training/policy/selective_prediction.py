@@ -3,15 +3,14 @@
 An image is answered when its confidence reaches the floor; *error* is the error among answered images
 (selective classification with guaranteed risk: Geifman & El-Yaniv 2017, NeurIPS).
 
-Many floors are tried, so the best-looking one is too good. They are therefore tested in an order fixed
-beforehand, from the most confident downwards, until the first that fails (fixed sequence testing with
-several starts: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, section 2.3). Where a descent
-starts depends on the confidences alone, never on the answers.
+Many floors are tried, so the best result is biased. They are therefore tested in a fixed order, from the most
+confident downwards, until the first that fails (fixed sequence testing with several starts: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, section 2.3). The start of each
+descent depends on the confidences only, never on the labels.
 
-Images of one patient fail together, so that a thousand of them are worth far fewer. The exact binomial
+Errors on images of one patient are correlated, so the effective number of images is smaller. The exact binomial
 bound (Clopper & Pearson 1934) is taken at the *effective* number of images instead of their number (Korn &
-Graubard 1998, Survey Methodology 24:193). A bootstrap over patients would not do: where no answered image
-is wrong, each of its draws says that none ever will be.
+Graubard 1998, Survey Methodology 24:193). A bootstrap over patients does not work: if no answered image is
+wrong, every draw has an error of 0.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ reach, the second has images enough for a strict bound."""
 
 @dataclass(frozen=True)
 class ConfidenceFloor:
-    """A floor and what is promised above it.
+    """A floor, and the bound on the error above it.
 
     Attributes:
         floor: 0..1; 1 where no floor keeps the promise.
@@ -92,7 +91,7 @@ def confidence_floor(
 
 
 def lowest_max_error(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_], delta: float = 0.05) -> float:
-    """Return the smallest ``max_error`` (0..1) for which :func:`confidence_floor` finds a floor; 1 if none will do.
+    """Return the smallest ``max_error`` (0..1) for which :func:`confidence_floor` finds a floor; 1 if none does.
 
     It is the smallest bound with which a descent begins: a descent that fails there ends there.
 
@@ -126,7 +125,7 @@ def upper_bound(errors: float, trials: float, delta: float) -> float:
 
 
 def intraclass_correlation(wrong: Bools, groups: npt.NDArray[np.str_]) -> float:
-    """Return how alike images of one patient are in being wrong, 0 (not at all) to 1 (all or none).
+    """Return the correlation of errors within patients: 0 (independent) to 1 (all wrong or none).
 
     The analysis-of-variance estimator, cut off at 0: Donner 1986, International Statistical Review 54:67.
     """
@@ -143,7 +142,7 @@ def intraclass_correlation(wrong: Bools, groups: npt.NDArray[np.str_]) -> float:
 
 
 def effective_size(wrong: Bools, groups: npt.NDArray[np.str_], correlation: float, delta: float) -> float:
-    """Return how many independent images the answered ones are worth, at most their number.
+    """Return the effective number of independent answered images, at most their number.
 
     The number is divided by the larger of two design effects, and shrunk for the few patients from which they
     are known (ratio of squared Student quantiles, as Korn & Graubard do): the one found in these very errors

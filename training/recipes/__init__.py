@@ -1,4 +1,4 @@
-"""The recipes, by name: one published system, or model of this project's own, a file."""
+"""All recipes, by name. Each file defines a published system or a model of this project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.recipes.phantom_patch import PHANTOM_PATCH
 from training.recipes.recipe import Recipe
 
 PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121)
-"""The five systems, as coded; the others are this project's own."""
+"""The five published systems, as coded. The other recipes are models of this project."""
 
 RECIPES: dict[str, Recipe] = {
     recipe.spec.name: recipe
@@ -27,7 +27,7 @@ def find_recipe(name: str) -> Recipe:
     """Return the recipe called ``name``.
 
     Raises:
-        RecipeError: there is none; the message lists those that are.
+        RecipeError: there is no such recipe; the message lists all names.
     """
     try:
         return RECIPES[name]

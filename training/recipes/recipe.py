@@ -1,4 +1,4 @@
-"""What a recipe is: everything that a person chose about one published system, frozen."""
+"""Recipes: all choices that define one published system, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A published data set: how to read it and what binds those who use it.
+    """A published data set: its loader, its source and its licence.
 
     Attributes:
         load: reads the published layout below a folder.
-        research_only: models trained on it stay marked as such.
-        lesions: where the lesion of a sample lies; None where the data set does not say.
+        research_only: the licence allows research only; models trained on the data are marked accordingly.
+        lesions: returns the lesion mask of a sample; None if the data set marks no lesions.
     """
 
     title: str
@@ -39,15 +39,15 @@ class DataSource:
 
 
 class Loss(enum.Enum):
-    """What fitting minimises; the value is Keras' name."""
+    """Loss function; the value is its name in Keras."""
 
     BINARY = "binary_crossentropy"
-    CATEGORICAL = "categorical_crossentropy"  # on one-hot labels, the same number as the sparse form
+    CATEGORICAL = "categorical_crossentropy"  # on one-hot labels; equals the sparse form
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Kingma & Ba 2015, with Keras' defaults but for the rate."""
+    """Adam (Kingma & Ba 2015) with the defaults of Keras, except for the learning rate."""
 
     learning_rate: float
 
@@ -65,9 +65,9 @@ class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, ICLR).
 
     Attributes:
-        weight_decay: share of each weight that one step at rate 1 takes away.
-        average: momentum of the moving average of the weights (Polyak & Juditsky 1992) that replaces them when the fit
-            ends; None keeps them as they are.
+        weight_decay: share of each weight that one step at learning rate 1 subtracts.
+        average: momentum of the moving average of the weights (Polyak & Juditsky 1992), which replaces the weights at
+            the end of the fit; None computes no average.
     """
 
     learning_rate: float
@@ -77,15 +77,15 @@ class AdamW:
 
 @dataclass(frozen=True)
 class Cosine:
-    """The rate rises in equal steps over ``warm_up`` epochs, then falls to nought along half a cosine.
+    """Learning rate that rises in equal steps over ``warm_up`` epochs, then falls to 0 along half a cosine.
 
-    Loshchilov & Hutter 2017, SGDR (ICLR), without restarts.
+    Source: Loshchilov & Hutter 2017, SGDR (ICLR), without restarts.
     """
 
     warm_up: int = 1
 
     def rate(self, highest: float, epoch: int, epochs: int) -> float:
-        """Return the rate of ``epoch``, counted from 0, of ``epochs``."""
+        """Return the learning rate of ``epoch`` (counted from 0) in a fit of ``epochs``."""
         if epoch < self.warm_up:
             return highest * (epoch + 1) / (self.warm_up + 1)
         done = (epoch - self.warm_up) / max(1, epochs - self.warm_up)
@@ -94,7 +94,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Plateau:
-    """Multiply the rate by ``factor`` when the validation loss has not improved for ``patience`` epochs."""
+    """Multiply the learning rate by ``factor`` after ``patience`` epochs without a better validation loss."""
 
     factor: float
     patience: int
@@ -106,13 +106,13 @@ class TrainingPlan:
     """Optimiser, loss, schedule and callbacks.
 
     Attributes:
-        patient_cap: most images of one patient that are fitted on, drawn at random, so that no single
-            slide outweighs the other patients; figures are measured on all images.
-        balance: drop images of the larger classes at random until all are as frequent as the smallest.
-        weigh_labels: keep them all, but let every label weigh as much in the loss.
+        patient_cap: largest number of images per patient in the fit, drawn at random, so that no single slide
+            dominates. Figures are measured on all images.
+        balance: drop images at random until all labels are as frequent as the rarest.
+        weigh_labels: keep all images, but weight the loss so that every label has the same total weight.
         stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
-        int8_grid: end with filters rounded as an int8 file rounds them (:mod:`training.networks.weight_quantisation`).
-        keep_best: end with the weights of the best validation loss instead of the last.
+        int8_grid: round the filters at the end as an int8 file does (:mod:`training.networks.weight_quantisation`).
+        keep_best: keep the weights of the epoch with the best validation loss instead of the last.
     """
 
     epochs: int
@@ -132,7 +132,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure that the system's authors publish, in 0..1, by the name under which it is measured here."""
+    """A figure published by the system's authors, 0..1, under the name that this project uses."""
 
     name: str
     value: float
@@ -140,15 +140,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Copies:
-    """What the original program makes of every image *before* it deals files at random.
+    """Copies that the original program makes of every image *before* it splits the files at random.
 
     Attributes:
-        turns: copies turned by 0, 1, 2, … times ``step_deg`` about the centre.
-        step_deg: degrees from one copy to the next; None spreads the turns over the whole circle.
-        mirrored: and all of these mirrored.
-        of: files that the original makes of each image, where that is more; one of its epochs is then as long as
-            several here, and patience counts accordingly.
-        note: what the original does, and how this departs from it.
+        turns: number of copies, rotated by 0, 1, 2, … times ``step_deg`` about the centre.
+        step_deg: degrees between two copies; None spreads the copies over the whole circle.
+        mirrored: also add the mirror image of each copy.
+        of: number of files that the original makes of each image, if larger than here. An epoch of the original is
+            then as long as several epochs here, and the patience is scaled accordingly.
+        note: description of the original, and of the differences from it.
     """
 
     turns: int = 1
@@ -159,17 +159,17 @@ class Copies:
 
     @property
     def degrees(self) -> tuple[float, ...]:
-        """Angle of each turned copy."""
+        """Rotation angle of each copy, in degrees."""
         step = 360.0 / self.turns if self.step_deg is None else self.step_deg
         return tuple(turn * step for turn in range(self.turns))
 
     @property
     def count(self) -> int:
-        """Files an image."""
+        """Number of files per image."""
         return self.turns * (2 if self.mirrored else 1)
 
     def text(self) -> str:
-        """Say in words what an image becomes."""
+        """Return a description of the copies in words."""
         if self.count == 1:
             return "the pictures as they are"
         turned = f"turned by {', '.join(f'{angle:g}' for angle in self.degrees)}°"
@@ -178,15 +178,16 @@ class Copies:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One system: spec, data, network, plan, split, and what its authors claim.
+    """One system: spec, data, network, training plan, split, and published figures.
 
     Attributes:
-        network: builds the Keras model; its layer named ``logits`` gives what is exported. Its argument is
-            a path of pretrained backbone weights, ``imagenet``, or None; only ``transfer`` recipes take one.
-        augmentation: applied to training images alone, before the steps.
-        copies: what its program splits at random, for :mod:`training.experiments.leak`; None if that is not reproduced.
-        cases: a patient has many images and is judged from them together (:mod:`training.policy.cases`).
-        caveat: why the claim does not hold as it stands, for the model card.
+        network: builds the Keras model; the output of its layer ``logits`` is exported. The argument is a path of
+            pretrained backbone weights, ``imagenet``, or None. Only ``transfer`` recipes accept weights.
+        augmentation: applied to the prepared tensors of training images only.
+        copies: files that the original program splits at random, for :mod:`training.experiments.leak`; None if the
+            experiment does not cover this recipe.
+        cases: a patient has many images, and the decision is made per patient (:mod:`training.policy.cases`).
+        caveat: limits of the published claim, for the model card.
     """
 
     spec: ModelSpec
@@ -202,10 +203,10 @@ class Recipe:
     caveat: str = ""
 
     def check_weights(self, weights: str | None) -> None:
-        """Refuse pretrained weights for a recipe that takes none.
+        """Check that pretrained weights are given only to a transfer recipe.
 
         Raises:
-            RecipeError: as said.
+            RecipeError: ``weights`` is given, and the recipe has no pretrained backbone.
         """
         if weights is not None and not self.transfer:
-            raise RecipeError(f"{self.spec.name} starts from random weights and takes no --weights; leave it out.")
+            raise RecipeError(f"{self.spec.name} starts from random weights and takes no --weights. Remove the option.")

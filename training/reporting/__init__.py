@@ -1,1 +1,1 @@
-"""Figures drawn and written down for people."""
+"""Reports and figures."""

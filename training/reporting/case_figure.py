@@ -1,4 +1,4 @@
-"""The image of a case rule: every patient a dot, by the number of sure patches, with the rule's line."""
+"""Figure of a case rule: a dot for each patient, by the number of confident patches, and the rule's threshold."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from training.reporting.tables import figure_table
 
 @dataclass(frozen=True)
 class DevicePage:
-    """What ``templates/device.html.j2`` lays out.
+    """Data for ``templates/device.html.j2``.
 
     Attributes:
         refused: how many images the runtime refused.
@@ -36,12 +36,12 @@ class DevicePage:
 
     @property
     def changes(self) -> Table:
-        """The bundle's figures less those of the Keras model."""
+        """The bundle's metrics minus those of the Keras model."""
         return figure_table(self.document.changes, ("figure", "change"))
 
     @property
     def sections(self) -> list[EvaluationSection]:
-        """The bundle's evaluation, then the Keras model's where it was given."""
+        """The bundle's evaluation, then the Keras model's if it was given."""
         return [EvaluationSection(evaluation, self.document.grouped_by) for evaluation in self.document.evaluations]
 
 

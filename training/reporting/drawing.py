@@ -1,4 +1,4 @@
-"""The canvas that every image of a report is drawn on: one width, one palette, no global state."""
+"""Canvas and palette of all report figures, without global state."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def canvas(height_px: int, shares: tuple[float, ...] = (1.0,)) -> tuple[Figure, 
 
 
 def png(figure: Figure) -> bytes:
-    """Return the PNG; the same bytes for the same image and library, for no date or version is written."""
+    """Return the PNG; no date or version is written, so that the bytes are reproducible."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

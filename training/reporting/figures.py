@@ -1,4 +1,4 @@
-"""Images of an outcome, each as the bytes of a PNG of 900 px width."""
+"""Figures of one measurement, each as PNG bytes, 900 px wide."""
 
 from __future__ import annotations
 

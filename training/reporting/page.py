@@ -1,4 +1,4 @@
-"""The report of one measurement: its figures, its images, and the command that made it."""
+"""The report of one measurement: metrics, figures, and the command that made it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _images(artifact: Artifact, measurement: Measurement) -> tuple[CaptionedImag
 def outcome_images(
     outcome: ClassOutcomes, table: Sequence[Sequence[int]], grouped_by: str
 ) -> tuple[CaptionedImage, ...]:
-    """Draw an outcome: confusion, curves, reliability, coverage and scores.
+    """Draw the figures: confusion matrix, curves, reliability, coverage and scores.
 
     Args:
         table: the confusion, rows the truth.

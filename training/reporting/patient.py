@@ -1,4 +1,4 @@
-"""One patient: their patches judged, put together again as a slide, and drawn."""
+"""Run a model on one patient's patches, reassemble the slide, and draw it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _USED = {
 
 @dataclass(frozen=True)
 class Patient:
-    """What the network makes of one patient.
+    """A network's results for one patient.
 
     Attributes:
         part: which part of the split the patient was in; None for one that the split does not know.
@@ -53,7 +53,7 @@ class Patient:
 
     @property
     def origin(self) -> str:
-        """What the patient was used for, in words."""
+        """The part of the split, in words."""
         return f"patient {self.name}: {_USED[self.part]}"
 
     @property
@@ -71,7 +71,7 @@ class Patient:
 
 
 def judge_patient(artifact: Artifact, data: Path, name: str, *, strict: bool = False) -> Patient:
-    """Read one patient's patches from ``data``, and judge and draw them.
+    """Read one patient's patches from ``data``, run the network, and draw the result.
 
     Raises:
         ArtifactError: the artifact is incomplete.
@@ -94,7 +94,7 @@ def judge_patient(artifact: Artifact, data: Path, name: str, *, strict: bool = F
 
 
 def largest_slide(samples: Sequence[Sample], outcome: ClassOutcomes) -> tuple[str, bytes] | None:
-    """Return the patient with the most patches, and their slide; None where names carry no place.
+    """Return the patient with the most patches, and their slide; None if file names hold no position.
 
     Args:
         samples: N, in the order of ``outcome``. Of patients with as many patches, the first by name is taken.

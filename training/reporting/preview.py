@@ -1,4 +1,4 @@
-"""What fitting sees: a few training images as read, as prepared, and as augmentation changes them."""
+"""Preview of training images: as read, as preprocessed, and as augmented."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DRAWS = 5
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One training image; nothing in it names a file or a patient.
+    """One training image; without names of files or patients.
 
     Attributes:
         label: of the spec's labels.
@@ -110,7 +110,7 @@ def order_of(spec: ModelSpec) -> ColourOrder:
 
 
 def shown(values: npt.NDArray[Any], order: ColourOrder, low: float, high: float) -> Shown:
-    """Return ``values`` for a person's eye: ``low..high`` becomes 0..255, colours come in the order RGB.
+    """Return ``values`` for display: ``low..high`` becomes 0..255, in RGB order.
 
     Args:
         values: H×W, H×W×1 or H×W×3, of any real dtype.

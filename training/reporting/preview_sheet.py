@@ -1,4 +1,4 @@
-"""The sheet of :mod:`training.reporting.preview`: a line of images for each row, and what was done to them below."""
+"""Sheet of :mod:`training.reporting.preview`: one row of images each, and a description below."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = ("as read", "prepared", *(f"draw {n}" for n in range(1, DRAWS + 1)))
 
 
 def write_preview(recipe: Recipe, data: Path, out: Path, *, count: int, seed: int) -> tuple[PreviewRow, ...]:
-    """Write the sheet of ``recipe`` on the published layout below ``data`` to ``out``; return what is on it.
+    """Write the sheet of ``recipe`` on the published layout below ``data`` to ``out``; return its rows.
 
     Raises:
         DatasetError: the data are not what the layout promises, or no training image can be read.
@@ -70,7 +70,7 @@ def footer(recipe: Recipe) -> tuple[str, ...]:
 
 
 def words(augmentation: Augmentation | None) -> str:
-    """Say what may happen to a training image."""
+    """Describe the augmentation."""
     if augmentation is None:
         return "No augmentation: the network is fitted on the prepared tensors as they are."
     said = [

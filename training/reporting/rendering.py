@@ -1,7 +1,7 @@
 """Pages from templates: reports here, and in ``export`` the proof page and the model card of a bundle.
 
-Python prepares frozen dataclasses, a template lays out one of them; it holds the words, loops and conditions, and no
-arithmetic. HTML is escaped wherever a value stands, Markdown is not. A name that a template misspells is an error.
+Python prepares frozen dataclasses; a template renders one of them. It contains text, loops and conditions, and no
+arithmetic. Values in HTML are escaped, in Markdown not. An unknown name in a template is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Cell = str | Figure | None
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is shown; the first column names the row."""
+    """A table; the first column holds the names of the rows."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -32,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """A PNG and the one sentence below it."""
+    """A PNG and its caption."""
 
     png: bytes
     caption: str
@@ -43,12 +43,12 @@ class CaptionedImage:
 
     @property
     def base64(self) -> str:
-        """The PNG as a page holds it."""
+        """The PNG in base64."""
         return base64.b64encode(self.png).decode("ascii")
 
 
 def render(template: Path, page: object) -> str:
-    """Return what a template makes of ``page``, which is its one variable.
+    """Return the template rendered with ``page``, its only variable.
 
     Args:
         template: what it extends or imports lies in its folder or in :data:`TEMPLATES`.
@@ -65,7 +65,7 @@ def sentence(text: str) -> str:
 
 
 def markdown_cell(cell: Cell) -> str:
-    """Return what stands in a cell of a Markdown table, which a bar or a line's end would break."""
+    """Return text for a cell of a Markdown table, with bars and line ends escaped."""
     text = "–" if cell is None else cell if isinstance(cell, str) else cell.text()
     return text.replace("|", r"\|").replace("\n", " ")
 

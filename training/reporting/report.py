@@ -1,6 +1,6 @@
-"""One HTML page that says everything measured about a model: no script, no network, every figure computed.
+"""HTML report of all measurements of a model, without scripts or network access.
 
-Its order follows the model card (Mitchell et al. 2019, FAT* 2019): notice, data, claim, figures, images.
+The order follows the model card (Mitchell et al. 2019, FAT* 2019): notice, data, claim, metrics, figures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Page:
-    """What a report is made from, and the tables that ``templates/measurement.html.j2`` lays out.
+    """Data of a report, and the tables for ``templates/measurement.html.j2``.
 
     Attributes:
         training: the artifact's record of where the model comes from.
@@ -58,7 +58,7 @@ class Page:
 
     @property
     def claims(self) -> Table:
-        """What the authors published, beside what was measured on the part."""
+        """The published figures, and those measured on the part."""
         networks = [e for e in self.evaluations if e.subject != "baseline" and e.part == self.part]
         measured = {figure.name: figure for evaluation in networks for figure in evaluation.figures}
         for entry in (*self.classes.labels, *self.classes.sides):
@@ -79,7 +79,7 @@ class Page:
 
     @property
     def leak_files(self) -> Table:
-        """How the files were dealt to both fits."""
+        """Number of files in both fits."""
         head = ("split", "files fitted on", "files tested", f"{self.grouped_by} on both sides", "epochs")
         rows = () if self.leak is None else self.leak.rows
         counts = ((row.train_images, row.test_images, row.shared_groups, row.epochs) for row in rows)
@@ -92,7 +92,7 @@ class Page:
 
     @property
     def case_rule(self) -> str:
-        """The rule on patients in words; nothing where there is none."""
+        """The rule on patients in words; empty if there is none."""
         found = None if self.cases is None else self.cases.evaluation
         return "" if found is None else rule_text(found.rule, side_names(self.spec)[1])
 

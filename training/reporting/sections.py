@@ -1,4 +1,4 @@
-"""Sections that several reports show: one evaluation, and the figures class by class."""
+"""Sections shared by several reports: one evaluation, and metrics class by class."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ class EvaluationSection:
 
     @property
     def subject(self) -> str:
-        """What was measured, as a heading names it."""
+        """Name of the measurement, for a heading."""
         name = self.evaluation.subject
         return "Baseline: six colour numbers" if name == "baseline" else f"Measured, {name}"
 
     @property
     def figures(self) -> Table:
-        """Figures on all images, and the calibration error."""
+        """Metrics on all images, and the calibration error."""
         calibration = self.evaluation.calibration
         found = (*self.evaluation.figures, *(() if calibration is None else (calibration.error,)))
         return figure_table(figure for figure in found if " at confidence " not in figure.name)
 
     @property
     def coverage(self) -> Table:
-        """How much is answered at each confidence, and how well."""
+        """Share answered at each confidence, and accuracy among these."""
         return coverage_table(self.evaluation)
 
     @property
     def subgroups(self) -> Table:
-        """Figures by what the data set says of its images."""
+        """Metrics by subgroup of the data set."""
         return subgroup_table(self.evaluation, self.grouped_by)
 
     @property
     def beats_baseline(self) -> bool | None:
-        """Whether the gain's whole interval lies above 0; None where there is no baseline."""
+        """Whether the whole interval of the gain is above 0; None if there is no baseline."""
         gain = next((figure for figure in self.evaluation.figures if figure.name == GAIN), None)
         return None if gain is None else gain.low is not None and gain.low > 0
 

@@ -1,4 +1,4 @@
-"""A slide put together again from its patches, and drawn beside the map of their scores."""
+"""Reassemble a slide from its patches, and draw it beside the score map."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WHITE, _MISSING, _INK = 255, 225, 40
 
 
 def join_slide(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> tuple[Pixels, ScoreMap]:
-    """Put the patches of one patient where their names (``…_x<X>_y<Y>_…``) say they were cut out.
+    """Place the patches of one patient at the positions in their file names (``…_x<X>_y<Y>_…``).
 
     Args:
         samples: patches of one patient, of at most 50×50 px.
@@ -71,7 +71,7 @@ def slide_png(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> byt
 
 
 def has_place(sample: Sample) -> bool:
-    """Tell whether the file's name says where on the slide the patch was cut out."""
+    """Return whether the file name holds the patch's position on the slide."""
     return _PLACE.search(sample.path.name) is not None
 
 

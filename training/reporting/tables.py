@@ -1,4 +1,4 @@
-"""Figures as tables, for the reports of a measurement and for the model card."""
+"""Tables of metrics, for reports and for the model card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def figure_table(figures: Iterable[Figure], head: tuple[str, str] = ("figure", "
 
 
 def subgroup_table(evaluation: Evaluation, grouped_by: str, images: str = "images") -> Table:
-    """Return a row for each subgroup; ``images`` and ``grouped_by`` are what the columns are called.
+    """Return a row for each subgroup; ``images`` and ``grouped_by`` are the names of the columns.
 
     A figure that needs positive and negative images is missing where a subgroup has one kind alone.
     """
@@ -31,7 +31,7 @@ def subgroup_table(evaluation: Evaluation, grouped_by: str, images: str = "image
 
 
 def coverage_table(evaluation: Evaluation, title: str = "confidence", mark: str = "≥ ") -> Table:
-    """Return a row for each confidence asked for: how much is answered, and how well.
+    """Return a row for each confidence: share answered, and accuracy among these.
 
     Args:
         mark: what stands before each confidence.

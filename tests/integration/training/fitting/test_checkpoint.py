@@ -207,7 +207,7 @@ def test_ctrl_c_exits_130_with_one_line_that_says_how_to_go_on(
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.splitlines()[-1] == (
-        "interrupted; the same command with --resume goes on after the last whole epoch."
+        "interrupted; the same command with --resume continues after the last whole epoch."
     )
     assert "Traceback" not in result.stderr
     assert logging.getLogger("training").handlers == []
