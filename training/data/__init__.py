@@ -1,1 +1,1 @@
-"""Published images: their layouts, splits, audits and samples, and how they become tensors."""
+"""Published data sets: layouts, splits, audits, samples and tensors."""

@@ -1,4 +1,4 @@
-"""Label-preserving changes to training images, drawn anew each epoch."""
+"""Augmentation: label-preserving random changes to training images, drawn again in each epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Images = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a training image. Tissue under a microscope has no up, left or right.
+    """Settings of the random changes. Tissue under a microscope has no preferred orientation.
 
     Attributes:
         flips: mirror left to right, with probability .5.
@@ -43,7 +43,7 @@ class Augmentation:
     white: float = 1.0
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return one tensor, H×W×C, changed by chance; a view of it where values only move."""
+        """Return one tensor, H×W×C, changed at random; a view if values are only moved."""
         if self.flips and rng.random() < 0.5:
             image = image[:, ::-1]
         if self.quarter_turns:

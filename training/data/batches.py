@@ -63,7 +63,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
 
 
 class DealEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Deal the epoch that begins: Keras ends one epoch more than it fits, to see the first batches' shapes."""
+    """Shuffle at the start of an epoch. Keras ends one epoch more than it fits, to read the first batch shapes."""
 
     def __init__(self, batches: Batches) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""CSV files that people hand in, as spreadsheets and shells on any system write them.
+"""CSV files as spreadsheets and shells on any system write them.
 
-Read are UTF-8 with or without byte order mark and UTF-16; commas, semicolons or tabs, found by the header; any line
-end; quoted fields. What cannot be read with certainty is an error that names the file and the line.
+Supported are UTF-8 with or without byte order mark, and UTF-16; commas, semicolons or tabs, detected from the header;
+any line end; quoted fields. Anything ambiguous is an error that names the file and the line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Changes of light, stain and noise that leave an image's label as it is, one modality a class."""
+"""Label-preserving changes of brightness, stain and noise, one class per modality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNMIX = np.linalg.inv(_STAINS).astype(np.float32)
 
 @dataclass(frozen=True)
 class StainJitter:
-    """Stain an H&E image a little more, less and otherwise (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
+    """Vary the stain of an H&E image (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
 
     Attributes:
         share: each stain's amount is multiplied by 1 ± up to this share, and a tenth of it added or taken away.
@@ -26,7 +26,7 @@ class StainJitter:
     share: float
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×3 image, RGB in 0..1, stained anew."""
+        """Return an H×W×3 image, RGB in 0..1, with another stain."""
         density = -np.log((image * 255.0 + 1.0) / 256.0)
         amounts = density @ _UNMIX
         factor = rng.uniform(1.0 - self.share, 1.0 + self.share, 3).astype(np.float32)
@@ -37,7 +37,7 @@ class StainJitter:
 
 @dataclass(frozen=True)
 class GainAndSpeckle:
-    """Turn an ultrasound scanner's knobs, and multiply by noise as coherent echoes do.
+    """Vary the gain settings of an ultrasound image, and multiply it by speckle noise.
 
     Speckle: Burckhardt 1978, IEEE Trans Sonics Ultrason 25:1.
 
@@ -63,7 +63,7 @@ class GainAndSpeckle:
 
 @dataclass(frozen=True)
 class Callipers:
-    """Draw measuring crosses with a dotted line between them, as sonographers leave them in stored images.
+    """Draw two callipers with a dotted line between them, as found in stored ultrasound images.
 
     They mark what somebody measured, so a network would learn them instead of the lesion. Drawn on images of every
     label alike, they say nothing.
@@ -75,7 +75,7 @@ class Callipers:
     share: float
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×C image in 0..1, drawn on in white."""
+        """Return an H×W×C image in 0..1, with the callipers in white."""
         if rng.random() >= self.share:
             return image
         drawn = np.array(image, order="C")  # OpenCV draws on no views

@@ -1,4 +1,4 @@
-"""Samples as the device reads and cuts them."""
+"""Samples, read and cropped as on the device."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SampleReader:
             ) from None
 
     def whole(self, sample: Sample) -> DecodedImage:
-        """Return the file's image; one that is asked about as a whole is not kept, since nobody asks again.
+        """Return the file's image. It is kept only for samples that are regions, because several share one file.
 
         Raises:
             ImageError: the runtime refuses the file.

@@ -1,4 +1,4 @@
-"""Splits that keep every patient on one side, stratified and seeded."""
+"""Seeded, stratified splits that keep every patient in one part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.errors import ArtifactError, DatasetError
 
 
 class Part(enum.Enum):
-    """What a patient's images may be used for."""
+    """The part of the split that a patient belongs to."""
 
     TRAIN = "train"  # fitting and int8 calibration
     VALIDATION = "validation"  # every choice: stopping, cut-offs, guard band
@@ -42,7 +42,7 @@ the figures (five of the 223 IDC patients hold 45 % of the patches)."""
 
 
 def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
-    """Deal groups to the three parts, each with about the same mix of malignancy.
+    """Assign groups to the three parts, each with about the same share of malignant images.
 
     Groups are sorted by their share of positive images and dealt in runs, so that neighbours in the order
     land in different parts; the seed shuffles equals and runs. Very large groups train (:data:`LARGE`).
@@ -83,7 +83,7 @@ def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> lis
 
 
 def folds_by_group(samples: Iterable[Sample], k: int, seed: int) -> tuple[dict[str, Part], ...]:
-    """Deal groups to ``k`` folds and return one split a fold: it tests, the next validates, the others train.
+    """Assign groups to ``k`` folds and return one split per fold: the fold tests, the next validates, the others train.
 
     Each group is tested in exactly one split. Groups are sorted by their shares of the labels and dealt in runs
     of ``k``, one a fold in shuffled order, so that folds hold about the same mix and counts differ by one at most.
@@ -121,7 +121,7 @@ def _labels(samples: Iterable[Sample]) -> dict[str, list[int]]:
 
 
 def _shares(labels: list[int]) -> tuple[float, ...]:
-    """Return the share of label 1, of label 2, …, as far as there are any; for two labels the share of positives."""
+    """Return the share of label 1, of label 2, …, for each label that occurs; for two labels the share of positives."""
     return tuple(labels.count(label) / len(labels) for label in range(1, max(labels) + 1))
 
 
@@ -142,7 +142,7 @@ def select(samples: Iterable[Sample], split: Split, part: Part) -> tuple[Sample,
 
 
 def usable(samples: Iterable[Sample], part: Part, contradicted: frozenset[str]) -> tuple[Sample, ...]:
-    """Return the samples that may serve in ``part``: all in a test, elsewhere those that no near copy contradicts."""
+    """Return the samples for ``part``: all for the test, elsewhere those that no near-duplicate contradicts."""
     return tuple(sample for sample in samples if part is Part.TEST or sample.name not in contradicted)
 
 

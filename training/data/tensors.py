@@ -1,4 +1,4 @@
-"""Samples to tensors, through the device's own reading and preprocessing."""
+"""Samples to tensors, with the device's reader and preprocessing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class Tensors:
-    """Prepared images and what is known of them, aligned on the first axis.
+    """Preprocessed images, labels and groups, aligned on the first axis.
 
     Attributes:
         images: float32 N×H×W×C, after the spec's steps.
@@ -107,7 +107,7 @@ def colour_numbers(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
 
 
 def targets(labels: npt.NDArray[np.int64], spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return what the loss compares outputs with: one-hot N×labels, or N×1 for a single sigmoid."""
+    """Return the targets of the loss: one-hot N×labels, or N×1 for a single sigmoid."""
     if spec.head is Head.SIGMOID:
         return labels[:, np.newaxis].astype(np.float32)
     return np.eye(len(spec.labels), dtype=np.float32)[labels]
@@ -130,6 +130,6 @@ def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDAr
 
 
 def label_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return a weight for each row, float32 N of mean 1, by which every label that occurs weighs the same in total."""
+    """Return a weight for each row, float32 N of mean 1, so that all labels that occur have the same total weight."""
     _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return (len(labels) / (len(counts) * counts))[which].astype(np.float32)

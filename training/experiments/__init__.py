@@ -1,1 +1,1 @@
-"""Fits made to learn something about data and split, not to ship: folds, and the leak."""
+"""Experiments on data and splits: cross-validation and the effect of a leaking split. No model is shipped."""

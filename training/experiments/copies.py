@@ -1,4 +1,4 @@
-"""Files as the original programs deal them: turned and mirrored copies of each image, at random or by patient."""
+"""Files of the original programs: rotated and mirrored copies of each image, split at random or by patient."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from training.data.tensors import Tensors
 from training.recipes.recipe import Copies
 
 Files = npt.NDArray[np.int64]
-"""N×2: which image, which copy of it."""
+"""int64 N×2: index of the image, and number of its copy."""
 
 
 def dealt_files(images: int, copies: int, plan: SplitPlan) -> dict[Part, Files]:
-    """Deal all copies of all images at random."""
+    """Split all copies of all images at random."""
     files = np.stack(np.meshgrid(np.arange(images), np.arange(copies), indexing="ij"), axis=-1).reshape(-1, 2)
     files = np.random.default_rng(plan.seed).permutation(files)
     test, validation = (round(share * len(files)) for share in (plan.test, plan.validation))
@@ -29,7 +29,7 @@ def dealt_files(images: int, copies: int, plan: SplitPlan) -> dict[Part, Files]:
 
 
 def dealt_groups(tensors: Tensors, copies: int, plan: SplitPlan) -> dict[Part, Files]:
-    """Deal patients; all copies of all their images come along."""
+    """Split by patient; all copies of a patient's images are in one part."""
     split = split_by_group(tensors.samples, plan)
     dealt: dict[Part, Files] = {}
     for part in Part:
@@ -39,7 +39,7 @@ def dealt_groups(tensors: Tensors, copies: int, plan: SplitPlan) -> dict[Part, F
 
 
 def copied(tensors: Tensors, copies: Copies, files: Files) -> Tensors:
-    """Return one row a file, made from its image."""
+    """Return tensors with one row per file, each computed from its image."""
     rows = tensors.take(files[:, 0])
     if copies.count == 1:
         return rows
@@ -48,7 +48,7 @@ def copied(tensors: Tensors, copies: Copies, files: Files) -> Tensors:
 
 
 def _copy(image: npt.NDArray[np.float32], copies: Copies, which: int) -> npt.NDArray[np.float32]:
-    """Return copy ``which`` of a tensor H×W×C: turned about its centre, zeros at the border, perhaps mirrored."""
+    """Return copy ``which`` of a tensor H×W×C: rotated about its centre with a zero border, maybe mirrored."""
     turn, mirror = which % copies.turns, which >= copies.turns
     if mirror:
         image = image[:, ::-1]

@@ -1,12 +1,12 @@
-"""Temperatures across folds: each fold's logits are divided by what was fitted on the answers of all other folds.
+"""Cross-fitted temperatures: each fold's logits are divided by a temperature fitted on all other folds.
 
-A temperature that was fitted on the very images that it is judged on flatters itself; here no image has a part in
-its own. It is fitted on the logits of other networks, though, those of the other folds: where the folds' logits are
-scaled differently, the error that is found is larger than that of one network with a temperature from its own
+A temperature that is measured on the images that it was fitted on looks too good. Here no image contributes to its own
+temperature. The temperature is fitted on logits of other networks, those of the other folds. Where the folds' logits
+differ in scale, the calibration error is therefore larger than that of one network with a temperature from its own
 validation part.
 
-An expected calibration error of few images is never 0: how large it is when confidences are right is drawn, and
-told beside it (consistency resampling, Bröcker & Smith 2007, Weather and Forecasting 22:651).
+The expected calibration error of few images is never 0. Its size for correct confidences is estimated by random draws
+and reported beside it (consistency resampling, Bröcker & Smith 2007, Weather and Forecasting 22:651).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ DRAWS = 500
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What temperatures from other folds make of the confidences.
+    """Calibration of the confidences at temperatures from other folds.
 
     Attributes:
-        temperatures: one a fold, in their order.
-        calibration: of all answers, each at its fold's temperature.
-        by_chance: the mean calibration error of as many answers that are right as often as their confidences say.
+        temperatures: one per fold, in fold order.
+        calibration: calibration of all predictions, each at its fold's temperature.
+        by_chance: mean expected calibration error of as many perfectly calibrated predictions.
     """
 
     temperatures: tuple[float, ...]
@@ -43,10 +43,10 @@ class CrossFitted:
 
 
 def cross_fit(predictions: Sequence[HeldOutPrediction], spec: ModelSpec) -> CrossFitted:
-    """Fit a temperature for each fold on all other folds' answers, and measure the confidences that come of it.
+    """Fit a temperature for each fold on all other folds' predictions; return it with the resulting calibration.
 
     Args:
-        predictions: out-of-fold answers of two folds or more; raw logits, whatever temperature the spec has.
+        predictions: out-of-fold predictions of two folds or more; raw logits, independent of the spec's temperature.
     """
     logits: npt.NDArray[np.float64] = np.array([p.logits for p in predictions], dtype=np.float64)
     labels = np.array([spec.labels.index(p.label) for p in predictions], dtype=np.int64)
@@ -62,7 +62,7 @@ def cross_fit(predictions: Sequence[HeldOutPrediction], spec: ModelSpec) -> Cros
 
 
 def error_by_chance(confidence: npt.NDArray[np.float64], seed: int = 0) -> float:
-    """Return the mean expected calibration error of answers drawn right with the probability ``confidence`` (N)."""
+    """Return the mean expected calibration error of predictions drawn correct with probability ``confidence`` (N)."""
     rng = np.random.default_rng(seed)
     right = rng.random((DRAWS, len(confidence))) < confidence
     return float(np.mean([expected_calibration_error(confidence, row) for row in right]))

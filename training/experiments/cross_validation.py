@@ -1,9 +1,10 @@
-"""Cross-validation: every group is tested once, by a network that never saw it, and all answers are measured at once.
+"""Cross-validation by group, with pooled predictions.
 
-One split of a small set tests few groups and its figures depend on which. Here fold after fold is fitted and asked
-about its own test groups alone; the answers are pooled and the interval is by bootstrap over all groups. It speaks
-of the *recipe*, not of one network. Logits of different folds are not on one scale: the pooled area under the
-curve is, if anything, too low (Parker, Günter & Bedo 2007, BMC Bioinformatics 8:326).
+Every group is tested once, by a network that was not trained on it. One split of a small set tests few groups, and its
+figures depend on the choice of groups. Here each fold's network predicts its own test groups only. The predictions are
+pooled, and the interval is by bootstrap over all groups. The figures describe the *recipe*, not one network. Logits of
+different folds are not on one scale: the pooled area under the curve is, if anything, too low (Parker, Günter & Bedo
+2007, BMC Bioinformatics 8:326).
 """
 
 from __future__ import annotations
@@ -46,18 +47,19 @@ def crossvalidate(
     resume: bool = False,
     say: Say = lambda line: None,
 ) -> CrossMeasured:
-    """Fit ``folds`` networks on the data below ``data``, measure their pooled answers and write all to ``out``.
+    """Fit ``folds`` networks on the data below ``data``, measure their pooled predictions and write all to ``out``.
 
     Args:
-        epochs: fewer than the recipe's plan, for a trial.
-        seed: deals the groups; by default the seed of the recipe's split.
-        resume: go on in ``out``: folds whose predictions are there are not fitted again.
-        say: is told which fold runs.
+        epochs: number of epochs instead of the recipe's, for a trial.
+        seed: seed that assigns groups to folds; by default the seed of the recipe's split.
+        weights: file of the pretrained backbone, for a transfer recipe.
+        resume: continue in ``out``; folds that already have predictions are not fitted again.
+        say: called with each line of progress.
 
     Raises:
-        RecipeError: weights for a recipe that takes none.
-        DatasetError: the data are not what the layout promises, or too few for so many folds.
-        ArtifactError: ``out`` holds files and ``resume`` is not given, or they are of another plan.
+        RecipeError: ``weights`` is given for a recipe that takes none.
+        DatasetError: the data do not match the published layout, or are too few for this number of folds.
+        ArtifactError: ``out`` holds files and ``resume`` is False, or the files belong to another plan.
     """
     recipe.check_weights(weights)
     dataset = recipe.source.load(data)
@@ -74,7 +76,7 @@ def crossvalidate(
     splits = folds_by_group(dataset.samples, folds, plan.seed)
     measured = open_folder(out, plan, resume=resume)
     if measured is not None:
-        say(f"{out}: all {folds} folds are measured already")
+        say(f"{out}: all {folds} folds are already measured")
         return measured
     return _run(recipe, dataset, splits, plan, out, say)
 
@@ -88,7 +90,7 @@ def _run(
     for turn, split in enumerate(splits, start=1):
         folder = out / f"fold-{turn}"
         if (folder / "predictions.csv").is_file():
-            say(f"fold {turn} of {plan.folds}: fitted already")
+            say(f"fold {turn} of {plan.folds}: already fitted")
         else:
             parts = parts_of(tensors, split, dataset.contradicted)
             say(f"fold {turn} of {plan.folds}: {_counts(parts)}")
@@ -112,10 +114,10 @@ def _run(
 
 
 def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> dict[Part, Tensors]:
-    """Return the rows of each part; ``contradicted`` names are in the test rows alone.
+    """Return the tensors of each part; images named in ``contradicted`` are used for test only.
 
     Raises:
-        DatasetError: training or validation has no image left.
+        DatasetError: a part has no image left.
     """
     rows: dict[Part, list[int]] = {part: [] for part in Part}
     for row, sample in enumerate(tensors.samples):
@@ -124,22 +126,22 @@ def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> di
             rows[part].append(row)
     empty = [part.value for part, found in rows.items() if not found]
     if empty:
-        raise DatasetError(f"found no image for {', '.join(empty)} in one fold; add patients or ask fewer folds.")
+        raise DatasetError(f"found no image for {', '.join(empty)} in one fold. Add patients or use fewer folds.")
     return {part: tensors.take(np.array(found, dtype=np.int64)) for part, found in rows.items()}
 
 
 def _fit_fold(
     recipe: Recipe, parts: dict[Part, Tensors], plan: CrossPlan, turn: int, history: Path
 ) -> tuple[HeldOutPrediction, ...]:
-    """Fit one fold and predict its test images."""
+    """Fit one fold and return predictions for its test images."""
     train, test = parts[Part.TRAIN], parts[Part.TEST]
     truth = positive_truth(train.labels, recipe.spec)
     if truth.all() or not truth.any():
         raise DatasetError(
             f"fold {turn}: found {int(truth.sum())} positive among {len(truth)} training images, expected both "
-            "kinds; add patients or give another --seed."
+            "kinds. Add patients or give another --seed."
         )
-    keras.utils.clear_session()  # the folds before are read from their files
+    keras.utils.clear_session()  # earlier folds are read from their files
     model = train_network(
         recipe, train, parts[Part.VALIDATION], epochs=plan.epochs, history=history, weights=plan.weights
     )
@@ -154,17 +156,17 @@ def _fit_fold(
 def pooled(
     predictions: list[HeldOutPrediction], tensors: Tensors, spec: ModelSpec, part: str
 ) -> tuple[Evaluation, Evaluation]:
-    """Measure all folds' answers at once: the network with its paired gain, and the baseline.
+    """Measure the pooled predictions of all folds; return the network's figures with paired gain, and the baseline's.
 
     Raises:
-        ArtifactError: the predictions are not one an image of ``tensors``, of its group.
+        ArtifactError: the predictions do not match the images of ``tensors`` one to one, group and label included.
     """
     answers = {p.name: p for p in predictions}
     expected = {(s.name, s.group, spec.labels[s.label]) for s in tensors.samples}
     if len(predictions) != len(answers) or {(p.name, p.group, p.label) for p in predictions} != expected:
         raise ArtifactError(
             f"found {len(predictions)} predictions of {len(answers)} images, expected one for each of the "
-            f"{len(expected)} images of the data. They changed since these folds were fitted: give another --out."
+            f"{len(expected)} images of the data. The data changed since these folds were fitted: give another --out."
         )
     ordered = [answers[sample.name] for sample in tensors.samples]
     logits: npt.NDArray[np.float64] = np.array([p.logits for p in ordered], dtype=np.float64)

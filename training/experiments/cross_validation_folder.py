@@ -1,7 +1,7 @@
-"""The folder of a cross-validation: its plan, and what was measured.
+"""The folder of a cross-validation: its plan, predictions and figures.
 
-plan.json            what a resumed run must share with the first
-fold-<n>/            history.csv and, last, predictions.csv of each fold
+plan.json            settings that a resumed run must share with the first run
+fold-<n>/            history.csv and predictions.csv of each fold; predictions.csv is written last
 predictions.csv      all folds' predictions
 metrics.json         :class:`CrossMeasured`
 """
@@ -23,11 +23,11 @@ from training.experiments.cross_validated_calibration import CrossFitted
 
 @dataclass(frozen=True)
 class CrossPlan:
-    """What is asked for; a run is resumed under the same plan alone.
+    """Settings of a cross-validation; a run is resumed only with the same plan.
 
     Attributes:
-        seed: deals the groups; the networks start from the recipe's own.
-        epochs: at most, a fold.
+        seed: seed that assigns groups to folds; the networks use the recipe's own seed.
+        epochs: maximum number of epochs per fold.
         weights: pretrained backbone of a transfer recipe.
         inputs: SHA-256 of the spec, and of each image's name, group and label.
     """
@@ -42,15 +42,15 @@ class CrossPlan:
 
 @dataclass(frozen=True)
 class CrossMeasured:
-    """What ``metrics.json`` holds.
+    """Contents of ``metrics.json``.
 
     Attributes:
-        dataset, notes: summary of the data and what to know of them.
-        contradicted: images of contradictory labels, left out of training and validation and kept in the figures.
-        refused: images that the runtime refuses; nobody was asked about them.
-        epochs: that were fitted, a fold.
-        evaluations: of the network, with the paired gain over the baseline; of the baseline.
-        tempered: the network's confidences at temperatures from other folds.
+        dataset, notes: summary of the data, and notes on them.
+        contradicted: number of images with contradictory labels: not used for training or validation, but tested.
+        refused: number of images that the runtime rejects; they have no prediction.
+        epochs: number of epochs fitted, per fold.
+        evaluations: figures of the network, with the paired gain over the baseline; then figures of the baseline.
+        tempered: calibration of the network at temperatures from other folds.
     """
 
     plan: CrossPlan
@@ -64,10 +64,10 @@ class CrossMeasured:
 
 
 def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | None:
-    """Make ``out`` with its plan, or go on in one of the same plan; return what is measured already.
+    """Create ``out`` with its plan, or check that its plan is the same; return figures that exist already, or None.
 
     Raises:
-        ArtifactError: ``out`` holds files and ``resume`` is not given, or they are of another plan.
+        ArtifactError: ``out`` holds files and ``resume`` is False, or the files belong to another plan.
     """
     path, metrics = out / "plan.json", out / "metrics.json"
     if not (resume and path.is_file()):
@@ -81,17 +81,17 @@ def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | 
     if other:
         raise ArtifactError(
             f"{path}: found {', '.join(other)}, expected {plan} (inputs are the spec and the images). "
-            "Resume with what the folds were fitted with, or give another --out."
+            "Resume with the same options and data, or give another --out."
         )
     return from_json(CrossMeasured, metrics.read_bytes(), str(metrics)) if metrics.is_file() else None
 
 
 def write_measured(out: Path, measured: CrossMeasured) -> None:
-    """Write ``metrics.json``, whole or not at all."""
+    """Write ``metrics.json`` atomically."""
     write_record(out / "metrics.json", measured)
 
 
 def digest(spec: ModelSpec, dataset: Dataset) -> str:
-    """Return the SHA-256 of what decides the folds and the answers, but for the pixels; hexadecimal."""
+    """Return the SHA-256 (hexadecimal) of everything but the pixels that determines folds and predictions."""
     lines = [f"{s.name},{s.group},{dataset.labels[s.label]},{s.name in dataset.contradicted}" for s in dataset.samples]
     return hashlib.sha256("\n".join([canonical_json(spec), *lines]).encode()).hexdigest()

@@ -1,8 +1,7 @@
-"""What a leaking split is worth: one network fitted twice, on the original program's split and on one by patient.
+"""Effect of a leaking split: one network is fitted on the original program's split and on a split by patient.
 
-The programs of systems 1 to 4 deal *files* at random, and in systems 1 to 3 the files are turned and mirrored
-copies of far fewer images. Both fits here see the same files, in the same numbers and with the same plan;
-only the dealing differs.
+The programs of systems 1 to 4 split *files* at random. In systems 1 to 3 the files are rotated and mirrored copies of
+far fewer images. Both fits here use the same files, the same counts and the same plan; only the split differs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 AS_PUBLISHED = "files dealt at random, as published"
 BY_GROUP = "by patient"
 KEPT = ("accuracy", "balanced accuracy", "auroc")
-"""Figures in the table beside those that the authors claim."""
+"""Figures in the table, in addition to those that the authors claim."""
 
 _FOLDER = Path(__file__).parent / "leaks"
 
@@ -38,10 +37,10 @@ class LeakRow:
 
     Attributes:
         split: :data:`AS_PUBLISHED` or :data:`BY_GROUP`.
-        train_images, test_images: files, copies counted.
-        shared_groups: patients whose files are both fitted on and tested on.
-        epochs: that were fitted.
-        figures: on the test files, with intervals by bootstrap over patients.
+        train_images, test_images: number of files, copies included.
+        shared_groups: number of patients with files in both training and test.
+        epochs: number of epochs fitted.
+        figures: figures on the test files, with intervals by bootstrap over patients.
     """
 
     split: str
@@ -54,11 +53,11 @@ class LeakRow:
 
 @dataclass(frozen=True)
 class LeakTable:
-    """Both fits beside the published claim.
+    """Both fits and the published claim.
 
     Attributes:
-        copies: what was made of each image before the split.
-        note: how this departs from the original program.
+        copies: description of the copies made of each image before the split.
+        note: difference from the original program.
         command: the command that made the table.
     """
 
@@ -72,7 +71,7 @@ class LeakTable:
 
 
 def find_leak(recipe: str) -> LeakTable | None:
-    """Return the table that this project measured for a recipe, or None if it measured none."""
+    """Return the table that this project measured for a recipe; None if there is none."""
     path = _FOLDER / f"{recipe}.json"
     return from_json(LeakTable, path.read_text(encoding="utf-8"), str(path)) if path.is_file() else None
 
@@ -81,17 +80,19 @@ def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: in
     """Fit ``recipe`` on both splits and write ``leak.json`` and both histories into the new folder ``out``.
 
     Args:
-        command: what to write into the table as its origin.
-        epochs: fewer than the plan's, for a trial.
+        command: the command line to record in the table.
+        epochs: number of epochs instead of the plan's, for a trial.
 
     Raises:
-        RecipeError: the recipe does not say what its program splits.
+        RecipeError: the recipe does not define which files its program splits.
         ArtifactError: ``out`` already holds files.
-        DatasetError: the data are not what the layout promises.
+        DatasetError: the data do not match the published layout.
     """
     copies = recipe.copies
     if copies is None:
-        raise RecipeError(f"{recipe.spec.name}: does not say what its program splits, so there is no leak to measure.")
+        raise RecipeError(
+            f"{recipe.spec.name}: does not define which files its program splits, so there is no leak to measure."
+        )
     create(out)
     tensors = load_tensors(recipe.source.load(data).samples, recipe.spec, label="all")
     if recipe.plan.balance:  # before the split, as the programs do it
@@ -123,14 +124,14 @@ def _fit_one(
     out: Path,
     epochs: int | None,
 ) -> LeakRow:
-    from training.fitting.fit import train_network  # here, so that reading a table starts no framework
+    from training.fitting.fit import train_network  # here, so that reading a table imports no framework
     from training.networks.keras_model import logits_model
 
     history = out / ("history-published.csv" if name == AS_PUBLISHED else "history-by-group.csv")
     plain = replace(
         recipe,
         plan=paced(replace(recipe.plan, balance=False), copies),
-        augmentation=recipe.augmentation if copies.count == 1 else None,  # the copies stand for it
+        augmentation=recipe.augmentation if copies.count == 1 else None,  # the copies replace it
     )
     train, validation = (copied(tensors, copies, parts[part]) for part in (Part.TRAIN, Part.VALIDATION))
     model = train_network(plain, train, validation, epochs=epochs or recipe.plan.epochs, history=history)
@@ -146,7 +147,7 @@ def _fit_one(
 
 
 def paced(plan: TrainingPlan, copies: Copies) -> TrainingPlan:
-    """Return the plan with the patience of epochs as long as the original's: fewer copies make shorter ones."""
+    """Return the plan with its patience scaled to the original's epochs: fewer copies make shorter epochs."""
     times = max(1, copies.of // copies.count)
     if plan.stop_patience is None or times == 1:
         return plan

@@ -1,8 +1,8 @@
-"""What a tile's neighbours are worth in slide mode, from the out-of-fold answers of a cross-validation.
+"""Effect of neighbour averaging in slide mode, measured on the out-of-fold predictions of a cross-validation.
 
-The mean is the device's own (:mod:`edge_runtime.tiling.smoothing`). All patches of a patient are answered by one
-network, which never saw the patient, so that their logits are on one scale. Patients are told apart by how much of
-the slide is there, for a patch without neighbours is its own mean.
+The average is the device's own (:mod:`edge_runtime.tiling.smoothing`). One network predicts all patches of a patient
+and was not trained on that patient, so their logits are on one scale. Patients with complete slides are measured apart
+from the rest: the average of a patch without neighbours is the patch's own logits.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMPLETE_SHARE, COMPLETE_NEIGHBOURS = 0.5, 4
 
 @dataclass(frozen=True)
 class WeightedFigures:
-    """Figures under one weight; gains over weight 0 are paired, and missing at weight 0."""
+    """Figures at one neighbour weight; gains over weight 0 are paired, and absent at weight 0."""
 
     weight: float
     figures: tuple[Figure, ...]
@@ -44,10 +44,10 @@ class WeightedFigures:
 
 @dataclass(frozen=True)
 class SlideKind:
-    """Patients of one kind under each weight of :data:`WEIGHTS`.
+    """Figures of one kind of patients at each weight of :data:`WEIGHTS`.
 
     Attributes:
-        name: for people: ``complete slides`` or ``the rest``.
+        name: name of the kind for display: ``complete slides`` or ``the rest``.
     """
 
     name: str
@@ -59,7 +59,7 @@ class SlideKind:
 
 @dataclass(frozen=True, eq=False)
 class _Slide:
-    """One patient: label names, logits under each weight (weights×N×outputs), and whether the slide is complete."""
+    """One patient: label names, logits at each weight (weights×N×outputs), and whether the slide is complete."""
 
     group: str
     labels: tuple[str, ...]
@@ -68,13 +68,13 @@ class _Slide:
 
 
 def measure_neighbours(folder: Path) -> tuple[SlideKind, ...]:
-    """Measure each weight on the answers that a cross-validation of 50 px patches wrote into ``folder``.
+    """Measure each weight on the predictions that a cross-validation of 50 px patches wrote into ``folder``.
 
     Returns:
-        Patients with complete slides and the rest, kinds without patients left out.
+        Figures of complete slides and of the rest; a kind without patients is left out.
 
     Raises:
-        ArtifactError: no such cross-validation, names without a place, or two patches in one place.
+        ArtifactError: ``folder`` holds no cross-validation, a name has no position, or two patches share a position.
         RecipeError: this release has no such recipe.
     """
     plan = folder / "plan.json"
@@ -104,13 +104,13 @@ def _slide(group: str, found: Sequence[HeldOutPrediction]) -> _Slide:
 
 
 def _cells(found: Sequence[HeldOutPrediction]) -> npt.NDArray[np.intp]:
-    """Return row and column of each patch of one patient, N×2, both from 0."""
+    """Return row and column of each patch of one patient, integer N×2, both counted from 0."""
     corners = np.array([_corner(prediction.name) for prediction in found], dtype=np.intp)
-    cells, beside = np.divmod(corners - corners.min(axis=0), idc.PATCH_PX)
-    if beside.any() or len(np.unique(cells, axis=0)) != len(found):
+    cells, offset = np.divmod(corners - corners.min(axis=0), idc.PATCH_PX)
+    if offset.any() or len(np.unique(cells, axis=0)) != len(found):
         raise ArtifactError(
-            f"patient {found[0].group}: found patches beside a grid of {idc.PATCH_PX} px, or two in one place; "
-            "expected one patch a place. Cross-validate a recipe of the published IDC patches."
+            f"patient {found[0].group}: found patches off the grid of {idc.PATCH_PX} px, or two at one position; "
+            "expected one patch per position. Cross-validate a recipe of the published IDC patches."
         )
     return np.asarray(cells, dtype=np.intp)
 
@@ -118,7 +118,7 @@ def _cells(found: Sequence[HeldOutPrediction]) -> npt.NDArray[np.intp]:
 def _corner(name: str) -> tuple[int, int]:
     place = idc.place_of(name)
     if place is None:
-        raise ArtifactError(f"{name}: expected a place, …_x<X>_y<Y>_…, in the name. Cross-validate IDC patches.")
+        raise ArtifactError(f"{name}: expected a position, …_x<X>_y<Y>_…, in the name. Cross-validate IDC patches.")
     return place[1], place[0]
 
 

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions as lines of text: who was asked, in which fold, and what was answered."""
+"""CSV files of out-of-fold predictions: image, group, label, fold, baseline score and logits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _KNOWN = ("name", "group", "label", "fold", "baseline")
 
 @dataclass(frozen=True)
 class HeldOutPrediction:
-    """What a network that never saw an image's group answers on it.
+    """Prediction for one image by a network that was not trained on the image's group.
 
     Attributes:
         label: the name of the image's label.
-        fold: 1, 2, …: the fold that tested it.
+        fold: number of the fold that tested the image, from 1.
         baseline: positive score (0..1) of the baseline fitted on the same images.
-        logits: one an output of the network.
+        logits: one per output of the network.
     """
 
     name: str
@@ -33,7 +33,7 @@ class HeldOutPrediction:
 
 
 def write_predictions(path: Path, predictions: Iterable[HeldOutPrediction]) -> None:
-    """Write one line an image, whole or not at all; numbers read back exactly."""
+    """Write one line per image, atomically; numbers are written without loss of precision."""
     rows = tuple(predictions)
     outputs = len(rows[0].logits) if rows else 0
 
@@ -47,10 +47,10 @@ def write_predictions(path: Path, predictions: Iterable[HeldOutPrediction]) -> N
 
 
 def read_predictions(path: Path) -> tuple[HeldOutPrediction, ...]:
-    """Read what :func:`write_predictions` wrote.
+    """Return the predictions that :func:`write_predictions` wrote.
 
     Raises:
-        ArtifactError: the file is missing, or is no such list.
+        ArtifactError: the file is missing, or is not a list of predictions.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: missing, expected predictions of a fold. Fit the fold again.")

@@ -4,7 +4,8 @@ An image is answered when its confidence reaches the floor; *error* is the error
 (selective classification with guaranteed risk: Geifman & El-Yaniv 2017, NeurIPS).
 
 Many floors are tried, so the best result is biased. They are therefore tested in a fixed order, from the most
-confident downwards, until the first that fails (fixed sequence testing with several starts: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, section 2.3). The start of each
+confident downwards, until the first that fails (fixed sequence testing with several starts:
+Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, section 2.3). The start of each
 descent depends on the confidences only, never on the labels.
 
 Errors on images of one patient are correlated, so the effective number of images is smaller. The exact binomial

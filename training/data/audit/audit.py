@@ -1,4 +1,4 @@
-"""What makes a data set flatter a model: copies, contradictions, and copies on both sides of a split."""
+"""Audit of a data set: copies, contradictory labels, and copies on both sides of a split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.errors import DatasetError
 
 @dataclass(frozen=True)
 class AuditedSet:
-    """A published set, and how it is looked at.
+    """A published data set, and its loader.
 
     Attributes:
         load: reads the layout and compares nothing: the audit does, once.
@@ -53,7 +53,7 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """Findings of an audit.
 
     Attributes:
         threshold: likeness from which two images count as near copies.
@@ -83,7 +83,7 @@ class Audit:
 
     @property
     def leaks(self) -> bool:
-        """Say whether the split that was given lets test images be learnt."""
+        """Return whether test images have copies among the training images of the given split."""
         return bool(self.straddling_groups or self.straddling_clusters)
 
 
@@ -110,7 +110,7 @@ def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tupl
 
 
 def judge(name: str, dataset: Dataset, comparison: DuplicateSearch, parts: dict[str, str]) -> Audit:
-    """Sort what the comparison found; ``parts`` maps names of images to parts of a split."""
+    """Sort the findings of the comparison; ``parts`` maps names of images to parts of a split."""
     cluster_of = comparison.clusters()
     clusters = _gather({s: cluster_of[s.name] for s in comparison.samples})
     groups = _gather({s: s.group for s in dataset.samples})

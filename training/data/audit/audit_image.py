@@ -1,4 +1,4 @@
-"""What an audit shows to people: a table of text, and a sheet of the worst pairs."""
+"""Audit reports: a table of text, and a sheet of the worst pairs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def worst(pairs: Sequence[DuplicatePair]) -> tuple[DuplicatePair, ...]:
 
 
 def write_sheet(pairs: Sequence[DuplicatePair], labels: Sequence[str], path: Path) -> None:
-    """Write a PNG of ``pairs`` side by side, each with its likeness, names and labels; nothing if there is none.
+    """Write a PNG of ``pairs`` side by side, each with its likeness, names and labels; no file if there is none.
 
     The images are the data set's: its licence binds the sheet too.
     """

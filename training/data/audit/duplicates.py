@@ -1,4 +1,4 @@
-"""Images that show the same thing: exact copies, near copies, and the clusters they form.
+"""Exact duplicates, near-duplicates, and their clusters.
 
 *Exact*: the SHA-256 of the decoded pixels is the same; file names, metadata and compression do not count.
 *Near*: the likeness after alignment (:mod:`training.data.audit.likeness`) is at least a threshold.
@@ -37,7 +37,7 @@ at: each is one scan, a frame or two apart. Mammograms of different women reach 
 
 @dataclass(frozen=True, order=True)
 class DuplicatePair:
-    """Two images that show the same thing, in order of their names.
+    """Two duplicates, in order of their names.
 
     Attributes:
         likeness: correlation of the aligned detail, threshold..1; exactly 1 if the pixels are the same.
@@ -52,7 +52,7 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class DuplicateSearch:
-    """What comparing every image with every other found; the same in whatever order they were given.
+    """Result of comparing all images with each other. It does not depend on their order.
 
     Attributes:
         samples: the images that can be read, by name.

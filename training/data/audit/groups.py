@@ -1,4 +1,4 @@
-"""Groups widened by what images show: patient, source and near-same images stay on one side of a split."""
+"""Merge groups that share near-duplicates, so that they stay in one part of a split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def unite_copies(dataset: Dataset, threshold: float = NEAR) -> Dataset:
-    """Compare all images and join the groups that share near-same ones.
+    """Compare all images and merge the groups that share near-duplicates.
 
     Args:
         threshold: likeness (0..1) from which two images are the same.

@@ -1,4 +1,4 @@
-"""How alike two images are: candidates by coarse detail, then alignment, then correlation of fine detail.
+"""Likeness of two images: candidates by coarse detail, then alignment, then correlation of fine detail.
 
 1. *Coarse*: 64×64 grey minus its Gaussian of 4 px, halved. What is left are edges, not the bright-above-dark
    that all ultrasound images share. Per image the ``NEIGHBOURS`` best correlations of at least

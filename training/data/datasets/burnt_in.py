@@ -1,7 +1,7 @@
-"""Callipers, dotted lines and captions that sonographers left in stored ultrasound images: are there any?
+"""Detect callipers, dotted lines and captions in stored ultrasound images.
 
-They are one or two pixels thin and white, where echoes are as coarse as the beam is wide. A pixel is counted that is
-much brighter than the median around it; the scanner maker's sign in the upper left corner is not.
+Such marks are white and one or two pixels thin, while echoes are as coarse as the beam is wide. A pixel counts if it
+is much brighter than the median around it. The manufacturer's logo in the upper left corner is ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAME, WITH, WITHOUT = "burnt-in marks", "callipers, lines or captions", "none fo
 
 
 def marks_px(grey: npt.NDArray[np.uint8]) -> int:
-    """Return how many pixels of an image (uint8 H×W) stand out as drawn ones do."""
+    """Return the number of pixels of an image (uint8 H×W) that look drawn."""
     apart = grey.astype(np.float32) - cv2.medianBlur(grey, _WINDOW_PX)
     found = apart > _BRIGHTER
     height, width = found.shape

@@ -47,7 +47,7 @@ def load(root: Path) -> Dataset:
 
 
 def read(root: Path) -> Dataset:
-    """Do what :func:`load` does, but leave each image a group of its own: nothing is decoded."""
+    """Read the layout like :func:`load`, with each image as its own group. No image is decoded."""
     folder = _find(root)
     samples, passed_over, masks = _scan(folder)
     notes = (f"{masks} lesion masks are not samples", *absent_labels(LABELS, samples))

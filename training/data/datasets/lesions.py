@@ -1,4 +1,4 @@
-"""Where the lesions of a published image lie, for those data sets that say so."""
+"""Lesion masks of published images, for data sets that mark lesions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Lesions = Callable[[Sample], Mask | None]
 
 
 def of_busi(sample: Sample) -> Mask | None:
-    """Unite an image's masks, which are of its size; white (above 127 of 255) is lesion.
+    """Merge an image's masks, which have its size; white (above 127 of 255) is lesion.
 
     Images labelled normal have black masks.
 
@@ -36,7 +36,7 @@ def of_busi(sample: Sample) -> Mask | None:
 
 
 def of_mias(sample: Sample) -> Mask | None:
-    """Unite the circles around a film's lesions; lesions spread over the whole breast have none.
+    """Merge the circles around a film's lesions. Lesions spread over the whole breast have no circle.
 
     For a sample that is a region it is that region's circle, if a lesion is marked there.
     """

@@ -31,7 +31,7 @@ _NOTE = f"no {GROUPS} found: each source is a group, and one patient's may stand
 
 
 class Variant(enum.Enum):
-    """What was done to the source."""
+    """Processing of the source image."""
 
     PLAIN = "plain"
     CLAHE = "clahe"
