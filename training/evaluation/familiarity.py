@@ -127,7 +127,7 @@ def fit_familiarity(seen: ImageStatistics, share: float) -> FittedFamiliarity:
 
 
 def _basis(fitted: Familiarity, seen: ImageStatistics, share: float) -> str:
-    what, small = "pictures", ""
+    what, small = "images", ""
     if fitted.whole is not None:
         what = "whole images"
         small = f", as are those with a side under {fitted.whole.least_side_px} px, half of the shortest among them"

@@ -70,7 +70,7 @@ def test_a_device_is_installed_from_the_folder_and_answers(place: Path) -> None:
     done = shell(commands("install"), place, **OFFLINE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No broken requirements found." in done.stdout
-    answer = shell('edge/bin/edge-predict "$PICTURE"', place, IMAGE=str(ROOT / "docs" / "phantom.png"))
+    answer = shell('edge/bin/edge-predict "$IMAGE"', place, IMAGE=str(ROOT / "docs" / "phantom.png"))
     assert re.search(r"^decision  POSITIVE$", answer.stdout, re.MULTILINE), answer.stdout + answer.stderr
     _assert_an_altered_wheel_is_refused(place)
 

@@ -78,7 +78,7 @@ def test_it_is_valid_by_the_standards_own_schema(content: dict[str, bytes]) -> N
 
 def test_the_same_files_give_the_same_bill(bill: dict[str, Any]) -> None:
     sbom = pytest.importorskip("export.sbom")
-    package = sbom.Package("p", "1.0", "", "Apache-2.0", ("numpy>=2",), {"onnx": ("onnxruntime",)})
+    package = sbom.WheelMetadata("p", "1.0", "", "Apache-2.0", ("numpy>=2",), {"onnx": ("onnxruntime",)})
     first, second = (sbom.bill(package, ROOT, ("hatchling", "1.0")) for _ in range(2))
     assert first == second
     other = sbom.bill(package, ROOT, ("hatchling", "1.1"))

@@ -69,7 +69,7 @@ def test_no_file_is_called_int8_and_manifest_card_commands_and_answers_say_so(
 
 def _check_told(left_out: Path, manifest: Manifest) -> None:
     card = (left_out / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "All files are float32 and decide alone." in card
+    assert "All files are float32; each decides by itself." in card
     for form in ("tflite", "onnx"):
         said = _said(manifest, form)
         assert f"**{said}.** Tried, in order:" in card

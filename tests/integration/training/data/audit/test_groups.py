@@ -68,7 +68,7 @@ def test_a_note_counts_the_groups_before_and_after() -> None:
 
 def test_without_pairs_nothing_changes_but_that_they_were_looked_for() -> None:
     dataset = _dataset(*_samples([1, 1, 2]))
-    looked_for = replace(dataset, near=NearCopies(NEAR, images=3, pairs=0, exact=0, contradictions=0))
+    looked_for = replace(dataset, near=NearCopies(NEAR, pictures=3, pairs=0, exact=0, contradictions=0))
     assert united(dataset, DuplicateSearch(dataset.samples, (), ())) == looked_for
 
 

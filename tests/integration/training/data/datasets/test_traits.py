@@ -90,5 +90,5 @@ def test_a_comparison_counts_pairs_and_the_loader_keeps_the_counts(tmp_path: Pat
             path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     near = busi.load(tmp_path).near
     assert near is not None
-    assert (near.images, near.pairs, near.exact, near.contradictions) == (2, 1, 1, 1)
+    assert (near.pictures, near.pairs, near.exact, near.contradictions) == (2, 1, 1, 1)
     assert busi.read(tmp_path).near is None
