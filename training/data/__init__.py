@@ -1,1 +1,1 @@
-"""Published data sets: layouts, splits, audits, samples and tensors."""
+"""Published data sets: layouts, splits, audits, samples, and conversion to tensors."""

@@ -1,4 +1,4 @@
-"""Augmentation: label-preserving random changes to training images, drawn again in each epoch."""
+"""Random label-preserving changes to training images, different in each epoch."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ Images = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Settings of the random changes. Tissue under a microscope has no preferred orientation.
+    """Random geometric and photometric changes of a training image.
 
     Attributes:
-        flips: mirror left to right, with probability .5.
-        quarter_turns: turn by 0, 90, 180 or 270°, each as likely; square tensors alone.
-        rotation_deg: turn by up to so many degrees either way, about the centre; black comes in at the border.
+        flips: mirror left to right, with probability 0.5.
+        quarter_turns: rotate by 0, 90, 180 or 270°, with equal probability; for square tensors only. Microscope
+            images of tissue have no preferred orientation.
+        rotation_deg: rotate about the centre by up to this many degrees in either direction, with a black border.
         zoom: enlarge or shrink by up to this share.
-        shift: move by up to this share of the side, both ways.
-        photometric: changes of values, in this order, after all others.
-        kept: probability that nothing after the quarter turns happens: images as a device sees them belong among
-            those that are fitted on, and into BatchNorm's averages.
-        black, white: what the levels 0 and 255 are in the tensor.
+        shift: move by up to this share of the side, along both axes.
+        photometric: changes of values, in this order, after all geometric changes.
+        kept: probability that no change after the quarter turns is applied. Images as on the device then contribute
+            to the fit and to the averages of batch normalisation.
+        black, white: tensor values of the levels 0 and 255.
 
-    The first two move values without changing any, and commute with a symmetric kernel and with a resize that
-    keeps the size. All act on the prepared tensor, so that the device's steps stay the only ones.
+    The first two changes move values without changing them. They commute with a symmetric kernel and with a resize
+    that keeps the size. All changes act on the preprocessed tensor, so the device's preprocessing stays the same.
     """
 
     flips: bool
@@ -43,7 +44,7 @@ class Augmentation:
     white: float = 1.0
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return one tensor, H×W×C, changed at random; a view if values are only moved."""
+        """Return one tensor, float32 H×W×C, changed at random; a view of it where values only move."""
         if self.flips and rng.random() < 0.5:
             image = image[:, ::-1]
         if self.quarter_turns:

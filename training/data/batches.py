@@ -17,10 +17,10 @@ Images = npt.NDArray[np.float32]
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
     """Shuffled batches of (images, targets), and weights if given; the same seed gives the same batches in every run.
 
-    An epoch's order and augmentation depend on the seed and the epoch's number alone, not on the epochs before
-    it: a fit that begins at ``epoch`` (counted from 0) sees what one that ran through would have seen. Fit with
-    :class:`DealEpoch` among the callbacks, and with ``shuffle=False``: Keras would deal the batches again, by a
-    random state that nobody saves.
+    An epoch's order and augmentation depend only on the seed and the epoch's number, not on earlier epochs. A fit that
+    resumes at ``epoch`` (counted from 0) therefore gets the same batches as an uninterrupted fit. Fit with
+    :class:`DealEpoch` among the callbacks and with ``shuffle=False``: Keras would otherwise shuffle the batches again,
+    with a random state that is not saved.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         return math.ceil(len(self._images) / self._batch)
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], ...]:
-        """Return batch ``index`` of this epoch: float32 B×H×W×C, B×outputs, and B weights where there are any."""
+        """Return batch ``index`` of this epoch: float32 B×H×W×C, B×outputs, and B weights if given."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
         images = self._images[rows]
         if self._augmentation is not None:
@@ -58,17 +58,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         return images, self._targets[rows], *weights
 
     def on_epoch_end(self) -> None:
-        """Deal the next epoch."""
+        """Shuffle for the next epoch."""
         self.deal(self._epoch + 1)
 
 
 class DealEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Shuffle at the start of an epoch. Keras ends one epoch more than it fits, to read the first batch shapes."""
+    """Callback that shuffles at each epoch's start.
+
+    Keras calls ``on_epoch_end`` once more than it fits epochs, when it reads the first batches' shapes.
+    """
 
     def __init__(self, batches: Batches) -> None:
         super().__init__()
         self._batches = batches
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Deal ``epoch``, counted from 0."""
+        """Shuffle for ``epoch``, counted from 0."""
         self._batches.deal(epoch)

@@ -1,7 +1,7 @@
-"""CSV files as spreadsheets and shells on any system write them.
+"""Reader of CSV files from users, as spreadsheets and shells on any system write them.
 
-Supported are UTF-8 with or without byte order mark, and UTF-16; commas, semicolons or tabs, detected from the header;
-any line end; quoted fields. Anything ambiguous is an error that names the file and the line.
+It accepts UTF-8 with or without byte order mark, and UTF-16. The separator (comma, semicolon or tab) is detected from
+the header. Any line end and quoted fields are accepted. Ambiguous input raises an error that names the file and line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before the UTF-16 mark, which is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -25,27 +25,27 @@ _WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _FOR_EXCEL = re.compile("sep=[,;\t]?", re.IGNORECASE)
 _SHOWN = 80
-"""Characters of a header that an error repeats."""
+"""Maximum number of characters of a header in an error message."""
 
 
 @dataclass(frozen=True)
 class CsvRow:
-    """One line: its number in the file, from 1 on, and the fields by the names of their columns."""
+    """One line: its number in the file, counted from 1, and its fields by column name."""
 
     line: int
     fields: dict[str, str]
 
 
 def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> list[CsvRow]:
-    """Return the lines of ``path`` below its header; empty ones are left out.
+    """Return the lines of ``path`` below its header, without empty lines.
 
     Args:
-        headers: lower-case names with commas between them, such as ``name,sha256``, all of which the header must have
-            for one of ``headers``; it may have more, in any order and in capitals.
-        error: raised when the file cannot be read.
+        headers: alternative headers, each with comma-separated lower-case names, such as ``name,sha256``. The file's
+            header must contain all names of one of them, in any order and case; it may have further columns.
+        error: class of the exception to raise.
 
     Raises:
-        error: the encoding, the header or a line is not as expected; one sentence and a remedy.
+        error: the encoding, the header or a line is not as expected.
     """
     text = _decoded(path, error)
     separator = _separator(path, text, headers, error)
@@ -57,14 +57,14 @@ def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> lis
         if len(fields) != len(names):
             raise error(
                 f"{path}, line {line}: found {len(fields)} fields, expected {len(names)} as in the header. "
-                f"Put names that hold a {_SEPARATORS[separator]} in double quotes."
+                f"Put names that contain a {_SEPARATORS[separator]} in double quotes."
             )
         rows.append(CsvRow(line, dict(zip(names, fields, strict=True))))
     return rows
 
 
 def _decoded(path: Path, error: type[Exception]) -> str:
-    """Return the text without byte order mark, and without the line ``sep=…`` that tells Excel the separator."""
+    """Return the text without byte order mark and without Excel's separator line ``sep=…``."""
     data = path.read_bytes()
     if data.startswith(_WORKBOOKS):
         raise error(f"{path}: found an Excel workbook, expected CSV. Save it as 'CSV UTF-8' in Excel.")
@@ -81,11 +81,11 @@ def _decoded(path: Path, error: type[Exception]) -> str:
             "Save it again as 'CSV UTF-8'."
         ) from None
     first, _, rest = text.partition("\n")
-    return "\n" + rest if _FOR_EXCEL.fullmatch(first.rstrip("\r")) else text  # the empty line keeps the numbers
+    return "\n" + rest if _FOR_EXCEL.fullmatch(first.rstrip("\r")) else text  # the empty line keeps the line numbers
 
 
 def _separator(path: Path, text: str, headers: Sequence[str], error: type[Exception]) -> str:
-    """Return the separator with which the first line that is not empty has all columns of one of ``headers``."""
+    """Return the separator for which the first non-empty line contains all columns of one of ``headers``."""
     header = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
     for separator in _SEPARATORS:
         found = _names(next(csv.reader([header], delimiter=separator), []))
@@ -101,7 +101,7 @@ def _separator(path: Path, text: str, headers: Sequence[str], error: type[Except
 
 
 def _lines(path: Path, text: str, separator: str, error: type[Exception]) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and fields of each line that is not empty, the header's first."""
+    """Yield line number and fields of each non-empty line, starting with the header."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for fields in reader:

@@ -1,4 +1,4 @@
-"""Label-preserving changes of brightness, stain and noise, one class per modality."""
+"""Label-preserving changes of brightness, stain and noise; each class is for one modality."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _UNMIX = np.linalg.inv(_STAINS).astype(np.float32)
 
 @dataclass(frozen=True)
 class StainJitter:
-    """Vary the stain of an H&E image (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
+    """Change the stains of an H&E image at random (Tellez et al. 2018, IEEE Trans Med Imaging 37:2126).
 
     Attributes:
-        share: each stain's amount is multiplied by 1 ± up to this share, and a tenth of it added or taken away.
+        share: each stain's amount is multiplied by a factor within 1 ± ``share``; up to ``share`` / 10 is added or
+            subtracted.
     """
 
     share: float
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×3 image, RGB in 0..1, with another stain."""
+        """Return the float32 H×W×3 image (RGB, 0..1) with changed stains."""
         density = -np.log((image * 255.0 + 1.0) / 256.0)
         amounts = density @ _UNMIX
         factor = rng.uniform(1.0 - self.share, 1.0 + self.share, 3).astype(np.float32)
@@ -37,14 +38,14 @@ class StainJitter:
 
 @dataclass(frozen=True)
 class GainAndSpeckle:
-    """Vary the gain settings of an ultrasound image, and multiply it by speckle noise.
+    """Change gain and dynamic range of an ultrasound image, and multiply it by speckle noise.
 
     Speckle: Burckhardt 1978, IEEE Trans Sonics Ultrason 25:1.
 
     Attributes:
-        gain: brightness is multiplied by 1 ± up to this share.
-        gamma: its exponent is 2 to the power of ± up to this number (dynamic range).
-        speckle: standard deviation of the factor, 1 on average, that every pixel gets.
+        gain: brightness is multiplied by a factor within 1 ± ``gain``.
+        gamma: brightness is raised to the power 2**g, with g within ± ``gamma`` (dynamic range).
+        speckle: standard deviation of the random factor of each pixel; its mean is 1.
     """
 
     gain: float
@@ -52,7 +53,7 @@ class GainAndSpeckle:
     speckle: float = 0.0
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×C image in 0..1, all channels changed alike."""
+        """Return the float32 H×W×C image (0..1), with the same change in all channels."""
         exponent = np.float32(2.0 ** rng.uniform(-self.gamma, self.gamma))
         factor = np.float32(rng.uniform(1.0 - self.gain, 1.0 + self.gain))
         changed = np.power(image, exponent) * factor
@@ -63,22 +64,22 @@ class GainAndSpeckle:
 
 @dataclass(frozen=True)
 class Callipers:
-    """Draw two callipers with a dotted line between them, as found in stored ultrasound images.
+    """Draw pairs of crosses joined by a dotted line, like the callipers in stored ultrasound images.
 
-    They mark what somebody measured, so a network would learn them instead of the lesion. Drawn on images of every
-    label alike, they say nothing.
+    Real callipers mark measured lesions, so a network could learn them instead of the lesion. Drawn on images of every
+    label alike, they carry no information about the label.
 
     Attributes:
-        share: probability that an image gets one or two pairs.
+        share: probability (0..1) that an image gets one or two pairs.
     """
 
     share: float
 
     def apply(self, image: Images, rng: np.random.Generator) -> Images:
-        """Return an H×W×C image in 0..1, with the callipers in white."""
+        """Return the float32 H×W×C image (0..1), with callipers drawn in white."""
         if rng.random() >= self.share:
             return image
-        drawn = np.array(image, order="C")  # OpenCV draws on no views
+        drawn = np.array(image, order="C")  # OpenCV cannot draw on views
         sides = np.array(image.shape[1::-1])
         for _ in range(int(rng.integers(1, 3))):
             start = rng.uniform(0.1, 0.9, 2)

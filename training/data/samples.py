@@ -1,4 +1,4 @@
-"""Samples, read and cropped as on the device."""
+"""Reader of samples, with the device's own decoding and cropping."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from training.data.datasets.dataset import Sample
 from training.errors import DatasetError
 
 TIGHT = RegionCrop(margin=1.0, least_half_px=24.0)
-"""The square around a region where no spec says how it is cut: to compare images, to see whether tissue is there."""
+"""Crop rule for regions without a spec: used to compare images and to check for tissue."""
 
 
 class SampleReader:
-    """Reads samples one after another; the last file stays decoded, for samples that are regions of it."""
+    """Reads samples one after another; keeps the last decoded file for further samples that are regions of it."""
 
     def __init__(self, spec: ModelSpec | None = None) -> None:
-        """Read nothing yet.
+        """Create a reader with no file decoded.
 
         Args:
-            spec: whose rule cuts regions and whose shortest side holds; without one every image is taken, and regions
-                are cut :data:`TIGHT`.
+            spec: spec whose region rule and minimum side apply; without one every size is accepted, and regions are
+                cropped by :data:`TIGHT`.
         """
         self._spec = spec
         self._last: tuple[Path, DecodedImage] | None = None
 
     def read(self, sample: Sample) -> DecodedImage:
-        """Return the sample's pixels: of its whole file, or of its region.
+        """Return the image of the sample: its whole file, or its region.
 
         Raises:
-            ImageError: the runtime refuses the file or the region.
-            DatasetError: the sample is a region and the spec has no rule for regions, or the other way round.
+            ImageError: the runtime rejects the file or the region.
+            DatasetError: the sample is a region and the spec has no rule for regions, or the reverse.
         """
         tight = TIGHT if sample.region else None
         try:
@@ -46,10 +46,10 @@ class SampleReader:
             ) from None
 
     def whole(self, sample: Sample) -> DecodedImage:
-        """Return the file's image. It is kept only for samples that are regions, because several share one file.
+        """Return the file's whole image; it is kept only if the sample is a region, because other regions may follow.
 
         Raises:
-            ImageError: the runtime refuses the file.
+            ImageError: the runtime rejects the file.
         """
         if self._last is not None and self._last[0] == sample.path:
             return self._last[1]

@@ -1,4 +1,4 @@
-"""Seeded, stratified splits that keep every patient in one part."""
+"""Splits by patient, stratified by label and seeded: all images of a patient are in one part."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from training.errors import ArtifactError, DatasetError
 
 
 class Part(enum.Enum):
-    """The part of the split that a patient belongs to."""
+    """Part of a split, and the use of its images."""
 
     TRAIN = "train"  # fitting and int8 calibration
-    VALIDATION = "validation"  # every choice: stopping, cut-offs, guard band
-    TEST = "test"  # read once, for the figures that are reported
+    VALIDATION = "validation"  # every choice: early stopping, thresholds, guard band
+    TEST = "test"  # used once, for the reported figures
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Shares of patients for validation and test; the rest trains."""
+    """Shares (0..1) of patients for validation and test; the rest is for training."""
 
     validation: float
     test: float
@@ -37,15 +37,16 @@ Split = Mapping[str, Part]
 
 
 LARGE = 3.0
-"""A group with more than so many times the median number of images trains: held out, it alone would decide
-the figures (five of the 223 IDC patients hold 45 % of the patches)."""
+"""Groups with more than this many times the median number of images are used for training.
+
+Held out, such a group alone would determine the figures (five of the 223 IDC patients hold 45 % of the patches)."""
 
 
 def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
-    """Assign groups to the three parts, each with about the same share of malignant images.
+    """Assign groups to the three parts, each with about the same share of positive images.
 
-    Groups are sorted by their share of positive images and dealt in runs, so that neighbours in the order
-    land in different parts; the seed shuffles equals and runs. Very large groups train (:data:`LARGE`).
+    Groups are sorted by their share of positive images and assigned in runs, so that neighbours in the order are in
+    different parts. The seed shuffles equal groups and runs. Very large groups are for training (:data:`LARGE`).
 
     Raises:
         DatasetError: a part would be empty.
@@ -69,7 +70,7 @@ def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part
 
 
 def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> list[Part]:
-    """Return ``count`` parts in which every run has close to the quota (largest deficit is served next)."""
+    """Return ``count`` parts in which every run is close to the quota; the part with the largest deficit is next."""
     parts = list(quota)
     served = dict.fromkeys(parts, 0.0)
     jitter = rng.random(len(parts)) * 0.5  # where in its cycle each part begins
@@ -83,23 +84,24 @@ def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> lis
 
 
 def folds_by_group(samples: Iterable[Sample], k: int, seed: int) -> tuple[dict[str, Part], ...]:
-    """Assign groups to ``k`` folds and return one split per fold: the fold tests, the next validates, the others train.
+    """Assign groups to ``k`` folds and return one split per fold.
 
-    Each group is tested in exactly one split. Groups are sorted by their shares of the labels and dealt in runs
-    of ``k``, one a fold in shuffled order, so that folds hold about the same mix and counts differ by one at most.
+    In split i, fold i is for test, the next fold for validation and the others for training. Each group is tested in
+    exactly one split. Groups are sorted by their shares of the labels and assigned in runs of ``k``, one per fold in
+    shuffled order. Folds therefore have about the same mix of labels, and their group counts differ by one at most.
 
-    Very large groups (:data:`LARGE`) are tested too, unlike in :func:`split_by_group`: here each fold's figures
-    are pooled before they are read, so no such group decides them alone, and a pool without them would say
-    nothing of them. They are dealt first, largest to smallest, so that no fold gets two before each has one.
+    Very large groups (:data:`LARGE`) are tested too, unlike in :func:`split_by_group`. The folds' predictions are
+    pooled, so no such group determines the figures alone, and a pool without these groups would not cover them. They
+    are assigned first, from largest to smallest, so that no fold gets a second one before each fold has one.
 
     Raises:
         DatasetError: ``k`` is below 3, or there are fewer groups than folds.
     """
     labels = _labels(samples)
     if k < 3:
-        raise DatasetError(f"found {k} folds, expected 3 or more: one tests, one validates, the rest trains; ask more.")
+        raise DatasetError(f"found {k} folds, expected 3 or more: for test, validation and training. Use more folds.")
     if len(labels) < k:
-        raise DatasetError(f"found {len(labels)} groups for {k} folds, expected one each at least; ask fewer folds.")
+        raise DatasetError(f"found {len(labels)} groups for {k} folds, expected at least one each. Use fewer folds.")
     rng = np.random.default_rng(seed)
     most = LARGE * float(np.median([len(found) for found in labels.values()]))
     large = sorted((g for g in labels if len(labels[g]) > most), key=lambda g: (-len(labels[g]), g))
@@ -121,7 +123,7 @@ def _labels(samples: Iterable[Sample]) -> dict[str, list[int]]:
 
 
 def _shares(labels: list[int]) -> tuple[float, ...]:
-    """Return the share of label 1, of label 2, …, for each label that occurs; for two labels the share of positives."""
+    """Return the shares (0..1) of label 1, label 2, … up to the largest; for two labels the share of positives."""
     return tuple(labels.count(label) / len(labels) for label in range(1, max(labels) + 1))
 
 
@@ -142,21 +144,21 @@ def select(samples: Iterable[Sample], split: Split, part: Part) -> tuple[Sample,
 
 
 def usable(samples: Iterable[Sample], part: Part, contradicted: frozenset[str]) -> tuple[Sample, ...]:
-    """Return the samples for ``part``: all for the test, elsewhere those that no near-duplicate contradicts."""
+    """Return the samples that may be used in ``part``: all for test, else those not in ``contradicted``."""
     return tuple(sample for sample in samples if part is Part.TEST or sample.name not in contradicted)
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Write ``group,part`` lines, sorted by group."""
+    """Write a CSV file with the columns ``group,part``, sorted by group."""
     lines = [f"{group},{part.value}" for group, part in sorted(split.items())]
     path.write_text("\n".join(["group,part", *lines]) + "\n", encoding="utf-8")
 
 
 def read_split(path: Path) -> dict[str, Part]:
-    """Read what :func:`write_split` wrote.
+    """Return the split that :func:`write_split` wrote.
 
     Raises:
-        ArtifactError: the file is missing, or a line names no part.
+        ArtifactError: the file is missing, or a line has no valid part.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: missing; a training artifact keeps its split there. Fit the recipe again.")

@@ -1,4 +1,4 @@
-"""Samples to tensors, with the device's reader and preprocessing."""
+"""Conversion of samples to tensors, with the device's own reader and preprocessing."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from training.errors import DatasetError
 
 _LOG = logging.getLogger(__name__)
 MOST_NAMED = 20
-"""Images that are skipped are named up to this number; ``training audit`` lists them all."""
+"""Maximum number of skipped images that a warning names; ``training audit`` lists them all."""
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Preprocessed images, labels and groups, aligned on the first axis.
+    """Preprocessed images with their labels, groups and colours, aligned on the first axis.
 
     Attributes:
         images: float32 N×H×W×C, after the spec's steps.
         labels: int64 N, index into the spec's labels.
         groups: N patient ids.
         colour: float64 N×6, mean and standard deviation of R, G and B of the image as read (and cut), 0..255.
-        samples: where each row came from.
-        refused: one line for each image that the runtime refuses; those have no row.
+        samples: the sample of each row.
+        refused: one line for each image that the runtime rejects; these images have no row.
     """
 
     images: npt.NDArray[np.float32]
@@ -51,15 +51,15 @@ class Tensors:
 
 
 def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, strict: bool = False) -> Tensors:
-    """Read, cut and prepare ``samples``, skipping and naming what the runtime refuses.
+    """Read, crop and preprocess ``samples``; skip images that the runtime rejects, with a warning that names them.
 
     Args:
-        label: what the samples are, for messages.
-        strict: skip nothing.
+        label: name of the samples in messages.
+        strict: raise an error instead of skipping an image.
 
     Raises:
-        DatasetError: nothing is left, ``strict`` and an image is refused, or samples are regions and the spec has no
-            rule for them (or the other way round).
+        DatasetError: no image is left; ``strict`` is True and an image is rejected; or samples are regions and the
+            spec has no rule for regions (or the reverse).
     """
     images, colour, kept, refused = [], [], [], []
     decoded = SampleReader(spec)
@@ -90,7 +90,7 @@ def _report(refused: list[str], count: int, label: str, *, strict: bool) -> None
     found = f"{label}: {len(refused)} of {count} images cannot be read"
     if strict:
         raise DatasetError(f"{found}, expected none: {_first(refused, 5)}. Repair or remove them, or drop --strict.")
-    if len(refused) < count:  # where all are refused, an error says so
+    if len(refused) < count:  # if all are rejected, the caller raises an error
         _LOG.warning("%s and are skipped: %s", found, _first(refused, MOST_NAMED))
 
 
@@ -107,14 +107,14 @@ def colour_numbers(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
 
 
 def targets(labels: npt.NDArray[np.int64], spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """Return the targets of the loss: one-hot N×labels, or N×1 for a single sigmoid."""
+    """Return the targets of the loss, float32: one-hot N×labels, or N×1 for a single sigmoid."""
     if spec.head is Head.SIGMOID:
         return labels[:, np.newaxis].astype(np.float32)
     return np.eye(len(spec.labels), dtype=np.float32)[labels]
 
 
 def balanced_index(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
-    """Return sorted row numbers in which each label is as frequent as the rarest; the rest is dropped at random."""
+    """Return sorted row numbers, int64; rows are dropped at random until each label is as frequent as the rarest."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     size = min(len(found) for found in rows)
@@ -122,7 +122,7 @@ def balanced_index(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.i
 
 
 def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return sorted row numbers with at most ``most`` rows of each group, drawn at random."""
+    """Return sorted row numbers, int64, with at most ``most`` rows of each group, drawn at random."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     kept = [rng.choice(found, min(most, len(found)), replace=False) for found in rows]
@@ -130,6 +130,6 @@ def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDAr
 
 
 def label_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return a weight for each row, float32 N of mean 1, so that all labels that occur have the same total weight."""
+    """Return a weight for each row, float32 N of mean 1; every label that occurs has the same total weight."""
     _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return (len(labels) / (len(counts) * counts))[which].astype(np.float32)

@@ -48,7 +48,7 @@ def copied(tensors: Tensors, copies: Copies, files: Files) -> Tensors:
 
 
 def _copy(image: npt.NDArray[np.float32], copies: Copies, which: int) -> npt.NDArray[np.float32]:
-    """Return copy ``which`` of a tensor H×W×C: rotated about its centre with a zero border, maybe mirrored."""
+    """Return copy ``which`` of a tensor H×W×C: rotated about its centre (border 0), maybe mirrored."""
     turn, mirror = which % copies.turns, which >= copies.turns
     if mirror:
         image = image[:, ::-1]

@@ -53,7 +53,7 @@ class LeakRow:
 
 @dataclass(frozen=True)
 class LeakTable:
-    """Both fits and the published claim.
+    """Both fits beside the published claim.
 
     Attributes:
         copies: description of the copies made of each image before the split.

@@ -1,11 +1,10 @@
-"""The end of a network, read backwards: from its logits to the last feature map, and what the gradient meets between.
+"""The head of a network, traversed backwards from its logits to the last feature map.
 
-Grad-CAM weighs a feature map's channels by the mean, over all places, of the gradient of one logit (Selvaraju et al.
-2017, ICCV 618). Pooling passes a gradient on whole, however it deals it out among places, and flattening only renames
-places; so what is wanted of the first dense layer is its weights summed over places, one row a channel. A head of 69
-million weights shrinks to its channels × its units, and nothing is approximated. Where a dense layer ends in a ReLU,
-the gradient passes the units that are above 0; the graph hands these layers' values out, and nobody computes
-them twice.
+Grad-CAM weights each channel of a feature map by the gradient of one logit, averaged over all positions (Selvaraju et
+al. 2017, ICCV 618). Pooling preserves the sum of a gradient, and flattening only renames positions. Grad-CAM therefore
+needs the first dense layer's weights summed over positions: one row per channel. A head of 69 million weights shrinks
+to channels × units, without approximation. Where a dense layer ends in a ReLU, the gradient passes only units above 0.
+The graph outputs the values of these layers, so they are not computed twice.
 """
 
 from __future__ import annotations
@@ -20,16 +19,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 MOST_WEIGHTS = 4_000_000
-"""Of a head that is carried: 16 MB. DenseNet121's of 69 million shrinks to 2.7, AlexNet's of 58 to 22."""
+"""Limit of a head's weights in a bundle: 16 MB as float32.
+
+DenseNet121's head shrinks from 69 to 2.7 million weights, AlexNet's from 58 to 22 million.
+"""
 
 
 @dataclass(frozen=True)
 class KerasHead:
-    """What Grad-CAM needs of a network; tensors are Keras' symbolic ones.
+    """Parts of a network that Grad-CAM needs, as symbolic Keras tensors and weights.
 
     Attributes:
         features: the last feature map, H×W×C, after its activation.
-        hidden: values of the dense layers that end in a ReLU, the first first.
+        hidden: outputs of the dense layers that end in a ReLU, in forward order.
         weights: float64, one more than ``hidden``: C×units of the first hidden layer, units×units of the next, …,
             units×outputs; without a hidden layer C×outputs. Normalisation between them is multiplied in.
     """
@@ -40,15 +42,14 @@ class KerasHead:
 
 
 class HeadError(Exception):
-    """The head is none that Grad-CAM can be computed for; the message says why, in half a sentence."""
+    """Grad-CAM cannot be computed for the head; the message is a clause that gives the reason."""
 
 
 def find_head(network: Any) -> KerasHead:
-    """Read a network that ends in logits (Keras, functional, channels last) backwards.
+    """Return the head of a network that ends in logits (Keras, functional, channels last).
 
     Raises:
-        HeadError: there is a layer that is not known here, no feature map, or the head is over
-            :data:`MOST_WEIGHTS`.
+        HeadError: the head has an unsupported layer, no feature map, or more than :data:`MOST_WEIGHTS` weights.
     """
     walk = _Walk(network.outputs[0], [np.eye(int(network.outputs[0].shape[-1]))], [])
     while len(walk.tensor.shape) == 2:
@@ -57,7 +58,7 @@ def find_head(network: Any) -> KerasHead:
         raise HeadError(f"what is flattened has the shape {tuple(walk.tensor.shape)}, no height, width and channels")
     while _step(walk, _MAPS, last=True):
         pass
-    if not _taken(walk.tensor):
+    if not _inputs(walk.tensor):
         raise HeadError("its head sees the image itself, and no feature map")
     places = int(walk.tensor.shape[1]) * int(walk.tensor.shape[2])
     if places == 1:
@@ -70,13 +71,13 @@ def find_head(network: Any) -> KerasHead:
 
 
 def last_map(network: Any) -> Any | None:
-    """Return the last feature map before any pooling; None if no layer gives one of 2×2 or more."""
+    """Return the last feature map before any pooling; None if no layer outputs one of 2×2 or more."""
     found = None
     for operation in network.operations:
         if type(operation).__name__ in _MAPS:
             continue
         tensor: Any = getattr(operation, "output", None)
-        if getattr(tensor, "_keras_history", None) is not None and _taken(tensor) and _is_map(tensor.shape):
+        if getattr(tensor, "_keras_history", None) is not None and _inputs(tensor) and _is_map(tensor.shape):
             found = tensor
     return found
 
@@ -85,15 +86,21 @@ def _is_map(shape: tuple[int | None, ...]) -> bool:
     return len(shape) == 4 and None not in shape[1:] and min(side or 0 for side in shape[1:3]) > 1
 
 
-def _taken(tensor: Any) -> list[Any]:
-    """Return what the layer that gives ``tensor`` takes; nothing for an input."""
+def _inputs(tensor: Any) -> list[Any]:
+    """Return the input tensors of the layer that outputs ``tensor``; an empty list for a network input."""
     history = tensor._keras_history
     return list(history.operation._inbound_nodes[history.node_index].input_tensors)
 
 
 @dataclass
 class _Walk:
-    """Where the walk is: the tensor reached, and matrices from it to the next ReLU or to the logits, the last first."""
+    """State of the backward traversal.
+
+    Attributes:
+        tensor: the tensor reached.
+        chain: matrices between ReLU layers, in backward order; the last one starts at ``tensor``.
+        hidden: outputs of the ReLU layers passed, in backward order.
+    """
 
     tensor: Any
     chain: list[Floats]
@@ -104,18 +111,18 @@ class _Walk:
 
 
 def _step(walk: _Walk, known: dict[str, Callable[[_Walk, Any, Any], None]], *, last: bool = False) -> bool:
-    """Go back over one layer; return whether there was one that is known.
+    """Move back over one layer; return whether the layer is supported.
 
     Raises:
-        HeadError: there was not, and it is not the ``last`` stretch.
+        HeadError: the layer is not supported, and ``last`` is False.
     """
-    layer, taken = walk.tensor._keras_history.operation, _taken(walk.tensor)
-    step = known.get(type(layer).__name__) if taken else None
+    layer, inputs = walk.tensor._keras_history.operation, _inputs(walk.tensor)
+    step = known.get(type(layer).__name__) if inputs else None
     if step is None or getattr(layer, "data_format", "channels_last") != "channels_last":
         if last:
             return False
         raise HeadError(f"its head holds {layer.name} ({type(layer).__name__}), whose gradient is not known here")
-    step(walk, layer, taken if len(taken) > 1 else taken[0])
+    step(walk, layer, inputs if len(inputs) > 1 else inputs[0])
     return True
 
 
@@ -124,7 +131,7 @@ def _skip(walk: _Walk, layer: Any, before: Any) -> None:
 
 
 def _activation(walk: _Walk, layer: Any, before: Any) -> None:
-    """Pass a linear activation; a ReLU begins a new stretch."""
+    """Pass a linear activation; a ReLU starts a new matrix in the chain."""
     _bend(walk, layer, getattr(layer, "activation", None))
     walk.tensor = before
 
@@ -157,7 +164,7 @@ def _normalisation(walk: _Walk, layer: Any, before: Any) -> None:
 
 
 def _concatenation(walk: _Walk, layer: Any, branches: Any) -> None:
-    """Follow the branch with the most layers; the others' rows have no part in this feature map's gradient."""
+    """Follow the branch with the most layers; the other branches do not contribute to this feature map's gradient."""
     depths = [_depth(branch) for branch in branches]
     chosen = int(np.argmax(depths))
     first = sum(int(branch.shape[-1]) for branch in branches[:chosen])
@@ -166,12 +173,12 @@ def _concatenation(walk: _Walk, layer: Any, branches: Any) -> None:
 
 
 def _mean(walk: _Walk, layer: Any, before: Any) -> None:
-    """Each place's share of a mean is one of so many; all places together have the whole gradient."""
+    """Pass a global pooling: it divides the gradient among positions and preserves its sum."""
     walk.tensor = before
 
 
 def _flat(walk: _Walk, layer: Any, before: Any) -> None:
-    """Sum over places: flattening puts channels last."""
+    """Sum the weights over positions; flattening keeps channels last."""
     if len(before.shape) == 4:
         channels = int(before.shape[-1])
         walk.chain[-1] = walk.chain[-1].reshape(-1, channels, walk.chain[-1].shape[1]).sum(axis=0)
@@ -187,7 +194,7 @@ def _depth(tensor: Any) -> int:
         operation = tensor._keras_history.operation
         if id(operation) not in seen:
             seen.add(id(operation))
-            waiting.extend(_taken(tensor))
+            waiting.extend(_inputs(tensor))
     return len(seen)
 
 
@@ -207,4 +214,4 @@ _VECTORS = _ANYWHERE | {
     "Reshape": _flat,
 }
 _MAPS = _ANYWHERE | {"SpatialDropout2D": _skip, "MaxPooling2D": _skip, "AveragePooling2D": _skip}
-"""What may stand between the last feature map and its flattening: a pooling deals a gradient out, and loses none."""
+"""Layers allowed between the last feature map and its flattening; pooling preserves the gradient's sum."""

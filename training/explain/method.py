@@ -1,4 +1,4 @@
-"""Which heatmap a network can have, chosen in one place: Grad-CAM, else Eigen-CAM, else none; and TensorFlow's maps."""
+"""Selection of a network's heatmap method (Grad-CAM, else Eigen-CAM, else none), and TensorFlow's heatmaps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HeatmapModel:
-    """How heatmaps of a network are made; tensors are Keras' symbolic ones.
+    """Heatmap method of a network, and the symbolic Keras tensors that it uses.
 
     Attributes:
-        features: the feature map that is shown; None where there is none.
-        hidden: values of the head's dense layers that end in a ReLU, for Grad-CAM alone.
-        weights: float32, the head's matrices (:class:`~training.explain.head.KerasHead`), for Grad-CAM alone.
+        features: the feature map that the heatmap is computed from; None where there is none.
+        hidden: outputs of the head's dense layers that end in a ReLU; used by Grad-CAM only.
+        weights: float32, the head's matrices (:class:`~training.explain.head.KerasHead`); used by Grad-CAM only.
     """
 
     saliency: Saliency
@@ -33,7 +33,7 @@ class HeatmapModel:
 
 
 def choose(network: Any) -> HeatmapModel:
-    """Look at a network that ends in logits (Keras, functional, channels last)."""
+    """Return the heatmap method for a network that ends in logits (Keras, functional, channels last)."""
     try:
         head = find_head(network)
     except HeadError as error:
@@ -46,14 +46,15 @@ def choose(network: Any) -> HeatmapModel:
 
 
 def draw(found: HeatmapModel, network: Any, tensors: Floats, labels: npt.NDArray[np.int64], head: Head) -> Floats:
-    """Return TensorFlow's heatmaps, float32 N×h×w, of the network that ``found`` was chosen for.
+    """Return TensorFlow's heatmaps of ``network``, float32 N×h×w.
 
     Args:
+        found: the result of :func:`choose` for this network.
         tensors: float32 N×H×W×C.
-        labels: int N, the label that each map is for; Eigen-CAM knows none.
+        labels: int64 N, the label that each map explains; Eigen-CAM does not use it.
 
     Raises:
-        ValueError: there is no heatmap for this network.
+        ValueError: the network has no heatmap method.
     """
     if found.saliency.method is Method.NONE:
         raise ValueError(f"no heatmap: {found.saliency.why}")
@@ -63,7 +64,7 @@ def draw(found: HeatmapModel, network: Any, tensors: Floats, labels: npt.NDArray
 
 
 def moved(found: HeatmapModel, copy: Any) -> HeatmapModel:
-    """Return what was chosen for a network, for a copy of it with other weights: the layer of the same name."""
+    """Return ``found`` for a copy of the network with other weights, with the feature layer of the same name."""
     return replace(found, features=copy.get_layer(found.saliency.layer).output)
 
 

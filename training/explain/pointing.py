@@ -1,4 +1,4 @@
-"""How well a map points at a lesion: pointing game, energy inside, two baselines, and likeness of two maps."""
+"""Measures of how well a heatmap locates a lesion: pointing game, energy, baselines, and correlation of two maps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _BLUR = 1 / 16
-"""Standard deviation of the blur, as a share of the shorter side, before the brightest place is looked for."""
+"""Standard deviation of the Gaussian blur before the brightest pixel is searched, as a share of the shorter side."""
 
 
 def hit(shares: Floats, lesion: Mask) -> bool:
-    """Tell whether the largest value, the first in reading order, lies in the lesion; a blank map never hits.
+    """Return whether the map's maximum lies in the lesion; False for a blank map.
+
+    Of several equal maxima the first in reading order counts.
 
     Pointing game without tolerance (Zhang et al. 2018, Int J Comput Vis 126:1084).
     """
@@ -22,7 +24,7 @@ def hit(shares: Floats, lesion: Mask) -> bool:
 
 
 def energy(shares: Floats, lesion: Mask) -> float:
-    """Return the share of the map's sum that lies in the lesion, 0..1; 0 for a blank map.
+    """Return the share (0..1) of the map's sum that lies in the lesion; 0 for a blank map.
 
     Energy-based pointing game (Wang et al. 2020, CVPR Workshops, Score-CAM).
     """
@@ -31,28 +33,28 @@ def energy(shares: Floats, lesion: Mask) -> float:
 
 
 def centre(shape: tuple[int, int]) -> Floats:
-    """Return a map that is 1 in the middle pixel (of an even side the later of two) and 0 elsewhere."""
+    """Return a float32 H×W map: 1 in the centre pixel, 0 elsewhere. For an even side it is the later of the two."""
     shares = np.zeros(shape, np.float32)
     shares[shape[0] // 2, shape[1] // 2] = 1.0
     return shares
 
 
 def brightest(pixels: npt.NDArray[np.uint8]) -> Floats:
-    """Return grey values after a blur, 0..1, H×W: the map of someone who looks for bright regions."""
+    """Return blurred grey values, float32 H×W, 0..1: a baseline map that highlights bright regions."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     sigma = max(1.0, _BLUR * min(grey.shape))
     return np.asarray(cv2.GaussianBlur(grey.astype(np.float32) / 255.0, (0, 0), sigma), dtype=np.float32)
 
 
 def darkest(pixels: npt.NDArray[np.uint8]) -> Floats:
-    """Return the opposite of :func:`brightest`: in ultrasound most lesions are dark."""
+    """Return 1 minus :func:`brightest`: in ultrasound most lesions are dark."""
     return 1.0 - brightest(pixels)
 
 
 def likeness(one: Floats, other: Floats) -> float:
-    """Return Spearman's rank correlation of two maps of one shape, -1..1; nan if either has one value alone.
+    """Return Spearman's rank correlation (-1..1) of two maps of equal shape; nan if either map is constant.
 
-    Adebayo et al. 2018 (NeurIPS, Sanity Checks for Saliency Maps) compare maps so.
+    Adebayo et al. 2018 (NeurIPS, Sanity Checks for Saliency Maps) compare maps in this way.
     """
     first, second = _ranks(one), _ranks(other)
     if first.std() == 0 or second.std() == 0:
@@ -61,7 +63,7 @@ def likeness(one: Floats, other: Floats) -> float:
 
 
 def _ranks(values: Floats) -> npt.NDArray[np.float64]:
-    """Return the rank of each value; equal values share the mean of theirs."""
+    """Return the rank of each value; equal values share their mean rank."""
     _, which, counts = np.unique(values.reshape(-1), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[which])

@@ -1,1 +1,1 @@
-"""Copies, contradictions and leaks in a data set."""
+"""Search for copies, contradictory labels and leaks between parts in a data set."""

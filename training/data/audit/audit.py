@@ -1,4 +1,4 @@
-"""Audit of a data set: copies, contradictory labels, and copies on both sides of a split."""
+"""Audit of a data set for faults that inflate figures: copies, contradictory labels, and copies across a split."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from training.errors import DatasetError
 
 @dataclass(frozen=True)
 class AuditedSet:
-    """A published data set, and its loader.
+    """A published data set and the settings of its audit.
 
     Attributes:
-        load: reads the layout and compares nothing: the audit does, once.
-        threshold: likeness from which two images are the same.
-        source_of: what an image was made from, where names tell.
-        finish: takes groups from the comparison, where the set names no patient.
+        load: function that reads the layout without comparing images; the audit compares them once.
+        threshold: minimum likeness (0..1) of near copies.
+        source_of: function that returns the source of an image, where file names contain it.
+        finish: function that derives groups from the comparison, where the set names no patient.
     """
 
     load: Callable[[Path], Dataset]
@@ -41,7 +41,7 @@ SETS = {
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """Two images that show the same thing: names, labels, groups, and their likeness (1 and exact: same pixels)."""
+    """Two images that are copies: names, labels, groups and likeness; ``exact`` means equal pixels and likeness 1."""
 
     first: str
     second: str
@@ -53,17 +53,17 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class Audit:
-    """Findings of an audit.
+    """Report of an audit.
 
     Attributes:
-        threshold: likeness from which two images count as near copies.
-        clusters: names of two images or more that show the same thing, largest first.
-        across_groups: clusters whose images are of more than one group.
+        threshold: minimum likeness (0..1) of near copies.
+        clusters: names of the images of each cluster of copies, largest cluster first.
+        across_groups: clusters with images of more than one group.
         contradictions: near copies with different labels.
-        copies_per_source: number of files made from one source → number of such sources; empty if names do
-            not tell.
-        straddling_groups, straddling_clusters: first names of what stands in more than one part of the split.
-        passed_over, refused: files that are no images of the layout, and images that cannot be read.
+        copies_per_source: number of files made from one source → number of such sources; empty if file names do not
+            contain the source.
+        straddling_groups, straddling_clusters: groups and clusters that are in more than one part of the split.
+        passed_over, refused: files that are not images of the layout, and images that cannot be read.
     """
 
     dataset: str
@@ -83,12 +83,12 @@ class Audit:
 
     @property
     def leaks(self) -> bool:
-        """Return whether test images have copies among the training images of the given split."""
+        """Whether a group or a cluster is in more than one part of the split."""
         return bool(self.straddling_groups or self.straddling_clusters)
 
 
 def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tuple[DuplicatePair, ...]]:
-    """Compare all images of the set ``name`` below ``root``; return what was found, and the pairs.
+    """Compare all images of the set ``name`` below ``root``; return the report and the pairs.
 
     Args:
         name: a key of ``SETS``.
@@ -96,7 +96,7 @@ def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tupl
         split: CSV with a header ``group,part``, or ``name,part`` with the names of images.
 
     Raises:
-        DatasetError: no such set, or the layout, or the split, does not fit.
+        DatasetError: the set is unknown, or the layout or the split is not valid.
     """
     if name not in SETS:
         raise DatasetError(f"{name}: found no such data set, expected one of {', '.join(sorted(SETS))}.")
@@ -110,7 +110,7 @@ def audit(name: str, root: Path, split: Path | None = None) -> tuple[Audit, tupl
 
 
 def judge(name: str, dataset: Dataset, comparison: DuplicateSearch, parts: dict[str, str]) -> Audit:
-    """Sort the findings of the comparison; ``parts`` maps names of images to parts of a split."""
+    """Return the report of a comparison; ``parts`` maps names of images to parts of a split."""
     cluster_of = comparison.clusters()
     clusters = _gather({s: cluster_of[s.name] for s in comparison.samples})
     groups = _gather({s: s.group for s in dataset.samples})
@@ -148,7 +148,7 @@ def _regrouped(comparison: DuplicateSearch, dataset: Dataset) -> DuplicateSearch
 
 
 def _gather(keys: dict[Sample, str]) -> list[tuple[Sample, ...]]:
-    """Return the samples of each key that two or more share, largest first, then by name."""
+    """Return the samples of each key that two or more samples share, largest first, then by name."""
     members: dict[str, list[Sample]] = defaultdict(list)
     for sample, key in keys.items():
         members[key].append(sample)
@@ -171,7 +171,7 @@ def _finding(pair: DuplicatePair, labels: tuple[str, ...]) -> AuditFinding:
 
 
 def _parts(path: Path, samples: tuple[Sample, ...]) -> dict[str, str]:
-    """Return name → part."""
+    """Return name of an image → part, read from the CSV file ``path``."""
     if not path.is_file():
         raise DatasetError(f"{path}: found no such file, expected a split with a header group,part. Check the path.")
     rows = read_rows(path, ["group,part", "name,part"], DatasetError)
@@ -182,12 +182,12 @@ def _parts(path: Path, samples: tuple[Sample, ...]) -> dict[str, str]:
     for row in rows:
         if known.setdefault(row.fields[key], row.fields["part"]) != row.fields["part"]:
             raise DatasetError(
-                f"{path}, line {row.line}: found {key} {row.fields[key]} in a second part, expected each in one. "
+                f"{path}, line {row.line}: found {key} {row.fields[key]} in a second part, expected one part each. "
                 "Correct the split."
             )
     parts = {s.name: known[k] for s in samples if (k := s.name if key == "name" else s.group) in known}
     if not parts:
         raise DatasetError(
-            f"{path}: found no {key} of this data set, the first is {rows[0].fields[key]!r}. Check --data."
+            f"{path}: found no {key} of this data set; the first {key} is {rows[0].fields[key]!r}. Check --data."
         )
     return parts

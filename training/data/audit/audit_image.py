@@ -1,4 +1,4 @@
-"""Audit reports: a table of text, and a sheet of the worst pairs."""
+"""Display of an audit: a table of text, and a contact sheet of the worst pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Cell = npt.NDArray[np.uint8]
 
 
 def table(report: Audit) -> str:
-    """Return the report as lines of text, each kind of finding counted and the first ten named."""
+    """Return the report as text: the count of each kind of finding, and the names of the first ten."""
     in_clusters = sum(len(cluster) for cluster in report.clusters)
     lines = [
         f"{report.dataset}: {report.summary}",
@@ -48,15 +48,15 @@ def table(report: Audit) -> str:
 
 
 def worst(pairs: Sequence[DuplicatePair]) -> tuple[DuplicatePair, ...]:
-    """Return at most ``MOST_PAIRS``: contradictions first, then pairs across groups, each by likeness."""
+    """Return at most ``MOST_PAIRS`` pairs: contradictions first, then pairs across groups, each by likeness."""
     order = sorted(pairs, key=lambda p: (p.first.label == p.second.label, p.first.group == p.second.group, -p.likeness))
     return tuple(order[:MOST_PAIRS])
 
 
 def write_sheet(pairs: Sequence[DuplicatePair], labels: Sequence[str], path: Path) -> None:
-    """Write a PNG of ``pairs`` side by side, each with its likeness, names and labels; no file if there is none.
+    """Write a PNG of ``pairs`` side by side, with likeness, names and labels; write no file without pairs.
 
-    The images are the data set's: its licence binds the sheet too.
+    The sheet contains images of the data set, so the data set's licence applies to it.
     """
     cells = [_cell(pair, labels) for pair in pairs]
     if not cells:
@@ -78,7 +78,7 @@ def _listed(entries: Sequence[str]) -> list[str]:
 
 
 def _cell(pair: DuplicatePair, labels: Sequence[str]) -> Cell:
-    """Return two images side by side under two lines of text, BGR."""
+    """Return two images side by side under two lines of text, uint8 H×W×3, BGR."""
     both = np.hstack([_shown(pair.first), _shown(pair.second)])
     cell = cv2.copyMakeBorder(both, 2 * _TEXT_PX, 4, 4, 4, cv2.BORDER_CONSTANT, value=(48, 32, 32))
     for side, sample in enumerate((pair.first, pair.second)):

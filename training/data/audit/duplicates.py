@@ -1,12 +1,12 @@
-"""Exact duplicates, near-duplicates, and their clusters.
+"""Search for exact copies and near copies of images, and their clusters.
 
-*Exact*: the SHA-256 of the decoded pixels is the same; file names, metadata and compression do not count.
+*Exact*: the SHA-256 of the decoded pixels is equal; file names, metadata and compression are ignored.
 *Near*: the likeness after alignment (:mod:`training.data.audit.likeness`) is at least a threshold.
 
-This finds copies of other brightness, contrast (CLAHE too), size and compression, with drawn calipers,
-quarter turns and mirror images, and crops and turns that are small: measured on BUSI, a twentieth cut off
-both sides is always found, a tenth is not; 4° is always found, 8° and 12° mostly, 16° is not. A series of
-small steps is joined through its members. Other views of one lesion are not found.
+The search finds copies with other brightness, contrast (CLAHE included), size or compression, and copies with drawn
+callipers. It finds quarter turns, mirror images, small crops and small rotations. Measured on BUSI: a crop of 1/20 on
+both sides is always found, a crop of 1/10 is not. A rotation of 4° is always found, 8° and 12° mostly, 16° is not. A
+series of small steps is joined through its members. Other views of one lesion are not found.
 """
 
 from __future__ import annotations
@@ -25,23 +25,28 @@ from training.data.datasets.dataset import Sample
 from training.data.samples import SampleReader
 
 NEAR = 0.8
-"""Likeness from which two images are the same. Measured: images known to differ reach 0.67 (258 mini-MIAS
-mammograms) and 0.59 (Mendeley, other sources); the least between a Mendeley source and its CLAHE copy is 0.89.
-What holds nothing but one straight line is called the same too: in IDC nine patches along the edge of one cover
-glass (0.86), of one patient and one label; tissue stays below."""
+"""Minimum likeness of near copies.
+
+Measured: different images reach 0.67 (258 mini-MIAS mammograms) and 0.59 (Mendeley, different sources). The minimum
+between a Mendeley source and its CLAHE copy is 0.89. Images that show only one straight line are near copies too: in
+IDC nine patches along the edge of one cover glass (0.86), of one patient and one label. Tissue stays below.
+"""
 
 SAME_SCAN = 0.25
-"""Likeness from which two *ultrasound* images are frames of one scan. In BUSI all pairs of 0.2..0.8 were looked
-at: each is one scan, a frame or two apart. Mammograms of different women reach 0.67, so it serves no other set."""
+"""Minimum likeness of two *ultrasound* images that are frames of one scan.
+
+All BUSI pairs with a likeness of 0.2 to 0.8 were inspected: each pair is one scan, one or two frames apart. Mammograms
+of different women reach 0.67, so this threshold is not valid for other data sets.
+"""
 
 
 @dataclass(frozen=True, order=True)
 class DuplicatePair:
-    """Two duplicates, in order of their names.
+    """Two images that are copies of each other, in order of their names.
 
     Attributes:
-        likeness: correlation of the aligned detail, threshold..1; exactly 1 if the pixels are the same.
-        exact: the decoded pixels are the same.
+        likeness: correlation of the aligned detail, threshold..1; exactly 1 if the pixels are equal.
+        exact: True if the decoded pixels are equal.
     """
 
     first: Sample
@@ -52,13 +57,13 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class DuplicateSearch:
-    """Result of comparing all images with each other. It does not depend on their order.
+    """Result of comparing every image with every other; it does not depend on the order of the images.
 
     Attributes:
-        samples: the images that can be read, by name.
-        pairs: pairs at or above the threshold, by name.
-        refused: one line for each image that the runtime refuses; those are not compared.
-        threshold: likeness (0..1) from which a pair is one.
+        samples: the images that can be read, sorted by name.
+        pairs: pairs at or above the threshold, sorted by name.
+        refused: one line for each image that the runtime rejects; these images are not compared.
+        threshold: minimum likeness (0..1) of a pair.
     """
 
     samples: tuple[Sample, ...]
@@ -67,21 +72,21 @@ class DuplicateSearch:
     threshold: float = NEAR
 
     def clusters(self) -> dict[str, str]:
-        """Return name → cluster, joined transitively; a cluster is called by its first member's name."""
+        """Return name → cluster, joined transitively; a cluster has the name of its first member."""
         return closure((s.name for s in self.samples), ((p.first.name, p.second.name) for p in self.pairs))
 
     def contradictions(self, at_least: float = 0.0) -> tuple[DuplicatePair, ...]:
-        """Return the pairs whose labels differ, of a likeness of ``at_least`` (0..1)."""
+        """Return the pairs whose labels differ and whose likeness is at least ``at_least`` (0..1)."""
         return tuple(p for p in self.pairs if p.first.label != p.second.label and p.likeness >= at_least)
 
     def counts(self) -> NearCopies:
-        """Return how many pairs there are, exact ones and contradictory ones among them."""
+        """Return the number of pairs, of exact pairs and of contradictory pairs."""
         exact = sum(pair.exact for pair in self.pairs)
         return NearCopies(self.threshold, len(self.samples), len(self.pairs), exact, len(self.contradictions()))
 
 
 def closure(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return name → the first of ``names`` that it is linked with, directly or through others."""
+    """Return name → the first of ``names`` that is linked to it, directly or through other names."""
     rank = {name: place for place, name in enumerate(names)}
     parent = {name: name for name in rank}
 
@@ -98,17 +103,17 @@ def closure(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str,
 
 
 def clusters(samples: Iterable[Sample], threshold: float = NEAR) -> dict[str, str]:
-    """Return name → cluster of images that show the same thing; see :class:`DuplicateSearch`."""
+    """Return name → cluster of near copies; see :meth:`DuplicateSearch.clusters`."""
     return compare(samples, threshold).clusters()
 
 
 def contradictions(samples: Iterable[Sample]) -> tuple[tuple[Sample, Sample], ...]:
-    """Return pairs of near-same images whose labels differ, by name."""
+    """Return the pairs of near copies whose labels differ, sorted by name."""
     return tuple((pair.first, pair.second) for pair in compare(samples).contradictions())
 
 
 def compare(samples: Iterable[Sample], threshold: float = NEAR) -> DuplicateSearch:
-    """Read all images and find the exact and the near copies among them; of a region, its square is compared."""
+    """Read all images and return their exact and near copies; for a region, its square crop is compared."""
     images = SampleReader()
     kept: list[Sample] = []
     hashes: list[str] = []
@@ -139,7 +144,7 @@ def _near(details: Sequence[ImageDetail], threshold: float) -> dict[tuple[int, i
 
 
 def _same(hashes: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield each first row with its exact copies."""
+    """Yield (first row, row of a copy) for all exact copies."""
     rows: dict[str, list[int]] = defaultdict(list)
     for row, value in enumerate(hashes):
         rows[value].append(row)

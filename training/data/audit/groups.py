@@ -1,4 +1,4 @@
-"""Merge groups that share near-duplicates, so that they stay in one part of a split."""
+"""Groups joined across near copies, so that a patient, its sources and all near copies are in one part of a split."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _SHOWN = 5
 
 
 def unite_copies(dataset: Dataset, threshold: float = NEAR) -> Dataset:
-    """Compare all images and merge the groups that share near-duplicates.
+    """Compare all images and join the groups that share near copies.
 
     Args:
-        threshold: likeness (0..1) from which two images are the same.
+        threshold: minimum likeness (0..1) of near copies.
 
     Returns:
-        The data set with wider groups, with the names of contradictory images, and with notes on both.
+        The data set with joined groups, with the names of contradictory images, and with notes on both.
     """
     return united(dataset, compare(dataset.samples, threshold))
 
 
 def uniting(load: Callable[[Path], Dataset]) -> Callable[[Path], Dataset]:
-    """Return a loader that is ``load`` followed by :func:`unite_copies`."""
+    """Return a loader that calls ``load`` and then :func:`unite_copies`."""
 
     def load_united(root: Path) -> Dataset:
         return unite_copies(load(root))
@@ -48,26 +48,26 @@ def united(dataset: Dataset, comparison: DuplicateSearch) -> Dataset:
 
 
 def united_names(samples: Iterable[Sample], pairs: Iterable[DuplicatePair]) -> dict[str, str]:
-    """Return group → name of the united group, closed transitively over groups and pairs.
+    """Return group → name of the joined group, transitively over groups and pairs.
 
-    A united group is called by the group of its first sample in the order of names.
+    A joined group has the name of the group of its first sample in the order of names.
     """
     groups = dict.fromkeys(sample.group for sample in sorted(samples))
     return closure(groups, ((pair.first.group, pair.second.group) for pair in pairs))
 
 
 def contradicted_names(comparison: DuplicateSearch) -> frozenset[str]:
-    """Return the names of images that are the same as one of another label.
+    """Return the names of images that are near copies of an image with another label.
 
-    The line is :data:`~training.data.audit.duplicates.NEAR` in every set, not the lower one for frames of one scan: two
-    frames may hold two lesions, or a lesion and none, so that both labels can be right.
+    The threshold is :data:`~training.data.audit.duplicates.NEAR` in every set, not the lower one for frames of a scan.
+    Two frames may show two lesions, or one may show a lesion and the other none, so both labels can be correct.
     """
     pairs = comparison.contradictions(NEAR)
     return frozenset(sample.name for pair in pairs for sample in (pair.first, pair.second))
 
 
 def comparison_notes(comparison: DuplicateSearch) -> tuple[str, ...]:
-    """Return notes on contradictory images and on images that could not be compared, where there are any."""
+    """Return notes on contradictory images and on images that could not be compared, if there are any."""
     notes = []
     if pairs := comparison.contradictions(NEAR):
         notes.append(

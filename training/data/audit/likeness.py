@@ -1,13 +1,13 @@
 """Likeness of two images: candidates by coarse detail, then alignment, then correlation of fine detail.
 
-1. *Coarse*: 64×64 grey minus its Gaussian of 4 px, halved. What is left are edges, not the bright-above-dark
-   that all ultrasound images share. Per image the ``NEIGHBOURS`` best correlations of at least
-   ``CANDIDATE``, over eight turns and mirrorings, are candidates.
+1. *Coarse*: 64×64 grey minus its Gaussian of 4 px, halved in size. This leaves edges and removes the bright-to-dark
+   gradient that all ultrasound images share. The candidates of an image are its ``NEIGHBOURS`` best correlations of at
+   least ``CANDIDATE``, over eight rotations and mirrorings.
 2. *Alignment*: the affine map that maximises the enhanced correlation coefficient (Evangelidis & Psarakis
    2008, IEEE TPAMI 30:1858).
 3. *Fine*: 128×128 minus its Gaussian of 2 px, divided by the local standard deviation, as in the structure
-   term of SSIM (Wang et al. 2004, IEEE TIP 13:600); else the skin line alone makes all mammograms alike.
-   The likeness is the normalised correlation over the overlap, which must be half of the image.
+   term of SSIM (Wang et al. 2004, IEEE TIP 13:600). Without the division, the skin line makes all mammograms similar.
+   The likeness is the normalised correlation over the overlap, which must be at least half of the image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge_runtime.images.formats.decoding import Pixels
 CANDIDATE = 0.25
 NEIGHBOURS = 8
 FLAT = 1.0
-"""Standard deviation of the coarse detail, in grey levels of 255, below which an image is too empty to compare."""
+"""Minimum standard deviation of the coarse detail, in grey levels of 255; emptier images are not compared."""
 
 _COARSE_PX, _COARSE_SIGMA_PX = 64, 4.0
 _FINE_PX, _FINE_SIGMA_PX, _FINE_FLOOR = 128, 2.0, 4.0
@@ -58,7 +58,7 @@ def detail(pixels: Pixels) -> ImageDetail:
 
 
 def likeness(first: ImageDetail, second: ImageDetail, turn: int = 0) -> float:
-    """Turn and align ``second`` and return the correlation of fine detail over the overlap; 0 if it cannot be."""
+    """Rotate and align ``second``; return the correlation of fine detail over the overlap, 0 if alignment fails."""
     moved = _turned(second.fine, turn)
     start = np.eye(2, 3, dtype=np.float32)
     best = _correlation(first.fine, moved, start)
@@ -72,7 +72,7 @@ def likeness(first: ImageDetail, second: ImageDetail, turn: int = 0) -> float:
 
 
 def candidates(details: Sequence[ImageDetail]) -> list[tuple[int, int, int]]:
-    """Return (row, later row, turn) of the pairs worth aligning, sorted; the turn is of the later row."""
+    """Return (row, later row, turn) of the candidate pairs, sorted; the turn applies to the later row."""
     halves = np.stack([cv2.resize(d.coarse, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for d in details])
     norms = np.linalg.norm(halves, axis=(1, 2), keepdims=True)
     empty = np.array([d.coarse.std() < FLAT for d in details])
@@ -101,7 +101,7 @@ def _best(turns: Sequence[Plane], start: int) -> dict[tuple[int, int], int]:
 
 
 def _turned(planes: Plane, turn: int) -> Plane:
-    """Return the last two axes turned by ``turn`` % 4 quarters, from the mirror image if ``turn`` > 3."""
+    """Return the planes rotated by ``turn`` % 4 quarter turns in the last two axes; mirrored first if ``turn`` > 3."""
     return np.ascontiguousarray(np.rot90(planes[..., ::-1] if turn > 3 else planes, turn % 4, axes=(-2, -1)))
 
 
@@ -113,12 +113,12 @@ def _high_pass(grey: npt.NDArray[Any], side_px: int, sigma_px: float, scale: flo
 def _align(first: Plane, second: Plane, warp: Plane) -> Plane | None:
     try:
         return np.asarray(cv2.findTransformECC(first, second, warp.copy(), cv2.MOTION_AFFINE, _STOP, None)[1])
-    except cv2.error:  # diverged: the images have nothing in common
+    except cv2.error:  # no convergence: the images are not similar
         return None
 
 
 def _scaled(warp: Plane, factor: float) -> Plane:
-    """Return the same map for planes ``factor`` times larger (pixel centres at +0.5)."""
+    """Return the same affine map for planes ``factor`` times larger (pixel centres at +0.5)."""
     larger = warp.copy()
     half = (factor - 1) / 2
     larger[:, 2] = factor * warp[:, 2] + half - warp[:, :2] @ np.full(2, half, dtype=np.float32)
@@ -126,7 +126,7 @@ def _scaled(warp: Plane, factor: float) -> Plane:
 
 
 def _correlation(first: Plane, second: Plane, warp: Plane) -> float:
-    """Return the normalised correlation where both planes are; 0 for less than half, or a scale beyond 1/2..2."""
+    """Return the normalised correlation over the overlap; 0 if it is below one half, or the scale is outside 0.5..2."""
     scales = np.linalg.svd(warp[:, :2], compute_uv=False)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     inside = cv2.warpAffine(np.ones_like(second), warp, second.shape, flags=flags) > 0.99

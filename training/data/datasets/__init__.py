@@ -1,4 +1,4 @@
-"""Labelled images on disk: one loader a published layout, all returning a :class:`Dataset`."""
+"""Loaders of labelled images on disk: one per published layout, each returns a :class:`Dataset`."""
 
 from training.data.datasets.dataset import Dataset, Sample, Traits
 

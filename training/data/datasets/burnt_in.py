@@ -1,7 +1,7 @@
-"""Detect callipers, dotted lines and captions in stored ultrasound images.
+"""Detection of callipers, dotted lines and captions that are burnt into stored ultrasound images.
 
-Such marks are white and one or two pixels thin, while echoes are as coarse as the beam is wide. A pixel counts if it
-is much brighter than the median around it. The manufacturer's logo in the upper left corner is ignored.
+These marks are white and one or two pixels thin; echoes are as coarse as the beam width. A pixel counts as a mark if it
+is much brighter than the median around it. The scanner maker's logo in the upper left corner is excluded.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from edge_runtime.images.reader import read
 from training.data.datasets.dataset import Sample
 
 LEAST_PX = 3
-"""Pixels from which an image is said to hold marks. Of 577 published images 385 have none and 7 one or two; the six
-with 3 to 15 were looked at, and each holds a caption or a calliper."""
+"""Minimum number of mark pixels in an image with marks.
+
+Of 577 published images 385 have none and 7 have one or two. The six images with 3 to 15 were inspected: each contains a
+caption or a calliper.
+"""
 
 _WINDOW_PX = 5
 _BRIGHTER = 80.0
-_SIGN_SHARE = 15  # of the sides: the maker's sign
+_SIGN_SHARE = 15  # the maker's logo is within 1/15 of each side
 
 NAME, WITH, WITHOUT = "burnt-in marks", "callipers, lines or captions", "none found"
 
 
 def marks_px(grey: npt.NDArray[np.uint8]) -> int:
-    """Return the number of pixels of an image (uint8 H×W) that look drawn."""
+    """Return the number of mark pixels in an image (uint8 H×W)."""
     apart = grey.astype(np.float32) - cv2.medianBlur(grey, _WINDOW_PX)
     found = apart > _BRIGHTER
     height, width = found.shape
@@ -35,7 +38,7 @@ def marks_px(grey: npt.NDArray[np.uint8]) -> int:
 
 
 def trait(sample: Sample) -> tuple[str, str] | None:
-    """Return what a figure by subgroup says of an image; None if it cannot be read."""
+    """Return the trait of an image for figures by subgroup; None if the image cannot be read."""
     try:
         pixels = read(sample.path).pixels
     except ImageError:

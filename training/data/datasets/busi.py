@@ -1,10 +1,10 @@
-"""The published layout of the BUSI breast ultrasound images.
+"""Loader of the published layout of the BUSI breast ultrasound images.
 
 ``Dataset_BUSI_with_GT/<benign|malignant|normal>/<label> (<number>).png``, and beside each image its lesion
 masks ``… (<number>)_mask.png``, ``…_mask_1.png``: white lesion on black, all black for normal. Masks are
-never samples. No patient is named: images are kept together by what they show, see :func:`load`.
+never samples. The archive names no patient: images are grouped by near copies, see :func:`load`.
 
-Source: Al-Dhabyani et al. 2020, Data in Brief 28:104863. That many images are there twice, some under two
+Source: Al-Dhabyani et al. 2020, Data in Brief 28:104863. Many images are duplicated, some with two
 labels: Pawłowska, Karwat & Żołek 2023, Data in Brief 48:109247.
 """
 
@@ -33,21 +33,21 @@ _SHOWN = 5
 def load(root: Path) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
-    A sample's group is its cluster of near-same images, called by the first one's name; to find them all
-    images are decoded and compared, once. Images that cannot be decoded are a group each, so that
-    reading them names them.
+    A sample's group is its cluster of near copies, named by the cluster's first image. All images are decoded and
+    compared once to find the clusters. An image that cannot be decoded is a group of its own; it stays in the set, so
+    that later readers report it.
 
     Raises:
-        DatasetError: no such folder, no images, an empty class folder, images without a mask, masks
-            without an image, or a file whose name and folder contradict each other; all faults are counted,
-            the first five named.
+        DatasetError: the folder is missing or has no images, a class folder is empty, an image has no mask, a mask has
+            no image, or name and folder of a file contradict each other. The error counts all faults and names the
+            first five.
     """
     dataset = read(root)
     return _with_marks(clustered(dataset, compare(dataset.samples, SAME_SCAN)))
 
 
 def read(root: Path) -> Dataset:
-    """Read the layout like :func:`load`, with each image as its own group. No image is decoded."""
+    """Read the layout like :func:`load`, but keep each image as a group of its own; no image is decoded."""
     folder = _find(root)
     samples, passed_over, masks = _scan(folder)
     notes = (f"{masks} lesion masks are not samples", *absent_labels(LABELS, samples))
@@ -56,7 +56,7 @@ def read(root: Path) -> Dataset:
 
 
 def clustered(dataset: Dataset, comparison: DuplicateSearch) -> Dataset:
-    """Group what :func:`read` returned by the clusters of a comparison at ``SAME_SCAN``."""
+    """Return the data set of :func:`read` with the clusters of a comparison at ``SAME_SCAN`` as groups."""
     found = comparison.clusters()
     return replace(
         dataset,
@@ -69,7 +69,7 @@ def clustered(dataset: Dataset, comparison: DuplicateSearch) -> Dataset:
 
 
 def _with_marks(dataset: Dataset) -> Dataset:
-    """Tell of each image whether marks are burnt in; how many of each label have some is noted."""
+    """Add the burnt-in marks to the traits of each image, and the count by label to the notes."""
     found = {sample.name: trait for sample in dataset.samples if (trait := burnt_in.trait(sample)) is not None}
     marks = burnt_in.NAME, burnt_in.WITH
     marked = Counter(sample.label for sample in dataset.samples if found.get(sample.name) == marks)
@@ -80,7 +80,7 @@ def _with_marks(dataset: Dataset) -> Dataset:
 
 
 def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
-    """Return each image's label, and on which side of the median its size is: scanners crop differently."""
+    """Return name → traits: label, and size relative to the median (scanners crop differently)."""
     sizes = {sample.name: size[0] * size[1] for sample in samples if (size := png_size(sample.path)) is not None}
     middle = median(sizes.values()) if sizes else 0
     small, large = (f"{side} the median of {middle:.0f} px" for side in ("up to", "above"))
@@ -94,7 +94,7 @@ def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
 
 
 def masks_of(sample: Sample) -> tuple[Path, ...]:
-    """Return the masks of an image: ``_mask.png`` first, then ``_mask_1.png`` and so on."""
+    """Return the paths of an image's masks: ``_mask.png`` first, then ``_mask_1.png`` and so on."""
     found = (
         path
         for path in sample.path.parent.iterdir()

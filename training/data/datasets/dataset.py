@@ -11,7 +11,7 @@ from edge_runtime.bundle.metrics import NearCopies
 from edge_runtime.images.region import Region, split_name
 
 Traits = tuple[tuple[str, str], ...]
-"""What a data set says of an image beyond its label: trait and value, as in ``tissue`` and ``dense``."""
+"""Properties of an image beyond its label: (trait, value) pairs, such as ``tissue`` and ``dense``."""
 
 
 @dataclass(frozen=True, order=True)
@@ -21,10 +21,11 @@ class Sample:
     Attributes:
         name: path below the data set's root, with forward slashes, and ``@x,y,radius`` for a region
             (:func:`edge_runtime.images.region.region_name`); the key in every list on disk.
-        path: where the file is now.
+        path: path of the file on this machine.
         label: index into the data set's labels.
-        group: what a split must keep together: a patient.
-        region: what of the image is labelled; None for all of it. Order and equality go by the name, which says it.
+        group: unit that a split keeps together, usually a patient.
+        region: the labelled region of the image; None for the whole image. The name contains the region, so order and
+            equality use the name only.
     """
 
     name: str
@@ -42,16 +43,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images in a fixed order (by name), and what was found while reading the folder.
+    """Labelled images in a fixed order (by name), and findings of the loader.
 
     Attributes:
-        passed_over: files that are no images of the layout.
-        grouped_by: what a sample's group is, in the plural: patients, or what stands for them.
-        contradicted: names of samples that show the same thing as one of another label; never fitted on.
-        notes: sentences that whoever uses the set must know.
-        dropped: samples that might have been and are not, each with the reason.
-        traits: name of a sample → what is said of it, for figures by subgroup.
-        near: near copies in the set; None where they were not looked for.
+        passed_over: files that are not images of the layout.
+        grouped_by: name of the groups, in the plural: patients, or a substitute for patients.
+        contradicted: names of samples that are near copies of a sample with another label; never used for training.
+        notes: notes that every user of the set must read.
+        dropped: candidates that are not samples, each with the reason.
+        traits: name of a sample → its traits, for figures by subgroup.
+        near: counts of near copies in the set; None if the images were not compared.
     """
 
     root: Path
@@ -66,7 +67,7 @@ class Dataset:
     near: NearCopies | None = None
 
     def summary(self) -> str:
-        """Return one line: images and groups, then both by label; a group of several labels counts in each."""
+        """Return one line: images and groups, in total and by label; a group with several labels counts in each."""
         images = Counter(sample.label for sample in self.samples)
         labels_of: dict[str, set[int]] = defaultdict(set)
         for sample in self.samples:
@@ -81,23 +82,23 @@ class Dataset:
 
 
 def absent_labels(labels: tuple[str, ...], samples: tuple[Sample, ...]) -> tuple[str, ...]:
-    """Return a note that names the labels of which there is no image; none if each has one."""
+    """Return a note that names the labels without images; an empty tuple if each label has one."""
     present = {sample.label for sample in samples}
     absent = [label for i, label in enumerate(labels) if i not in present]
     return (f"no image is labelled {', '.join(absent)}: nothing can be learnt of it here",) if absent else ()
 
 
 def empty_folders(root: Path, folders: tuple[Path, ...], suffix: str) -> list[str]:
-    """Return one line for each folder that is there and holds no file with ``suffix``, at any depth."""
+    """Return one line for each existing folder that contains no file with ``suffix`` at any depth."""
     return [
-        f"{folder.relative_to(root).as_posix()}: the folder is there and holds no {suffix} file"
+        f"{folder.relative_to(root).as_posix()}: the folder exists but contains no {suffix} file"
         for folder in folders
         if folder.is_dir() and not any(path.is_file() for path in folder.rglob(f"*{suffix}"))
     ]
 
 
 def png_size(path: Path) -> tuple[int, int] | None:
-    """Return width and height in pixels from a PNG's header (ISO/IEC 15948, 11.2.2); None for what has none."""
+    """Return width and height in pixels from a PNG's header (ISO/IEC 15948, 11.2.2); None for another file."""
     with path.open("rb") as file:
         head = file.read(24)
     if len(head) < 24 or head[12:16] != b"IHDR":

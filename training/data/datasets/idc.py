@@ -1,4 +1,4 @@
-"""The published layout of the IDC histopathology patches.
+"""Loader of the published layout of the IDC histopathology patches.
 
 ``IDC_regular_ps50_idx5/<patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png``: H&E patches of at
 most 50×50 px; 0 is benign tissue, 1 is invasive ductal carcinoma; x and y are the patch's corner in
@@ -22,7 +22,7 @@ FOLDER = "IDC_regular_ps50_idx5"
 LABELS = ("benign", "malignant")
 _NAME = re.compile(r"(?P<patient>\d+)_idx5_x(?P<x>\d+)_y(?P<y>\d+)_class(?P<label>[01])\.png")
 PATCH_PX = 50
-"""The grid on which patches were cut, both ways."""
+"""Pitch of the grid of patches, in pixels, along both axes."""
 
 _WHOLE_PX = (PATCH_PX, PATCH_PX)
 _SHOWN = 5
@@ -31,11 +31,11 @@ _SHOWN = 5
 def load(root: Path) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
-    Files that are not PNG are passed over and counted.
+    Files that are not PNG are skipped and listed.
 
     Raises:
-        DatasetError: no such folder, no patients, an empty patient or class folder, or files whose name,
-            folder and label contradict each other; all faults are counted and the first five named.
+        DatasetError: the folder is missing, has no patients or has an empty patient or class folder; or name, folder
+            and label of a file contradict each other. The error counts all faults and names the first five.
     """
     folder = _find(root)
     faults: list[str] = []
@@ -58,15 +58,15 @@ def load(root: Path) -> Dataset:
 
 
 def place_of(name: str) -> tuple[int, int] | None:
-    """Return x and y of a patch's upper left corner in the slide, in pixels; None if the name holds none."""
+    """Return x and y of a patch's upper left corner in the slide, in pixels; None if the name contains no position."""
     match = _NAME.fullmatch(name.rsplit("/", 1)[-1])
     return None if match is None else (int(match["x"]), int(match["y"]))
 
 
 def _traits(samples: tuple[Sample, ...]) -> dict[str, Traits]:
-    """Return on which side of the median the count of the patient's patches is, and whether a patch is whole.
+    """Return name → traits: the patient's patch count relative to the median, and whether the patch is whole.
 
-    Large slides hold large tumours; a patch at a slide's edge is smaller, and stretched before the network sees it.
+    Large slides have large tumours. A patch at a slide's edge is smaller, and is stretched to the network's input size.
     """
     counts = Counter(sample.group for sample in samples)
     middle = median(counts.values()) if counts else 0
@@ -93,18 +93,18 @@ def _find(root: Path) -> Path:
 
 
 def _patients(folder: Path) -> list[Path]:
-    """Return the patients' folders; the archive's own copy of the whole set beside them is left out."""
+    """Return the patients' folders, without the archive's second copy of the whole set beside them."""
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdigit())
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Walk ``<patient>/<label>/<file>``."""
+    """Yield all files below the patients' folders, ``<patient>/<label>/<file>``, sorted."""
     for patient in _patients(folder):
         yield from sorted(path for path in patient.rglob("*") if path.is_file())
 
 
 def _classes(folder: Path) -> tuple[Path, ...]:
-    """Return the class folders, and the patients without any."""
+    """Return the class folders, and the folders of patients without a class folder."""
     found: list[Path] = []
     for patient in _patients(folder):
         found += sorted(entry for entry in patient.iterdir() if entry.is_dir()) or [patient]
@@ -112,7 +112,7 @@ def _classes(folder: Path) -> tuple[Path, ...]:
 
 
 def _sample(name: str, path: Path) -> Sample | str:
-    """Return the sample, or one line that says why the file does not fit."""
+    """Return the sample, or one line with the reason why the file does not match the layout."""
     parts = name.split("/")
     if len(parts) != 3 or parts[1] not in ("0", "1"):
         return f"{name}: found at depth {len(parts)}, expected <patient>/<0|1>/<file>"
@@ -127,14 +127,14 @@ def _sample(name: str, path: Path) -> Sample | str:
 
 
 def _contradictions(samples: list[Sample]) -> list[str]:
-    """Name places of a slide that carry both labels."""
+    """Return one line for each position of a slide that has both labels."""
     seen: dict[str, Sample] = {}
     faults = []
     for sample in samples:
         place = Path(sample.name).name.rsplit("_class", 1)[0]
         first = seen.setdefault(place, sample)
         if first is not sample:
-            faults.append(f"{sample.name}: the same place is labelled otherwise in {first.name}")
+            faults.append(f"{sample.name}: the same position has another label in {first.name}")
     return faults
 
 

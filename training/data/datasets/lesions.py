@@ -1,4 +1,4 @@
-"""Lesion masks of published images, for data sets that mark lesions."""
+"""Lesion masks of published images, for the data sets that mark lesions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from training.errors import DatasetError
 
 Mask = npt.NDArray[np.bool_]
 Lesions = Callable[[Sample], Mask | None]
-"""From a sample to the pixels of its *whole* image that lie in a lesion, bool H×W; None if it has no such place."""
+"""Function from a sample to the lesion mask of its *whole* image, bool H×W; None if no lesion is marked."""
 
 
 def of_busi(sample: Sample) -> Mask | None:
-    """Merge an image's masks, which have its size; white (above 127 of 255) is lesion.
+    """Return the union of an image's masks, bool H×W of the image's size; white (above 127 of 255) is lesion.
 
-    Images labelled normal have black masks.
+    Images labelled normal have black masks, and the result is None.
 
     Raises:
         DatasetError: masks of one image differ in size.
@@ -29,16 +29,19 @@ def of_busi(sample: Sample) -> Mask | None:
     masks = [read(path) for path in busi.masks_of(sample)]
     shapes = {mask.pixels.shape[:2] for mask in masks}
     if len(shapes) != 1:
-        raise DatasetError(f"{sample.name}: found masks of sizes {sorted(shapes)}, expected one. Unpack it again.")
+        raise DatasetError(
+            f"{sample.name}: found masks of sizes {sorted(shapes)}, expected one size. Unpack the archive again."
+        )
     # masks are stored in colour or grey; every channel is the same
     united = np.any([mask.pixels.reshape(*mask.pixels.shape[:2], -1)[..., 0] > 127 for mask in masks], axis=0)
     return np.asarray(united) if united.any() else None
 
 
 def of_mias(sample: Sample) -> Mask | None:
-    """Merge the circles around a film's lesions. Lesions spread over the whole breast have no circle.
+    """Return the union of the circles around an image's lesions, bool H×W; None without a circle.
 
-    For a sample that is a region it is that region's circle, if a lesion is marked there.
+    Lesions spread over the whole breast have no circle. For a sample that is a region, the mask is that region's circle
+    if its label is lesion.
     """
     if sample.region is not None:
         circles = [sample.region] if sample.label else []

@@ -1,12 +1,12 @@
-"""The published layout of the Mendeley mammograms with masses, made from INbreast.
+"""Loader of the published layout of the Mendeley mammograms with masses, made from INbreast.
 
 ``INbreast Dataset/<Density1..4><Benign|Malignant>/<source>.png``, 224×224 grey; the same source with CLAHE is
 ``<source> (2).png``, and higher numbers are further augmented copies. All copies of a source, and all sources
-of one woman, are one group.
+of one patient, are one group.
 
-The archive names no patient. ``mendeley-groups.csv`` does, with a header and one line a source: ``source_id,
-label,laterality,view,acr,birads,patient_group``. Without it each source is a group of its own, and two
-views of one breast may stand on both sides of a split; a note says so.
+The archive names no patient. ``mendeley-groups.csv`` lists the patients, with a header and one line per source:
+``source_id,label,laterality,view,acr,birads,patient_group``. Without this file each source is a group of its own, and
+two views of one breast may be in different parts of a split; a note reports this.
 
 Source: Huang & Lin 2020, doi 10.17632/x7bvzv6cvr.1; INbreast: Moreira et al. 2012, Acad Radiol 19:236.
 """
@@ -41,15 +41,15 @@ class Variant(enum.Enum):
 def load(root: Path, *, groups: Path | None = None) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
-    Files that are not PNG are passed over and counted.
+    Files that are not PNG are skipped and listed.
 
     Args:
         root: the folder.
-        groups: who is who; by default ``mendeley-groups.csv`` in ``root`` or its parent, if there is one.
+        groups: CSV file of the patients; by default ``mendeley-groups.csv`` in ``root`` or its parent, if it exists.
 
     Raises:
-        DatasetError: no such folder, no images, file names that are no source, a source under two labels,
-            or one that ``groups`` lacks or labels otherwise; all faults are counted, the first five named.
+        DatasetError: the folder is missing or has no images, a file name has no source, a source has two labels, or
+            ``groups`` lacks a source or has another label. The error counts all faults and names the first five.
     """
     folder = _find(root)
     patients = _patients(root, groups)
@@ -76,19 +76,19 @@ def load(root: Path, *, groups: Path | None = None) -> Dataset:
 
 
 def source_of(sample: Sample) -> str:
-    """Return the id of the INbreast image that a sample was made from."""
+    """Return the id of the INbreast image that the sample was made from."""
     return sample.path.stem.split(" ")[0]
 
 
 def variant_of(sample: Sample) -> Variant:
-    """Return what was done to the source, which the number in the file's name tells."""
+    """Return the processing of the source, from the number in the file's name."""
     match = _NAME.fullmatch(sample.path.name)
     copy = match["copy"] if match else None
     return {None: Variant.PLAIN, "2": Variant.CLAHE}.get(copy, Variant.AUGMENTED)
 
 
 def _traits(sample: Sample) -> Traits:
-    """Return the breast's density (ACR 1 fatty to 4 dense), and what was done to the source."""
+    """Return the breast's density (ACR 1 fatty to 4 dense) and the processing of the source."""
     return ("density", LABELS[sample.label][len("Density")]), ("picture", variant_of(sample).value)
 
 
@@ -104,7 +104,7 @@ def _find(root: Path) -> Path:
 
 
 def _patients(root: Path, groups: Path | None) -> dict[str, tuple[str, str]] | None:
-    """Return source → (label, patient), or None where no file tells."""
+    """Return source → (label, patient); None if there is no file of patients."""
     places = (root / GROUPS, root.parent / GROUPS) if groups is None else (groups,)
     path = next((place for place in places if place.is_file()), None)
     if path is None and groups is not None:
@@ -120,13 +120,13 @@ def _patients(root: Path, groups: Path | None) -> dict[str, tuple[str, str]] | N
     if twice:
         raise DatasetError(
             f"{path}: found {len(twice)} sources with two labels or patients, the first {twice[0]}; expected one "
-            "line a source. Restore the file."
+            "line per source. Restore the file."
         )
     return known
 
 
 def _sample(name: str, path: Path, patients: dict[str, tuple[str, str]] | None) -> Sample | str:
-    """Return the sample, or one line that says why the file does not fit."""
+    """Return the sample, or one line with the reason why the file does not match the layout."""
     label = name.split("/", maxsplit=1)[0]
     match = _NAME.fullmatch(path.name)
     if match is None or name != f"{label}/{path.name}":
@@ -142,13 +142,13 @@ def _sample(name: str, path: Path, patients: dict[str, tuple[str, str]] | None) 
 
 
 def _contradictions(samples: list[Sample]) -> list[str]:
-    """Name files whose source also stands in another label's folder."""
+    """Return one line for each file whose source is also in another label's folder."""
     first: dict[str, Sample] = {}
     faults = []
     for sample in samples:
         other = first.setdefault(source_of(sample), sample)
         if other.label != sample.label:
-            faults.append(f"{sample.name}: the same source is labelled otherwise in {other.name}")
+            faults.append(f"{sample.name}: the same source has another label in {other.name}")
     return faults
 
 

@@ -1,12 +1,12 @@
-"""The published layout of the mini-MIAS mammograms.
+"""Loader of the published layout of the mini-MIAS mammograms.
 
-``all-mias/mdb001.pgm`` … ``mdb322.pgm``, 1024×1024 grey, and ``Info.txt`` with one line a lesion::
+``all-mias/mdb001.pgm`` … ``mdb322.pgm``, 1024×1024 grey, and ``Info.txt`` with one line per lesion::
 
     <reference> <tissue F|G|D> <class of abnormality, or NORM> <severity B|M> <x> <y> <radius>
 
 in pixels, x from the left and **y from the bottom**; :class:`Lesion` counts y from the top. Lesions spread
-over the whole breast have no place. The films come in pairs: odd numbers and the next even number are the two
-breasts of one woman.
+over the whole breast have no position. The images come in pairs: an odd number and the next even number are the two
+breasts of one patient.
 
 Source: Suckling et al. 1994, Excerpta Medica Int. Congress Series 1069:375. Research use only.
 """
@@ -40,8 +40,8 @@ class Lesion:
         tissue: F fatty, G fatty-glandular, D dense-glandular.
         kind: one of ``KINDS``.
         severity: B benign, M malignant.
-        centre_px: x from the left and y from the *top*, pixel centres at whole numbers; None if spread widely.
-        radius_px: of a circle around the lesion; None if spread widely.
+        centre_px: x from the left and y from the *top*, pixel centres at whole numbers; None if spread over the breast.
+        radius_px: radius of a circle around the lesion; None if spread over the breast.
     """
 
     tissue: str
@@ -54,15 +54,15 @@ class Lesion:
 def load(root: Path, *, strict: bool = False) -> Dataset:
     """Read the layout below ``root``, which is the published folder or the folder that holds it.
 
-    Files that are not PGM are passed over and counted, and so are references of ``Info.txt`` without an image.
+    Files that are not PGM are skipped and listed, and so are references of ``Info.txt`` without an image.
 
     Args:
         root: the folder.
-        strict: a reference without an image is a fault.
+        strict: treat a reference without an image as a fault.
 
     Raises:
-        DatasetError: no such folder, no ``Info.txt``, a line of it that cannot be read, an image without a
-            line or with a name that is no reference; all faults are counted and the first five named.
+        DatasetError: the folder or ``Info.txt`` is missing, a line of it cannot be read, or an image has no line or a
+            name that is not a reference. The error counts all faults and names the first five.
     """
     folder = _find(root)
     known, faults = _read_info(folder / INFO)
@@ -85,12 +85,12 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
 
 
 def lesions(sample: Sample) -> tuple[Lesion, ...]:
-    """Return the lesions of an image, in the order of ``Info.txt``; none if it is normal."""
+    """Return the lesions of an image, in the order of ``Info.txt``; an empty tuple if it is normal."""
     return _read_info(sample.path.parent / INFO)[0][sample.path.stem]
 
 
 def _traits(info: Path, samples: tuple[Sample, ...], known: dict[str, tuple[Lesion, ...]]) -> dict[str, Traits]:
-    """Return each image's tissue, and the kinds and severities of its lesions; a normal line names a tissue too."""
+    """Return name → traits: tissue (given for normal images too), and the kinds and severities of lesions."""
     lines = (line.split() for line in info.read_text(encoding="ascii", errors="replace").splitlines())
     tissue = {words[0]: TISSUES[words[1]] for words in lines if len(words) > 1 and words[1] in TISSUES}
     found: dict[str, Traits] = {}
@@ -114,11 +114,11 @@ def _find(root: Path) -> Path:
 
 
 def _read_info(path: Path) -> tuple[dict[str, tuple[Lesion, ...]], list[str]]:
-    """Return reference → lesions, and one line for each line that cannot be read."""
+    """Return reference → lesions, and one message for each line that cannot be read."""
     known: dict[str, list[Lesion]] = defaultdict(list)
     faults = []
     for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
-        words = line.split("*")[0].split()  # "*NOTE 3*" stands where the place is not given
+        words = line.split("*")[0].split()  # "*NOTE 3*" is there if the position is not given
         if not words:
             continue
         try:
@@ -133,10 +133,10 @@ def _read_info(path: Path) -> tuple[dict[str, tuple[Lesion, ...]], list[str]]:
 
 
 def _lesion(words: list[str]) -> list[Lesion]:
-    """Return the lesion of one line, or nothing for NORM.
+    """Return the lesion of one line; an empty list for NORM.
 
     Raises:
-        ValueError: the line is neither.
+        ValueError: the line is neither a lesion nor NORM.
     """
     if _REFERENCE.fullmatch(words[0]) is None or len(words) < 3 or words[1] not in ("F", "G", "D"):
         raise ValueError("expected a reference mdb<3 digits>, a tissue F, G or D, and a class")

@@ -1,15 +1,15 @@
-"""Regions of the mini-MIAS mammograms: each lesion that has a place, and normal tissue at the same places.
+"""Loader of mini-MIAS regions: each lesion with a position, and normal tissue at the same positions.
 
-The layout is :mod:`training.data.datasets.mias`'s. A lesion's region is the circle of ``Info.txt``. Its controls are
-the same circle in other images, so that neither place nor size tells lesions from tissue:
+The layout is that of :mod:`training.data.datasets.mias`. A lesion's region is the circle of ``Info.txt``. Its controls
+are the same circle in other images, so that neither position nor size separates lesions from tissue:
 
-- up to ``CONTROLS`` normal images of the same side (odd or even number) of other women, in an order that a SHA-256
-  of the two names draws: each choice depends on the lesion and on which of these images show tissue there;
-- the same woman's other breast, mirrored, if that is a normal image.
+- up to ``CONTROLS`` normal images of the same side (odd or even number) of other patients, in the order of a SHA-256
+  of the two names: the choice depends only on the lesion and on which of these images show tissue there;
+- the same patient's other breast, mirrored, if that is a normal image.
 
-A control counts only where ``TISSUE`` of its square (:data:`training.data.samples.TIGHT`) is brighter than ``AIR``.
-Lesions are kept wherever they lie but in air alone: there ``Info.txt`` must err (mdb212 of the published set). A group
-is a woman: a control that was made for another woman's lesion belongs to the woman whose image it is.
+A control is used only if at least ``TISSUE`` of its square (:data:`training.data.samples.TIGHT`) is brighter than
+``AIR``. Lesions are kept at any position, except entirely in air: there ``Info.txt`` must be wrong (mdb212 of the
+published set). A group is a patient: a control for another patient's lesion belongs to the patient in its image.
 
 Source: Suckling et al. 1994, Excerpta Medica Int. Congress Series 1069:375. Research use only.
 """
@@ -35,14 +35,14 @@ LABELS = ("normal tissue", "lesion")
 CONTROLS = 4
 TISSUE = 0.9
 LEAST_TISSUE = 0.01
-"""Share of a lesion's square that is brighter than air; one with less shows no breast at all."""
+"""Minimum share of a lesion's square that is brighter than air; a square with less shows no breast."""
 AIR = 20
-"""Value (of 0..255) up to which a pixel counts as air: the film around the breast is darker."""
+"""Maximum value (of 0..255) of a pixel of air: the film around the breast is dark."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A normal image in which a lesion's circle might be a control, and the share (0..1) of tissue there."""
+    """A possible control: a lesion's circle in a normal image, and the share (0..1) of tissue in its square."""
 
     sample: Sample
     tissue: float
@@ -56,7 +56,7 @@ class _Candidate:
 
 
 def load(root: Path, *, strict: bool = False) -> Dataset:
-    """Read the layout below ``root`` and find a control's tissue; every normal image is decoded once.
+    """Read the layout below ``root`` and select the controls; every normal image is decoded once.
 
     Args:
         root, strict: as :func:`training.data.datasets.mias.load`.
@@ -88,7 +88,7 @@ def load(root: Path, *, strict: bool = False) -> Dataset:
 
 
 def _lesions(images: Sequence[Sample]) -> tuple[list[Sample], int]:
-    """Return a sample for each lesion with a place, and how many have none."""
+    """Return a sample for each lesion with a position, and the number of lesions without one."""
     found, spread = [], 0
     for image in images:
         for lesion in mias.lesions(image) if image.label else ():
@@ -106,7 +106,7 @@ def _marked(image: Sample, region: Region, label: int) -> Sample:
 def _candidates(
     lesions: Sequence[Sample], normal: Sequence[Sample]
 ) -> tuple[dict[str, list[_Candidate]], tuple[str, ...]]:
-    """Return a lesion's name → its candidates, and the normal images that cannot be read."""
+    """Return name of a lesion → its candidates, and the names of normal images that cannot be read."""
     found: dict[str, list[_Candidate]] = defaultdict(list)
     unreadable = []
     for sample in normal:
@@ -123,9 +123,9 @@ def _candidates(
 
 
 def _place(lesion: Sample, sample: Sample, image: DecodedImage) -> Region | None:
-    """Return where a lesion's circle lies in a normal image: there, or mirrored in the woman's other breast.
+    """Return a lesion's circle in a normal image: at the same position, or mirrored in the patient's other breast.
 
-    None where the image is the other side of another woman's.
+    Return None if the image is the other side of another patient.
     """
     same_side = _number(lesion) % 2 == _number(sample) % 2
     if lesion.region is None or same_side == (lesion.group == sample.group):
@@ -138,7 +138,7 @@ def _number(sample: Sample) -> int:
 
 
 def _tissue(image: DecodedImage, region: Region) -> float:
-    """Return the share of the square that is brighter than air, 0..1; 0 where there is no such place."""
+    """Return the share of the square that is brighter than air, 0..1; 0 if the image has no such region."""
     try:
         return float(np.mean(crop(image, region, TIGHT).pixels > AIR))
     except ImageError:
@@ -146,7 +146,7 @@ def _tissue(image: DecodedImage, region: Region) -> float:
 
 
 def _in_air(lesion: Sample) -> bool:
-    """Tell whether a lesion's square shows no breast; an image that cannot be read is left for the fit to name."""
+    """Return whether a lesion's square shows no breast; False if the image cannot be read (reported by the fit)."""
     try:
         image = read(lesion.path)
     except ImageError:
@@ -155,7 +155,7 @@ def _in_air(lesion: Sample) -> bool:
 
 
 def _chosen(lesion: Sample, candidates: Sequence[_Candidate]) -> tuple[list[_Candidate], list[_Candidate]]:
-    """Return a lesion's controls, and the candidates before the last of them that show too little tissue."""
+    """Return a lesion's controls, and the candidates ranked before the last control that show too little tissue."""
     mirrored = [candidate for candidate in candidates if candidate.sample.group == lesion.group]
     ranked = sorted((c for c in candidates if c.sample.group != lesion.group), key=lambda c: _rank(lesion, c.sample))
     chosen = [candidate for candidate in mirrored if candidate.fits]

@@ -1,10 +1,10 @@
 """Phantoms of H&E breast tissue: 50x50 px images drawn by arithmetic, in the published IDC layout.
 
-Phantoms are synthetic. No tissue, patient or published pixel went into them: a figure measured on them
-proves the plumbing (training, calibration, export, joining a slide), never anything about medicine.
+Phantoms are synthetic and contain no tissue, patient data or published pixels. A figure measured on them tests the
+software (training, calibration, export, joining a slide); it has no medical meaning.
 
 Colour: optical densities add up as in the Beer-Lambert law, ``pixel = white * 10 ** -(h * H + e * E)``, with
-the stain vectors of Ruifrok & Johnston 2001 (Anal Quant Cytol Histol 23:291-299) turned a little per patient.
+the stain vectors of Ruifrok & Johnston 2001 (Anal Quant Cytol Histol 23:291-299) varied a little per patient.
 Nuclei: after the nuclear-pleomorphism criterion of Elston & Ellis 1991 (Histopathology 19:403-410) those of
 carcinoma are larger and vary more in size and outline; here they are more numerous too. Darker nuclei are not
 part of the criterion: one stain strength serves both classes. All amounts are the project's own choice, and
@@ -38,7 +38,7 @@ _COLS: Final[Array] = _ROWS.T.copy()
 
 @dataclass(frozen=True)
 class PhantomSet:
-    """What to write: patients x patches, the rough share (0..1) of malignant patches, and the seed (>= 0)."""
+    """Size of a phantom set: patients x patches, approximate share (0..1) of malignant patches, and seed (>= 0)."""
 
     patients: int = 40
     patches_per_patient: int = 24
@@ -52,7 +52,7 @@ class PhantomSet:
             raise ValueError(f"found {self}; expected counts >= 1, a share in 0..1, a seed >= 0; correct it")
 
 
-class _Look(NamedTuple):  # what all patches of a patient share
+class _Look(NamedTuple):  # parameters that all patches of a patient share
     haematoxylin: Array  # optical density (R, G, B) per unit of stain
     eosin: Array
     magnification: float
@@ -65,7 +65,7 @@ def _rng(seed: int, *key: int) -> np.random.Generator:
 
 
 def _between(rng: np.random.Generator, low: float, high: float, count: int = 1) -> Array:
-    """``count`` uniform numbers; not ``rng.uniform``, whose C code may fuse the multiply and the add."""
+    """Return ``count`` uniform numbers; not by ``rng.uniform``, whose C code may fuse the multiply and the add."""
     return low + (high - low) * rng.random(count)
 
 
@@ -74,7 +74,7 @@ def _one(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _directions(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-    """Unit vectors from the rational points of the circle, every angle within a half turn."""
+    """Return unit vectors from the rational points of the circle, with angles within a half turn."""
     t = _between(rng, -1.0, 1.0, count)
     return (1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t)
 
@@ -89,7 +89,7 @@ def _look(seed: int, patient: int) -> _Look:
 
 
 def _noise(rng: np.random.Generator, along_px: float, across_px: float) -> Array:
-    """Smooth value noise (50x50, 0..1), stretched along a random direction."""
+    """Return smooth value noise (50x50, 0..1), stretched along a random direction."""
     (c,), (s,) = _directions(rng, 1)
     lattice, y, x = rng.random((128, 128)), _ROWS - 25.0, _COLS - 25.0
     u, v = (x * c + y * s) / along_px + 64.0, (y * c - x * s) / across_px + 64.0
@@ -102,7 +102,7 @@ def _noise(rng: np.random.Generator, along_px: float, across_px: float) -> Array
 
 
 def _tissue(rng: np.random.Generator, fat: float, cleft: float, magnification: float) -> Array:
-    """Share of stained tissue (50x50, 0..1): fat cells with thin walls, and clefts, are empty."""
+    """Return the share of stained tissue (50x50, 0..1); clefts and fat cells with thin walls are empty."""
     pitch = 9.0 * magnification
     grid = np.arange(-1.0, SIDE_PX / pitch + 1.0)
     rows = (np.repeat(grid, grid.size) + rng.random(grid.size**2))[:, None, None] * pitch
@@ -116,7 +116,7 @@ def _tissue(rng: np.random.Generator, fat: float, cleft: float, magnification: f
 
 
 def _places(rng: np.random.Generator, count: int, clustered: float) -> Array:
-    """Rows and columns (2, count, 1, 1) of nuclei: a share ``clustered`` in one lobule, the rest anywhere."""
+    """Return rows and columns (2, count, 1, 1) of nuclei: a share ``clustered`` in one lobule, the rest anywhere."""
     anywhere = -1.0 + 52.0 * rng.random((2, count))
     spread = (rng.random((2, count)) + rng.random((2, count)) - 1.0) * _one(rng, 8.0, 14.0)
     lobule = _between(rng, 8.0, 42.0, 2)[:, None] + spread
@@ -124,7 +124,7 @@ def _places(rng: np.random.Generator, count: int, clustered: float) -> Array:
 
 
 def _depth(rng: np.random.Generator, places: Array, mean_px: float, spread: float, lobes: float) -> Array:
-    """Pixels inwards from each nucleus's outline, (count, 50, 50): an oval with three lobes."""
+    """Return the depth in pixels inside each nucleus's outline, (count, 50, 50): an oval with three lobes."""
     shape = (places.shape[1], 1, 1)
     radius = mean_px * _between(rng, 1.0 - spread, 1.0 + spread, shape[0]).reshape(shape)
     dy, dx = _ROWS - places[0], _COLS - places[1]
@@ -138,7 +138,7 @@ def _depth(rng: np.random.Generator, places: Array, mean_px: float, spread: floa
 
 
 def _nuclei(rng: np.random.Generator, malignant: bool, magnification: float) -> Array:
-    """Haematoxylin of nuclei and a faint rim of cytoplasm (50x50, 0..1)."""
+    """Return the haematoxylin of nuclei and a faint rim of cytoplasm (50x50, 0..1)."""
     few, lobule = float(rng.random() * rng.random()), not malignant and float(rng.random()) < 0.3
     count = int(26 + _one(rng, 0.0, 130.0)) if malignant else int(8 + 95 * few + 50 * lobule)
     area = _one(rng, 1.5, 2.6) if malignant else _one(rng, 0.85, 1.25)  # times the usual benign nucleus
@@ -150,7 +150,7 @@ def _nuclei(rng: np.random.Generator, malignant: bool, magnification: float) -> 
 
 
 def patch(seed: int, patient: int, index: int, malignant: bool) -> NDArray[np.uint8]:
-    """Draws one phantom, (50, 50, 3) uint8 RGB; the same arguments give the same pixels."""
+    """Return one phantom, (50, 50, 3) uint8 RGB; the same arguments give the same pixels."""
     look, rng = _look(seed, patient), _rng(seed, 1, patient, index)
     fat = _one(rng, -0.4, 0.55) if malignant else _one(rng, -0.3, 1.0)
     tissue = _tissue(rng, fat, _one(rng, 0.0, 0.35), look.magnification)
@@ -165,11 +165,11 @@ def patch(seed: int, patient: int, index: int, malignant: bool) -> NDArray[np.ui
 
 
 def _labels(phantoms: PhantomSet, patient: int, columns: int) -> NDArray[np.bool_]:
-    """True for the malignant patches, the nearest to a tumour's centre; some patients have none or all."""
+    """Return True for malignant patches, those nearest to a tumour's centre; some patients have none or only them."""
     rng, count = _rng(phantoms.seed, 2, patient), phantoms.patches_per_patient
     share = min(1.0, phantoms.malignant_share * _one(rng, 0.4, 1.7))
     if 0.0 < phantoms.malignant_share < 1.0 and (patient % 6 == 5 or patient % 16 == 7):
-        share = float(patient % 16 == 7)  # by turn, not by chance: small sets hold such patients too
+        share = float(patient % 16 == 7)  # by patient number, not at random: small sets have such patients too
     row, column = np.divmod(np.arange(count), columns)
     dy, dx = row - _one(rng, 0.0, columns), column - _one(rng, 0.0, columns)
     labels = np.zeros(count, dtype=np.bool_)
@@ -178,7 +178,7 @@ def _labels(phantoms: PhantomSet, patient: int, columns: int) -> NDArray[np.bool
 
 
 def write(phantoms: PhantomSet, root: Path) -> int:
-    """Writes ``IDC_regular_ps50_idx5/<patient>/<0|1>/*.png`` below ``root`` and returns the number of files.
+    """Write ``IDC_regular_ps50_idx5/<patient>/<0|1>/*.png`` below ``root``; return the number of files.
 
     Raises:
         FileExistsError: ``root`` already holds that folder; real patches are never mixed with phantoms.
@@ -186,7 +186,7 @@ def write(phantoms: PhantomSet, root: Path) -> int:
     folder = root / LAYOUT_DIR
     if folder.exists():
         raise FileExistsError(f"found {folder}; expected a root without it; choose another root or remove it")
-    columns = math.isqrt(phantoms.patches_per_patient - 1) + 1  # the smallest square block that holds all
+    columns = math.isqrt(phantoms.patches_per_patient - 1) + 1  # the smallest square block that contains all
     for patient in tqdm(range(phantoms.patients), desc="phantoms", unit="patient", disable=None):
         name = str(FIRST_PATIENT_ID + patient)
         for index, malignant in enumerate(_labels(phantoms, patient, columns).tolist()):

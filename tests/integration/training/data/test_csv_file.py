@@ -69,7 +69,7 @@ def test_columns_are_found_by_name_among_others(tmp_path: Path) -> None:
         (b"a.png,aa\nb.png,bb\n", "found 'a.png,aa', expected the header"),
         (b"", "found no line, expected the header"),
         (b"name,sha256,Name\na,b,c\n", "found a column twice"),
-        (b"name,sha256\nmdb1.pgm@1,2,3,aa\n", r"line 2: found 4 fields, expected 2.*hold a comma in double quotes"),
+        (b"name,sha256\nmdb1.pgm@1,2,3,aa\n", r"line 2: found 4 fields, expected 2.*contain a comma in double quotes"),
         (b"name,sha256\na.png\n", "line 2: found 1 fields, expected 2"),
         (b'name,sha256\n"a.png,aa\nb.png,bb\n', r"line 3: found unexpected end of data.*Correct the quotes"),
         (b"PK\3\4" + bytes(80), "found an Excel workbook, expected CSV"),

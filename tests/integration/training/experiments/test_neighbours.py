@@ -92,9 +92,9 @@ def test_a_place_is_read_from_a_name_of_the_published_layout_alone() -> None:
 
 
 FAULTS = {
-    "no place": (replace(prediction(1, 1, 1, 0, 0.1), name="1/0/a.png"), "a.png: expected a place"),
-    "beside the grid": (prediction(11, 1011, 151, 0, 0.1), "patient 11: found patches beside a grid of 50 px"),
-    "two in one place": (prediction(11, 1001, 51, 1, 0.1), "patient 11: found patches beside .* or two in one place"),
+    "no place": (replace(prediction(1, 1, 1, 0, 0.1), name="1/0/a.png"), "a.png: expected a position"),
+    "beside the grid": (prediction(11, 1011, 151, 0, 0.1), "patient 11: found patches off the grid of 50 px"),
+    "two in one place": (prediction(11, 1001, 51, 1, 0.1), "patient 11: found patches off .* or two at one position"),
 }
 
 

@@ -122,7 +122,7 @@ def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
     for path in (root / busi.FOLDER / "normal").iterdir():
         path.unlink()
     (root / busi.FOLDER / "normal" / "Thumbs.db").write_bytes(b"x")
-    with pytest.raises(DatasetError, match=r"1 places do not fit.*\n  normal: the folder is there and holds no \.png"):
+    with pytest.raises(DatasetError, match=r"1 places do not fit.*\n  normal: the folder exists but contains no \.png"):
         busi.load(root)
 
 
@@ -169,7 +169,7 @@ def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no folder named benign"):
         busi.load(tmp_path)
     (tmp_path / "benign").mkdir()
-    with pytest.raises(DatasetError, match=r"benign: the folder is there and holds no \.png"):
+    with pytest.raises(DatasetError, match=r"benign: the folder exists but contains no \.png"):
         busi.load(tmp_path)
 
 

@@ -70,7 +70,7 @@ def test_a_patient_or_class_folder_that_is_there_but_empty_is_named(tmp_path: Pa
     folder = _lay(tmp_path, *GOOD)
     (folder / empty).mkdir(parents=True)
     with pytest.raises(
-        DatasetError, match=rf"1 places do not fit.*\n  {empty}: the folder is there and holds no \.png"
+        DatasetError, match=rf"1 places do not fit.*\n  {empty}: the folder exists but contains no \.png"
     ):
         idc.load(tmp_path)
 
@@ -106,7 +106,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_patients_without_a_single_patch_are_refused(tmp_path: Path) -> None:
     folder = _lay(tmp_path)
     (folder / "10253" / "0").mkdir(parents=True)
-    with pytest.raises(DatasetError, match=r"10253/0: the folder is there and holds no \.png"):
+    with pytest.raises(DatasetError, match=r"10253/0: the folder exists but contains no \.png"):
         idc.load(tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_one_place_with_both_labels_is_refused_and_both_files_are_named(tmp_path
     _lay(tmp_path, *GOOD, _name("10253", 1))
     with pytest.raises(DatasetError) as caught:
         idc.load(tmp_path)
-    assert f"{_name('10253', 1)}: the same place is labelled otherwise in {_name('10253', 0)}" in str(caught.value)
+    assert f"{_name('10253', 1)}: the same position has another label in {_name('10253', 0)}" in str(caught.value)
 
 
 def test_all_faults_are_counted_and_the_first_five_named(tmp_path: Path) -> None:

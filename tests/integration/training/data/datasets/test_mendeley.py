@@ -73,7 +73,7 @@ def test_without_a_list_sources_are_groups_and_a_note_says_so(root: Path) -> Non
 
 def test_a_class_folder_that_is_there_but_empty_is_named(root: Path) -> None:
     (root / mendeley.FOLDER / "Density3Benign").mkdir()
-    with pytest.raises(DatasetError, match=r"1 places do not fit.*\n  Density3Benign: the folder is there"):
+    with pytest.raises(DatasetError, match=r"1 places do not fit.*\n  Density3Benign: the folder exists"):
         mendeley.load(root)
 
 
@@ -111,7 +111,7 @@ def test_each_fault_is_named(root: Path, name: str, told: str) -> None:
 def test_a_source_under_two_labels_is_a_fault_without_a_list_too(root: Path) -> None:
     (root / mendeley.GROUPS).unlink()
     _put(root, "Density2Benign/111.png")
-    with pytest.raises(DatasetError, match=r"Density2Benign/111\.png: the same source is labelled otherwise"):
+    with pytest.raises(DatasetError, match=r"Density2Benign/111\.png: the same source has another label"):
         mendeley.load(root)
 
 
@@ -143,7 +143,7 @@ def test_no_folder_and_empty_folders_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no folder named Density1Benign"):
         mendeley.load(tmp_path)
     (tmp_path / "Density1Benign").mkdir()
-    with pytest.raises(DatasetError, match=r"Density1Benign: the folder is there and holds no"):
+    with pytest.raises(DatasetError, match=r"Density1Benign: the folder exists but contains no"):
         mendeley.load(tmp_path)
 
 
