@@ -1,1 +1,1 @@
-"""Measure answers on held-out patients, and fit on validation patients what decides them."""
+"""Measures predictions on held-out patients, and fits policy and out-of-distribution check."""

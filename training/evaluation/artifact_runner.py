@@ -1,4 +1,4 @@
-"""Run an artifact's network on the images of a part of its data set."""
+"""Runs the network of an artifact on the images of one part of a data set."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from training.networks.keras_model import load_model, logits_model
 from training.recipes import find_recipe
 
 ALL = "all"
-"""Every patient in the data, for data that the model never saw."""
+"""Name of the part that contains every patient in the data; for data that the model was not fitted on."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArtifactOutputs:
-    """Images and the network's outputs, aligned on the first axis.
+    """Images and the network's outputs on them, aligned on the first axis.
 
     Attributes:
-        logits: N×outputs, as the network gives them.
+        logits: N×outputs, as the network returns them.
     """
 
     tensors: Tensors
@@ -35,17 +35,17 @@ class ArtifactOutputs:
 
 
 class OpenArtifact:
-    """An artifact with its network and list of images, both loaded once for several parts."""
+    """Holds the loaded network and the list of images, so that several parts share one copy of each."""
 
     def __init__(self, artifact: Artifact, data: Path, *, strict: bool = False) -> None:
         """Read the artifact's files and the layout below ``data``.
 
         Args:
-            strict: refuse an image that cannot be read, instead of skipping it.
+            strict: reject an image that cannot be read, instead of skipping it.
 
         Raises:
             ArtifactError: the artifact is incomplete.
-            DatasetError: the data are not what the layout promises.
+            DatasetError: the data do not match the layout.
         """
         self.spec, self.split = artifact.spec(), artifact.split()
         self.recipe = find_recipe(self.spec.name)
@@ -54,7 +54,7 @@ class OpenArtifact:
         self._strict = strict
 
     def samples(self, part: str) -> tuple[Sample, ...]:
-        """Return what the fit used as ``part``, or every image for :data:`ALL`.
+        """Return the images that the fit used as ``part``, or every image for :data:`ALL`.
 
         Raises:
             DatasetError: a patient is not in the split, and ``part`` is not :data:`ALL`.
@@ -64,30 +64,30 @@ class OpenArtifact:
         return usable(select(self.dataset.samples, self.split, Part(part)), Part(part), self.dataset.contradicted)
 
     def present(self, part: Part) -> tuple[Sample, ...]:
-        """Return the images of a part that are present in the data. Other patients are ignored."""
+        """Return the images of a part that are in the data; patients that are not in the split are ignored."""
         present = (s for s in self.dataset.samples if self.split.get(s.group) is part)
         return usable(present, part, self.dataset.contradicted)
 
     def of_patient(self, patient: str) -> tuple[Sample, ...]:
-        """Return one patient's images.
+        """Return the images of one patient.
 
         Raises:
-            DatasetError: the data hold no such patient.
+            DatasetError: the data contain no such patient.
         """
         found = tuple(sample for sample in self.dataset.samples if sample.group == patient)
         if not found:
             known = sorted({sample.group for sample in self.dataset.samples})
             raise DatasetError(
-                f"patient {patient!r}: none of the {len(known)} {self.dataset.grouped_by} in {self.dataset.root} is "
-                f"called so; expected a name such as {known[0]}."
+                f"patient {patient!r}: found {len(known)} {self.dataset.grouped_by} in {self.dataset.root}, none with "
+                f"this name. Give a name such as {known[0]}."
             )
         return found
 
     def answer(self, samples: Sequence[Sample], label: str) -> ArtifactOutputs:
-        """Read images and run the network; ``label`` names them in progress and errors.
+        """Return images and the network's outputs; ``label`` names the images in progress and error messages.
 
         Raises:
-            DatasetError: no image can be read, or one cannot and that is not tolerated.
+            DatasetError: no image can be read; or, where ``strict``, one image cannot be read.
         """
         tensors = load_tensors(samples, self.spec, label=label, strict=self._strict)
         logits = self._network.predict(tensors.images, verbose=0)

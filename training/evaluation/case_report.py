@@ -1,4 +1,4 @@
-"""Patient-level figures from patches: the case rule, its origin, and its figures on one part."""
+"""Case rule on one part of the data: the rule, its origin, and its metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import CaseEvaluation, evaluate_cases, fit_rule, patch_counts
 
 FEW = 5
-"""Patients of a kind under which a rule is said to be badly determined: one more or less moves a share by .2."""
+"""Smallest number of patients of each class for a well-determined rule: one of 5 patients changes a share by 0.2."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class ChosenRule:
     """A rule and its origin.
 
     Attributes:
-        rule: None where there is none.
-        basis: where the rule comes from, or why there is none; a sentence for people.
+        rule: None where there is no rule.
+        basis: one sentence for the report: the origin of the rule, or the reason why there is none.
     """
 
     rule: CaseRule | None
@@ -30,11 +30,11 @@ class ChosenRule:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """A rule measured on one part.
+    """Metrics of a rule on one part.
 
     Attributes:
         evaluation: None where there is no rule.
-        basis: where the rule comes from, or why there is none; sentences for people.
+        basis: sentences for the report: the origin of the rule, or the reason why there is none.
     """
 
     evaluation: CaseEvaluation | None
@@ -42,10 +42,10 @@ class CaseReport:
 
 
 def choose_rule(opened: OpenArtifact, validation: ClassOutcomes | None = None) -> ChosenRule:
-    """Return the rule of the spec's policy; without one, the rule that fits the validation patients best.
+    """Return the rule of the spec's policy; if it has none, a rule fitted on the validation patients.
 
     Args:
-        validation: the answers on validation patients, where they are at hand; otherwise they are computed.
+        validation: predictions on validation patients; None computes them.
     """
     rule = opened.spec.policy.case
     if rule is not None:
@@ -61,7 +61,7 @@ def choose_rule(opened: OpenArtifact, validation: ClassOutcomes | None = None) -
 
 
 def fitted_rule(validation: ClassOutcomes) -> ChosenRule:
-    """Fit a rule; if the validation patients allow none, return the reason."""
+    """Fit a rule on validation patients; where that fails, return the reason as the basis."""
     try:
         rule = fit_rule(validation)
     except DatasetError as error:
@@ -77,7 +77,7 @@ def fitted_rule(validation: ClassOutcomes) -> ChosenRule:
 
 
 def report_cases(outcome: ClassOutcomes, chosen: ChosenRule, part: str) -> CaseReport:
-    """Measure the rule on a part, and note where its figures are optimistic."""
+    """Return the metrics of the rule on a part, with a warning where they are biased in its favour."""
     if chosen.rule is None:
         return CaseReport(None, chosen.basis)
     warning = {
@@ -88,7 +88,7 @@ def report_cases(outcome: ClassOutcomes, chosen: ChosenRule, part: str) -> CaseR
 
 
 def rule_text(rule: CaseRule, side: str) -> str:
-    """Return the rule in words; ``side`` is what the positive labels are called."""
+    """Return the rule in words; ``side`` is the name of the positive side."""
     return (
         f"a patient is positive when {rule.count} or more patches are called {side} "
         f"with a confidence of {rule.confidence:g} or more"

@@ -1,4 +1,4 @@
-"""Fit a decision policy on an artifact's validation patients, and measure the same network again."""
+"""Writes a copy of an artifact with a policy fitted on its validation patients, and measures it again."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """The fitted policy, and its figures on held-out patients.
+    """The fitted policy, and its results on test patients.
 
     Attributes:
-        evaluations: of validation and test under the new policy, networks and baselines.
-        calibration: expected calibration error on test, 0..1, before and after.
-        cases: the case rule on test patients; None where the policy has none.
+        evaluations: of network and baseline on validation and test, under the new policy.
+        calibration: expected calibration error on test, 0..1, before and after the fit.
+        cases: metrics of the case rule on test patients; None where the policy has no rule.
     """
 
     artifact: Artifact
@@ -40,22 +40,26 @@ class PolicyReport:
 
 @dataclass(frozen=True)
 class FamiliarityTarget:
-    """Settings for fitting the out-of-distribution check (``familiarity``).
+    """How to fit the out-of-distribution check, which JSON calls ``familiarity``.
 
     Attributes:
-        share: of a patient's own images (0..1) that may be referred as unlike the model's own.
-        whole: judge the image that a region lies in, and not the square that is cut out of it.
+        share: tolerated share (0..1) of a patient's in-distribution images that the check refers.
+        whole: check the whole image that contains a region, not the square that is cut out of it.
     """
 
     share: float
     whole: bool = False
 
     def check(self, spec: ModelSpec) -> None:
-        """Raises: DatasetError: the whole image is to be judged, and the model knows no other."""
+        """Check that the target is possible for this model.
+
+        Raises:
+            DatasetError: ``whole`` is set, and the model does not use regions.
+        """
         if self.whole and spec.region is None:
             raise DatasetError(
-                f"{spec.name}: found --whole for a model that is shown whole images, expected one that is asked "
-                "about regions. Leave --whole out; the image is judged as it is."
+                f"{spec.name}: found --whole for a model of whole images, expected a model of regions. "
+                "Leave --whole out: the check uses the whole image in any case."
             )
 
 
@@ -68,19 +72,21 @@ def decide(
     familiar: FamiliarityTarget | None = None,
     strict: bool = False,
 ) -> PolicyReport:
-    """Fit a policy on validation patients and write the artifact with it to ``out``; ``artifact`` is not changed.
+    """Fit a policy on validation patients and write a copy of ``artifact`` with it to ``out``.
 
     Args:
-        data: the published layout on which the artifact was fitted.
-        familiar: which images the model is for; None keeps what the spec says about it. The figures measured here
-            leave it aside: they are of all images.
-        strict: refuse data with an image that cannot be read, instead of skipping it.
+        data: folder with the published layout, on which the artifact was fitted.
+        out: folder of the new artifact; ``artifact`` does not change.
+        target: requirements for the policy.
+        familiar: target of the out-of-distribution check; None keeps the check of the spec. The metrics measured
+            here do not use the check: they are of all images.
+        strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
-        ArtifactError: ``artifact`` is incomplete, ``out`` already holds files, or the disk is full.
-        DatasetError: the data are not what the layout promises, or they or the model do not allow what is asked.
+        ArtifactError: ``artifact`` is incomplete, ``out`` already contains files, or the disk is full.
+        DatasetError: the data do not match the layout, or no policy or check meets the targets.
     """
-    was = artifact.measured()
+    old = artifact.measured()
     if familiar is not None:
         familiar.check(artifact.spec())
     new = create(out)
@@ -94,7 +100,7 @@ def decide(
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
-    measured = replace(was, training=replace(was.training, policy=fitted.basis), evaluations=evaluations)
+    measured = replace(old, training=replace(old.training, policy=fitted.basis), evaluations=evaluations)
     _write(artifact, new, spec, measured)
     before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
     errors = calibration_error(before), calibration_error(after)
@@ -104,7 +110,7 @@ def decide(
 def _evaluations(
     opened: OpenArtifact, found: dict[Part, ArtifactOutputs], spec: ModelSpec, *, strict: bool
 ) -> tuple[Evaluation, ...]:
-    """Measure the network, and the baseline if the training patients are in the data."""
+    """Measure the network, and the baseline where training patients are in the data, as a fit does."""
     seen = opened.present(Part.TRAIN)
     train: Tensors | None = load_tensors(seen, spec, label=Part.TRAIN.value, strict=strict) if seen else None
     evaluations: list[Evaluation] = []
@@ -138,5 +144,5 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def _not_written(path: Path, error: OSError) -> ArtifactError:
-    said = why_not_written(path, error)
-    return ArtifactError(f"{said} Free space, remove {path.parent} and decide again.")
+    reason = why_not_written(path, error)
+    return ArtifactError(f"{reason} Free space, remove {path.parent} and decide again.")

@@ -1,7 +1,7 @@
-"""Run a bundle on the device runtime, image by image, with its guard band, reruns and refusals.
+"""Runs a bundle on labelled images with the device's runtime: decoding, guard band, float32 fallback and refusals.
 
-Measured are the score that decided and the decision, as on a device. Near a threshold both come from the float32
-file.
+The measured values are those that a user gets: the final score and the decision. Near a threshold, the score of a
+quantised model is that of the float32 model, as on the device.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _CLOSEST = float(np.finfo(np.float64).epsneg)
 
 @dataclass(frozen=True, eq=False)
 class DeviceOutputs:
-    """The runtime's predictions for N images.
+    """Predictions of the runtime on N images.
 
     Attributes:
-        samples: those answered, in order.
-        predictions: one a sample.
-        refused: one line for each image that the runtime refuses; those have no prediction.
-        first: precision of the file that answers first.
+        samples: the images with a prediction, in order.
+        predictions: one for each sample.
+        refused: one line for each image that the runtime rejects; these have no prediction.
+        first: precision of the model file that predicts first.
     """
 
     samples: tuple[Sample, ...]
@@ -51,7 +51,7 @@ class DeviceOutputs:
 
     @cached_property
     def scored(self) -> Scored:
-        """Truth, scores, and which images were answered, as on the device."""
+        """True labels, scores on the device, and whether each image was answered (decision other than REFER)."""
         verdicts = [prediction.verdict for prediction in self.predictions]
         return Scored(
             labels=np.array([sample.label for sample in self.samples], dtype=np.int64),
@@ -63,12 +63,12 @@ class DeviceOutputs:
 
     @property
     def outcome(self) -> ClassOutcomes:
-        """The same scores as logits, for curves and figures class by class."""
+        """The same scores as logits, for curves and metrics of each class."""
         found = self.scored
         return ClassOutcomes.of(logits_of(found.scores, self.spec), found.labels, found.groups, self.spec)
 
     def shares(self) -> list[Figure]:
-        """Return the share of each decision and of each reason, and of images that float32 decided."""
+        """Return the share of images with each decision, with each reason, and decided by the fallback to float32."""
         groups = self.scored.groups
         named: dict[str, npt.NDArray[np.bool_]] = {}
         for decision in Decision:
@@ -82,15 +82,15 @@ class DeviceOutputs:
 def answer_on_device(
     predictor: Predictor, samples: Sequence[Sample], label: str, *, strict: bool = False
 ) -> DeviceOutputs:
-    """Run the runtime on images one by one.
+    """Run inference on images one by one.
 
     Args:
-        label: what the samples are, for messages.
-        strict: refuse an image that cannot be read, instead of skipping and naming it.
+        label: name of the samples in messages.
+        strict: reject an image that cannot be read, instead of skipping it with a warning.
 
     Raises:
-        DatasetError: nothing is left, or ``strict`` and an image is refused.
-        BackendError: the network answered with no number.
+        DatasetError: no image can be read; or, where ``strict``, one image cannot be read.
+        BackendError: the network returned a value that is not finite.
     """
     kept, found, refused = [], [], []
     for sample in tqdm(samples, desc=f"answering {label}", unit="image", disable=None, leave=False):
@@ -106,7 +106,7 @@ def answer_on_device(
             "expected none. Repair or remove them."
         )
     if not kept:
-        raise DatasetError(f"{label}: found no image, expected some. Check --data and --part.")
+        raise DatasetError(f"{label}: found no image, expected at least one. Check --data and --part.")
     if refused:
         named = ", ".join(refused[:MOST_NAMED])
         _LOG.warning("%s: %d images cannot be read and are skipped: %s", label, len(refused), named)
@@ -116,8 +116,8 @@ def answer_on_device(
 def logits_of(scores: npt.NDArray[np.float64], spec: ModelSpec) -> npt.NDArray[np.float64]:
     """Return logits that give these scores under the spec's policy, float64 N×outputs.
 
-    The inverse of :func:`edge_runtime.decision.scores_of`, as far as a float64 holds it: a score of exactly 0 or 1
-    becomes the finite logit nearest to it.
+    The inverse of :func:`edge_runtime.decision.scores_of` within float64. For a score of exactly 0 or 1 it returns
+    the nearest finite logit.
 
     Args:
         scores: float64 N×labels, 0..1.

@@ -1,10 +1,12 @@
-"""Fit the out-of-distribution check (``familiarity``): mean, covariance and limit of image statistics.
+"""Fits the out-of-distribution check, which JSON calls ``familiarity``, on a model's training images.
 
-The limit is not fitted on the images that the distance was fitted on, because their distances are too small. Patients
-are split into folds; each fold's distances are computed from the images of the other folds. Every patient has the same
-weight in the limit, so that one unusual slide with many images does not move it.
+The check compares image statistics with those of the training images: images beyond a limit distance are referred.
+The limit is not chosen on the images to which the distance was fitted, because new images have larger distances.
+Instead, patients are assigned to folds, and distances of a fold are measured from the images of the other folds.
+Every patient has equal weight in the limit, whatever the number of their images. Therefore one slide with a dirty
+cover glass does not change it.
 
-Source of the distance: Mahalanobis 1936; use for out-of-distribution images: Lee et al. 2018, NeurIPS.
+Source of the distance: Mahalanobis 1936; of its use for out-of-distribution images: Lee et al. 2018, NeurIPS.
 """
 
 from __future__ import annotations
@@ -28,27 +30,30 @@ Floats = npt.NDArray[np.float64]
 
 FOLDS = 5
 FLOOR = 0.01
-"""Standard deviation (of statistics about -1..1) added to every statistic: one that never varies in the model's own
-images, such as colour in grey ones, must not refer an image for a hundredth of its range."""
+"""Standard deviation (of statistics about -1..1) added to every statistic. A statistic that is constant in the training
+images, such as colour in grey images, must not refer an image for a difference of 0.01 of its range."""
 
 WHOLE_FLOOR = 0.07
-"""The same of whole images that regions lie in. They are few, one or two a patient, and narrowly alike in most
-statistics; a film of another scan, with a grey surround, lies forty deviations away in some. Under the small floor the
-limit is that film's, and an ultrasound lies within it. Chosen among .01 to .1 (docs/research/familiarity.md)."""
+"""The same for whole images that contain regions. There are only one or two per patient, and most statistics vary
+little between them. A film from another scanner, with a grey border, differs by forty standard deviations in some. With
+the smaller value, that film sets the limit, and an ultrasound image lies within it. Chosen from 0.01 to 0.1
+(docs/research/familiarity.md)."""
 
 LEAST = 2 * len(NAMES)
-"""Images under which a covariance of so many statistics says nothing."""
+"""Smallest number of images for a usable covariance of the statistics."""
 
 _DIGITS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class ImageStatistics:
-    """Image statistics, float64 N×K, and N patient ids.
+    """Statistics of N images.
 
     Attributes:
-        sides_px: int64 N, shorter sides of whole images that regions lie in; None where what the model is shown was
-            counted.
+        statistics: float64 N×K.
+        groups: N patient ids.
+        sides_px: int64 N, shorter sides of whole images that contain regions; None for images as the model receives
+            them.
     """
 
     statistics: Floats
@@ -58,10 +63,10 @@ class ImageStatistics:
 
 @dataclass(frozen=True)
 class FittedFamiliarity:
-    """The fitted check, and the origin of its numbers.
+    """The fitted out-of-distribution check, and how it was fitted.
 
     Attributes:
-        basis: sentences for people.
+        basis: sentences for the training record.
     """
 
     familiarity: Familiarity
@@ -69,10 +74,10 @@ class FittedFamiliarity:
 
 
 def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> ImageStatistics:
-    """Read images and compute their statistics; images that the runtime refuses are left out.
+    """Read images and compute their statistics; images that the runtime rejects are left out.
 
     Args:
-        whole: count the images that the samples' regions lie in, each once, and not the squares cut out of them.
+        whole: use the whole images that contain the regions, each once, instead of the squares cut out of them.
 
     Raises:
         DatasetError: no image can be read.
@@ -88,12 +93,15 @@ def see(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool = False) -> I
         groups.append(sample.group)
         sides.append(min(image.pixels.shape[:2]))
     if not rows:
-        raise DatasetError(f"familiarity: none of {len(samples)} images can be read; run training audit on the data.")
+        raise DatasetError(
+            f"familiarity: found {len(samples)} images and none that can be read, expected at least one. "
+            "Run training audit on the data."
+        )
     return ImageStatistics(np.array(rows), np.array(groups), np.array(sides) if whole else None)
 
 
 def once_each(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the first sample of each file: a film on which many regions are marked is one image."""
+    """Return the first sample of each file. A film with several marked regions counts as one image."""
     found: dict[Path, Sample] = {}
     for sample in samples:
         found.setdefault(sample.path, sample)
@@ -104,8 +112,8 @@ def fit_familiarity(seen: ImageStatistics, share: float) -> FittedFamiliarity:
     """Fit mean and covariance on all of ``seen``, and the limit by folds of its patients.
 
     Args:
-        seen: the model's own images, of training and validation patients.
-        share: of images of a patient never seen (0..1, ends excluded) that may lie beyond the limit.
+        seen: images of training and validation patients.
+        share: tolerated share (0..1, ends excluded) of a new patient's images beyond the limit.
 
     Raises:
         DatasetError: fewer than :data:`LEAST` images, or fewer patients than folds.
@@ -116,12 +124,12 @@ def fit_familiarity(seen: ImageStatistics, share: float) -> FittedFamiliarity:
     patients = np.unique(seen.groups)
     if len(seen.groups) < LEAST or len(patients) < FOLDS:
         raise DatasetError(
-            f"familiarity: found {len(seen.groups)} images of {len(patients)} patients, expected {LEAST} or more of "
-            f"{FOLDS} or more; leave --familiar out, or give more data."
+            f"familiarity: found {len(seen.groups)} images of {len(patients)} patients, expected at least {LEAST} "
+            f"images of at least {FOLDS} patients. Leave --familiar out, or give more data."
         )
     limit = _rounded(weighted_limit(_held_out(seen, patients), seen.groups, share), up=True)
     familiarity = _model(seen.statistics, limit, _floor(seen))
-    if seen.sides_px is not None:  # half the side: a quarter of the pixels on the same region
+    if seen.sides_px is not None:  # half the side has a quarter of the pixels on the same region
         familiarity = replace(familiarity, whole=WholeImage(max(1, int(seen.sides_px.min()) // 2)))
     return FittedFamiliarity(familiarity, _basis(familiarity, seen, share))
 
@@ -144,7 +152,7 @@ def _floor(seen: ImageStatistics) -> float:
 
 
 def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float) -> float:
-    """Return the smallest distance beyond which lies at most ``share`` of a group's images, on average over groups.
+    """Return the smallest distance beyond which at most ``share`` of a group's images lie, on average over groups.
 
     Args:
         distances: float64 N.
@@ -160,7 +168,7 @@ def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float
 def _held_out(seen: ImageStatistics, patients: npt.NDArray[np.str_]) -> Floats:
     """Return each image's distance from the images of the other folds, float64 N."""
     counts = {patient: int((seen.groups == patient).sum()) for patient in patients.tolist()}
-    order = sorted(counts, key=lambda patient: (-counts[patient], patient))  # so that folds are about equally large
+    order = sorted(counts, key=lambda patient: (-counts[patient], patient))  # gives folds of about equal size
     fold_of = {patient: i % FOLDS for i, patient in enumerate(order)}
     folds = np.array([fold_of[group] for group in seen.groups.tolist()])
     found = np.empty(len(folds))
@@ -171,7 +179,7 @@ def _held_out(seen: ImageStatistics, patients: npt.NDArray[np.str_]) -> Floats:
 
 
 def _model(found: Floats, limit: float, floor: float) -> Familiarity:
-    """Whiten by the covariance: with C Cᵀ = S, the distance of x is ‖C⁻¹ (x − mean)‖."""
+    """Return the check with whitening by the covariance S = C Cᵀ: the distance of x is ‖C⁻¹ (x − mean)‖."""
     covariance = np.cov(found, rowvar=False) + floor**2 * np.eye(len(NAMES))
     whitening = np.linalg.inv(np.linalg.cholesky(covariance))[np.tril_indices(len(NAMES))]
     mean = tuple(round(value, 5) for value in found.mean(axis=0).tolist())
@@ -179,6 +187,6 @@ def _model(found: Floats, limit: float, floor: float) -> Familiarity:
 
 
 def _rounded(value: float, *, up: bool = False) -> float:
-    """Round to four significant digits: they hold the limit to a thousandth, and keep the JSON short."""
+    """Round to four significant digits: the limit is exact to 0.1 %, and the JSON stays short."""
     rounded = float(f"{value:.{_DIGITS}g}")
     return rounded if not up or rounded >= value else float(f"{value * (1 + 10.0 ** (1 - _DIGITS)):.{_DIGITS}g}")

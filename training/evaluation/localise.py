@@ -1,8 +1,8 @@
-"""Measure whether heatmaps point at lesions, on held-out images with marked lesions, against two baselines.
+"""Measures whether heatmaps show lesions, on held-out images with marked lesions, and compares them with baselines.
 
-Maps are Grad-CAM of the Keras model. The device's maps differ by about 1/10,000 of their range; the exact difference is
-in a bundle's manifest. The sanity checks are those of Adebayo et al. 2018 (NeurIPS): a map that does not change
-when random weights replace the network's shows the image, not what was learned.
+The maps are Grad-CAM of the Keras model. Those of the device agree within 0.0001 of the range; the manifest of a
+bundle contains the difference. The sanity checks are those of Adebayo et al. 2018 (NeurIPS). A map that does not
+change when the weights are replaced by random ones shows the image, not what the network learned.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Column = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class MarkedLesion:
-    """An image after cropping, and its lesion mask: bool H×W of the same pixels."""
+    """An image as the network receives it, and the mask of its lesion (bool H×W of the same pixels)."""
 
     image: DecodedImage
     lesion: npt.NDArray[np.bool_]
@@ -53,11 +53,11 @@ class MarkedLesion:
 
 
 def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
-    """Measure an artifact's heatmaps on those images of a part that have a marked lesion.
+    """Measure the heatmaps of an artifact on the images of a part that have a marked lesion.
 
     Raises:
-        ArtifactError: it is incomplete, or no heatmap can be made of its network.
-        DatasetError: the data set marks no lesions, or none in this part.
+        ArtifactError: the artifact is incomplete, or its network allows no heatmap.
+        DatasetError: the data set has no marked lesions, or none in this part.
     """
     spec = artifact.spec()
     source = find_recipe(spec.name).source
@@ -91,7 +91,7 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
 
 
 def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Iterator[MarkedLesion]:
-    """Yield the accepted images that have a lesion. Image and mask are cropped in the same way."""
+    """Yield the images that have a marked lesion and that the runtime accepts; image and mask are cut alike."""
     images = SampleReader(spec)
     for sample in samples:
         lesion = lesions(sample)
@@ -110,7 +110,7 @@ def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Ite
 
 
 def _columns(marked: Sequence[MarkedLesion], shown: Floats, of_truth: Floats) -> dict[str, Column]:
-    """Return name → one value an image."""
+    """Return name → values, float64 N, one for each image."""
     rows = []
     for each, answer, true in zip(marked, shown, of_truth, strict=True):
         height, width = each.lesion.shape
@@ -136,7 +136,7 @@ _ENERGY = tuple(f"energy of {name}" for name in ("the answer's map", "the true l
 
 
 def _means(columns: dict[str, Column], rows: npt.NDArray[np.intp]) -> dict[str, float]:
-    """Return each column's mean over the rows where it is defined."""
+    """Return the mean of each column over the rows where it is defined; nan where it is defined in none."""
     means = {}
     for name, values in columns.items():
         defined = values[rows][np.isfinite(values[rows])]
@@ -149,7 +149,7 @@ def _likenesses(one: Floats, other: Floats) -> Column:
 
 
 def _randomised(network: Any, *, head: bool = False) -> Any:
-    """Return a copy with random weights, as the layers draw them; or with a random last layer alone."""
+    """Return a copy with random weights from the layers' initialisers; with ``head``, only in the last layer."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -163,7 +163,7 @@ def _randomised(network: Any, *, head: bool = False) -> Any:
 
 
 def keep(artifact: Artifact, found: Localisation) -> None:
-    """Write the figures into the artifact's ``metrics.json``, from which bundles and cards take them."""
+    """Write the figures into the artifact's ``metrics.json``; bundles and model cards copy them from there."""
     measured = artifact.measured()
     others = tuple(each for each in measured.localisations or () if each.part != found.part)
     artifact.write_measured(replace(measured, localisations=(*others, found)))

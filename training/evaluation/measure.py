@@ -1,4 +1,4 @@
-"""Measure a fitted artifact again, from its files only."""
+"""Measures a fitted artifact again, from its files only."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from training.metrics.subgroups import with_subgroups
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of one part, and the outputs that they were computed from.
+    """Metrics on one part, and the predictions from which they were computed.
 
     Attributes:
         samples: the images measured, in the order of ``outcome``.
-        dataset: where they come from.
-        cases: patients judged from their images together; None where the recipe judges single images.
+        dataset: the data set of the images.
+        cases: decisions on patients from all their images; None where the recipe decides single images only.
     """
 
     part: str
@@ -50,7 +50,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class MeasurementDocument:
-    """JSON document of ``evaluate``, also written to ``metrics.json``."""
+    """The document that ``evaluate`` prints as JSON and writes into ``metrics.json``."""
 
     part: str
     grouped_by: str
@@ -63,11 +63,11 @@ def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool 
 
     Args:
         part: ``validation``, ``test``, or ``all`` for every patient in ``data``.
-        strict: refuse data with an image that cannot be read, instead of skipping it.
+        strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
         ArtifactError: the artifact is incomplete.
-        DatasetError: the data are not what the layout promises, or hold patients unknown to the split.
+        DatasetError: the data do not match the layout, or contain patients that are not in the split.
     """
     opened = OpenArtifact(artifact, data, strict=strict)
     found = opened.answer(opened.samples(part), part)
@@ -90,10 +90,10 @@ def compare(
     part: str,
     traits: Mapping[str, Traits],
 ) -> tuple[Evaluation, ...]:
-    """Evaluate the network beside a baseline fitted on ``train``; without training images, the network alone.
+    """Evaluate the network, and a baseline fitted on ``train``; without ``train`` only the network.
 
     Args:
-        traits: name of an image → what the data set says of it; the network is measured on each subgroup.
+        traits: name of an image → its traits from the data set; the network is measured on each subgroup.
     """
     if train is None:
         found: tuple[Evaluation, ...] = (evaluate_scores(logits, held_out, spec, part),)
@@ -106,14 +106,14 @@ def compare(
 def beside(
     baseline: npt.NDArray[np.float64], logits: npt.ArrayLike, held_out: Tensors, spec: ModelSpec, part: str
 ) -> tuple[Evaluation, Evaluation]:
-    """Evaluate the network with its paired gain over the baseline's scores (0..1), and the baseline."""
+    """Evaluate the network and the baseline (scores 0..1); the network's figures include its paired gain."""
     network = evaluate_scores(logits, held_out, spec, part)
     gain = gain_over_baseline(logits, baseline, held_out, spec)
     return replace(network, figures=(*network.figures, gain)), evaluate_baseline(baseline, held_out, spec, part)
 
 
 def to_json(measurement: Measurement) -> str:
-    """Return the figures as one JSON document, a :class:`MeasurementDocument`."""
+    """Return the metrics as one JSON document, a :class:`MeasurementDocument`."""
     grouped_by = measurement.dataset.grouped_by
     document = MeasurementDocument(measurement.part, grouped_by, measurement.evaluations, measurement.cases)
     return json.dumps(to_dict(document), indent=2, ensure_ascii=False)

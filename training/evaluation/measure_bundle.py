@@ -1,4 +1,4 @@
-"""Measure a bundle on labelled images with the device runtime, and compare with its Keras model if it is given."""
+"""Measures a bundle on labelled images with the device's runtime, and optionally its Keras model on the same images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ from training.recipes import find_recipe
 
 @dataclass(frozen=True)
 class BundleRun:
-    """The bundle to measure and its settings; ``precision`` is that of the file that runs first."""
+    """The bundle to measure, and how it runs.
+
+    Attributes:
+        precision: of the model file that predicts first, before any fallback to float32.
+    """
 
     bundle: Bundle
     backend: Runtime = Runtime.AUTO
@@ -35,13 +39,13 @@ class BundleRun:
 
 @dataclass(frozen=True)
 class BundleDocument:
-    """JSON document of ``evaluate BUNDLE``, also written to ``metrics.json``.
+    """The document that ``evaluate BUNDLE`` prints as JSON and writes into ``metrics.json``.
 
     Attributes:
         part: ``validation``, ``test`` or ``all``.
-        evaluations: the bundle's, then the Keras model's where it was given.
-        shares: of the bundle's decisions, their reasons, and reruns, of all images.
-        changes: figures of the bundle less those of the Keras model, paired; empty where it was not given.
+        evaluations: of the bundle, then of the Keras model where it was given.
+        shares: share of all images with each decision, with each reason, and with a rerun in float32.
+        changes: paired figures of the bundle minus those of the Keras model; empty where it was not given.
     """
 
     part: str
@@ -58,7 +62,7 @@ class BundleDocument:
 
 @dataclass(frozen=True, eq=False)
 class BundleMeasurement:
-    """The figures, and the predictions that they were computed from."""
+    """The metrics of a bundle, and the predictions from which they were computed."""
 
     document: BundleDocument
     answers: DeviceOutputs
@@ -68,18 +72,19 @@ class BundleMeasurement:
 def measure_bundle(
     device: BundleRun, data: Path, part: str, *, artifact: Artifact | None = None, strict: bool = False
 ) -> BundleMeasurement:
-    """Run the device runtime on one part of the data in ``data``, and measure it.
+    """Run a bundle on one part of the data with the device's runtime, and measure it.
 
     Args:
         part: ``validation``, ``test``, or ``all`` for every image in ``data``.
-        artifact: what the bundle was exported from: its split says who is in a part, its network is measured beside.
-        strict: refuse data with an image that cannot be read, instead of skipping it.
+        artifact: the artifact from which the bundle was exported. Its split defines the parts, and its Keras model
+            is measured on the same images.
+        strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
-        ArtifactError: the artifact is incomplete, or the bundle comes from another one.
-        DatasetError: the data are not what the layout promises, or no split says what the part is.
-        RecipeError: the bundle's name is no recipe, so that nothing says how its data are read.
-        BundleError, BackendError: the bundle does not run here.
+        ArtifactError: the artifact is incomplete, or the bundle was exported from another one.
+        DatasetError: the data do not match the layout, or the part needs a split and no artifact is given.
+        RecipeError: no recipe has the bundle's name, so the layout of its data is unknown.
+        BundleError, BackendError: the bundle cannot run on this machine.
     """
     spec = device.bundle.manifest.spec
     opened = _opened(device, artifact, data, part, strict=strict)
@@ -106,7 +111,7 @@ def measure_bundle(
 
 
 def to_json(measurement: BundleMeasurement) -> str:
-    """Return the figures as one JSON document, a :class:`BundleDocument`."""
+    """Return the metrics as one JSON document, a :class:`BundleDocument`."""
     return json.dumps(to_dict(measurement.document), indent=2, ensure_ascii=False)
 
 
@@ -118,25 +123,25 @@ def _opened(
         if part == ALL:
             return None
         raise DatasetError(
-            f"{device.bundle.where}: found no split, which a bundle does not hold; expected one for the {part} part. "
-            "Give --artifact DIR, which it was exported from, or measure every image with --part all."
+            f"{device.bundle.where}: found no split, because a bundle contains none; expected one for the {part} part. "
+            "Give --artifact DIR, from which it was exported, or measure every image with --part all."
         )
     if artifact.spec() != spec:
         raise ArtifactError(
-            f"{artifact.folder}: found the spec of {artifact.spec().name} {artifact.spec().version}, expected the very "
-            f"spec of {spec.name} {spec.version} in {device.bundle.where}. Give the artifact that it was exported from."
+            f"{artifact.folder}: found the spec of {artifact.spec().name} {artifact.spec().version}, expected the same "
+            f"spec as {spec.name} {spec.version} in {device.bundle.where}. Give the artifact that it was exported from."
         )
     return OpenArtifact(artifact, data, strict=strict)
 
 
 def _subject(bundle: Bundle, runtime: Runtime, precision: Precision) -> str:
-    """Return the name of the file that runs first, and the interpreter."""
+    """Return the name of the model file that predicts first, and its runtime."""
     entry = bundle.model(FORMAT[runtime], precision)
     return f"{bundle.where if entry is None else entry.name} on {runtime.value}"
 
 
 def _beside_keras(document: BundleDocument, found: DeviceOutputs, opened: OpenArtifact, part: str) -> BundleDocument:
-    """Add the Keras model's figures on the images that the device answered, and the paired differences."""
+    """Add the metrics of the Keras model on the images that the device predicted, and the paired changes."""
     keras = _keras(opened, found.samples, part)
     evaluation = evaluate_scored(keras, opened.spec, part, KERAS)
     evaluation = with_subgroups(evaluation, keras, found.samples, opened.dataset.traits, opened.spec)

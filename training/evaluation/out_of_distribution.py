@@ -1,4 +1,4 @@
-"""Share of images that a model refers as out of distribution: own test images, other data sets, and drawn images."""
+"""Measures the out-of-distribution check (``familiarity``) on test patients, other data sets and generated images."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from training.recipes import find_recipe
 
 OWN = "own test images"
 CUT = "own regions, cut out"
-"""A model that judges whole images is handed its own squares as if they were images."""
+"""For a check of whole images: the squares of its own regions, given as if they were whole images."""
 REGION_RADIUS_PX = 40.0
-"""Of the region in the middle of a foreign image that a model of regions is asked about: a usual lesion's."""
+"""Radius of the region in the middle of an image from another data set, about that of a typical lesion."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class ReferredShare:
-    """Images of one kind.
+    """Share of images of one kind that the check refers.
 
     Attributes:
-        own: the model is for them: none should be referred; of all other kinds every one should.
-        unreadable: images that the runtime refuses, as too small for example; not counted in ``images``.
+        own: whether the images are in-distribution, so that none should be referred. All others should be referred.
+        images: images that the check was applied to.
+        unreadable: images that the runtime rejects, for example as too small; not counted in ``images``.
         low, high: exact 95 % interval of the share referred, for independent images (Clopper & Pearson 1934).
     """
 
@@ -52,16 +53,17 @@ class ReferredShare:
 
     @property
     def share(self) -> float:
-        """Share referred, 0..1; NaN if the runtime refuses every image."""
+        """Share referred, 0..1; nan where the runtime rejects every image."""
         return self.referred / self.images if self.images else float("nan")
 
 
 @dataclass(frozen=True)
 class FamiliarityTable:
-    """Table that ``python -m training familiarity`` prints.
+    """The table that ``python -m training familiarity`` prints.
 
     Attributes:
-        fitted_here: the artifact's spec has no familiarity; one was fitted for this table and kept nowhere.
+        limit: Mahalanobis distance beyond which an image is referred.
+        fitted_here: the spec contains no check; one was fitted for this table and was not saved.
     """
 
     model: str
@@ -74,17 +76,18 @@ class FamiliarityTable:
 def measure_familiarity(
     artifact: Artifact, data: Path, others: Sequence[Path], *, share: float, most: int, seed: int = 0
 ) -> FamiliarityTable:
-    """Count the referred images of each kind.
+    """Count the images that the check refers, by kind.
 
     Args:
-        data: the published layout on which the artifact was fitted.
-        others: folders of images that the model is not for; lesion masks (``…_mask….png``) are passed over.
-        share: of own images referred, where the spec has no familiarity and one is fitted.
-        most: images of each kind, evenly spaced; own test images are all taken.
+        data: folder with the published layout, on which the artifact was fitted.
+        others: folders of out-of-distribution images; lesion masks (``…_mask….png``) are skipped.
+        share: tolerated share of in-distribution images referred, used where the spec has no check and one is fitted.
+        most: largest number of images of each kind, evenly spaced; of the model's test images all are used.
+        seed: of the generated images.
 
     Raises:
         ArtifactError: the artifact is incomplete.
-        DatasetError: the data are not what the layout promises, or a folder holds no image.
+        DatasetError: the data do not match the layout, or a folder contains no image.
     """
     spec, parts = artifact.spec(), _parts(artifact, data)
     known = spec.familiarity
@@ -104,13 +107,13 @@ def measure_familiarity(
 
 
 def _parts(artifact: Artifact, data: Path) -> dict[Part, tuple[Sample, ...]]:
-    """Return the images of each part, as the fit used them."""
+    """Return the images of each part that the fit used."""
     dataset, split = find_recipe(artifact.spec().name).source.load(data), artifact.split()
     return {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
 
 
 def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator[DecodedImage | None]:
-    """Yield images, or the squares of their regions unless ``whole``; None for one that the runtime refuses."""
+    """Yield whole images, or the squares of their regions unless ``whole``; None where the runtime rejects one."""
     images = SampleReader(spec)
     for sample in samples:
         try:
@@ -123,17 +126,19 @@ def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator
     found = (Path(image.path) for image in look_into(folder).images)
     paths = [path for path in found if "_mask" not in path.stem]
     if not paths:
-        raise DatasetError(f"{folder}: found no image, expected files that are images by content.")
+        raise DatasetError(
+            f"{folder}: found no image, expected files whose content is an image. Give a folder of images."
+        )
     for path in _spaced(paths, most):
         try:
             decoded = read(path, min_side_px=spec.min_side_px)
-            yield decoded if whole else _asked(decoded, spec)
+            yield decoded if whole else _model_input(decoded, spec)
         except ImageError:
             yield None
 
 
-def _asked(image: DecodedImage, spec: ModelSpec) -> DecodedImage:
-    """Return the image, or for a model that is asked about regions a square from its middle."""
+def _model_input(image: DecodedImage, spec: ModelSpec) -> DecodedImage:
+    """Return the image; for a model of regions, the square of a region in its middle."""
     if spec.region is None:
         return image
     height, width = image.pixels.shape[:2]

@@ -1,7 +1,7 @@
-"""Synthetic out-of-distribution images: noise, blank frames, screenshots, inverted images.
+"""Generated out-of-distribution images: noise, blank frames, inverted images and screenshots.
 
-They represent what reaches a device by mistake: a sensor without signal, a closed shutter, an image saved with
-inverted grey levels, a screenshot.
+They represent images that reach a device by mistake: from a sensor without signal or a closed shutter, an image saved
+with inverted grey levels, or a screenshot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz   ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:
 
 
 def image(pixels: Pixels, name: str) -> DecodedImage:
-    """Return pixels as the runtime would read them from a file: grey H×W, or colour H×W×3 in BGR."""
+    """Return pixels (grey H×W, or colour H×W×3 in BGR) as a decoded image of the runtime."""
     return DecodedImage(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR)
 
 
@@ -34,27 +34,27 @@ def inverted(own: DecodedImage) -> DecodedImage:
 
 
 def uniform_noise(rng: np.random.Generator, shape: Shape) -> Pixels:
-    """Return every level 0..255 equally often, each pixel and channel for itself."""
+    """Return noise with all levels 0..255 equally likely, independent in each pixel and channel."""
     return rng.integers(0, 256, shape).astype(np.uint8)
 
 
 def gaussian_noise(rng: np.random.Generator, shape: Shape) -> Pixels:
-    """Return a mean of 30..225 and a standard deviation of 5..70 levels, clipped to 0..255."""
+    """Return Gaussian noise with a mean of 30..225 and a standard deviation of 5..70 levels, clipped to 0..255."""
     mean, deviation = rng.uniform(30, 225), rng.uniform(5, 70)
     return np.clip(rng.normal(mean, deviation, shape), 0, 255).astype(np.uint8)
 
 
 def blank(rng: np.random.Generator, shape: Shape) -> Pixels:
-    """Return one grey level: black, white, or one between."""
+    """Return an image of one grey level: black, white, or a level between."""
     level = rng.choice([0, 255, int(rng.integers(1, 255))])
     return np.full(shape, level, np.uint8)
 
 
 def screenshot(rng: np.random.Generator, shape: Shape) -> Pixels:
-    """Return a screen with windows, title bars, text and a toolbar, light or dark; or a part of one.
+    """Return a screenshot, or part of one: windows, title bars, text and a toolbar, light or dark.
 
-    The screen is 160..1280 px wide, whatever ``shape``: a model is shown what it is shown. One in four is cut to
-    ``shape``, and is grey if that is.
+    The screen is 160..1280 px wide and independent of ``shape``, as on a device. One in four is cut to ``shape``. It
+    is grey if ``shape`` has two axes.
     """
     width = int(rng.integers(160, 1281))
     height = int(width * rng.uniform(0.5, 1.2))
@@ -93,7 +93,7 @@ def _window(rng: np.random.Generator, screen: Pixels, dark: bool) -> None:
 
 
 def _theme(rng: np.random.Generator, dark: bool) -> tuple[int, int, int]:
-    """Return a background: half of them grey."""
+    """Return a background colour, which is grey in half of the cases."""
     low, high = (20, 80) if dark else (190, 256)
     colour = rng.integers(low, high, 3)
     if rng.random() < 0.5:
@@ -115,7 +115,7 @@ DRAWN: dict[str, Callable[[np.random.Generator, Shape], Pixels]] = {
 
 
 def drawn(kind: str, shapes: list[Shape], count: int, seed: int) -> Iterator[DecodedImage]:
-    """Yield ``count`` images of a kind of :data:`DRAWN`, of the shapes of the model's own images in turn."""
+    """Yield ``count`` generated images of a kind of :data:`DRAWN`; ``shapes`` are used in turn."""
     rng = np.random.default_rng(seed)
     for i in range(count):
         yield image(DRAWN[kind](rng, shapes[i % len(shapes)]), f"{kind} {i}")

@@ -1,1 +1,1 @@
-"""Metrics on labelled images, with 95 % intervals by bootstrap over groups."""
+"""Metrics of predictions on labelled images, with 95 % intervals by bootstrap over groups."""

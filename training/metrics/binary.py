@@ -1,4 +1,4 @@
-"""Binary metrics and AUROC: point values from arrays, NaN if undefined."""
+"""Binary classification metrics and the area under the ROC curve, without intervals; nan where undefined."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ Bools = npt.NDArray[np.bool_]
 
 
 def positive_truth(labels: npt.NDArray[np.int64], spec: ModelSpec) -> Bools:
-    """Return whether each label (int64 N, index into the spec's) is a positive one, bool N."""
+    """Return whether each label (int64 N, index into the spec's labels) is positive, bool N."""
     positive: Bools = np.array([label in spec.positive for label in spec.labels])
     return positive[labels]
 
 
 def rates(truth: Bools, called: Bools) -> dict[str, float]:
-    """Return accuracy, balanced accuracy, precision, recall, specificity and F1; NaN if undefined."""
+    """Return accuracy, balanced accuracy, precision, recall, specificity and F1; nan where undefined.
+
+    Args:
+        truth: bool N, whether the true label is positive.
+        called: bool N, whether the prediction is positive.
+    """
     tp, fp = float((truth & called).sum()), float((~truth & called).sum())
     fn, tn = float((truth & ~called).sum()), float((~truth & ~called).sum())
     recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
@@ -34,15 +39,15 @@ def rates(truth: Bools, called: Bools) -> dict[str, float]:
 
 
 def ratio(part: float, whole: float) -> float:
-    """Return part / whole; NaN if ``whole`` is 0."""
+    """Return part / whole; nan where ``whole`` is 0."""
     return part / whole if whole else float("nan")
 
 
 def auroc(truth: Bools, score: Floats) -> float:
-    """Return the area under the ROC curve; NaN if one class is missing.
+    """Return the area under the ROC curve; nan where one class is missing.
 
-    By ranks, equal scores sharing theirs: the same number as the curve's area (Hanley & McNeil 1982, Radiology
-    143:29), in a tenth of the time, and a bootstrap asks for thousands.
+    Computed from ranks, where equal scores share their mean rank. The value equals the area under the curve
+    (Hanley & McNeil 1982, Radiology 143:29). It takes a tenth of the time, and a bootstrap needs thousands of values.
     """
     positives = int(truth.sum())
     pairs = positives * (len(truth) - positives)

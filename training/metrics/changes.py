@@ -1,4 +1,4 @@
-"""Paired differences between the device's metrics and the Keras model's on the same images."""
+"""Paired differences between the metrics of the bundle on the device's runtime and those of the Keras model."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ Rows = npt.NDArray[np.intp]
 
 
 def changes(device: Scored, keras: Scored, spec: ModelSpec) -> tuple[Figure, ...]:
-    """Return each metric of ``device`` minus that of ``keras``, paired: both on the same bootstrap draws of patients.
+    """Return each figure of ``device`` minus that of ``keras``; both use the same bootstrap draws of patients.
 
-    The last figure is no difference: the share of images whose decision (POSITIVE, NEGATIVE, REFER) is another.
+    The last figure is not a difference. It is the share of images whose decision (POSITIVE, NEGATIVE, REFER)
+    differs.
 
     Raises:
-        DatasetError: the two did not answer the same images.
+        DatasetError: the two do not hold the same images.
     """
     if not (np.array_equal(device.labels, keras.labels) and np.array_equal(device.groups, keras.groups)):
         raise DatasetError(
-            f"paired change: found {len(device.labels)} images answered by the bundle and {len(keras.labels)} by the "
-            "Keras model, expected the same ones. Run both on the same --data."
+            f"paired change: found {len(device.labels)} images predicted by the bundle and {len(keras.labels)} by the "
+            "Keras model, expected the same images. Run both on the same --data."
         )
     differ = _decided(device, spec) != _decided(keras, spec)
 
     def measure(rows: Rows) -> dict[str, float]:
-        ours, theirs = _measure(device, rows, spec), _measure(keras, rows, spec)
-        return {name: ours[name] - theirs[name] for name in ours} | {DIFFER: float(differ[rows].mean())}
+        on_device, in_keras = _measure(device, rows, spec), _measure(keras, rows, spec)
+        return {name: on_device[name] - in_keras[name] for name in on_device} | {DIFFER: float(differ[rows].mean())}
 
     return tuple(bootstrap(measure, device.groups))
 
 
-def _measure(found: Scored, rows: Rows, spec: ModelSpec) -> dict[str, float]:
-    taken = found.take(rows)
+def _measure(scored: Scored, rows: Rows, spec: ModelSpec) -> dict[str, float]:
+    taken = scored.take(rows)
     truth = positive_truth(taken.labels, spec)
     shares = rates(truth, taken.positive >= spec.policy.cutoff)
     shares["sensitivity"] = shares["recall"]
@@ -54,6 +55,6 @@ def _measure(found: Scored, rows: Rows, spec: ModelSpec) -> dict[str, float]:
     }
 
 
-def _decided(found: Scored, spec: ModelSpec) -> npt.NDArray[np.int64]:
-    """Return 0 for REFER, 1 for NEGATIVE, 2 for POSITIVE."""
-    return np.where(found.answered, 1 + (found.positive >= spec.policy.cutoff), 0).astype(np.int64)
+def _decided(scored: Scored, spec: ModelSpec) -> npt.NDArray[np.int64]:
+    """Return the decision on each image, int64 N: 0 for REFER, 1 for NEGATIVE, 2 for POSITIVE."""
+    return np.where(scored.answered, 1 + (scored.positive >= spec.policy.cutoff), 0).astype(np.int64)

@@ -1,9 +1,9 @@
-"""A network's outputs on one part of a split, and its metrics class by class.
+"""Predictions of a network on one part of a split, and its metrics for each class.
 
-Each class is compared with all others by the label with the highest score. Then the labels are merged
-into two sides, negative and positive, by the cut-off of the decision. Intervals are by bootstrap over
-patients (:func:`training.metrics.evaluation.bootstrap`); an interval of width zero means
-few images, not certainty, so the support is given.
+Each label is compared with all others; the prediction is the label with the highest score. Then the labels are
+merged into two sides, negative and positive, by the cut-off of the decision policy. Intervals are by bootstrap over
+patients (:func:`training.metrics.evaluation.bootstrap`). An interval of zero width means few images, not
+certainty; therefore the support is given.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ Rows = npt.NDArray[np.intp]
 
 METRICS = ("accuracy", "precision", "recall", "f1")
 SPECIFICITY = 0.90
-"""The specificity at which sensitivities of different systems are compared."""
+"""The specificity at which the sensitivities of different systems are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClassOutcomes:
-    """Truth and outputs of N images, aligned on the first axis.
+    """True labels and logits of N images, aligned on the first axis.
 
     Attributes:
         labels: int64 N, index into the spec's labels.
-        logits: float64 N×outputs, as the network gives them; all scores follow from them and the spec's policy.
+        logits: float64 N×outputs, as the network returns them; scores are computed from them and the spec's policy.
         groups: N patient ids.
     """
 
@@ -63,21 +63,21 @@ class ClassOutcomes:
     def of(
         cls, logits: npt.ArrayLike, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], spec: ModelSpec
     ) -> ClassOutcomes:
-        """Make one from logits (N×outputs, as the network gives them, any float type)."""
+        """Return the outcome of logits (N×outputs, as the network returns them, any float type)."""
         return cls(labels, np.asarray(logits, dtype=np.float64), groups, spec)
 
     def under(self, policy: DecisionPolicy) -> ClassOutcomes:
-        """Return the same outputs under another policy."""
+        """Return the same logits and labels with another decision policy."""
         return replace(self, spec=replace(self.spec, policy=policy))
 
     @cached_property
     def scores(self) -> Floats:
-        """Float64 N×L, 0..1, one a label."""
+        """The score of each label, float64 N×L in 0..1."""
         return scores_of(self.logits, self.spec)
 
     @property
     def truth(self) -> Bools:
-        """Whether each image's label is a positive one, bool N."""
+        """Whether the true label of each image is positive, bool N."""
         return positive_truth(self.labels, self.spec)
 
     @cached_property
@@ -92,7 +92,7 @@ class ClassOutcomes:
 
     @property
     def decisions(self) -> list[Decision]:
-        """The decision on each image, by the device's rule."""
+        """The decision on each image, by the same rule as on the device."""
         return decisions(self.logits, self.spec)
 
     @property
@@ -108,11 +108,11 @@ class ClassOutcomes:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class against all others.
+    """Metrics of one class against all others.
 
     Attributes:
-        support: images of the class.
-        figures: those of :data:`METRICS` that are defined.
+        support: number of images of the class.
+        figures: the metrics of :data:`METRICS` that are defined.
     """
 
     label: str
@@ -122,13 +122,13 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Classwise:
-    """Metrics beyond :class:`edge_runtime.bundle.manifest.Evaluation`.
+    """Metrics of an outcome that :class:`edge_runtime.bundle.manifest.Evaluation` does not contain.
 
     Attributes:
         labels: each label against the rest, by the highest score.
-        sides: the negative labels together, then the positive ones, by the cut-off.
-        figures: sensitivity at :data:`SPECIFICITY`, and the calibration error of the highest score (no interval:
-            the bootstrap would add to its upward bias).
+        sides: the negative labels together, then the positive labels together, by the cut-off.
+        figures: sensitivity at :data:`SPECIFICITY`, and the calibration error of the highest score. The latter has
+            no interval, because the bootstrap would increase its upward bias.
     """
 
     labels: tuple[ClassFigures, ...]
@@ -137,7 +137,7 @@ class Classwise:
 
 
 def evaluate_classes(outcome: ClassOutcomes) -> Classwise:
-    """Measure an outcome class by class."""
+    """Return the metrics of each label and of both sides."""
     spec, predicted = outcome.spec, outcome.predicted
     labels = [
         _one_vs_rest(name, outcome.labels == i, predicted == i, outcome.groups) for i, name in enumerate(spec.labels)
@@ -153,7 +153,7 @@ def evaluate_classes(outcome: ClassOutcomes) -> Classwise:
 
 
 def side_names(spec: ModelSpec) -> tuple[str, str]:
-    """Return what to call the negative and the positive labels together: the label's own name if there is only one."""
+    """Return the names of the negative and the positive side; a side of one label has that label's name."""
     negative = [label for label in spec.labels if label not in spec.positive]
     return negative[0] if len(negative) == 1 else "negative", spec.positive[0] if len(
         spec.positive
@@ -161,7 +161,7 @@ def side_names(spec: ModelSpec) -> tuple[str, str]:
 
 
 def sensitivity_at(truth: Bools, score: Floats, specificity: float) -> float:
-    """Return the largest sensitivity of any cut-off with that specificity or more; NaN if a class is missing."""
+    """Return the largest sensitivity of all cut-offs with at least that specificity; nan if a class is missing."""
     if truth.all() or not truth.any():
         return float("nan")
     false_alarms, sensitivity, _ = roc_curve(truth, score, drop_intermediate=False)
@@ -169,7 +169,10 @@ def sensitivity_at(truth: Bools, score: Floats, specificity: float) -> float:
 
 
 def _sensitivity(outcome: ClassOutcomes) -> list[Figure]:
-    """The cut-off is chosen again in each draw: the interval is for the point on the curve, not for one cut-off."""
+    """Return the sensitivity at :data:`SPECIFICITY`.
+
+    The cut-off is chosen again in each draw. The interval is that of the point on the curve, not of one cut-off.
+    """
     truth, score = outcome.truth, outcome.positive
 
     def measure(rows: Rows) -> dict[str, float]:

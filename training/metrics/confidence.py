@@ -1,7 +1,7 @@
-"""Temperature, calibration error and cut-offs, from validation patients.
+"""Temperature, calibration error and cut-offs.
 
-Every choice is made on validation patients only.
-The confidence floor is in :mod:`training.policy.selective_prediction`.
+The temperature and the cut-offs are chosen on validation patients. Test patients must not be used to choose them.
+The confidence floor is chosen in :mod:`training.policy.selective_prediction`.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 TEMPERATURES = (0.05, 20.0)
-"""Where a temperature is looked for; an optimum at either end means that the logits do not determine one."""
+"""Range of the temperature search. An optimum at either end means that the logits do not determine a temperature."""
 
 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64], spec: ModelSpec) -> float:
     """Return the temperature T > 0 for which ``logits / T`` has the smallest negative log-likelihood.
 
-    The likelihood is convex in 1/T for every head, so a bounded search on log T finds the one minimum.
+    The negative log-likelihood is convex in 1/T for every head. A bounded search on log T finds the only minimum.
 
     Args:
         logits: N×outputs of validation images, any float type.
         labels: int64 N, index into the spec's labels.
 
     Returns:
-        T in 0.05..20; 1 where no T improves on it or the best T lies at an end (labels perfectly separated, or
-        logits that know nothing).
+        T in 0.05..20; 1 where no other T is better or the best T lies at an end of the range. It lies at an end
+        where the labels are perfectly separated or the logits carry no information.
 
     Raises:
-        DatasetError: no image.
-        ValueError: logits that are not finite, or of another shape than labels and spec imply.
+        DatasetError: there is no image.
+        ValueError: the logits are not finite, or their shape does not match labels and spec.
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, ICML, section 4.2.
     """
     z = np.asarray(logits, dtype=np.float64)
     if len(labels) == 0:
-        raise DatasetError("temperature: found no validation image, expected at least one; check the split.")
+        raise DatasetError("temperature: found no validation image, expected at least one. Check the split.")
     if z.shape != (len(labels), spec.outputs) or not np.isfinite(z).all():
         raise ValueError(f"logits of shape {z.shape}: expected finite values of shape {(len(labels), spec.outputs)}.")
     low, high = np.log(TEMPERATURES)
@@ -61,19 +61,22 @@ def negative_log_likelihood(logits: Floats, labels: npt.NDArray[np.int64], head:
     """Return the mean over images (nats): cross-entropy for softmax, summed binary cross-entropy for sigmoids."""
     if head is Head.SOFTMAX:
         return float(np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]))
-    wanted = labels[:, np.newaxis] == (1 if head is Head.SIGMOID else np.arange(logits.shape[1]))
-    return float(np.logaddexp(0.0, np.where(wanted, -logits, logits)).sum(axis=1).mean())
+    target = labels[:, np.newaxis] == (1 if head is Head.SIGMOID else np.arange(logits.shape[1]))
+    return float(np.logaddexp(0.0, np.where(target, -logits, logits)).sum(axis=1).mean())
 
 
 def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> tuple[ReliabilityBin, ...]:
     """Return at most ``bins`` bins of about equal count, by rising confidence; equal confidences share a bin.
 
-    Equal counts, not equal widths: a network puts most images next to 1, and a nearly empty bin says
-    nothing (Nixon et al. 2019, Measuring Calibration in Deep Learning, CVPR workshops).
+    Bins have equal counts, not equal widths. Most confidences of a network are near 1, and a bin with few images
+    gives no reliable accuracy (Nixon et al. 2019, Measuring Calibration in Deep Learning, CVPR workshops).
 
     Args:
         confidence: float64 N, 0..1.
         correct: bool N.
+
+    Raises:
+        ValueError: there is no image, the lengths differ, or ``bins`` is under 1.
     """
     if len(confidence) == 0 or len(confidence) != len(correct) or bins < 1:
         raise ValueError(
@@ -88,7 +91,9 @@ def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> tuple[Rel
 
 
 def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 15) -> float:
-    """Return the mean |confidence − accuracy| over bins, weighted by count, 0..1; biased upwards for few images.
+    """Return the mean of |confidence − accuracy| over bins, weighted by count, 0..1.
+
+    The value is biased upwards for few images.
 
     Source: Naeini et al. 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI.
     """
@@ -97,12 +102,13 @@ def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 1
 
 
 def cutoff_for_sensitivity(truth: Bools, score: Floats, at_least: float) -> float:
-    """Return the highest cut-off at which ``score >= cutoff`` finds a share ``at_least`` (0..1] of the positives.
+    """Return the highest cut-off for which ``score >= cutoff`` has a sensitivity of ``at_least`` (0..1].
 
-    It lies half-way to the next lower score, so that rounding on another machine loses no image.
+    It lies half-way to the next lower score, so that rounding on another machine does not lose an image.
 
     Raises:
-        DatasetError: no positive image.
+        DatasetError: there is no positive image.
+        ValueError: ``at_least`` is out of its range, or scores and labels do not match.
     """
     _check_scores(truth, score)
     if not 0.0 < at_least <= 1.0:
@@ -112,33 +118,39 @@ def cutoff_for_sensitivity(truth: Bools, score: Floats, at_least: float) -> floa
 
 
 def cutoff_youden(truth: Bools, score: Floats) -> float:
-    """Return the cut-off with the largest sensitivity + specificity − 1; of equals the lowest.
+    """Return the cut-off with the largest sensitivity + specificity − 1.
+
+    Of several equally good cut-offs it is the lowest, which is the most sensitive.
 
     Source: Youden 1950, Index for rating diagnostic tests, Cancer 3:32.
 
     Raises:
-        DatasetError: one class is missing, or no cut-off does better than chance.
+        DatasetError: one class is missing, or no cut-off is better than chance.
     """
     _check_scores(truth, score)
     if truth.all():
-        raise DatasetError("cut-off: found no negative image, expected both classes; check the validation split.")
+        raise DatasetError("cut-off: found no negative image, expected both classes. Check the validation split.")
     values = np.unique(score)
     sensitivity = 1 - np.searchsorted(np.sort(score[truth]), values) / truth.sum()
     false_alarms = 1 - np.searchsorted(np.sort(score[~truth]), values) / (~truth).sum()
     index = sensitivity - false_alarms
     if index.max() <= 1e-12:
-        raise DatasetError("cut-off: positives score no higher than negatives; the network has learned nothing.")
+        raise DatasetError(
+            "cut-off: found positive images that score no higher than negative ones, expected some cut-off better "
+            "than chance. Train the network again."
+        )
     return _below(score, float(values[np.flatnonzero(index >= index.max() - 1e-12)[0]]))
 
 
 def _check_scores(truth: Bools, score: Floats) -> None:
     if truth.shape != score.shape or not np.isfinite(score).all():
-        raise ValueError(f"{score.shape} scores for {truth.shape} labels: expected as many, all finite.")
+        raise ValueError(f"found {score.shape} scores for {truth.shape} labels, expected equal shapes, all finite.")
     if not truth.any():
-        raise DatasetError("cut-off: found no positive image, expected some; check the validation split.")
+        raise DatasetError("cut-off: found no positive image, expected at least one. Check the validation split.")
 
 
 def _below(score: Floats, value: float) -> float:
+    """Return the middle between ``value`` and the next lower score; ``value`` where there is none."""
     lower = score[score < value]
     middle = (value + float(lower.max())) / 2 if len(lower) else value
     return middle if len(lower) and middle > lower.max() else value

@@ -1,7 +1,7 @@
 """Metrics on held-out patients, each with a 95 % interval by bootstrap over patients.
 
-Whole patients are drawn with replacement, so that the interval holds for new patients, not for new
-patches of the same patients (cluster bootstrap, Field & Welsh 2007, JRSS-B 69:369).
+Patients are drawn with replacement, each with all their images. The interval therefore holds for new patients, not
+for new patches of the same patients (cluster bootstrap, Field & Welsh 2007, JRSS-B 69:369).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Bools = npt.NDArray[np.bool_]
 
 RESAMPLES = 2000
 CONFIDENCES = (0.80, 0.95, 0.99, 0.999, 0.9999)
-"""The confidences at which system 4 publishes its coverage table."""
+"""The confidences of the coverage table that system 4 publishes."""
 
 BASELINE_CUTOFF = 0.5
 GAIN = "balanced accuracy over baseline"
@@ -38,15 +38,15 @@ CALIBRATION = "expected calibration error"
 
 
 def evaluate_scores(logits: npt.ArrayLike, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
-    """Measure a network from its logits (N×outputs), images in the order of ``tensors``."""
+    """Return the metrics of a network from its logits (N×outputs), images in the order of ``tensors``."""
     return evaluate_scored(Scored.of_logits(logits, tensors.labels, tensors.groups, spec), spec, part, KERAS)
 
 
 def evaluate_scored(found: Scored, spec: ModelSpec, part: str, subject: str) -> Evaluation:
-    """Measure a network from its scores and answers.
+    """Return the metrics of a network from its scores and decisions.
 
     Args:
-        subject: who answered, as an :class:`~edge_runtime.bundle.metrics.Evaluation` calls it.
+        subject: name of what was measured, the field of :class:`~edge_runtime.bundle.metrics.Evaluation`.
     """
     truth = positive_truth(found.labels, spec)
     called, predicted = found.positive >= spec.policy.cutoff, found.predicted
@@ -62,7 +62,7 @@ def evaluate_scored(found: Scored, spec: ModelSpec, part: str, subject: str) -> 
 
 
 def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: str) -> Evaluation:
-    """Measure the baseline from :func:`baseline_scores`, images in the order of ``tensors``."""
+    """Return the metrics of the baseline from :func:`baseline_scores`, images in the order of ``tensors``."""
     truth, called = positive_truth(tensors.labels, spec), score >= BASELINE_CUTOFF
     table = confusion_matrix(truth, called, labels=[False, True])
     figures = _figures(truth, score, BASELINE_CUTOFF, tensors.groups)
@@ -72,9 +72,10 @@ def evaluate_baseline(score: Floats, tensors: Tensors, spec: ModelSpec, part: st
 
 
 def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Floats:
-    """Return scores (float64 N, 0..1) of a logistic regression on six colour statistics.
+    """Return scores (float64 N, 0..1) of a logistic regression on six colour numbers.
 
-    What a network must beat to have learned more than colour. Classes are weighted to balance.
+    A network that does not beat this baseline has not been shown to learn more than colour. The classes have equal
+    weight.
     """
     regression = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     regression.fit(train.colour, positive_truth(train.labels, spec))
@@ -82,12 +83,12 @@ def baseline_scores(train: Tensors, held_out: Tensors, spec: ModelSpec) -> Float
 
 
 def gain_over_baseline(logits: npt.ArrayLike, baseline: Floats, tensors: Tensors, spec: ModelSpec) -> Figure:
-    """Return the network's balanced accuracy minus the baseline's, paired: both on the same draws of patients."""
+    """Return the network's balanced accuracy minus the baseline's; both use the same draws of patients."""
     truth = positive_truth(tensors.labels, spec)
-    ours, theirs = positive_scores(logits, spec) >= spec.policy.cutoff, baseline >= BASELINE_CUTOFF
+    by_network, by_baseline = positive_scores(logits, spec) >= spec.policy.cutoff, baseline >= BASELINE_CUTOFF
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
-        first, second = rates(truth[rows], ours[rows]), rates(truth[rows], theirs[rows])
+        first, second = rates(truth[rows], by_network[rows]), rates(truth[rows], by_baseline[rows])
         return {GAIN: first["balanced accuracy"] - second["balanced accuracy"]}
 
     return bootstrap(measure, tensors.groups)[0]
@@ -121,11 +122,12 @@ def _figures(truth: Bools, score: Floats, cutoff: float, groups: npt.NDArray[np.
 
 
 def calibrate(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_]) -> Calibration:
-    """Return the expected calibration error, and the bins that it is computed from.
+    """Return the expected calibration error, and the bins from which it is computed.
 
-    Its interval is the basic one, the percentiles of the draws mirrored at the value (Davison & Hinkley 1997,
-    Bootstrap Methods and their Application, 5.2): draws with repeats raise the error about as much as having few
-    images does, so that this bias cancels. It is held within 0..1 and always holds the value.
+    Its interval is the basic bootstrap interval: the percentiles of the draws, mirrored at the value (Davison &
+    Hinkley 1997, Bootstrap Methods and their Application, 5.2). Repeated images in a draw raise the error about as
+    much as a small number of images does, so that this bias cancels. The interval is clipped to 0..1 and always
+    contains the value.
 
     Args:
         confidence: float64 N, 0..1.
@@ -140,7 +142,7 @@ def calibrate(confidence: Floats, correct: Bools, groups: npt.NDArray[np.str_]) 
 
 
 def mirrored(figure: Figure) -> Figure:
-    """Return a metric in 0..1 with the basic bootstrap interval instead of the percentile interval."""
+    """Return a figure (0..1) with the basic bootstrap interval instead of the percentile interval."""
     if figure.low is None or figure.high is None:
         return figure
     low, high = 2 * figure.value - figure.high, 2 * figure.value - figure.low
@@ -154,7 +156,7 @@ def _rounded(row: ReliabilityBin) -> ReliabilityBin:
 
 
 def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -> dict[str, float]:
-    """Return the share of images with a confidence of ``floor`` or more, and their metrics."""
+    """Return the share of images with a confidence of ``floor`` or more, and the metrics on these images."""
     kept = confidence >= floor
     measured = rates(truth[kept], called[kept])
     names = ("accuracy", "balanced accuracy", "precision", "recall")
@@ -162,7 +164,7 @@ def coverage_at(floor: float, truth: Bools, called: Bools, confidence: Floats) -
 
 
 def _coverage(truth: Bools, called: Bools, confidence: Floats, groups: npt.NDArray[np.str_]) -> list[Figure]:
-    """The coverage table: share answered at each confidence, and accuracy among these."""
+    """Return the coverage table: for each of :data:`CONFIDENCES`, the share answered and its metrics."""
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         return {
@@ -175,7 +177,7 @@ def _coverage(truth: Bools, called: Bools, confidence: Floats, groups: npt.NDArr
 
 
 def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[np.str_]) -> list[Figure]:
-    """Share answered under the spec's policy, and the error among those."""
+    """Return the share of images that the policy answers, and the error among them."""
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         kept = rows[answered[rows]]
@@ -188,22 +190,19 @@ def _answered(truth: Bools, called: Bools, answered: Bools, groups: npt.NDArray[
 def _labels(
     labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.intp], count: int, groups: npt.NDArray[np.str_]
 ) -> list[Figure]:
-    """Accuracy of the label with the highest score, for three labels or more.
-
-    Of all images together, and label by label: mean recall and mean F1.
-    """
+    """Return accuracy, mean recall and mean F1 of the label with the highest score; empty for two labels."""
     if count == 2:
         return []
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
         truth, answer = labels[rows], predicted[rows]
         right = np.bincount(truth[truth == answer], minlength=count)
-        there = np.bincount(truth, minlength=count)
-        either = there + np.bincount(answer, minlength=count)
-        # As scikit-learn does: a label that is not there, or neither there nor answered, does not count.
+        support = np.bincount(truth, minlength=count)
+        either = support + np.bincount(answer, minlength=count)
+        # As in scikit-learn: recall leaves out labels without images, and F1 those that also are never predicted.
         return {
             "label accuracy": float((truth == answer).mean()),
-            "mean label recall": float((right[there > 0] / there[there > 0]).mean()),
+            "mean label recall": float((right[support > 0] / support[support > 0]).mean()),
             "macro F1": float((2 * right[either > 0] / either[either > 0]).mean()),
         }
 
@@ -213,13 +212,14 @@ def _labels(
 def bootstrap(
     measure: Callable[[npt.NDArray[np.intp]], Mapping[str, float]], groups: npt.NDArray[np.str_], seed: int = 0
 ) -> list[Figure]:
-    """Measure on all rows, and on ``RESAMPLES`` draws of whole groups for the 2.5 and 97.5 percentiles.
+    """Return values on all rows, with the 2.5 and 97.5 percentiles of ``RESAMPLES`` draws of whole groups.
 
     Args:
-        measure: rows → name → value; nan where a draw leaves a value undefined.
+        measure: function of rows that returns name → value; nan where a value is undefined.
+        groups: N ids; rows of one group are drawn together.
 
     Returns:
-        One figure a name that is defined on all rows.
+        One figure for each name whose value is defined on all rows.
     """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]

@@ -1,4 +1,4 @@
-"""Scores of one part of a split, from the Keras model or from the device runtime."""
+"""Scores and decisions on one part of a split, from the Keras model or from a model file on the device's runtime."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Truth and scores of N images, aligned on the first axis; the input of all metrics.
+    """True labels, scores and decisions of N images, aligned on the first axis. All metrics are computed from them.
 
     Attributes:
         labels: int64 N, index into the spec's labels.
         groups: N patient ids.
-        scores: float64 N×L, 0..1, one a label.
+        scores: float64 N×L, 0..1, one score for each label.
         positive: the positive score, float64 N in 0..1.
         answered: bool N, whether the decision was POSITIVE or NEGATIVE.
     """
@@ -38,7 +38,7 @@ class Scored:
     def of_logits(
         cls, logits: npt.ArrayLike, labels: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], spec: ModelSpec
     ) -> Scored:
-        """Make one from logits (N×outputs, any float type) under the spec's policy."""
+        """Return scores and decisions of logits (N×outputs, any float type) under the spec's policy."""
         answered = np.array([d is not Decision.REFER for d in decisions(logits, spec)], dtype=np.bool_)
         return cls(labels, groups, scores_of(logits, spec), positive_scores(logits, spec), answered)
 
@@ -53,5 +53,5 @@ class Scored:
         return np.asarray(self.scores.argmax(axis=1), dtype=np.int64)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Scored:
-        """Return some of the images, in that order."""
+        """Return the images of ``rows``, in that order."""
         return Scored(self.labels[rows], self.groups[rows], self.scores[rows], self.positive[rows], self.answered[rows])

@@ -1,4 +1,4 @@
-"""Metrics by subgroup, for example dense breasts or calcifications, which an average hides."""
+"""Metrics by subgroup, for example images of dense breasts or of calcifications. An average can hide differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.metrics.evaluation import bootstrap
 from training.metrics.scored import Scored
 
 FEWEST = 5
-"""Groups under which no interval is told: draws of so few cannot show how far new patients differ."""
+"""Smallest number of groups for an interval. Draws of fewer groups do not show how much new patients differ."""
 SHARES = ("balanced accuracy", "sensitivity", "specificity")
 
 
@@ -27,14 +27,14 @@ def with_subgroups(
     traits: Mapping[str, Traits],
     spec: ModelSpec,
 ) -> Evaluation:
-    """Add figures on the images of each trait to an evaluation of ``found``.
+    """Return ``evaluation`` with the metrics of each subgroup of ``found``.
 
-    An image may have several values of one trait (two lesions of different kinds) and counts in each; a value that
-    all images share is left out, for it is no subgroup.
+    An image may have several values of one trait (two lesions of different kinds) and counts in each. A value that
+    all images share is left out, because it defines no subgroup.
 
     Args:
         samples: N, in the order of ``found``.
-        traits: name of an image → what the data set says of it.
+        traits: name of an image → its traits from the data set.
     """
     rows: dict[tuple[str, str], list[int]] = {}
     for row, sample in enumerate(samples):

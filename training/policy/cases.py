@@ -1,8 +1,8 @@
-"""Decide patients from their patches, as system 4 does.
+"""Case rule: decides a patient from the predictions on their patches, as system 4 does.
 
-Patches of low confidence are ignored; a patient is positive when several patches are called malignant with high
-confidence. A patient is truly positive if any of the patches present is malignant. Patches are counted and patients
-are decided by the device's functions (:mod:`edge_runtime.decision.case`).
+Patches of low confidence are ignored. A patient is positive when several patches are predicted malignant with high
+confidence. A patient is truly positive when any of their patches in the data is malignant. Counting and deciding use
+the functions of the device (:mod:`edge_runtime.decision.case`).
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 CONFIDENCES = (0.80, 0.95, 0.99, 0.999)
-"""The confidences that system 4 publishes and at which a rule is sought."""
-
+"""The confidences that system 4 publishes. A fitted rule has one of them."""
 
 _KINDS = (Decision.POSITIVE, Decision.NEGATIVE, Decision.REFER)
 
 
 @dataclass(frozen=True, eq=False)
 class Patients:
-    """One row a patient, sorted by name.
+    """Patch counts of G patients, sorted by name.
 
     Attributes:
         names: str G.
-        truth: bool G, any malignant patch.
-        counts: int64 G, patches called positive with the asked confidence.
-        answered: int64 G, patches called either way with it.
+        truth: bool G, whether any patch is malignant.
+        counts: int64 G, patches predicted positive with the required confidence.
+        answered: int64 G, patches predicted positive or negative with that confidence.
     """
 
     names: npt.NDArray[np.str_]
@@ -56,8 +55,8 @@ class CaseEvaluation:
     """Metrics of a rule; undefined ones are left out.
 
     Attributes:
-        figures: sensitivity (POSITIVE among positive patients), specificity (NEGATIVE among negative ones: one that
-            is referred is not cleared), answered (share not referred), auroc (of the count).
+        figures: sensitivity (POSITIVE among positive patients), specificity (NEGATIVE among negative patients; a
+            referred patient does not count as NEGATIVE), answered (share not referred), auroc (of the count).
     """
 
     rule: CaseRule
@@ -67,7 +66,7 @@ class CaseEvaluation:
 
 
 def patch_counts(outcome: ClassOutcomes, confidence: float) -> Patients:
-    """Count each patient's patches that are called positive with ``confidence`` (0..1) or more."""
+    """Count the patches of each patient that are predicted positive with ``confidence`` (0..1) or more."""
     names, index = np.unique(outcome.groups, return_inverse=True)
     answered, positive = sure(outcome.decisions, outcome.confidence, confidence)
     malignant, counts, either = (
@@ -83,21 +82,22 @@ def apply_rule(outcome: ClassOutcomes, rule: CaseRule) -> Bools:
 
 
 def decide_patients(outcome: ClassOutcomes, rule: CaseRule) -> tuple[CaseVerdict, ...]:
-    """Decide each patient as the device does, in the order of :func:`patch_counts`."""
+    """Return the verdict on each patient, as on the device, in the order of :func:`patch_counts`."""
     found, confidence = outcome.decisions, outcome.confidence
     rows = [np.flatnonzero(outcome.groups == name) for name in np.unique(outcome.groups)]
     return tuple(decide_case([found[i] for i in row], confidence[row], rule) for row in rows)
 
 
 def fit_rule(outcome: ClassOutcomes, sensitivity: float | None = None) -> CaseRule:
-    """Choose confidence (of :data:`CONFIDENCES`) and count on validation patients.
+    """Return the best rule on validation patients: a confidence of :data:`CONFIDENCES`, and a count.
 
     Args:
-        sensitivity: the share of positive patients (0..1] that must be found, at the best specificity; by default
-            sensitivity + specificity is made as large as it can be (Youden 1950). Of equals the higher confidence.
+        sensitivity: the sensitivity (0..1] that the rule must reach, at the best specificity. None maximises
+            sensitivity + specificity (Youden 1950). Of equally good rules, the one with the higher confidence is
+            returned.
 
     Raises:
-        DatasetError: a class of patients is missing, or no rule of the grid does what is asked.
+        DatasetError: a class of patients is missing, or no rule meets the requirement.
     """
     truth = patch_counts(outcome, 0.0).truth
     if truth.all() or not truth.any():
@@ -120,7 +120,7 @@ def _rule_at(outcome: ClassOutcomes, confidence: float, sensitivity: float | Non
             if sensitivity is None
             else cutoff_for_sensitivity(found.truth, score, sensitivity)
         )
-    except DatasetError:  # the counts at this confidence say nothing; another one may
+    except DatasetError:  # no usable cut-off at this confidence; another confidence may have one
         return None
     return CaseRule(confidence, math.ceil(cutoff)) if cutoff > 0 else None
 
@@ -130,11 +130,11 @@ def _gain(truth: Bools, called: Bools) -> float:
 
 
 def evaluate_cases(outcome: ClassOutcomes, rule: CaseRule) -> CaseEvaluation:
-    """Measure a rule on held-out patients.
+    """Return the metrics of a rule on held-out patients.
 
-    Patients are independent, so sensitivity and specificity carry exact intervals (Clopper & Pearson 1934): a
-    bootstrap over the two negative patients of a small part would call 2 of 2 certain. The area under the curve of
-    the count carries a bootstrap's over patients.
+    Patients are independent, so shares have exact intervals (Clopper & Pearson 1934). A bootstrap would not do: for
+    2 of 2 negative patients its interval has zero width. The interval of the area under the curve of the count is by
+    bootstrap over patients.
     """
     found = patch_counts(outcome, rule.confidence)
     truth, decided = found.truth, [verdict.decision for verdict in decide_patients(outcome, rule)]

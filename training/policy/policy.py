@@ -1,7 +1,7 @@
-"""A decision policy fitted on validation patients: temperature, cut-off, confidence floor and case rule, in that order.
+"""Fits a decision policy on validation patients: temperature, cut-off, confidence floor and case rule, in that order.
 
-Each step uses the result of the steps before it: the cut-off is fitted on scores after the temperature, the floor on
-the errors at that cut-off, and the case rule on the patches that cut-off and floor accept.
+Each step uses the results of the steps before it. Thresholds are chosen on the scores after temperature scaling. The
+floor counts the errors at the chosen cut-off. The case rule counts the patches that cut-off and floor leave answered.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ from training.policy.selective_prediction import confidence_floor, lowest_max_er
 
 @dataclass(frozen=True)
 class PolicyTarget:
-    """What to fit; by default only the temperature, and everything else is kept.
+    """Requirements for a policy. By default only the temperature is fitted and all else is kept.
 
     Attributes:
-        sensitivity: share of positive images (0..1] that the cut-off must find, at the best specificity; a case
-            rule must find the same share of positive patients.
-        youden: choose the cut-off with the largest sensitivity + specificity instead; a case rule is always
-            chosen so where no sensitivity is asked for.
-        max_error: tolerated share of wrong sides among answered images, between 0 and 1; None keeps the floor.
-        delta: tolerated probability that this promise is false, between 0 and 1.
-        case: fit a case rule, replacing an older one.
+        sensitivity: sensitivity on images (0..1] that the cut-off must reach, at the best specificity. A case rule
+            must reach the same sensitivity on patients.
+        youden: choose the cut-off with the largest sensitivity + specificity instead. A case rule is always chosen
+            like this where no sensitivity is given.
+        max_error: tolerated share of wrong decisions among answered images, between 0 and 1; None keeps the floor.
+        delta: tolerated probability that the error exceeds ``max_error``, between 0 and 1.
+        case: fit a case rule, replacing an existing one.
+
+    Raises:
+        ValueError: a value is out of its range, or both ``sensitivity`` and ``youden`` are given.
     """
 
     sensitivity: float | None = None
@@ -45,7 +48,7 @@ class PolicyTarget:
 
     def __post_init__(self) -> None:
         if self.sensitivity is not None and self.youden:
-            raise ValueError("target: found a sensitivity and youden, expected one of them at most.")
+            raise ValueError("target: found a sensitivity and youden, expected at most one of them.")
         if self.sensitivity is not None and not 0.0 < self.sensitivity <= 1.0:
             raise ValueError(f"target: found sensitivity {self.sensitivity}, expected more than 0 and at most 1.")
         for name, value in (("max_error", self.max_error), ("delta", self.delta)):
@@ -55,10 +58,10 @@ class PolicyTarget:
 
 @dataclass(frozen=True)
 class FittedPolicy:
-    """A policy, and the origin of its numbers.
+    """A policy, and how it was fitted.
 
     Attributes:
-        basis: sentences for people: what was fitted on whom, and what it gave there.
+        basis: sentences for the training record: the patients used for fitting, and the results on them.
     """
 
     policy: DecisionPolicy
@@ -66,18 +69,18 @@ class FittedPolicy:
 
 
 def fit_policy(validation: ClassOutcomes, target: PolicyTarget) -> FittedPolicy:
-    """Fit the parts that ``target`` names; the others stay as in the spec's policy.
+    """Fit the values that ``target`` requires; the others stay as in the spec's policy.
 
     Raises:
-        DatasetError: the validation patients do not allow what is asked. Where no confidence floor keeps
-            ``max_error``, the message names the lowest rate that one keeps.
+        DatasetError: no policy meets ``target`` on the validation patients. Where no confidence floor keeps
+            ``max_error``, the message gives the lowest rate that some floor keeps.
     """
-    seen, said = validation, [_who(validation)]
+    outcome, sentences = validation, [_who(validation)]
     for step in (_temperature, _cutoff, _floor, _case):
-        policy, sentence = step(seen, target)
-        seen = seen.under(policy)
-        said.append(sentence)
-    return FittedPolicy(seen.spec.policy, " ".join(said))
+        policy, sentence = step(outcome, target)
+        outcome = outcome.under(policy)
+        sentences.append(sentence)
+    return FittedPolicy(outcome.spec.policy, " ".join(sentences))
 
 
 def _who(outcome: ClassOutcomes) -> str:
@@ -86,7 +89,7 @@ def _who(outcome: ClassOutcomes) -> str:
 
 
 def _temperature(outcome: ClassOutcomes, _: PolicyTarget) -> tuple[DecisionPolicy, str]:
-    """The raw logits are fitted; the policy's old temperature is ignored."""
+    """Fit the temperature on the raw logits; the previous temperature has no effect."""
     old = outcome.spec.policy
     policy = replace(old, temperature=fit_temperature(outcome.logits, outcome.labels, outcome.spec))
     before, after = calibration_error(outcome), calibration_error(outcome.under(policy))
@@ -97,7 +100,7 @@ def _temperature(outcome: ClassOutcomes, _: PolicyTarget) -> tuple[DecisionPolic
 
 
 def calibration_error(outcome: ClassOutcomes) -> float:
-    """Return the expected calibration error of the highest score, 0..1, in 15 bins of equal count."""
+    """Return the expected calibration error of the highest score, 0..1, from 15 bins of equal count."""
     return expected_calibration_error(outcome.confidence, outcome.predicted == outcome.labels)
 
 
@@ -117,7 +120,10 @@ def _cutoff(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolic
 
 
 def _floor(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolicy, str]:
-    """An image counts as right when its side is (called = truth): the *error among answered* of an evaluation."""
+    """Choose the confidence floor.
+
+    An image is correct when its predicted side is the true one, as in *error among answered* of an evaluation.
+    """
     policy, correct = outcome.spec.policy, outcome.called == outcome.truth
     if target.max_error is None:
         answered = float((outcome.confidence >= policy.confidence_floor).mean())
@@ -136,13 +142,13 @@ def _floor(outcome: ClassOutcomes, target: PolicyTarget) -> tuple[DecisionPolicy
 
 
 def _no_floor(lowest: float, asked: float) -> DatasetError:
-    """Raise an error: a floor that refers every image meets any limit on the error, and is of no use."""
+    """Return the error for a target that no floor meets, except by referring every image."""
     rate = math.ceil(lowest * 1000) / 1000
-    can = f"the lowest that some floor keeps is {rate:g}" if rate < 1 else "too few patients to promise any rate"
-    ask = f"ask for --max-error {rate:g} or more" if rate < 1 else "leave --max-error out"
+    can = f"the lowest that some floor keeps is {rate:g}" if rate < 1 else "too few patients to bound any rate"
+    ask = f"give --max-error {rate:g} or more" if rate < 1 else "leave --max-error out"
     return DatasetError(
         f"confidence floor: found none that keeps the error among answered images at {asked:g} or less on the "
-        f"validation patients; {can}. Either {ask}, or deal more patients to validation."
+        f"validation patients; {can}. Either {ask}, or assign more patients to validation."
     )
 
 
@@ -163,7 +169,7 @@ def rule_sentence(rule: CaseRule) -> str:
 
 
 def _case_figures(outcome: ClassOutcomes, rule: CaseRule) -> str:
-    """Counts and intervals are given with the shares, because a specificity of 1 may come from a single patient."""
+    """Return the metrics of the rule in words, with counts: a specificity of 1 may be that of a single patient."""
     found = evaluate_cases(outcome, rule)
     shares = ", ".join(f"{figure.name} {figure.text()}" for figure in found.figures if figure.name != "auroc")
     return f"{shares} on {found.positives} positive and {found.patients - found.positives} negative patients"

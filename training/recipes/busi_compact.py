@@ -1,8 +1,8 @@
 """Benign, malignant or normal in breast ultrasound: a MobileNet fitted from its sixth block on, and a small stack.
 
-Both see the whole image in grey, stretched to a square. The MobileNet's first blocks keep ImageNet's weights;
-the stack starts from random ones. Callipers that sonographers left in the images mark what somebody measured; they
-are drawn onto training images of every label, so that nothing can be learnt from them.
+Both take the whole image in grey, resized to a square. The first blocks of the MobileNet keep ImageNet's weights; the
+stack starts from random weights. Published images contain callipers, which mark measured lesions. So callipers are
+drawn onto training images of every label, and the networks cannot learn from them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """System 5: benign, malignant or normal in breast ultrasound (BUSI), as its program is coded.
 
-RGB, nearest neighbour to 256×256, ÷255; frozen DenseNet121 and four dense layers. Its training set holds the
-lesion masks as if they were images; here masks are never samples.
+RGB, nearest neighbour to 256×256, ÷255; frozen DenseNet121 and four dense layers. The program's training set contains
+the lesion masks as if they were images; here masks are not samples.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SOURCE = DataSource(
 
 def network(weights: str | None = None) -> keras.Model:
     """Build the published network: 68,750,339 trainable and 7,037,504 frozen parameters, input 256×256×3."""
-    import keras  # here, so that listing recipes does not start a training framework
+    import keras  # imported here, so that listing recipes does not load a framework
     from keras import layers
 
     base = keras.applications.DenseNet121(include_top=False, weights=weights, input_shape=(256, 256, 3))

@@ -35,7 +35,7 @@ MENDELEY = DataSource(
     citation="Huang & Lin 2020, doi 10.17632/x7bvzv6cvr.1, from INbreast (Moreira et al. 2012, Acad Radiol 19:236)",
     licence="CC BY 4.0",
     research_only=False,
-    load=uniting(mendeley.load),  # 168 images are compared in 15 s of one core; no copies across women
+    load=uniting(mendeley.load),  # compares 168 images in 15 s on one core; no copies between patients
 )
 
 MALIGNANT = tuple(label for label in mendeley.LABELS if label.endswith("Malignant"))
@@ -47,8 +47,8 @@ LEAK = (
 
 
 def network(weights: str | None = None) -> keras.Model:
-    """Build the published network, input 224×224×3; all weights start at N(0, .05)."""
-    import keras  # here, so that listing recipes does not start a training framework
+    """Build the published network, input 224×224×3; all weights start at N(0, 0.05)."""
+    import keras  # imported here, so that listing recipes does not load a framework
     from keras import layers
 
     def start() -> keras.initializers.Initializer:

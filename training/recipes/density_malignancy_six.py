@@ -1,6 +1,6 @@
 """System 2: six architectures on density × malignancy in 8 classes, as their program is coded.
 
-RGB, bilinear in float32 (half-pixel centres) to 224×224, 227×227 for AlexNet, ÷255; Adam .001 and
+RGB, bilinear in float32 (half-pixel centres) to 224×224, 227×227 for AlexNet, ÷255; Adam 0.001 and
 cross-entropy for 50 epochs; augmentation by rotation, flip and zoom.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _end(inputs: keras.KerasTensor, features: keras.KerasTensor, name: str) -> keras.Model:
-    """Close a network with Dense 8 and softmax."""
+    """Complete a network with Dense 8 and softmax."""
     import keras
     from keras import layers
 
@@ -81,7 +81,7 @@ def densenet121(weights: str | None = None) -> keras.Model:
 
 
 def efficientnetv2b0(weights: str | None = None) -> keras.Model:
-    """Build EfficientNetV2B0 with 8 outputs; input 224×224×3, rescaled inside as its program leaves it."""
+    """Build EfficientNetV2B0 with 8 outputs; input 224×224×3, rescaled inside the network, as in its program."""
     import keras
     from keras import layers
 
@@ -106,7 +106,7 @@ def shufflenet(weights: str | None = None) -> keras.Model:
 
 
 def _shuffle_unit(x: keras.KerasTensor, channels: int, *, strides: int) -> keras.KerasTensor:
-    """Concatenate shortcut and 1×1 → depthwise 3×3 → 1×1, then shuffle in 3 groups; ``channels`` come out."""
+    """Concatenate shortcut and 1×1 → depthwise 3×3 → 1×1, then shuffle in 3 groups; the output has ``channels``."""
     from keras import layers
 
     shortcut = layers.AveragePooling2D(3, strides=2, padding="same")(x) if strides == 2 else x
@@ -174,7 +174,8 @@ SIX = (
     _recipe("alexnet", alexnet, side_px=227, claim=0.303),
     _recipe("vgg16", vgg16, transfer=True, claim=0.303),
     _recipe("densenet121", densenet121, transfer=True, claim=0.737),
-    # fitted, its logits reach 395, and float32 itself is 1.7e-4 from float64 there: files cannot be nearer than that
+    # The logits of the fitted network reach 395, where float32 differs from float64 by 1.7e-4. Model files cannot be
+    # more precise than that.
     _recipe(
         "efficientnetv2b0",
         efficientnetv2b0,

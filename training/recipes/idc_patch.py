@@ -1,13 +1,16 @@
 """System 4: invasive ductal carcinoma in H&E patches of 50×50 px, as its program is coded.
 
-Three blocks of three 3×3 convolutions, each ReLU → BatchNorm; Dense 256; two *independent* sigmoids,
-fitted by binary cross-entropy on one-hot labels and read by argmax; confidence is the larger output,
-and patches under a confidence of .80 are not used.
+The network has three blocks of three 3×3 convolutions, each ReLU → BatchNorm; Dense 256; and two *independent*
+sigmoids. It is fitted by binary cross-entropy on one-hot labels. The prediction is the argmax, and the confidence is
+the larger output. Patches with a confidence below 0.80 are not used.
 
-Three departures. Patches at a slide's edge are stretched with LINEAR_EXACT where the program uses LINEAR,
-whose bits differ between processors. Training patches are flipped and turned by quarters: the program had
-thirty times as many patches to fit its 1.7 million parameters on. And no patient gives more than 56 of them:
-five of the patients here hold 45 % of the patches.
+There are three differences from the program:
+
+- Patches at the edge of a slide are resized with LINEAR_EXACT. The program uses LINEAR, whose bits differ between
+  processors.
+- Training patches are flipped and rotated by quarter turns, because the program had thirty times as many patches for
+  its 1.7 million parameters.
+- At most 56 patches per patient are used, because five of the patients here have 45 % of the patches.
 """
 
 from __future__ import annotations
@@ -58,15 +61,15 @@ SOURCE = DataSource(
     citation="Janowczyk & Madabhushi 2016, J Pathol Inform 7:29; Cruz-Roa et al. 2014, Proc SPIE 9041:904103",
     licence="public (Kaggle: CC0)",
     research_only=False,
-    # Not united by copies: the 277,000 published patches cannot be compared pairwise, and in a sample of 9,156 the
-    # audit found copies within one patient alone, along the edge of a cover glass.
+    # Groups are not merged by near copies: 277,000 published patches are too many for pairwise comparison. In a sample
+    # of 9,156, the audit found copies only within one patient, along the edge of a cover glass.
     load=idc.load,
 )
 
 
 def network(weights: str | None = None) -> keras.Model:
     """Build the published network: 1,664,898 parameters, input 50×50×3, two sigmoid outputs."""
-    import keras  # here, so that listing recipes does not start a training framework
+    import keras  # imported here, so that listing recipes does not load a framework
     from keras import layers
 
     inputs = keras.Input((50, 50, 3), name="image")

@@ -1,7 +1,7 @@
-"""Invasive ductal carcinoma in H&E patches of 50×50 px, small enough for every device; this project's own network.
+"""Invasive ductal carcinoma in H&E patches of 50×50 px: this project's own network, small enough for every device.
 
 RGB as published, no sharpening; ImageNet's MobileNet cut after its sixth block, three depths pooled, one sigmoid.
-On patients never seen it does better than a plain stack of more weights (docs/research/experiments.md).
+On held-out patients it is better than a plain stack with more weights (docs/research/experiments.md).
 """
 
 from __future__ import annotations

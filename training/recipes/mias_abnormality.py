@@ -1,8 +1,8 @@
 """System 3: any abnormality in a whole mini-MIAS mammogram, as its program is coded.
 
-Grey, 128×128, raw 0..255 without scaling. Dense 64 works on the feature map, place by place. The program
-rotates every image by 0, 2, …, 358° *before* it splits, so that all images stand on both sides.
-One departure: LINEAR_EXACT where it resizes with LINEAR, whose bits differ between processors.
+Grey, 128×128, raw 0..255 without scaling. Dense 64 is applied to each position of the feature map. The program rotates
+every image by 0, 2, …, 358° *before* it splits, so all images are on both sides of the split. There is one difference:
+images are resized with LINEAR_EXACT. The program uses LINEAR, whose bits differ between processors.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SOURCE = DataSource(
     citation="Suckling et al. 1994, Excerpta Medica ICS 1069:375; Clark 2003, mini-MIAS",
     licence="research use only; images are not to be redistributed",
     research_only=True,
-    load=uniting(mias.load),  # 258 images are compared in 30 s of one core; none are copies
+    load=uniting(mias.load),  # compares 258 images in 30 s on one core; there are no copies
     lesions=lesions.of_mias,
 )
 
 
 def network(weights: str | None = None) -> keras.Model:
-    """Build the published network: 117,505 parameters, input 128×128×1; all weights start at N(0, .02)."""
-    import keras  # here, so that listing recipes does not start a training framework
+    """Build the published network: 117,505 parameters, input 128×128×1; all weights start at N(0, 0.02)."""
+    import keras  # imported here, so that listing recipes does not load a framework
     from keras import layers
 
     def start() -> keras.initializers.Initializer:
@@ -74,7 +74,7 @@ MIAS_ABNORMALITY = Recipe(
     claims=(Claim("accuracy", 0.9601),),
     copies=Copies(
         turns=12,
-        step_deg=2.0,  # as far from its neighbour as the program's, which is what leaks
+        step_deg=2.0,  # the same step as in the program, because near rotations cause the leak
         of=180,
         note="The program turns every picture by 0, 2, … 358° (180 files of each of 246); here by 0, 2, … 22°.",
     ),

@@ -1,8 +1,8 @@
-"""Is this marked region of a mammogram suspicious? Lesions of mini-MIAS against normal tissue at the same places.
+"""Marked regions of a mammogram, suspicious or not: lesions of mini-MIAS, and normal tissue at the same positions.
 
-Whole mini-MIAS mammograms cannot be told apart on women never seen (system 3's report says so); regions can. The
-network looks at one and a half times the marked circle, in grey: two depths of a frozen ImageNet MobileNet, pooled,
-and one sigmoid fitted on them. Eighty women with lesions are too few to fit more.
+On held-out patients, whole mini-MIAS mammograms cannot be classified (see the report of system 3), but regions can. The
+input is 1.5 times the marked circle, in grey. The network pools two depths of a frozen ImageNet MobileNet, and only one
+sigmoid is fitted. Eighty patients with lesions are too few to fit more weights.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A tiny network on synthetic H&E phantoms: everything can be trained, exported and tested without data.
+"""A tiny network on synthetic H&E phantoms, to train, export and test without real data.
 
-Same contract, labels and head as ``idc-patch``, so that the whole way is walked; it says nothing about
-tissue. Convolution → BatchNorm → ReLU, the order that int8 folds without loss.
+Contract, labels and head are those of ``idc-patch``, so that every step is covered. The model has no medical meaning.
+It uses convolution → BatchNorm → ReLU, the order in which int8 folds BatchNorm without loss.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPEC = ModelSpec(
 
 def network(weights: str | None = None) -> keras.Model:
     """Build four strided convolutions and a global average: 5,066 parameters, two sigmoid outputs."""
-    import keras  # here, so that listing recipes does not start a training framework
+    import keras  # imported here, so that listing recipes does not load a framework
     from keras import layers
 
     inputs = keras.Input((50, 50, 3), name="image")

@@ -1,1 +1,1 @@
-"""Reports and figures."""
+"""Writes reports: HTML pages, tables and images of the metrics."""

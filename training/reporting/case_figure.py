@@ -1,4 +1,4 @@
-"""Figure of a case rule: a dot for each patient, by the number of confident patches, and the rule's threshold."""
+"""Draws a case rule: a dot for each patient at their number of confident patches, and the rule as a line."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from training.policy.cases import Patients
 from training.reporting.drawing import BLUE, ORANGE, Floats, canvas, png
 
 _STEP, _HALF = 0.07, 0.38
-"""Distance of dots that share a count, and the half height of a side's band, both in units of the axis."""
+"""Distance between dots of equal count, and half the height of the band of a side, both in units of the y axis."""
 
 
 def case_image(patients: Patients, rule: CaseRule, sides: tuple[str, str]) -> bytes:
-    """Draw a dot for each patient, hollow where too few patches were answered to decide.
+    """Return a PNG with a dot for each patient, hollow where too few patches were answered to decide.
 
-    The dashed line lies half-way below the rule's count.
-
-    The axis is linear up to 1 and logarithmic from there on: patients have from none to thousands of patches.
+    The dashed line lies 0.5 below the count of the rule. The axis is linear up to 1 and logarithmic above, because
+    patients have from none to thousands of patches.
 
     Args:
-        patients: counted at the rule's confidence.
-        sides: what negative and positive patients are called.
+        patients: counted at the confidence of the rule.
+        sides: names of the negative and the positive side.
     """
     figure, (axes,) = canvas(520)
     for y, (truth, colour) in enumerate(((~patients.truth, BLUE), (patients.truth, ORANGE))):
@@ -47,7 +46,7 @@ def case_image(patients: Patients, rule: CaseRule, sides: tuple[str, str]) -> by
 
 
 def spread(counts: npt.NDArray[np.int64]) -> Floats:
-    """Return offsets (float64, −0.38..0.38) that set dots of the same count side by side, evenly about 0."""
+    """Return offsets (float64 N, −0.38..0.38) that separate dots of equal count, evenly spaced about 0."""
     offsets = np.zeros(len(counts))
     for count in np.unique(counts):
         rows = np.flatnonzero(counts == count)

@@ -1,4 +1,4 @@
-"""The report of a bundle measured on the device's runtime: figures, decisions and reasons, change against Keras."""
+"""Report of a bundle measured on the device's runtime: metrics, decisions and reasons, change against Keras."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from training.reporting.tables import figure_table
 
 @dataclass(frozen=True)
 class DevicePage:
-    """Data for ``templates/device.html.j2``.
+    """Content of the template ``templates/device.html.j2``.
 
     Attributes:
-        refused: how many images the runtime refused.
-        command: the command line that made the report.
+        refused: number of images that the runtime rejected.
+        command: the command line that created the report.
     """
 
     document: BundleDocument
@@ -31,17 +31,17 @@ class DevicePage:
 
     @property
     def shares(self) -> Table:
-        """Decisions, their reasons, and reruns."""
+        """Shares of decisions, of their reasons, and of reruns in float32."""
         return figure_table(self.document.shares, ("what", "share"))
 
     @property
     def changes(self) -> Table:
-        """The bundle's metrics minus those of the Keras model."""
+        """Figures of the bundle minus those of the Keras model."""
         return figure_table(self.document.changes, ("figure", "change"))
 
     @property
     def sections(self) -> list[EvaluationSection]:
-        """The bundle's evaluation, then the Keras model's if it was given."""
+        """The evaluation of the bundle, then of the Keras model where it was given."""
         return [EvaluationSection(evaluation, self.document.grouped_by) for evaluation in self.document.evaluations]
 
 

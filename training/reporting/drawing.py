@@ -1,4 +1,4 @@
-"""Canvas and palette of all report figures, without global state."""
+"""Canvas and palette of the images in reports; no global state of Matplotlib is used."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ Bools = npt.NDArray[np.bool_]
 
 WIDTH_PX, DPI = 900, 150
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
-"""Blue and vermilion of Okabe & Ito, told apart with any colour vision (Wong 2011, Nature Methods 8:441)."""
+"""Blue and vermilion of Okabe & Ito, distinguishable with any colour vision (Wong 2011, Nature Methods 8:441)."""
 
 GRID = np.linspace(0.0, 1.0, 101)
 
 
 def canvas(height_px: int, shares: tuple[float, ...] = (1.0,)) -> tuple[Figure, list[Axes]]:
-    """Return a figure of 900 px width with panels of these heights below each other on a common x axis."""
+    """Return a figure of 900 px width, with one panel below the other on a common x axis.
+
+    Args:
+        height_px: of the figure.
+        shares: relative heights of the panels.
+    """
     figure = Figure(
         figsize=(WIDTH_PX / DPI, height_px / DPI), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     )
@@ -38,7 +43,7 @@ def canvas(height_px: int, shares: tuple[float, ...] = (1.0,)) -> tuple[Figure, 
 
 
 def png(figure: Figure) -> bytes:
-    """Return the PNG; no date or version is written, so that the bytes are reproducible."""
+    """Return the figure as PNG. The bytes are reproducible with one Matplotlib: no date or version is written."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -50,7 +55,7 @@ def band(
     """Shade the pointwise 95 % interval of a curve on :data:`GRID`, by bootstrap over groups.
 
     Args:
-        curve: truth and scores of some images → float64 101, the curve's height at each point of the grid.
+        curve: function of truth and scores; returns float64 101, the height of the curve at each point of the grid.
     """
 
     def measure(rows: npt.NDArray[np.intp]) -> dict[str, float]:
@@ -66,5 +71,5 @@ def band(
 
 
 def unit_square(axes: Axes, x: str, y: str) -> None:
-    """Label both axes, each from 0 to 1."""
+    """Label both axes and set their limits to 0 and 1."""
     axes.set(xlabel=x, ylabel=y, xlim=(0, 1.005), ylim=(0, 1.005))

@@ -1,4 +1,4 @@
-"""Figures of one measurement, each as PNG bytes, 900 px wide."""
+"""Draws the metrics of an outcome; each function returns a PNG of 900 px width."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from training.reporting.drawing import BLUE, GREY, GRID, ORANGE, Bools, Floats, 
 
 _FEW_LABELS = 4
 _LEAST = 20
-"""Images under which a share is noise and is not drawn."""
+"""Smallest number of images for which a share is drawn; shares of fewer images are noise."""
 
 
 def confusion_image(table: Sequence[Sequence[int]], labels: Sequence[str]) -> bytes:
-    """Draw counts and percentages of each row; rows are the truth, columns the label with the highest score."""
+    """Draw the confusion matrix with row percentages; rows are the truth, columns the label with the highest score."""
     counts = np.asarray(table, dtype=np.int64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(labels) <= _FEW_LABELS
@@ -84,15 +84,15 @@ def reliability_image(outcome: ClassOutcomes, bins: int = 15) -> bytes:
     axes.set(ylabel="accuracy (0..1)", ylim=(min(left, *(r.accuracy for r in rows)) - 0.03, 1.03))
     below.hist(confidence, bins=list(np.linspace(left, 1, 41)), color=BLUE)
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    below.set(xlabel="confidence: score of the highest label (0..1)", ylabel="pictures")
+    below.set(xlabel="confidence: score of the highest label (0..1)", ylabel="images")
     return png(figure)
 
 
 def coverage_image(outcome: ClassOutcomes) -> bytes:
-    """Draw accuracy of the decision against the share answered, the published confidences marked."""
+    """Draw the accuracy of the decision against the share answered, with marks at the published confidences."""
     order = np.argsort(-outcome.confidence, kind="stable")
     right, falling = outcome.called == outcome.truth, outcome.confidence[order]
-    last = np.flatnonzero(np.append(np.diff(falling) < 0, True))  # equal confidences are answered together
+    last = np.flatnonzero(np.append(np.diff(falling) < 0, True))  # images of equal confidence are answered together
     last = last[last >= min(_LEAST, len(right)) - 1]
     accuracy = (np.cumsum(right[order]) / np.arange(1, len(right) + 1))[last]
     figure, (axes,) = canvas(600)
@@ -103,7 +103,9 @@ def coverage_image(outcome: ClassOutcomes) -> bytes:
         if kept.sum() < _LEAST:
             continue
         at = float(kept.mean()), float(right[kept].mean())
-        above = at[0] - taken > 0.12 and at[0] < 0.88  # the curve falls: its upper right and lower left are free
+        above = (
+            at[0] - taken > 0.12 and at[0] < 0.88
+        )  # the curve falls, so there is space at its upper right and lower left
         offset, side = ((6, 8), "left") if above else ((-6, -15), "right")
         axes.plot(*at, "o", color=ORANGE)
         axes.annotate(f"≥ {floor:g}", at, xytext=offset, ha=side, textcoords="offset points")
@@ -129,7 +131,7 @@ def score_image(outcome: ClassOutcomes) -> bytes:
 
 
 def history_image(history: Mapping[str, Sequence[float]]) -> bytes:
-    """Draw loss and accuracy by epoch; columns as Keras names them: loss, val_loss, accuracy, val_accuracy."""
+    """Draw loss and accuracy by epoch, from the columns of Keras: loss, val_loss, accuracy, val_accuracy."""
     figure, panels = canvas(760, (1, 1))
     best = int(np.argmin(history["val_loss"])) + 1
     for axes, name, unit in zip(panels, ("loss", "accuracy"), ("loss (nats)", "accuracy (0..1)"), strict=True):
@@ -147,7 +149,10 @@ def history_image(history: Mapping[str, Sequence[float]]) -> bytes:
 def _both(outcome: ClassOutcomes) -> Bools:
     truth = outcome.truth
     if truth.all() or not truth.any():
-        raise DatasetError(f"curve: found {int(truth.sum())} positive of {len(truth)} images, expected both classes.")
+        raise DatasetError(
+            f"curve: found {int(truth.sum())} positive of {len(truth)} images, expected both classes. "
+            "Measure data with positive and negative images."
+        )
     return truth
 
 
@@ -161,7 +166,7 @@ def _roc_on_grid(truth: Bools, score: Floats) -> Floats:
 
 
 def _precision_on_grid(truth: Bools, score: Floats) -> Floats:
-    """Precision of the highest cut-off whose recall reaches each point of the grid."""
+    """Return the precision at the highest cut-off whose recall reaches each point of the grid, float64 101."""
     precision, recall, _ = precision_recall_curve(truth, score)  # recall falls along the array
     first = np.searchsorted(recall[::-1], np.maximum(GRID, 1e-9))
     return np.asarray(precision[len(recall) - 1 - first])

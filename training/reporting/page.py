@@ -1,4 +1,4 @@
-"""The report of one measurement: metrics, figures, and the command that made it."""
+"""Writes the report of one measurement: metrics, images, and the command that created it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from training.reporting.report import Page, write_report
 def write_page(folder: Path, artifact: Artifact, measurement: Measurement, command: str) -> None:
     """Write ``metrics.json`` and ``report.html`` into ``folder``, replacing older ones.
 
-    Where patches say their place on a slide, ``slide.png`` shows the patient with the most of them.
+    Where the names of patches contain their place on a slide, ``slide.png`` shows the patient with the most patches.
     """
-    from training.experiments.leak import find_leak  # here, for it comes with what fitting needs
+    from training.experiments.leak import find_leak  # imported here because it imports the modules for fitting
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(to_json(measurement) + "\n", encoding="utf-8")
@@ -61,8 +61,8 @@ def _dots(measurement: Measurement) -> list[CaptionedImage]:
     return [
         CaptionedImage(
             drawn,
-            "Each dot is a patient; right of the dashed line the rule calls a patient positive. Hollow: too few "
-            "patches were answered with that confidence, and the patient is referred to a person.",
+            "Each dot is a patient. The rule decides POSITIVE right of the dashed line. Hollow dots: too few patches "
+            "were answered with that confidence, so the patient is referred to a person.",
         )
     ]
 
@@ -76,8 +76,8 @@ def _slide(folder: Path, measurement: Measurement) -> list[CaptionedImage]:
     patches = int((measurement.outcome.groups == patient).sum())
     part = "of all in the data" if measurement.part == "all" else f"of the {measurement.part} part"
     caption = (
-        f"Patient {patient}, {part} the one with the most patches: {patches} patches put together again, beside their "
-        "positive scores. White on the slide and light grey on the map: no patch."
+        f"Patient {patient}, who has the most patches {part}: the slide assembled from {patches} patches, beside the "
+        "map of their positive scores. White on the slide and light grey on the map: no patch."
     )
     return [CaptionedImage(drawn, caption)]
 
@@ -91,18 +91,18 @@ def _images(artifact: Artifact, measurement: Measurement) -> tuple[CaptionedImag
 def outcome_images(
     outcome: ClassOutcomes, table: Sequence[Sequence[int]], grouped_by: str
 ) -> tuple[CaptionedImage, ...]:
-    """Draw the figures: confusion matrix, curves, reliability, coverage and scores.
+    """Draw the images of an outcome: confusion matrix, curves, reliability, coverage and scores.
 
     Args:
-        table: the confusion, rows the truth.
-        grouped_by: what a bootstrap draws, in the plural.
+        table: the confusion matrix; rows are the truth.
+        grouped_by: name of the groups that a bootstrap draws, in the plural.
     """
-    drawn = [CaptionedImage(confusion_image(table, outcome.spec.labels), "Rows are the truth, columns the answer.")]
+    drawn = [CaptionedImage(confusion_image(table, outcome.spec.labels), "Rows are the truth, columns the prediction.")]
     if outcome.truth.any() and not outcome.truth.all():
         drawn += _curves(outcome, grouped_by)
     drawn += [
-        CaptionedImage(reliability_image(outcome), "How often an answer of that confidence is right."),
-        CaptionedImage(coverage_image(outcome), "How much is answered at a confidence, and how well."),
+        CaptionedImage(reliability_image(outcome), "Reliability: share of correct predictions by confidence."),
+        CaptionedImage(coverage_image(outcome), "Share of images answered at each confidence, and their accuracy."),
         CaptionedImage(score_image(outcome), "Positive scores by truth; the line is the cut-off."),
     ]
     return tuple(drawn)

@@ -1,4 +1,4 @@
-"""Run a model on one patient's patches, reassemble the slide, and draw it."""
+"""Decides one patient from their patches, and draws the slide assembled from them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from training.policy.cases import decide_patients
 from training.reporting.slide import has_place, slide_png
 
 _USED = {
-    Part.TRAIN: "the model was fitted on this patient (train): the scores flatter it",
+    Part.TRAIN: "the model was fitted on this patient (train), so the scores are optimistic",
     Part.VALIDATION: "cut-offs and rules were chosen on this patient (validation)",
-    Part.TEST: "the model never saw this patient (test)",
-    None: "this patient is in no part of the model's split: the model never saw them",
+    Part.TEST: "this patient was not used to fit the model (test)",
+    None: "this patient is in no part of the model's split and was not used to fit the model",
 }
 
 
 @dataclass(frozen=True)
 class Patient:
-    """A network's results for one patient.
+    """The decision on one patient, and an image of their slide.
 
     Attributes:
-        part: which part of the split the patient was in; None for one that the split does not know.
-        patches: those read; ``refused`` are the others.
-        rule: None where there is none, and ``basis`` says why.
-        verdict: what the rule makes of the patches; None without a rule.
-        side: what the positive labels are called.
+        part: the part of the split that contains the patient; None for a patient that is not in the split.
+        patches: number of patches that were read.
+        refused: number of patches that cannot be read.
+        rule: None where there is no rule; ``basis`` then gives the reason.
+        verdict: decision of the rule on the patches; None without a rule.
+        side: name of the positive side.
         png: slide and score map side by side.
     """
 
@@ -53,12 +54,12 @@ class Patient:
 
     @property
     def origin(self) -> str:
-        """The part of the split, in words."""
+        """The use of the patient in fitting, in words."""
         return f"patient {self.name}: {_USED[self.part]}"
 
     @property
     def line(self) -> str:
-        """The case in one line."""
+        """Counts and decision in one line."""
         head = f"patient {self.name}: {self.patches} patches"
         if self.refused:
             head += f" ({self.refused} more cannot be read)"
@@ -71,11 +72,11 @@ class Patient:
 
 
 def judge_patient(artifact: Artifact, data: Path, name: str, *, strict: bool = False) -> Patient:
-    """Read one patient's patches from ``data``, run the network, and draw the result.
+    """Read the patches of one patient from ``data``, decide the patient and draw the slide.
 
     Raises:
         ArtifactError: the artifact is incomplete.
-        DatasetError: no such patient, no patch that can be read, or names without a place.
+        DatasetError: there is no such patient, no patch can be read, or file names contain no place.
     """
     opened = OpenArtifact(artifact, data, strict=strict)
     found = opened.answer(opened.of_patient(name), f"patient {name}")
@@ -94,10 +95,10 @@ def judge_patient(artifact: Artifact, data: Path, name: str, *, strict: bool = F
 
 
 def largest_slide(samples: Sequence[Sample], outcome: ClassOutcomes) -> tuple[str, bytes] | None:
-    """Return the patient with the most patches, and their slide; None if file names hold no position.
+    """Return the patient with the most patches, and a PNG of their slide; None where file names contain no place.
 
     Args:
-        samples: N, in the order of ``outcome``. Of patients with as many patches, the first by name is taken.
+        samples: N, in the order of ``outcome``. Of patients with equally many patches, the first by name is used.
     """
     if not samples or not all(has_place(sample) for sample in samples):
         return None

@@ -1,4 +1,4 @@
-"""Preview of training images: as read, as preprocessed, and as augmented."""
+"""Rows of the preview sheet: a few training images as read, as preprocessed, and as augmented."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ DRAWS = 5
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One training image; without names of files or patients.
+    """One training image; it contains no name of a file or a patient.
 
     Attributes:
-        label: of the spec's labels.
-        size_px: width and height of the image as read (and cut, if a region of it is labelled).
+        label: one of the spec's labels.
+        size_px: width and height of the image as read (and cut, if one of its regions is labelled).
         image: as read (and cut), uint8 H×W×3 RGB.
-        tensors: uint8 H×W×3 RGB: the prepared tensor, then its augmented draws, all stretched alike.
+        tensors: uint8 H×W×3 RGB: the preprocessed tensor, then its augmented draws, all with the same scaling.
     """
 
     label: str
@@ -47,12 +47,13 @@ class PreviewRow:
 
 
 def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> tuple[PreviewRow, ...]:
-    """Draw at most ``count`` images of patients that train: one of each label first, then another of each.
+    """Return rows of at most ``count`` random images of training patients, in rounds of one image for each label.
 
-    Images that the runtime refuses are passed over; those with contradictory labels are never fitted on, nor shown.
+    Images that the runtime rejects are skipped. Images with contradictory labels are not used in fitting and are not
+    shown.
 
     Raises:
-        DatasetError: the set cannot be split, or none of its training images can be read.
+        DatasetError: the data set cannot be split, or none of its training images can be read.
     """
     train = select(dataset.samples, split_by_group(dataset.samples, recipe.split), Part.TRAIN)
     usable = [sample for sample in train if sample.name not in dataset.contradicted]
@@ -70,14 +71,14 @@ def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> 
         rows.append(_row(recipe.spec, sample, image, (tensor, *draws)))
     if not rows:
         raise DatasetError(
-            f"{dataset.root}: found {len(usable)} training images and none that can be read, expected one at least; "
-            "unpack the set again."
+            f"{dataset.root}: found {len(usable)} training images and none that can be read, expected at least one. "
+            "Unpack the data set again."
         )
     return tuple(rows)
 
 
 def spread(samples: list[Sample], seed: int) -> Iterator[Sample]:
-    """Yield every sample, in rounds of one a label, each label's in an order that ``seed`` draws."""
+    """Yield every sample, in rounds of one sample for each label; the order within a label is random by ``seed``."""
     rng = np.random.default_rng(seed)
     by_label = []
     for label in sorted({sample.label for sample in samples}):
@@ -91,7 +92,7 @@ def _draws(tensor: Tensor, augmentation: Augmentation | None, rng: np.random.Gen
 
 
 def _row(spec: ModelSpec, sample: Sample, image: DecodedImage, tensors: tuple[Tensor, ...]) -> PreviewRow:
-    """Stretch all tensors of a row by one minimum and maximum, so that they can be compared."""
+    """Return a row whose tensors are all scaled by one minimum and maximum, so that they can be compared."""
     low, high = min(float(t.min()) for t in tensors), max(float(t.max()) for t in tensors)
     height, width = image.pixels.shape[:2]
     deep = image.pixels.dtype != np.uint8
@@ -105,16 +106,16 @@ def _row(spec: ModelSpec, sample: Sample, image: DecodedImage, tensors: tuple[Te
 
 
 def order_of(spec: ModelSpec) -> ColourOrder:
-    """Return the order of a prepared tensor's last axis."""
+    """Return the channel order of the last axis of a preprocessed tensor."""
     return [step.order for step in spec.steps if isinstance(step, Colour)][-1]
 
 
 def shown(values: npt.NDArray[Any], order: ColourOrder, low: float, high: float) -> Shown:
-    """Return ``values`` for display: ``low..high`` becomes 0..255, in RGB order.
+    """Return ``values`` as an image for display: ``low..high`` is scaled to 0..255, channels in the order RGB.
 
     Args:
         values: H×W, H×W×1 or H×W×3, of any real dtype.
-        order: of the last axis; GREY fills all three channels.
+        order: channel order of the last axis; GREY is copied to all three channels.
 
     Returns:
         uint8 H×W×3; all 0 if ``low`` equals ``high``.

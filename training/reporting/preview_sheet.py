@@ -1,4 +1,4 @@
-"""Sheet of :mod:`training.reporting.preview`: one row of images each, and a description below."""
+"""Draws the rows of :mod:`training.reporting.preview` on a sheet, with a description of the processing below."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NAMES = ("as read", "prepared", *(f"draw {n}" for n in range(1, DRAWS + 1)))
 
 
 def write_preview(recipe: Recipe, data: Path, out: Path, *, count: int, seed: int) -> tuple[PreviewRow, ...]:
-    """Write the sheet of ``recipe`` on the published layout below ``data`` to ``out``; return its rows.
+    """Write the sheet of ``recipe`` to ``out`` and return its rows; ``data`` is a folder with the published layout.
 
     Raises:
-        DatasetError: the data are not what the layout promises, or no training image can be read.
+        DatasetError: the data do not match the layout, or no training image can be read.
     """
     rows = preview_rows(recipe, recipe.source.load(data), count=count, seed=seed)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -31,9 +31,9 @@ def write_preview(recipe: Recipe, data: Path, out: Path, *, count: int, seed: in
 
 
 def draw_sheet(recipe: Recipe, rows: tuple[PreviewRow, ...]) -> bytes:
-    """Return a PNG of ``rows`` (one at least), all with as many draws; the same bytes for the same rows.
+    """Return a reproducible PNG of ``rows`` (at least one), which all have the same number of draws.
 
-    The images are the data set's: its licence binds the sheet too.
+    The sheet shows images of the data set, so the licence of the data set applies to it.
     """
     columns = 1 + len(rows[0].tensors)
     size = (max(columns, 4) * _CELL_IN + _MARGIN_IN, len(rows) * _CELL_IN + 5 * _LINE_IN + _MARGIN_IN)
@@ -61,7 +61,7 @@ def footer(recipe: Recipe) -> tuple[str, ...]:
     spec = recipe.spec
     width, height = spec.size_px
     return (
-        f"{spec.name}: images of patients that train.",
+        f"{spec.name}: images of training patients.",
         f"Prepared: float32 {height}×{width}×{spec.channels} {order_of(spec).value}, shown as RGB, "
         "each row from its minimum to its maximum.",
         words(recipe.augmentation),
@@ -70,14 +70,14 @@ def footer(recipe: Recipe) -> tuple[str, ...]:
 
 
 def words(augmentation: Augmentation | None) -> str:
-    """Describe the augmentation."""
+    """Return a sentence that describes the augmentation of a training image."""
     if augmentation is None:
         return "No augmentation: the network is fitted on the prepared tensors as they are."
-    said = [
+    parts = [
         "mirrored left to right half the time" * augmentation.flips,
         "turned by 0, 90, 180 or 270°" * augmentation.quarter_turns,
         f"rotated by up to ±{augmentation.rotation_deg:g}°" * bool(augmentation.rotation_deg),
         f"zoomed by up to ±{augmentation.zoom * 100:g} %" * bool(augmentation.zoom),
     ]
-    border = "; zeros come in at the border" if augmentation.rotation_deg or augmentation.zoom else ""
-    return f"Augmentation: {', '.join(part for part in said if part) or 'nothing'}{border}."
+    border = "; the border is filled with zeros" if augmentation.rotation_deg or augmentation.zoom else ""
+    return f"Augmentation: {', '.join(part for part in parts if part) or 'nothing'}{border}."

@@ -1,6 +1,6 @@
-"""HTML report of all measurements of a model, without scripts or network access.
+"""The HTML report of a model with all its metrics; the page uses no script and no network.
 
-The order follows the model card (Mitchell et al. 2019, FAT* 2019): notice, data, claim, metrics, figures.
+The order follows the model card (Mitchell et al. 2019, FAT* 2019): notice, data, claim, figures, images.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Page:
-    """Data of a report, and the tables for ``templates/measurement.html.j2``.
+    """Content of a report, with the tables that ``templates/measurement.html.j2`` shows.
 
     Attributes:
-        training: the artifact's record of where the model comes from.
-        evaluations: networks and baselines, in the order shown.
-        part: the part whose figures are the result: the claim is held against it, and ``classes`` was measured on it.
-        command: the command line that made the report.
-        grouped_by: what a split keeps together and a bootstrap draws, in the plural.
-        notes: what whoever uses the data set must know, a sentence each.
-        cases: patients judged from their patches; None where the recipe judges single images.
+        training: the artifact's record of the origin of the model.
+        evaluations: of networks and baselines, in the order shown.
+        part: the part whose figures are the result. They are compared with the claim; ``classes`` is of this part.
+        command: the command line that created the report.
+        grouped_by: name of the groups that a split keeps together and a bootstrap draws, in the plural.
+        notes: notes for users of the data set, one sentence each.
+        cases: decisions on patients from their patches; None where the recipe decides single images only.
         case_images: images of patients.
-        leak: what the original program's split is worth; None where that was not measured.
+        leak: effect of the original program's split on the figures; None where it was not measured.
     """
 
     spec: ModelSpec
@@ -58,7 +58,7 @@ class Page:
 
     @property
     def claims(self) -> Table:
-        """The published figures, and those measured on the part."""
+        """Figures that the authors published, beside those measured on the part."""
         networks = [e for e in self.evaluations if e.subject != "baseline" and e.part == self.part]
         measured = {figure.name: figure for evaluation in networks for figure in evaluation.figures}
         for entry in (*self.classes.labels, *self.classes.sides):
@@ -68,7 +68,7 @@ class Page:
 
     @property
     def leak_figures(self) -> Table:
-        """A row for each figure: those claimed first, in the authors' order, then those measured besides."""
+        """A row for each figure: published figures first, in the authors' order, then the other measured ones."""
         if self.leak is None:
             return Table((), ())
         claims = {figure.name: figure for figure in self.leak.claims}
@@ -79,7 +79,7 @@ class Page:
 
     @property
     def leak_files(self) -> Table:
-        """Number of files in both fits."""
+        """Number of files, shared groups and epochs of both fits."""
         head = ("split", "files fitted on", "files tested", f"{self.grouped_by} on both sides", "epochs")
         rows = () if self.leak is None else self.leak.rows
         counts = ((row.train_images, row.test_images, row.shared_groups, row.epochs) for row in rows)
@@ -87,18 +87,18 @@ class Page:
 
     @property
     def by_class(self) -> ClassesSection:
-        """Figures class by class."""
+        """Metrics of each class."""
         return ClassesSection(self.classes, self.spec)
 
     @property
     def case_rule(self) -> str:
-        """The rule on patients in words; empty if there is none."""
+        """The case rule in words; empty where there is none."""
         found = None if self.cases is None else self.cases.evaluation
         return "" if found is None else rule_text(found.rule, side_names(self.spec)[1])
 
     @property
     def case_figures(self) -> Table:
-        """Figures of the rule on patients."""
+        """Metrics of the case rule."""
         found = None if self.cases is None else self.cases.evaluation
         return figure_table(() if found is None else found.figures)
 
@@ -109,7 +109,7 @@ class Page:
 
 
 def write_report(path: Path, page: Page) -> None:
-    """Write ``page`` as one self-contained HTML file, replacing an older one whole."""
+    """Write ``page`` as one self-contained HTML file; an existing file is replaced atomically."""
     write_whole(path, report_html(page).encode("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Sections shared by several reports: one evaluation, and metrics class by class."""
+"""Sections that several reports share: one evaluation, and the metrics of each class."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from training.reporting.tables import class_table, coverage_table, figure_table,
 
 @dataclass(frozen=True)
 class EvaluationSection:
-    """Figures of one subject on one part: all images, by coverage, by subgroup.
+    """Metrics of one subject on one part: on all images, by coverage, by subgroup.
 
     Attributes:
-        grouped_by: what a bootstrap draws, in the plural.
-        fewest: groups of a subgroup under which its figures have no interval.
+        grouped_by: name of the groups that a bootstrap draws, in the plural.
+        fewest: smallest number of groups for which the metrics of a subgroup have an interval.
     """
 
     evaluation: Evaluation
@@ -29,7 +29,7 @@ class EvaluationSection:
 
     @property
     def subject(self) -> str:
-        """Name of the measurement, for a heading."""
+        """Name of what was measured, for the heading."""
         name = self.evaluation.subject
         return "Baseline: six colour numbers" if name == "baseline" else f"Measured, {name}"
 
@@ -42,17 +42,17 @@ class EvaluationSection:
 
     @property
     def coverage(self) -> Table:
-        """Share answered at each confidence, and accuracy among these."""
+        """Share of images answered at each confidence, and the metrics on them."""
         return coverage_table(self.evaluation)
 
     @property
     def subgroups(self) -> Table:
-        """Metrics by subgroup of the data set."""
+        """Metrics by traits of the images, from the data set."""
         return subgroup_table(self.evaluation, self.grouped_by)
 
     @property
     def beats_baseline(self) -> bool | None:
-        """Whether the whole interval of the gain is above 0; None if there is no baseline."""
+        """Whether the whole interval of the gain lies above 0; None where there is no baseline."""
         gain = next((figure for figure in self.evaluation.figures if figure.name == GAIN), None)
         return None if gain is None else gain.low is not None and gain.low > 0
 

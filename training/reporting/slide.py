@@ -1,4 +1,4 @@
-"""Reassemble a slide from its patches, and draw it beside the score map."""
+"""Assembles a slide from its patches, and draws it beside the map of their scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 ScoreMap = npt.NDArray[np.float32]
 
 PATCH_PX = 50
-"""The grid of the published IDC patches (Janowczyk & Madabhushi 2016); those at a slide's edge are smaller."""
+"""Grid of the published IDC patches (Janowczyk & Madabhushi 2016); patches at the edge of a slide are smaller."""
 
 _PLACE = re.compile(r"_x(\d+)_y(\d+)_")
 _PANEL_PX, _GAP_PX, _BAR_PX, _SCALE_PX = 900, 24, 28, 96
@@ -26,15 +26,15 @@ _WHITE, _MISSING, _INK = 255, 225, 40
 
 
 def join_slide(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> tuple[Pixels, ScoreMap]:
-    """Place the patches of one patient at the positions in their file names (``…_x<X>_y<Y>_…``).
+    """Assemble the patches of one patient by the places in their names (``…_x<X>_y<Y>_…``).
 
     Args:
         samples: patches of one patient, of at most 50×50 px.
         scores: float64 N, 0..1, in the order of ``samples``.
 
     Returns:
-        The slide, uint8 H×W×3 RGB, white where no patch is; and its score map, float32 rows×columns, 0..1, one cell
-        a patch, nan where no patch is. Both begin at the smallest x and y.
+        The slide, uint8 H×W×3 RGB, white where there is no patch; and its score map, float32 rows×columns, 0..1, one
+        cell for each patch, nan where there is no patch. Both start at the smallest x and y.
 
     Raises:
         DatasetError: no patch, several patients, a name without place, two patches in one place, a patch too large.
@@ -44,7 +44,7 @@ def join_slide(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> tu
     if len(patients) != 1 or len(samples) != len(scores):
         raise DatasetError(
             f"slide: found {len(samples)} patches of {len(patients)} patients and {len(scores)} scores, expected "
-            "patches of one patient and a score for each."
+            "patches of one patient and one score for each patch."
         )
     places = np.array([_place(sample) for sample in samples])
     corners = places - places.min(axis=0)
@@ -54,7 +54,7 @@ def join_slide(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> tu
     for sample, (x, y), score in zip(samples, corners, scores, strict=True):
         row, column = y // PATCH_PX, x // PATCH_PX
         if not np.isnan(cells[row, column]):
-            raise DatasetError(f"{sample.name}: another patch already lies in its place; give each patch once.")
+            raise DatasetError(f"{sample.name}: found two patches at this place, expected one. Give each patch once.")
         pixels = _rgb(sample)
         mosaic[y : y + len(pixels), x : x + pixels.shape[1]] = pixels[: len(mosaic) - y, : mosaic.shape[1] - x]
         cells[row, column] = score
@@ -62,7 +62,10 @@ def join_slide(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> tu
 
 
 def slide_png(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> bytes:
-    """Return slide, score map and colour scale of one patient as a PNG; arguments and errors: :func:`join_slide`."""
+    """Return slide, score map and colour scale of one patient as a PNG.
+
+    Arguments and errors are those of :func:`join_slide`.
+    """
     drawn = draw_slide(*join_slide(samples, scores))
     done, data = cv2.imencode(".png", drawn[..., ::-1])
     if not done:
@@ -71,14 +74,14 @@ def slide_png(samples: Sequence[Sample], scores: npt.NDArray[np.float64]) -> byt
 
 
 def has_place(sample: Sample) -> bool:
-    """Return whether the file name holds the patch's position on the slide."""
+    """Return whether the file name contains the place of the patch on the slide."""
     return _PLACE.search(sample.path.name) is not None
 
 
 def _place(sample: Sample) -> tuple[int, int]:
     found = _PLACE.search(sample.path.name)
     if found is None:
-        raise DatasetError(f"{sample.name}: expected a place, …_x<X>_y<Y>_…, in the file's name.")
+        raise DatasetError(f"{sample.name}: found no place in the file name, expected …_x<X>_y<Y>_….")
     return int(found[1]), int(found[2])
 
 
@@ -98,8 +101,8 @@ def _rgb(sample: Sample) -> Pixels:
 def draw_slide(mosaic: Pixels, cells: ScoreMap) -> Pixels:
     """Return slide, score map and colour scale side by side, uint8 RGB, each panel at most 900 px a side.
 
-    Colours are cividis, whose lightness rises with the score and which reads the same with any colour vision
-    (Nuñez et al. 2018, PLOS ONE 13:e0199239); cells without a patch are light grey.
+    The colour map is cividis: its lightness increases with the score, and it suits any colour vision (Nuñez et al.
+    2018, PLOS ONE 13:e0199239). Cells without a patch are light grey.
 
     Args:
         mosaic: uint8 H×W×3 RGB, from :func:`join_slide`.
@@ -121,7 +124,7 @@ def _colours(cells: ScoreMap) -> Pixels:
 
 
 def _scale(height: int) -> Pixels:
-    """A bar from 0 (below) to 1 (above), labelled; uint8 height×96×3 RGB."""
+    """Return the labelled colour scale from 0 (bottom) to 1 (top), uint8 height×96×3 RGB."""
     panel = np.full((height, _SCALE_PX, 3), _WHITE, dtype=np.uint8)
     panel[:, :_BAR_PX] = _colours(np.linspace(1, 0, height, dtype=np.float32)[:, np.newaxis])
     for score in (0.0, 0.5, 1.0):

@@ -1,4 +1,4 @@
-"""Tables of metrics, for reports and for the model card."""
+"""Tables of figures, for the reports of a measurement and for the model card."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _COVERAGE = ("coverage", "accuracy", "precision", "recall")
 
 
 def figure_table(figures: Iterable[Figure], head: tuple[str, str] = ("figure", "value")) -> Table:
-    """Return a row for each figure."""
+    """Return a table with a row for each figure."""
     return Table(head, tuple((figure.name, figure) for figure in figures))
 
 
 def subgroup_table(evaluation: Evaluation, grouped_by: str, images: str = "images") -> Table:
-    """Return a row for each subgroup; ``images`` and ``grouped_by`` are the names of the columns.
+    """Return a table with a row for each subgroup; ``images`` and ``grouped_by`` are names of columns.
 
-    A figure that needs positive and negative images is missing where a subgroup has one kind alone.
+    A figure that needs both positive and negative images is missing where a subgroup has only one class.
     """
     names = tuple(dict.fromkeys(figure.name for found in evaluation.subgroups for figure in found.figures))
     rows: list[tuple[Cell, ...]] = []
@@ -31,10 +31,11 @@ def subgroup_table(evaluation: Evaluation, grouped_by: str, images: str = "image
 
 
 def coverage_table(evaluation: Evaluation, title: str = "confidence", mark: str = "≥ ") -> Table:
-    """Return a row for each confidence: share answered, and accuracy among these.
+    """Return a table with a row for each confidence: the share of images answered, and the metrics on them.
 
     Args:
-        mark: what stands before each confidence.
+        title: name of the first column.
+        mark: text before each confidence.
     """
     figures, prefix = {figure.name: figure for figure in evaluation.figures}, "coverage at confidence "
     floors = [name.removeprefix(prefix) for name in figures if name.startswith(prefix)]
@@ -45,7 +46,7 @@ def coverage_table(evaluation: Evaluation, title: str = "confidence", mark: str 
 
 
 def class_table(entries: Iterable[ClassFigures]) -> Table:
-    """Return a row for each class, with its support."""
+    """Return a table with a row for each class, with its support."""
     rows: list[tuple[Cell, ...]] = []
     for entry in entries:
         figures = {figure.name: figure for figure in entry.figures}
@@ -56,11 +57,11 @@ def class_table(entries: Iterable[ClassFigures]) -> Table:
 def part_table(
     record: TrainingRecord, parts: Iterable[str], grouped_by: str, images: str = "images", unknown: str | None = None
 ) -> Table:
-    """Return a row for each part of the split that holds images.
+    """Return a table with a row for each part of the split that contains images.
 
     Args:
-        grouped_by, images: what the columns are called.
-        unknown: stands where groups were not counted; None is shown as a dash.
+        grouped_by, images: names of columns.
+        unknown: cell where groups were not counted; None is shown as a dash.
     """
     groups = {part: str(count) for part, count in record.groups.items()}
     rows = ((part, groups.get(part, unknown), str(record.images[part])) for part in parts if part in record.images)

@@ -142,7 +142,7 @@ def test_a_change_is_the_difference_of_the_two_figures_and_none_where_nothing_ch
 
 
 def test_changes_of_other_images_are_refused() -> None:
-    with pytest.raises(DatasetError, match="expected the same ones"):
+    with pytest.raises(DatasetError, match="expected the same images"):
         changes(_scored().take(np.arange(100)), _scored(), SPEC)
 
 

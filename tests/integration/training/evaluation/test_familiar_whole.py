@@ -156,7 +156,7 @@ def test_without_the_field_squares_are_counted_as_before(own: dict[Part, tuple[S
 
 def test_a_model_of_whole_images_cannot_ask_for_it(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "decided"
-    with pytest.raises(DatasetError, match=r"found --whole for a model that is shown whole images.*Leave --whole"):
+    with pytest.raises(DatasetError, match=r"found --whole for a model of whole images.*Leave --whole"):
         decide(
             Artifact(phantom_artifact),
             phantom_data,

@@ -102,7 +102,7 @@ def test_the_floor_is_that_of_wrong_sides_on_divided_scores_at_the_new_cutoff() 
 @pytest.mark.parametrize("target", [PolicyTarget(max_error=0.001), PolicyTarget(sensitivity=0.999, max_error=0.01)])
 def test_where_no_floor_keeps_the_promise_the_lowest_rate_is_named_and_can_be_had(target: PolicyTarget) -> None:
     outcome = _outcome(seed=2)
-    with pytest.raises(DatasetError, match=r"found none that keeps .* deal more patients") as caught:
+    with pytest.raises(DatasetError, match=r"found none that keeps .* assign more patients") as caught:
         fit_policy(outcome, target)
     named = re.search(r"--max-error ([\d.]+) or more", str(caught.value))
     assert named is not None
@@ -115,7 +115,7 @@ def test_one_patient_can_be_promised_nothing() -> None:
     one = _outcome(patients=2)
     rows = one.groups == "p000"
     alone = ClassOutcomes.of(one.logits[rows], one.labels[rows], one.groups[rows], one.spec)
-    with pytest.raises(DatasetError, match=r"too few patients to promise any rate\. Either leave --max-error out"):
+    with pytest.raises(DatasetError, match=r"too few patients to bound any rate\. Either leave --max-error out"):
         fit_policy(alone, PolicyTarget(max_error=0.3))
 
 
@@ -188,7 +188,7 @@ def test_every_fitted_policy_can_be_written_and_applied(seed: int, sensitivity: 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"sensitivity": 0.9, "youden": True}, "one of them at most"),
+        ({"sensitivity": 0.9, "youden": True}, "at most one of them"),
         ({"sensitivity": 0.0}, "more than 0 and at most 1"),
         ({"sensitivity": 1.1}, "more than 0 and at most 1"),
         ({"max_error": 0.0}, "max_error 0.0, expected a number between 0 and 1"),

@@ -151,7 +151,7 @@ def test_senseless_input_is_refused() -> None:
     one, yes, group = np.array([0.9]), np.array([True]), np.array(["p"])
     with pytest.raises(DatasetError, match="no validation image"):
         confidence_floor(one[:0], yes[:0], group[:0], 0.1)
-    with pytest.raises(ValueError, match="expected equal"):
+    with pytest.raises(ValueError, match="expected as many"):
         confidence_floor(one, yes, np.array(["p", "q"]), 0.1)
     with pytest.raises(ValueError, match="between 0 and 1"):
         confidence_floor(one, yes, group, 1.0)

@@ -26,7 +26,7 @@ LEAK = LeakTable(
 
 def section(grouped_by: str) -> str:
     page = replace(full_page(), leak=LEAK, grouped_by=grouped_by)
-    return page_text(report_html(page)).split("h2: The leak, measured\n")[1].split("h2: ")[0]
+    return page_text(report_html(page)).split("h2: Effect of the data leak\n")[1].split("h2: ")[0]
 
 
 def test_claim_and_both_splits_stand_side_by_side_figure_by_figure() -> None:
@@ -54,4 +54,4 @@ def test_it_says_the_command_the_copies_the_departure_and_the_versions() -> None
 
 
 def test_without_a_table_there_is_no_section() -> None:
-    assert "The leak, measured" not in report_html(replace(full_page(), leak=None))
+    assert "Effect of the data leak" not in report_html(replace(full_page(), leak=None))

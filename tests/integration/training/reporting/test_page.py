@@ -77,7 +77,7 @@ def test_every_table_and_image_is_there_with_intervals_for_any_head(spec: ModelS
     for label in spec.labels:
         row = html.split(f'<th scope="row">{label}</th>')[1].split("</tr>")[0]
         assert row.count("<small>[") == 4, f"{label}: accuracy, precision, recall and F1 each with an interval"
-    assert "Patients from patches" not in html and not (tmp_path / "out" / "slide.png").exists()
+    assert "Decisions on patients from their patches" not in html and not (tmp_path / "out" / "slide.png").exists()
 
 
 def test_groups_are_called_what_the_data_set_calls_them_and_its_notes_are_told(tmp_path: Path) -> None:
@@ -96,4 +96,4 @@ def test_metrics_read_back_with_part_groups_and_cases(tmp_path: Path) -> None:
     expected = MeasurementDocument("test", GROUPED_BY, measured.evaluations, cases)
     assert from_dict(MeasurementDocument, json.loads(text)) == expected
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "Patients from patches" in html and "Each dot is a patient" in html
+    assert "Decisions on patients from their patches" in html and "Each dot is a patient" in html

@@ -131,7 +131,7 @@ def test_words_name_every_parameter() -> None:
     found = words(Augmentation(flips=True, quarter_turns=False, rotation_deg=15.0, zoom=0.1))
     assert found == (
         "Augmentation: mirrored left to right half the time, rotated by up to ±15°, zoomed by up to ±10 %; "
-        "zeros come in at the border."
+        "the border is filled with zeros."
     )
     assert "quarter" not in found
     assert words(Augmentation(False, True)) == "Augmentation: turned by 0, 90, 180 or 270°."

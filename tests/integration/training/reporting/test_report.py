@@ -106,7 +106,7 @@ def test_every_table_is_there_with_its_rows(page: Page) -> None:
     tables = _Page(report_html(page)).tables
     assert {name: len(rows) - 1 for name, rows in tables.items()} == {
         "Groups and images": 3,
-        "Published claim, and what holds on patients never seen": 3,
+        "Published claim, and result on held-out patients": 3,
         "Each label against the rest": 2,
         "Negative against positive": 2,
         "Operating point and calibration": 2,
@@ -118,7 +118,7 @@ def test_every_table_is_there_with_its_rows(page: Page) -> None:
 
 
 def test_the_claim_stands_beside_what_was_measured(page: Page) -> None:
-    rows = _Page(report_html(page)).tables["Published claim, and what holds on patients never seen"]
+    rows = _Page(report_html(page)).tables["Published claim, and result on held-out patients"]
     accuracy = page.evaluations[0].figure("accuracy")
     assert rows[1] == ["accuracy", "0.889", f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]"]
     assert rows[2][:2] == ["recall of malignant", "0.900"] and rows[2][2].startswith("0.")
@@ -185,7 +185,7 @@ def test_without_images_and_claims_the_page_still_stands(page: Page) -> None:
 
 def test_the_head_states_the_temperature_and_how_thresholds_were_chosen(page: Page) -> None:
     text = page_text(report_html(page))
-    assert "Temperature 1: logits are as the network gives them." in text
+    assert "Temperature 1: logits are not scaled." in text
     assert f"How these thresholds were chosen: {page.training.policy}." in text
     fitted = replace(
         page,
@@ -193,19 +193,19 @@ def test_the_head_states_the_temperature_and_how_thresholds_were_chosen(page: Pa
         training=replace(page.training, policy="On validation patients; sensitivity .95."),
     )
     text = page_text(report_html(fitted))
-    assert "Temperature 1.37: logits are divided by it before any score." in text
+    assert "Temperature 1.37: logits are divided by it before scores are computed." in text
     assert "How these thresholds were chosen: On validation patients; sensitivity .95.\n" in text
 
 
 def test_a_measured_leak_and_patients_have_their_sections_and_others_have_none(page: Page) -> None:
-    titles = ("The leak, measured", "Patients from patches")
+    titles = ("Effect of the data leak", "Decisions on patients from their patches")
     assert not any(title in report_html(page) for title in titles)
     leak = LeakTable("idc-patch", (Figure("accuracy", 0.889),), "files", (), "", "python -m training leak x", {})
     cases = CaseReport(None, "No rule: too few.")
     full = _Page(report_html(replace(page, leak=leak, cases=cases)))
     assert all(title in full.text for title in titles)
     assert "No rule: too few." in full.text and "python -m training leak x" in full.text
-    assert full.tables["The leak, measured"][1] == ["accuracy", "0.889"]
+    assert full.tables["Effect of the data leak"][1] == ["accuracy", "0.889"]
 
 
 def test_the_file_is_written_whole_over_an_older_one(page: Page, tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def test_what_cannot_be_one_slide_is_refused(tmp_path: Path) -> None:
         join_slide([first, Sample(first.name, first.path, 0, "78")], scores)
     with pytest.raises(DatasetError, match="1 scores"):
         join_slide(samples, scores[:1])
-    with pytest.raises(DatasetError, match="another patch"):
+    with pytest.raises(DatasetError, match="found two patches"):
         join_slide([first, first], scores)
-    with pytest.raises(DatasetError, match="expected a place"):
+    with pytest.raises(DatasetError, match="found no place"):
         join_slide([Sample("77/0/a.png", tmp_path / "a.png", 0, "77")], scores[:1])
     large = tmp_path / "77_idx5_x1_y1_class0.png"
     cv2.imwrite(str(large), np.zeros((60, 50, 3), np.uint8))
