@@ -131,7 +131,8 @@ def test_a_patient_is_counted_by_hand_and_decided_by_the_rule(ruled_artifact: Pa
 
 
 @pytest.mark.parametrize(
-    ("part", "said"), [(Part.TRAIN, "was fitted on this patient"), (Part.VALIDATION, "chosen on"), (Part.TEST, "never")]
+    ("part", "said"),
+    [(Part.TRAIN, "was fitted on this patient"), (Part.VALIDATION, "chosen on"), (Part.TEST, "was not used")],
 )
 def test_slide_writes_any_patient_and_says_on_stderr_which_part_they_were_in(
     part: Part, said: str, ruled_artifact: Path, phantom_data: Path, tmp_path: Path

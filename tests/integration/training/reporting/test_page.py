@@ -30,7 +30,14 @@ THREE = replace(SPEC, labels=("normal", "benign", "malignant"), positive=("malig
 ONE = replace(SPEC, labels=("normal", "abnormal"), positive=("abnormal",), head=Head.SIGMOID)
 GROUPED_BY = "clusters of near-same images"
 TABLES = {"Each label against the rest", "Negative against positive", "Operating point and calibration", "Coverage of"}
-CAPTIONS = ("Rows are the truth", "Receiver", "Precision and recall", "How often", "How much", "Positive scores")
+CAPTIONS = (
+    "Rows are the truth",
+    "Receiver",
+    "Precision and recall",
+    "Reliability",
+    "Share of images",
+    "Positive scores",
+)
 
 
 def _measurement(spec: ModelSpec, count: int = 240) -> Measurement:
