@@ -15,7 +15,7 @@ Images = npt.NDArray[np.float32]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """Shuffled batches of (images, targets), and weights if given; the same seed gives the same batches in every run.
+    """Shuffled batches of (images, targets), and weights if given. The same seed gives the same batches in every run.
 
     An epoch's order and augmentation depend only on the seed and the epoch's number, not on earlier epochs. A fit that
     resumes at ``epoch`` (counted from 0) therefore gets the same batches as an uninterrupted fit. Fit with

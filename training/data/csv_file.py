@@ -69,7 +69,7 @@ def _decoded(path: Path, error: type[Exception]) -> str:
     if data.startswith(_WORKBOOKS):
         raise error(f"{path}: found an Excel workbook, expected CSV. Save it as 'CSV UTF-8' in Excel.")
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    if encoding is None:  # UTF-16 without a mark: every other byte of a Latin header is zero
+    if encoding is None:  # UTF-16 without a mark: every other byte of a Latin header is 0
         encoding = {b"\0": "utf-16-be"}.get(data[:1], "utf-16-le" if data[1:2] == b"\0" else "utf-8")
     try:
         text = data.decode(encoding)
@@ -89,7 +89,7 @@ def _separator(path: Path, text: str, headers: Sequence[str], error: type[Except
     header = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
     for separator in _SEPARATORS:
         found = _names(next(csv.reader([header], delimiter=separator), []))
-        if any(set(wanted.split(",")) <= set(found) for wanted in headers):
+        if any(set(expected.split(",")) <= set(found) for expected in headers):
             if len(set(found)) < len(found):
                 raise error(f"{path}: found a column twice in the header {header[:_SHOWN]!r}, expected each once.")
             return separator
@@ -109,8 +109,8 @@ def _lines(path: Path, text: str, separator: str, error: type[Exception]) -> Ite
                 yield reader.line_num, fields
     except csv.Error as fault:
         raise error(
-            f"{path}, line {reader.line_num}: found {fault}, expected fields with or without double quotes around the "
-            "whole of them. Correct the quotes."
+            f"{path}, line {reader.line_num}: found {fault}, expected fields that are quoted completely or not at all. "
+            "Correct the quotes."
         ) from None
 
 

@@ -40,7 +40,7 @@ class StainJitter:
 class GainAndSpeckle:
     """Change gain and dynamic range of an ultrasound image, and multiply it by speckle noise.
 
-    Speckle: Burckhardt 1978, IEEE Trans Sonics Ultrason 25:1.
+    Source of speckle: Burckhardt 1978, IEEE Trans Sonics Ultrason 25:1.
 
     Attributes:
         gain: brightness is multiplied by a factor within 1 ± ``gain``.

@@ -73,7 +73,7 @@ def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> lis
     """Return ``count`` parts in which every run is close to the quota; the part with the largest deficit is next."""
     parts = list(quota)
     served = dict.fromkeys(parts, 0.0)
-    jitter = rng.random(len(parts)) * 0.5  # where in its cycle each part begins
+    jitter = rng.random(len(parts)) * 0.5  # random start of each part in its cycle
     dealt = []
     for turn in range(1, count + 1):
         deficit = [quota[part] * turn - served[part] + jitter[i] for i, part in enumerate(parts)]

@@ -100,7 +100,7 @@ def _first(names: list[str], most: int) -> str:
 
 
 def colour_numbers(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """Return the mean and standard deviation of each channel, R, G, B (grey counts three times); float64 6."""
+    """Return the means, then the standard deviations, of R, G and B, float64 6. A grey image repeats its channel."""
     colour = np.repeat(pixels[..., np.newaxis], 3, axis=2) if pixels.ndim == 2 else pixels[..., ::-1]
     flat = colour.reshape(-1, 3).astype(np.float64)
     return np.concatenate([flat.mean(axis=0), flat.std(axis=0)])

@@ -53,7 +53,7 @@ class LeakRow:
 
 @dataclass(frozen=True)
 class LeakTable:
-    """Both fits beside the published claim.
+    """Both fits and the published claim.
 
     Attributes:
         copies: description of the copies made of each image before the split.
@@ -77,7 +77,7 @@ def find_leak(recipe: str) -> LeakTable | None:
 
 
 def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: int | None = None) -> LeakTable:
-    """Fit ``recipe`` on both splits and write ``leak.json`` and both histories into the new folder ``out``.
+    """Fit ``recipe`` on both splits, and write ``leak.json`` and both histories to the new folder ``out``.
 
     Args:
         command: the command line to record in the table.
@@ -95,7 +95,7 @@ def measure_leak(recipe: Recipe, data: Path, out: Path, command: str, epochs: in
         )
     create(out)
     tensors = load_tensors(recipe.source.load(data).samples, recipe.spec, label="all")
-    if recipe.plan.balance:  # before the split, as the programs do it
+    if recipe.plan.balance:  # before the split, as in the original programs
         tensors = tensors.take(balanced_index(tensors.labels, recipe.plan.seed))
     dealt = {
         AS_PUBLISHED: dealt_files(len(tensors.labels), copies.count, recipe.split),
@@ -158,5 +158,5 @@ def _figures(network: keras.Model, test: Tensors, recipe: Recipe) -> tuple[Figur
     from training.metrics.evaluation import evaluate_scores
 
     evaluation = evaluate_scores(network.predict(test.images, verbose=0), test, recipe.spec, "test")
-    wanted = {*KEPT, *(claim.name for claim in recipe.claims)}
-    return tuple(figure for figure in evaluation.figures if figure.name in wanted)
+    names = {*KEPT, *(claim.name for claim in recipe.claims)}
+    return tuple(figure for figure in evaluation.figures if figure.name in names)

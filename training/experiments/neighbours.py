@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 COMPLETE_SHARE, COMPLETE_NEIGHBOURS = 0.5, 4
-"""A slide is complete where at least this share of its patches has at least so many neighbours of eight."""
+"""A slide is complete if at least this share of its patches has at least this number of neighbours, of eight."""
 
 
 @dataclass(frozen=True)

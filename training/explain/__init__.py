@@ -1,1 +1,1 @@
-"""Heatmaps on the Keras side: where a network's features end and its head begins, and TensorFlow's own Grad-CAM."""
+"""Heatmaps of Keras models: split a network into features and head, and compute Grad-CAM with TensorFlow."""

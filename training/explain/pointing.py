@@ -18,7 +18,7 @@ def hit(shares: Floats, lesion: Mask) -> bool:
 
     Of several equal maxima the first in reading order counts.
 
-    Pointing game without tolerance (Zhang et al. 2018, Int J Comput Vis 126:1084).
+    Source: pointing game without tolerance (Zhang et al. 2018, Int J Comput Vis 126:1084).
     """
     return bool(shares.any()) and bool(lesion.reshape(-1)[int(shares.argmax())])
 
@@ -26,7 +26,7 @@ def hit(shares: Floats, lesion: Mask) -> bool:
 def energy(shares: Floats, lesion: Mask) -> float:
     """Return the share (0..1) of the map's sum that lies in the lesion; 0 for a blank map.
 
-    Energy-based pointing game (Wang et al. 2020, CVPR Workshops, Score-CAM).
+    Source: energy-based pointing game (Wang et al. 2020, CVPR Workshops, Score-CAM).
     """
     total = float(shares.sum(dtype=np.float64))
     return float(shares[lesion].sum(dtype=np.float64)) / total if total > 0 else 0.0

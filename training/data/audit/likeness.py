@@ -85,7 +85,7 @@ def candidates(details: Sequence[ImageDetail]) -> list[tuple[int, int, int]]:
 
 
 def _best(turns: Sequence[Plane], start: int) -> dict[tuple[int, int], int]:
-    """Return (row, later row) → turn for the best neighbours of one block of rows."""
+    """Return (row, later row) → turn, for the best candidates of one block of rows."""
     rows = turns[0][start : start + _BLOCK]
     alike = rows @ turns[0].T
     for turned in turns[1:]:

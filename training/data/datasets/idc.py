@@ -1,8 +1,8 @@
 """Loader of the published layout of the IDC histopathology patches.
 
 ``IDC_regular_ps50_idx5/<patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png``: H&E patches of at
-most 50×50 px; 0 is benign tissue, 1 is invasive ductal carcinoma; x and y are the patch's corner in
-the slide, in pixels. Patches at a slide's edge are smaller.
+most 50×50 px. 0 is benign tissue, 1 is invasive ductal carcinoma. x and y are the upper left corner of the
+patch in the slide, in pixels. Patches at the edge of a slide are smaller.
 
 Source: Janowczyk & Madabhushi 2016, J Pathol Inform 7:29; Cruz-Roa et al. 2014, Proc SPIE 9041.
 """

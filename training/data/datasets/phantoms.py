@@ -10,8 +10,8 @@ carcinoma are larger and vary more in size and outline; here they are more numer
 part of the criterion: one stain strength serves both classes. All amounts are the project's own choice, and
 the classes overlap on purpose: benign lobules are crowded, some malignant patches hold few nuclei.
 
-Up to the final power and rounding, pixels come from ``+ - * /``, square roots and ``random()`` alone, which
-IEEE 754 rounds alike on every platform (no sines, no matrix products, no drawing library).
+Except for the final power and rounding, pixels are computed with ``+ - * /``, square roots and ``random()`` only. IEEE
+754 rounds these equally on every platform (no sines, no matrix products, no drawing library).
 """
 
 import math
@@ -46,7 +46,11 @@ class PhantomSet:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: a count below 1, a share outside 0..1 or a negative seed."""
+        """Check the values.
+
+        Raises:
+            ValueError: a count is below 1, the share is outside 0..1, or the seed is negative.
+        """
         counts = min(self.patients, self.patches_per_patient)
         if counts < 1 or self.seed < 0 or not 0 <= self.malignant_share <= 1:
             raise ValueError(f"found {self}; expected counts >= 1, a share in 0..1, a seed >= 0; correct it")
@@ -181,7 +185,7 @@ def write(phantoms: PhantomSet, root: Path) -> int:
     """Write ``IDC_regular_ps50_idx5/<patient>/<0|1>/*.png`` below ``root``; return the number of files.
 
     Raises:
-        FileExistsError: ``root`` already holds that folder; real patches are never mixed with phantoms.
+        FileExistsError: ``root`` already contains that folder; real patches are never mixed with phantoms.
     """
     folder = root / LAYOUT_DIR
     if folder.exists():
