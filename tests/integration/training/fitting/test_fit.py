@@ -107,7 +107,7 @@ def test_a_folder_with_files_is_refused_before_a_image_is_read(
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     monkeypatch.setattr(training.fitting.fit, "load_tensors", lambda *_, **__: pytest.fail("images were read"))
-    with pytest.raises(ArtifactError, match="already holds files and is not overwritten; give another --out"):
+    with pytest.raises(ArtifactError, match=r"already holds files and is not overwritten\. Give another --out"):
         fit(PHANTOM, phantom_data, tmp_path, epochs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -150,7 +150,7 @@ def test_contradicted_images_are_tested_on_but_not_fitted_on_and_counted(
     assert record.images["contradicted"] == 6
     assert sum(record.images.values()) == len(whole.samples)
     assert record.split == "by clusters, stratified, seed 1; 20% validation, 20% test"
-    warning = "6 images are left out of fitting: they show the same thing as an image of another label"
+    warning = "6 images are left out of fitting: each is a near copy of an image with another label"
     said = [(line.levelname, line.message) for line in caplog.records if line.name == "training.fitting.fit"]
     assert said == [("INFO", dataset.summary()), ("INFO", "Know this."), ("WARNING", warning)]
 

@@ -102,11 +102,11 @@ def two_epochs(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         ),
         (
             "split",
-            r"split\.csv: found another split than these data give: \d+ of 20 groups differ, the first .*: found",
+            r"split\.csv: found another split than for these data: \d+ of 20 groups differ, the first .*: found",
         ),
-        ("epochs", r"found 2 epochs done, expected at most 1; raise --epochs"),
-        ("plan", r"was begun with other plan: found .*batch=32.* expected .*batch=16"),
-        ("picture", r"was begun with other (training|validation) images \(SHA-256\): found [0-9a-f]{64}, expected"),
+        ("epochs", r"found 2 epochs done, expected at most 1\. Raise --epochs"),
+        ("plan", r"the fit began with other plan: found .*batch=32.* expected .*batch=16"),
+        ("picture", r"the fit began with other (training|validation) images \(SHA-256\): found [0-9a-f]{64}, expected"),
     ],
 )
 def test_a_fit_of_something_else_is_not_continued(
