@@ -182,13 +182,14 @@ def _device(session: nox.Session, interpreter: str) -> None:
     session.run("python", "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), ".")
     wheel = max(wheels.glob("edge_predict-*.whl"), key=lambda path: path.stat().st_mtime)
     session.install(f"{wheel}{INTERPRETERS[interpreter]}", "pytest")
-    environment = {**os.environ, "EDGE_PREDICT_DEVICE": interpreter}
+    environment = {**os.environ, "EDGE_PREDICT_DEVICE": interpreter, "EDGE_MODELS": str(wheels.with_name("no-models"))}
     # From another folder, so that the installed wheel is tested and not the checkout.
     shipped = sorted(path.parent.name for path in Path("edge_runtime", "bundles").glob("*/bundle.json"))
-    tests_here = [str(Path("tests", "device").resolve())]
+    tests_here = str(Path("tests", "device").resolve())
     session.chdir(session.create_tmp())
     for name in shipped:
         session.run("edge-bundle", "verify", name)
         session.run("edge-bundle", "selftest", name)
-    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull]
-    session.run("python", "-m", "pytest", *options, *tests_here, env=environment)
+    # Without tests/conftest.py, whose fixtures import the checkout.
+    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull, "--confcutdir", tests_here]
+    session.run("python", "-m", "pytest", *options, tests_here, env=environment)

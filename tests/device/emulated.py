@@ -126,7 +126,7 @@ def _golden(board: Board, cpu: str, path: Sequence[Path], interpreter: str) -> l
     tests = ROOT / "tests" / "device" / "test_golden.py"
     others = " and ".join(f"not {name}" for name in EXTRAS if name != interpreter)
     arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull]
-    arguments += ["--rootdir", str(tests.parent), "-k", others, str(tests)]
+    arguments += ["--rootdir", str(tests.parent), "--confcutdir", str(tests.parent), "-k", others, str(tests)]
     status = board.run(cpu, arguments, path, EDGE_PREDICT_DEVICE=interpreter)
     return [f"golden answers: pytest {_ending(status)}"] if status else []
 

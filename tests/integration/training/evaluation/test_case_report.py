@@ -73,13 +73,15 @@ def test_patients_of_one_kind_give_no_rule_and_a_reason_instead_of_an_error() ->
     report = report_cases(_outcome([1, 2], [True, True]), chosen, "test")
     assert report.evaluation is None and report.basis.startswith("No rule: ")
     said = _section(report)
-    assert "Patients from patches" in said and "2 positive among 2 validation patients" in said
+    assert "Decisions on patients from their patches" in said and "2 positive among 2 validation patients" in said
 
 
 def _section(report: CaseReport | None, *images: CaptionedImage) -> str:
     """What the report says of patients, from the heading to the next."""
     page = replace(full_page(), cases=report, case_images=images)
-    return "".join(part for part in page_text(report_html(page)).split("h2: ") if part.startswith("Patients from"))
+    return "".join(
+        part for part in page_text(report_html(page)).split("h2: ") if part.startswith("Decisions on patients")
+    )
 
 
 def test_the_section_holds_rule_figures_and_images() -> None:
