@@ -50,26 +50,26 @@ def test_a_zipped_bundle_is_tested_as_its_folder_is(edge_bundle: Any, phantom_bu
 
 
 def test_a_decision_that_differs_leaves_with_1_and_says_which_and_what_to_do(
-    edge_bundle: Any, golden_bundle: Path, rewrite: Rewrite, tmp_path: Path
+    edge_bundle: Any, bundle_copy: Path, rewrite: Rewrite, tmp_path: Path
 ) -> None:
-    rewrite(golden_bundle, flipped)
-    result = edge_bundle("selftest", golden_bundle, "--json", tmp_path / "certificate.json")
+    rewrite(bundle_copy, flipped)
+    result = edge_bundle("selftest", bundle_copy, "--json", tmp_path / "certificate.json")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(
         "failed: pictures on onnxruntime: DIFFERS: 1 of 10 decisions, the first of phantom-malignant."
     )
     assert "Do not use the answers" in line
-    assert find(golden_bundle).manifest.toolchain["onnxruntime"] in line
+    assert find(bundle_copy).manifest.toolchain["onnxruntime"] in line
     assert "result    FAILED" in result.stdout
     certificate = json.loads((tmp_path / "certificate.json").read_text(encoding="utf-8"))
     assert certificate["passed"] is False, "a certificate of a failure is written too"
 
 
-def test_a_tensor_that_differs_says_which_versions_made_the_bundle(golden_bundle: Path, rewrite: Rewrite) -> None:
-    rewrite(golden_bundle, lambda golden: replace(golden, samples=golden.samples + 1))
-    rewrite(golden_bundle, lambda golden: replace(golden, digests=golden.digests ^ 1))
-    bundle = find(golden_bundle)
+def test_a_tensor_that_differs_says_which_versions_made_the_bundle(bundle_copy: Path, rewrite: Rewrite) -> None:
+    rewrite(bundle_copy, lambda golden: replace(golden, samples=golden.samples + 1))
+    rewrite(bundle_copy, lambda golden: replace(golden, digests=golden.digests ^ 1))
+    bundle = find(bundle_copy)
     (check,) = selftest(bundle).failed()
     text = remedy(check, bundle.manifest)
     assert f"numpy {bundle.manifest.toolchain['numpy']} and" in text
@@ -83,16 +83,16 @@ def test_the_certificate_fits_its_schema(edge_bundle: Any, phantom_bundle: Path,
     assert certificate["passed"] is True
 
 
-def test_what_cannot_be_trusted_leaves_with_3(edge_bundle: Any, golden_bundle: Path) -> None:
-    single = edge_bundle("selftest", golden_bundle / "model.int8.tflite")
+def test_what_cannot_be_trusted_leaves_with_3(edge_bundle: Any, bundle_copy: Path) -> None:
+    single = edge_bundle("selftest", bundle_copy / "model.int8.tflite")
     assert (single.exit_code, single.stdout) == (3, "")
     assert single.stderr.startswith("error [golden_missing]: ")
-    data = bytearray((golden_bundle / GOLDEN).read_bytes())
+    data = bytearray((bundle_copy / GOLDEN).read_bytes())
     data[-200] ^= 4
-    (golden_bundle / GOLDEN).write_bytes(bytes(data))
-    damaged = edge_bundle("selftest", golden_bundle)
+    (bundle_copy / GOLDEN).write_bytes(bytes(data))
+    damaged = edge_bundle("selftest", bundle_copy)
     assert (damaged.exit_code, damaged.stdout) == (3, "")
-    assert damaged.stderr.startswith(f"error [integrity]: {golden_bundle}: golden.npz has SHA-256 ")
+    assert damaged.stderr.startswith(f"error [integrity]: {bundle_copy}: golden.npz has SHA-256 ")
 
 
 @pytest.mark.parametrize("place", ["missing/certificate.json", "."])

@@ -104,18 +104,18 @@ def test_a_machine_that_resizes_otherwise_fails_at_the_tensor(
     assert ("logits", "model.float32.tflite", "litert") in failures(certificate)
 
 
-def test_a_tensor_that_differs_outside_the_sample_alone_fails_too(golden_bundle: Path, rewrite: Rewrite) -> None:
+def test_a_tensor_that_differs_outside_the_sample_alone_fails_too(bundle_copy: Path, rewrite: Rewrite) -> None:
     def altered(golden: Golden) -> Golden:
         digests = golden.digests.copy()
         digests[2, 0] ^= 1
         return replace(golden, digests=digests)
 
-    rewrite(golden_bundle, altered)
-    certificate = run_selftest(find(golden_bundle))
+    rewrite(bundle_copy, altered)
+    certificate = run_selftest(find(bundle_copy))
     assert failures(certificate) == {("tensor", "pictures", None)}
     tensor = certificate.checks[0]
     assert (tensor.differing, tensor.difference) == (1, 0.0)
-    assert tensor.picture == load_golden(find(golden_bundle)).names[2]
+    assert tensor.picture == load_golden(find(bundle_copy)).names[2]
 
 
 @pytest.mark.parametrize("shift, passes", [(5e-7, True), (2e-6, False)])
@@ -136,17 +136,15 @@ def test_float_steps_may_differ_by_a_millionth(phantom_bundle: Path, shift: floa
     assert check.difference == pytest.approx(shift, rel=0.2)
 
 
-def test_another_file_under_a_models_name_is_found_though_its_hash_is_right(
-    golden_bundle: Path, reseal: Reseal
-) -> None:
-    (golden_bundle / "model.float32.onnx").write_bytes((golden_bundle / "model.int8.onnx").read_bytes())
-    reseal(golden_bundle)
-    assert find(golden_bundle).verify() > 0, "nothing else notices: hashes and embedded spec are right"
-    assert ("logits", "model.float32.onnx", "onnxruntime") in failures(run_selftest(find(golden_bundle)))
+def test_another_file_under_a_models_name_is_found_though_its_hash_is_right(bundle_copy: Path, reseal: Reseal) -> None:
+    (bundle_copy / "model.float32.onnx").write_bytes((bundle_copy / "model.int8.onnx").read_bytes())
+    reseal(bundle_copy)
+    assert find(bundle_copy).verify() > 0, "nothing else notices: hashes and embedded spec are right"
+    assert ("logits", "model.float32.onnx", "onnxruntime") in failures(run_selftest(find(bundle_copy)))
 
 
-def test_an_int8_file_with_other_weights_is_found_though_its_hash_is_right(golden_bundle: Path, reseal: Reseal) -> None:
-    path = golden_bundle / "model.int8.onnx"
+def test_an_int8_file_with_other_weights_is_found_though_its_hash_is_right(bundle_copy: Path, reseal: Reseal) -> None:
+    path = bundle_copy / "model.int8.onnx"
     model = onnx.load(str(path))
     weights = max(
         (t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8),
@@ -154,24 +152,24 @@ def test_an_int8_file_with_other_weights_is_found_though_its_hash_is_right(golde
     )
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[::-1].copy(), weights.name))
     path.write_bytes(model.SerializeToString())
-    reseal(golden_bundle)
-    assert find(golden_bundle).verify() > 0
-    failed = failures(run_selftest(find(golden_bundle)))
+    reseal(bundle_copy)
+    assert find(bundle_copy).verify() > 0
+    failed = failures(run_selftest(find(bundle_copy)))
     assert ("logits", "model.int8.onnx", "onnxruntime") in failed
     assert not any(runtime == "litert" for _, _, runtime in failed)
 
 
-def test_a_flipped_decision_is_found_and_its_image_named(golden_bundle: Path, rewrite: Rewrite) -> None:
+def test_a_flipped_decision_is_found_and_its_image_named(bundle_copy: Path, rewrite: Rewrite) -> None:
     def flipped(golden: Golden) -> Golden:
         row = list(golden.decisions[Format.ONNX])
         row[3] = Decision.NEGATIVE if row[3] is not Decision.NEGATIVE else Decision.POSITIVE
         return replace(golden, decisions=golden.decisions | {Format.ONNX: tuple(row)})
 
-    rewrite(golden_bundle, flipped)
-    certificate = run_selftest(find(golden_bundle))
+    rewrite(bundle_copy, flipped)
+    certificate = run_selftest(find(bundle_copy))
     assert failures(certificate) == {("decision", "pictures", "onnxruntime")}
     (check,) = certificate.failed()
-    assert (check.differing, check.picture) == (1, load_golden(find(golden_bundle)).names[3])
+    assert (check.differing, check.picture) == (1, load_golden(find(bundle_copy)).names[3])
 
 
 def test_int8_may_stray_by_its_own_rounding_and_float32_by_the_specs_tolerance(phantom_bundle: Path) -> None:
@@ -199,12 +197,12 @@ def test_int8_logits_are_judged_by_their_mean_difference(phantom_bundle: Path, s
     assert check.largest == pytest.approx(share * tolerance * found.size, rel=1e-2)
 
 
-def test_a_flipped_bit_in_the_golden_vectors_is_refused_by_its_hash(golden_bundle: Path) -> None:
-    data = bytearray((golden_bundle / GOLDEN).read_bytes())
+def test_a_flipped_bit_in_the_golden_vectors_is_refused_by_its_hash(bundle_copy: Path) -> None:
+    data = bytearray((bundle_copy / GOLDEN).read_bytes())
     data[len(data) // 2] ^= 1
-    (golden_bundle / GOLDEN).write_bytes(bytes(data))
+    (bundle_copy / GOLDEN).write_bytes(bytes(data))
     with pytest.raises(IntegrityError, match=r"golden\.npz has SHA-256 "):
-        run_selftest(find(golden_bundle))
+        run_selftest(find(bundle_copy))
 
 
 def test_a_bundle_or_file_without_golden_vectors_says_what_to_do(
@@ -226,11 +224,11 @@ def objects() -> bytes:
 
 
 @pytest.mark.parametrize("data", [b"", b"PK no zip", objects()], ids=["empty", "garbage", "pickled objects"])
-def test_what_is_no_golden_file_is_refused_by_name(data: bytes, golden_bundle: Path, reseal: Reseal) -> None:
-    (golden_bundle / GOLDEN).write_bytes(data)
-    reseal(golden_bundle)
+def test_what_is_no_golden_file_is_refused_by_name(data: bytes, bundle_copy: Path, reseal: Reseal) -> None:
+    (bundle_copy / GOLDEN).write_bytes(data)
+    reseal(bundle_copy)
     with pytest.raises(BundleError) as caught:
-        run_selftest(find(golden_bundle))
+        run_selftest(find(bundle_copy))
     assert caught.value.code == "golden_unreadable", caught.value.message
 
 
@@ -245,11 +243,11 @@ MISFITS: dict[str, tuple[str, Callable[[Golden], Golden]]] = {
 
 
 @pytest.mark.parametrize("case", MISFITS)
-def test_golden_vectors_that_do_not_fit_the_model_are_refused(case: str, golden_bundle: Path, rewrite: Rewrite) -> None:
+def test_golden_vectors_that_do_not_fit_the_model_are_refused(case: str, bundle_copy: Path, rewrite: Rewrite) -> None:
     code, alter = MISFITS[case]
-    rewrite(golden_bundle, alter)
+    rewrite(bundle_copy, alter)
     with pytest.raises(BundleError) as caught:
-        run_selftest(find(golden_bundle))
+        run_selftest(find(bundle_copy))
     assert caught.value.code == code, caught.value.message
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.manifest import Evaluation, Figure, TrainingRecord
+from tests.integration.training.reporting.pages import RECORD
 from tests.page_text import page_text
 from training.data.tensors import Tensors
 from training.evaluation.case_report import CaseReport
@@ -73,20 +74,8 @@ def page() -> Page:
         network = replace(network, figures=(*network.figures, Figure(GAIN, 0.01, -0.02, 0.04)))
         baseline = Evaluation("test", "baseline", 200, 12, 100, (Figure("accuracy", 0.7, 0.6, 0.8),), ((1, 2), (3, 4)))
         classes = evaluate_classes(ClassOutcomes.of(logits, labels, groups, SPEC))
-    record = TrainingRecord(
-        recipe="idc-patch",
-        dataset="Patches & slides",
-        citation="A & B 2016",
-        licence="CC0",
-        research_only=True,
-        split="by patient",
-        images={"train": 900, "test": 200, "refused": 1},
-        groups={"train": 50, "test": 12},
-        epochs=9,
-        versions={},
-        claims=(Figure("accuracy", 0.889), Figure("recall of malignant", 0.9), Figure("never measured", 0.5)),
-        caveat="The split was not by patient.",
-    )
+    claims = (Figure("accuracy", 0.889), Figure("recall of malignant", 0.9), Figure("never measured", 0.5))
+    record = replace(RECORD, claims=claims, caveat="The split was not by patient.", policy=TrainingRecord.policy)
     images = (CaptionedImage(PNG, "A black image."), CaptionedImage(PNG, "Another."))
     return Page(SPEC, record, (network, baseline), classes, "test", images, "python -m training report x")
 
