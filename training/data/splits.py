@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import enum
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from training.data.datasets import Sample
+from training.data.datasets import Sample, Traits
 from training.errors import ArtifactError, DatasetError
 
 
@@ -42,34 +42,144 @@ LARGE = 3.0
 Held out, such a group alone would determine the figures (five of the 223 IDC patients hold 45 % of the patches)."""
 
 
-def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part]:
+SITE = "site"
+"""Trait by which a split deals patients: each site by itself, so that every part has images of every site."""
+
+
+def split_by_group(
+    samples: Iterable[Sample], plan: SplitPlan, traits: Mapping[str, Traits] | None = None
+) -> dict[str, Part]:
     """Assign groups to the three parts, each with about the same share of positive images.
 
     Groups are sorted by their share of positive images and assigned in runs, so that neighbours in the order are in
     different parts. The seed shuffles equal groups and runs. Very large groups are for training (:data:`LARGE`).
 
+    Args:
+        traits: name of a sample → its traits. Where samples have the trait ``site``, each site is dealt separately,
+            by the shares of all labels. A group with images of several sites belongs to the site of its first image.
+
+    Raises:
+        DatasetError: a part would be empty, of all images or of one site.
+    """
+    samples = tuple(samples)
+    quota = {Part.VALIDATION: plan.validation, Part.TEST: plan.test, Part.TRAIN: 1 - plan.validation - plan.test}
+    if not traits or not (site_of := _sites(samples, traits)):
+        return _assigned(_labels(samples), quota, plan.seed, lambda found: (float(np.mean(np.asarray(found) > 0)),))
+    return _by_site(samples, site_of, quota, plan.seed)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A fold that leaves out one value of a trait, for example one site.
+
+    Attributes:
+        value: the value that is left out.
+        tested: names of the samples with that value.
+        split: every group; a group with such a sample is for test, and its other samples are not used in this fold.
+    """
+
+    value: str
+    tested: frozenset[str]
+    split: Split
+
+
+def leave_out(
+    samples: Iterable[Sample], plan: SplitPlan, traits: Mapping[str, Traits], trait: str
+) -> tuple[LeftOut, ...]:
+    """Return one fold for each value of ``trait``, sorted by value: test is that value, the rest for fitting.
+
+    The rest is split by patient within site into training and validation, in the proportion of ``plan``.
+
+    Raises:
+        DatasetError: no sample has the trait, a sample has no value or several, all samples have one value, or the
+            rest of a fold is too small to split.
+    """
+    samples = tuple(samples)
+    value_of = _values(samples, traits, trait)
+    site_of = _sites(samples, traits)
+    share = plan.validation / (1 - plan.test)
+    folds = []
+    for value in sorted(set(value_of.values())):
+        tested = {sample.name for sample in samples if value_of[sample.name] == value}
+        held_out = {sample.group for sample in samples if sample.name in tested}
+        rest = [sample for sample in samples if sample.group not in held_out]
+        if not rest:
+            raise DatasetError(f"{trait} {value}: found no other patients to fit on. Add another {trait}.")
+        split = _by_site(rest, site_of, {Part.VALIDATION: share, Part.TRAIN: 1 - share}, plan.seed)
+        folds.append(LeftOut(value, frozenset(tested), split | dict.fromkeys(held_out, Part.TEST)))
+    return tuple(folds)
+
+
+def _values(samples: Sequence[Sample], traits: Mapping[str, Traits], trait: str) -> dict[str, str]:
+    """Return name of a sample → its value of ``trait``.
+
+    Raises:
+        DatasetError: see :func:`leave_out`.
+    """
+    found = {s.name: sorted({value for name, value in traits.get(s.name, ()) if name == trait}) for s in samples}
+    if not any(found.values()):
+        known = ", ".join(sorted({name for each in traits.values() for name, _ in each})) or "none"
+        raise DatasetError(
+            f"found no trait {trait} in this data set, expected one of its traits: {known}. Leave out one of these, or "
+            "use a data set that has the trait."
+        )
+    if wrong := sorted(name for name, values in found.items() if len(values) != 1):
+        raise DatasetError(
+            f"{len(wrong)} of {len(found)} images have no value of the trait {trait} or several, the first {wrong[0]}: "
+            f"{', '.join(found[wrong[0]]) or 'none'}. Each image must have one. Leave out another trait."
+        )
+    if len(values := {each[0] for each in found.values()}) == 1:
+        raise DatasetError(f"found one value of the trait {trait}, {next(iter(values))}; expected two or more.")
+    return {name: each[0] for name, each in found.items()}
+
+
+def _sites(samples: Sequence[Sample], traits: Mapping[str, Traits]) -> dict[str, str]:
+    """Return group → the site of its first sample that has one, else an empty name; empty if no sample has a site."""
+    found: dict[str, str] = {}
+    for sample in sorted(samples):
+        site = next((value for trait, value in traits.get(sample.name, ()) if trait == SITE), "")
+        found[sample.group] = found.get(sample.group) or site
+    return found if any(found.values()) else {}
+
+
+def _by_site(
+    samples: Sequence[Sample], site_of: Mapping[str, str], quota: Mapping[Part, float], seed: int
+) -> dict[str, Part]:
+    """Assign the groups of each site separately, stratified by the shares of all labels."""
+    split: dict[str, Part] = {}
+    for site in sorted({site_of.get(sample.group, "") for sample in samples}):
+        here = _labels(sample for sample in samples if site_of.get(sample.group, "") == site)
+        try:
+            split |= _assigned(here, quota, seed, _shares)
+        except DatasetError as error:
+            raise DatasetError(f"site {site}: {error}" if site else str(error)) from None
+    return split
+
+
+def _assigned(
+    labels: Mapping[str, list[int]],
+    quota: Mapping[Part, float],
+    seed: int,
+    key: Callable[[list[int]], tuple[float, ...]],
+) -> dict[str, Part]:
+    """Assign groups (with the labels of their images) to the parts of ``quota``, sorted by ``key`` of the labels.
+
     Raises:
         DatasetError: a part would be empty.
     """
-    labels = _labels(samples)
-    rng = np.random.default_rng(plan.seed)
+    rng = np.random.default_rng(seed)
     most = LARGE * float(np.median([len(found) for found in labels.values()])) if labels else 0.0
     split = {group: Part.TRAIN for group, found in labels.items() if len(found) > most}
-    order = sorted(
-        (float(np.mean(np.asarray(found) > 0)), rng.random(), group)
-        for group, found in sorted(labels.items())
-        if group not in split
-    )
-    quota = {Part.VALIDATION: plan.validation, Part.TEST: plan.test, Part.TRAIN: 1 - plan.validation - plan.test}
+    order = sorted((key(found), rng.random(), group) for group, found in sorted(labels.items()) if group not in split)
     dealt = _deal(len(order), quota, rng)
     split |= {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
-    empty = [part.value for part in Part if part not in split.values()]
+    empty = [part.value for part in Part if part in quota and part not in split.values()]
     if empty:
         raise DatasetError(f"found {len(split)} patients, too few to fill {', '.join(empty)}; add patients.")
     return split
 
 
-def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> list[Part]:
+def _deal(count: int, quota: Mapping[Part, float], rng: np.random.Generator) -> list[Part]:
     """Return ``count`` parts in which every run is close to the quota; the part with the largest deficit is next."""
     parts = list(quota)
     served = dict.fromkeys(parts, 0.0)

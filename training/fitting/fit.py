@@ -57,7 +57,7 @@ def fit(
     recipe.check_weights(weights)
     artifact = interrupted(out) if resume else None
     dataset = recipe.source.load(data)
-    split = split_by_group(dataset.samples, recipe.split)
+    split = split_by_group(dataset.samples, recipe.split, dataset.traits)
     if artifact is not None:
         artifact.check_choices(recipe.spec, split)
     opened = artifact or create(out)

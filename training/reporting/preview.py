@@ -55,7 +55,7 @@ def preview_rows(recipe: Recipe, dataset: Dataset, *, count: int, seed: int) -> 
     Raises:
         DatasetError: the data set cannot be split, or none of its training images can be read.
     """
-    train = select(dataset.samples, split_by_group(dataset.samples, recipe.split), Part.TRAIN)
+    train = select(dataset.samples, split_by_group(dataset.samples, recipe.split, dataset.traits), Part.TRAIN)
     usable = [sample for sample in train if sample.name not in dataset.contradicted]
     images = SampleReader(recipe.spec)
     rows: list[PreviewRow] = []
