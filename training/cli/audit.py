@@ -11,7 +11,7 @@ from training.cli.options import FOLDER
 
 
 @click.command()
-@click.argument("dataset", type=click.Choice(["busi", "idc", "mendeley", "mias"]))
+@click.argument("dataset", type=click.Choice(["breast", "busbra", "busi", "idc", "mendeley", "mias", "ultrasound"]))
 @click.option("--data", type=FOLDER, required=True, help="Folder that holds the published layout.")
 @click.option("--split", type=FOLDER, help="CSV with the columns group,part or name,part.")
 @click.option("--out", type=FOLDER, help="Folder for pairs.png, which shows the worst pairs. Keep it private.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training.data.audit.duplicates import NEAR, SAME_SCAN, DuplicatePair, DuplicateSearch, compare
 from training.data.csv_file import read_rows
-from training.data.datasets import Dataset, Sample, busi, idc, mendeley, mias
+from training.data.datasets import Dataset, Sample, breast_us, busbra, busi, idc, mendeley, mias, ultrasound
 from training.errors import DatasetError
 
 
@@ -32,10 +32,13 @@ class AuditedSet:
 
 
 SETS = {
+    "breast": AuditedSet(breast_us.load),
+    "busbra": AuditedSet(busbra.load),
     "busi": AuditedSet(busi.read, SAME_SCAN, finish=busi.clustered),
     "idc": AuditedSet(idc.load),
     "mendeley": AuditedSet(mendeley.load, source_of=mendeley.source_of),
     "mias": AuditedSet(mias.load),
+    "ultrasound": AuditedSet(ultrasound.read, SAME_SCAN, finish=ultrasound.joined),
 }
 
 

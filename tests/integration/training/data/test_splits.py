@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.datasets import Sample
-from training.data.splits import LARGE, Part, SplitPlan, folds_by_group, read_split, select, split_by_group, write_split
+from training.data.datasets import Sample, Traits
+from training.data.splits import (
+    LARGE,
+    Part,
+    SplitPlan,
+    folds_by_group,
+    leave_out,
+    read_split,
+    select,
+    split_by_group,
+    write_split,
+)
 from training.errors import ArtifactError, DatasetError
 from training.recipes.idc_patch import IDC_PATCH
 
@@ -200,3 +210,70 @@ def test_folds_depend_on_seed_and_data_but_not_on_the_order() -> None:
 def test_too_few_folds_or_patients_for_them_are_refused(patients: int, k: int, told: str) -> None:
     with pytest.raises(DatasetError, match=told):
         folds_by_group(_samples([(3, 3)] * patients), k, seed=0)
+
+
+SITES = ("Brazil", "Egypt", "Poland")
+
+
+def _sited(seed: int = 3) -> tuple[list[Sample], dict[str, Traits]]:
+    """Return the samples of 60 patients of three sites, and their traits; the last site has few and one scanner."""
+    samples = _samples(_cohort(60, seed))
+    site_of = {s.group: SITES[min(int(s.group) % 10 // 4, 2)] for s in samples}
+    return samples, {
+        s.name: (("site", site_of[s.group]), ("scanner", f"{site_of[s.group]} {int(s.group) % 2}")) for s in samples
+    }
+
+
+def test_each_site_has_its_share_in_every_part() -> None:
+    samples, traits = _sited()
+    split = split_by_group(samples, PLAN, traits)
+    assert set(split) == {s.group for s in samples}
+    for site in SITES:
+        groups = {s.group for s in samples if ("site", site) in traits[s.name]}
+        found = Counter(split[group] for group in groups)
+        for part, share in ((Part.VALIDATION, 0.15), (Part.TEST, 0.25), (Part.TRAIN, 0.6)):
+            assert abs(found[part] - share * len(groups)) <= 1.5, (site, found)
+    assert split == split_by_group(samples[::-1], PLAN, traits)
+
+
+def test_a_site_of_too_few_patients_is_named() -> None:
+    samples, traits = _sited()
+    few = [s for s in samples if s.group == "10008" or ("site", "Poland") not in traits[s.name]]
+    with pytest.raises(DatasetError, match="site Poland: found 1 patients, too few to fill"):
+        split_by_group(few, PLAN, traits)
+
+
+def test_traits_without_a_site_change_no_split() -> None:
+    samples, traits = _sited()
+    others = {name: found[1:] for name, found in traits.items()}
+    assert split_by_group(samples, PLAN, others) == split_by_group(samples, PLAN)
+
+
+@pytest.mark.parametrize("trait", ["site", "scanner"])
+def test_each_value_is_left_out_once_and_the_rest_is_split_within_site(trait: str) -> None:
+    samples, traits = _sited()
+    folds = leave_out(samples, PLAN, traits, trait)
+    assert [fold.value for fold in folds] == sorted({dict(found)[trait] for found in traits.values()})
+    assert sorted(name for fold in folds for name in fold.tested) == sorted(s.name for s in samples)
+    for fold in folds:
+        assert {s.name for s in samples if fold.split[s.group] is Part.TEST} == fold.tested
+        rest = {s.group: dict(traits[s.name])["site"] for s in samples if s.name not in fold.tested}
+        for site in set(rest.values()):
+            found = Counter(fold.split[group] for group in rest if rest[group] == site)
+            assert abs(found[Part.VALIDATION] - 0.2 * found.total()) <= 1.5, (fold.value, site, found)
+
+
+def test_a_trait_that_is_absent_or_not_unique_or_the_same_everywhere_is_refused() -> None:
+    samples, traits = _sited()
+    with pytest.raises(DatasetError, match=r"found no trait probe .* its traits: scanner, site"):
+        leave_out(samples, PLAN, traits, "probe")
+    with pytest.raises(DatasetError, match=r"found no trait site .* its traits: none"):
+        leave_out(samples, PLAN, {}, "site")
+    first = samples[0].name
+    with pytest.raises(DatasetError, match=f"1 of {len(samples)} images have no value .* the first {first}: none"):
+        leave_out(samples, PLAN, traits | {first: ()}, "site")
+    both: Traits = (("site", "Egypt"), ("site", "Poland"))
+    with pytest.raises(DatasetError, match=r"or several, the first .*: Egypt, Poland"):
+        leave_out(samples, PLAN, traits | {first: both}, "site")
+    with pytest.raises(DatasetError, match="found one value of the trait site, Egypt"):
+        leave_out(samples, PLAN, dict.fromkeys(traits, (("site", "Egypt"),)), "site")
