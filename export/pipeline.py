@@ -153,6 +153,7 @@ def _prove(
         labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
         map_parity=map_parity,
         localisations=source.localisations,
+        sites=source.sites,
         saliency=saliency,
         quantised=shares(work.bundle, entries),
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
-from edge_runtime.bundle.metrics import Localisation
+from edge_runtime.bundle.metrics import Localisation, SiteFigures
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.serialisation.records import ABSENT, from_json, write_record
@@ -24,11 +24,12 @@ from training.errors import ArtifactError, why_not_written
 
 @dataclass(frozen=True)
 class MeasuredFigures:
-    """Content of ``metrics.json``; ``localisations`` is None until heatmaps have been measured."""
+    """Content of ``metrics.json``; ``localisations`` and ``sites`` are None until they have been measured."""
 
     training: TrainingRecord
     evaluations: tuple[Evaluation, ...]
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
+    sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)

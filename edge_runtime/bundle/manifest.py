@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SplitAudit
+from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SiteFigures, SplitAudit
 from edge_runtime.bundle.quantisation import Attempt, QuantisedShare
 from edge_runtime.bundle.runtime_manifest import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.serialisation.records import ABSENT
@@ -151,6 +151,7 @@ class Manifest(Runnable):
         map_parity: comparison of heatmaps with TensorFlow's; None without heatmaps.
         quantised: quantised share of each model file; None in manifests of older releases.
         localisations: how well heatmaps point at lesions; None if not measured.
+        sites: figures by site and scanner, never-seen ones first; None if not measured.
     """
 
     parity_source: str
@@ -164,3 +165,4 @@ class Manifest(Runnable):
     quantised: tuple[QuantisedShare, ...] | None = field(default=None, metadata=ABSENT)
     map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
+    sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)

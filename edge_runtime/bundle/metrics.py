@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from edge_runtime.serialisation.records import ABSENT
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,35 @@ class Subgroup:
     groups: int
     positives: int
     figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class SiteFigures:
+    """Figures on the images of one site or one scanner.
+
+    Attributes:
+        trait, value: name and value of the trait, such as ``site`` and a hospital's country; the value is ``all`` for
+            all never-seen values together.
+        never_seen: True if the network was fitted without any image of this value (leave-one-out); False for held-out
+            patients of a value that is in the training set.
+        groups: number of patients, or of the groups used in place of patients.
+        positives: number of images of the positive labels.
+        figures: AUROC, and sensitivity and specificity at the cut-off; only those that are defined on these images,
+            and without intervals if there are too few groups.
+        cutoff: the cut-off. For never-seen values it was fitted on validation patients of the other values; None if
+            they allow none, or if folds with different cut-offs are together.
+        shift: AUROC never seen minus AUROC in-site, of the same value; None if one of them is not defined.
+    """
+
+    trait: str
+    value: str
+    never_seen: bool
+    images: int
+    groups: int
+    positives: int
+    figures: tuple[Figure, ...]
+    cutoff: float | None = None
+    shift: Figure | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)

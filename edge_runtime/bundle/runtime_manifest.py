@@ -91,7 +91,7 @@ class Runnable:
 MEASURED = frozenset(
     (
         *("parity_source", "parity", "training", "evaluations", "toolchain", "attempts", "guard_band_exceptions"),
-        *("labelled", "map_parity", "localisations", "quantised"),
+        *("labelled", "map_parity", "localisations", "quantised", "sites"),
     )
 )
 """Keys of ``bundle.json`` that a prediction does not read."""

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import KERAS, ROUNDED, Attempt, Manifest
-from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation
+from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SiteFigures
 from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.serialisation.records import canonical_json
 from export.model_card.analysis import BASELINE, Analysis, BaselineComparison, figure_of
 from export.model_card.files import FileTables
 from training.metrics.evaluation import GAIN
+from training.metrics.sites import of_subgroups
 from training.reporting.rendering import Table, render
-from training.reporting.tables import figure_table, part_table
+from training.reporting.tables import figure_table, part_table, site_table
 
 _TEMPLATE = Path(__file__).parents[1] / "templates" / "model_card.md.j2"
 _HELD_OUT = ("validation", "test")
@@ -140,6 +141,24 @@ class ModelCard:
     def localisations(self) -> list[tuple[Localisation, Table]]:
         """Whether heatmaps point at lesions, for each part of the data."""
         return [(found, figure_table(found.figures)) for found in self.manifest.localisations or ()]
+
+    @property
+    def sites(self) -> tuple[SiteFigures, ...]:
+        """Figures by site and scanner; without measured ones, those of the test part's subgroups."""
+        if self.manifest.sites is not None:
+            return self.manifest.sites
+        subgroups = () if self.test is None else self.test.subgroups
+        return of_subgroups(subgroups, self.manifest.spec.policy.cutoff)
+
+    @property
+    def never_seen(self) -> Table:
+        """Figures of sites and scanners that the network did not see, with the shift."""
+        return site_table((found for found in self.sites if found.never_seen), self.groups)
+
+    @property
+    def in_site(self) -> Table:
+        """Figures of the test part by site and scanner."""
+        return site_table((found for found in self.sites if not found.never_seen), self.groups)
 
     @property
     def left_out(self) -> list[tuple[str, list[Attempt]]]:

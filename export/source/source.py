@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.bundle.manifest import Evaluation, TrainingRecord
-from edge_runtime.bundle.metrics import Localisation
+from edge_runtime.bundle.metrics import Localisation, SiteFigures
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_json
 from export.errors import CalibrationError, ExportError
@@ -53,6 +53,7 @@ class SourceModel:
         localisations: whether its heatmaps point at lesions; None if not measured.
         data: folder of a published data set, whose files a calibration list may name.
         held_out: function that reads the parity images; None if the calibration images are used for parity.
+        sites: figures by site and scanner; None if not measured.
     """
 
     model_path: Path
@@ -62,6 +63,7 @@ class SourceModel:
     localisations: tuple[Localisation, ...] | None
     data: Path | None
     held_out: Callable[[], PreparedImages] | None
+    sites: tuple[SiteFigures, ...] | None = None
 
     def images(self, calibration: Path) -> tuple[PreparedImages, PreparedImages]:
         """Read the calibration images and the parity images.
@@ -88,7 +90,7 @@ def from_artifact(artifact: Artifact, data: Path | None) -> SourceModel:
         raise ArtifactError(f"{artifact.model_path}: missing; fit the recipe again.")
     held_out = None if data is None else partial(_validation, artifact, data, spec)
     known = measured.training, measured.evaluations, measured.localisations
-    return SourceModel(artifact.model_path, spec, *known, data, held_out)
+    return SourceModel(artifact.model_path, spec, *known, data, held_out, measured.sites)
 
 
 def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> SourceModel:

@@ -10,7 +10,7 @@ import click
 from edge_runtime.bundle.policy import DecisionPolicy
 from training.artifact import Artifact
 from training.cli.options import FOLDER
-from training.cli.tables import table_of
+from training.cli.tables import site_table, table_of
 
 if TYPE_CHECKING:
     from training.evaluation.decide import PolicyReport
@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="For region models, with --familiar: check the whole image, not the crop around the region.",
 )
+@click.option(
+    "--never-seen",
+    type=FOLDER,
+    multiple=True,
+    help="Keep the figures of an --out of crossvalidate --leave-out, by site or scanner. May be repeated.",
+)
 @click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
@@ -53,6 +59,7 @@ def decide(
     case: bool,
     familiar: float | None,
     whole: bool,
+    never_seen: tuple[Path, ...],
     strict: bool,
 ) -> None:
     """Fit a decision policy for ARTIFACT.
@@ -66,11 +73,14 @@ def decide(
         raise click.UsageError("found --whole alone, expected --familiar as well. Add --familiar, or remove --whole.")
     from training.evaluation.decide import FamiliarityTarget  # here, so that other commands do not load a framework
     from training.evaluation.decide import decide as run
+    from training.experiments.never_seen import read_never_seen
     from training.policy.policy import PolicyTarget
 
     target = PolicyTarget(sensitivity, youden, max_error, case=case)
     known = None if familiar is None else FamiliarityTarget(familiar, whole=whole)
-    decided = run(Artifact(artifact), data, out, target, familiar=known, strict=strict)
+    spec = Artifact(artifact).spec() if never_seen else None
+    folds = [read_never_seen(folder, spec, target) for folder in never_seen if spec is not None]
+    decided = run(Artifact(artifact), data, out, target, familiar=known, never_seen=folds, strict=strict)
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 
@@ -78,6 +88,7 @@ def decide(
 def _text(decided: PolicyReport) -> str:
     before, after = decided.calibration
     lines = [_policy(decided.fitted.policy), f"basis: {decided.fitted.basis}"]
+    lines += [site_table(decided.sites)] if decided.sites else []
     lines += [table_of(found) for found in decided.evaluations if found.part == "test" and found.subject != "baseline"]
     lines.append(f"  {'expected calibration error':36} {after:.4f}, before {before:.4f}")
     if decided.cases is not None:

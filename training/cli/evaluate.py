@@ -11,7 +11,7 @@ from edge_runtime import Precision, Runtime
 from training.artifact import Artifact
 from training.cli.evaluate_bundle import evaluate_bundle, is_bundle
 from training.cli.options import FOLDER
-from training.cli.tables import table_of
+from training.cli.tables import site_table, table_of
 
 if TYPE_CHECKING:
     from training.evaluation.measure import Measurement
@@ -84,7 +84,7 @@ def _text(measurement: Measurement) -> str:
     from training.metrics.classwise import side_names
 
     groups = measurement.dataset.grouped_by
-    lines = []
+    lines = [] if measurement.sites is None else [site_table(measurement.sites)]
     for evaluation in measurement.evaluations:
         lines.append(table_of(evaluation, groups))
     cases = measurement.cases

@@ -11,7 +11,7 @@ from edge_runtime import Precision, Runtime
 from edge_runtime.bundle.bundle import MANIFEST, find, shipped
 from edge_runtime.bundle.registry.pointers import current_folder
 from training.artifact import Artifact
-from training.cli.tables import figure_row, table_of
+from training.cli.tables import figure_row, site_table, table_of
 
 if TYPE_CHECKING:
     from training.evaluation.measure_bundle import BundleDocument
@@ -60,6 +60,7 @@ def evaluate_bundle(
 
 def _text(document: BundleDocument) -> str:
     lines = [f"{document.model} {document.version}, {document.precision} on {document.backend}"]
+    lines += [] if document.sites is None else [site_table(document.sites)]
     lines += [table_of(evaluation, document.grouped_by) for evaluation in document.evaluations]
     lines += ["decisions and their reasons, shares of all images", *map(figure_row, document.shares)]
     if document.changes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.metrics import Evaluation, Figure, Subgroup
+from edge_runtime.bundle.metrics import Evaluation, Figure, SiteFigures, Subgroup
 
 if TYPE_CHECKING:
     from training.experiments.leak import LeakTable
@@ -28,6 +29,36 @@ def table_of(evaluation: Evaluation, groups: str = "patients") -> str:
 def _subgroup(found: Subgroup) -> str:
     figures = ", ".join(f"{figure.name} {figure.text()}" for figure in found.figures)
     return f"  {found.trait}: {found.value} ({found.images} images of {found.groups}): {figures or 'none defined'}"
+
+
+def site_table(sites: Sequence[SiteFigures]) -> str:
+    """Return figures by site and scanner as lines: never-seen ones first, then held-out patients of known sites."""
+    lines = []
+    for never_seen in (True, False):
+        rows = [found for found in sites if found.never_seen is never_seen]
+        if rows:
+            kind = "never seen (fitted without it)" if never_seen else "in-site (held-out patients)"
+            lines += [f"by {' and '.join(dict.fromkeys(found.trait for found in rows))}, {kind}", *map(_site, rows)]
+    return "\n".join(lines)
+
+
+def _site(found: SiteFigures) -> str:
+    figures = [f"{figure.name} {figure.text()}" for figure in found.figures]
+    if found.cutoff is not None:
+        figures.append(f"cut-off {found.cutoff:.3g}")
+    if not {"auroc", "sensitivity", "specificity"} <= {figure.name for figure in found.figures}:
+        figures.append(_undefined(found))
+    if found.shift is not None:
+        figures.append(f"{found.shift.name} {found.shift.text()}")
+    counts = f"{found.images} images of {found.groups}, {found.positives} positive"
+    return f"  {found.trait}: {found.value} ({counts}): {', '.join(figures)}"
+
+
+def _undefined(found: SiteFigures) -> str:
+    """Return why figures are missing."""
+    if found.positives in (0, found.images):
+        return f"other figures are not defined: all images are {'positive' if found.positives else 'negative'}"
+    return "no sensitivity or specificity: the validation patients allow no cut-off"
 
 
 def leak_table(table: LeakTable) -> str:

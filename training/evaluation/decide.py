@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.metrics import SiteFigures
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, MeasuredFigures, create
@@ -16,7 +18,9 @@ from training.errors import ArtifactError, DatasetError, why_not_written
 from training.evaluation.artifact_runner import ArtifactOutputs, OpenArtifact
 from training.evaluation.familiarity import fit_familiarity, see
 from training.evaluation.measure import compare
+from training.evaluation.sites import site_figures
 from training.metrics.classwise import ClassOutcomes
+from training.metrics.sites import NeverSeen
 from training.policy.cases import CaseEvaluation, evaluate_cases
 from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error, fit_policy
 
@@ -29,6 +33,7 @@ class PolicyReport:
         evaluations: of network and baseline on validation and test, under the new policy.
         calibration: expected calibration error on test, 0..1, before and after the fit.
         cases: metrics of the case rule on test patients; None where the policy has no rule.
+        sites: figures by site and scanner; empty where no never-seen ones were given.
     """
 
     artifact: Artifact
@@ -36,6 +41,7 @@ class PolicyReport:
     evaluations: tuple[Evaluation, ...]
     calibration: tuple[float, float]
     cases: CaseEvaluation | None
+    sites: tuple[SiteFigures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ def decide(
     target: PolicyTarget,
     *,
     familiar: FamiliarityTarget | None = None,
+    never_seen: Sequence[Sequence[NeverSeen]] = (),
     strict: bool = False,
 ) -> PolicyReport:
     """Fit a policy on validation patients and write a copy of ``artifact`` with it to ``out``.
@@ -80,10 +87,14 @@ def decide(
         target: requirements for the policy.
         familiar: target of the out-of-distribution check; None keeps the check of the spec. The metrics measured
             here do not use the check: they are of all images.
+        never_seen: folds of ``crossvalidate --leave-out``, for each trait that was left out. Their figures are kept by
+            site and scanner, beside those of test patients. Without folds, figures kept earlier are dropped, because
+            they belong to another policy.
         strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
-        ArtifactError: ``artifact`` is incomplete, ``out`` already contains files, or the disk is full.
+        ArtifactError: ``artifact`` is incomplete, ``out`` already contains files, the disk is full, or
+            ``never_seen`` is not of these data.
         DatasetError: the data do not match the layout, or no policy or check meets the targets.
     """
     old = artifact.measured()
@@ -100,11 +111,13 @@ def decide(
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
-    measured = replace(old, training=replace(old.training, policy=fitted.basis), evaluations=evaluations)
-    _write(artifact, new, spec, measured)
     before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
+    tested = found[Part.TEST].tensors.samples
+    sites = site_figures(never_seen, after, tested, opened.dataset) if never_seen else None
+    measured = replace(old, training=replace(old.training, policy=fitted.basis), evaluations=evaluations, sites=sites)
+    _write(artifact, new, spec, measured)
     errors = calibration_error(before), calibration_error(after)
-    return PolicyReport(new, fitted, evaluations, errors, _cases(after))
+    return PolicyReport(new, fitted, evaluations, errors, _cases(after), sites or ())
 
 
 def _evaluations(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.metrics import SiteFigures
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.serialisation.records import to_dict
+from edge_runtime.serialisation.records import ABSENT, to_dict
 from training.artifact import Artifact
 from training.data.datasets import Dataset, Sample, Traits
 from training.data.splits import Part
@@ -27,6 +28,7 @@ from training.metrics.evaluation import (
     gain_over_baseline,
 )
 from training.metrics.scored import Scored
+from training.metrics.sites import of_subgroups
 from training.metrics.subgroups import with_subgroups
 
 
@@ -38,6 +40,8 @@ class Measurement:
         samples: the images measured, in the order of ``outcome``.
         dataset: the data set of the images.
         cases: decisions on patients from all their images; None where the recipe decides single images only.
+        sites: figures by site and scanner: the never-seen ones that the artifact keeps, then those of this part; None
+            where the data set has neither trait and the artifact keeps none.
     """
 
     part: str
@@ -46,6 +50,7 @@ class Measurement:
     samples: tuple[Sample, ...]
     dataset: Dataset
     cases: CaseReport | None = None
+    sites: tuple[SiteFigures, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class MeasurementDocument:
     grouped_by: str
     evaluations: tuple[Evaluation, ...]
     cases: CaseReport | None
+    sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
 
 
 def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool = False) -> Measurement:
@@ -75,7 +81,16 @@ def measure_artifact(artifact: Artifact, data: Path, part: str, *, strict: bool 
     train = load_tensors(seen, opened.spec, label="train", strict=strict) if seen else None
     evaluations = compare(found.logits, train, found.tensors, opened.spec, part, opened.dataset.traits)
     cases = _cases(opened, found.outcome, part) if opened.recipe.cases else None
-    return Measurement(part, evaluations, found.outcome, found.tensors.samples, opened.dataset, cases)
+    sites = by_site(artifact.measured().sites, evaluations[0], opened.spec)
+    return Measurement(part, evaluations, found.outcome, found.tensors.samples, opened.dataset, cases, sites)
+
+
+def by_site(
+    kept: tuple[SiteFigures, ...] | None, evaluation: Evaluation, spec: ModelSpec
+) -> tuple[SiteFigures, ...] | None:
+    """Return the never-seen figures of ``kept``, then the subgroups by site and scanner; None if there are none."""
+    never_seen = tuple(found for found in kept or () if found.never_seen)
+    return (*never_seen, *of_subgroups(evaluation.subgroups, spec.policy.cutoff)) or None
 
 
 def _cases(opened: OpenArtifact, outcome: ClassOutcomes, part: str) -> CaseReport:
@@ -115,5 +130,7 @@ def beside(
 def to_json(measurement: Measurement) -> str:
     """Return the metrics as one JSON document, a :class:`MeasurementDocument`."""
     grouped_by = measurement.dataset.grouped_by
-    document = MeasurementDocument(measurement.part, grouped_by, measurement.evaluations, measurement.cases)
+    document = MeasurementDocument(
+        measurement.part, grouped_by, measurement.evaluations, measurement.cases, measurement.sites
+    )
     return json.dumps(to_dict(document), indent=2, ensure_ascii=False)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_runtime import Predictor, Runtime
 from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.manifest import KERAS, Precision
-from edge_runtime.bundle.metrics import Evaluation, Figure
+from edge_runtime.bundle.metrics import Evaluation, Figure, SiteFigures
 from edge_runtime.inference.backends.registry import FORMAT
-from edge_runtime.serialisation.records import to_dict
+from edge_runtime.serialisation.records import ABSENT, to_dict
 from training.artifact import Artifact
 from training.data.datasets import Dataset, Sample
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.artifact_runner import ALL, OpenArtifact
 from training.evaluation.device import DeviceOutputs, answer_on_device
+from training.evaluation.measure import by_site
 from training.metrics.changes import changes
 from training.metrics.evaluation import evaluate_scored
 from training.metrics.scored import Scored
@@ -46,6 +47,8 @@ class BundleDocument:
         evaluations: of the bundle, then of the Keras model where it was given.
         shares: share of all images with each decision, with each reason, and with a rerun in float32.
         changes: paired figures of the bundle minus those of the Keras model; empty where it was not given.
+        sites: figures by site and scanner: the never-seen ones of the manifest, then those of this part; None where
+            there are neither.
     """
 
     part: str
@@ -58,6 +61,7 @@ class BundleDocument:
     evaluations: tuple[Evaluation, ...]
     shares: tuple[Figure, ...]
     changes: tuple[Figure, ...] = ()
+    sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,7 @@ def measure_bundle(
         found = answer_on_device(predictor, samples, part, strict=strict)
         runtime, precision = predictor.runtime, predictor.precision
     evaluation = evaluate_scored(found.scored, spec, part, _subject(device.bundle, runtime, precision))
+    evaluation = with_subgroups(evaluation, found.scored, found.samples, dataset.traits, spec)
     document = BundleDocument(
         part=part,
         grouped_by=dataset.grouped_by,
@@ -102,8 +107,9 @@ def measure_bundle(
         contract=spec.contract,
         backend=runtime.value,
         precision=precision.value,
-        evaluations=(with_subgroups(evaluation, found.scored, found.samples, dataset.traits, spec),),
+        evaluations=(evaluation,),
         shares=tuple(found.shares()),
+        sites=by_site(device.bundle.manifest.sites, evaluation, spec),
     )
     if opened is not None:
         document = _beside_keras(document, found, opened, part)

@@ -5,11 +5,15 @@ figures depend on the choice of groups. Here each fold's network predicts its ow
 pooled, and the interval is by bootstrap over all groups. The figures describe the *recipe*, not one network. Logits of
 different folds are not on one scale: the pooled area under the curve is, if anything, too low (Parker, Günter & Bedo
 2007, BMC Bioinformatics 8:326).
+
+A fold can also leave out one value of a trait, such as a site: its network is fitted without any image of the value and
+tested on all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -19,20 +23,26 @@ import numpy.typing as npt
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from training.data.datasets import Dataset
-from training.data.splits import Part, Split, folds_by_group
+from training.data.splits import LeftOut, Part, Split, folds_by_group
+from training.data.splits import leave_out as leave_one_out
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError
 from training.evaluation.measure import beside
 from training.experiments.cross_validated_calibration import cross_fit
 from training.experiments.cross_validation_folder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
+from training.experiments.never_seen import read_never_seen
 from training.experiments.predictions import HeldOutPrediction, read_predictions, write_predictions
 from training.fitting.fit import train_network
 from training.metrics.binary import positive_truth
 from training.metrics.evaluation import baseline_scores
+from training.metrics.sites import never_seen_figures
 from training.networks.keras_model import logits_model
+from training.policy.policy import PolicyTarget
 from training.recipes.recipe import Recipe
 
 Say = Callable[[str], None]
+YOUDEN = PolicyTarget(youden=True)
+"""The rule of the cut-offs in the figures of values that were left out; ``decide`` can fit others."""
 
 
 def crossvalidate(
@@ -41,6 +51,7 @@ def crossvalidate(
     out: Path,
     *,
     folds: int = 5,
+    leave_out: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     weights: str | None = None,
@@ -50,6 +61,7 @@ def crossvalidate(
     """Fit ``folds`` networks on the data below ``data``, measure their pooled predictions and write all to ``out``.
 
     Args:
+        leave_out: trait of which each fold leaves out one value; ``folds`` is then not used.
         epochs: number of epochs instead of the recipe's, for a trial.
         seed: seed that assigns groups to folds; by default the seed of the recipe's split.
         weights: file of the pretrained backbone, for a transfer recipe.
@@ -58,44 +70,63 @@ def crossvalidate(
 
     Raises:
         RecipeError: ``weights`` is given for a recipe that takes none.
-        DatasetError: the data do not match the published layout, or are too few for this number of folds.
+        DatasetError: the data do not match the published layout, are too few for this number of folds, or do not have
+            the trait to leave out.
         ArtifactError: ``out`` holds files and ``resume`` is False, or the files belong to another plan.
     """
     recipe.check_weights(weights)
     dataset = recipe.source.load(data)
     for line in (dataset.summary(), *dataset.notes):
         say(line)
+    seed = recipe.split.seed if seed is None else seed
+    turns = _turns(recipe, dataset, folds, leave_out, seed)
+    left_out = [f"{turn.value},{name}" for turn in turns for name in sorted(turn.tested)] if leave_out else []
     plan = CrossPlan(
         recipe.spec.name,
-        folds,
-        recipe.split.seed if seed is None else seed,
+        len(turns),
+        seed,
         epochs or recipe.plan.epochs,
         weights,
-        digest(recipe.spec, dataset),
+        digest(recipe.spec, dataset, left_out),
+        leave_out,
+        tuple(turn.value for turn in turns) if leave_out else None,
     )
-    splits = folds_by_group(dataset.samples, folds, plan.seed)
     measured = open_folder(out, plan, resume=resume)
     if measured is not None:
-        say(f"{out}: all {folds} folds are already measured")
+        say(f"{out}: all {plan.folds} folds are already measured")
         return measured
-    return _run(recipe, dataset, splits, plan, out, say)
+    return _run(recipe, dataset, turns, plan, out, say)
+
+
+def _turns(recipe: Recipe, dataset: Dataset, folds: int, trait: str | None, seed: int) -> tuple[LeftOut, ...]:
+    """Return the folds, each with the names of the images that it tests."""
+    if trait is not None:
+        return leave_one_out(dataset.samples, replace(recipe.split, seed=seed), dataset.traits, trait)
+    splits = folds_by_group(dataset.samples, folds, seed)
+    return tuple(
+        LeftOut(str(turn), frozenset(s.name for s in dataset.samples if split[s.group] is Part.TEST), split)
+        for turn, split in enumerate(splits, start=1)
+    )
 
 
 def _run(
-    recipe: Recipe, dataset: Dataset, splits: tuple[dict[str, Part], ...], plan: CrossPlan, out: Path, say: Say
+    recipe: Recipe, dataset: Dataset, turns: tuple[LeftOut, ...], plan: CrossPlan, out: Path, say: Say
 ) -> CrossMeasured:
     tensors = load_tensors(dataset.samples, recipe.spec, label="all")
     predictions: list[HeldOutPrediction] = []
     epochs: list[int] = []
-    for turn, split in enumerate(splits, start=1):
-        folder = out / f"fold-{turn}"
+    for turn, fold in enumerate(turns, start=1):
+        folder, name = out / f"fold-{turn}", f" without {fold.value}" if plan.trait else ""
         if (folder / "predictions.csv").is_file():
-            say(f"fold {turn} of {plan.folds}: already fitted")
+            say(f"fold {turn} of {plan.folds}{name}: already fitted")
         else:
-            parts = parts_of(tensors, split, dataset.contradicted)
-            say(f"fold {turn} of {plan.folds}: {_counts(parts)}")
+            parts = parts_of(tensors, fold.split, dataset.contradicted, fold.tested)
+            say(f"fold {turn} of {plan.folds}{name}: {_counts(parts)}")
             folder.mkdir(exist_ok=True)
-            write_predictions(folder / "predictions.csv", _fit_fold(recipe, parts, plan, turn, folder / "history.csv"))
+            tested, validated = _fit_fold(recipe, parts, plan, turn, folder / "history.csv")
+            if plan.trait:
+                write_predictions(folder / "validation.csv", validated)
+            write_predictions(folder / "predictions.csv", tested)
         predictions += read_predictions(folder / "predictions.csv")
         epochs.append(len((folder / "history.csv").read_text(encoding="utf-8").splitlines()) - 1)
     write_predictions(out / "predictions.csv", sorted(predictions, key=lambda p: p.name))
@@ -106,15 +137,24 @@ def _run(
         len(dataset.contradicted),
         len(tensors.refused),
         tuple(epochs),
-        pooled(predictions, tensors, recipe.spec, f"{plan.folds} folds"),
+        pooled(
+            predictions, tensors, recipe.spec, f"each {plan.trait} in turn" if plan.trait else f"{plan.folds} folds"
+        ),
         cross_fit(predictions, recipe.spec),
+        never_seen_figures(read_never_seen(out, recipe.spec, YOUDEN)) if plan.trait else None,
     )
     write_measured(out, measured)
     return measured
 
 
-def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> dict[Part, Tensors]:
+def parts_of(
+    tensors: Tensors, split: Split, contradicted: frozenset[str], tested: frozenset[str] | None = None
+) -> dict[Part, Tensors]:
     """Return the tensors of each part; images named in ``contradicted`` are used for test only.
+
+    Args:
+        tested: names of the images to test; None for all images of the groups for test. Other images of these groups
+            are in no part.
 
     Raises:
         DatasetError: a part has no image left.
@@ -122,7 +162,10 @@ def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> di
     rows: dict[Part, list[int]] = {part: [] for part in Part}
     for row, sample in enumerate(tensors.samples):
         part = split[sample.group]
-        if part is Part.TEST or sample.name not in contradicted:
+        used = sample.name not in contradicted
+        if part is Part.TEST:
+            used = tested is None or sample.name in tested
+        if used:
             rows[part].append(row)
     empty = [part.value for part, found in rows.items() if not found]
     if empty:
@@ -132,9 +175,9 @@ def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> di
 
 def _fit_fold(
     recipe: Recipe, parts: dict[Part, Tensors], plan: CrossPlan, turn: int, history: Path
-) -> tuple[HeldOutPrediction, ...]:
-    """Fit one fold and return predictions for its test images."""
-    train, test = parts[Part.TRAIN], parts[Part.TEST]
+) -> tuple[tuple[HeldOutPrediction, ...], tuple[HeldOutPrediction, ...]]:
+    """Fit one fold and return predictions for its test images and for its validation images."""
+    train = parts[Part.TRAIN]
     truth = positive_truth(train.labels, recipe.spec)
     if truth.all() or not truth.any():
         raise DatasetError(
@@ -145,12 +188,19 @@ def _fit_fold(
     model = train_network(
         recipe, train, parts[Part.VALIDATION], epochs=plan.epochs, history=history, weights=plan.weights
     )
-    logits = logits_model(model).predict(test.images, verbose=0)
-    baseline = baseline_scores(train, test, recipe.spec)
-    return tuple(
-        HeldOutPrediction(s.name, s.group, recipe.spec.labels[s.label], turn, float(b), tuple(float(z) for z in row))
-        for s, b, row in zip(test.samples, baseline, logits, strict=True)
-    )
+    network = logits_model(model)
+
+    def predicted(part: Part) -> tuple[HeldOutPrediction, ...]:
+        found = parts[part]
+        logits = network.predict(found.images, verbose=0)
+        rows = zip(found.samples, baseline_scores(train, found, recipe.spec), logits, strict=True)
+        names = recipe.spec.labels
+        return tuple(
+            HeldOutPrediction(s.name, s.group, names[s.label], turn, float(b), tuple(float(z) for z in row))
+            for s, b, row in rows
+        )
+
+    return predicted(Part.TEST), predicted(Part.VALIDATION) if plan.trait else ()
 
 
 def pooled(

@@ -1,7 +1,8 @@
 """The folder of a cross-validation: its plan, predictions and figures.
 
 plan.json            settings that a resumed run must share with the first run
-fold-<n>/            history.csv and predictions.csv of each fold; predictions.csv is written last
+fold-<n>/            history.csv and predictions.csv of each fold; predictions.csv is written last. If a trait is left
+                     out, validation.csv holds the predictions for the fold's validation images
 predictions.csv      all folds' predictions
 metrics.json         :class:`CrossMeasured`
 """
@@ -9,12 +10,14 @@ metrics.json         :class:`CrossMeasured`
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.metrics import SiteFigures
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.serialisation.records import canonical_json, from_json, write_record
+from edge_runtime.serialisation.records import ABSENT, canonical_json, from_json, write_record
 from training.artifact import create
 from training.data.datasets import Dataset
 from training.errors import ArtifactError
@@ -29,7 +32,9 @@ class CrossPlan:
         seed: seed that assigns groups to folds; the networks use the recipe's own seed.
         epochs: maximum number of epochs per fold.
         weights: pretrained backbone of a transfer recipe.
-        inputs: SHA-256 of the spec, and of each image's name, group and label.
+        inputs: SHA-256 of the spec, and of each image's name, group and label, and value of a trait that is left out.
+        trait: trait of which each fold leaves out one value; None for folds by group.
+        values: the values that are left out, in the order of the folds; None for folds by group.
     """
 
     recipe: str
@@ -38,6 +43,8 @@ class CrossPlan:
     epochs: int
     weights: str | None
     inputs: str
+    trait: str | None = field(default=None, metadata=ABSENT)
+    values: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class CrossMeasured:
         epochs: number of epochs fitted, per fold.
         evaluations: figures of the network, with the paired gain over the baseline; then figures of the baseline.
         tempered: calibration of the network at temperatures from other folds.
+        sites: figures of each value that was left out; None for folds by group.
     """
 
     plan: CrossPlan
@@ -61,6 +69,7 @@ class CrossMeasured:
     epochs: tuple[int, ...]
     evaluations: tuple[Evaluation, ...]
     tempered: CrossFitted
+    sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
 
 
 def open_folder(out: Path, plan: CrossPlan, *, resume: bool) -> CrossMeasured | None:
@@ -91,7 +100,11 @@ def write_measured(out: Path, measured: CrossMeasured) -> None:
     write_record(out / "metrics.json", measured)
 
 
-def digest(spec: ModelSpec, dataset: Dataset) -> str:
-    """Return the SHA-256 (hexadecimal) of everything but the pixels that determines folds and predictions."""
+def digest(spec: ModelSpec, dataset: Dataset, more: Sequence[str] = ()) -> str:
+    """Return the SHA-256 (hexadecimal) of everything but the pixels that determines folds and predictions.
+
+    Args:
+        more: further lines that determine the folds.
+    """
     lines = [f"{s.name},{s.group},{dataset.labels[s.label]},{s.name in dataset.contradicted}" for s in dataset.samples]
-    return hashlib.sha256("\n".join([canonical_json(spec), *lines]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([canonical_json(spec), *lines, *more]).encode()).hexdigest()

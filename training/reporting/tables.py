@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edge_runtime.bundle.manifest import Evaluation, Figure, TrainingRecord
+from edge_runtime.bundle.metrics import SiteFigures
 from training.metrics.classwise import METRICS, ClassFigures
 from training.reporting.rendering import Cell, Table
 
+_BY_SITE = ("auroc", "sensitivity", "specificity")
 _COVERAGE = ("coverage", "accuracy", "precision", "recall")
 
 
@@ -28,6 +30,21 @@ def subgroup_table(evaluation: Evaluation, grouped_by: str, images: str = "image
         counts = (str(found.images), str(found.groups), str(found.positives))
         rows.append((f"{found.trait}: {found.value}", *counts, *map(figures.get, names)))
     return Table(("subgroup", images, grouped_by, "positive", *names), tuple(rows))
+
+
+def site_table(sites: Iterable[SiteFigures], grouped_by: str) -> Table:
+    """Return a table with a row for each site or scanner; the shift has a column if any row has one."""
+    rows: list[tuple[Cell, ...]] = []
+    found = tuple(sites)
+    shifted = any(each.shift is not None for each in found)
+    for each in found:
+        figures = {figure.name: figure for figure in each.figures}
+        counts = (str(each.images), str(each.groups), str(each.positives))
+        cutoff = None if each.cutoff is None else f"{each.cutoff:.3f}"
+        cells = (*map(figures.get, _BY_SITE), cutoff, *((each.shift,) if shifted else ()))
+        rows.append((f"{each.trait}: {each.value}", *counts, *cells))
+    head = ("site or scanner", "images", grouped_by, "positive", *_BY_SITE, "cut-off")
+    return Table((*head, *(("shift of auroc",) if shifted else ())), tuple(rows))
 
 
 def coverage_table(evaluation: Evaluation, title: str = "confidence", mark: str = "≥ ") -> Table:
