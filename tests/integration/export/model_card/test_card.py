@@ -8,7 +8,15 @@ import pytest
 
 from edge_runtime.bundle.bundle import find, shipped
 from edge_runtime.bundle.manifest import Manifest, Role
-from edge_runtime.bundle.metrics import Calibration, Figure, NearCopies, ReliabilityBin, SplitAudit, Subgroup
+from edge_runtime.bundle.metrics import (
+    Calibration,
+    Figure,
+    NearCopies,
+    ReliabilityBin,
+    SiteFigures,
+    SplitAudit,
+    Subgroup,
+)
 from export.model_card import model_card
 from tests.benchmarks.system_4 import BUNDLE
 from training.data.datasets import idc
@@ -144,3 +152,30 @@ def test_a_fit_records_its_audit_calibration_and_subgroups(phantom_bundle: Path,
     assert traits == {("patches of the patient", "up to the median of 16"), ("patch", "whole")}
     assert all(evaluation.subgroups == () for evaluation in manifest.evaluations)
     assert f"| {manifest.evaluations[0].calibration.error.name} |" in model_card(manifest)  # type: ignore[union-attr]
+
+
+def test_figures_by_site_stand_first_and_never_seen_ones_before_the_others(manifest: Manifest) -> None:
+    def figures(value: str, never_seen: bool, shift: Figure | None = None) -> SiteFigures:
+        found = (Figure("auroc", 0.811 if never_seen else 0.9, 0.7, 0.95),)
+        return SiteFigures("site", value, never_seen, 40, 20, 10, found, 0.41, shift)
+
+    shift = Figure("auroc never seen minus in-site", -0.089, -0.15, -0.02)
+    sites = (figures("all", True), figures("Brazil", True, shift), figures("Brazil", False))
+    card = model_card(replace(manifest, sites=sites))
+    section = _section(card, "By site and scanner")
+    assert card.index("### By site and scanner") < card.index("### Published claim")
+    assert "a site has to calibrate the cut-off on its own patients before use" in section
+    seen, ours = section.split("In-site: test")
+    assert "| site: Brazil | 40 | 20 | 10 | 0.811 [0.700, 0.950] | – | – | 0.410 | -0.089 [-0.150, -0.020] |" in seen
+    assert "| site: Brazil | 40 | 20 | 10 | 0.900 [0.700, 0.950] | – | – | 0.410 |" in ours
+    assert "Site and scanner: see" in _section(card, "Factors")
+    assert "scanner and site of the patients are not recorded" not in card
+
+
+def test_without_never_seen_figures_the_subgroups_by_site_are_shown_and_the_card_says_so(manifest: Manifest) -> None:
+    subgroup = Subgroup("scanner", "GE Logiq 5", 30, 12, 9, (Figure("auroc", 0.75), Figure("answered", 0.9)))
+    evaluations = tuple(replace(each, subgroups=(subgroup,)) for each in manifest.evaluations)
+    section = _section(model_card(replace(manifest, evaluations=evaluations)), "By site and scanner")
+    assert "that the network never saw were not measured" in section
+    assert "| scanner: GE Logiq 5 | 30 | 12 | 9 | 0.750 |" in section
+    assert "By site and scanner" not in model_card(manifest)
