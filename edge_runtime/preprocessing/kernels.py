@@ -15,6 +15,7 @@ from edge_runtime.preprocessing.steps import (
     Border,
     Colour,
     Interpolation,
+    Letterbox,
     MinMax,
     Normalize,
     PixelType,
@@ -149,6 +150,19 @@ def _min_max(step: MinMax) -> Operation:
     return run
 
 
+def _letterbox(step: Letterbox) -> Operation:
+    def run(pixels: Array, name: str) -> Array:
+        height, width = pixels.shape[:2]
+        fitted = step.fitted(width, height)
+        scaled = cv2.resize(pixels, fitted, interpolation=cv2.INTER_LINEAR_EXACT)
+        left, top = (step.width_px - fitted[0]) // 2, (step.height_px - fitted[1]) // 2
+        framed = np.zeros((step.height_px, step.width_px, *pixels.shape[2:]), dtype=pixels.dtype)
+        framed[top : top + fitted[1], left : left + fitted[0]] = scaled
+        return framed
+
+    return run
+
+
 def _scale(step: Scale) -> Operation:
     divisor, offset = np.float32(step.divisor), np.float32(step.offset)
 
@@ -175,6 +189,7 @@ def _normalize(step: Normalize) -> Operation:
 _MAKERS: dict[type, Callable[[Any], Operation]] = {
     Window: _window,
     Resize: _resize,
+    Letterbox: _letterbox,
     Sharpen: _sharpen,
     MinMax: _min_max,
     Scale: _scale,

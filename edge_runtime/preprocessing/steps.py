@@ -79,6 +79,35 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class Letterbox:
+    """Resize into a frame of ``width_px`` × ``height_px`` pixels and keep the aspect ratio; the rest is black (0).
+
+    The image is scaled by OpenCV INTER_LINEAR_EXACT on uint8, whose bits are equal on all processors. Of a W×H image,
+    one side fills the frame; the other is ``side × scale``, rounded to whole pixels, half up, at least 1. The image is
+    centred; if the black borders cannot be equal, the left or upper one is a pixel narrower.
+    """
+
+    KIND: ClassVar[str] = "letterbox"
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width_px <= 4096 and 1 <= self.height_px <= 4096):
+            raise ValueError(f"letterbox: found {self.width_px}x{self.height_px} px, expected sides of 1..4096 px.")
+
+    @property
+    def result(self) -> PixelType:
+        """The dtype of the output."""
+        return PixelType.UINT8
+
+    def fitted(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height in pixels to which a ``width`` × ``height`` image is scaled."""
+        if width * self.height_px >= height * self.width_px:
+            return self.width_px, max(1, (2 * height * self.width_px + width) // (2 * width))
+        return max(1, (2 * width * self.height_px + height) // (2 * height)), self.height_px
+
+
+@dataclass(frozen=True)
 class Sharpen:
     """Correlate every channel with ``kernel``: square, of odd side, rows from the top."""
 
@@ -152,7 +181,7 @@ class Normalize:
             raise ValueError(f"normalize: found mean {list(self.mean)}, expected numbers within {_LARGEST:g}.")
 
 
-Step = Colour | Window | Resize | Sharpen | MinMax | Scale | Normalize
+Step = Colour | Window | Resize | Letterbox | Sharpen | MinMax | Scale | Normalize
 
 LAPLACIAN_SHARPEN_3X3: tuple[tuple[float, ...], ...] = ((-1.0, -1.0, -1.0), (-1.0, 9.0, -1.0), (-1.0, -1.0, -1.0))
 """Identity plus the 8-neighbour Laplacian (Gonzalez & Woods, Digital Image Processing, 3.6.2)."""

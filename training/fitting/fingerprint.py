@@ -27,7 +27,8 @@ class FittedOn:
 
 def fitted_on(recipe: Recipe, train: Tensors, validation: Tensors) -> FittedOn:
     """Return the fingerprint of ``recipe`` on these images, for comparison with a checkpoint."""
-    return FittedOn(f"{recipe.plan}, augmentation {recipe.augmentation}", _digest(train), _digest(validation))
+    how = f"augmentation {recipe.augmentation}" if recipe.crops is None else f"crops {recipe.crops}"
+    return FittedOn(f"{recipe.plan}, {how}", _digest(train), _digest(validation))
 
 
 def _digest(tensors: Tensors) -> str:

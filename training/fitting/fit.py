@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -12,17 +13,20 @@ from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, MeasuredFigures, create, interrupted
 from training.data.batches import Batches, DealEpoch
+from training.data.crop_batches import CropBatches
 from training.data.datasets import Dataset, Sample, Traits
 from training.data.splits import Part, Split, select, split_by_group, usable
 from training.data.tensors import Tensors, balanced_index, capped_index, label_weights, load_tensors, targets
 from training.evaluation.measure import compare
 from training.fitting.callbacks import LogEpoch, ReplayEpochs, SaveEpoch, schedule
 from training.fitting.checkpoint import Checkpoint
+from training.fitting.crop_fit import crop_batches, validation_data
 from training.fitting.fingerprint import fitted_on
 from training.fitting.progress import FitProgress
 from training.fitting.record import record
 from training.fitting.resume import fresh, resumed
 from training.networks.keras_model import logits_model
+from training.networks.lesion_attention import classifier
 from training.networks.weight_quantisation import settle
 from training.recipes.recipe import Recipe, TrainingPlan
 
@@ -76,6 +80,7 @@ def fit(
         history=opened.history_path,
         weights=weights,
         checkpoint=checkpoint,
+        traits=dataset.traits,
     )
     contradicted = len(dataset.samples) - sum(len(samples) for samples in chosen.values())
     try:
@@ -116,6 +121,7 @@ def train_network(
     history: Path,
     weights: str | None = None,
     checkpoint: Checkpoint | None = None,
+    traits: Mapping[str, Traits] | None = None,
 ) -> keras.Model:
     """Fit the network and return it with the weights that the plan keeps. Write one line per epoch to ``history``.
 
@@ -131,14 +137,19 @@ def train_network(
     start = None if checkpoint is None or same is None else resumed(checkpoint, same, history, epochs)
     start = start or fresh(recipe, weights, history)
     train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
-    batches = Batches(
-        train.images,
-        targets(train.labels, recipe.spec),
-        batch=plan.batch,
-        seed=plan.seed,
-        augmentation=recipe.augmentation,
-        weights=label_weights(train.labels) if plan.weigh_labels else None,
-    )
+    if recipe.crops is not None:
+        batches: Batches | CropBatches = crop_batches(recipe, recipe.crops, train, traits or {}, start.model)
+        held_out: tuple[Any, ...] = validation_data(recipe, validation, start.model)
+    else:
+        batches = Batches(
+            train.images,
+            targets(train.labels, recipe.spec),
+            batch=plan.batch,
+            seed=plan.seed,
+            augmentation=recipe.augmentation,
+            weights=label_weights(train.labels) if plan.weigh_labels else None,
+        )
+        held_out = validation.images, targets(validation.labels, recipe.spec)
     planned = schedule(plan, epochs)
     replay = ReplayEpochs(planned, start.done, start.best, plan.optimiser.learning_rate)
     progress = FitProgress(epochs, len(batches), [epoch["val_loss"] for epoch in start.done])
@@ -147,7 +158,7 @@ def train_network(
         start.model.fit(
             batches,
             shuffle=False,  # Batches shuffles
-            validation_data=(validation.images, targets(validation.labels, recipe.spec)),
+            validation_data=held_out,
             initial_epoch=len(start.done),
             epochs=len(start.done) if start.stopped else epochs,
             callbacks=[DealEpoch(batches), *planned, replay, LogEpoch(history, checkpoint), progress, *save],
@@ -157,6 +168,8 @@ def train_network(
         progress.close()
     if plan.int8_grid:
         settle(start.model, batches)
+    if recipe.crops is not None:
+        return classifier(start.model)
     start.model.compile()  # drops the optimiser's state, which is twice as large as the weights and no longer needed
     return start.model
 

@@ -10,6 +10,7 @@ import keras
 
 from training.fitting.callbacks import Weights
 from training.fitting.checkpoint import Checkpoint, check_same, set_random_state
+from training.fitting.crop_fit import compile_for_crops
 from training.fitting.fingerprint import FittedOn
 from training.fitting.history import Epoch, cut_history, read_history
 from training.recipes.recipe import Adam, Recipe, Sgd, TrainingPlan
@@ -38,7 +39,10 @@ def fresh(recipe: Recipe, weights: str | None, history: Path) -> FitStart:
     """Build and compile the network of ``recipe``, and remove an older history."""
     cut_history(history, 0)
     model = recipe.network(weights)
-    model.compile(optimizer=_optimiser(recipe.plan), loss=recipe.plan.loss.value, metrics=["accuracy"])
+    if recipe.crops is not None:
+        compile_for_crops(model, _optimiser(recipe.plan))
+    else:
+        model.compile(optimizer=_optimiser(recipe.plan), loss=recipe.plan.loss.value, metrics=["accuracy"])
     return FitStart(model)
 
 

@@ -64,6 +64,15 @@ class MobileNet:
             x = layers.BatchNormalization(momentum=MOMENTUM, epsilon=LEAST_VARIANCE, center=False, scale=False)(x)
         return _ended(backbone.input, x, "mobilenet", outputs, dropout, activation)
 
+    def features(self, weights: str | None) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """Return the input and the feature map of the last tap, B×(side/16)×(side/16)×C for a tap of 6 to 11.
+
+        Args:
+            weights: as in :meth:`build`.
+        """
+        backbone = self._backbone(weights)
+        return backbone.input, backbone.get_layer(_tap(self.taps[-1])).output
+
     def _backbone(self, weights: str | None) -> keras.Model:
         import keras
 

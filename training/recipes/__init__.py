@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from training.errors import RecipeError
+from training.recipes.breast_us import BREAST_US, BREAST_US_LESION
 from training.recipes.busi_compact import BUSI_COMPACT, BUSI_NANO
 from training.recipes.busi_densenet121 import BUSI_DENSENET121
 from training.recipes.density_malignancy_cnn import DENSITY_MALIGNANCY_CNN
@@ -17,9 +18,20 @@ from training.recipes.recipe import Recipe
 PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121)
 """The five published systems, as coded. The other recipes are models of this project."""
 
+OWN = (BREAST_US, BREAST_US_LESION, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, MIAS_REGION, PHANTOM_PATCH)
+
 RECIPES: dict[str, Recipe] = {
     recipe.spec.name: recipe
-    for recipe in (*PUBLISHED, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, MIAS_REGION, PHANTOM_PATCH)
+    for recipe in (
+        *PUBLISHED,
+        BREAST_US,
+        BREAST_US_LESION,
+        IDC_PATCH_COMPACT,
+        BUSI_COMPACT,
+        BUSI_NANO,
+        MIAS_REGION,
+        PHANTOM_PATCH,
+    )
 }
 
 

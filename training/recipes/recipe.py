@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.spec import ModelSpec
 from training.data.augmentation import Augmentation
+from training.data.crop_plan import CropPlan
 from training.data.datasets import Dataset
 from training.data.datasets.lesions import Lesions
 from training.data.splits import SplitPlan
@@ -184,6 +185,7 @@ class Recipe:
         network: builds the Keras model; the output of its layer ``logits`` is exported. The argument is a path of
             pretrained backbone weights, ``imagenet``, or None. Only ``transfer`` recipes accept weights.
         augmentation: applied to the prepared tensors of training images only.
+        crops: fit on random crops around lesions instead of prepared tensors (:mod:`training.fitting.crop_fit`).
         copies: files that the original program splits at random, for :mod:`training.experiments.leak`; None if the
             experiment does not cover this recipe.
         cases: a patient has many images, and the decision is made per patient (:mod:`training.policy.cases`).
@@ -197,6 +199,7 @@ class Recipe:
     split: SplitPlan
     transfer: bool = False
     augmentation: Augmentation | None = None
+    crops: CropPlan | None = None
     claims: tuple[Claim, ...] = ()
     copies: Copies | None = None
     cases: bool = False

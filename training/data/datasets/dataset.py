@@ -26,6 +26,7 @@ class Sample:
         group: unit that a split keeps together, usually a patient.
         region: the labelled region of the image; None for the whole image. The name contains the region, so order and
             equality use the name only.
+        suspicion: a reader's probability of malignancy (0..1), as a second target of a fit; None if not recorded.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Sample:
     label: int
     group: str
     region: Region | None = field(default=None, compare=False)
+    suspicion: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.region is not None and split_name(self.name)[1] != self.region:

@@ -19,6 +19,7 @@ from training.data.audit.groups import united
 from training.data.datasets import breast_us, busbra, busi
 from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels
 from training.data.datasets.lesions import marks_of_ultrasound
+from training.data.suspicion import suspicion
 from training.errors import DatasetError
 
 LABELS = ("benign", "malignant", "normal")
@@ -76,6 +77,7 @@ def read(root: Path) -> Dataset:
         found = source.read(place)
         for sample in found.samples:
             renamed = _renamed(sample, source.folder, found.labels)
+            renamed = replace(renamed, suspicion=suspicion(found.traits.get(sample.name, ())))
             samples.append(renamed)
             traits[renamed.name] = source.traits or _site_and_scanner(found.traits[sample.name])
         passed_over += [f"{source.folder}/{name}" for name in found.passed_over]
