@@ -67,7 +67,7 @@ class CropBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships n
         return math.ceil(self._plan.epoch / self._batch)
 
     def __getitem__(self, index: int) -> tuple[Floats, Targets, Targets]:
-        """Return batch ``index``: crops float32 B×S×S×1 (-1..1), targets, and weights float32 B for each target."""
+        """Return batch ``index``: crops float32 B×S×S×1 (-1..1), targets, and a weight of each target."""
         rng = np.random.default_rng((self._seed, self._epoch, index))
         chosen = [self._images[row] for row in self._rows[index * self._batch : (index + 1) * self._batch]]
         crops, heat = zip(*(self._crop(image, rng) for image in chosen), strict=True)
@@ -79,7 +79,7 @@ class CropBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships n
         }
         ones = np.ones(len(chosen), np.float32)
         tensors = np.stack(crops)[..., np.newaxis].astype(np.float32) / np.float32(127.5) - np.float32(1)
-        return tensors, targets, {"scores": ones, "heat": ones, "suspicion": known}
+        return tensors, targets, {"scores": ones, "heat": ones[:, np.newaxis], "suspicion": known}
 
     def _crop(self, image: LesionImage, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], Floats]:
         windows = self._plan.windows

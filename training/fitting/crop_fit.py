@@ -52,7 +52,7 @@ def crop_batches(
         plan,
         labels=len(labels),
         side_px=model.input_shape[1],
-        grid=model.output_shape[HEAT][1],
+        grid=model.get_layer(HEAT).output.shape[1],
         batch=recipe.plan.batch,
         seed=recipe.plan.seed,
         normal=labels.index("normal") if "normal" in labels else None,
@@ -61,11 +61,11 @@ def crop_batches(
 
 def validation_data(recipe: Recipe, validation: Tensors, model: keras.Model) -> tuple[Any, Any, Any]:
     """Return images as on the device, with targets for the scores alone; the other two losses have weight 0."""
-    count, grid = len(validation.labels), model.output_shape[HEAT][1]
+    count, grid = len(validation.labels), model.get_layer(HEAT).output.shape[1]
     found = {
         SCORES: targets(validation.labels, recipe.spec),
         HEAT: np.zeros((count, grid, grid), np.float32),
         SUSPICION: np.zeros((count, 1), np.float32),
     }
     none = np.zeros(count, np.float32)
-    return validation.images, found, {SCORES: np.ones(count, np.float32), HEAT: none, SUSPICION: none}
+    return validation.images, found, {SCORES: np.ones(count, np.float32), HEAT: none[:, np.newaxis], SUSPICION: none}
