@@ -99,7 +99,7 @@ def test_a_split_that_does_not_fit_is_refused(root: Path, tmp_path: Path, text: 
 def test_a_missing_split_or_an_unknown_set_is_refused(root: Path) -> None:
     with pytest.raises(DatasetError, match="found no such file"):
         audit("mendeley", root, root / "nowhere.csv")
-    with pytest.raises(DatasetError, match="expected one of busi, idc, mendeley, mias"):
+    with pytest.raises(DatasetError, match="expected one of breast, busbra, busi, idc, mendeley, mias, ultrasound"):
         audit("mnist", root)
 
 
