@@ -5,18 +5,21 @@ figures depend on the choice of groups. Here each fold's network predicts its ow
 pooled, and the interval is by bootstrap over all groups. The figures describe the *recipe*, not one network. Logits of
 different folds are not on one scale: the pooled area under the curve is, if anything, too low (Parker, Günter & Bedo
 2007, BMC Bioinformatics 8:326).
+
+For a distilled recipe, each fold first fits one teacher by every recipe that the student names, on the same training
+groups. No teacher sees a group that the fold tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation, TeacherModel
 from edge_runtime.bundle.spec import ModelSpec
 from training.data.datasets import Dataset
 from training.data.splits import Part, Split, folds_by_group
@@ -27,9 +30,11 @@ from training.experiments.cross_validated_calibration import cross_fit
 from training.experiments.cross_validation_folder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
 from training.experiments.predictions import HeldOutPrediction, read_predictions, write_predictions
 from training.fitting.fit import train_network
+from training.fitting.teachers import LoadedTeacher, TeacherEnsemble
 from training.metrics.binary import positive_truth
 from training.metrics.evaluation import baseline_scores
 from training.networks.keras_model import logits_model
+from training.recipes import find_recipe
 from training.recipes.recipe import Recipe
 
 Say = Callable[[str], None]
@@ -85,6 +90,8 @@ def _run(
     recipe: Recipe, dataset: Dataset, splits: tuple[dict[str, Part], ...], plan: CrossPlan, out: Path, say: Say
 ) -> CrossMeasured:
     tensors = load_tensors(dataset.samples, recipe.spec, label="all")
+    teachers = [find_recipe(name) for name in recipe.teacher.recipes] if recipe.teacher else []
+    shown = [load_tensors(dataset.samples, teacher.spec, label=f"all for {teacher.spec.name}") for teacher in teachers]
     predictions: list[HeldOutPrediction] = []
     epochs: list[int] = []
     for turn, split in enumerate(splits, start=1):
@@ -95,7 +102,12 @@ def _run(
             parts = parts_of(tensors, split, dataset.contradicted)
             say(f"fold {turn} of {plan.folds}: {_counts(parts)}")
             folder.mkdir(exist_ok=True)
-            write_predictions(folder / "predictions.csv", _fit_fold(recipe, parts, plan, turn, folder / "history.csv"))
+            keras.utils.clear_session()  # earlier folds are read from their files
+            taught = [
+                _fit_teacher(teacher, parts_of(images, split, dataset.contradicted), recipe, plan, folder)
+                for teacher, images in zip(teachers, shown, strict=True)
+            ]
+            write_predictions(folder / "predictions.csv", _fit_fold(recipe, parts, plan, turn, folder, taught))
         predictions += read_predictions(folder / "predictions.csv")
         epochs.append(len((folder / "history.csv").read_text(encoding="utf-8").splitlines()) - 1)
     write_predictions(out / "predictions.csv", sorted(predictions, key=lambda p: p.name))
@@ -130,8 +142,30 @@ def parts_of(tensors: Tensors, split: Split, contradicted: frozenset[str]) -> di
     return {part: tensors.take(np.array(found, dtype=np.int64)) for part, found in rows.items()}
 
 
+def _fit_teacher(
+    teacher: Recipe, parts: dict[Part, Tensors], student: Recipe, plan: CrossPlan, folder: Path
+) -> LoadedTeacher:
+    """Fit a teacher of one fold: for all its epochs, or for as many as the student where that is a trial."""
+    name = teacher.spec.name
+    weights = plan.weights if teacher.transfer else None
+    model = train_network(
+        teacher,
+        parts[Part.TRAIN],
+        parts[Part.VALIDATION],
+        epochs=teacher.plan.epochs if plan.epochs == student.plan.epochs else plan.epochs,
+        history=folder / f"history-{name}.csv",
+        weights=weights,
+    )
+    return LoadedTeacher(teacher.spec, logits_model(model), TeacherModel(name, teacher.spec.version, "not saved"))
+
+
 def _fit_fold(
-    recipe: Recipe, parts: dict[Part, Tensors], plan: CrossPlan, turn: int, history: Path
+    recipe: Recipe,
+    parts: dict[Part, Tensors],
+    plan: CrossPlan,
+    turn: int,
+    folder: Path,
+    teachers: Sequence[LoadedTeacher],
 ) -> tuple[HeldOutPrediction, ...]:
     """Fit one fold and return predictions for its test images."""
     train, test = parts[Part.TRAIN], parts[Part.TEST]
@@ -141,9 +175,15 @@ def _fit_fold(
             f"fold {turn}: found {int(truth.sum())} positive among {len(truth)} training images, expected both "
             "kinds. Add patients or give another --seed."
         )
-    keras.utils.clear_session()  # earlier folds are read from their files
+    taught = TeacherEnsemble(teachers, recipe.spec, recipe.teacher.temperature) if recipe.teacher else None
     model = train_network(
-        recipe, train, parts[Part.VALIDATION], epochs=plan.epochs, history=history, weights=plan.weights
+        recipe,
+        train,
+        parts[Part.VALIDATION],
+        epochs=plan.epochs,
+        history=folder / "history.csv",
+        weights=plan.weights,
+        teachers=taught,
     )
     logits = logits_model(model).predict(test.images, verbose=0)
     baseline = baseline_scores(train, test, recipe.spec)

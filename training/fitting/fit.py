@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -22,6 +22,7 @@ from training.fitting.fingerprint import fitted_on
 from training.fitting.progress import FitProgress
 from training.fitting.record import record
 from training.fitting.resume import fresh, resumed
+from training.fitting.teachers import TeacherEnsemble, open_teachers
 from training.networks.keras_model import logits_model
 from training.networks.weight_quantisation import settle
 from training.recipes.recipe import Recipe, TrainingPlan
@@ -38,6 +39,7 @@ def fit(
     weights: str | None = None,
     resume: bool = False,
     strict: bool = False,
+    teachers: Sequence[Path] = (),
 ) -> Artifact:
     """Train ``recipe`` on the published layout below ``data`` and write an artifact to ``out``.
 
@@ -47,9 +49,10 @@ def fit(
             fit takes the weights from its checkpoint instead.
         resume: continue the interrupted fit in ``out`` after its last whole epoch.
         strict: raise an error for an image that cannot be read, instead of skipping it.
+        teachers: artifacts that a distilled recipe learns from.
 
     Raises:
-        RecipeError: weights are given for a recipe without a pretrained backbone.
+        RecipeError: weights are given for a recipe without a pretrained backbone; or teachers do not suit the recipe.
         DatasetError: the data do not match the published layout.
         ArtifactError: ``out`` already contains files; or, with ``resume``, no fit of this recipe on these data; or the
             disk is full.
@@ -60,6 +63,7 @@ def fit(
     split = split_by_group(dataset.samples, recipe.split)
     if artifact is not None:
         artifact.check_choices(recipe.spec, split)
+    ensemble = open_teachers([Artifact(folder) for folder in teachers], recipe, split)
     opened = artifact or create(out)
     for line in (dataset.summary(), *dataset.notes):
         _LOG.info("%s", line)
@@ -76,11 +80,13 @@ def fit(
         history=opened.history_path,
         weights=weights,
         checkpoint=checkpoint,
+        teachers=ensemble,
     )
     contradicted = len(dataset.samples) - sum(len(samples) for samples in chosen.values())
     try:
         write_whole(opened.model_path, model.save)
-        done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs())
+        known = () if ensemble is None else ensemble.models
+        done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs(), teachers=known)
         opened.write_measured(MeasuredFigures(done, _evaluations(model, recipe, parts, dataset.traits)))
     except OSError as error:
         raise checkpoint.lost(Path(error.filename or opened.model_path), error) from error
@@ -116,6 +122,7 @@ def train_network(
     history: Path,
     weights: str | None = None,
     checkpoint: Checkpoint | None = None,
+    teachers: TeacherEnsemble | None = None,
 ) -> keras.Model:
     """Fit the network and return it with the weights that the plan keeps. Write one line per epoch to ``history``.
 
@@ -127,7 +134,8 @@ def train_network(
     """
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
-    same = None if checkpoint is None else fitted_on(recipe, train, validation)
+    known = () if teachers is None else teachers.models
+    same = None if checkpoint is None else fitted_on(recipe, train, validation, known)
     start = None if checkpoint is None or same is None else resumed(checkpoint, same, history, epochs)
     start = start or fresh(recipe, weights, history)
     train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
@@ -138,6 +146,7 @@ def train_network(
         seed=plan.seed,
         augmentation=recipe.augmentation,
         weights=label_weights(train.labels) if plan.weigh_labels else None,
+        teach=None if teachers is None else teachers.probabilities,
     )
     planned = schedule(plan, epochs)
     replay = ReplayEpochs(planned, start.done, start.best, plan.optimiser.learning_rate)

@@ -10,6 +10,7 @@ import keras
 
 from training.fitting.callbacks import Weights
 from training.fitting.checkpoint import Checkpoint, check_same, set_random_state
+from training.fitting.distillation import LabelAccuracy, distillation_loss
 from training.fitting.fingerprint import FittedOn
 from training.fitting.history import Epoch, cut_history, read_history
 from training.recipes.recipe import Adam, Recipe, Sgd, TrainingPlan
@@ -38,7 +39,11 @@ def fresh(recipe: Recipe, weights: str | None, history: Path) -> FitStart:
     """Build and compile the network of ``recipe``, and remove an older history."""
     cut_history(history, 0)
     model = recipe.network(weights)
-    model.compile(optimizer=_optimiser(recipe.plan), loss=recipe.plan.loss.value, metrics=["accuracy"])
+    model.compile(
+        optimizer=_optimiser(recipe.plan),
+        loss=distillation_loss(recipe.teacher, recipe.plan.loss) if recipe.teacher else recipe.plan.loss.value,
+        metrics=[LabelAccuracy()] if recipe.teacher else ["accuracy"],
+    )
     return FitStart(model)
 
 

@@ -131,6 +131,29 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """Knowledge distillation (Hinton, Vinyals & Dean 2015, arXiv:1503.02531): part of the loss is against teachers.
+
+    The loss of an image is ``(1 - weight) * entropy(labels) + weight * temperature² * entropy(teachers)``. Both are
+    cross-entropies; the second compares the teachers' mean probability with the student's, both at ``temperature``.
+    The teachers see the same augmented image as the student (:mod:`training.fitting.teachers`).
+
+    Attributes:
+        recipes: names of the recipes that a teacher may be fitted by.
+        weight: share of the loss that is against the teachers, above 0 and up to 1.
+        temperature: divisor of the logits of teachers and student; 1 compares plain probabilities.
+    """
+
+    recipes: tuple[str, ...]
+    weight: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.recipes or not 0.0 < self.weight <= 1.0 or self.temperature <= 0.0:
+            raise ValueError(f"found {self}, expected recipes, a weight above 0 up to 1 and a temperature above 0.")
+
+
+@dataclass(frozen=True)
 class Claim:
     """A figure published by the system's authors, 0..1, under the name that this project uses."""
 
@@ -188,6 +211,7 @@ class Recipe:
             experiment does not cover this recipe.
         cases: a patient has many images, and the decision is made per patient (:mod:`training.policy.cases`).
         caveat: limits of the published claim, for the model card.
+        teacher: the network is distilled from others; None if it is fitted on labels alone.
     """
 
     spec: ModelSpec
@@ -201,6 +225,7 @@ class Recipe:
     copies: Copies | None = None
     cases: bool = False
     caveat: str = ""
+    teacher: Teacher | None = None
 
     def check_weights(self, weights: str | None) -> None:
         """Check that pretrained weights are given only to a transfer recipe.
