@@ -65,6 +65,8 @@ class TrainingRecord:
         policy: how the decision thresholds were chosen, as text.
         audit: the audit of data set and split; None in manifests of older releases.
         distillation: the teachers of a distilled model; None for a model fitted on labels alone.
+        folds: number of networks behind the figures of part ``cross-validation``, which were fitted by the same recipe
+            but are not this model; None if there are no such figures.
     """
 
     recipe: str
@@ -82,6 +84,7 @@ class TrainingRecord:
     policy: str = "as published"
     audit: SplitAudit | None = None
     distillation: Distillation | None = field(default=None, metadata=ABSENT)
+    folds: int | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)

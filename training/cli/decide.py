@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="For region models, with --familiar: check the whole image, not the crop around the region.",
 )
+@click.option(
+    "--cross-validation",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Output of crossvalidate for this recipe; adds its figures. For a model without test patients.",
+)
 @click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
@@ -53,6 +59,7 @@ def decide(
     case: bool,
     familiar: float | None,
     whole: bool,
+    cross_validation: Path | None,
     strict: bool,
 ) -> None:
     """Fit a decision policy for ARTIFACT.
@@ -70,7 +77,9 @@ def decide(
 
     target = PolicyTarget(sensitivity, youden, max_error, case=case)
     known = None if familiar is None else FamiliarityTarget(familiar, whole=whole)
-    decided = run(Artifact(artifact), data, out, target, familiar=known, strict=strict)
+    decided = run(
+        Artifact(artifact), data, out, target, familiar=known, cross_validation=cross_validation, strict=strict
+    )
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 
@@ -78,10 +87,16 @@ def decide(
 def _text(decided: PolicyReport) -> str:
     before, after = decided.calibration
     lines = [_policy(decided.fitted.policy), f"basis: {decided.fitted.basis}"]
-    lines += [table_of(found) for found in decided.evaluations if found.part == "test" and found.subject != "baseline"]
-    lines.append(f"  {'expected calibration error':36} {after:.4f}, before {before:.4f}")
+    from training.metrics.evaluation import CROSS_VALIDATION  # here, so that other commands load no scikit-learn
+
+    shown = (decided.part.value, CROSS_VALIDATION)
+    lines += [table_of(found) for found in decided.evaluations if found.part in shown and found.subject != "baseline"]
+    error = "expected calibration error" if decided.part.value == "test" else "calibration error on validation"
+    lines.append(f"  {error:36} {after:.4f}, before {before:.4f}")
     if decided.cases is not None:
-        lines.append(f"case rule on test: {decided.cases.patients} patients, {decided.cases.positives} positive")
+        lines.append(
+            f"case rule on {decided.part.value}: {decided.cases.patients} patients, {decided.cases.positives} positive"
+        )
         lines += [f"  {figure.name:36} {figure.text()}" for figure in decided.cases.figures]
     return "\n".join(lines)
 

@@ -15,6 +15,8 @@ from training.data.augmentation import Augmentation
 Images = npt.NDArray[np.float32]
 Teach = Callable[[Images], npt.NDArray[np.float32]]
 """The teachers of a distilled network: images, float32 B×H×W×C → their probabilities, float32 B×outputs."""
+Draw = Callable[[np.random.Generator], npt.NDArray[np.int64]]
+"""The rows of one epoch, always as many; without it an epoch has each row once."""
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
@@ -36,20 +38,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         augmentation: Augmentation | None,
         weights: npt.NDArray[np.float32] | None = None,
         teach: Teach | None = None,
+        draw: Draw | None = None,
         epoch: int = 0,
     ) -> None:
         super().__init__()
         self._images, self._targets, self._batch = images, targets, batch
-        self._augmentation, self._weights, self._seed, self._teach = augmentation, weights, seed, teach
+        self._augmentation, self._weights, self._seed = augmentation, weights, seed
+        self._teach, self._draw = teach, draw
         self.deal(epoch)
 
     def deal(self, epoch: int) -> None:
-        """Shuffle for ``epoch``, counted from 0."""
+        """Draw and shuffle for ``epoch``, counted from 0."""
         self._epoch = epoch
-        self._order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self._images))
+        rng = np.random.default_rng((self._seed, self._epoch))
+        self._order = rng.permutation(len(self._images) if self._draw is None else self._draw(rng))
 
     def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._batch)
+        return math.ceil(len(self._order) / self._batch)
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], ...]:
         """Return batch ``index`` of this epoch: float32 B×H×W×C, B×outputs, and B weights if given.

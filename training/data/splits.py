@@ -25,7 +25,11 @@ class Part(enum.Enum):
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Shares (0..1) of patients for validation and test; the rest is for training."""
+    """Shares (0..1) of patients for validation and test; the rest is for training.
+
+    With ``test`` 0 there is no test part, and more patients to fit on. The figures of such a model come from
+    cross-validation of its recipe (:mod:`training.experiments.cross_validated_figures`).
+    """
 
     validation: float
     test: float
@@ -49,7 +53,7 @@ def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part
     different parts. The seed shuffles equal groups and runs. Very large groups are for training (:data:`LARGE`).
 
     Raises:
-        DatasetError: a part would be empty.
+        DatasetError: a part with a share above 0 would be empty.
     """
     labels = _labels(samples)
     rng = np.random.default_rng(plan.seed)
@@ -63,7 +67,7 @@ def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part
     quota = {Part.VALIDATION: plan.validation, Part.TEST: plan.test, Part.TRAIN: 1 - plan.validation - plan.test}
     dealt = _deal(len(order), quota, rng)
     split |= {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
-    empty = [part.value for part in Part if part not in split.values()]
+    empty = [part.value for part in Part if quota[part] > 0 and part not in split.values()]
     if empty:
         raise DatasetError(f"found {len(split)} patients, too few to fill {', '.join(empty)}; add patients.")
     return split
@@ -71,7 +75,7 @@ def split_by_group(samples: Iterable[Sample], plan: SplitPlan) -> dict[str, Part
 
 def _deal(count: int, quota: dict[Part, float], rng: np.random.Generator) -> list[Part]:
     """Return ``count`` parts in which every run is close to the quota; the part with the largest deficit is next."""
-    parts = list(quota)
+    parts = [part for part, share in quota.items() if share > 0]
     served = dict.fromkeys(parts, 0.0)
     jitter = rng.random(len(parts)) * 0.5  # random start of each part in its cycle
     dealt = []

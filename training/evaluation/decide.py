@@ -16,6 +16,7 @@ from training.errors import ArtifactError, DatasetError, why_not_written
 from training.evaluation.artifact_runner import ArtifactOutputs, OpenArtifact
 from training.evaluation.familiarity import fit_familiarity, see
 from training.evaluation.measure import compare
+from training.experiments.cross_validated_figures import cross_validated_figures
 from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import CaseEvaluation, evaluate_cases
 from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error, fit_policy
@@ -26,13 +27,15 @@ class PolicyReport:
     """The fitted policy, and its results on test patients.
 
     Attributes:
-        evaluations: of network and baseline on validation and test, under the new policy.
-        calibration: expected calibration error on test, 0..1, before and after the fit.
-        cases: metrics of the case rule on test patients; None where the policy has no rule.
+        part: the part on which calibration and cases were measured: test, or validation if there is no test part.
+        evaluations: of network and baseline on validation and test, under the new policy; then of cross-validation.
+        calibration: expected calibration error on ``part``, 0..1, before and after the fit.
+        cases: metrics of the case rule on the patients of ``part``; None where the policy has no rule.
     """
 
     artifact: Artifact
     fitted: FittedPolicy
+    part: Part
     evaluations: tuple[Evaluation, ...]
     calibration: tuple[float, float]
     cases: CaseEvaluation | None
@@ -70,6 +73,7 @@ def decide(
     target: PolicyTarget,
     *,
     familiar: FamiliarityTarget | None = None,
+    cross_validation: Path | None = None,
     strict: bool = False,
 ) -> PolicyReport:
     """Fit a policy on validation patients and write a copy of ``artifact`` with it to ``out``.
@@ -80,6 +84,8 @@ def decide(
         target: requirements for the policy.
         familiar: target of the out-of-distribution check; None keeps the check of the spec. The metrics measured
             here do not use the check: they are of all images.
+        cross_validation: folder of a finished cross-validation of the recipe, whose figures under this policy are
+            added; for a model without a test part.
         strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
@@ -91,7 +97,8 @@ def decide(
         familiar.check(artifact.spec())
     new = create(out)
     opened = OpenArtifact(artifact, data, strict=strict)
-    found = {part: opened.answer(opened.samples(part.value), part.value) for part in (Part.VALIDATION, Part.TEST)}
+    held_out = (Part.VALIDATION, Part.TEST) if opened.has_test else (Part.VALIDATION,)
+    found = {part: opened.answer(opened.samples(part.value), part.value) for part in held_out}
     fitted = fit_policy(found[Part.VALIDATION].outcome, target)
     spec = replace(opened.spec, policy=fitted.policy)
     if familiar is not None:
@@ -100,11 +107,15 @@ def decide(
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
-    measured = replace(old, training=replace(old.training, policy=fitted.basis), evaluations=evaluations)
-    _write(artifact, new, spec, measured)
-    before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
+    training = replace(old.training, policy=fitted.basis)
+    if cross_validation is not None:
+        crossed = cross_validated_figures(cross_validation, opened.recipe, spec, opened.dataset)
+        evaluations += crossed.evaluations
+        training = replace(training, folds=crossed.folds)
+    _write(artifact, new, spec, replace(old, training=training, evaluations=evaluations))
+    before, after = found[held_out[-1]].outcome, found[held_out[-1]].outcome.under(fitted.policy)
     errors = calibration_error(before), calibration_error(after)
-    return PolicyReport(new, fitted, evaluations, errors, _cases(after))
+    return PolicyReport(new, fitted, held_out[-1], evaluations, errors, _cases(after))
 
 
 def _evaluations(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -68,7 +69,8 @@ def fit(
     for line in (dataset.summary(), *dataset.notes):
         _LOG.info("%s", line)
     chosen = _chosen(dataset, split)
-    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in Part}
+    used = [part for part in Part if part in set(split.values())]
+    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in used}
     if not resume:  # written after reading, so that an unreadable image leaves an empty folder
         opened.write_choices(recipe.spec, split)
     checkpoint = Checkpoint(opened.checkpoint_path)
@@ -107,7 +109,7 @@ def _evaluations(
 ) -> tuple[Evaluation, ...]:
     network = logits_model(model)
     found: list[Evaluation] = []
-    for part in (Part.VALIDATION, Part.TEST):
+    for part in (part for part in (Part.VALIDATION, Part.TEST) if part in parts):
         logits = network.predict(parts[part].images, verbose=0)
         found += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value, traits)
     return tuple(found)
@@ -139,14 +141,17 @@ def train_network(
     start = None if checkpoint is None or same is None else resumed(checkpoint, same, history, epochs)
     start = start or fresh(recipe, weights, history)
     train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
+    sampling = plan.sampling
+    drawn = None if sampling is None else sampling.expected(train.groups)
     batches = Batches(
         train.images,
         targets(train.labels, recipe.spec),
         batch=plan.batch,
         seed=plan.seed,
         augmentation=recipe.augmentation,
-        weights=label_weights(train.labels) if plan.weigh_labels else None,
+        weights=label_weights(train.labels, drawn) if plan.weigh_labels else None,
         teach=None if teachers is None else teachers.probabilities,
+        draw=None if sampling is None else partial(sampling.draw, train.groups),
     )
     planned = schedule(plan, epochs)
     replay = ReplayEpochs(planned, start.done, start.best, plan.optimiser.learning_rate)

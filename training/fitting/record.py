@@ -45,7 +45,7 @@ def record(
         research_only=recipe.source.research_only,
         split=(
             f"by {dataset.grouped_by}, stratified, seed {plan.seed}; "
-            f"{plan.validation:.0%} validation, {plan.test:.0%} test"
+            f"{plan.validation:.0%} validation, {f'{plan.test:.0%}' if plan.test else 'no'} test"
         ),
         images={part.value: len(tensors.labels) for part, tensors in parts.items()} | left_out,
         groups={part.value: len(set(tensors.groups)) for part, tensors in parts.items()},

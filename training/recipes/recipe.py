@@ -5,14 +5,16 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.serialisation.records import ABSENT
 from training.data.augmentation import Augmentation
 from training.data.datasets import Dataset
 from training.data.datasets.lesions import Lesions
+from training.data.sampling import PatientSampling
 from training.data.splits import SplitPlan
 from training.errors import RecipeError
 
@@ -108,6 +110,7 @@ class TrainingPlan:
     Attributes:
         patient_cap: largest number of images per patient in the fit, drawn at random, so that no single slide
             dominates. Figures are measured on all images.
+        sampling: draw each epoch anew by patient, in place of ``patient_cap``; None takes all images once an epoch.
         balance: drop images at random until all labels are as frequent as the rarest.
         weigh_labels: keep all images, but weight the loss so that every label has the same total weight.
         stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
@@ -128,6 +131,11 @@ class TrainingPlan:
     cosine: Cosine | None = None
     weigh_labels: bool = False
     int8_grid: bool = False
+    sampling: PatientSampling | None = field(default=None, metadata=ABSENT)
+
+    def __post_init__(self) -> None:
+        if self.sampling is not None and (self.patient_cap is not None or self.balance):
+            raise ValueError("plan: found sampling and patient_cap or balance, expected one way to choose images.")
 
 
 @dataclass(frozen=True)
