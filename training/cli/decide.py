@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,13 +74,13 @@ def decide(
         raise click.UsageError("found --whole alone, expected --familiar as well. Add --familiar, or remove --whole.")
     from training.evaluation.decide import FamiliarityTarget  # here, so that other commands do not load a framework
     from training.evaluation.decide import decide as run
+    from training.experiments.cross_validated_figures import cross_validated_figures
     from training.policy.policy import PolicyTarget
 
     target = PolicyTarget(sensitivity, youden, max_error, case=case)
     known = None if familiar is None else FamiliarityTarget(familiar, whole=whole)
-    decided = run(
-        Artifact(artifact), data, out, target, familiar=known, cross_validation=cross_validation, strict=strict
-    )
+    crossed = None if cross_validation is None else partial(cross_validated_figures, cross_validation)
+    decided = run(Artifact(artifact), data, out, target, familiar=known, cross_validation=crossed, strict=strict)
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 

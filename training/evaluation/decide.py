@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,16 +11,17 @@ from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, MeasuredFigures, create
+from training.data.datasets import Dataset
 from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, why_not_written
 from training.evaluation.artifact_runner import ArtifactOutputs, OpenArtifact
 from training.evaluation.familiarity import fit_familiarity, see
 from training.evaluation.measure import compare
-from training.experiments.cross_validated_figures import cross_validated_figures
 from training.metrics.classwise import ClassOutcomes
 from training.policy.cases import CaseEvaluation, evaluate_cases
 from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error, fit_policy
+from training.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,23 @@ class PolicyReport:
     evaluations: tuple[Evaluation, ...]
     calibration: tuple[float, float]
     cases: CaseEvaluation | None
+
+
+@dataclass(frozen=True)
+class CrossValidatedFigures:
+    """Pooled figures of all folds of a cross-validation, under one decision policy.
+
+    Attributes:
+        folds: number of networks. None of them is the model whose artifact holds the figures.
+        evaluations: of the networks and of the baseline.
+    """
+
+    folds: int
+    evaluations: tuple[Evaluation, ...]
+
+
+CrossValidation = Callable[[Recipe, ModelSpec, Dataset], CrossValidatedFigures]
+"""Measures a finished cross-validation of a recipe on a data set, under the policy of a spec."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,7 @@ def decide(
     target: PolicyTarget,
     *,
     familiar: FamiliarityTarget | None = None,
-    cross_validation: Path | None = None,
+    cross_validation: CrossValidation | None = None,
     strict: bool = False,
 ) -> PolicyReport:
     """Fit a policy on validation patients and write a copy of ``artifact`` with it to ``out``.
@@ -84,8 +103,8 @@ def decide(
         target: requirements for the policy.
         familiar: target of the out-of-distribution check; None keeps the check of the spec. The metrics measured
             here do not use the check: they are of all images.
-        cross_validation: folder of a finished cross-validation of the recipe, whose figures under this policy are
-            added; for a model without a test part.
+        cross_validation: a finished cross-validation of the recipe, whose figures under the fitted policy are added
+            (:mod:`training.experiments.cross_validated_figures`); for a model without a test part.
         strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
@@ -109,7 +128,7 @@ def decide(
     evaluations = _evaluations(opened, found, spec, strict=strict)
     training = replace(old.training, policy=fitted.basis)
     if cross_validation is not None:
-        crossed = cross_validated_figures(cross_validation, opened.recipe, spec, opened.dataset)
+        crossed = cross_validation(opened.recipe, spec, opened.dataset)
         evaluations += crossed.evaluations
         training = replace(training, folds=crossed.folds)
     _write(artifact, new, spec, replace(old, training=training, evaluations=evaluations))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import from_json
 from training.data.datasets import Dataset
 from training.data.tensors import Tensors
 from training.errors import ArtifactError
+from training.evaluation.decide import CrossValidatedFigures
 from training.experiments.cross_validation import pooled
 from training.experiments.cross_validation_folder import CrossMeasured, digest
 from training.experiments.predictions import read_predictions
@@ -20,19 +19,6 @@ from training.metrics.evaluation import CROSS_VALIDATION
 from training.metrics.scored import Scored
 from training.metrics.subgroups import with_subgroups
 from training.recipes.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class CrossValidatedFigures:
-    """Pooled figures of all folds under one decision policy.
-
-    Attributes:
-        folds: number of networks. None of them is the model whose artifact holds the figures.
-        evaluations: of the networks and of the baseline.
-    """
-
-    folds: int
-    evaluations: tuple[Evaluation, ...]
 
 
 def cross_validated_figures(folder: Path, recipe: Recipe, spec: ModelSpec, dataset: Dataset) -> CrossValidatedFigures:
