@@ -9,6 +9,7 @@ from training.recipes.density_malignancy_cnn import DENSITY_MALIGNANCY_CNN
 from training.recipes.density_malignancy_six import SIX
 from training.recipes.idc_patch import IDC_PATCH
 from training.recipes.idc_patch_compact import IDC_PATCH_COMPACT
+from training.recipes.idc_patch_large import IDC_PATCH_LARGE
 from training.recipes.mias_abnormality import MIAS_ABNORMALITY
 from training.recipes.mias_region import MIAS_REGION
 from training.recipes.phantom_patch import PHANTOM_PATCH
@@ -19,7 +20,7 @@ PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DEN
 
 RECIPES: dict[str, Recipe] = {
     recipe.spec.name: recipe
-    for recipe in (*PUBLISHED, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, MIAS_REGION, PHANTOM_PATCH)
+    for recipe in (*PUBLISHED, IDC_PATCH_COMPACT, IDC_PATCH_LARGE, BUSI_COMPACT, BUSI_NANO, MIAS_REGION, PHANTOM_PATCH)
 }
 
 
