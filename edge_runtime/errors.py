@@ -6,6 +6,7 @@
     │   ├── ImageUnreadableError                 empty, truncated, damaged, or not an image
     │   ├── ImageUnsupportedError                a valid image that the model cannot take
     │   ├── ImageSizeError                       too few pixels for the model, or too many to decode
+    │   ├── ImageScaleError                      the stated microns per pixel are not the model's
     │   └── ImageRegionError                     the marked region does not fit this image
     ├── UsageError                      exit 2   an argument is invalid
     │   ├── ResultsError                         the results file cannot take these predictions
@@ -89,6 +90,12 @@ class ImageSizeError(ImageError):
     """The image has fewer pixels than the model needs, or more than the decoder accepts."""
 
     default_code = "image_size"
+
+
+class ImageScaleError(ImageError):
+    """The stated scale of the image, in microns per pixel, is not the one that the model is made for."""
+
+    default_code = "image_scale_wrong"
 
 
 class ImageRegionError(ImageError):

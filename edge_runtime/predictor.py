@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +20,7 @@ from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked
+from edge_runtime.images.scale import check_scale
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
 from edge_runtime.inference.engine import Engine, Plan
@@ -106,6 +108,7 @@ class Predictor:
         region: Region | tuple[float, float, float] | None = None,
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
+        microns_per_pixel: float | None = None,
     ) -> Prediction:
         """Classify one image, or one region of it.
 
@@ -115,13 +118,18 @@ class Predictor:
                 whose spec has a region rule require it; other models reject it.
             order: channel order of an H×W×3 array; it is ignored for files. Arrays from OpenCV are BGR.
             name: name of the image in the prediction and in errors.
+            microns_per_pixel: scale of the image, if it is known. A model whose spec has a scale rejects an image
+                whose stated scale differs by more than 10 %. Without a statement nothing is checked.
 
         Raises:
-            ImageError: the image or its region is not valid for this model.
+            ImageError: the image or its region is not valid for this model, or its scale is wrong.
             RegionError: the model requires a region and none is given, or it takes none and one is given.
+            UsageError: a scale is given, and is no number above 0 or the model's spec has none.
             BackendError: the network returned NaN or infinity, or the predictor is closed.
             MachineError: memory, file descriptors or I/O failed.
         """
+        if microns_per_pixel is not None:
+            self._check_scale(name or source_name(image), microns_per_pixel)
         marked = None if region is None else Region.of(region)
         return self._predict(self._engine, image, marked, order, name)
 
@@ -193,6 +201,7 @@ class Predictor:
         name: str | None = None,
         stride_px: int | None = None,
         workers: int | None = None,
+        microns_per_pixel: float | None = None,
     ) -> SlidePrediction:
         """Classify a slide, or another image larger than the model's input, tile by tile.
 
@@ -204,10 +213,12 @@ class Predictor:
             name: as in :meth:`predict`.
             stride_px: horizontal and vertical distance between tiles in pixels; by default the tiles touch.
             workers: threads, each with its own interpreter; by default one per core.
+            microns_per_pixel: as in :meth:`predict`; copied into the result.
 
         Raises:
-            ImageError: the image cannot be read, or is smaller than one tile.
-            UsageError: ``stride_px`` or ``workers`` is less than 1, or the model requires regions.
+            ImageError: the image cannot be read, is smaller than one tile, or its scale is wrong.
+            UsageError: ``stride_px`` or ``workers`` is less than 1, the model requires regions, or a scale is given as
+                in :meth:`predict`.
             BackendError, MachineError: as in :meth:`predict`.
         """
         from edge_runtime.inference.ordered_map import cores
@@ -216,9 +227,13 @@ class Predictor:
         start = perf_counter()
         check_asked(None, self.spec.region)
         with machine_faults(name or source_name(image)):
+            if microns_per_pixel is not None:
+                known = image.name if isinstance(image, DecodedImage) else source_name(image)
+                self._check_scale(name or known, microns_per_pixel)
             decoded = image if isinstance(image, DecodedImage) else read(image, order=order, name=name)
             ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
-            return answer_tiles(decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
+            found = answer_tiles(decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
+            return found if microns_per_pixel is None else replace(found, microns_per_pixel=microns_per_pixel)
 
     def _attempt(self, predict: Callable[..., Prediction], item: Source | Marked | Failure) -> Prediction | Failure:
         if isinstance(item, Failure):
@@ -233,6 +248,9 @@ class Predictor:
         self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
     ) -> Prediction:
         return infer(self._plan, engine, read_input(self._plan, image, region, order, name), self._ran_by)
+
+    def _check_scale(self, name: str, stated: float) -> None:
+        check_scale(name, stated, self.spec.microns_per_pixel, self.spec.name)
 
     def _engines(self, count: int) -> list[Engine]:
         """Return ``count`` engines. Missing ones are opened now and kept until :meth:`close`."""

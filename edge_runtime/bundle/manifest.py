@@ -15,6 +15,7 @@ __all__ = [
     "SCHEMA",
     "Attempt",
     "Coverage",
+    "Distillation",
     "Evaluation",
     "Figure",
     "FileEntry",
@@ -25,11 +26,35 @@ __all__ = [
     "Precision",
     "QuantisedShare",
     "Role",
+    "TeacherModel",
     "TrainingRecord",
 ]
 
 KERAS = "keras"
 """The ``subject`` of figures that were measured on the Keras model."""
+
+
+@dataclass(frozen=True)
+class TeacherModel:
+    """A model whose scores another model was fitted on; ``sha256`` is that of its ``model.keras``."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How a model was fitted on the scores of teachers (Hinton et al. 2015, arXiv:1503.02531).
+
+    Attributes:
+        weight: share (0..1) of the loss that was against the teachers' mean score; the rest was against the labels.
+        temperature: divisor of the logits in that part of the loss.
+    """
+
+    weight: float
+    temperature: float
+    teachers: tuple[TeacherModel, ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +64,9 @@ class TrainingRecord:
     Attributes:
         policy: how the decision thresholds were chosen, as text.
         audit: the audit of data set and split; None in manifests of older releases.
+        distillation: the teachers of a distilled model; None for a model fitted on labels alone.
+        folds: number of networks behind the figures of part ``cross-validation``, which were fitted by the same recipe
+            but are not this model; None if there are no such figures.
     """
 
     recipe: str
@@ -55,6 +83,8 @@ class TrainingRecord:
     caveat: str
     policy: str = "as published"
     audit: SplitAudit | None = None
+    distillation: Distillation | None = field(default=None, metadata=ABSENT)
+    folds: int | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)

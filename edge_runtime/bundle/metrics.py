@@ -105,7 +105,7 @@ class Evaluation:
     """Figures on one part of a split.
 
     Attributes:
-        part: ``validation``, ``test``, or ``all``.
+        part: ``validation``, ``test``, ``all``, or ``cross-validation`` for other networks of the same recipe.
         subject: the measured model: ``keras``, a file's name, or ``baseline`` (logistic regression on six colour
             numbers).
         positives: number of images of the positive labels.

@@ -20,6 +20,9 @@ from edge_runtime.ood.detector import Familiarity
 from edge_runtime.preprocessing.steps import Colour, Resize, Step, check_order
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
+LARGEST_MICRONS = 1000.0
+"""Largest scale of a spec, in microns per pixel."""
+
 
 @dataclass(frozen=True)
 class ParityTolerance:
@@ -59,6 +62,10 @@ class ModelSpec:
         tolerance: largest differences that export accepts.
         region: the crop around a marked region; None for a model that classifies whole images.
         familiarity: the out-of-distribution check, which refers images unlike the training set; None for no check.
+        microns_per_pixel: scale of the images, for a model that depends on it; None if the scale is not fixed. An image
+            whose stated scale differs is rejected (:mod:`edge_runtime.images.scale`).
+        tile_px: side of a tile of a slide in pixels, where it is not the network's input size; None if it is. For a
+            network that enlarges its images.
     """
 
     name: str
@@ -73,6 +80,8 @@ class ModelSpec:
     tolerance: ParityTolerance = field(default_factory=ParityTolerance)
     region: RegionCrop | None = field(default=None, metadata=ABSENT)
     familiarity: Familiarity | None = field(default=None, metadata=ABSENT)
+    microns_per_pixel: float | None = field(default=None, metadata=ABSENT)
+    tile_px: int | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
@@ -96,6 +105,15 @@ class ModelSpec:
                 "familiarity: found whole, expected none in a spec without region, where the check already uses the "
                 "whole image. Leave it out."
             )
+        if self.microns_per_pixel is not None and not 0.0 < self.microns_per_pixel <= LARGEST_MICRONS:
+            raise ValueError(
+                f"microns_per_pixel: found {self.microns_per_pixel}, expected a number above 0, at most "
+                f"{LARGEST_MICRONS:g}."
+            )
+        if self.tile_px is not None and not self.min_side_px <= self.tile_px <= 4096:
+            raise ValueError(
+                f"tile_px: found {self.tile_px}, expected min_side_px ({self.min_side_px}) to 4096 pixels."
+            )
         check_order(self.steps)
 
     @property
@@ -103,6 +121,11 @@ class ModelSpec:
         """Width and height of the tensor in pixels, from the last resize step."""
         last = [step for step in self.steps if isinstance(step, Resize)][-1]
         return last.width_px, last.height_px
+
+    @property
+    def tile_size_px(self) -> tuple[int, int]:
+        """Width and height of a tile of a slide, in pixels of the slide."""
+        return self.size_px if self.tile_px is None else (self.tile_px, self.tile_px)
 
     @property
     def channels(self) -> int:

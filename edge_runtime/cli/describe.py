@@ -77,6 +77,8 @@ def _lines(manifest: Manifest) -> list[str]:
     lines += [f"no int8      {why}" for why in without_int8(manifest.attempts).values()]
     if spec.region is not None:
         lines.append(f"region       a marked region is required; cut {canonical_json(spec.region)}")
+    if spec.microns_per_pixel is not None:
+        lines.append(f"scale        {spec.microns_per_pixel:g} microns per pixel")
     if manifest.training is not None:
         research = "; RESEARCH USE ONLY" if manifest.training.research_only else ""
         lines += [

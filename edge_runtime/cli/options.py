@@ -28,6 +28,7 @@ class CommandOptions:
 
     images: tuple[str, ...]
     regions: tuple[str, ...]
+    microns_per_pixel: float | None
     model: str | None
     backend: str
     provider: str
@@ -165,6 +166,12 @@ _ANSWERS = (
         multiple=True,
         metavar="X,Y,RADIUS",
         help="Classify this circle of one image, in pixels from its upper left corner. Repeat it for more circles.",
+    ),
+    click.option(
+        "--microns-per-pixel",
+        type=click.FloatRange(0, min_open=True),
+        metavar="MICRONS",
+        help="The scale of the images. A model of another scale rejects them.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),
     click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line."),

@@ -20,6 +20,7 @@ from edge_runtime.cli.options import CommandOptions, options
 from edge_runtime.cli.output import progress, require_stdout, say, tell
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.images.region import Marked, Region, check_asked
+from edge_runtime.images.scale import check_scale
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
@@ -58,6 +59,8 @@ def main(**given: Any) -> None:
     with stops_command(), _load(request) as predictor:
         if request.model is None:
             _tell_default(predictor)
+        if request.tiles is None:  # the result for a slide tells its scale
+            _check_scale(predictor, request.microns_per_pixel)
         _tell_known_answers(predictor)
         regions = [Region.parse(text) for text in request.regions]
         check_asked(regions[0] if regions else None, predictor.spec.region)
@@ -65,7 +68,9 @@ def main(**given: Any) -> None:
             from edge_runtime.cli.tiles import TileRequest, run_tiles  # imported here, as below: one image needs none
 
             as_json = request.style == Style.JSON.value
-            run_tiles(predictor, TileRequest(request.tiles, request.map_png, request.scores, as_json, request.workers))
+            outputs = request.map_png, request.scores
+            scale = request.microns_per_pixel
+            run_tiles(predictor, TileRequest(request.tiles, *outputs, as_json, request.workers, scale))
         elif request.output is not None:
             _file(predictor, request.output, request)
         elif regions:
@@ -98,6 +103,20 @@ def _tell_default(predictor: Predictor) -> None:
     """Name the default model on stderr: it also gives a result for images that it was not trained for."""
     spec = predictor.spec
     tell(f"no --model given: using {spec.name} ({spec.summary}). edge-bundle list shows the others.")
+
+
+def _check_scale(predictor: Predictor, stated: float | None) -> None:
+    """Check the scale of all images; if it is not stated and the model depends on it, note that on stderr.
+
+    Raises:
+        ImageScaleError, UsageError: as in :func:`check_scale`.
+    """
+    spec = predictor.spec
+    if stated is not None:
+        check_scale("the images", stated, spec.microns_per_pixel, spec.name)
+    elif spec.microns_per_pixel is not None:
+        expected = f"{spec.microns_per_pixel:g} microns per pixel"
+        tell(f"scale unknown: {spec.name} is for {expected}. --microns-per-pixel states it.")
 
 
 def _tell_known_answers(predictor: Predictor) -> None:

@@ -30,6 +30,7 @@ class TileRequest:
     Attributes:
         map_png: file for the drawn scores.
         scores_npy: file for the scores, float32 rows×columns.
+        microns_per_pixel: scale of the slide; None if it is unknown.
     """
 
     slide: str
@@ -37,6 +38,7 @@ class TileRequest:
     scores_npy: Path | None = None
     as_json: bool = False
     workers: int | None = None
+    microns_per_pixel: float | None = None
 
 
 def run_tiles(predictor: Predictor, request: TileRequest) -> None:
@@ -48,7 +50,8 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
     """
     try:
         image = read(request.slide, min_side_px=predictor.spec.min_side_px)
-        slide = predictor.predict_tiles(image, workers=request.workers)
+        scale = request.microns_per_pixel
+        slide = predictor.predict_tiles(image, workers=request.workers, microns_per_pixel=scale)
     except ImageError as error:
         failure = Failure(request.slide, error)
         text = f"FAILED    {shown(failure.image)}\n[{error.code}] {shown(str(error))}"
@@ -58,14 +61,18 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
         write_file(request.map_png, overlay_png(image, slide))
     if request.scores_npy is not None:
         write_file(request.scores_npy, _npy(slide))
-    say(json.dumps(slide.to_dict()) if request.as_json else card(slide))
+    say(json.dumps(slide.to_dict()) if request.as_json else card(slide, predictor.spec.microns_per_pixel))
     for path in (request.map_png, request.scores_npy):
         if path is not None:
             tell(f"written: {path}")
 
 
-def card(slide: SlidePrediction) -> str:
-    """Return the result as a block of lines for people."""
+def card(slide: SlidePrediction, expected: float | None = None) -> str:
+    """Return the result as a block of lines for people.
+
+    Args:
+        expected: the scale that the model is made for, in microns per pixel; None if it has none.
+    """
     grid, case = slide.grid, slide.case
     counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
     if slide.unfamiliar is not None:
@@ -81,12 +88,22 @@ def card(slide: SlidePrediction) -> str:
             *([] if slide.fallback is None else [f"          {FALLBACKS[slide.fallback]}"]),
             f"tiles     {grid.rows} rows x {grid.columns} columns of {grid.tile_width_px}x{grid.tile_height_px} px; "
             f"{grid.left_out} left out at the edges",
+            *_scale(slide, expected),
             f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",
             f"positive  {len(rows)}",
             *rows,
             f"decision  {whole}",
         ]
     )
+
+
+def _scale(slide: SlidePrediction, expected: float | None) -> list[str]:
+    """Return the line about the scale; none for a model without one."""
+    if expected is None:
+        return []
+    if slide.microns_per_pixel is None:
+        return [f"scale     unknown; the model is for {expected:g} microns per pixel (--microns-per-pixel states it)"]
+    return [f"scale     {slide.microns_per_pixel:g} microns per pixel as stated, {expected:g} expected"]
 
 
 def _npy(slide: SlidePrediction) -> bytes:

@@ -1,4 +1,4 @@
-"""Classify a slide tile by tile, with one thread per engine. Tiles have the size of the model's input.
+"""Classify a slide tile by tile, with one thread per engine. Tiles have the size that the spec says.
 
 The grid starts at the upper left corner. A tile that would cross the right or lower edge is left out and counted,
 because padding or stretching would show the model tissue that does not exist. All other tiles are classified,
@@ -38,7 +38,7 @@ from edge_runtime.tiling.smoothing import averaged, widened
 
 
 def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) -> Grid:
-    """Return the tile grid of an image. Tiles have the size that the last resize step of the spec produces.
+    """Return the tile grid of an image. Tiles have the spec's ``tile_px``, or else the size of the network's input.
 
     Raises:
         UsageError: ``stride_px`` is less than 1.
@@ -46,7 +46,7 @@ def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) 
     """
     if stride_px is not None and stride_px < 1:
         raise UsageError(f"found a stride of {stride_px} px, expected 1 or more. Pass a larger number.")
-    (width, height), (high, wide) = spec.size_px, image.pixels.shape[:2]
+    (width, height), (high, wide) = spec.tile_size_px, image.pixels.shape[:2]
     if wide < width or high < height:
         raise ImageSizeError(
             f"{image.name}: found {wide}x{high} px, expected at least one tile of {width}x{height} px. "

@@ -110,6 +110,7 @@ class SlidePrediction:
         neighbours: weight of each adjacent tile's logits, above 0 and at most 1; None if each tile was classified on
             its own.
         fallback: as in :class:`edge_runtime.inference.prediction.Prediction`.
+        microns_per_pixel: scale of the slide as the user stated it; None if it was not stated, so unknown.
     """
 
     image: str
@@ -128,6 +129,7 @@ class SlidePrediction:
     ms: Timing
     neighbours: float | None = None
     fallback: Fallback | None = None
+    microns_per_pixel: float | None = None
 
     @property
     def positive(self) -> tuple[Tile, ...]:
@@ -154,6 +156,7 @@ class SlidePrediction:
         """Return the JSON form (docs/reference/json.md): counts, the decision on the slide and all POSITIVE tiles."""
         case = self.case
         together = {} if self.neighbours is None else {"neighbours": self.neighbours}
+        scale = {} if self.microns_per_pixel is None else {"microns_per_pixel": self.microns_per_pixel}
         unfamiliar = {} if self.unfamiliar is None else {"unfamiliar": self.unfamiliar}
         return {
             "schema": SCHEMA,
@@ -179,6 +182,7 @@ class SlidePrediction:
             "cutoff": self.cutoff,
             "confidence_floor": self.confidence_floor,
             **together,
+            **scale,
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,

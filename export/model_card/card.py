@@ -13,7 +13,7 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.serialisation.records import canonical_json
 from export.model_card.analysis import BASELINE, Analysis, BaselineComparison, figure_of
 from export.model_card.files import FileTables
-from training.metrics.evaluation import GAIN
+from training.metrics.evaluation import CROSS_VALIDATION, GAIN
 from training.metrics.sites import of_subgroups
 from training.reporting.rendering import Table, render
 from training.reporting.tables import figure_table, part_table, site_table
@@ -77,21 +77,31 @@ class ModelCard:
     @property
     def test(self) -> Evaluation | None:
         """Evaluation of the Keras model on the test part."""
-        return self._evaluation(KERAS)
+        return self._evaluation(KERAS, "test")
 
-    def _evaluation(self, subject: str) -> Evaluation | None:
-        found = (e for e in self.manifest.evaluations if (e.subject, e.part) == (subject, "test"))
+    @property
+    def crossed(self) -> Evaluation | None:
+        """Evaluation of other networks of the same recipe by cross-validation, for a model without a test part."""
+        return None if self.test is not None else self._evaluation(KERAS, CROSS_VALIDATION)
+
+    @property
+    def judged(self) -> Evaluation | None:
+        """The evaluation on patients that no choice was made on: of the test part, or of cross-validation."""
+        return self.test or self.crossed
+
+    def _evaluation(self, subject: str, part: str) -> Evaluation | None:
+        found = (e for e in self.manifest.evaluations if (e.subject, e.part) == (subject, part))
         return next(found, None)
 
     @property
     def recall(self) -> Figure | None:
-        """Recall on the test part."""
-        return figure_of(self.test, "recall")
+        """Recall of :attr:`judged`."""
+        return figure_of(self.judged, "recall")
 
     @property
     def specificity(self) -> Figure | None:
-        """Specificity on the test part."""
-        return figure_of(self.test, "specificity")
+        """Specificity of :attr:`judged`."""
+        return figure_of(self.judged, "specificity")
 
     @property
     def claims(self) -> Table:
@@ -109,10 +119,13 @@ class ModelCard:
     @property
     def against_baseline(self) -> BaselineComparison | None:
         """Comparison of the network with the baseline; None if one of them was not measured."""
-        network, baseline = (figure_of(self._evaluation(name), "balanced accuracy") for name in (KERAS, BASELINE))
+        if self.judged is None:
+            return None
+        part = self.judged.part
+        network, baseline = (figure_of(self._evaluation(name, part), "balanced accuracy") for name in (KERAS, BASELINE))
         if network is None or baseline is None:
             return None
-        return BaselineComparison(network, baseline, figure_of(self.test, GAIN))
+        return BaselineComparison(network, baseline, figure_of(self.judged, GAIN))
 
     @property
     def rounded(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
     multiple=True,
     help="Keep the figures of an --out of crossvalidate --leave-out, by site or scanner. May be repeated.",
 )
+@click.option(
+    "--cross-validation",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Output of crossvalidate for this recipe; adds its figures. For a model without test patients.",
+)
 @click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 def decide(
     artifact: Path,
@@ -60,6 +67,7 @@ def decide(
     familiar: float | None,
     whole: bool,
     never_seen: tuple[Path, ...],
+    cross_validation: Path | None,
     strict: bool,
 ) -> None:
     """Fit a decision policy for ARTIFACT.
@@ -73,6 +81,7 @@ def decide(
         raise click.UsageError("found --whole alone, expected --familiar as well. Add --familiar, or remove --whole.")
     from training.evaluation.decide import FamiliarityTarget  # here, so that other commands do not load a framework
     from training.evaluation.decide import decide as run
+    from training.experiments.cross_validated_figures import cross_validated_figures
     from training.experiments.never_seen import read_never_seen
     from training.policy.policy import PolicyTarget
 
@@ -80,7 +89,17 @@ def decide(
     known = None if familiar is None else FamiliarityTarget(familiar, whole=whole)
     spec = Artifact(artifact).spec() if never_seen else None
     folds = [read_never_seen(folder, spec, target) for folder in never_seen if spec is not None]
-    decided = run(Artifact(artifact), data, out, target, familiar=known, never_seen=folds, strict=strict)
+    crossed = None if cross_validation is None else partial(cross_validated_figures, cross_validation)
+    decided = run(
+        Artifact(artifact),
+        data,
+        out,
+        target,
+        familiar=known,
+        never_seen=folds,
+        cross_validation=crossed,
+        strict=strict,
+    )
     click.echo(_text(decided))
     click.echo(f"artifact: {decided.artifact.folder}", err=True)
 
@@ -88,11 +107,17 @@ def decide(
 def _text(decided: PolicyReport) -> str:
     before, after = decided.calibration
     lines = [_policy(decided.fitted.policy), f"basis: {decided.fitted.basis}"]
+    from training.metrics.evaluation import CROSS_VALIDATION  # here, so that other commands load no scikit-learn
+
     lines += [site_table(decided.sites)] if decided.sites else []
-    lines += [table_of(found) for found in decided.evaluations if found.part == "test" and found.subject != "baseline"]
-    lines.append(f"  {'expected calibration error':36} {after:.4f}, before {before:.4f}")
+    shown = (decided.part.value, CROSS_VALIDATION)
+    lines += [table_of(found) for found in decided.evaluations if found.part in shown and found.subject != "baseline"]
+    error = "expected calibration error" if decided.part.value == "test" else "calibration error on validation"
+    lines.append(f"  {error:36} {after:.4f}, before {before:.4f}")
     if decided.cases is not None:
-        lines.append(f"case rule on test: {decided.cases.patients} patients, {decided.cases.positives} positive")
+        lines.append(
+            f"case rule on {decided.part.value}: {decided.cases.patients} patients, {decided.cases.positives} positive"
+        )
         lines += [f"  {figure.name:36} {figure.text()}" for figure in decided.cases.figures]
     return "\n".join(lines)
 

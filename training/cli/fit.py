@@ -29,10 +29,25 @@ INTERRUPTED = 130
     metavar="imagenet|PATH",
     help="Pretrained backbone of a transfer recipe. The default is random weights.",
 )
+@click.option(
+    "--teacher",
+    "teachers",
+    type=FOLDER,
+    multiple=True,
+    metavar="ARTIFACT",
+    help="Artifact that a distilled recipe learns from. Repeat it for the mean of several.",
+)
 @click.option("--resume", is_flag=True, help="Continue the interrupted fit in --out after its last whole epoch.")
 @click.option("--strict", is_flag=True, help="Stop at an image that cannot be read, instead of skipping it.")
 def fit(
-    recipe: str, data: Path, out: Path, epochs: int | None, weights: str | None, resume: bool, strict: bool
+    recipe: str,
+    data: Path,
+    out: Path,
+    epochs: int | None,
+    weights: str | None,
+    teachers: tuple[Path, ...],
+    resume: bool,
+    strict: bool,
 ) -> None:
     """Fit RECIPE and write an artifact.
 
@@ -43,7 +58,9 @@ def fit(
         from training.fitting.fit import fit as run_fit  # here, so that other commands do not load a framework
 
         with _log_to_stderr():
-            artifact = run_fit(chosen, data, out, epochs=epochs, weights=weights, resume=resume, strict=strict)
+            artifact = run_fit(
+                chosen, data, out, epochs=epochs, weights=weights, resume=resume, strict=strict, teachers=teachers
+            )
     except KeyboardInterrupt:
         click.echo(_after_interruption(Artifact(out)), err=True)
         sys.exit(INTERRUPTED)

@@ -25,7 +25,11 @@ class Part(enum.Enum):
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Shares (0..1) of patients for validation and test; the rest is for training."""
+    """Shares (0..1) of patients for validation and test; the rest is for training.
+
+    With ``test`` 0 there is no test part, and more patients to fit on. The figures of such a model come from
+    cross-validation of its recipe (:mod:`training.experiments.cross_validated_figures`).
+    """
 
     validation: float
     test: float
@@ -165,7 +169,7 @@ def _assigned(
     """Assign groups (with the labels of their images) to the parts of ``quota``, sorted by ``key`` of the labels.
 
     Raises:
-        DatasetError: a part would be empty.
+        DatasetError: a part with a share above 0 would be empty.
     """
     rng = np.random.default_rng(seed)
     most = LARGE * float(np.median([len(found) for found in labels.values()])) if labels else 0.0
@@ -173,7 +177,7 @@ def _assigned(
     order = sorted((key(found), rng.random(), group) for group, found in sorted(labels.items()) if group not in split)
     dealt = _deal(len(order), quota, rng)
     split |= {entry[-1]: part for entry, part in zip(order, dealt, strict=True)}
-    empty = [part.value for part in Part if part in quota and part not in split.values()]
+    empty = [part.value for part, share in quota.items() if share > 0 and part not in split.values()]
     if empty:
         raise DatasetError(f"found {len(split)} patients, too few to fill {', '.join(empty)}; add patients.")
     return split
@@ -181,7 +185,7 @@ def _assigned(
 
 def _deal(count: int, quota: Mapping[Part, float], rng: np.random.Generator) -> list[Part]:
     """Return ``count`` parts in which every run is close to the quota; the part with the largest deficit is next."""
-    parts = list(quota)
+    parts = [part for part, share in quota.items() if share > 0]
     served = dict.fromkeys(parts, 0.0)
     jitter = rng.random(len(parts)) * 0.5  # random start of each part in its cycle
     dealt = []

@@ -129,7 +129,15 @@ def capped_index(groups: npt.NDArray[np.str_], most: int, seed: int) -> npt.NDAr
     return np.sort(np.concatenate(kept)).astype(np.int64)
 
 
-def label_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return a weight for each row, float32 N of mean 1; every label that occurs has the same total weight."""
-    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return (len(labels) / (len(counts) * counts))[which].astype(np.float32)
+def label_weights(
+    labels: npt.NDArray[np.int64], drawn: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return a weight for each row, float32 N of mean 1; every label that occurs has the same total weight.
+
+    Args:
+        drawn: how often each row is drawn in an epoch on average, float64 N; None is once. Mean and totals are those
+            of an epoch.
+    """
+    _, which = np.unique(labels, return_inverse=True)
+    counts = np.bincount(which, weights=drawn)
+    return np.asarray((counts.sum() / (len(counts) * counts))[which], dtype=np.float32)

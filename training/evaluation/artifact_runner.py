@@ -57,11 +57,22 @@ class OpenArtifact:
         """Return the images that the fit used as ``part``, or every image for :data:`ALL`.
 
         Raises:
-            DatasetError: a patient is not in the split, and ``part`` is not :data:`ALL`.
+            DatasetError: a patient is not in the split, and ``part`` is not :data:`ALL`; or the model has no test part.
         """
         if part == ALL:
             return self.dataset.samples
+        if part == Part.TEST.value and not self.has_test:
+            raise DatasetError(
+                f"{self.spec.name} {self.spec.version}: found no test patients, because all but the validation "
+                "patients were fitted on. Its figures are those of cross-validation: use --part validation, or "
+                "--part all on other data."
+            )
         return usable(select(self.dataset.samples, self.split, Part(part)), Part(part), self.dataset.contradicted)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the split has a test part."""
+        return Part.TEST in self.split.values()
 
     def present(self, part: Part) -> tuple[Sample, ...]:
         """Return the images of a part that are in the data; patients that are not in the split are ignored."""

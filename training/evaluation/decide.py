@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from edge_runtime.bundle.metrics import SiteFigures
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, MeasuredFigures, create
+from training.data.datasets import Dataset
 from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, why_not_written
@@ -23,6 +24,7 @@ from training.metrics.classwise import ClassOutcomes
 from training.metrics.sites import NeverSeen
 from training.policy.cases import CaseEvaluation, evaluate_cases
 from training.policy.policy import FittedPolicy, PolicyTarget, calibration_error, fit_policy
+from training.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -30,18 +32,37 @@ class PolicyReport:
     """The fitted policy, and its results on test patients.
 
     Attributes:
-        evaluations: of network and baseline on validation and test, under the new policy.
-        calibration: expected calibration error on test, 0..1, before and after the fit.
-        cases: metrics of the case rule on test patients; None where the policy has no rule.
+        part: the part on which calibration and cases were measured: test, or validation if there is no test part.
+        evaluations: of network and baseline on validation and test, under the new policy; then of cross-validation.
+        calibration: expected calibration error on ``part``, 0..1, before and after the fit.
+        cases: metrics of the case rule on the patients of ``part``; None where the policy has no rule.
         sites: figures by site and scanner; empty where no never-seen ones were given.
     """
 
     artifact: Artifact
     fitted: FittedPolicy
+    part: Part
     evaluations: tuple[Evaluation, ...]
     calibration: tuple[float, float]
     cases: CaseEvaluation | None
     sites: tuple[SiteFigures, ...] = ()
+
+
+@dataclass(frozen=True)
+class CrossValidatedFigures:
+    """Pooled figures of all folds of a cross-validation, under one decision policy.
+
+    Attributes:
+        folds: number of networks. None of them is the model whose artifact holds the figures.
+        evaluations: of the networks and of the baseline.
+    """
+
+    folds: int
+    evaluations: tuple[Evaluation, ...]
+
+
+CrossValidation = Callable[[Recipe, ModelSpec, Dataset], CrossValidatedFigures]
+"""Measures a finished cross-validation of a recipe on a data set, under the policy of a spec."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +98,7 @@ def decide(
     *,
     familiar: FamiliarityTarget | None = None,
     never_seen: Sequence[Sequence[NeverSeen]] = (),
+    cross_validation: CrossValidation | None = None,
     strict: bool = False,
 ) -> PolicyReport:
     """Fit a policy on validation patients and write a copy of ``artifact`` with it to ``out``.
@@ -90,6 +112,8 @@ def decide(
         never_seen: folds of ``crossvalidate --leave-out``, for each trait that was left out. Their figures are kept by
             site and scanner, beside those of test patients. Without folds, figures kept earlier are dropped, because
             they belong to another policy.
+        cross_validation: a finished cross-validation of the recipe, whose figures under the fitted policy are added
+            (:mod:`training.experiments.cross_validated_figures`); for a model without a test part.
         strict: reject data with an image that cannot be read, instead of skipping it.
 
     Raises:
@@ -102,7 +126,8 @@ def decide(
         familiar.check(artifact.spec())
     new = create(out)
     opened = OpenArtifact(artifact, data, strict=strict)
-    found = {part: opened.answer(opened.samples(part.value), part.value) for part in (Part.VALIDATION, Part.TEST)}
+    held_out = (Part.VALIDATION, Part.TEST) if opened.has_test else (Part.VALIDATION,)
+    found = {part: opened.answer(opened.samples(part.value), part.value) for part in held_out}
     fitted = fit_policy(found[Part.VALIDATION].outcome, target)
     spec = replace(opened.spec, policy=fitted.policy)
     if familiar is not None:
@@ -111,13 +136,17 @@ def decide(
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
-    before, after = found[Part.TEST].outcome, found[Part.TEST].outcome.under(fitted.policy)
-    tested = found[Part.TEST].tensors.samples
-    sites = site_figures(never_seen, after, tested, opened.dataset) if never_seen else None
-    measured = replace(old, training=replace(old.training, policy=fitted.basis), evaluations=evaluations, sites=sites)
-    _write(artifact, new, spec, measured)
+    training = replace(old.training, policy=fitted.basis)
+    if cross_validation is not None:
+        crossed = cross_validation(opened.recipe, spec, opened.dataset)
+        evaluations += crossed.evaluations
+        training = replace(training, folds=crossed.folds)
+    part = held_out[-1]
+    before, after = found[part].outcome, found[part].outcome.under(fitted.policy)
+    sites = site_figures(never_seen, after, found[part].tensors.samples, opened.dataset) if never_seen else None
+    _write(artifact, new, spec, replace(old, training=training, evaluations=evaluations, sites=sites))
     errors = calibration_error(before), calibration_error(after)
-    return PolicyReport(new, fitted, evaluations, errors, _cases(after), sites or ())
+    return PolicyReport(new, fitted, part, evaluations, errors, _cases(after), sites or ())
 
 
 def _evaluations(

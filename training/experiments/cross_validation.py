@@ -8,11 +8,14 @@ different folds are not on one scale: the pooled area under the curve is, if any
 
 A fold can also leave out one value of a trait, such as a site: its network is fitted without any image of the value and
 tested on all of them.
+
+For a distilled recipe, each fold first fits one teacher by every recipe that the student names, on the same training
+groups. No teacher sees a group that the fold tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +23,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.manifest import Evaluation
+from edge_runtime.bundle.manifest import Evaluation, TeacherModel
 from edge_runtime.bundle.spec import ModelSpec
-from training.data.datasets import Dataset
+from training.data.datasets import Dataset, Traits
 from training.data.splits import LeftOut, Part, Split, folds_by_group
 from training.data.splits import leave_out as leave_one_out
 from training.data.tensors import Tensors, load_tensors
@@ -33,11 +36,13 @@ from training.experiments.cross_validation_folder import CrossMeasured, CrossPla
 from training.experiments.never_seen import read_never_seen
 from training.experiments.predictions import HeldOutPrediction, read_predictions, write_predictions
 from training.fitting.fit import train_network
+from training.fitting.teachers import LoadedTeacher, TeacherEnsemble
 from training.metrics.binary import positive_truth
 from training.metrics.evaluation import baseline_scores
 from training.metrics.sites import never_seen_figures
 from training.networks.keras_model import logits_model
 from training.policy.policy import PolicyTarget
+from training.recipes import find_recipe
 from training.recipes.recipe import Recipe
 
 Say = Callable[[str], None]
@@ -113,6 +118,8 @@ def _run(
     recipe: Recipe, dataset: Dataset, turns: tuple[LeftOut, ...], plan: CrossPlan, out: Path, say: Say
 ) -> CrossMeasured:
     tensors = load_tensors(dataset.samples, recipe.spec, label="all")
+    teachers = [find_recipe(name) for name in recipe.teacher.recipes] if recipe.teacher else []
+    shown = [load_tensors(dataset.samples, teacher.spec, label=f"all for {teacher.spec.name}") for teacher in teachers]
     predictions: list[HeldOutPrediction] = []
     epochs: list[int] = []
     for turn, fold in enumerate(turns, start=1):
@@ -123,7 +130,14 @@ def _run(
             parts = parts_of(tensors, fold.split, dataset.contradicted, fold.tested)
             say(f"fold {turn} of {plan.folds}{name}: {_counts(parts)}")
             folder.mkdir(exist_ok=True)
-            tested, validated = _fit_fold(recipe, parts, plan, turn, folder / "history.csv")
+            keras.utils.clear_session()  # earlier folds are read from their files
+            taught = [
+                _fit_teacher(
+                    teacher, parts_of(images, fold.split, dataset.contradicted, fold.tested), recipe, plan, folder
+                )
+                for teacher, images in zip(teachers, shown, strict=True)
+            ]
+            tested, validated = _fit_fold(recipe, parts, plan, turn, folder, taught, dataset.traits)
             if plan.trait:
                 write_predictions(folder / "validation.csv", validated)
             write_predictions(folder / "predictions.csv", tested)
@@ -173,8 +187,31 @@ def parts_of(
     return {part: tensors.take(np.array(found, dtype=np.int64)) for part, found in rows.items()}
 
 
+def _fit_teacher(
+    teacher: Recipe, parts: dict[Part, Tensors], student: Recipe, plan: CrossPlan, folder: Path
+) -> LoadedTeacher:
+    """Fit a teacher of one fold: for all its epochs, or for as many as the student where that is a trial."""
+    name = teacher.spec.name
+    weights = plan.weights if teacher.transfer else None
+    model = train_network(
+        teacher,
+        parts[Part.TRAIN],
+        parts[Part.VALIDATION],
+        epochs=teacher.plan.epochs if plan.epochs == student.plan.epochs else plan.epochs,
+        history=folder / f"history-{name}.csv",
+        weights=weights,
+    )
+    return LoadedTeacher(teacher.spec, logits_model(model), TeacherModel(name, teacher.spec.version, "not saved"))
+
+
 def _fit_fold(
-    recipe: Recipe, parts: dict[Part, Tensors], plan: CrossPlan, turn: int, history: Path
+    recipe: Recipe,
+    parts: dict[Part, Tensors],
+    plan: CrossPlan,
+    turn: int,
+    folder: Path,
+    teachers: Sequence[LoadedTeacher],
+    traits: Mapping[str, Traits],
 ) -> tuple[tuple[HeldOutPrediction, ...], tuple[HeldOutPrediction, ...]]:
     """Fit one fold and return predictions for its test images and for its validation images."""
     train = parts[Part.TRAIN]
@@ -184,9 +221,16 @@ def _fit_fold(
             f"fold {turn}: found {int(truth.sum())} positive among {len(truth)} training images, expected both "
             "kinds. Add patients or give another --seed."
         )
-    keras.utils.clear_session()  # earlier folds are read from their files
+    taught = TeacherEnsemble(teachers, recipe.spec, recipe.teacher.temperature) if recipe.teacher else None
     model = train_network(
-        recipe, train, parts[Part.VALIDATION], epochs=plan.epochs, history=history, weights=plan.weights
+        recipe,
+        train,
+        parts[Part.VALIDATION],
+        epochs=plan.epochs,
+        history=folder / "history.csv",
+        weights=plan.weights,
+        teachers=taught,
+        traits=traits,
     )
     network = logits_model(model)
 

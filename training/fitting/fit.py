@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from training.fitting.fingerprint import fitted_on
 from training.fitting.progress import FitProgress
 from training.fitting.record import record
 from training.fitting.resume import fresh, resumed
+from training.fitting.teachers import TeacherEnsemble, open_teachers
 from training.networks.keras_model import logits_model
 from training.networks.lesion_attention import classifier
 from training.networks.weight_quantisation import settle
@@ -42,6 +44,7 @@ def fit(
     weights: str | None = None,
     resume: bool = False,
     strict: bool = False,
+    teachers: Sequence[Path] = (),
 ) -> Artifact:
     """Train ``recipe`` on the published layout below ``data`` and write an artifact to ``out``.
 
@@ -51,9 +54,10 @@ def fit(
             fit takes the weights from its checkpoint instead.
         resume: continue the interrupted fit in ``out`` after its last whole epoch.
         strict: raise an error for an image that cannot be read, instead of skipping it.
+        teachers: artifacts that a distilled recipe learns from.
 
     Raises:
-        RecipeError: weights are given for a recipe without a pretrained backbone.
+        RecipeError: weights are given for a recipe without a pretrained backbone; or teachers do not suit the recipe.
         DatasetError: the data do not match the published layout.
         ArtifactError: ``out`` already contains files; or, with ``resume``, no fit of this recipe on these data; or the
             disk is full.
@@ -64,11 +68,13 @@ def fit(
     split = split_by_group(dataset.samples, recipe.split, dataset.traits)
     if artifact is not None:
         artifact.check_choices(recipe.spec, split)
+    ensemble = open_teachers([Artifact(folder) for folder in teachers], recipe, split)
     opened = artifact or create(out)
     for line in (dataset.summary(), *dataset.notes):
         _LOG.info("%s", line)
     chosen = _chosen(dataset, split)
-    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in Part}
+    used = [part for part in Part if part in set(split.values())]
+    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in used}
     if not resume:  # written after reading, so that an unreadable image leaves an empty folder
         opened.write_choices(recipe.spec, split)
     checkpoint = Checkpoint(opened.checkpoint_path)
@@ -81,11 +87,13 @@ def fit(
         weights=weights,
         checkpoint=checkpoint,
         traits=dataset.traits,
+        teachers=ensemble,
     )
     contradicted = len(dataset.samples) - sum(len(samples) for samples in chosen.values())
     try:
         write_whole(opened.model_path, model.save)
-        done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs())
+        known = () if ensemble is None else ensemble.models
+        done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs(), teachers=known)
         opened.write_measured(MeasuredFigures(done, _evaluations(model, recipe, parts, dataset.traits)))
     except OSError as error:
         raise checkpoint.lost(Path(error.filename or opened.model_path), error) from error
@@ -106,7 +114,7 @@ def _evaluations(
 ) -> tuple[Evaluation, ...]:
     network = logits_model(model)
     found: list[Evaluation] = []
-    for part in (Part.VALIDATION, Part.TEST):
+    for part in (part for part in (Part.VALIDATION, Part.TEST) if part in parts):
         logits = network.predict(parts[part].images, verbose=0)
         found += compare(logits, parts[Part.TRAIN], parts[part], recipe.spec, part.value, traits)
     return tuple(found)
@@ -122,6 +130,7 @@ def train_network(
     weights: str | None = None,
     checkpoint: Checkpoint | None = None,
     traits: Mapping[str, Traits] | None = None,
+    teachers: TeacherEnsemble | None = None,
 ) -> keras.Model:
     """Fit the network and return it with the weights that the plan keeps. Write one line per epoch to ``history``.
 
@@ -133,7 +142,8 @@ def train_network(
     """
     plan = recipe.plan
     keras.utils.set_random_seed(plan.seed)
-    same = None if checkpoint is None else fitted_on(recipe, train, validation)
+    known = () if teachers is None else teachers.models
+    same = None if checkpoint is None else fitted_on(recipe, train, validation, known)
     start = None if checkpoint is None or same is None else resumed(checkpoint, same, history, epochs)
     start = start or fresh(recipe, weights, history)
     train, validation = _fitted_on(train, plan), _fitted_on(validation, plan)
@@ -141,14 +151,7 @@ def train_network(
         batches: Batches | CropBatches = crop_batches(recipe, recipe.crops, train, traits or {}, start.model)
         held_out: tuple[Any, ...] = validation_data(recipe, validation, start.model)
     else:
-        batches = Batches(
-            train.images,
-            targets(train.labels, recipe.spec),
-            batch=plan.batch,
-            seed=plan.seed,
-            augmentation=recipe.augmentation,
-            weights=label_weights(train.labels) if plan.weigh_labels else None,
-        )
+        batches = _tensor_batches(recipe, train, teachers)
         held_out = validation.images, targets(validation.labels, recipe.spec)
     planned = schedule(plan, epochs)
     replay = ReplayEpochs(planned, start.done, start.best, plan.optimiser.learning_rate)
@@ -172,6 +175,21 @@ def train_network(
         return classifier(start.model)
     start.model.compile()  # drops the optimiser's state, which is twice as large as the weights and no longer needed
     return start.model
+
+
+def _tensor_batches(recipe: Recipe, train: Tensors, teachers: TeacherEnsemble | None) -> Batches:
+    plan, sampling = recipe.plan, recipe.plan.sampling
+    drawn = None if sampling is None else sampling.expected(train.groups)
+    return Batches(
+        train.images,
+        targets(train.labels, recipe.spec),
+        batch=plan.batch,
+        seed=plan.seed,
+        augmentation=recipe.augmentation,
+        weights=label_weights(train.labels, drawn) if plan.weigh_labels else None,
+        teach=None if teachers is None else teachers.probabilities,
+        draw=None if sampling is None else partial(sampling.draw, train.groups),
+    )
 
 
 def _fitted_on(tensors: Tensors, plan: TrainingPlan) -> Tensors:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.bundle.manifest import Figure, TrainingRecord
+from edge_runtime.bundle.manifest import Distillation, Figure, TeacherModel, TrainingRecord
 from edge_runtime.bundle.metrics import SplitAudit
 from training.data.datasets import Dataset
 from training.data.splits import Part
@@ -21,7 +21,13 @@ PACKAGES = ("numpy", "opencv-python-headless")
 
 
 def record(
-    recipe: Recipe, dataset: Dataset, parts: Mapping[Part, Tensors], *, contradicted: int, epochs: int
+    recipe: Recipe,
+    dataset: Dataset,
+    parts: Mapping[Part, Tensors],
+    *,
+    contradicted: int,
+    epochs: int,
+    teachers: tuple[TeacherModel, ...] = (),
 ) -> TrainingRecord:
     """Return the training record of a fit.
 
@@ -30,7 +36,7 @@ def record(
         epochs: number of epochs done; early stopping may end a fit before the plan does.
     """
     left_out = {"refused": sum(len(tensors.refused) for tensors in parts.values()), "contradicted": contradicted}
-    plan = recipe.split
+    plan, teacher = recipe.split, recipe.teacher
     return TrainingRecord(
         recipe=recipe.spec.name,
         dataset=recipe.source.title,
@@ -39,7 +45,7 @@ def record(
         research_only=recipe.source.research_only,
         split=(
             f"by {dataset.grouped_by}, stratified, seed {plan.seed}; "
-            f"{plan.validation:.0%} validation, {plan.test:.0%} test"
+            f"{plan.validation:.0%} validation, {f'{plan.test:.0%}' if plan.test else 'no'} test"
         ),
         images={part.value: len(tensors.labels) for part, tensors in parts.items()} | left_out,
         groups={part.value: len(set(tensors.groups)) for part, tensors in parts.items()},
@@ -48,6 +54,7 @@ def record(
         claims=tuple(Figure(claim.name, claim.value) for claim in recipe.claims),
         caveat=recipe.caveat,
         audit=audit_split(dataset, parts),
+        distillation=None if teacher is None else Distillation(teacher.weight, teacher.temperature, teachers),
     )
 
 

@@ -11,6 +11,7 @@ import keras
 from training.fitting.callbacks import Weights
 from training.fitting.checkpoint import Checkpoint, check_same, set_random_state
 from training.fitting.crop_fit import compile_for_crops
+from training.fitting.distillation import LabelAccuracy, distillation_loss
 from training.fitting.fingerprint import FittedOn
 from training.fitting.history import Epoch, cut_history, read_history
 from training.recipes.recipe import Adam, Recipe, Sgd, TrainingPlan
@@ -41,8 +42,12 @@ def fresh(recipe: Recipe, weights: str | None, history: Path) -> FitStart:
     model = recipe.network(weights)
     if recipe.crops is not None:
         compile_for_crops(model, _optimiser(recipe.plan))
-    else:
-        model.compile(optimizer=_optimiser(recipe.plan), loss=recipe.plan.loss.value, metrics=["accuracy"])
+        return FitStart(model)
+    model.compile(
+        optimizer=_optimiser(recipe.plan),
+        loss=distillation_loss(recipe.teacher, recipe.plan.loss) if recipe.teacher else recipe.plan.loss.value,
+        metrics=[LabelAccuracy()] if recipe.teacher else ["accuracy"],
+    )
     return FitStart(model)
 
 

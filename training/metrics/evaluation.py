@@ -33,6 +33,8 @@ CONFIDENCES = (0.80, 0.95, 0.99, 0.999, 0.9999)
 """The confidences of the coverage table that system 4 publishes."""
 
 BASELINE_CUTOFF = 0.5
+CROSS_VALIDATION = "cross-validation"
+"""The ``part`` of figures that were measured by cross-validation of a model's recipe."""
 GAIN = "balanced accuracy over baseline"
 CALIBRATION = "expected calibration error"
 

@@ -48,5 +48,5 @@ def settle(model: keras.Model, batches: Batches) -> None:
     round_filters(model.layers)
     for _ in range(PASSES):
         for index in range(len(batches)):
-            model(batches[index][0], training=True)
+            model(batches.images(index), training=True)
         batches.on_epoch_end()

@@ -10,29 +10,22 @@ from training.recipes.density_malignancy_cnn import DENSITY_MALIGNANCY_CNN
 from training.recipes.density_malignancy_six import SIX
 from training.recipes.idc_patch import IDC_PATCH
 from training.recipes.idc_patch_compact import IDC_PATCH_COMPACT
+from training.recipes.idc_patch_large import IDC_PATCH_LARGE
 from training.recipes.mias_abnormality import MIAS_ABNORMALITY
 from training.recipes.mias_region import MIAS_REGION
 from training.recipes.phantom_patch import PHANTOM_PATCH
 from training.recipes.recipe import Recipe
 
 PUBLISHED = (DENSITY_MALIGNANCY_CNN, *SIX, MIAS_ABNORMALITY, IDC_PATCH, BUSI_DENSENET121)
-"""The five published systems, as coded. The other recipes are models of this project."""
+"""The five published systems, as coded."""
 
-OWN = (BREAST_US, BREAST_US_LESION, IDC_PATCH_COMPACT, BUSI_COMPACT, BUSI_NANO, MIAS_REGION, PHANTOM_PATCH)
+OWN = (
+    *(BREAST_US, BREAST_US_LESION, BUSI_COMPACT, BUSI_NANO),
+    *(IDC_PATCH_COMPACT, IDC_PATCH_LARGE, MIAS_REGION, PHANTOM_PATCH),
+)
+"""Models of this project."""
 
-RECIPES: dict[str, Recipe] = {
-    recipe.spec.name: recipe
-    for recipe in (
-        *PUBLISHED,
-        BREAST_US,
-        BREAST_US_LESION,
-        IDC_PATCH_COMPACT,
-        BUSI_COMPACT,
-        BUSI_NANO,
-        MIAS_REGION,
-        PHANTOM_PATCH,
-    )
-}
+RECIPES: dict[str, Recipe] = {recipe.spec.name: recipe for recipe in (*PUBLISHED, *OWN)}
 
 
 def find_recipe(name: str) -> Recipe:

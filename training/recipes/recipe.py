@@ -5,15 +5,17 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.serialisation.records import ABSENT
 from training.data.augmentation import Augmentation
 from training.data.crop_plan import CropPlan
 from training.data.datasets import Dataset
 from training.data.datasets.lesions import Lesions
+from training.data.sampling import PatientSampling
 from training.data.splits import SplitPlan
 from training.errors import RecipeError
 
@@ -109,6 +111,7 @@ class TrainingPlan:
     Attributes:
         patient_cap: largest number of images per patient in the fit, drawn at random, so that no single slide
             dominates. Figures are measured on all images.
+        sampling: draw each epoch anew by patient, in place of ``patient_cap``; None takes all images once an epoch.
         balance: drop images at random until all labels are as frequent as the rarest.
         weigh_labels: keep all images, but weight the loss so that every label has the same total weight.
         stop_patience: epochs without a better validation loss before fitting ends; None fits all epochs.
@@ -129,6 +132,34 @@ class TrainingPlan:
     cosine: Cosine | None = None
     weigh_labels: bool = False
     int8_grid: bool = False
+    sampling: PatientSampling | None = field(default=None, metadata=ABSENT)
+
+    def __post_init__(self) -> None:
+        if self.sampling is not None and (self.patient_cap is not None or self.balance):
+            raise ValueError("plan: found sampling and patient_cap or balance, expected one way to choose images.")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Knowledge distillation (Hinton, Vinyals & Dean 2015, arXiv:1503.02531): part of the loss is against teachers.
+
+    The loss of an image is ``(1 - weight) * entropy(labels) + weight * temperature² * entropy(teachers)``. Both are
+    cross-entropies; the second compares the teachers' mean probability with the student's, both at ``temperature``.
+    The teachers see the same augmented image as the student (:mod:`training.fitting.teachers`).
+
+    Attributes:
+        recipes: names of the recipes that a teacher may be fitted by.
+        weight: share of the loss that is against the teachers, above 0 and up to 1.
+        temperature: divisor of the logits of teachers and student; 1 compares plain probabilities.
+    """
+
+    recipes: tuple[str, ...]
+    weight: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.recipes or not 0.0 < self.weight <= 1.0 or self.temperature <= 0.0:
+            raise ValueError(f"found {self}, expected recipes, a weight above 0 up to 1 and a temperature above 0.")
 
 
 @dataclass(frozen=True)
@@ -190,6 +221,7 @@ class Recipe:
             experiment does not cover this recipe.
         cases: a patient has many images, and the decision is made per patient (:mod:`training.policy.cases`).
         caveat: limits of the published claim, for the model card.
+        teacher: the network is distilled from others; None if it is fitted on labels alone.
     """
 
     spec: ModelSpec
@@ -204,6 +236,7 @@ class Recipe:
     copies: Copies | None = None
     cases: bool = False
     caveat: str = ""
+    teacher: Teacher | None = None
 
     def check_weights(self, weights: str | None) -> None:
         """Check that pretrained weights are given only to a transfer recipe.

@@ -253,3 +253,24 @@ def test_a_spec_tells_the_shape_of_its_network() -> None:
 def test_a_spec_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec().name = "other"  # type: ignore[misc]
+
+
+def test_scale_and_tile_are_left_out_of_specs_without_them() -> None:
+    plain = spec()
+    assert not {"microns_per_pixel", "tile_px"} & set(to_dict(plain))
+    assert plain.tile_size_px == plain.size_px
+    scaled = dataclasses.replace(plain, microns_per_pixel=4.0, tile_px=25)
+    assert scaled.tile_size_px == (25, 25) and scaled.contract == plain.contract
+    assert from_dict(ModelSpec, to_dict(scaled)) == scaled
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, 1000.5, float("inf"), float("nan")])
+def test_a_scale_is_above_0(wrong: float) -> None:
+    with pytest.raises(ValueError, match=r"microns_per_pixel: found .*, expected a number above 0, at most 1000"):
+        dataclasses.replace(spec(), microns_per_pixel=wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, 7, 4097])
+def test_a_tile_is_an_image_that_the_model_takes(wrong: int) -> None:
+    with pytest.raises(ValueError, match=rf"tile_px: found {wrong}, expected min_side_px \(8\) to 4096 pixels"):
+        dataclasses.replace(spec(), tile_px=wrong)

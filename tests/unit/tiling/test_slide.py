@@ -102,6 +102,20 @@ def test_a_stride_moves_the_places(predictor: Predictor, stride: int) -> None:
     assert len(predictor.predict_tiles(image, stride_px=stride).tiles) == len(inside)
 
 
+def test_tiles_have_the_side_that_the_spec_states() -> None:
+    """A network that enlarges its images gets tiles of their size, not of its input."""
+    bundle = changed()
+    spec = dataclasses.replace(bundle.manifest.spec, tile_px=30)
+    bundle = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, spec=spec))
+    pixels = slide_pixels()[:70, :100]
+    with Predictor(bundle, Runtime.LITERT, Precision.INT8, 1) as enlarging:
+        found = enlarging.predict_tiles(pixels, order=ColourOrder.BGR)
+        assert (found.grid.rows, found.grid.columns, found.grid.step_px) == (2, 3, (30, 30))
+        for tile in found.tiles:
+            cut = pixels[tile.y_px : tile.y_px + 30, tile.x_px : tile.x_px + 30]
+            assert tile.score == enlarging.predict(cut, order=ColourOrder.BGR).verdict.score
+
+
 def test_without_a_case_rule_none_is_made_up(slide: SlidePrediction) -> None:
     assert slide.case is None
     assert slide.to_dict()["decision"] is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundle.bundle import find, shipped
-from edge_runtime.bundle.manifest import Manifest, Role
+from edge_runtime.bundle.manifest import Distillation, Manifest, Role, TeacherModel
 from edge_runtime.bundle.metrics import (
     Calibration,
     Figure,
@@ -133,6 +133,16 @@ def test_what_was_not_looked_for_is_said(manifest: Manifest) -> None:
     assert "Not recorded" in _section(model_card(_plain(manifest)), "Split and leak audit")
     assert "There are no figures by subgroup." in _section(model_card(_plain(manifest)), "Factors")
     assert "Near-duplicates were not searched for" in _section(model_card(manifest), "Split and leak audit")
+
+
+def test_teachers_are_named_in_the_card_of_a_distilled_model_alone(manifest: Manifest) -> None:
+    assert manifest.training is not None
+    taught = Distillation(0.7, 2.0, (TeacherModel("one", "1.0.0", "a" * 64), TeacherModel("two", "2.1.0", "b" * 64)))
+    card = model_card(replace(manifest, training=replace(manifest.training, distillation=taught)))
+    found = _section(card, "Training data")
+    assert "70 % of the loss was against the mean score of 2 teachers, at temperature 2" in found
+    assert f"| one | 1.0.0 | `{'a' * 64}` |\n| two | 2.1.0 | `{'b' * 64}` |" in found
+    assert "teacher" not in model_card(manifest)
 
 
 def test_a_model_made_elsewhere_has_a_card_that_claims_nothing(manifest: Manifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
@@ -69,3 +70,29 @@ def test_batches_cover_every_image_once_an_epoch_and_repeat_with_the_seed() -> N
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
     assert epochs(1) == [first, second] != epochs(2)
+
+
+def _disc(radius_px: float, side: int = 101) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - side // 2
+    return (np.hypot(x, y) <= radius_px).astype(np.float32)[..., np.newaxis]
+
+
+def test_scales_are_drawn_on_a_logarithmic_scale_between_their_bounds() -> None:
+    scaled = Augmentation(flips=False, quarter_turns=False, scale=(0.8, 1.25))
+    rng = np.random.default_rng(2)
+    discs = [scaled.apply(_disc(20.0), rng) for _ in range(400)]
+    factors = np.sqrt([float(disc.sum()) / float(_disc(20.0).sum()) for disc in discs])
+    print(f"factors {factors.min():.3f} to {factors.max():.3f}, median {np.median(factors):.3f}")
+    assert 0.79 < factors.min() < 0.83 and 1.2 < factors.max() < 1.26
+    logs = np.log(factors) / np.log(1.25)
+    assert abs(logs.mean()) < 0.09 and abs(logs.std() - 1 / np.sqrt(3)) < 0.05, "uniform in the logarithm"
+    with pytest.raises(ValueError, match=r"found scale \(1\.25, 0\.8\), expected two factors above 0, rising"):
+        Augmentation(flips=False, quarter_turns=False, scale=(1.25, 0.8))
+
+
+def test_a_border_is_reflected_tissue_where_it_is_asked_for() -> None:
+    white = np.ones((40, 40, 3), dtype=np.float32)
+    shrunk = Augmentation(flips=False, quarter_turns=False, scale=(0.8, 0.8))
+    assert float(shrunk.apply(white, np.random.default_rng(0)).min()) == 0.0
+    reflected = Augmentation(flips=False, quarter_turns=False, scale=(0.8, 0.8), reflected=True)
+    assert float(reflected.apply(white, np.random.default_rng(0)).min()) > 0.999

@@ -117,6 +117,14 @@ def test_the_published_recipes_shares_are_what_its_split_gives() -> None:
         assert abs(found[part] / 279 - share) < 0.01, found
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_split_without_a_test_part_has_none_and_its_share_of_validation(seed: int) -> None:
+    split = split_by_group(_samples(_cohort(200, seed)), SplitPlan(validation=0.15, test=0.0, seed=seed))
+    found = Counter(split.values())
+    assert set(found) == {Part.TRAIN, Part.VALIDATION}
+    assert abs(found[Part.VALIDATION] / 200 - 0.15) < 0.01, found
+
+
 @pytest.mark.parametrize("patients", [0, 1, 2])
 def test_too_few_patients_to_fill_three_sides_are_refused(patients: int) -> None:
     with pytest.raises(DatasetError, match=f"found {patients} patients, too few to fill .*add patients"):

@@ -24,6 +24,7 @@ from training.experiments.cross_validation import crossvalidate, parts_of, poole
 from training.experiments.cross_validation_folder import CrossMeasured
 from training.experiments.predictions import HeldOutPrediction, read_predictions
 from training.recipes.phantom_patch import PHANTOM_PATCH
+from training.recipes.recipe import Teacher
 
 SPEC = PHANTOM_PATCH.spec
 Seen = list[tuple[Tensors, Tensors]]
@@ -46,7 +47,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     found: Seen = []
 
     def untrained(
-        recipe: object, train: Tensors, validation: Tensors, *, epochs: int, history: Path, weights: str | None = None
+        recipe: object,
+        train: Tensors,
+        validation: Tensors,
+        *,
+        epochs: int,
+        history: Path,
+        weights: str | None = None,
+        teachers: object = None,
     ) -> keras.Model:
         found.append((train, validation))
         history.write_text("epoch,loss\n0,1\n", encoding="utf-8")
@@ -71,6 +79,18 @@ def test_each_patient_is_tested_by_a_network_that_never_saw_it(phantom_data: Pat
     assert sorted(tested) == [s.name for s in idc.load(phantom_data).samples]
     assert [p.name for p in read_predictions(tmp_path / "out" / "predictions.csv")] == sorted(tested)
     assert [line[:11] for line in lines[1:]] == [f"fold {turn} of 4" for turn in range(1, 5)]
+
+
+def test_each_fold_of_a_distilled_recipe_fits_its_own_teacher(phantom_data: Path, tmp_path: Path, seen: Seen) -> None:
+    recipe = replace(PHANTOM_PATCH, teacher=Teacher(("phantom-patch",)))
+    crossvalidate(recipe, phantom_data, tmp_path / "out", folds=4)
+    assert len(seen) == 8
+    for turn, ((taught, _), (train, _)) in enumerate(zip(seen[::2], seen[1::2], strict=True), start=1):
+        tested = {p.group for p in read_predictions(tmp_path / "out" / f"fold-{turn}" / "predictions.csv")}
+        assert set(taught.groups) == set(train.groups)
+        assert not tested & set(taught.groups), "a teacher saw patients that its student is tested on"
+        names = {path.name for path in (tmp_path / "out" / f"fold-{turn}").iterdir()}
+        assert names == {"history.csv", "history-phantom-patch.csv", "predictions.csv"}
 
 
 def test_contradicted_images_are_asked_about_and_never_fitted_on(
