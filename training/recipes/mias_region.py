@@ -60,5 +60,7 @@ MIAS_REGION = Recipe(
     split=SplitPlan(validation=0.2, test=0.25, seed=3),
     transfer=True,
     augmentation=Augmentation(flips=True, quarter_turns=True),
-    caveat=ORIGIN + " Controls were chosen, so confidences speak of one lesion in six regions, not of a clinic's mix.",
+    caveat=ORIGIN
+    + " Controls were chosen, so confidences speak of one lesion in six regions, not of a clinic's mix. "
+    + "No images of another site or scanner were available: nothing is known about other mammographs.",
 )
