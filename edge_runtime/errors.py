@@ -99,7 +99,7 @@ class ImageScaleError(ImageError):
 
 
 class ImageRegionError(ImageError):
-    """The marked region lies outside the image, or is too small or too large; see ``code``."""
+    """The marked region lies outside the image, is too small or too large, or shows no tissue; see ``code``."""
 
 
 class UsageError(EdgeError):

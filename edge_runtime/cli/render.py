@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.verdict import Reason
+from edge_runtime.decision.verdict import SITE, Reason, Site
 from edge_runtime.images.region import region_name
 from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.platform.escaped_names import shown, shown_cell
@@ -22,10 +22,14 @@ _WHY = {
 FALLBACKS = {
     Fallback.KNOWN_ANSWERS_DIFFER: "fallback to float32: the int8 logits differ on this machine from the known ones"
 }
+SITES = {
+    Site.UNCALIBRATED: "uncalibrated: cut-off not chosen at this site",
+    Site.CALIBRATED: "calibrated: cut-off chosen at this site",
+}
 _REGION = "region"  # a column after the image, for models that require regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
-    *("contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback"),
+    *("contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback", "site"),
 )
 
 
@@ -133,6 +137,7 @@ class CardRenderer:
                 f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
                 *([] if answer.fallback is None else [f"          {FALLBACKS[answer.fallback]}"]),
                 *_scores(answer),
+                f"site      {SITES[answer.site]}",
                 *([] if answer.familiarity is None else [_familiarity(answer.familiarity, answer)]),
                 f"decision  {verdict.decision.value}",
                 f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",
@@ -171,7 +176,7 @@ class TableRenderer:
         policy = spec.policy
         return (
             f"model {spec.name} {spec.version}: {spec.summary}\n"
-            f"cut-off {policy.cutoff:.4f}, confidence floor {policy.confidence_floor:.4f}\n"
+            f"cut-off {policy.cutoff:.4f}, confidence floor {policy.confidence_floor:.4f}, site {SITE.value}\n"
             f"{'decision':9} {'score':>6}  {'label':12} {'reason':16} image"
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED
 from edge_runtime.cli.output import say, tell, write_file
-from edge_runtime.cli.render import FALLBACKS
+from edge_runtime.cli.render import FALLBACKS, SITES
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import read
@@ -92,6 +92,7 @@ def card(slide: SlidePrediction, expected: float | None = None) -> str:
             f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",
             f"positive  {len(rows)}",
             *rows,
+            f"site      {SITES[slide.site]}",
             f"decision  {whole}",
         ]
     )

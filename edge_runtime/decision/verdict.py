@@ -1,4 +1,4 @@
-"""The decision on one image, with its scores and reason."""
+"""The decision on one image, with its scores and reason, and whether its cut-off was calibrated at the site."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ class Reason(enum.Enum):
     LOW_CONFIDENCE = "LOW_CONFIDENCE"  # no label's score reaches the confidence floor; always REFER
     PRECISION_RERUN = "PRECISION_RERUN"  # the int8 scores were near a threshold; the float32 file decided
     UNFAMILIAR_INPUT = "UNFAMILIAR_INPUT"  # the image is out-of-distribution; always REFER
+
+
+class Site(enum.Enum):
+    """Whether the site that uses a model has calibrated it on labelled images of its own."""
+
+    UNCALIBRATED = "uncalibrated"
+    CALIBRATED = "calibrated"  # reserved: no release writes it yet
+
+
+SITE = Site.UNCALIBRATED
+"""The ``site`` of every prediction; this is the only place that decides it.
+
+A cut-off is chosen on images of the sites in a model's data. At another site, the same cut-off gives another
+sensitivity and specificity (docs/research/other-sites.md). This release cannot store a calibration of the site, neither
+in a policy nor beside a bundle. So no prediction is calibrated, and each one says so.
+"""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import enum
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.errors import ImageRegionError, RegionError
+from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:
     from edge_runtime.images.reader import DecodedImage, Source
@@ -24,6 +26,8 @@ LEAST_PX = 8
 
 MOST_PX = 8000
 """Largest side of a crop: 64 million pixels, the limit for whole images (``formats.MAX_PIXELS``)."""
+
+Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TEXT = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", re.ASCII)
@@ -113,15 +117,21 @@ class RegionCrop:
         margin: half the square's side as a multiple of the radius; above 0.
         least_half_px: smallest half side in pixels, for small circles; 0 or more.
         outside: the values outside the image.
+        least_range: smallest range of values (:func:`spread_of`) in the image's part of the square, 1 or more, in the
+            image's levels. A region with less certainly shows no tissue, such as film beside the breast. None if no
+            region is refused for that.
     """
 
     margin: float
     least_half_px: float
     outside: Outside = Outside.ZERO
+    least_range: int | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not (0 < self.margin <= 1e6 and 0 <= self.least_half_px <= MOST_PX / 2):
             raise ValueError(f"{self}: expected a margin above 0 and least_half_px of 0..{MOST_PX // 2}. Correct it.")
+        if self.least_range is not None and not 1 <= self.least_range <= 65535:
+            raise ValueError(f"{self}: expected a least_range of 1..65535. Correct it.")
 
     def half_px(self, region: Region) -> float:
         """Return half the side of the square in pixels: ``max(margin * radius, least_half_px)``, float64."""
@@ -183,7 +193,7 @@ def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
     Raises:
         ImageRegionError: ``image_region_outside``, if the centre is outside the image; ``image_region_too_small``, if
             less than 8 px of its width or height lie in the image; ``image_region_too_large``, if the side is over
-            8000 px.
+            8000 px; ``image_region_blank``, if the rule has a smallest range and the image's part has less.
     """
     height, width = image.pixels.shape[:2]
     name = region_name(image.name, region)
@@ -200,9 +210,36 @@ def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
     if min(right - left, bottom - top) < LEAST_PX:
         found = f"{max(right - left, 0)}x{max(bottom - top, 0)} px of the image around the region"
         raise _error("image_region_too_small", name, found, f"{LEAST_PX} or more, both ways. Mark the whole finding.")
+    inside = image.pixels[top:bottom, left:right]
+    if rule.least_range is not None:
+        _check_not_blank(name, inside, rule.least_range)
     pixels = np.zeros((side, side, *image.pixels.shape[2:]), image.pixels.dtype)
-    pixels[top - y : bottom - y, left - x : right - x] = image.pixels[top:bottom, left:right]
+    pixels[top - y : bottom - y, left - x : right - x] = inside
     return replace(image, name=name, pixels=pixels)
+
+
+def _check_not_blank(name: str, inside: Pixels, least: int) -> None:
+    """Raise ``image_region_blank`` if the image's part of a square has a range under ``least`` levels."""
+    found = spread_of(inside)
+    if found < least:
+        same = f"nearly the same value everywhere around the region (a range of {found} levels)"
+        expected = f"tissue, with a range of {least} or more. Mark a finding in the breast."
+        raise _error("image_region_blank", name, same, expected)
+
+
+def spread_of(pixels: Pixels) -> int:
+    """Return the range of the middle 98 % of the values, in levels; the largest of all channels.
+
+    With n values of a channel in increasing order, it is value n - 1 - k minus value k, counted from 0, where k is
+    n / 100 rounded down. So dust and scratches on under a hundredth of the pixels do not count. All of it is whole
+    numbers, so it is equal on every processor.
+
+    Args:
+        pixels: H×W or H×W×C, uint8 or uint16, at least one pixel.
+    """
+    values = np.sort(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), axis=0)
+    cut_off = len(values) // 100
+    return int((values[-1 - cut_off].astype(np.int64) - values[cut_off].astype(np.int64)).max())
 
 
 def _error(code: str, name: str, found: str, expected: str) -> ImageRegionError:

@@ -6,7 +6,7 @@ import enum
 import time
 from dataclasses import dataclass, field, replace
 
-from edge_runtime.decision.verdict import Verdict
+from edge_runtime.decision.verdict import SITE, Site, Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.images.region import Region
 
@@ -54,6 +54,7 @@ class Prediction:
         fallback: reason of the fallback to float32; None if there was none.
         bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
         sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md).
+        site: whether the cut-off was calibrated at the site that uses the model.
         time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
             predictions are compared.
     """
@@ -73,6 +74,7 @@ class Prediction:
     fallback: Fallback | None = None
     bundle: str | None = None
     sha256: str | None = None
+    site: Site = SITE
     time: str = field(default_factory=now, compare=False)
 
     def to_dict(self) -> dict[str, object]:
@@ -92,6 +94,7 @@ class Prediction:
             "confidence": verdict.confidence,
             "cutoff": self.cutoff,
             "confidence_floor": self.confidence_floor,
+            "site": self.site.value,
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
             **familiarity,

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from edge_runtime.bundle.runtime_manifest import Precision
-from edge_runtime.decision.verdict import Decision, Reason
+from edge_runtime.decision.verdict import Decision, Reason, Site
 from edge_runtime.errors import ManifestError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import ran_by
@@ -157,7 +157,12 @@ _ERROR = {"kind": _one_of(Fault.IMAGE.value), "code": _like(_CODE), "message": l
 _KINDS: dict[LineKind, tuple[dict[str, Test], dict[str, Test]]] = {
     LineKind.ANSWER: (
         _ANSWER,
-        {**_OPTIONAL, "familiarity": _amount, "fallback": _one_of(*(f.value for f in Fallback))},
+        {
+            **_OPTIONAL,
+            "familiarity": _amount,
+            "fallback": _one_of(*(f.value for f in Fallback)),
+            "site": _one_of(*(site.value for site in Site)),  # absent from lines of earlier builds
+        },
     ),
     LineKind.FAILURE: ({**_COMMON, "error": _object(_ERROR)}, {**_OPTIONAL, **_HASHED}),
     LineKind.LEFT_OUT: (

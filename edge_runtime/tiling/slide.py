@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decision.case import CaseVerdict
-from edge_runtime.decision.verdict import Decision, Reason
+from edge_runtime.decision.verdict import SITE, Decision, Reason, Site
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Fallback, Timing
@@ -109,7 +109,7 @@ class SlidePrediction:
         case: the decision on the whole slide; None if the policy has no case rule.
         neighbours: weight of each adjacent tile's logits, above 0 and at most 1; None if each tile was classified on
             its own.
-        fallback: as in :class:`edge_runtime.inference.prediction.Prediction`.
+        fallback, site: as in :class:`edge_runtime.inference.prediction.Prediction`.
         microns_per_pixel: scale of the slide as the user stated it; None if it was not stated, so unknown.
     """
 
@@ -130,6 +130,7 @@ class SlidePrediction:
     neighbours: float | None = None
     fallback: Fallback | None = None
     microns_per_pixel: float | None = None
+    site: Site = SITE
 
     @property
     def positive(self) -> tuple[Tile, ...]:
@@ -181,6 +182,7 @@ class SlidePrediction:
             "positive": [{"x": t.x_px, "y": t.y_px, "score": t.score} for t in self.positive],
             "cutoff": self.cutoff,
             "confidence_floor": self.confidence_floor,
+            "site": self.site.value,
             **together,
             **scale,
             "contract": self.contract,

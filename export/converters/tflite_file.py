@@ -40,12 +40,20 @@ _ONE_SCALE = (
 
 
 def embed(path: Path, spec: ModelSpec) -> None:
-    """Write the spec into the file's metadata, where :mod:`edge_runtime.bundle.embedded` reads it."""
+    """Write the spec into the file's metadata, where :mod:`edge_runtime.bundle.embedded` reads it.
+
+    A spec that is there already is replaced.
+    """
 
     def change(model: Any) -> None:
         model.description = f"{spec.name} {spec.version}: {spec.summary}"
+        data = np.frombuffer(canonical_json(spec).encode("ascii"), dtype=np.uint8)
+        for known in model.metadata or ():
+            if bytes(known.name) == KEY.encode():
+                model.buffers[known.buffer].data = data
+                return
         buffer, entry = schema.BufferT(), schema.MetadataT()
-        buffer.data = np.frombuffer(canonical_json(spec).encode("ascii"), dtype=np.uint8)
+        buffer.data = data
         entry.name, entry.buffer = KEY, len(model.buffers)
         model.buffers.append(buffer)
         model.metadata = [*(model.metadata or []), entry]

@@ -97,6 +97,17 @@ def test_marked_images_are_answered_in_their_order_and_failures_keep_their_regio
     assert found[3].to_dict()["region"] == {"x": 500.0, "y": 5.0, "radius": 20.0}
 
 
+def test_a_region_in_a_black_corner_is_refused_and_the_others_are_answered() -> None:
+    pixels = np.zeros((600, 600), np.uint8)
+    pixels[:, :400] = np.random.default_rng(0).integers(40, 200, (600, 400))
+    with Predictor.load("mias-region") as predictor:
+        corner, tissue = predictor.predict_all(
+            [Marked(pixels, Region(560, 40, 20)), Marked(pixels, Region(200, 300, 20))]
+        )
+    assert isinstance(corner, Failure) and corner.error.code == "image_region_blank"
+    assert "a range of 0 levels" in corner.error.message and isinstance(tissue, Prediction)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_question_that_does_not_fit_the_model_is_an_error_of_the_program(
     workers: int, region_bundle: Path, phantom_bundle: Path, film: Path

@@ -102,7 +102,8 @@ def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Ite
         except ImageError:
             continue
         whole = DecodedImage(sample.name, lesion.astype(np.uint8), ColourOrder.GREY)
-        seen = cut(whole, sample.region, spec.region).pixels.astype(bool)
+        rule = spec.region and replace(spec.region, least_range=None)  # a mask has no range of tissue
+        seen = cut(whole, sample.region, rule).pixels.astype(bool)
         if seen.shape != image.pixels.shape[:2]:
             found, expected = seen.shape, image.pixels.shape[:2]
             raise DatasetError(f"{sample.name}: found a lesion mask of {found}, expected {expected}. Unpack it again.")

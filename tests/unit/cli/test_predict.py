@@ -50,7 +50,7 @@ def test_one_image_is_a_card(edge_predict: Any, phantom_bundle: Path, phantom_pa
     result = edge_predict("--model", phantom_bundle, phantom_patches[0])
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    heads = ["image", "model", "label", "score", "", "decision", "reason"]
+    heads = ["image", "model", "label", "score", "", "site", "decision", "reason"]
     assert [line[:10].strip() for line in lines[:-1]] == heads
     assert str(phantom_patches[0]) in lines[0]
     assert lines[-1] == NOTICE
@@ -64,7 +64,7 @@ def test_many_images_are_a_table_in_the_order_given(
     assert (result.exit_code, result.stderr) == (0, "")
     *head, columns = (lines := result.stdout.splitlines())[:3]
     assert "phantom-patch 1.0.0" in head[0]
-    assert "cut-off 0.5000" in head[1]
+    assert "cut-off 0.5000" in head[1] and head[1].endswith(", site uncalibrated")
     assert columns.split() == ["decision", "score", "label", "reason", "image"]
     assert [line.split()[-1] for line in lines[3:-1]] == chosen
     assert {line.split()[0] for line in lines[3:-1]} <= {"POSITIVE", "NEGATIVE", "REFER"}
@@ -78,6 +78,7 @@ def test_json_lines_hold_the_answers_and_fit_the_schema(
     assert result.exit_code == 1
     assert result.stderr == f"1 of {len(phantom_patches[::9]) + 1} failed.\n"
     found = json_lines(result.stdout)
+    assert [line.get("site") for line in found] == ["uncalibrated"] * (len(found) - 1) + [None]
     with Predictor.load(phantom_bundle) as predictor:
         expected = [answer.to_dict() for answer in predictor.predict_all([*phantom_patches[::9], "missing.png"])]
     for line, answer in zip(found, expected, strict=True):
@@ -97,7 +98,8 @@ def test_csv_parses_and_holds_answers_and_failures(
     assert [good["image"], bad["image"], other["image"]] == [str(awkward), "missing.png", str(phantom_patches[1])]
     assert good["decision"] in ("POSITIVE", "NEGATIVE", "REFER")
     assert 0 <= float(good["score"]) <= 1
-    assert good["error_code"] == good["error_message"] == ""
+    assert good["error_code"] == good["error_message"] == bad["site"] == ""
+    assert good["site"] == other["site"] == "uncalibrated"
     assert bad["error_code"] == "image_not_found"
     assert bad["decision"] == bad["score"] == ""
 

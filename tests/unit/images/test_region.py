@@ -12,9 +12,19 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import ImageRegionError, ManifestError, RegionError, UsageError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import DecodedImage
-from edge_runtime.images.region import MOST_PX, Region, RegionCrop, check_asked, crop, cut, region_name, split_name
-from edge_runtime.serialisation.records import canonical_json, from_dict
+from edge_runtime.images.reader import DecodedImage, read
+from edge_runtime.images.region import (
+    MOST_PX,
+    Region,
+    RegionCrop,
+    check_asked,
+    crop,
+    cut,
+    region_name,
+    split_name,
+    spread_of,
+)
+from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 
 RULE = RegionCrop(margin=1.5, least_half_px=24.0)
 NUMBERS = st.floats(-1e7, 1e7)
@@ -204,3 +214,59 @@ def test_a_rule_is_written_out_and_read_strictly() -> None:
     assert from_dict(RegionCrop, {"margin": 1.5, "least_half_px": 24}) == RULE
     with pytest.raises(ManifestError, match=r"spec\.region\.outside: found 'mirror', expected one of zero"):
         from_dict(RegionCrop, {"margin": 1.5, "least_half_px": 24, "outside": "mirror"}, "spec.region")
+
+
+BLANK = RegionCrop(margin=1.5, least_half_px=24.0, least_range=6)
+
+
+def _film(*shape: int, spread: int, level: int = 4) -> np.ndarray:
+    """Film of a few levels from ``level`` on, with dust and a scratch on under a hundredth of the pixels."""
+    film = np.random.default_rng(3).integers(level, level + spread + 1, shape).astype(np.uint8)
+    film[50, 46:55] = 255
+    return film
+
+
+@pytest.mark.parametrize("shape", [(120, 120), (120, 120, 3)])
+@pytest.mark.parametrize("level", [0, 4, 240])
+def test_a_region_of_nearly_one_value_is_refused_only_by_a_rule_with_limits(shape: tuple[int, ...], level: int) -> None:
+    region = Region(50, 50, 20)
+    for spread in (0, 5):
+        image = read(_film(*shape, spread=spread, level=level), name="a")
+        with pytest.raises(
+            ImageRegionError, match=rf"a range of {spread} levels\), expected .* 6 or more\. Mark"
+        ) as caught:
+            cut(image, region, BLANK)
+        assert caught.value.code == "image_region_blank"
+        assert crop(image, region, RULE).pixels.any()
+    image = read(_film(*shape, spread=6, level=level), name="a")
+    assert np.array_equal(crop(image, region, BLANK).pixels, crop(image, region, RULE).pixels)
+
+
+def test_one_channel_with_tissue_is_enough_and_values_outside_the_image_do_not_count() -> None:
+    pixels = np.zeros((120, 120, 3), np.uint8)
+    image = read(pixels.copy(), name="a")
+    with pytest.raises(ImageRegionError, match="a range of 0 levels"):
+        crop(image, Region(50, 50, 20), BLANK)
+    pixels[..., 1] = np.arange(120)
+    crop(read(pixels, name="a"), Region(50, 50, 20), BLANK)
+    bright = read(np.full((120, 120), 200, np.uint8), name="a")
+    with pytest.raises(ImageRegionError, match="a range of 0 levels"):
+        crop(bright, Region(3, 60, 20), BLANK)  # the crop has zeros outside the image
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_range_is_that_of_the_values_in_order(dtype: type) -> None:
+    rng = np.random.default_rng(5)
+    for n in (8, 99, 100, 101, 2500):
+        values = rng.integers(0, np.iinfo(dtype).max + 1, n).astype(dtype)
+        ordered = sorted(values.tolist())
+        assert spread_of(values.reshape(n, 1)) == ordered[n - 1 - n // 100] - ordered[n // 100]
+
+
+def test_the_smallest_range_is_read_from_json_and_absent_where_there_is_none() -> None:
+    fields = {"margin": 1.5, "least_half_px": 24}
+    assert from_dict(RegionCrop, fields | {"least_range": 6}) == BLANK
+    assert to_dict(BLANK)["least_range"] == 6 and "least_range" not in to_dict(RULE)
+    for wrong in (0, 65536):
+        with pytest.raises(ManifestError, match="Correct it"):
+            from_dict(RegionCrop, fields | {"least_range": wrong}, "spec.region")

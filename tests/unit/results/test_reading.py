@@ -147,6 +147,15 @@ def test_a_fault_of_the_machine_is_no_line_of_a_results_file() -> None:
     assert refused(LINES["failure"] | {"error": error | {"kind": "image"}})
 
 
+def test_lines_from_before_the_key_site_are_read_and_tell_the_same() -> None:
+    line = LINES["answer"]
+    before = {key: value for key, value in line.items() if key != "site"}
+    assert line["site"] == "uncalibrated" and VALID.is_valid(before)
+    assert from_line(sealed(before)) == from_line(sealed(line))
+    assert not refused(line | {"site": "calibrated"})
+    assert refused(line | {"site": "Calibrated"})
+
+
 def test_regions_are_read() -> None:
     fields = LINES["answer"] | {"region": Region(1.5, 2.0, 3.0).to_dict()}
     assert not refused(fields)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from edge_runtime.bundle.embedded import read_embedded
+from edge_runtime.bundle.runtime_manifest import Format
 from export.converters import tflite_file, tflite_layers, to_tflite
 from export.errors import ConversionError
 from export.quantisation.schemes import FloatLayerNames, Quantisation
 from tests.integration.export.networks import Floats, branches, convert, dots, logits, operators
+from tests.phantom_bundle import COMMITTED
 
 PLAIN = Quantisation()
 ADDED = {"QUANTIZE", "DEQUANTIZE"}
@@ -188,3 +192,15 @@ def test_with_both_ends_in_float32_only_what_lies_between_is_int8(shared: Shared
     assert [detail["dtype"] for detail in _outputs(out)] == [np.float32] * 7
     assert _opened(out).get_input_details()[0]["dtype"] is np.float32
     np.testing.assert_allclose(logits(out, shared.tensors), shared.expected, atol=1e-5)
+
+
+def test_a_spec_that_is_embedded_again_replaces_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    shutil.copy(COMMITTED / "model.int8.tflite", path)
+    spec = read_embedded(path.read_bytes(), Format.TFLITE, "model")
+    newer = replace(spec, version="9.0.0")
+    before = path.stat().st_size
+    for _ in range(3):
+        tflite_file.embed(path, newer)
+    assert read_embedded(path.read_bytes(), Format.TFLITE, "model") == newer
+    assert abs(path.stat().st_size - before) < 64
