@@ -58,7 +58,7 @@ def read_input(
     try:
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
         prepared = plan.preprocessor.levels(cropped)
-        detector = spec.familiarity
+        detector = spec.image_check
         share = None if detector is None else detector.share(detector.judged(image, cropped))
     except Exception as error:
         raise_machine_fault(error, image.name)

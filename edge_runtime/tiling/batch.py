@@ -57,7 +57,7 @@ def answer_batch(
         wanted: numbers of the tiles.
     """
     prepared, numbers, shares, failures = [], [], [], []
-    detector = plan.spec.familiarity
+    detector = plan.spec.image_check
     for number in wanted:
         try:
             tile = grid.cut(image, number)
