@@ -72,6 +72,7 @@ def convert(
     work: ExportFolder,
     *,
     float16: bool,
+    moments: bool = False,
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in its own process; return the quantisation attempts.
 
@@ -81,6 +82,7 @@ def convert(
         judged: parity images.
         ranges: calibration images.
         float16: also write a TFLite file with float16 weights.
+        moments: the last output of both networks is a feature map, whose moments all files return.
     """
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
@@ -91,12 +93,15 @@ def convert(
             bar.update()
 
         step("tflite float32")
-        in_own_process(to_tflite.write_float32, str(explained), str(work.model(Format.TFLITE, Precision.FLOAT32)))
+        out = str(work.model(Format.TFLITE, Precision.FLOAT32))
+        in_own_process(to_tflite.write_float32, str(explained), out, moments)
         if float16:
             step("tflite float16")
-            in_own_process(to_tflite.write_float16, model, str(work.model(Format.TFLITE, Precision.FLOAT16)))
+            out = str(work.model(Format.TFLITE, Precision.FLOAT16))
+            in_own_process(to_tflite.write_float16, model, out, moments)
         step("onnx float32")
-        in_own_process(to_onnx.write_float32, str(explained), str(work.model(Format.ONNX, Precision.FLOAT32)))
+        out = str(work.model(Format.ONNX, Precision.FLOAT32))
+        in_own_process(to_onnx.write_float32, str(explained), out, moments)
         _check_exact(work, judged, spec)
         if not network.is_dir():  # the layers of a SavedModel cannot be changed
             step("equalise")
@@ -104,7 +109,7 @@ def convert(
             in_own_process(equalisation.write_equalised, str(network), calibration, model)
         for form in Format:
             step(f"{form.value} int8")
-            workspace = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits)
+            workspace = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits, moments)
             attempts += _quantise(form, workspace, judged, ranges, spec, work)
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():

@@ -16,6 +16,7 @@ __all__ = [
     "Attempt",
     "Coverage",
     "Evaluation",
+    "FamiliarityParity",
     "Figure",
     "FileEntry",
     "Format",
@@ -99,6 +100,28 @@ class MapParity:
 
 
 @dataclass(frozen=True)
+class FamiliarityParity:
+    """Comparison of one file's out-of-distribution distances with the Keras model's.
+
+    Attributes:
+        images: number of images.
+        difference_max, difference_mean: largest and mean |Δ distance|, relative to the Keras model's distance.
+        flips: images that pass the check in one of file and Keras model alone, without the familiarity band.
+        flips_guarded: the same with the band.
+        reruns: images within the band, which the float32 file decides.
+    """
+
+    file: str
+    runtime: str
+    images: int
+    difference_max: float
+    difference_mean: float
+    flips: int
+    flips_guarded: int
+    reruns: int
+
+
+@dataclass(frozen=True)
 class Coverage:
     """Figures on the images whose confidence is at least ``confidence``.
 
@@ -151,6 +174,8 @@ class Manifest(Runnable):
         map_parity: comparison of heatmaps with TensorFlow's; None without heatmaps.
         quantised: quantised share of each model file; None in manifests of older releases.
         localisations: how well heatmaps point at lesions; None if not measured.
+        familiarity_parity: comparison of out-of-distribution distances with the Keras model's; None without a check on
+            network features.
     """
 
     parity_source: str
@@ -164,3 +189,4 @@ class Manifest(Runnable):
     quantised: tuple[QuantisedShare, ...] | None = field(default=None, metadata=ABSENT)
     map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
+    familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)

@@ -15,6 +15,8 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from edge_runtime.errors import BackendError
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -88,15 +90,43 @@ class NetworkFamiliarity:
         """Number of channels of the feature map, C."""
         return len(self.mean) // 2
 
-    def shares(self, moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return each image's distance divided by the limit, float64 (…); above 1, it is out-of-distribution.
+    def distances_of(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return each image's distance, float64 (…).
 
         Args:
-            moments: the second output of a model file, float32 (…, 2C): means, then means of squares.
+            moments: the second output of a model file, float32 (…, 2C): means, then means of squares; None if the file
+                has no such output.
+
+        Raises:
+            BackendError: the output is missing, has another size, or contains NaN or infinity.
         """
         import numpy as np
 
-        return np.asarray(self.distances(features(moments)) / self.limit)
+        if moments is None or moments.shape[-1] != len(self.mean):
+            found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
+            raise BackendError(
+                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
+                "Export the model again."
+            )
+        if not np.isfinite(moments).all():
+            raise BackendError(
+                "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
+                "Export the model again."
+            )
+        return self.distances(features(moments))
+
+    def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return each image's distance divided by the limit, float64 (…); above 1, it is out-of-distribution.
+
+        Args:
+            moments: as in :meth:`distances_of`.
+
+        Raises:
+            BackendError: as in :meth:`distances_of`.
+        """
+        import numpy as np
+
+        return np.asarray(self.distances_of(moments) / self.limit)
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the distance of each row of features: float64 (…, 2C) to float64 (…)."""
