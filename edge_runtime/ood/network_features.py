@@ -12,7 +12,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_runtime.errors import BackendError
@@ -129,16 +129,24 @@ class NetworkFamiliarity:
         return np.asarray(self.distances_of(moments) / self.limit)
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the distance of each row of features: float64 (…, 2C) to float64 (…)."""
+        """Return the distance of each row of features: float64 (…, 2C) to float64 (…).
+
+        Each row is computed alone, so that its last bit never depends on the other rows.
+        """
         import numpy as np
 
+        rows = np.asarray(found, dtype=np.float64)
+        each = [self._distance(row) for row in rows.reshape(-1, rows.shape[-1])]
+        return np.array(each).reshape(rows.shape[:-1])
+
+    def _distance(self, found: npt.NDArray[Any]) -> float:
+        """Return the distance of one image's features, float64 (2C,)."""
         mean, scale, components, deviations = self._arrays
         apart = (found - mean) / scale
-        along = apart @ components.T
+        along = components @ apart
         rest = apart - along @ components
         whitened = along / deviations
-        squares = np.einsum("...k,...k->...", whitened, whitened)
-        return np.asarray(np.sqrt(squares + np.einsum("...k,...k->...", rest, rest) / self.residual**2))
+        return sqrt(float(whitened @ whitened) + float(rest @ rest) / self.residual**2)
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
