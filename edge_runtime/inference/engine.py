@@ -25,6 +25,7 @@ from edge_runtime.errors import BackendError
 from edge_runtime.inference.backends.base import Backend
 from edge_runtime.inference.prediction import Fallback
 from edge_runtime.ood.detector import is_familiar, is_near_limit
+from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, look_up
 
@@ -108,7 +109,7 @@ class Engine:
             BackendError: the network returned NaN or infinity, or the engine is closed.
         """
         plan, batch = self._plan, prepared[np.newaxis]
-        if plan.spec.network_check is not None:
+        if isinstance(plan.spec.familiarity, NetworkFamiliarity):
             return self._answer_with_share(batch)
         verdict = plan.rule.verdict(self._first.run(batch)[0], familiar=familiar)
         if familiar and plan.rule.near_threshold(verdict, plan.guard_band):

@@ -10,7 +10,7 @@ from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.ood.detector import is_familiar
+from edge_runtime.ood.detector import Familiarity, is_familiar
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
 
@@ -59,8 +59,8 @@ def read_input(
     try:
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
         prepared = plan.preprocessor.levels(cropped)
-        detector = spec.image_check
-        share = None if detector is None else detector.share(detector.judged(image, cropped))
+        detector = spec.familiarity
+        share = detector.share(detector.judged(image, cropped)) if isinstance(detector, Familiarity) else None
     except Exception as error:
         raise_machine_fault(error, image.name)
         raise
