@@ -84,6 +84,7 @@ def convert(
         float16: also write a TFLite file with float16 weights.
         moments: the last output of both networks is a feature map, whose moments all files return.
     """
+    more = (True,) if moments else ()
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
     with tqdm(total=5 + float16, unit="step", disable=None, leave=False) as bar:
@@ -94,14 +95,14 @@ def convert(
 
         step("tflite float32")
         out = str(work.model(Format.TFLITE, Precision.FLOAT32))
-        in_own_process(to_tflite.write_float32, str(explained), out, moments)
+        in_own_process(to_tflite.write_float32, str(explained), out, *more)
         if float16:
             step("tflite float16")
             out = str(work.model(Format.TFLITE, Precision.FLOAT16))
-            in_own_process(to_tflite.write_float16, model, out, moments)
+            in_own_process(to_tflite.write_float16, model, out, *more)
         step("onnx float32")
         out = str(work.model(Format.ONNX, Precision.FLOAT32))
-        in_own_process(to_onnx.write_float32, str(explained), out, moments)
+        in_own_process(to_onnx.write_float32, str(explained), out, *more)
         _check_exact(work, judged, spec)
         if not network.is_dir():  # the layers of a SavedModel cannot be changed
             step("equalise")

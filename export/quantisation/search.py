@@ -133,7 +133,7 @@ def _write_tflite(workspace: SearchWorkspace, how: Quantisation, out: Path) -> N
     if how.keeps_layers:
         layers = workspace.once("layers.json", tflite_layers.write_layers, calibrated, workspace.ranges)
     error = str(workspace.error(how))
-    in_own_process(to_tflite.write_quantised, source, error, layers, how, str(out), moments)
+    in_own_process(to_tflite.write_quantised, source, error, layers, how, str(out), *([True] if moments else []))
 
 
 def _write_onnx(workspace: SearchWorkspace, how: Quantisation, out: Path) -> None:
