@@ -87,9 +87,11 @@ def export_source(
         judged, ranges = ParityImages(held_out.tensors, logits[0]), ParityImages(images.tensors, logits[1])
         described = contradict(source, held_out, logits[0], network, work.scratch, insist)
         explained = heatmaps.examine(network, source.spec, judged, ParityImages(drawn, logits[2]), work)
-        mapped = feature_map.examine(network, explained.network, source.spec, judged.tensors, drawn, work.scratch)
+        mapped = feature_map.examine(
+            network, explained.network, source.spec, judged.tensors, drawn, ranges.tensors, work.scratch
+        )
         networks = mapped.network, mapped.explained
-        attempts = convert(*networks, source.spec, judged, ranges, work, float16=float16, moments=mapped.moments)
+        attempts = convert(*networks, source.spec, judged, ranges, work, float16=float16, moments=mapped.ranges)
         same = "the same images" if held_out is images else images.source
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
         manifest = _prove(source, attempts, described, judged, logits[2], explained, mapped, work)

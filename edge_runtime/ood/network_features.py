@@ -39,7 +39,7 @@ class NetworkFamiliarity:
         layer: name of the network's layer that outputs the feature map.
         mean: mean of each feature over the training images, 2C: those of the channels' means, then of their standard
             deviations.
-        scale: standard deviation of each feature over the training images, 2C.
+        scale: scale of each feature, 2C: about its standard deviation over the training images.
         components: P, K×2C, row by row, as little-endian float16 in base64.
         deviations: standard deviation of the training images along each component, K.
         residual: root mean square of ‖r‖ over the training images.

@@ -3,6 +3,9 @@
 A network with a feature map as its last output is converted as any other. Then that output is replaced by each
 channel's mean and mean of squares (:data:`edge_runtime.inference.backends.base.MOMENTS`). The moments are computed in
 float32, also in an int8 file: squares of int8 levels would be rounded.
+
+Rounded weights shift the means of single channels by the same amount on all images. That shift is measured on the
+calibration images and subtracted in the int8 file.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.inference.backends.base import MOMENTS
 from export.converters.tflite_file import rewrite
+
+Floats = npt.NDArray[np.float32]
 
 _AXES = {"tflite": (1, 2), "onnx": (2, 3)}
 _STEPS = ("values", "squares", "mean", "mean_square")
@@ -67,12 +73,18 @@ def _tensor(graph: Any, name: str, shape: list[int], prefix: str = f"{MOMENTS}/"
 
 def _axes(model: Any, graph: Any) -> int:
     """Add the constant tensor of the axes over which means are computed; return its index."""
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(np.array(_AXES["tflite"], "<i4").tobytes(), np.uint8)
-    model.buffers.append(buffer)
     index = _tensor(graph, "axes", [2])
-    graph.tensors[index].type, graph.tensors[index].buffer = schema.TensorType.INT32, len(model.buffers) - 1
+    graph.tensors[index].type = schema.TensorType.INT32
+    _store(model, graph, index, np.array(_AXES["tflite"], "<i4"))
     return index
+
+
+def _store(model: Any, graph: Any, index: int, values: npt.NDArray[Any]) -> None:
+    """Make a tensor a constant with these values."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    graph.tensors[index].buffer = len(model.buffers) - 1
 
 
 def _operator(
@@ -122,6 +134,40 @@ def attach_to_onnx(path: Path) -> None:
     sides = [batch.dim_param or batch.dim_value, 2 * channels]
     graph.output.remove(output)
     graph.output.append(onnx.helper.make_tensor_value_info(MOMENTS, onnx.TensorProto.FLOAT, sides))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def correct_tflite(path: Path, error: Floats) -> None:
+    """Subtract ``error``, float32 (2C,), from the moments of a TFLite file."""
+
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        joined = int(graph.outputs[-1])
+        shape = [int(side) for side in graph.tensors[joined].shape]
+        graph.tensors[joined].name = f"{MOMENTS}/joined"
+        made = next(i for i, op in enumerate(graph.operators) if joined in op.outputs)
+        constant, corrected = _tensor(graph, "error", shape), _tensor(graph, MOMENTS, shape, prefix="")
+        _store(model, graph, constant, np.asarray(error, "<f4"))
+        graph.operators.insert(made + 1, _operator(model, "SUB", [joined, constant], corrected, schema.SubOptionsT()))
+        graph.outputs = [*(int(i) for i in graph.outputs[:-1]), corrected]
+        for signature in model.signatureDefs or []:
+            for output in signature.outputs:
+                if output.tensorIndex == joined:
+                    output.tensorIndex = corrected
+
+    rewrite(path, path, change)
+
+
+def correct_onnx(path: Path, error: Floats) -> None:
+    """Subtract ``error``, float32 (2C,), from the moments of an ONNX file."""
+    model = onnx.load(path)
+    graph = model.graph
+    (last,) = (node for node in graph.node if MOMENTS in node.output)
+    joined, constant = f"{MOMENTS}/joined", f"{MOMENTS}/error"
+    last.output[:] = [joined]
+    graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(error, np.float32), constant))
+    graph.node.append(onnx.helper.make_node("Sub", [joined, constant], [MOMENTS], name=f"{MOMENTS}/corrected"))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 

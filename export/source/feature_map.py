@@ -31,21 +31,18 @@ class FeatureMap:
         explained: the same with the outputs for heatmaps before the last.
         judged: moments for the parity images, float32 N×2C; None if the spec has no such check.
         golden: moments for the golden images; None likewise.
+        ranges: moments for the calibration images; None likewise.
     """
 
     network: Path
     explained: Path
     judged: Floats | None = None
     golden: Floats | None = None
-
-    @property
-    def moments(self) -> bool:
-        """Whether the model files return moments."""
-        return self.judged is not None
+    ranges: Floats | None = None
 
 
 def examine(
-    network: Path, explained: Path, spec: ModelSpec, judged: Floats, golden: Floats, scratch: Path
+    network: Path, explained: Path, spec: ModelSpec, judged: Floats, golden: Floats, ranges: Floats, scratch: Path
 ) -> FeatureMap:
     """Add the feature map of ``spec.familiarity`` to the outputs of both networks, and compute its moments.
 
@@ -55,6 +52,7 @@ def examine(
         spec: the spec; without a check on network features, the networks are returned unchanged.
         judged: the parity images, float32 N×H×W×C.
         golden: the golden images, float32 M×H×W×C.
+        ranges: the calibration images, float32 L×H×W×C.
         scratch: folder for files of child processes.
 
     Raises:
@@ -69,7 +67,7 @@ def examine(
             "reach. Export the .keras file, or remove familiarity from the spec."
         )
     paths = [scratch / name for name in ("mapped.keras", "mapped-explained.keras", "moments.npy", "no-map.txt")]
-    tensors = save_sets(scratch / "map-tensors.npy", (judged, golden))
+    tensors = save_sets(scratch / "map-tensors.npy", (judged, golden, ranges))
     in_own_process(write_mapped, str(network), str(explained), check.layer, tensors, *map(str, paths))
     mapped, mapped_explained, moments_path, refusal = paths
     if refusal.is_file():
@@ -80,7 +78,7 @@ def examine(
             f"{spec.name}: found {moments.shape[1] // 2} channels in layer {check.layer}, expected {check.channels} as "
             "in the spec's familiarity. Fit it again: python -m training decide --familiar"
         )
-    return FeatureMap(mapped, mapped_explained, moments[: len(judged)], moments[len(judged) :])
+    return FeatureMap(mapped, mapped_explained, *np.split(moments, np.cumsum([len(judged), len(golden)])))
 
 
 def write_mapped(

@@ -16,6 +16,10 @@ from export.validation.parity import FileLogits, allowed_flips
 Floats = npt.NDArray[np.float64]
 Moments = npt.NDArray[np.float32]
 
+NEAR = 0.5
+"""Smallest share of the images that determine the band. int8 errors are relatively larger at small distances, where
+they change no answer."""
+
 EXACT = 1e-3
 """Largest |Δ distance| of a float32 file, relative to the Keras model's distance."""
 
@@ -23,8 +27,8 @@ EXACT = 1e-3
 def band(pairs: Sequence[tuple[Floats, Floats]]) -> float:
     """Return the distance of a share to 1 within which the float32 file decides whether an image is familiar.
 
-    It is the largest relative difference on any parity image, and contains every image on which a rounded file and its
-    float32 file decide differently.
+    It is the largest relative difference on the parity images with a share of at least :data:`NEAR` (on all images if
+    there is none), and contains every image on which a rounded file and its float32 file decide differently.
 
     Args:
         pairs: (rounded, float32) shares of the same images, float64 N; one pair per int8 or float16 file.
@@ -32,7 +36,8 @@ def band(pairs: Sequence[tuple[Floats, Floats]]) -> float:
     found = 0.0
     for rounded, exact in pairs:
         differ = (rounded <= 1) != (exact <= 1)
-        found = max(found, float((np.abs(rounded - exact) / exact).max()), *np.abs(rounded - 1)[differ].tolist())
+        near = exact >= NEAR if (exact >= NEAR).any() else np.ones(len(exact), np.bool_)
+        found = max(found, float((np.abs(rounded - exact) / exact)[near].max()), *np.abs(rounded - 1)[differ].tolist())
     return min(1.0, round(found + 5e-7, 6))
 
 

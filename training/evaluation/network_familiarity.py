@@ -43,8 +43,9 @@ LEAST = 50
 _BATCH = 32
 _DIGITS = 6
 _LIMIT_DIGITS = 4
-_LEAST_SCALE = 0.05
-"""Smallest scale of a feature, as a share of the median: a channel that hardly varies must not decide alone."""
+FLOOR = 1.0
+"""Standard deviation added to every feature, as a multiple of the median one. Otherwise channels that hardly vary would
+dominate the distance: int8 rounding alone changes it by up to four times the limit (busi-compact, third block)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,8 @@ def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
     scale = np.ones(len(mean))
     if layer.scaled:
         spread = values.std(axis=0)
-        scale = np.array([_rounded(value) for value in np.maximum(spread, _floor(spread)).tolist()])
+        floor = max(FLOOR * float(np.median(spread)), 1e-6)
+        scale = np.array([_rounded(value) for value in np.hypot(spread, floor).tolist()])
     apart = (values - mean) / scale
     count = max(1, min(MOST_COMPONENTS, len(values) // IMAGES_PER_COMPONENT, values.shape[1] - 1))
     _, singular, rows = np.linalg.svd(apart, full_matrices=False)
@@ -213,10 +215,6 @@ def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
         residual=_rounded(residual),
         limit=1.0,
     )
-
-
-def _floor(spread: Floats) -> float:
-    return max(_LEAST_SCALE * float(np.median(spread)), 1e-6)
 
 
 def _rounded(value: float, digits: int = _DIGITS, *, up: bool = False) -> float:

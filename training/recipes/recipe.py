@@ -182,7 +182,7 @@ class FamiliarLayer:
 
     Attributes:
         name: name of the network's layer, whose output is H×W×C. An early layer that the fit does not change is best.
-        scaled: divide each feature by its standard deviation before the principal components are computed.
+        scaled: divide each feature by about its standard deviation before the principal components are computed.
     """
 
     name: str

@@ -19,6 +19,7 @@ from edge_runtime.ood.network_features import NetworkFamiliarity, features
 from edge_runtime.predictor import Predictor
 from edge_runtime.serialisation.records import write_record
 from export.conversion import Logits
+from export.converters import moments
 from export.errors import ExportError, ParityError
 from export.pipeline import export
 from export.validation import familiarity
@@ -65,10 +66,10 @@ def test_every_file_gives_the_features_of_the_keras_model(bundle: Path, checked:
     for entry in find(bundle).manifest.of_role(Role.MODEL):
         assert entry.format is not None
         backend = open_model((bundle / entry.name).read_bytes(), RUNTIMES[entry.format])
-        moments = backend.run_with_moments(tensors)[1]
-        assert moments is not None
+        given = backend.run_with_moments(tensors)[1]
+        assert given is not None
         tolerance = 2e-5 if entry.precision is Precision.FLOAT32 else 0.05
-        np.testing.assert_allclose(features(moments), expected, atol=tolerance * expected.max(), err_msg=entry.name)
+        np.testing.assert_allclose(features(given), expected, atol=tolerance * expected.max(), err_msg=entry.name)
 
 
 def test_manifest_and_card_hold_the_band_and_the_figures_of_each_file(bundle: Path) -> None:
@@ -100,6 +101,27 @@ def test_the_file_without_a_check_has_one_output_and_the_other_computes_the_same
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("form", Format)
+def test_an_error_is_subtracted_from_the_moments_and_from_nothing_else(
+    bundle: Path, form: Format, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(bundle / f"model.int8.{form.value}", tmp_path))
+    tensors = np.random.default_rng(7).random((2, 50, 50, 3)).astype(np.float32)
+    before = open_model(path.read_bytes(), RUNTIMES[form]).run_with_moments(tensors)
+    assert before[1] is not None
+    error = np.linspace(-0.1, 0.1, before[1].shape[1], dtype=np.float32)
+    {Format.TFLITE: moments.correct_tflite, Format.ONNX: moments.correct_onnx}[form](path, error)
+    logits, after = open_model(path.read_bytes(), RUNTIMES[form]).run_with_moments(tensors)
+    assert after is not None
+    np.testing.assert_array_equal(logits, before[0])
+    np.testing.assert_allclose(after, before[1] - error, atol=1e-6)
+
+
+def test_int8_files_have_no_mean_error_on_the_calibration_images(bundle: Path) -> None:
+    rows = {row.file: row for row in find(bundle).manifest.familiarity_parity or ()}
+    assert rows["model.int8.tflite"].difference_mean < 0.02 and rows["model.int8.onnx"].difference_mean < 0.02
+
+
 def test_the_committed_bundle_is_what_export_writes_today(bundle: Path) -> None:
     def shape(manifest: Manifest) -> list[object]:
         files = [(entry.name, entry.role, entry.format, entry.precision) for entry in manifest.files]
@@ -125,29 +147,29 @@ def test_a_layer_that_is_missing_or_no_map_is_refused(
         assert not (tmp_path / "out").exists()
 
 
-def found(moments: Logits, precision: Precision) -> FileLogits:
+def found(given: Logits, precision: Precision) -> FileLogits:
     entry = FileEntry("model.tflite", Role.MODEL, "0" * 64, 1, Format.TFLITE, precision)
-    return FileLogits(entry, Runtime.LITERT, np.zeros((len(moments), 2), np.float32), moments)
+    return FileLogits(entry, Runtime.LITERT, np.zeros((len(given), 2), np.float32), given)
 
 
 def test_distances_that_differ_too_much_are_refused(checked: Path) -> None:
     spec, check = spec_of(checked)
     near = np.tile(np.array(check.mean), (1000, 1))
     near[:, : check.channels] += np.random.default_rng(6).normal(0, 0.1, (1000, check.channels))
-    moments = np.concatenate(
+    sound = np.concatenate(
         [near[:, : check.channels], near[:, : check.channels] ** 2 + near[:, check.channels :] ** 2], axis=1
     ).astype(np.float32)
-    limit = float(np.median(check.distances_of(moments)))
+    limit = float(np.median(check.distances_of(sound)))
     spec = replace(spec, familiarity=replace(check, limit=limit))
-    exact = spec.network_check.shares(moments)  # type: ignore[union-attr]
+    exact = spec.network_check.shares(sound)  # type: ignore[union-attr]
     for precision in (Precision.FLOAT32, Precision.INT8):
-        row = familiarity.measure(found(moments, precision), exact, moments, spec, 0.01)
+        row = familiarity.measure(found(sound, precision), exact, sound, spec, 0.01)
         assert (row.difference_max, row.flips) == (0.0, 0)
-    moved = moments * np.float32(1.05)
+    moved = sound * np.float32(1.05)
     with pytest.raises(ParityError, match=r"relative \|Δ distance\| is"):
-        familiarity.measure(found(moved, Precision.FLOAT32), exact, moments, spec, 0.01)
+        familiarity.measure(found(moved, Precision.FLOAT32), exact, sound, spec, 0.01)
     with pytest.raises(ParityError, match="that pass the out-of-distribution check in one of file"):
-        familiarity.measure(found(moved, Precision.INT8), exact, moments, spec, 0.01)
+        familiarity.measure(found(moved, Precision.INT8), exact, sound, spec, 0.01)
 
 
 def test_the_band_holds_every_image_on_which_the_files_differ() -> None:
