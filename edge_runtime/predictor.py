@@ -64,7 +64,8 @@ class Predictor:
         self.precision, self.known_answers = files.first, files.known
         ready = Preprocessor(self.spec.steps), DecisionRule(self.spec)
         band, fallback = files.guard_band, files.fallback
-        self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest)
+        near = files.familiarity_band
+        self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest, near)
         self._engine = Engine(self._plan, opened)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None

@@ -13,12 +13,16 @@ from tqdm import tqdm
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.inference.backends.registry import open_model
+from export.converters import moments as moment_outputs
 from export.converters import tflite_file, to_onnx, to_tflite
 from export.converters.isolation import in_own_process
+from export.errors import ConversionError
 from export.quantisation import equalisation, search
 from export.quantisation.gain import no_share, too_slow
 from export.quantisation.schemes import Quantisation
 from export.validation import parity
+from export.validation.parity import RUNTIMES
 
 Logits = npt.NDArray[np.float32]
 
@@ -72,6 +76,7 @@ def convert(
     work: ExportFolder,
     *,
     float16: bool,
+    moments: Logits | None = None,
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in its own process; return the quantisation attempts.
 
@@ -81,7 +86,10 @@ def convert(
         judged: parity images.
         ranges: calibration images.
         float16: also write a TFLite file with float16 weights.
+        moments: Keras' moments of the last output of both networks, a feature map, for the calibration images, float32
+            N×2C; all files return moments then. None for networks without that output.
     """
+    more = () if moments is None else (True,)
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
     with tqdm(total=5 + float16, unit="step", disable=None, leave=False) as bar:
@@ -91,12 +99,15 @@ def convert(
             bar.update()
 
         step("tflite float32")
-        in_own_process(to_tflite.write_float32, str(explained), str(work.model(Format.TFLITE, Precision.FLOAT32)))
+        out = str(work.model(Format.TFLITE, Precision.FLOAT32))
+        in_own_process(to_tflite.write_float32, str(explained), out, *more)
         if float16:
             step("tflite float16")
-            in_own_process(to_tflite.write_float16, model, str(work.model(Format.TFLITE, Precision.FLOAT16)))
+            out = str(work.model(Format.TFLITE, Precision.FLOAT16))
+            in_own_process(to_tflite.write_float16, model, out, *more)
         step("onnx float32")
-        in_own_process(to_onnx.write_float32, str(explained), str(work.model(Format.ONNX, Precision.FLOAT32)))
+        out = str(work.model(Format.ONNX, Precision.FLOAT32))
+        in_own_process(to_onnx.write_float32, str(explained), out, *more)
         _check_exact(work, judged, spec)
         if not network.is_dir():  # the layers of a SavedModel cannot be changed
             step("equalise")
@@ -104,12 +115,31 @@ def convert(
             in_own_process(equalisation.write_equalised, str(network), calibration, model)
         for form in Format:
             step(f"{form.value} int8")
-            workspace = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits)
+            workspace = search.SearchWorkspace(
+                work.folder(form), model, calibration, ranges.logits, moments is not None
+            )
             attempts += _quantise(form, workspace, judged, ranges, spec, work)
+            if moments is not None:
+                _correct_moments(form, work.model(form, Precision.INT8), ranges.tensors, moments)
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():
         embed[form](path, spec)
     return attempts
+
+
+def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32], expected: Logits) -> None:
+    """Subtract the mean error of an int8 file's moments on the calibration images, if there is an int8 file."""
+    if not int8.is_file():
+        return
+    backend = open_model(int8.read_bytes(), RUNTIMES[form])
+    try:
+        found = backend.run_with_moments(tensors)[1]
+    finally:
+        backend.close()
+    if found is None:
+        raise ConversionError(f"{int8.name}: found no moments of the feature map, expected them. Report this fault.")
+    error = (found.astype(np.float64) - expected).mean(axis=0).astype(np.float32)
+    {Format.TFLITE: moment_outputs.correct_tflite, Format.ONNX: moment_outputs.correct_onnx}[form](int8, error)
 
 
 def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> None:

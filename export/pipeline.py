@@ -21,6 +21,7 @@ from edge_runtime.bundle.manifest import (
     ROUNDED,
     SCHEMA,
     Attempt,
+    FamiliarityParity,
     FileEntry,
     Format,
     Labelled,
@@ -36,10 +37,10 @@ from export.converters.isolation import in_own_process
 from export.errors import ExportError
 from export.model_card import model_card
 from export.quantisation.shares import shares
-from export.source import keras_model
+from export.source import feature_map, keras_model
 from export.source.calibration_images import PreparedImages, Truth
 from export.source.source import SourceModel, from_artifact
-from export.validation import heatmaps, parity
+from export.validation import familiarity, heatmaps, parity
 from export.validation.contradiction import contradict
 from export.validation.golden import golden_tensors, write_golden
 from export.validation.labelled import labelled
@@ -86,10 +87,14 @@ def export_source(
         judged, ranges = ParityImages(held_out.tensors, logits[0]), ParityImages(images.tensors, logits[1])
         described = contradict(source, held_out, logits[0], network, work.scratch, insist)
         explained = heatmaps.examine(network, source.spec, judged, ParityImages(drawn, logits[2]), work)
-        attempts = convert(network, explained.network, source.spec, judged, ranges, work, float16=float16)
+        mapped = feature_map.examine(
+            network, explained.network, source.spec, judged.tensors, drawn, ranges.tensors, work.scratch
+        )
+        networks = mapped.network, mapped.explained
+        attempts = convert(*networks, source.spec, judged, ranges, work, float16=float16, moments=mapped.ranges)
         same = "the same images" if held_out is images else images.source
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
-        manifest = _prove(source, attempts, described, judged, logits[2], explained, work)
+        manifest = _prove(source, attempts, described, judged, logits[2], explained, mapped, work)
         find(work.bundle).verify()
         work.bundle.rename(out)
     return manifest
@@ -124,6 +129,7 @@ def _prove(
     judged: ParityImages,
     golden: Logits,
     explained: heatmaps.HeatmapReference,
+    mapped: feature_map.FeatureMap,
     work: ExportFolder,
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest to the hidden folder."""
@@ -136,6 +142,7 @@ def _prove(
     exact = {form: answers[form, Precision.FLOAT32].logits for form in Format}
     rounded = [(found.logits, exact[form]) for (form, precision), found in answers.items() if precision in ROUNDED]
     band = parity.guard_band(rounded, spec)
+    familiarity_band, familiarity_parity = _familiarity(answers, mapped, spec)
     saliency, map_parity = heatmaps.prove(explained, spec, judged.tensors, work)
     manifest = Manifest(
         schema=SCHEMA,
@@ -155,6 +162,8 @@ def _prove(
         localisations=source.localisations,
         sites=source.sites,
         saliency=saliency,
+        familiarity_band=familiarity_band,
+        familiarity_parity=familiarity_parity,
         quantised=shares(work.bundle, entries),
     )
     if (work.bundle / FILE).exists():
@@ -166,6 +175,20 @@ def _prove(
     manifest = replace(manifest, files=(*entries, vectors, *card))
     write_manifest(work.bundle, manifest)
     return manifest
+
+
+def _familiarity(
+    answers: dict[tuple[Format, Precision], parity.FileLogits], mapped: feature_map.FeatureMap, spec: ModelSpec
+) -> tuple[float | None, tuple[FamiliarityParity, ...] | None]:
+    """Return the familiarity band and the parity of each file's distances; None for a spec without the check."""
+    check = spec.network_check
+    if check is None or mapped.judged is None:
+        return None, None
+    shares = {key: check.shares(found.moments) for key, found in answers.items()}
+    exact = {form: shares[form, Precision.FLOAT32] for form in Format}
+    band = familiarity.band([(shares[key], exact[key[0]]) for key in answers if key[1] in ROUNDED])
+    rows = (familiarity.measure(found, exact[form], mapped.judged, spec, band) for (form, _), found in answers.items())
+    return band, tuple(rows)
 
 
 def _labelled(

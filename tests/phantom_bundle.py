@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.places import ROOT
 
 NAME = "phantom-patch"
 COMMITTED = ROOT / "tests" / "data" / NAME
+CHECKED = ROOT / "tests" / "data" / "phantom-checked"
+"""The same network with an out-of-distribution check on its second feature map."""
 CALIBRATION_IMAGES = 96
 
 
@@ -32,6 +35,31 @@ def fit_artifact(phantoms: Path, folder: Path) -> None:
     fit(find_recipe(NAME), phantoms, folder / NAME, epochs=12)
 
 
+def with_check(artifact: Path, phantoms: Path, folder: Path) -> str:
+    """Write a copy of the artifact to ``folder``, with a check on its second feature map; return the layer's name."""
+    import keras
+
+    from edge_runtime.serialisation.records import write_record
+    from training.artifact import Artifact
+    from training.data.splits import Part
+    from training.data.tensors import load_tensors
+    from training.evaluation.artifact_runner import OpenArtifact
+    from training.evaluation.network_familiarity import FeatureExtractor, fit_network_familiarity
+    from training.recipes.recipe import FamiliarLayer
+
+    opened = OpenArtifact(Artifact(artifact), phantoms)
+    layer = [each.name for each in opened.network.layers if isinstance(each, keras.layers.ReLU)][1]
+    extractor = FeatureExtractor(opened.network, layer)
+    train, validation = (
+        extractor.see(load_tensors(opened.samples(part.value), opened.spec, label=part.value))
+        for part in (Part.TRAIN, Part.VALIDATION)
+    )
+    known = fit_network_familiarity(train, validation, FamiliarLayer(layer), 0.01).familiarity
+    shutil.copytree(artifact, folder)
+    write_record(folder / "spec.json", replace(opened.spec, familiarity=known))
+    return layer
+
+
 def export_bundle(artifact: Path, phantoms: Path, folder: Path) -> None:
     """Export the artifact; the bundle is ``folder / NAME``."""
     from export.pipeline import export
@@ -48,8 +76,15 @@ def _write_committed() -> None:
         write_phantoms(folder / "phantoms")
         fit_artifact(folder / "phantoms", folder / "artifact")
         export_bundle(folder / "artifact" / NAME, folder / "phantoms", folder)
-        shutil.rmtree(COMMITTED, ignore_errors=True)
-        shutil.copytree(folder / NAME, COMMITTED)
+        _replace(COMMITTED, folder / NAME)
+        with_check(folder / "artifact" / NAME, folder / "phantoms", folder / "checked" / "artifact")
+        export_bundle(folder / "checked" / "artifact", folder / "phantoms", folder / "checked")
+        _replace(CHECKED, folder / "checked" / NAME)
+
+
+def _replace(committed: Path, made: Path) -> None:
+    shutil.rmtree(committed, ignore_errors=True)
+    shutil.copytree(made, committed)
 
 
 if __name__ == "__main__":

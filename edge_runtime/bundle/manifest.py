@@ -17,6 +17,7 @@ __all__ = [
     "Coverage",
     "Distillation",
     "Evaluation",
+    "FamiliarityParity",
     "Figure",
     "FileEntry",
     "Format",
@@ -129,6 +130,28 @@ class MapParity:
 
 
 @dataclass(frozen=True)
+class FamiliarityParity:
+    """Comparison of one file's out-of-distribution distances with the Keras model's.
+
+    Attributes:
+        images: number of images.
+        difference_max, difference_mean: largest and mean |Δ distance|, relative to the Keras model's distance.
+        flips: images that pass the check in one of file and Keras model alone, without the familiarity band.
+        flips_guarded: the same with the band.
+        reruns: images within the band, which the float32 file decides.
+    """
+
+    file: str
+    runtime: str
+    images: int
+    difference_max: float
+    difference_mean: float
+    flips: int
+    flips_guarded: int
+    reruns: int
+
+
+@dataclass(frozen=True)
 class Coverage:
     """Figures on the images whose confidence is at least ``confidence``.
 
@@ -182,6 +205,8 @@ class Manifest(Runnable):
         quantised: quantised share of each model file; None in manifests of older releases.
         localisations: how well heatmaps point at lesions; None if not measured.
         sites: figures by site and scanner, never-seen ones first; None if not measured.
+        familiarity_parity: comparison of out-of-distribution distances with the Keras model's; None without a check on
+            network features.
     """
 
     parity_source: str
@@ -196,3 +221,4 @@ class Manifest(Runnable):
     map_parity: tuple[MapParity, ...] | None = field(default=None, metadata=ABSENT)
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
     sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
+    familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)

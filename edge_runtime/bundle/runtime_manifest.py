@@ -70,6 +70,8 @@ class Runnable:
         files: all files of the bundle.
         guard_band: largest distance from a threshold, in score units (0..1), at which the float32 file decides.
         saliency: the heatmap method; None in manifests of older releases.
+        familiarity_band: largest distance of ``familiarity`` from 1 at which the float32 file decides whether an image
+            is out-of-distribution; None for a spec without a check on network features.
     """
 
     schema: int
@@ -78,6 +80,7 @@ class Runnable:
     files: tuple[FileEntry, ...]
     guard_band: float
     saliency: Saliency | None = field(default=None, kw_only=True, metadata=ABSENT)
+    familiarity_band: float | None = field(default=None, kw_only=True, metadata=ABSENT)
 
     def of_role(self, role: Role) -> tuple[FileEntry, ...]:
         """Return the files with this role, in the manifest's order."""
@@ -86,12 +89,16 @@ class Runnable:
     def __post_init__(self) -> None:
         if not 0.0 <= self.guard_band <= 1.0:  # below 0, the float32 file would never decide
             raise ValueError(f"found guard_band {self.guard_band}, expected 0..1. Install the bundle again.")
+        if self.familiarity_band is not None and not 0.0 <= self.familiarity_band <= 1.0:
+            raise ValueError(
+                f"found familiarity_band {self.familiarity_band}, expected 0..1. Install the bundle again."
+            )
 
 
 MEASURED = frozenset(
     (
         *("parity_source", "parity", "training", "evaluations", "toolchain", "attempts", "guard_band_exceptions"),
-        *("labelled", "map_parity", "localisations", "quantised", "sites"),
+        *("labelled", "map_parity", "localisations", "quantised", "sites", "familiarity_parity"),
     )
 )
 """Keys of ``bundle.json`` that a prediction does not read."""

@@ -17,6 +17,7 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import RegionCrop
 from edge_runtime.ood.detector import Familiarity
+from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.preprocessing.steps import Colour, Resize, Step, check_order
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
@@ -79,7 +80,7 @@ class ModelSpec:
     min_side_px: int = 8
     tolerance: ParityTolerance = field(default_factory=ParityTolerance)
     region: RegionCrop | None = field(default=None, metadata=ABSENT)
-    familiarity: Familiarity | None = field(default=None, metadata=ABSENT)
+    familiarity: Familiarity | NetworkFamiliarity | None = field(default=None, metadata=ABSENT)
     microns_per_pixel: float | None = field(default=None, metadata=ABSENT)
     tile_px: int | None = field(default=None, metadata=ABSENT)
 
@@ -100,7 +101,7 @@ class ModelSpec:
             raise ValueError(
                 f"head probabilities: found temperature {self.policy.temperature}, expected 1. Only logits have one."
             )
-        if self.familiarity is not None and self.familiarity.whole is not None and self.region is None:
+        if self.image_check is not None and self.image_check.whole is not None and self.region is None:
             raise ValueError(
                 "familiarity: found whole, expected none in a spec without region, where the check already uses the "
                 "whole image. Leave it out."
@@ -132,6 +133,16 @@ class ModelSpec:
         """Number of channels of the tensor: 1 for grey, 3 for colour."""
         last = [step for step in self.steps if isinstance(step, Colour)][-1]
         return 1 if last.order is ColourOrder.GREY else 3
+
+    @property
+    def image_check(self) -> Familiarity | None:
+        """The out-of-distribution check from statistics of the image; None if the spec has no such check."""
+        return self.familiarity if isinstance(self.familiarity, Familiarity) else None
+
+    @property
+    def network_check(self) -> NetworkFamiliarity | None:
+        """The out-of-distribution check from features of the network; None if the spec has no such check."""
+        return self.familiarity if isinstance(self.familiarity, NetworkFamiliarity) else None
 
     @property
     def outputs(self) -> int:

@@ -26,7 +26,13 @@ Exit status:
   3    the model cannot be trusted, or its bundle has no golden vectors
   4    no installed interpreter can run the model"""
 
-_COUNTED = {Step.TENSOR: "images", Step.LOGITS: "logits", Step.DECISION: "decisions", Step.MAP: "maps"}
+_COUNTED = {
+    Step.TENSOR: "images",
+    Step.LOGITS: "logits",
+    Step.DISTANCE: "distances",
+    Step.DECISION: "decisions",
+    Step.MAP: "maps",
+}
 _PACKAGES = {  # runtime → the package that ran the same file at export
     "litert": "ai-edge-litert",
     "tflite": "ai-edge-litert",

@@ -36,6 +36,9 @@ def load_golden(bundle: ModelFiles, entry: FileEntry) -> Golden:
         raise _mismatch(where, found, f"{expected} and {spec.outputs}")
     if set(golden.logits) != {entry.name for entry in files}:
         raise _mismatch(where, f"logits of {sorted(golden.logits)}", f"those of {[entry.name for entry in files]}")
+    checked = {entry.name for entry in files} if spec.network_check is not None else set()
+    if set(golden.distances) != checked:
+        raise _mismatch(where, f"distances of {sorted(golden.distances)}", f"those of {sorted(checked)}")
     if set(golden.decisions) != bundle.formats():
         formats = sorted(form.value for form in golden.decisions)
         raise _mismatch(where, f"decisions of {formats}", f"those of {sorted(f.value for f in bundle.formats())}")

@@ -67,16 +67,26 @@ def check(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Back
 
 
 def _replayed(bundle: ModelFiles, entry: FileEntry, golden: FileEntry, backend: Backend) -> tuple[float, float]:
-    """Replay the golden vectors; return the difference, infinite if the file fails to run, and the tolerance."""
+    """Replay the golden vectors; return the difference of the logits, and the tolerance.
+
+    The difference is infinite if the file fails to run, or if its out-of-distribution distances differ too much.
+    """
     from edge_runtime.bundle.manifest_file import parse_manifest  # imported here, as below: most starts use the cache
     from edge_runtime.golden.inputs import load_golden, tensors_of
-    from edge_runtime.golden.logits import judged_difference, logit_tolerance
+    from edge_runtime.golden.logits import distance_difference, distance_tolerance, judged_difference, logit_tolerance
 
     manifest = parse_manifest(bundle.manifest_bytes(), f"{bundle.where}/{MANIFEST}")
     vectors = load_golden(bundle, golden)
     tolerance = logit_tolerance(entry, manifest)
+    tensors, check = tensors_of(vectors, manifest.spec), manifest.spec.network_check
     try:
-        logits = backend.run(tensors_of(vectors, manifest.spec))
+        if check is None:
+            logits = backend.run(tensors)
+        else:
+            logits, moments = backend.run_with_moments(tensors)
+            distances = check.distances_of(moments)
+            if not distance_difference(distances, vectors.distances[entry.name]) <= distance_tolerance(entry, manifest):
+                return float("inf"), tolerance
     except BackendError:
         return float("inf"), tolerance
     difference = judged_difference(entry, logits, vectors.logits[entry.name])

@@ -9,6 +9,8 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.runtime_manifest import FileEntry, Precision
 
 Logits = npt.NDArray[np.float32]
+EXACT_DISTANCE = 1e-3
+"""Largest |Δ| of an out-of-distribution distance of a float32 file, relative to the stored distance."""
 
 
 def logit_tolerance(entry: FileEntry, manifest: Manifest) -> float:
@@ -36,6 +38,23 @@ def judged_difference(entry: FileEntry, found: Logits, stored: Logits) -> float:
     """
     judged = relative(found, stored).max() if entry.precision is Precision.FLOAT32 else absolute(found, stored).mean()
     return float(judged)
+
+
+def distance_tolerance(entry: FileEntry, manifest: Manifest) -> float:
+    """Return the largest :func:`distance_difference` that passes.
+
+    float32: :data:`EXACT_DISTANCE`. Other files: twice the largest difference that parity measured between the file and
+    the Keras model at export, as either machine may round to either side of it. Without such figures it is 0.
+    """
+    if entry.precision is Precision.FLOAT32:
+        return EXACT_DISTANCE
+    rows = manifest.familiarity_parity or ()
+    return max((max(2.0 * row.difference_max, EXACT_DISTANCE) for row in rows if row.file == entry.name), default=0.0)
+
+
+def distance_difference(found: npt.NDArray[np.float64], stored: npt.NDArray[np.float64]) -> float:
+    """Return the largest |Δ| of out-of-distribution distances, float64 N each, relative to the stored distance."""
+    return float((np.abs(found - stored) / stored).max())
 
 
 def absolute(found: Logits, stored: Logits) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ All arrays are numeric, so reading them cannot execute code (``allow_pickle=Fals
     keras_logits        float32  N×outputs
     logits/<file name>  float32  N×outputs, one key for each model file
     decisions/<format>  uint8    N, decision of Predictor with that format: index into ``DECISIONS``
+    distances/<file name>  float64  N, out-of-distribution distance; absent without a check on network features
     keras_maps          float32  N×h×w, TensorFlow's heatmap of the label with the highest score; may be absent
 """
 
@@ -17,7 +18,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Golden:
         logits: file name → float32 N×outputs, as computed on the exporting machine.
         decisions: format → N decisions of :class:`edge_runtime.Predictor`, with the guard band.
         maps: float32 N×h×w, TensorFlow's heatmaps; None for a model without heatmaps.
+        distances: file name → float64 N, out-of-distribution distances on the exporting machine; empty without a check
+            on network features.
     """
 
     names: tuple[str, ...]
@@ -60,6 +63,7 @@ class Golden:
     logits: dict[str, Logits]
     decisions: dict[Format, tuple[Decision, ...]]
     maps: npt.NDArray[np.float32] | None = None
+    distances: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 def places(size: int) -> npt.NDArray[np.int64]:
@@ -86,6 +90,7 @@ def to_npz(golden: Golden) -> bytes:
     }
     arrays |= {"tensor_sha256": golden.digests, "tensor_sample": golden.samples, "keras_logits": golden.keras}
     arrays |= {f"logits/{name}": logits for name, logits in golden.logits.items()}
+    arrays |= {f"distances/{name}": distances for name, distances in golden.distances.items()}
     for form, decided in golden.decisions.items():
         arrays[f"decisions/{form.value}"] = np.array([DECISIONS.index(d) for d in decided], dtype=np.uint8)
     if golden.maps is not None:
@@ -125,6 +130,7 @@ def _golden(arrays: dict[str, npt.NDArray[Any]]) -> Golden:
         logits=_below("logits/", arrays),
         decisions={Format(form): tuple(DECISIONS[int(i)] for i in row) for form, row in decisions.items()},
         maps=arrays.get("keras_maps"),
+        distances=_below("distances/", arrays),
     )
 
 
@@ -155,9 +161,19 @@ def _check_shapes(golden: Golden) -> None:
     for name, logits in golden.logits.items():
         if logits.shape != golden.keras.shape:
             raise ValueError(f"logits/{name} has shape {logits.shape}, keras_logits {golden.keras.shape}")
+    _check_distances(golden, count)
     maps = golden.maps
     if maps is not None and not (maps.ndim == 3 and len(maps) == count and np.isfinite(maps).all()):
         raise ValueError(f"keras_maps has shape {maps.shape} or contains NaN or infinity, expected {count} maps")
     for form, decided in golden.decisions.items():
         if len(decided) != count:
             raise ValueError(f"decisions/{form.value} has {len(decided)} rows, expected {count}")
+
+
+def _check_distances(golden: Golden, count: int) -> None:
+    """Raise ValueError if a file's distances are not ``count`` finite float64 numbers above 0."""
+    for name, found in golden.distances.items():
+        if found.shape != (count,) or found.dtype != np.float64 or not (np.isfinite(found) & (found > 0)).all():
+            raise ValueError(
+                f"distances/{name} has shape {found.shape}, expected {count} finite float64 numbers above 0"
+            )

@@ -10,7 +10,7 @@ from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.ood.detector import is_familiar
+from edge_runtime.ood.detector import Familiarity, is_familiar
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
 
@@ -23,7 +23,8 @@ class InferenceInput:
         image: the whole decoded image.
         region: the marked region; None for models that take whole images.
         prepared: H×W×C from :meth:`Preprocessor.levels`.
-        share: out-of-distribution distance divided by the limit; None if the model has no such check.
+        share: out-of-distribution distance divided by the limit, from image statistics; None if the model has no such
+            check.
         decode_ms, prepare_ms: wall-clock milliseconds.
     """
 
@@ -59,7 +60,7 @@ def read_input(
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
         prepared = plan.preprocessor.levels(cropped)
         detector = spec.familiarity
-        share = None if detector is None else detector.share(detector.judged(image, cropped))
+        share = detector.share(detector.judged(image, cropped)) if isinstance(detector, Familiarity) else None
     except Exception as error:
         raise_machine_fault(error, image.name)
         raise
@@ -78,7 +79,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
     """
     start, spec = perf_counter(), plan.spec
     try:
-        verdict, precision = engine.answer(preprocessed.prepared, familiar=preprocessed.familiar)
+        verdict, precision, share = engine.answer(preprocessed.prepared, familiar=preprocessed.familiar)
     except Exception as error:
         raise_machine_fault(error, preprocessed.image.name)
         raise
@@ -95,7 +96,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         precision=precision.value,
         ms=Timing(preprocessed.decode_ms, preprocessed.prepare_ms, run_ms),
         region=preprocessed.region,
-        familiarity=preprocessed.share,
+        familiarity=preprocessed.share if share is None else share,
         fallback=plan.fallback,
         bundle=plan.bundle,
         sha256=preprocessed.image.sha256,

@@ -46,6 +46,12 @@ class ModelSession:
         guarded = self.first in ROUNDED and self._has(Precision.FLOAT32)
         return self._bundle.manifest.guard_band if guarded else 0.0
 
+    @property
+    def familiarity_band(self) -> float:
+        """Distance from the out-of-distribution limit within which float32 decides; 0 as for :attr:`guard_band`."""
+        guarded = self.first in ROUNDED and self._has(Precision.FLOAT32)
+        return (self._bundle.manifest.familiarity_band or 0.0) if guarded else 0.0
+
     def open_first(self) -> Backend:
         """Open the first file; if its logits differ from the recorded ones, fall back to the float32 file.
 

@@ -133,6 +133,16 @@ class Familiarity:
         return np.array(self.mean), matrix
 
 
+def is_near_limit(share: float | None, band: float) -> bool:
+    """Return whether the float32 file decides if an image is out-of-distribution.
+
+    Args:
+        share: as in :func:`is_familiar`, from the first model file.
+        band: largest distance from 1; 0 if the float32 file never decides.
+    """
+    return share is not None and band > 0 and abs(share - 1.0) <= band
+
+
 def is_familiar(share: float | None) -> bool:
     """Return whether an image passes the check.
 

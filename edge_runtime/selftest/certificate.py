@@ -16,6 +16,7 @@ class Step(enum.Enum):
 
     TENSOR = "tensor"  # file bytes → image → tensor
     LOGITS = "logits"  # tensor → logits of one file on one interpreter
+    DISTANCE = "distance"  # tensor → out-of-distribution distance of one file on one interpreter
     DECISION = "decision"  # file bytes → decision, with the guard band
     MAP = "map"  # file bytes → heatmap of the float32 file
 
@@ -31,7 +32,8 @@ class Check:
         values: number of compared images, logits or decisions.
         differing: number of these that are not equal bit for bit.
         difference: the number that is compared with ``tolerance``. Tensors and float32 logits: largest
-            |Δ| / max(1, |stored value|); int8 logits: mean |Δ|; decisions: number of differences; maps: largest |Δ| as
+            |Δ| / max(1, |stored value|); int8 logits: mean |Δ|; decisions: number of differences;
+            out-of-distribution distances: largest |Δ| / stored value; maps: largest |Δ| as
             a share of the map's range. None if the step returned no finite number.
         tolerance: largest ``difference`` that passes.
         largest: largest |Δ| of any value; for decisions equal to ``difference``.

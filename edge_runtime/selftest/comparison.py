@@ -11,7 +11,7 @@ from edge_runtime.bundle.runtime_manifest import FileEntry, Format
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.explain.explanation import spread_share
-from edge_runtime.golden.logits import Logits, absolute, judged_difference, relative
+from edge_runtime.golden.logits import Logits, absolute, distance_difference, judged_difference, relative
 from edge_runtime.golden.vectors import Golden, digest, sample
 from edge_runtime.preprocessing.steps import MinMax, PixelType
 from edge_runtime.selftest.certificate import Check, Step
@@ -68,6 +68,30 @@ def compare_logits(golden: Golden, entry: FileEntry, runtime: str, found: Logits
         picture=golden.names[int(apart.max(axis=1).argmax())] if differing else None,
         problem="",
         passed=bool(judged <= tolerance),
+    )
+
+
+def compare_distances(
+    golden: Golden, entry: FileEntry, runtime: str, found: npt.NDArray[np.float64], tolerance: float
+) -> Check:
+    """Compare one file's out-of-distribution distances, float64 N, with those from the exporting machine."""
+    stored = golden.distances[entry.name]
+    apart = np.abs(found - stored)
+    differing = int((found != stored).sum())
+    difference = distance_difference(found, stored)
+    return Check(
+        step=Step.DISTANCE,
+        subject=entry.name,
+        runtime=runtime,
+        values=stored.size,
+        differing=differing,
+        difference=_number(difference),
+        tolerance=tolerance,
+        largest=_number(apart.max()),
+        keras_difference=None,
+        picture=golden.names[int((apart / stored).argmax())] if differing else None,
+        problem="",
+        passed=bool(difference <= tolerance),
     )
 
 

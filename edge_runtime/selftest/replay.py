@@ -20,7 +20,7 @@ from edge_runtime.decision.scores import scores_of
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError, BundleError
 from edge_runtime.golden import inputs
-from edge_runtime.golden.logits import Logits, logit_tolerance
+from edge_runtime.golden.logits import Logits, distance_tolerance, logit_tolerance
 from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import FORMAT, REMEDY, choose, for_provider, installed, open_model, ran_by
@@ -28,6 +28,7 @@ from edge_runtime.predictor import Predictor
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (
     compare_decisions,
+    compare_distances,
     compare_logits,
     compare_maps,
     compare_tensors,
@@ -108,9 +109,12 @@ def _on(place: _Place, bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.f
     try:
         for entry in bundle.manifest.of_role(Role.MODEL):
             if entry.format is form:
-                found = _logits(bundle, entry, place, tensors)
+                found, distances = _outputs(bundle, entry, place, tensors)
                 tolerance = logit_tolerance(entry, bundle.manifest)
                 yield compare_logits(golden, entry, place.name, found, tolerance)
+                if distances is not None:
+                    tolerance = distance_tolerance(entry, bundle.manifest)
+                    yield compare_distances(golden, entry, place.name, distances, tolerance)
         yield compare_decisions(golden, form, place.name, _decisions(bundle, golden, place))
         if golden.maps is not None:
             yield compare_maps(golden, _maps(bundle, golden, place), place.name)
@@ -118,10 +122,17 @@ def _on(place: _Place, bundle: Bundle, golden: Golden, tensors: npt.NDArray[np.f
         yield _broken(place, error)
 
 
-def _logits(bundle: Bundle, entry: FileEntry, place: _Place, tensors: npt.NDArray[np.float32]) -> Logits:
+def _outputs(
+    bundle: Bundle, entry: FileEntry, place: _Place, tensors: npt.NDArray[np.float32]
+) -> tuple[Logits, npt.NDArray[np.float64] | None]:
+    """Return one file's logits and out-of-distribution distances; None without a check on network features."""
+    check = bundle.manifest.spec.network_check
     backend = open_model(bundle.content(entry), place.runtime, provider=place.provider)
     try:
-        return backend.run(tensors)
+        if check is None:
+            return backend.run(tensors), None
+        logits, moments = backend.run_with_moments(tensors)
+        return logits, check.distances_of(moments)
     finally:
         backend.close()
 

@@ -2,7 +2,8 @@
 
 Reading is strict: a missing key, an unknown key, a wrong type or an unknown variant is an error that contains the path
 of the value in the document. Fields may be ``str``, ``int``, ``float``, ``bool``, an ``Enum``, another record,
-``X | None``, ``tuple[X, ...]``, ``dict[str, X]``, or a union of records with different values of ``KIND``.
+``X | None``, ``tuple[X, ...]``, ``dict[str, X]``, or a union of records with different values of ``KIND``. In a union
+with records that have ``CHOSEN_BY``, a key and a value, the record with that value is read, otherwise the first one.
 """
 
 from __future__ import annotations
@@ -137,6 +138,8 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         kinds = tuple(k for k in kinds if k is not _NONE)
     if len(kinds) == 1:
         return _read(kinds[0], value, where)
+    if any(hasattr(k, "CHOSEN_BY") for k in kinds):
+        return _read_record(_chosen(kinds, value), value, where)
     variants = {k.KIND: k for k in kinds}
     found = value.get("kind") if isinstance(value, dict) else value
     if not isinstance(found, str) or found not in variants:
@@ -145,6 +148,13 @@ def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
             "A newer release of edge-predict may support it."
         )
     return _read_record(variants[found], value, where)
+
+
+def _chosen(kinds: tuple[Any, ...], value: Any) -> Any:
+    """Return the record type whose ``CHOSEN_BY`` names a key and the value that it has here, else the first type."""
+    found = value if isinstance(value, dict) else {}
+    chosen = (k for k in kinds if hasattr(k, "CHOSEN_BY") and found.get(k.CHOSEN_BY[0]) == k.CHOSEN_BY[1])
+    return next(chosen, kinds[0])
 
 
 def _read_record(kind: Any, value: Any, where: str) -> Any:

@@ -57,7 +57,7 @@ def answer_batch(
         wanted: numbers of the tiles.
     """
     prepared, numbers, shares, failures = [], [], [], []
-    detector = plan.spec.familiarity
+    detector = plan.spec.image_check
     for number in wanted:
         try:
             tile = grid.cut(image, number)
@@ -69,10 +69,13 @@ def answer_batch(
     if not prepared:
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
     if not alone:
-        logits, rerun = engine.logits(np.stack(prepared)), np.zeros(len(prepared), np.bool_)
+        logits, found = engine.screen(np.stack(prepared))
+        rerun = np.zeros(len(prepared), np.bool_)
     else:
-        logits, rerun = engine.answer_all(np.stack(prepared), np.array([is_familiar(share) for share in shares]))
-    return Batch(tuple(numbers), logits, rerun, tuple(shares), tuple(failures))
+        familiar = np.array([is_familiar(share) for share in shares])
+        logits, rerun, found = engine.answer_all(np.stack(prepared), familiar)
+    familiarity = tuple(shares) if found is None else tuple(found.tolist())
+    return Batch(tuple(numbers), logits, rerun, familiarity, tuple(failures))
 
 
 def exact_batch(

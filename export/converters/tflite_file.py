@@ -58,7 +58,7 @@ def embed(path: Path, spec: ModelSpec) -> None:
         model.buffers.append(buffer)
         model.metadata = [*(model.metadata or []), entry]
 
-    _rewrite(path, path, change)
+    rewrite(path, path, change)
 
 
 def tidy(path: Path) -> None:
@@ -76,7 +76,7 @@ def tidy(path: Path) -> None:
                 tensor.name = _unique(_short(bytes(tensor.name)).removesuffix(role) + role, taken)
                 taken.add(tensor.name)
 
-    _rewrite(path, path, change)
+    rewrite(path, path, change)
 
 
 def _short(name: bytes) -> bytes:
@@ -118,7 +118,7 @@ def order_outputs(path: Path) -> None:
         named = {bytes(output.name).decode(): output.tensorIndex for output in signature.outputs}
         model.subgraphs[0].outputs = [named[f"output_{i}"] for i in range(len(named))]
 
-    _rewrite(path, path, change)
+    rewrite(path, path, change)
 
 
 def set_ranges(source: Path, ranges: dict[int, tuple[float, float]], out: Path) -> None:
@@ -134,7 +134,7 @@ def set_ranges(source: Path, ranges: dict[int, tuple[float, float]], out: Path) 
             found = model.subgraphs[0].tensors[index].quantization
             found.min, found.max = [low], [high]
 
-    _rewrite(source, out, change)
+    rewrite(source, out, change)
 
 
 def ranges_of(source: Path) -> dict[int, tuple[float, float]]:
@@ -219,10 +219,11 @@ def subtract_from_last_bias(source: Path, error: Floats, out: Path) -> None:
         values = np.frombuffer(bytes(model.buffers[bias.buffer].data), dtype=np.float32) - error
         model.buffers[bias.buffer].data = np.frombuffer(values.astype(np.float32).tobytes(), dtype=np.uint8)
 
-    _rewrite(source, out, change)
+    rewrite(source, out, change)
 
 
-def _rewrite(source: Path, out: Path, change: Callable[[Any], None]) -> None:
+def rewrite(source: Path, out: Path, change: Callable[[Any], None]) -> None:
+    """Apply ``change`` to the model of ``source``, a ``ModelT`` of TFLite's schema, and write it to ``out``."""
     model = schema.ModelT.InitFromPackedBuf(source.read_bytes(), 0)
     change(model)
     out.write_bytes(packed(model))

@@ -16,6 +16,7 @@ import onnx.numpy_helper
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
+from export.converters.moments import attach_to_onnx, moment_nodes
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation.schemes import PERCENTILE, FloatLayerNames, Quantisation, Ranges
 from export.source.keras_model import load_to_logits
@@ -26,8 +27,14 @@ OPSET = 17
 INPUT, OUTPUT, MORE, BATCH = "image", "logits", "explains", "batch"
 
 
-def write_float32(model_path: str, out: str) -> None:
-    """Convert with tf2onnx, check the graph, and rename every value so that names depend only on the graph."""
+def write_float32(model_path: str, out: str, moments: bool = False) -> None:
+    """Convert with tf2onnx, check the graph, and rename every value so that names depend only on the graph.
+
+    Args:
+        model_path: the Keras network.
+        out: the file to write.
+        moments: the last output is a feature map; replace it by its moments (:mod:`export.converters.moments`).
+    """
     import tensorflow as tf
     import tf2onnx
 
@@ -38,6 +45,8 @@ def write_float32(model_path: str, out: str) -> None:
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx raises no error for operators that it cannot convert
     onnx.save(graph, out)
+    if moments:
+        attach_to_onnx(Path(out))
 
 
 def _optimisers() -> dict[str, Callable[[], Any]]:
@@ -104,6 +113,7 @@ def write_quantised(
     model = onnx.load(prepared_path)
     if how.bias_corrected:
         _subtract_from_last_bias(model.graph, np.load(error_path))
+    kept = FloatLayerNames.read(Path(layers_path)).kept(how) if how.keeps_layers else []
     quantize_static(
         model,
         out,
@@ -112,7 +122,7 @@ def write_quantised(
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=FloatLayerNames.read(Path(layers_path)).kept(how) if how.keeps_layers else [],
+        nodes_to_exclude=[*kept, *moment_nodes(model.graph)],
         calibrate_method=method,
         calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
         # otherwise percentiles keep all activations of all images in memory

@@ -8,44 +8,77 @@ from typing import Any
 
 import numpy as np
 
+from export.converters.moments import attach_to_tflite
 from export.converters.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
 from export.quantisation.schemes import FloatLayerNames, Quantisation
 from export.source.keras_model import load_to_logits
 
 
-def write_float32(model_path: str, out: str) -> None:
-    """Convert without quantisation; the outputs keep the order of the Keras model."""
+def write_float32(model_path: str, out: str, moments: bool = False) -> None:
+    """Convert without quantisation; the outputs keep the order of the Keras model.
+
+    Args:
+        model_path: the Keras network.
+        out: the file to write.
+        moments: the last output is a feature map; replace it by its moments (:mod:`export.converters.moments`).
+    """
     Path(out).write_bytes(_converter(model_path).convert())
     order_outputs(Path(out))
-    tidy(Path(out))
+    _finish(Path(out), moments)
 
 
-def write_float16(model_path: str, out: str) -> None:
-    """Convert with float16 weights, which the interpreter converts to float32 when it opens the file."""
+def _finish(path: Path, moments: bool) -> None:
+    tidy(path)
+    if moments:
+        attach_to_tflite(path)
+
+
+def write_float16(model_path: str, out: str, moments: bool = False) -> None:
+    """Convert with float16 weights, which the interpreter converts to float32 when it opens the file.
+
+    Args:
+        model_path, out, moments: as in :func:`write_float32`.
+    """
     import tensorflow as tf
 
     converter = _converter(model_path)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     Path(out).write_bytes(converter.convert())
-    tidy(Path(out))
+    if moments:
+        order_outputs(Path(out))
+    _finish(Path(out), moments)
 
 
-def write_calibrated(model_path: str, tensors_path: str, out: str) -> None:
-    """Write a float32 file with the range of each activation, measured on saved tensors (float32 N×H×W×C)."""
+def write_calibrated(model_path: str, tensors_path: str, out: str, moments: bool = False) -> None:
+    """Write a float32 file with the range of each activation, measured on saved tensors (float32 N×H×W×C).
+
+    Args:
+        model_path: the Keras network.
+        tensors_path: the saved tensors.
+        out: the file to write.
+        moments: the network's last output is a feature map, which stays an output here.
+    """
     converter = _representing(model_path, tensors_path)
     converter._experimental_calibrate_only = True  # as TensorFlow's QuantizationDebugger does
     Path(out).write_bytes(converter.convert())
+    if moments:
+        order_outputs(Path(out))
     join_ranges(Path(out), Path(out))
 
 
-def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how: Quantisation, out: str) -> None:
+def write_quantised(
+    calibrated_path: str, error_path: str, layers_path: str, how: Quantisation, out: str, moments: bool = False
+) -> None:
     """Quantise a calibrated file.
 
     Args:
         calibrated_path: file of :func:`write_calibrated`, or a copy with percentiles as ranges.
         error_path: mean error of the logits, float32, for ``how.bias_corrected``.
         layers_path: the layers that may stay float32, for schemes that keep some.
+        how: the scheme.
+        out: the file to write.
+        moments: the last output is a feature map; replace it by its moments.
     """
     source = Path(calibrated_path)
     if how.bias_corrected:
@@ -54,7 +87,7 @@ def write_quantised(calibrated_path: str, error_path: str, layers_path: str, how
         source = corrected
     kept = FloatLayerNames.read(Path(layers_path)).kept(how) if how.keeps_layers else None
     Path(out).write_bytes(quantise(source, kept=kept, takes_float=how.float_first > 0, gives_float=how.float_last))
-    tidy(Path(out))
+    _finish(Path(out), moments)
     if how.bias_corrected:
         source.unlink()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_runtime.bundle.manifest import KERAS, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.manifest import KERAS, FamiliarityParity, Labelled, Manifest, Parity, Role
 from edge_runtime.bundle.quantisation import percent
 from training.reporting.rendering import Table
 
@@ -39,6 +39,14 @@ class FileTables:
         return Table(("file", "runtime", "images", difference, "blank maps"), tuple(lines))
 
     @property
+    def distances(self) -> Table:
+        """Parity of each file's out-of-distribution distances with the Keras model's."""
+        rows = self.manifest.familiarity_parity or ()
+        lines = (_distance(row) for row in rows)
+        head = ("file", "images", "max |Δ distance|", "mean", "flips", "after familiarity band", "reruns")
+        return Table(head, tuple(lines))
+
+    @property
     def quantised(self) -> Table:
         """Share of each file that is int8."""
         rows = (
@@ -58,6 +66,11 @@ class FileTables:
 def _parity(row: Parity) -> tuple[str, ...]:
     differences = (f"{value:g}" for value in (row.logit_max, row.logit_mean, row.score_max, row.score_mean))
     return row.file, row.runtime, *differences, str(row.flips), str(row.flips_guarded), str(row.reruns)
+
+
+def _distance(row: FamiliarityParity) -> tuple[str, ...]:
+    differences = (f"{value:.2g}" for value in (row.difference_max, row.difference_mean))
+    return row.file, str(row.images), *differences, str(row.flips), str(row.flips_guarded), str(row.reruns)
 
 
 def _change(row: Labelled, keras: Labelled) -> tuple[str | None, ...]:

@@ -34,22 +34,31 @@ class SearchWorkspace:
         model: path of the Keras network to quantise.
         ranges: path of the calibration images, .npy, float32 N×H×W×C.
         expected: the Keras network's logits for them, float32 N×outputs.
+        moments: the network's last output is a feature map, whose moments the files return.
     """
 
     folder: Path
     model: str
     ranges: str
     expected: Logits
+    moments: bool = False
 
     def error(self, how: Quantisation) -> Path:
         """Return the path (.npy) of the mean logit error on calibration images for ``how`` without bias correction."""
         return self.folder / f"error of {replace(how, bias_corrected=False).text()}.npy"
 
-    def once(self, name: str, job: Callable[..., None], *args: str) -> str:
-        """Return the path of the file that ``job(*args, path)`` writes; run the job only the first time."""
+    def once(self, name: str, job: Callable[..., None], *args: str, moments: bool = False) -> str:
+        """Return the path of the file that ``job(*args, path)`` writes; run the job only the first time.
+
+        Args:
+            name: name of the file.
+            job: a function of :mod:`export.converters`.
+            args: its arguments before the path.
+            moments: the network's last output is a feature map; passed to the job after the path.
+        """
         path = self.folder / name
         if not path.exists():
-            in_own_process(job, *args, str(path))
+            in_own_process(job, *args, str(path), *([True] if moments else []))
         return str(path)
 
 
@@ -116,17 +125,19 @@ def _note_error(workspace: SearchWorkspace, how: Quantisation, logits: Logits) -
 
 
 def _write_tflite(workspace: SearchWorkspace, how: Quantisation, out: Path) -> None:
-    calibrated = workspace.once("calibrated.tflite", to_tflite.write_calibrated, workspace.model, workspace.ranges)
+    inputs, moments = (workspace.model, workspace.ranges), workspace.moments
+    calibrated = workspace.once("calibrated.tflite", to_tflite.write_calibrated, *inputs, moments=moments)
     source, layers = calibrated, ""
     if how.ranges is Ranges.PERCENTILE:
         source = workspace.once("percentiles.tflite", tflite_layers.write_percentiles, calibrated, workspace.ranges)
     if how.keeps_layers:
         layers = workspace.once("layers.json", tflite_layers.write_layers, calibrated, workspace.ranges)
-    in_own_process(to_tflite.write_quantised, source, str(workspace.error(how)), layers, how, str(out))
+    error = str(workspace.error(how))
+    in_own_process(to_tflite.write_quantised, source, error, layers, how, str(out), *([True] if moments else []))
 
 
 def _write_onnx(workspace: SearchWorkspace, how: Quantisation, out: Path) -> None:
-    float32 = workspace.once("float32.onnx", to_onnx.write_float32, workspace.model)
+    float32 = workspace.once("float32.onnx", to_onnx.write_float32, workspace.model, moments=workspace.moments)
     prepared = workspace.once("prepared.onnx", to_onnx.write_prepared, float32)
     layers = ""
     if how.keeps_layers:

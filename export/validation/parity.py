@@ -29,18 +29,27 @@ USUAL = 0.95
 
 @dataclass(frozen=True)
 class FileLogits:
-    """Logits of one file for the parity images, float32 N×outputs."""
+    """Logits of one file for the parity images, float32 N×outputs.
+
+    Attributes:
+        moments: moments of a feature map for the same images, float32 N×2C; None if the file returns none.
+    """
 
     entry: FileEntry
     runtime: Runtime
     logits: Logits
+    moments: Logits | None = None
 
 
 def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> FileLogits:
     """Run a model file of ``folder`` on preprocessed images, float32 N×H×W×C."""
     if entry.format is None:
         raise TypeError(f"{entry.name} is no model file")
-    return FileLogits(entry, RUNTIMES[entry.format], logits_of(folder / entry.name, entry.format, tensors))
+    backend = open_model((folder / entry.name).read_bytes(), RUNTIMES[entry.format])
+    try:
+        return FileLogits(entry, RUNTIMES[entry.format], *backend.run_with_moments(tensors))
+    finally:
+        backend.close()
 
 
 def logits_of(path: Path, form: Format, tensors: npt.NDArray[np.float32]) -> Logits:

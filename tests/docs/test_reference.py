@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from edge_runtime import ColourOrder, Predictor
+from edge_runtime.bundle.bundle import find
 from edge_runtime.images.reader import DecodedImage, read
+from edge_runtime.ood.network_features import features
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
 from edge_runtime.preprocessing.steps import (
@@ -24,6 +26,8 @@ from edge_runtime.preprocessing.steps import (
     Sharpen,
     Window,
 )
+from edge_runtime.serialisation.records import to_dict
+from tests.phantom_bundle import CHECKED
 from tests.places import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -43,6 +47,15 @@ def algorithms(page: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
     return algorithms("preprocessing.md")
+
+
+def test_network_features_and_their_share_are_those_of_the_page() -> None:
+    page, check = algorithms("network-features.md"), find(CHECKED).manifest.spec.network_check
+    assert check is not None
+    for rows in RANDOM.gamma(2.0, size=(20, 50, check.channels)):
+        moments = np.concatenate([rows.mean(axis=0), (rows**2).mean(axis=0)]).astype(np.float32)
+        same(page["features"](moments), features(moments))
+        assert page["share"](moments, to_dict(check)) == pytest.approx(float(check.shares(moments)), rel=1e-12)
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> Any:

@@ -35,7 +35,11 @@ class ArtifactOutputs:
 
 
 class OpenArtifact:
-    """Holds the loaded network and the list of images, so that several parts share one copy of each."""
+    """Holds the loaded network and the list of images, so that several parts share one copy of each.
+
+    Attributes:
+        network: the Keras model, cut at its logits.
+    """
 
     def __init__(self, artifact: Artifact, data: Path, *, strict: bool = False) -> None:
         """Read the artifact's files and the layout below ``data``.
@@ -50,7 +54,7 @@ class OpenArtifact:
         self.spec, self.split = artifact.spec(), artifact.split()
         self.recipe = find_recipe(self.spec.name)
         self.dataset = self.recipe.source.load(data)
-        self._network = logits_model(load_model(artifact.model_path))
+        self.network = logits_model(load_model(artifact.model_path))
         self._strict = strict
 
     def samples(self, part: str) -> tuple[Sample, ...]:
@@ -101,5 +105,5 @@ class OpenArtifact:
             DatasetError: no image can be read; or, where ``strict``, one image cannot be read.
         """
         tensors = load_tensors(samples, self.spec, label=label, strict=self._strict)
-        logits = self._network.predict(tensors.images, verbose=0)
+        logits = self.network.predict(tensors.images, verbose=0)
         return ArtifactOutputs(tensors, logits, ClassOutcomes.of(logits, tensors.labels, tensors.groups, self.spec))

@@ -17,8 +17,9 @@ from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, why_not_written
 from training.evaluation.artifact_runner import ArtifactOutputs, OpenArtifact
-from training.evaluation.familiarity import fit_familiarity, see
+from training.evaluation.familiarity import FittedFamiliarity, fit_familiarity, see
 from training.evaluation.measure import compare
+from training.evaluation.network_familiarity import FeatureExtractor, fit_network_familiarity
 from training.evaluation.sites import site_figures
 from training.metrics.classwise import ClassOutcomes
 from training.metrics.sites import NeverSeen
@@ -131,8 +132,7 @@ def decide(
     fitted = fit_policy(found[Part.VALIDATION].outcome, target)
     spec = replace(opened.spec, policy=fitted.policy)
     if familiar is not None:
-        own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
-        known = fit_familiarity(see(own, spec, whole=familiar.whole), familiar.share)
+        known = _fit_check(opened, found[Part.VALIDATION].tensors, familiar, strict=strict)
         spec = replace(spec, familiarity=known.familiarity)
         fitted = replace(fitted, basis=f"{fitted.basis} {known.basis}")
     evaluations = _evaluations(opened, found, spec, strict=strict)
@@ -147,6 +147,19 @@ def decide(
     _write(artifact, new, spec, replace(old, training=training, evaluations=evaluations, sites=sites))
     errors = calibration_error(before), calibration_error(after)
     return PolicyReport(new, fitted, part, evaluations, errors, _cases(after), sites or ())
+
+
+def _fit_check(
+    opened: OpenArtifact, validation: Tensors, target: FamiliarityTarget, *, strict: bool
+) -> FittedFamiliarity:
+    """Fit the out-of-distribution check: on the recipe's feature map if it names one, else on image statistics."""
+    layer = opened.recipe.familiar
+    if layer is None or target.whole:
+        own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
+        return fit_familiarity(see(own, opened.spec, whole=target.whole), target.share)
+    extractor = FeatureExtractor(opened.network, layer.name)
+    train = load_tensors(opened.samples(Part.TRAIN.value), opened.spec, label=Part.TRAIN.value, strict=strict)
+    return fit_network_familiarity(extractor.see(train), extractor.see(validation), layer, target.share)
 
 
 def _evaluations(

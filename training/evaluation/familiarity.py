@@ -21,6 +21,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity, WholeImage
+from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.ood.statistics import statistics
 from training.data.datasets import Sample
 from training.data.samples import SampleReader
@@ -69,7 +70,7 @@ class FittedFamiliarity:
         basis: sentences for the training record.
     """
 
-    familiarity: Familiarity
+    familiarity: Familiarity | NetworkFamiliarity
     basis: str
 
 

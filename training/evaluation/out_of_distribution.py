@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,13 +14,17 @@ from edge_runtime.images.discovery import look_into
 from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import Region, cut
 from edge_runtime.ood.detector import Familiarity, is_familiar
+from edge_runtime.ood.network_features import NetworkFamiliarity
 from training.artifact import Artifact
 from training.data.datasets import Sample
 from training.data.samples import SampleReader
 from training.data.splits import Part, select, usable
+from training.data.tensors import load_tensors
 from training.errors import DatasetError
 from training.evaluation.familiarity import fit_familiarity, once_each, see
+from training.evaluation.network_familiarity import FeatureExtractor, fit_network_familiarity
 from training.evaluation.out_of_distribution_images import DRAWN, Shape, drawn, inverted
+from training.networks.keras_model import load_model
 from training.policy.cases import exact
 from training.recipes import find_recipe
 
@@ -30,6 +35,8 @@ REGION_RADIUS_PX = 40.0
 """Radius of the region in the middle of an image from another data set, about that of a typical lesion."""
 
 Item = TypeVar("Item")
+Shares = Callable[[Iterable[DecodedImage | None]], list[float | None]]
+"""Returns each image's distance divided by the limit; None for an image that the runtime rejects."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,8 @@ def measure_familiarity(
         DatasetError: the data do not match the layout, or a folder contains no image.
     """
     spec, parts = artifact.spec(), _parts(artifact, data)
-    known = spec.familiarity
-    if known is None:
-        known = fit_familiarity(see((*parts[Part.TRAIN], *parts[Part.VALIDATION]), spec), share).familiarity
-    whole = known.whole is not None
+    limit, known = _check(artifact, parts, share)
+    whole = spec.image_check is not None and spec.image_check.whole is not None
     samples = once_each(parts[Part.TEST]) if whole else parts[Part.TEST]
     rows = [_count(OWN, _own(samples, spec, whole=whole), known, own=True)]
     some = _spaced(samples, most)
@@ -103,7 +108,31 @@ def measure_familiarity(
     rows.append(_count("own, inverted", (p and inverted(p) for p in _own(some, spec, whole=whole)), known))
     shapes: list[Shape] = [p.pixels.shape for p in _own(some, spec, whole=whole) if p is not None]
     rows += [_count(kind, drawn(kind, shapes, most, seed), known) for kind in DRAWN]
-    return FamiliarityTable(spec.name, spec.version, known.limit, spec.familiarity is None, tuple(rows))
+    return FamiliarityTable(spec.name, spec.version, limit, spec.familiarity is None, tuple(rows))
+
+
+def _check(artifact: Artifact, parts: dict[Part, tuple[Sample, ...]], share: float) -> tuple[float, Shares]:
+    """Return the limit and the function that applies the check: that of the spec, or one that is fitted now."""
+    spec = artifact.spec()
+    known, layer = spec.familiarity, find_recipe(spec.name).familiar
+    if known is None and layer is None:
+        known = fit_familiarity(see((*parts[Part.TRAIN], *parts[Part.VALIDATION]), spec), share).familiarity
+    if known is None and layer is not None:
+        extractor = FeatureExtractor(load_model(artifact.model_path), layer.name)
+        train, validation = (
+            extractor.see(load_tensors(parts[part], spec, label=part.value)) for part in (Part.TRAIN, Part.VALIDATION)
+        )
+        known = fit_network_familiarity(train, validation, layer, share).familiarity
+    if isinstance(known, NetworkFamiliarity):
+        extractor = FeatureExtractor(load_model(artifact.model_path), known.layer)
+        return known.limit, partial(extractor.shares, known=known, spec=spec)
+    if known is None:
+        raise TypeError(f"{spec.name}: no out-of-distribution check was fitted")
+    return known.limit, partial(_image_shares, known)
+
+
+def _image_shares(known: Familiarity, images: Iterable[DecodedImage | None]) -> list[float | None]:
+    return [None if image is None else known.share(image) for image in images]
 
 
 def _parts(artifact: Artifact, data: Path) -> dict[Part, tuple[Sample, ...]]:
@@ -153,8 +182,8 @@ def _spaced(items: Sequence[Item], most: int) -> list[Item]:
     return [items[i * len(items) // most] for i in range(most)]
 
 
-def _count(kind: str, images: Iterable[DecodedImage | None], known: Familiarity, *, own: bool = False) -> ReferredShare:
-    found = [None if image is None else not is_familiar(known.share(image)) for image in images]
+def _count(kind: str, images: Iterable[DecodedImage | None], known: Shares, *, own: bool = False) -> ReferredShare:
+    found = [None if share is None else not is_familiar(share) for share in known(images)]
     answers = [referred for referred in found if referred is not None]
     if not answers:
         return ReferredShare(kind, own, 0, 0, len(found), 0.0, 1.0)

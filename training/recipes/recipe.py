@@ -209,6 +209,19 @@ class Copies:
 
 
 @dataclass(frozen=True)
+class FamiliarLayer:
+    """The feature map on which the out-of-distribution check is fitted.
+
+    Attributes:
+        name: name of the network's layer, whose output is H×W×C. An early layer that the fit does not change is best.
+        scaled: divide each feature by about its standard deviation before the principal components are computed.
+    """
+
+    name: str
+    scaled: bool = True
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One system: spec, data, network, training plan, split, and published figures.
 
@@ -222,6 +235,8 @@ class Recipe:
         cases: a patient has many images, and the decision is made per patient (:mod:`training.policy.cases`).
         caveat: limits of the published claim, for the model card.
         teacher: the network is distilled from others; None if it is fitted on labels alone.
+        familiar: feature map for the out-of-distribution check (:mod:`training.evaluation.network_familiarity`); None
+            for a check on statistics of the image.
     """
 
     spec: ModelSpec
@@ -237,6 +252,7 @@ class Recipe:
     cases: bool = False
     caveat: str = ""
     teacher: Teacher | None = None
+    familiar: FamiliarLayer | None = None
 
     def check_weights(self, weights: str | None) -> None:
         """Check that pretrained weights are given only to a transfer recipe.

@@ -8,6 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+MOMENTS = "edge_feature_moments"
+"""Name of the output with moments of a feature map: each channel's mean, then each channel's mean of squares, float32
+(:mod:`edge_runtime.ood.network_features`)."""
+
 
 class Runtime(enum.Enum):
     """The interpreters. ``AUTO`` selects the first one that is installed and can read the model's format."""
@@ -56,8 +60,19 @@ class Backend(Protocol):
             BackendError: the tensors do not have the model's input shape.
         """
 
+    def run_with_moments(
+        self, tensors: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Return logits, and moments of a feature map, float32 N×2C: the output :data:`MOMENTS`.
+
+        The moments are None for a file without that output.
+
+        Raises:
+            BackendError: as in :meth:`run`.
+        """
+
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
-        """Return all outputs of a float32 file for one image, 1×H×W×C, the logits (outputs,) first.
+        """Return the outputs of a float32 file for one image, 1×H×W×C, the logits (outputs,) first, without moments.
 
         The other outputs are for heatmaps (:mod:`edge_runtime.explain.class_activation`): the last feature map, h×w×C,
         and the values of hidden layers, (units,). Bundles without heatmaps have only the logits.

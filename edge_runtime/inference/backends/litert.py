@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import BackendError, InterpreterBrokenError
-from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.base import MOMENTS, Runtime
 from edge_runtime.inference.backends.registry import REMEDY
 from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
 from edge_runtime.platform.machine_faults import machine_error
@@ -38,7 +38,10 @@ class LiteRtBackend:
         self._input = self._interpreter.get_input_details()[0]
         outputs = self._interpreter.get_output_details()
         self._input_index, self._logits_index = self._input["index"], outputs[0]["index"]
-        self._output_indices = tuple(detail["index"] for detail in outputs)
+        named = {detail["name"]: detail["index"] for detail in outputs}
+        self._moments_index: int | None = named.get(MOMENTS)
+        indices = (detail["index"] for detail in outputs)
+        self._output_indices = tuple(index for index in indices if index != self._moments_index)
         self._shape = tuple(int(side) for side in self._input["shape"][1:])
         self._dtype = np.dtype(self._input["dtype"])
         self._logit_of = _logit_of_level(outputs[0])
@@ -60,6 +63,20 @@ class LiteRtBackend:
             if len(tensors) == 1:
                 return self._run_one(tensors)
             return np.concatenate([self._run_one(tensors[i : i + 1]) for i in range(len(tensors))])
+
+    def run_with_moments(
+        self, tensors: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
+        if self._moments_index is None:
+            return self.run(tensors), None
+        with self._lock.held:
+            self._check(tensors)
+            logits, moments = [], []
+            for i in range(len(tensors)):
+                logits.append(self._run_one(tensors[i : i + 1]))
+                moments.append(self._interpreter.get_tensor(self._moments_index).reshape(1, -1))
+            return np.concatenate(logits), np.concatenate(moments)
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""

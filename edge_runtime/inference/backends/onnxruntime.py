@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
-from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.inference.backends.base import MOMENTS, Provider, Runtime
 from edge_runtime.inference.backends.registry import REMEDY
 from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
 from edge_runtime.platform.machine_faults import machine_error
@@ -55,7 +55,9 @@ class OnnxRuntimeBackend:
         self.version = str(sys.modules["onnxruntime"].__version__)
         entry = self._session.get_inputs()[0]
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
-        self._logits = [self._session.get_outputs()[0].name]
+        outputs = [output.name for output in self._session.get_outputs()]
+        self._logits, self._outputs = outputs[:1], [name for name in outputs if name != MOMENTS]
+        self._has_moments = MOMENTS in outputs
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -74,11 +76,24 @@ class OnnxRuntimeBackend:
             rows = [self._session.run(self._logits, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
         return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
 
+    def run_with_moments(
+        self, tensors: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """See :class:`edge_runtime.inference.backends.base.Backend`."""
+        if not self._has_moments:
+            return self.run(tensors), None
+        with self._lock.held:
+            self._check(tensors)
+            names = [*self._logits, MOMENTS]
+            rows = [self._session.run(names, {self._input: tensors[i : i + 1]}) for i in range(len(tensors))]
+        logits, moments = (np.concatenate(found) for found in zip(*rows, strict=True))
+        return np.asarray(logits, dtype=np.float32), np.asarray(moments, dtype=np.float32)
+
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock.held:
             self._check(tensor)
-            return tuple(output[0] for output in self._session.run(None, {self._input: tensor}))
+            return tuple(output[0] for output in self._session.run(self._outputs, {self._input: tensor}))
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
         """Reject a wrong shape and a closed model. In a forked child process, open the model again."""

@@ -111,7 +111,7 @@ ALL = images(*range(len(FIRST)))
 
 def test_float32_decides_the_images_near_a_threshold_and_sees_no_other() -> None:
     made = bench()
-    logits, rerun = made.engine.answer_all(ALL)
+    logits, rerun, _ = made.engine.answer_all(ALL)
     expected = [exact if near else first for first, exact, near in zip(FIRST, EXACT, NEAR, strict=True)]
     assert logits.ravel().tolist() == np.float32(expected).tolist()
     assert rerun.tolist() == NEAR
@@ -122,7 +122,7 @@ def test_an_unfamiliar_image_is_not_run_again_among_many() -> None:
     """It is referred whatever float32 says: no rerun is counted, and no time is spent on it."""
     made = bench()
     familiar = np.array([True, False, True, False, False, True])
-    logits, rerun = made.engine.answer_all(ALL, familiar)
+    logits, rerun, _ = made.engine.answer_all(ALL, familiar)
     assert rerun.tolist() == [False, False, True, False, False, True]
     assert logits.ravel().tolist() == np.float32([-3.0, -0.5, -0.9, 0.4, 3.0, -0.3]).tolist()
     assert made.exact.seen == [[2, 5]]
@@ -130,7 +130,7 @@ def test_an_unfamiliar_image_is_not_run_again_among_many() -> None:
 
 def test_where_no_familiar_image_is_near_float32_is_not_even_opened() -> None:
     made = bench()
-    logits, rerun = made.engine.answer_all(ALL, np.array([not near for near in NEAR]))
+    logits, rerun, _ = made.engine.answer_all(ALL, np.array([not near for near in NEAR]))
     assert not rerun.any()
     assert logits.ravel().tolist() == np.float32(FIRST).tolist()
     assert made.opened == [Precision.INT8]
@@ -138,7 +138,7 @@ def test_where_no_familiar_image_is_near_float32_is_not_even_opened() -> None:
 
 def test_an_unfamiliar_image_alone_is_referred_by_the_first_file() -> None:
     made = bench()
-    verdict, precision = made.engine.answer(images(1)[0], familiar=False)
+    verdict, precision, _ = made.engine.answer(images(1)[0], familiar=False)
     assert (verdict.decision, verdict.reason) == (Decision.REFER, Reason.UNFAMILIAR_INPUT)
     assert precision is Precision.INT8
     assert verdict.scores["b"] == pytest.approx(1 / (1 + np.exp(0.5)), abs=1e-7)
@@ -148,8 +148,8 @@ def test_an_unfamiliar_image_alone_is_referred_by_the_first_file() -> None:
 @pytest.mark.parametrize("row", range(len(FIRST)))
 @pytest.mark.parametrize("familiar", [True, False])
 def test_one_image_and_many_are_decided_by_the_same_file(row: int, familiar: bool) -> None:
-    verdict, precision = bench().engine.answer(images(row)[0], familiar=familiar)
-    logits, rerun = bench().engine.answer_all(images(row), np.array([familiar]))
+    verdict, precision, _ = bench().engine.answer(images(row)[0], familiar=familiar)
+    logits, rerun, _ = bench().engine.answer_all(images(row), np.array([familiar]))
     assert (precision is Precision.FLOAT32) == rerun[0] == (NEAR[row] and familiar)
     assert verdict.score == DecisionRule(SPEC).verdict(logits[0]).score
     if familiar:
@@ -160,15 +160,15 @@ def test_an_image_on_the_edge_of_the_band_is_run_again() -> None:
     """At logit 0 the score is the cut-off, so the distance is exactly 0; one bit further it lies outside."""
     distance = float(1 / (1 + np.exp(-np.float64(np.float32(0.4))))) - 0.5
     for band, rerun in ((distance, True), (float(np.nextafter(distance, 0)), False)):
-        _, precision = bench(band).engine.answer(images(3)[0])
+        _, precision, _ = bench(band).engine.answer(images(3)[0])
         assert (precision is Precision.FLOAT32) is rerun
         assert bench(band).engine.answer_all(images(3))[1].tolist() == [rerun]
 
 
 def test_without_a_band_not_even_a_score_on_the_cutoff_is_run_again() -> None:
     made = bench(band=0.0)
-    verdict, precision = made.engine.answer(images(2)[0])
-    logits, rerun = made.engine.answer_all(ALL)
+    verdict, precision, _ = made.engine.answer(images(2)[0])
+    logits, rerun, _ = made.engine.answer_all(ALL)
     assert (verdict.reason, precision) == (Reason.ABOVE_CUTOFF, Precision.INT8)
     assert rerun.dtype == np.bool_
     assert rerun.tolist() == [False] * len(FIRST)

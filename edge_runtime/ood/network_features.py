@@ -1,0 +1,178 @@
+"""The out-of-distribution check from an early feature map of the network, also ``familiarity`` in JSON.
+
+The model files return, as a second output, two moments of each channel of one feature map: the mean and the mean of the
+squares over all positions. The image's *features* are the C means and the C standard deviations. Their distance from
+the training images is a Mahalanobis distance on the principal components of the training images, plus a term for what
+the components do not explain (Lee et al. 2018, NeurIPS, arXiv:1807.03888; Kamoi & Kobayashi 2020, arXiv:2003.00402).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, sqrt
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from edge_runtime.errors import BackendError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+FEATURES = "network-features/1"
+"""Name and version of the features and their distance; the version changes when any number changes."""
+
+MOST_COMPONENTS = 40
+"""Largest number of principal components."""
+
+
+@dataclass(frozen=True)
+class NetworkFamiliarity:
+    """Parameters of the check, fitted on the features of the model's training images.
+
+    For C channels, K components and the features x of an image: a = (x − mean) / scale, z = P a, r = a − Pᵀ z, and the
+    distance is √(Σ (z_k / deviations_k)² + ‖r‖² / residual²).
+
+    Attributes:
+        statistics: name and version, :data:`FEATURES`.
+        layer: name of the network's layer that outputs the feature map.
+        mean: mean of each feature over the training images, 2C: those of the channels' means, then of their standard
+            deviations.
+        scale: scale of each feature, 2C: about its standard deviation over the training images.
+        components: P, K×2C, row by row, as little-endian float16 in base64.
+        deviations: standard deviation of the training images along each component, K.
+        residual: root mean square of ‖r‖ over the training images.
+        limit: distance above which an image is out-of-distribution.
+    """
+
+    CHOSEN_BY: ClassVar[tuple[str, str]] = ("statistics", FEATURES)
+
+    statistics: str
+    layer: str
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    components: str
+    deviations: tuple[float, ...]
+    residual: float
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.statistics != FEATURES:
+            raise ValueError(f"familiarity: found statistics {self.statistics!r}, expected {FEATURES!r}.")
+        if not self.layer:
+            raise ValueError("familiarity: found no layer, expected the name of a layer of the network.")
+        count, components = len(self.mean), len(self.deviations)
+        if count < 2 or count % 2 or len(self.scale) != count or not 1 <= components <= MOST_COMPONENTS:
+            raise ValueError(
+                f"familiarity: found {count} means, {len(self.scale)} scales and {components} deviations, expected two "
+                f"means and two scales for each channel, and 1..{MOST_COMPONENTS} deviations."
+            )
+        try:
+            size = len(base64.b64decode(self.components, validate=True))
+        except (binascii.Error, ValueError):
+            size = -1
+        if size != 2 * components * count:
+            raise ValueError(
+                f"familiarity: found components of {size} bytes, expected base64 of {components}x{count} float16 "
+                f"numbers, which are {2 * components * count} bytes."
+            )
+        if _has_infinite(base64.b64decode(self.components)):
+            raise ValueError("familiarity: found components that are not finite. Install the bundle again.")
+        for name, values in (("scale", self.scale), ("deviations", self.deviations), ("residual", (self.residual,))):
+            if not min(values) > 0:
+                raise ValueError(f"familiarity: found {name} {min(values)}, expected numbers above 0.")
+        if not (self.limit > 0 and isfinite(self.limit)):
+            raise ValueError(f"familiarity: found limit {self.limit}, expected a finite number above 0.")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the feature map, C."""
+        return len(self.mean) // 2
+
+    def distances_of(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return each image's distance, float64 (…).
+
+        Args:
+            moments: the second output of a model file, float32 (…, 2C): means, then means of squares; None if the file
+                has no such output.
+
+        Raises:
+            BackendError: the output is missing, has another size, or contains NaN or infinity.
+        """
+        import numpy as np
+
+        if moments is None or moments.shape[-1] != len(self.mean):
+            found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
+            raise BackendError(
+                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
+                "Export the model again."
+            )
+        if not np.isfinite(moments).all():
+            raise BackendError(
+                "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
+                "Export the model again."
+            )
+        return self.distances(features(moments))
+
+    def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return each image's distance divided by the limit, float64 (…); above 1, it is out-of-distribution.
+
+        Args:
+            moments: as in :meth:`distances_of`.
+
+        Raises:
+            BackendError: as in :meth:`distances_of`.
+        """
+        import numpy as np
+
+        return np.asarray(self.distances_of(moments) / self.limit)
+
+    def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the distance of each row of features: float64 (…, 2C) to float64 (…).
+
+        Each row is computed alone, so that its last bit never depends on the other rows.
+        """
+        import numpy as np
+
+        rows = np.asarray(found, dtype=np.float64)
+        each = [self._distance(row) for row in rows.reshape(-1, rows.shape[-1])]
+        return np.array(each).reshape(rows.shape[:-1])
+
+    def _distance(self, found: npt.NDArray[Any]) -> float:
+        """Return the distance of one image's features, float64 (2C,)."""
+        mean, scale, components, deviations = self._arrays
+        apart = (found - mean) / scale
+        along = components @ apart
+        rest = apart - along @ components
+        whitened = along / deviations
+        return sqrt(float(whitened @ whitened) + float(rest @ rest) / self.residual**2)
+
+    @cached_property
+    def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Mean and scale, float64 (2C,); the components, float64 (K, 2C); the deviations, float64 (K,)."""
+        import numpy as np
+
+        packed = np.frombuffer(base64.b64decode(self.components), dtype="<f2")
+        components = packed.reshape(len(self.deviations), len(self.mean)).astype(np.float64)
+        return np.array(self.mean), np.array(self.scale), components, np.array(self.deviations)
+
+
+def _has_infinite(halves: bytes) -> bool:
+    """Return whether a little-endian float16 number is infinite or NaN: all bits of its exponent are set."""
+    return any(high & 0x7C == 0x7C for high in halves[1::2])
+
+
+def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return means and standard deviations, float64 (…, 2C), from means and means of squares, (…, 2C)."""
+    import numpy as np
+
+    mean, square = np.split(np.asarray(moments, dtype=np.float64), 2, axis=-1)
+    return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0.0))], axis=-1)
+
+
+def packed_components(components: npt.NDArray[Any]) -> str:
+    """Return components, K×2C, in the form of :attr:`NetworkFamiliarity.components`."""
+    import numpy as np
+
+    return base64.b64encode(np.ascontiguousarray(components, dtype="<f2").tobytes()).decode("ascii")

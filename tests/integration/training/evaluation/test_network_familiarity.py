@@ -1,0 +1,104 @@
+"""The check on the network's features: fitted on training images, its limit on validation images."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+
+from edge_runtime.ood.network_features import MOST_COMPONENTS
+from edge_runtime.serialisation.records import canonical_json, from_json
+from training.errors import DatasetError
+from training.evaluation.network_familiarity import (
+    LEAST,
+    ImageFeatures,
+    NetworkFamiliarity,
+    fit_network_familiarity,
+)
+from training.recipes.recipe import FamiliarLayer
+
+FEATURES, LAYER = 24, FamiliarLayer("block")
+
+
+def cloud(patients: int, each: int, seed: int, *, sites: int = 1, apart: float = 0.0) -> ImageFeatures:
+    """Patients differ among each other, and images of one patient too; sites differ by ``apart``."""
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(FEATURES, FEATURES)) / 20
+    site = np.arange(patients * each) // each % sites
+    shift = np.random.default_rng(7).normal(0, apart, (sites, FEATURES))[site]
+    of_patient = np.repeat(rng.normal(0, 0.3, (patients, FEATURES)), each, axis=0)
+    rows = (of_patient + shift + rng.normal(size=(patients * each, FEATURES))) @ mixing + 1.0
+    groups = np.repeat([f"p{i:03}" for i in range(patients)], each)
+    return ImageFeatures(rows, groups, np.array([f"s{i}" for i in site]))
+
+
+def fitted(share: float = 0.02, layer: FamiliarLayer = LAYER) -> NetworkFamiliarity:
+    known = fit_network_familiarity(cloud(100, 10, 0), cloud(100, 10, 1), layer, share).familiarity
+    assert isinstance(known, NetworkFamiliarity)
+    return known
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_the_share_asked_for_is_kept_on_patients_never_seen(scaled: bool) -> None:
+    for share in (0.02, 0.1):
+        known = fitted(share, FamiliarLayer("block", scaled=scaled))
+        beyond = known.distances(cloud(300, 10, seed=2).values) > known.limit
+        assert 0.5 * share < beyond.mean() < 1.6 * share, beyond.mean()
+
+
+def test_other_features_are_far_along_the_components_and_outside() -> None:
+    known = fitted()
+    own = cloud(20, 10, seed=3).values
+    assert (known.distances(own + 3.0) > known.limit).all()
+    assert (known.distances(1.0 - 4 * (own - 1.0)) > known.limit).mean() > 0.95
+
+
+def test_all_components_with_as_many_images_are_the_whole_covariance() -> None:
+    seen = cloud(100, 10, 0)
+    known = fit_network_familiarity(seen, seen, LAYER, 0.02).familiarity
+    assert isinstance(known, NetworkFamiliarity)
+    assert len(known.deviations) == FEATURES - 1 < MOST_COMPONENTS
+    off = seen.values[:50] - seen.values.mean(axis=0)
+    expected = np.sqrt(np.einsum("ij,jk,ik->i", off, np.linalg.inv(np.cov(seen.values.T)), off))
+    np.testing.assert_allclose(known.distances(seen.values[:50]), expected, rtol=0.1)
+
+
+def test_json_holds_the_numbers_that_were_fitted_and_is_short() -> None:
+    known = fitted()
+    text = canonical_json(known)
+    read = from_json(NetworkFamiliarity, text, "familiarity")
+    assert read == known
+    rows = cloud(20, 10, seed=4).values
+    np.testing.assert_array_equal(read.distances(rows), known.distances(rows))
+    assert len(base64.b64decode(known.components)) == 2 * FEATURES * len(known.deviations)
+    assert len(text) < 3 * FEATURES * len(known.deviations) + 24 * FEATURES + 1000
+
+
+def test_a_patient_with_many_images_counts_as_one() -> None:
+    train, some = cloud(100, 10, 0), cloud(100, 10, 1)
+    far = ImageFeatures(
+        np.concatenate([some.values, some.values[:1].repeat(5000, axis=0) + 1.0]),
+        np.concatenate([some.groups, np.repeat("p000", 5000)]),
+    )
+    one, many = (fit_network_familiarity(train, each, LAYER, 0.05).familiarity.limit for each in (some, far))
+    assert one < many < 1.3 * one
+
+
+def test_left_out_sites_raise_the_limit() -> None:
+    train, validation = (cloud(90, 10, seed, sites=3, apart=1.0) for seed in (0, 1))
+    plain = fit_network_familiarity(train, validation, LAYER, 0.01)
+    raised = fit_network_familiarity(train, validation, LAYER, 0.01, site_share=0.1)
+    assert raised.familiarity.limit > plain.familiarity.limit
+    assert "left-out site" in raised.basis and "left-out site" not in plain.basis
+    with pytest.raises(DatasetError, match="found 1 sites"):
+        fit_network_familiarity(cloud(20, 10, 0), validation, LAYER, 0.01, site_share=0.1)
+
+
+def test_too_few_images_and_impossible_shares_are_refused() -> None:
+    few = cloud(LEAST - 1, 1, 0)
+    with pytest.raises(DatasetError, match=f"found {LEAST - 1} training and"):
+        fit_network_familiarity(few, few, LAYER, 0.01)
+    for share in (0.0, 1.0):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            fit_network_familiarity(cloud(20, 10, 0), cloud(20, 10, 1), LAYER, share)

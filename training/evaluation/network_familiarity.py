@@ -1,0 +1,223 @@
+"""Fits the out-of-distribution check on an early feature map of the network (``familiarity`` in JSON).
+
+Mean, scale and principal components come from the training images; the limit comes from the validation images, because
+new images lie farther than those that were fitted on. Every patient has equal weight in the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import ImageError
+from edge_runtime.images.reader import DecodedImage
+from edge_runtime.ood.network_features import (
+    FEATURES,
+    MOST_COMPONENTS,
+    NetworkFamiliarity,
+    features,
+    packed_components,
+)
+from edge_runtime.preprocessing.preprocessor import preprocess
+from training.data.tensors import Tensors
+from training.errors import DatasetError, RecipeError
+from training.evaluation.familiarity import FittedFamiliarity, weighted_limit
+from training.recipes.recipe import FamiliarLayer
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = npt.NDArray[np.float64]
+
+IMAGES_PER_COMPONENT = 5
+"""Smallest number of training images for each principal component."""
+
+LEAST = 50
+"""Smallest number of training images."""
+
+_BATCH = 32
+_DIGITS = 6
+_LIMIT_DIGITS = 4
+FLOOR = 1.0
+"""Standard deviation added to every feature, as a multiple of the median one. Otherwise channels that hardly vary would
+dominate the distance: int8 rounding alone changes it by up to four times the limit (busi-compact, third block)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """Features of N images.
+
+    Attributes:
+        values: float64 N×2C, from :func:`edge_runtime.ood.network_features.features`.
+        groups: N patient ids.
+        sites: N names of the sites that made the images; None if there is one site, or if they are not known.
+    """
+
+    values: Floats
+    groups: npt.NDArray[np.str_]
+    sites: npt.NDArray[np.str_] | None = None
+
+
+class FeatureExtractor:
+    """The network up to one feature map, which computes the features of images."""
+
+    def __init__(self, network: keras.Model, layer: str) -> None:
+        """Cut the network at the layer.
+
+        Raises:
+            RecipeError: the network has no such layer, or its output is not a map H×W×C.
+        """
+        self._moments, self._layer = moments_model(network, layer), layer
+
+    def of_tensors(self, tensors: npt.NDArray[np.float32]) -> Floats:
+        """Return the features of preprocessed images, float32 N×H×W×C to float64 N×2C."""
+        batches = (tensors[i : i + _BATCH] for i in range(0, len(tensors), _BATCH))
+        return features(np.concatenate([np.asarray(self._moments.predict_on_batch(batch)) for batch in batches]))
+
+    def see(self, tensors: Tensors) -> ImageFeatures:
+        """Return the features of a part of a data set."""
+        return ImageFeatures(self.of_tensors(tensors.images), tensors.groups)
+
+    def shares(
+        self, images: Iterable[DecodedImage | None], known: NetworkFamiliarity, spec: ModelSpec
+    ) -> list[float | None]:
+        """Return each image's distance divided by the limit; None where the runtime rejects the image."""
+        found: list[float | None] = []
+        ready: list[npt.NDArray[np.float32] | None] = []
+        for image in images:
+            try:
+                ready.append(None if image is None else preprocess(image, spec.steps))
+            except ImageError:
+                ready.append(None)
+            if len(ready) == _BATCH:
+                found += self._shares(ready, known)
+                ready = []
+        return found + self._shares(ready, known)
+
+    def _shares(self, ready: Sequence[npt.NDArray[np.float32] | None], known: NetworkFamiliarity) -> list[float | None]:
+        tensors = [tensor for tensor in ready if tensor is not None]
+        if not tensors:
+            return [None] * len(ready)
+        shares = iter((known.distances(self.of_tensors(np.stack(tensors))) / known.limit).tolist())
+        return [None if tensor is None else next(shares) for tensor in ready]
+
+
+def moments_model(network: keras.Model, layer: str) -> keras.Model:
+    """Return a model whose output is each channel's mean and mean of squares over a layer's map, N×2C.
+
+    Raises:
+        RecipeError: as :class:`FeatureExtractor`.
+    """
+    import keras
+
+    found = next((each for each in network.layers if each.name == layer), None)
+    if found is None or len(found.output.shape) != 4:
+        maps = [each.name for each in network.layers if len(getattr(each.output, "shape", ())) == 4]
+        raise RecipeError(
+            f"layer {layer!r}: found no such feature map in the network, expected one of {', '.join(maps[:20])}. "
+            "Correct the recipe's familiar layer."
+        )
+    values = found.output
+    moments = [keras.ops.mean(each, axis=(1, 2)) for each in (values, keras.ops.square(values))]
+    return keras.Model(network.inputs, keras.ops.concatenate(moments, axis=-1))
+
+
+def fit_network_familiarity(
+    train: ImageFeatures,
+    validation: ImageFeatures,
+    layer: FamiliarLayer,
+    share: float,
+    *,
+    site_share: float | None = None,
+) -> FittedFamiliarity:
+    """Fit the check on training images, and its limit on validation images.
+
+    Args:
+        train: features of training images.
+        validation: features of validation images, of other patients.
+        layer: the feature map.
+        share: tolerated share (0..1, ends excluded) of a new patient's images beyond the limit.
+        site_share: tolerated share (0..1) of the images of a site that the fit has not seen. Each site is left out of
+            the fit once; the limit is the largest of the limits that this requires. It needs ``sites``.
+
+    Raises:
+        DatasetError: too few images, or ``site_share`` without at least two sites.
+        ValueError: ``share`` is out of its range.
+    """
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"familiarity: found share {share}, expected a number between 0 and 1, ends excluded.")
+    if len(train.groups) < LEAST or not len(validation.groups):
+        raise DatasetError(
+            f"familiarity: found {len(train.groups)} training and {len(validation.groups)} validation images, expected "
+            f"at least {LEAST} and 1. Leave --familiar out, or give more data."
+        )
+    known = _model(train.values, layer)
+    limit = weighted_limit(known.distances(validation.values), validation.groups, share)
+    if site_share is not None:
+        limit = max(limit, _site_limit(train, validation, layer, site_share))
+    known = replace(known, limit=_rounded(limit, _LIMIT_DIGITS, up=True))
+    basis = (
+        f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}, {FEATURES}, "
+        f"on {len(known.deviations)} components) from the model's own are referred. Fitted on {len(train.groups)} "
+        f"training images of {len(np.unique(train.groups))} patients; {share:g} of a validation patient's images lie "
+        f"farther on average ({len(validation.groups)} images of {len(np.unique(validation.groups))} patients)."
+    )
+    if site_share is not None:
+        basis += f" The limit was raised until at most {site_share:g} of the images of a left-out site lie farther."
+    return FittedFamiliarity(known, basis)
+
+
+def _site_limit(train: ImageFeatures, validation: ImageFeatures, layer: FamiliarLayer, share: float) -> float:
+    """Return the limit beyond which at most ``share`` of each site's images lie if the site is left out of the fit."""
+    sites = np.unique(train.sites) if train.sites is not None else np.zeros(0, np.str_)
+    if len(sites) < 2 or validation.sites is None:
+        raise DatasetError(
+            f"familiarity: found {len(sites)} sites, expected two or more for a share of left-out sites. Leave it out."
+        )
+    needed = [0.0]
+    for site in sites.tolist():
+        known = _model(train.values[train.sites != site], layer)
+        for part in (train, validation):
+            own = part.sites == site
+            if own.any():
+                needed.append(weighted_limit(known.distances(part.values[own]), part.groups[own], share))
+    return max(needed)
+
+
+def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
+    """Return the check with a limit of 1; all numbers are those that JSON contains."""
+    mean = np.array([_rounded(value) for value in values.mean(axis=0).tolist()])
+    scale = np.ones(len(mean))
+    if layer.scaled:
+        spread = values.std(axis=0)
+        floor = max(FLOOR * float(np.median(spread)), 1e-6)
+        scale = np.array([_rounded(value) for value in np.hypot(spread, floor).tolist()])
+    apart = (values - mean) / scale
+    count = max(1, min(MOST_COMPONENTS, len(values) // IMAGES_PER_COMPONENT, values.shape[1] - 1))
+    _, singular, rows = np.linalg.svd(apart, full_matrices=False)
+    largest = rows[np.arange(count), np.abs(rows[:count]).argmax(axis=1)]
+    components = (rows[:count] * np.sign(largest)[:, np.newaxis]).astype(np.float16)  # signs do not depend on LAPACK
+    deviations = np.maximum(singular[:count] / np.sqrt(len(values) - 1), singular[0] * 1e-6)
+    rest = apart - (apart @ components.T.astype(np.float64)) @ components.astype(np.float64)
+    residual = max(float(np.sqrt(np.einsum("nk,nk->n", rest, rest).mean())), float(singular[0]) * 1e-6)
+    return NetworkFamiliarity(
+        statistics=FEATURES,
+        layer=layer.name,
+        mean=tuple(mean.tolist()),
+        scale=tuple(scale.tolist()),
+        components=packed_components(components),
+        deviations=tuple(_rounded(value) for value in deviations.tolist()),
+        residual=_rounded(residual),
+        limit=1.0,
+    )
+
+
+def _rounded(value: float, digits: int = _DIGITS, *, up: bool = False) -> float:
+    """Round to significant digits, so that the JSON stays short."""
+    rounded = float(f"{value:.{digits}g}")
+    return rounded if not up or rounded >= value else float(f"{value * (1 + 10.0 ** (1 - digits)):.{digits}g}")
