@@ -81,6 +81,10 @@ class CropBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships n
         tensors = np.stack(crops)[..., np.newaxis].astype(np.float32) / np.float32(127.5) - np.float32(1)
         return tensors, targets, {"scores": ones, "heat": ones[:, np.newaxis], "suspicion": known}
 
+    def images(self, index: int) -> Floats:
+        """Return the crops of batch ``index`` alone, as :meth:`__getitem__` does."""
+        return self[index][0]
+
     def _crop(self, image: LesionImage, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], Floats]:
         windows = self._plan.windows
         levels, heat = cut(

@@ -157,9 +157,9 @@ def _fit_check(
     if layer is None or target.whole:
         own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
         return fit_familiarity(see(own, opened.spec, whole=target.whole), target.share)
-    extractor = FeatureExtractor(opened.network, layer.name)
+    extractor, traits = FeatureExtractor(opened.network, layer.name), opened.dataset.traits
     train = load_tensors(opened.samples(Part.TRAIN.value), opened.spec, label=Part.TRAIN.value, strict=strict)
-    return fit_network_familiarity(extractor.see(train), extractor.see(validation), layer, target.share)
+    return fit_network_familiarity(extractor.see(train, traits), extractor.see(validation, traits), layer, target.share)
 
 
 def _evaluations(

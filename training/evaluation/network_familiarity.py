@@ -6,7 +6,7 @@ new images lie farther than those that were fitted on. Every patient has equal w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ from edge_runtime.ood.network_features import (
     packed_components,
 )
 from edge_runtime.preprocessing.preprocessor import preprocess
+from training.data.datasets import Traits
+from training.data.splits import SITE
 from training.data.tensors import Tensors
 from training.errors import DatasetError, RecipeError
 from training.evaluation.familiarity import FittedFamiliarity, weighted_limit
@@ -79,9 +81,12 @@ class FeatureExtractor:
         batches = (tensors[i : i + _BATCH] for i in range(0, len(tensors), _BATCH))
         return features(np.concatenate([np.asarray(self._moments.predict_on_batch(batch)) for batch in batches]))
 
-    def see(self, tensors: Tensors) -> ImageFeatures:
-        """Return the features of a part of a data set."""
-        return ImageFeatures(self.of_tensors(tensors.images), tensors.groups)
+    def see(self, tensors: Tensors, traits: Mapping[str, Traits] | None = None) -> ImageFeatures:
+        """Return the features of a part of a data set; the sites are the trait ``site``, if all images have it."""
+        sites = [dict((traits or {}).get(sample.name, ())).get(SITE) for sample in tensors.samples]
+        known = [site for site in sites if site is not None]
+        places = np.array(known) if len(known) == len(sites) else None
+        return ImageFeatures(self.of_tensors(tensors.images), tensors.groups, places)
 
     def shares(
         self, images: Iterable[DecodedImage | None], known: NetworkFamiliarity, spec: ModelSpec
@@ -132,8 +137,6 @@ def fit_network_familiarity(
     validation: ImageFeatures,
     layer: FamiliarLayer,
     share: float,
-    *,
-    site_share: float | None = None,
 ) -> FittedFamiliarity:
     """Fit the check on training images, and its limit on validation images.
 
@@ -142,11 +145,11 @@ def fit_network_familiarity(
         validation: features of validation images, of other patients.
         layer: the feature map.
         share: tolerated share (0..1, ends excluded) of a new patient's images beyond the limit.
-        site_share: tolerated share (0..1) of the images of a site that the fit has not seen. Each site is left out of
-            the fit once; the limit is the largest of the limits that this requires. It needs ``sites``.
+
+    With ``layer.site_share``, each site is left out of the fit once; the limit is the largest that this requires.
 
     Raises:
-        DatasetError: too few images, or ``site_share`` without at least two sites.
+        DatasetError: too few images, or ``layer.site_share`` without at least two sites.
         ValueError: ``share`` is out of its range.
     """
     if not 0.0 < share < 1.0:
@@ -158,8 +161,8 @@ def fit_network_familiarity(
         )
     known = _model(train.values, layer)
     limit = weighted_limit(known.distances(validation.values), validation.groups, share)
-    if site_share is not None:
-        limit = max(limit, _site_limit(train, validation, layer, site_share))
+    if layer.site_share is not None:
+        limit = max(limit, _site_limit(train, validation, layer, layer.site_share))
     known = replace(known, limit=_rounded(limit, _LIMIT_DIGITS, up=True))
     basis = (
         f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}, {FEATURES}, "
@@ -167,8 +170,10 @@ def fit_network_familiarity(
         f"training images of {len(np.unique(train.groups))} patients; {share:g} of a validation patient's images lie "
         f"farther on average ({len(validation.groups)} images of {len(np.unique(validation.groups))} patients)."
     )
-    if site_share is not None:
-        basis += f" The limit was raised until at most {site_share:g} of the images of a left-out site lie farther."
+    if layer.site_share is not None:
+        basis += (
+            f" The limit was raised until at most {layer.site_share:g} of the images of a left-out site lie farther."
+        )
     return FittedFamiliarity(known, basis)
 
 

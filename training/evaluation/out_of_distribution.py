@@ -16,7 +16,7 @@ from edge_runtime.images.region import Region, cut
 from edge_runtime.ood.detector import Familiarity, is_familiar
 from edge_runtime.ood.network_features import NetworkFamiliarity
 from training.artifact import Artifact
-from training.data.datasets import Sample
+from training.data.datasets import Dataset, Sample
 from training.data.samples import SampleReader
 from training.data.splits import Part, select, usable
 from training.data.tensors import load_tensors
@@ -96,8 +96,9 @@ def measure_familiarity(
         ArtifactError: the artifact is incomplete.
         DatasetError: the data do not match the layout, or a folder contains no image.
     """
-    spec, parts = artifact.spec(), _parts(artifact, data)
-    limit, known = _check(artifact, parts, share)
+    spec, dataset = artifact.spec(), find_recipe(artifact.spec().name).source.load(data)
+    parts = _parts(artifact, dataset)
+    limit, known = _check(artifact, dataset, parts, share)
     whole = spec.image_check is not None and spec.image_check.whole is not None
     samples = once_each(parts[Part.TEST]) if whole else parts[Part.TEST]
     rows = [_count(OWN, _own(samples, spec, whole=whole), known, own=True)]
@@ -111,7 +112,9 @@ def measure_familiarity(
     return FamiliarityTable(spec.name, spec.version, limit, spec.familiarity is None, tuple(rows))
 
 
-def _check(artifact: Artifact, parts: dict[Part, tuple[Sample, ...]], share: float) -> tuple[float, Shares]:
+def _check(
+    artifact: Artifact, dataset: Dataset, parts: dict[Part, tuple[Sample, ...]], share: float
+) -> tuple[float, Shares]:
     """Return the limit and the function that applies the check: that of the spec, or one that is fitted now."""
     spec = artifact.spec()
     known, layer = spec.familiarity, find_recipe(spec.name).familiar
@@ -120,7 +123,8 @@ def _check(artifact: Artifact, parts: dict[Part, tuple[Sample, ...]], share: flo
     if known is None and layer is not None:
         extractor = FeatureExtractor(load_model(artifact.model_path), layer.name)
         train, validation = (
-            extractor.see(load_tensors(parts[part], spec, label=part.value)) for part in (Part.TRAIN, Part.VALIDATION)
+            extractor.see(load_tensors(parts[part], spec, label=part.value), dataset.traits)
+            for part in (Part.TRAIN, Part.VALIDATION)
         )
         known = fit_network_familiarity(train, validation, layer, share).familiarity
     if isinstance(known, NetworkFamiliarity):
@@ -135,9 +139,9 @@ def _image_shares(known: Familiarity, images: Iterable[DecodedImage | None]) -> 
     return [None if image is None else known.share(image) for image in images]
 
 
-def _parts(artifact: Artifact, data: Path) -> dict[Part, tuple[Sample, ...]]:
+def _parts(artifact: Artifact, dataset: Dataset) -> dict[Part, tuple[Sample, ...]]:
     """Return the images of each part that the fit used."""
-    dataset, split = find_recipe(artifact.spec().name).source.load(data), artifact.split()
+    split = artifact.split()
     return {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
 
 

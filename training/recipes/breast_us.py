@@ -21,7 +21,7 @@ from training.data.datasets.lesions import of_ultrasound
 from training.data.splits import SplitPlan
 from training.networks.backbones import ORIGIN, MobileNet
 from training.networks.lesion_attention import LesionAttention
-from training.recipes.recipe import AdamW, Cosine, DataSource, Loss, Recipe, TrainingPlan
+from training.recipes.recipe import AdamW, Cosine, DataSource, FamiliarLayer, Loss, Recipe, TrainingPlan
 from training.recipes.shrinking import halved
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 WHOLE = LesionAttention(MobileNet(side_px=192, channels=1, taps=(11,), fixed=3), labels=3)
 LESION = LesionAttention(MobileNet(side_px=160, channels=1, taps=(11,), fixed=3), labels=2)
+FAMILIAR = FamiliarLayer("conv_pw_3_relu", site_share=0.25)
+"""The last fixed block. Its filters are those of ImageNet, so they also respond to what no ultrasound image shows."""
+
 MARGIN = 1.6
 """Half the side of a lesion's square, as a multiple of the radius of its circle."""
 
@@ -101,6 +104,7 @@ BREAST_US = Recipe(
     split=SplitPlan(validation=0.12, test=0.1, seed=20),
     transfer=True,
     crops=_crops(WholeAndLesions(whole=0.4)),
+    familiar=FAMILIAR,
     caveat=ORIGIN,
 )
 
@@ -123,5 +127,6 @@ BREAST_US_LESION = Recipe(
     split=SplitPlan(validation=0.12, test=0.1, seed=20),
     transfer=True,
     crops=_crops(MarkedLesion(margin=MARGIN)),
+    familiar=FAMILIAR,
     caveat=ORIGIN + " The person who marks the lesion decides what the model sees; figures are for published masks.",
 )

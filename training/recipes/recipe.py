@@ -215,10 +215,13 @@ class FamiliarLayer:
     Attributes:
         name: name of the network's layer, whose output is H×W×C. An early layer that the fit does not change is best.
         scaled: divide each feature by about its standard deviation before the principal components are computed.
+        site_share: tolerated share (0..1) of the images of a site that the fit has not seen; needs a data set with
+            several sites. None looks at the model's own sites only.
     """
 
     name: str
     scaled: bool = True
+    site_share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,11 +89,12 @@ def test_a_patient_with_many_images_counts_as_one() -> None:
 def test_left_out_sites_raise_the_limit() -> None:
     train, validation = (cloud(90, 10, seed, sites=3, apart=1.0) for seed in (0, 1))
     plain = fit_network_familiarity(train, validation, LAYER, 0.01)
-    raised = fit_network_familiarity(train, validation, LAYER, 0.01, site_share=0.1)
+    wide = replace(LAYER, site_share=0.1)
+    raised = fit_network_familiarity(train, validation, wide, 0.01)
     assert raised.familiarity.limit > plain.familiarity.limit
     assert "left-out site" in raised.basis and "left-out site" not in plain.basis
     with pytest.raises(DatasetError, match="found 1 sites"):
-        fit_network_familiarity(cloud(20, 10, 0), validation, LAYER, 0.01, site_share=0.1)
+        fit_network_familiarity(cloud(20, 10, 0), validation, wide, 0.01)
 
 
 def test_too_few_images_and_impossible_shares_are_refused() -> None:
