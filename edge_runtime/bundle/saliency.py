@@ -11,7 +11,13 @@ class Method(enum.Enum):
 
     GRAD_CAM = "grad-cam"
     EIGEN_CAM = "eigen-cam"
+    ATTENTION = "attention"
     NONE = "none"  # no heatmaps; the manifest gives the reason
+
+    @property
+    def of_label(self) -> bool:
+        """Whether a map explains one label, instead of all alike."""
+        return self is Method.GRAD_CAM
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,8 @@ class Saliency:
 
     Attributes:
         method: the heatmap method.
-        why: the reason for a method other than Grad-CAM; empty for Grad-CAM.
-        layer: name of the layer whose feature map is used.
+        why: the reason for Eigen-CAM or no heatmap; empty for the other methods.
+        layer: name of the layer whose feature map is used; for ``attention`` the map of logits, with one channel.
         grid: height, width and channels of this feature map.
     """
 

@@ -1,4 +1,4 @@
-"""Compute heatmaps in NumPy: Grad-CAM or Eigen-CAM, from the last feature map of the float32 graph.
+"""Compute heatmaps in NumPy from a feature map of the float32 graph: Grad-CAM, Eigen-CAM, or the network's attention.
 
 The graph returns its last feature map A (h×w×C) beside the logits, and the values of the dense layers that end in a
 ReLU. Grad-CAM is ``relu(sum_c a_c A_c)``, where ``a_c`` is the mean gradient of one logit over channel c (Selvaraju
@@ -8,6 +8,9 @@ numbers equal TensorFlow's.
 
 If the head is of another kind, the method is Eigen-CAM: the projection of the feature map onto its first right singular
 vector (Muhammad & Yeasin 2020, IJCNN). It shows the strongest pattern in the features, whatever the label.
+
+A network that weights its evidence by a map of its own (Ilse, Tomczak & Welling 2018, ICML, arXiv:1802.04712) needs
+neither: its weights, one for each position, are the heatmap. The graph returns their logits.
 """
 
 from __future__ import annotations
@@ -68,6 +71,13 @@ def eigen_cam(features: Floats) -> Floats:
         projection = vectors[:, -1] * np.sqrt(max(values[-1], 0.0))
     projection = projection if projection.sum() >= 0 else -projection
     return np.asarray(np.maximum(projection, 0.0).reshape(features.shape[:2]), dtype=np.float32)
+
+
+def attention(features: Floats) -> Floats:
+    """Return the weight of each position: the softmax over all positions of ``features``, h×w×1; float32 h×w, sum 1."""
+    logits = features[..., 0].astype(np.float64)
+    found = np.exp(logits - logits.max())
+    return np.asarray(found / found.sum(), dtype=np.float32)
 
 
 def to_npz(weights: tuple[Floats, ...]) -> bytes:

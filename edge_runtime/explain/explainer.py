@@ -7,11 +7,12 @@ from edge_runtime.bundle.runtime_manifest import Role
 from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.decision.verdict import Reason, Verdict
 from edge_runtime.errors import BackendError, SaliencyError, UsageError
-from edge_runtime.explain.class_activation import eigen_cam, from_npz, grad_cam
+from edge_runtime.explain.class_activation import attention, eigen_cam, from_npz, grad_cam
 from edge_runtime.explain.explanation import Explanation, Floats
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.pipeline import InferenceInput
 from edge_runtime.inference.prediction import Prediction
+from edge_runtime.preprocessing.steps import Letterbox
 
 
 class Explainer:
@@ -41,12 +42,12 @@ class Explainer:
         """Run the float32 file and compute the heatmap of ``label``, by default of the predicted label.
 
         Raises:
-            UsageError: the model has no such label, or its heatmaps are Eigen-CAM, which have none.
+            UsageError: the model has no such label, or its heatmaps are of no label (Eigen-CAM, attention).
             BackendError: the outputs of the file do not match the manifest.
         """
         explained = self._label(label, prediction.verdict)
         logits, features, hidden = _parts(engine.explain(preprocessed.prepared), self._saliency, len(self._weights) - 1)
-        grid = eigen_cam(features) if explained is None else self._grad_cam(features, hidden, explained)
+        grid = self._map(features, hidden, explained)
         return Explanation(
             prediction=prediction,
             exact=self._exact(logits, prediction.verdict),
@@ -58,17 +59,21 @@ class Explainer:
             picture=preprocessed.image,
         )
 
-    def _grad_cam(self, features: Floats, hidden: tuple[Floats, ...], label: str) -> Floats:
+    def _map(self, features: Floats, hidden: tuple[Floats, ...], label: str | None) -> Floats:
+        if label is None:
+            return attention(features) if self._saliency.method is Method.ATTENTION else eigen_cam(features)
         spec = self._plan.spec
         return grad_cam(features, hidden, self._weights, spec.labels.index(label), spec.head)
 
     def _label(self, label: str | None, verdict: Verdict) -> str | None:
         labels = self._plan.spec.labels
-        if self._saliency.method is Method.EIGEN_CAM:
+        if not self._saliency.method.of_label:
             if label is not None:
+                why = f" ({self._saliency.why})" if self._saliency.why else ""
+                named = "Eigen-CAM" if self._saliency.method is Method.EIGEN_CAM else "attention"
                 raise UsageError(
-                    f"label {label!r}: found a model with Eigen-CAM heatmaps, which do not depend on a label "
-                    f"({self._saliency.why}). Leave the label out."
+                    f"label {label!r}: found a model with {named} heatmaps, which do not depend on a label{why}. "
+                    "Leave the label out."
                 )
             return None
         if label is not None and label not in labels:
@@ -106,9 +111,17 @@ def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[
 
 
 def _box(preprocessed: InferenceInput, plan: Plan) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the network's input: the whole image, or the square around the region."""
+    """Return left, top, right, bottom of the network's input in pixels of the image.
+
+    It is the whole image, the square around the region, or the frame of a letterbox step around either.
+    """
     height, width = preprocessed.image.pixels.shape[:2]
-    if preprocessed.region is None or plan.spec.region is None:
-        return 0, 0, width, height
-    x, y, side = plan.spec.region.square(preprocessed.region)
-    return x, y, x + side, y + side
+    left, top = 0, 0
+    if preprocessed.region is not None and plan.spec.region is not None:
+        left, top, width = plan.spec.region.square(preprocessed.region)
+        height = width
+    frame = next((step for step in plan.spec.steps if isinstance(step, Letterbox)), None)
+    if frame is None:
+        return left, top, left + width, top + height
+    before, above, across, down = frame.around(width, height)
+    return left - before, top - above, left - before + across, top - above + down

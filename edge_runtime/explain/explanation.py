@@ -27,9 +27,10 @@ class Explanation:
         prediction: the result of :meth:`Predictor.predict`, with int8 file and guard band.
         exact: the verdict from the float32 file, from which the heatmap is computed.
         method: the heatmap method.
-        label: the explained label; None for Eigen-CAM, which does not depend on a label.
+        label: the explained label; None for Eigen-CAM and attention, which do not depend on a label.
         layer: the network's layer whose feature map is used.
-        grid: float32 h×w, 0 or more, rows from the top; Grad-CAM is on the scale of logits. Its cells divide ``box``
+        grid: float32 h×w, 0 or more, rows from the top; Grad-CAM is on the scale of logits, attention
+            adds up to 1. Its cells divide ``box``
             evenly: x of the centre of cell (row, column) is ``left + (column + 0.5) * width of box / w - 0.5``.
         box: left, top, right, bottom of the network's input, in pixels of the image; right and bottom are exclusive.
             It may extend over the image's edges.

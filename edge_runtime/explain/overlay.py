@@ -90,6 +90,8 @@ def _what(explanation: Explanation) -> str:
     cells = f"{rows}x{columns} cells of layer {explanation.layer}"
     if explanation.method is Method.EIGEN_CAM:
         return f"Eigen-CAM: strongest pattern in the features, whatever the label; {cells}"
+    if explanation.method is Method.ATTENTION:
+        return f"Attention: where the network looked for its evidence, whatever the label; {cells}"
     if explanation.blank:
         return f"Grad-CAM: no evidence for {explanation.label}; {cells}"
     return f"Grad-CAM: evidence for {explanation.label}; {cells}"

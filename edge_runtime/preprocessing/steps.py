@@ -106,6 +106,16 @@ class Letterbox:
             return self.width_px, max(1, (2 * height * self.width_px + width) // (2 * width))
         return max(1, (2 * width * self.height_px + height) // (2 * height)), self.height_px
 
+    def around(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return the frame in pixels of a ``width`` × ``height`` image: its left and upper border, width and height.
+
+        Rounded to whole pixels of the image.
+        """
+        across, down = self.fitted(width, height)
+        left, top = (self.width_px - across) // 2, (self.height_px - down) // 2
+        wide, high = width / across, height / down
+        return round(left * wide), round(top * high), round(self.width_px * wide), round(self.height_px * high)
+
 
 @dataclass(frozen=True)
 class Sharpen:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.bundle import MANIFEST, Bundle
 from edge_runtime.bundle.manifest import FileEntry, Manifest, Precision, Role
-from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import BackendError, BundleError
@@ -147,7 +146,7 @@ def _decisions(bundle: Bundle, golden: Golden, place: _Place) -> list[Decision]:
 def _maps(bundle: Bundle, golden: Golden, place: _Place) -> list[Logits]:
     """Return the predictor's heatmaps of all golden images, for the label with the Keras model's highest score."""
     spec, saliency = bundle.manifest.spec, bundle.manifest.saliency
-    classless = saliency is not None and saliency.method is Method.EIGEN_CAM
+    classless = saliency is not None and not saliency.method.of_label
     best = scores_of(golden.keras, spec).argmax(axis=1)
     labels = [None if classless else spec.labels[i] for i in best]
     with Predictor(bundle, place.runtime, Precision.FLOAT32, threads=1, provider=place.provider) as predictor:

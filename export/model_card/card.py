@@ -24,6 +24,8 @@ _CITED = {
     Method.GRAD_CAM: "Grad-CAM (Selvaraju et al. 2017, ICCV 618)",
     Method.EIGEN_CAM: "Eigen-CAM (Muhammad & Yeasin 2020, IJCNN), which shows what the network sees most of, whatever "
     "the label",
+    Method.ATTENTION: "the network's own attention (Ilse, Tomczak & Welling 2018, arXiv:1802.04712), fitted on lesion "
+    "masks: where it takes its evidence from, whatever the label",
 }
 
 

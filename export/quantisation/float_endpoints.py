@@ -38,21 +38,24 @@ def first_layers(layers: Sequence[Layer]) -> list[list[str]]:
 
 
 def last_layers(layers: Sequence[Layer], logits: str) -> list[str]:
-    """Return the names of the layer that computes the logits, and of pooling and similar layers right before it.
+    """Return the names of the layers that compute the logits from the last feature map.
+
+    On each way back from the logits these are all layers up to the first one with weights, and pooling and similar
+    layers right before that. A network whose logits are sums has several ways.
 
     Args:
         logits: name of the output tensor of the file.
     """
     maker = {layer.gives: layer for layer in layers}
     found: dict[str, None] = {}
-    waiting, passed = [logits], False
+    waiting = [(logits, False)]
     while waiting:
-        made = [maker[tensor] for tensor in waiting if tensor in maker]
-        if passed:
-            made = [layer for layer in made if layer.vector and not layer.weighted]
-        found |= dict.fromkeys(layer.name for layer in made)
-        passed = passed or any(layer.weighted for layer in made)
-        waiting = [tensor for layer in made for tensor in layer.reads]
+        tensor, passed = waiting.pop(0)
+        layer = maker.get(tensor)
+        if layer is None or (passed and (layer.weighted or not layer.vector)):
+            continue
+        found[layer.name] = None
+        waiting += [(read, passed or layer.weighted) for read in layer.reads]
     return list(found)
 
 

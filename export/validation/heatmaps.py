@@ -18,7 +18,7 @@ from edge_runtime.bundle.manifest import Format, MapParity, Precision
 from edge_runtime.bundle.saliency import Method, Saliency
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
-from edge_runtime.explain.class_activation import FILE, eigen_cam, from_npz, grad_cam, to_npz
+from edge_runtime.explain.class_activation import FILE, attention, eigen_cam, from_npz, grad_cam, to_npz
 from edge_runtime.explain.explanation import spread_share
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.serialisation.records import from_json, to_dict
@@ -151,8 +151,9 @@ def _compare(
         given = [backend.outputs(tensor[np.newaxis]) for tensor in tensors[: len(explained.maps)]]
     finally:
         backend.close()
+    classless = attention if explained.saliency.method is Method.ATTENTION else eigen_cam
     ours = [
-        grad_cam(features, tuple(hidden), weights, int(label), spec.head) if weights else eigen_cam(features)
+        grad_cam(features, tuple(hidden), weights, int(label), spec.head) if weights else classless(features)
         for (_, features, *hidden), label in zip(given, explained.labels, strict=True)
     ]
     shares = [spread_share(a, b) for a, b in zip(ours, explained.maps, strict=True)]

@@ -1,4 +1,7 @@
-"""Selection of a network's heatmap method (Grad-CAM, else Eigen-CAM, else none), and TensorFlow's heatmaps."""
+"""Selection of a network's heatmap method, and TensorFlow's heatmaps.
+
+The method is the network's own attention, else Grad-CAM, else Eigen-CAM, else none.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import numpy.typing as npt
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.saliency import Method, Saliency
 from training.explain.head import HeadError, find_head, last_map
-from training.explain.oracle import eigen_cam, grad_cam
+from training.explain.oracle import attention, eigen_cam, grad_cam
+from training.networks.lesion_attention import ATTENTION, HEAT_MAP
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,6 +38,10 @@ class HeatmapModel:
 
 def choose(network: Any) -> HeatmapModel:
     """Return the heatmap method for a network that ends in logits (Keras, functional, channels last)."""
+    names = {layer.name for layer in network.layers}
+    if {ATTENTION, HEAT_MAP} <= names:
+        logits = network.get_layer(HEAT_MAP).output
+        return HeatmapModel(_described(Method.ATTENTION, "", logits), logits)
     try:
         head = find_head(network)
     except HeadError as error:
@@ -51,7 +59,7 @@ def draw(found: HeatmapModel, network: Any, tensors: Floats, labels: npt.NDArray
     Args:
         found: the result of :func:`choose` for this network.
         tensors: float32 N×H×W×C.
-        labels: int64 N, the label that each map explains; Eigen-CAM does not use it.
+        labels: int64 N, the label that each map explains; only Grad-CAM uses it.
 
     Raises:
         ValueError: the network has no heatmap method.
@@ -60,6 +68,8 @@ def draw(found: HeatmapModel, network: Any, tensors: Floats, labels: npt.NDArray
         raise ValueError(f"no heatmap: {found.saliency.why}")
     if found.saliency.method is Method.EIGEN_CAM:
         return eigen_cam(network, found.features, tensors)
+    if found.saliency.method is Method.ATTENTION:
+        return attention(network, found.saliency.grid, tensors)
     return grad_cam(network, found.features, tensors, labels, head)
 
 

@@ -62,6 +62,17 @@ def eigen_cam(network: Any, features: Any, tensors: Floats) -> Floats:
     return np.stack(maps).astype(np.float32)
 
 
+def attention(network: Any, grid: tuple[int, ...], tensors: Floats) -> Floats:
+    """Return the values of the network's own softmax over positions, float32 N×h×w, each map with sum 1."""
+    import keras
+
+    from training.networks.lesion_attention import ATTENTION
+
+    weights = keras.Model(network.inputs[0], network.get_layer(ATTENTION).output)
+    found = np.asarray(weights.predict(tensors, batch_size=_BATCH, verbose=0), dtype=np.float32)
+    return found.reshape(len(tensors), *grid[:2])
+
+
 def _target(logits: Any, labels: npt.NDArray[np.int64], head: Head) -> Any:
     """Return the logit of each image's label; for a single sigmoid, label 0 has the negated logit."""
     import tensorflow as tf

@@ -16,6 +16,9 @@ from training.networks.backbones import MobileNet
 if TYPE_CHECKING:
     import keras
 
+HEAT_MAP, ATTENTION = "heat_map", "attention"
+"""Names of the layers with the logits of the lesion's place (B×grid×grid×1) and their softmax (B×cells×1)."""
+
 HEAT, SUSPICION = "heat", "suspicion"
 """Names of the outputs beside ``scores``: heat (logits, B×grid×grid) and suspicion of malignancy (logit, B×1)."""
 
@@ -50,8 +53,8 @@ class LesionAttention:
 
         inputs, features = self.backbone.features(weights)
         cells = self.grid * self.grid
-        heat = layers.Conv2D(1, 1, name="heat_map")(features)
-        attention = layers.Softmax(axis=1, name="attention")(layers.Reshape((cells, 1))(heat))
+        heat = layers.Conv2D(1, 1, name=HEAT_MAP)(features)
+        attention = layers.Softmax(axis=1, name=ATTENTION)(layers.Reshape((cells, 1))(heat))
         dropped = layers.Dropout(self.dropout)(features)
         mean = layers.Dropout(self.dropout)(layers.GlobalAveragePooling2D()(features))
 
