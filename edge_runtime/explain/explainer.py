@@ -12,6 +12,7 @@ from edge_runtime.explain.explanation import Explanation, Floats
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.pipeline import InferenceInput
 from edge_runtime.inference.prediction import Prediction
+from edge_runtime.preprocessing.steps import covered
 
 
 class Explainer:
@@ -106,9 +107,14 @@ def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[
 
 
 def _box(preprocessed: InferenceInput, plan: Plan) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the network's input: the whole image, or the square around the region."""
+    """Return left, top, right, bottom of the network's input: the whole image, or the square around the region.
+
+    The black borders of a letterbox are part of it, to the nearest pixel.
+    """
     height, width = preprocessed.image.pixels.shape[:2]
-    if preprocessed.region is None or plan.spec.region is None:
-        return 0, 0, width, height
-    x, y, side = plan.spec.region.square(preprocessed.region)
-    return x, y, x + side, y + side
+    x, y = 0, 0
+    if preprocessed.region is not None and plan.spec.region is not None:
+        x, y, width = plan.spec.region.square(preprocessed.region)
+        height = width
+    left, top, right, bottom = covered(plan.spec.steps, width, height)
+    return x + left, y + top, x + right, y + bottom
