@@ -18,7 +18,7 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import RegionCrop
 from edge_runtime.ood.detector import Familiarity
 from edge_runtime.ood.network_features import NetworkFamiliarity
-from edge_runtime.preprocessing.steps import Colour, Resize, Step, check_order
+from edge_runtime.preprocessing.steps import Colour, Letterbox, Resize, Step, check_order
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
 LARGEST_MICRONS = 1000.0
@@ -119,8 +119,8 @@ class ModelSpec:
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Width and height of the tensor in pixels, from the last resize step."""
-        last = [step for step in self.steps if isinstance(step, Resize)][-1]
+        """Width and height of the tensor in pixels, from the last resize or letterbox step."""
+        last = [step for step in self.steps if isinstance(step, Resize | Letterbox)][-1]
         return last.width_px, last.height_px
 
     @property

@@ -12,7 +12,7 @@ from edge_runtime.explain.explanation import Explanation, Floats
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.pipeline import InferenceInput
 from edge_runtime.inference.prediction import Prediction
-from edge_runtime.preprocessing.steps import Letterbox
+from edge_runtime.preprocessing.steps import covered
 
 
 class Explainer:
@@ -111,17 +111,14 @@ def _parts(given: tuple[Floats, ...], saliency: Saliency, hidden: int) -> tuple[
 
 
 def _box(preprocessed: InferenceInput, plan: Plan) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the network's input in pixels of the image.
+    """Return left, top, right, bottom of the network's input: the whole image, or the square around the region.
 
-    It is the whole image, the square around the region, or the frame of a letterbox step around either.
+    The black borders of a letterbox are part of it, to the nearest pixel.
     """
     height, width = preprocessed.image.pixels.shape[:2]
-    left, top = 0, 0
+    x, y = 0, 0
     if preprocessed.region is not None and plan.spec.region is not None:
-        left, top, width = plan.spec.region.square(preprocessed.region)
+        x, y, width = plan.spec.region.square(preprocessed.region)
         height = width
-    frame = next((step for step in plan.spec.steps if isinstance(step, Letterbox)), None)
-    if frame is None:
-        return left, top, left + width, top + height
-    before, above, across, down = frame.around(width, height)
-    return left - before, top - above, left - before + across, top - above + down
+    left, top, right, bottom = covered(plan.spec.steps, width, height)
+    return x + left, y + top, x + right, y + bottom

@@ -68,14 +68,8 @@ class Explanation:
 
     @cached_property
     def _whole(self) -> Floats:
-        left, top, right, bottom = self.box
         height, width = self.picture.pixels.shape[:2]
-        shown = stretched(self.grid, right - left, bottom - top)
-        whole = np.full((height, width), np.nan, np.float32)
-        first, last = (max(left, 0), max(top, 0)), (min(right, width), min(bottom, height))
-        whole[first[1] : last[1], first[0] : last[0]] = shown[
-            first[1] - top : last[1] - top, first[0] - left : last[0] - left
-        ]
+        whole = placed(self.grid, self.box, width, height)
         whole.flags.writeable = False
         return whole
 
@@ -138,6 +132,28 @@ def stretched(grid: Floats, width: int, height: int) -> Floats:
     most = float(grid.max())
     shares = grid / np.float32(most) if most > 0 else grid
     return np.asarray(cv2.resize(shares, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def placed(grid: Floats, box: tuple[int, int, int, int], width: int, height: int) -> Floats:
+    """Return a map that covers ``box`` of an image, at the image's size.
+
+    Args:
+        grid: float32 h×w, 0 or more.
+        box: left, top, right, bottom in pixels of the image; see :class:`Explanation`.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+
+    Returns:
+        float32 height×width, as :func:`stretched` gives it; NaN outside the box.
+    """
+    left, top, right, bottom = box
+    shown = stretched(grid, right - left, bottom - top)
+    whole = np.full((height, width), np.nan, np.float32)
+    first, last = (max(left, 0), max(top, 0)), (min(right, width), min(bottom, height))
+    whole[first[1] : last[1], first[0] : last[0]] = shown[
+        first[1] - top : last[1] - top, first[0] - left : last[0] - left
+    ]
+    return whole
 
 
 def spread_share(found: Floats, expected: Floats) -> float:

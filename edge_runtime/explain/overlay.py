@@ -56,9 +56,9 @@ def _blend(below: Pixels, explanation: Explanation, opacity: float) -> Pixels:
 
 
 def _mark(drawn: Pixels, explanation: Explanation, factor: float) -> None:
-    """Outline the network's input, if it is not the whole image, and draw a cross at the largest value."""
+    """Outline the network's input, if it does not contain the whole image, and draw a cross at the largest value."""
     left, top, right, bottom = (round(side * factor) for side in explanation.box)
-    if (left, top, right, bottom) != (0, 0, drawn.shape[1], drawn.shape[0]):
+    if left > 0 or top > 0 or right < drawn.shape[1] or bottom < drawn.shape[0]:
         _twice(lambda ink, width: cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), ink, width))
     peak = explanation.peak()
     if peak is not None:

@@ -155,7 +155,7 @@ def _letterbox(step: Letterbox) -> Operation:
         height, width = pixels.shape[:2]
         fitted = step.fitted(width, height)
         scaled = cv2.resize(pixels, fitted, interpolation=cv2.INTER_LINEAR_EXACT)
-        left, top = (step.width_px - fitted[0]) // 2, (step.height_px - fitted[1]) // 2
+        left, top = step.corner(width, height)
         framed = np.zeros((step.height_px, step.width_px, *pixels.shape[2:]), dtype=pixels.dtype)
         framed[top : top + fitted[1], left : left + fitted[0]] = scaled
         return framed

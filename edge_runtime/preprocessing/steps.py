@@ -106,15 +106,10 @@ class Letterbox:
             return self.width_px, max(1, (2 * height * self.width_px + width) // (2 * width))
         return max(1, (2 * width * self.height_px + height) // (2 * height)), self.height_px
 
-    def around(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Return the frame in pixels of a ``width`` × ``height`` image: its left and upper border, width and height.
-
-        Rounded to whole pixels of the image.
-        """
-        across, down = self.fitted(width, height)
-        left, top = (self.width_px - across) // 2, (self.height_px - down) // 2
-        wide, high = width / across, height / down
-        return round(left * wide), round(top * high), round(self.width_px * wide), round(self.height_px * high)
+    def corner(self, width: int, height: int) -> tuple[int, int]:
+        """Return the column and row of the frame at which the scaled ``width`` × ``height`` image begins."""
+        fitted = self.fitted(width, height)
+        return (self.width_px - fitted[0]) // 2, (self.height_px - fitted[1]) // 2
 
 
 @dataclass(frozen=True)
@@ -204,7 +199,7 @@ def check_order(steps: tuple[Step, ...]) -> None:
         ValueError: a resize or colour step is missing, a step is in the wrong place, or the number of means does not
             match the channels.
     """
-    if sum(isinstance(step, Resize) for step in steps) == 0:
+    if sum(isinstance(step, Resize | Letterbox) for step in steps) == 0:
         raise ValueError("steps: found no resize step, expected one. It sets the network's input size.")
     if sum(isinstance(step, Colour) for step in steps) == 0:
         raise ValueError("steps: found no colour step, expected one. It sets the channel order.")
@@ -221,3 +216,23 @@ def check_order(steps: tuple[Step, ...]) -> None:
         if floating and (isinstance(step, Colour) or result is PixelType.UINT8):
             raise ValueError(f"steps: {step.KIND} on uint8 comes after a float32 step. Move it before that step.")
         floating = floating or result is PixelType.FLOAT32 or isinstance(step, MinMax | Scale | Normalize)
+
+
+def covered(steps: tuple[Step, ...], width: int, height: int) -> tuple[int, int, int, int]:
+    """Return what the tensor of a ``width`` × ``height`` image shows: left, top, right, bottom in pixels of the image.
+
+    Right and bottom are exclusive. Without a letterbox it is 0, 0, ``width``, ``height``. A letterbox also shows black
+    borders, so the area is larger than the image; its edges are rounded to whole pixels.
+    """
+    box, size = [0.0, 0.0, float(width), float(height)], (width, height)
+    for step in steps:
+        if isinstance(step, Letterbox):
+            fitted, (left, top) = step.fitted(*size), step.corner(*size)
+            across, down = (box[2] - box[0]) / fitted[0], (box[3] - box[1]) / fitted[1]
+            box[0] -= left * across
+            box[1] -= top * down
+            box[2:] = box[0] + step.width_px * across, box[1] + step.height_px * down
+        if isinstance(step, Letterbox | Resize):
+            size = step.width_px, step.height_px
+    left_px, top_px, right_px, bottom_px = (round(edge) for edge in box)
+    return left_px, top_px, right_px, bottom_px

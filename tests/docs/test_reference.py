@@ -18,6 +18,7 @@ from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
     Interpolation,
+    Letterbox,
     MinMax,
     Normalize,
     PixelType,
@@ -98,6 +99,13 @@ def test_a_resize_is_the_same(
     step = Resize(target[1], target[0], interpolation, result)
     for pixels in (noise(*source), noise(*source, 3)):
         same(page[name](pixels, step.width_px, step.height_px), apply(step, pixels, "noise"))
+
+
+@pytest.mark.parametrize("source, target", [*SIZES, ((300, 7), (32, 64)), ((1, 300), (64, 64)), ((90, 60), (60, 90))])
+def test_a_letterbox_is_the_same(page: dict[str, Any], source: tuple[int, int], target: tuple[int, int]) -> None:
+    step = Letterbox(target[1], target[0])
+    for pixels in (noise(*source), noise(*source, 3)):
+        same(page["letterbox"](pixels, step.width_px, step.height_px), apply(step, pixels, "noise"))
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,12 @@ from edge_runtime.bundle.saliency import Method
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
 from edge_runtime.errors import ImageError
-from edge_runtime.explain.explanation import stretched
+from edge_runtime.explain.explanation import placed
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.images.region import cut
 from edge_runtime.preprocessing.preprocessor import preprocess
+from edge_runtime.preprocessing.steps import covered
 from training.artifact import Artifact
 from training.data.datasets import Sample
 from training.data.datasets.lesions import Lesions
@@ -78,7 +79,7 @@ def localise(artifact: Artifact, data: Path, part: Part) -> Localisation:
     answered = scores_of(network.predict(tensors, verbose=0), spec).argmax(axis=1)
     truth = np.array([each.label for each in marked], dtype=np.int64)
     shown, of_truth = maps(chosen, network, labels=answered), maps(chosen, network, labels=truth)
-    columns = _columns(marked, shown, of_truth) | {
+    columns = _columns(marked, spec, shown, of_truth) | {
         f"likeness to the map of {name}": _likenesses(shown, maps(moved(chosen, other), other, labels=answered))
         for name, other in (
             ("a random head", _randomised(network, head=True)),
@@ -110,13 +111,14 @@ def _marked(samples: Sequence[Sample], lesions: Lesions, spec: ModelSpec) -> Ite
         yield MarkedLesion(image, seen, sample.label, sample.group)
 
 
-def _columns(marked: Sequence[MarkedLesion], shown: Floats, of_truth: Floats) -> dict[str, Column]:
+def _columns(marked: Sequence[MarkedLesion], spec: ModelSpec, shown: Floats, of_truth: Floats) -> dict[str, Column]:
     """Return name → values, float64 N, one for each image."""
     rows = []
     for each, answer, true in zip(marked, shown, of_truth, strict=True):
         height, width = each.lesion.shape
         pixels = np.asarray(each.image.pixels, dtype=np.uint8)
-        maps = [stretched(answer, width, height), stretched(true, width, height)]
+        box = covered(spec.steps, width, height)
+        maps = [placed(answer, box, width, height), placed(true, box, width, height)]
         others = [centre((height, width)), brightest(pixels), darkest(pixels)]
         hits = [float(hit(found, each.lesion)) for found in (*maps, *others)]
         rows.append([*hits, *(energy(found, each.lesion) for found in maps), float(each.lesion.mean())])

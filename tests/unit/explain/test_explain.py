@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,8 +16,11 @@ from edge_runtime import Predictor, Runtime, UsageError
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.errors import BackendError, IntegrityError, SaliencyError
+from edge_runtime.explain import explainer
+from edge_runtime.explain.explanation import stretched
 from edge_runtime.images.region import Region, RegionCrop
 from edge_runtime.inference.prediction import Prediction, Timing
+from edge_runtime.preprocessing.steps import Letterbox, covered
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
 RUNTIMES = (Runtime.LITERT, Runtime.ONNXRUNTIME)
@@ -77,6 +81,20 @@ def test_a_regions_map_lies_in_its_square(edited_bundle: Edit, phantom_patches: 
     assert found.box == (x, y, x + side, y + side)
     shown = ~np.isnan(found.on_picture())
     assert shown.sum() == (min(x + side, 50) - max(x, 0)) * (min(y + side, 50) - max(y, 0))
+
+
+def test_a_letterboxed_images_map_covers_the_black_borders_too(
+    phantom_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The phantom's steps have no letterbox, so that one is put in place of them when the box is computed."""
+    monkeypatch.setattr(explainer, "covered", lambda _, width, height: covered((Letterbox(50, 50),), width, height))
+    image = tmp_path / "wide.png"
+    assert cv2.imwrite(str(image), np.random.default_rng(3).integers(0, 256, (60, 100, 3), dtype=np.uint8))
+    with Predictor.load(phantom_bundle) as predictor:
+        found = predictor.explain(image)
+    assert found.box == (0, -20, 100, 80)
+    whole = stretched(found.grid, 100, 100)
+    assert np.array_equal(found.on_picture(), whole[20:80])
 
 
 def test_a_bundle_from_before_heatmaps_is_refused_with_the_remedy(
