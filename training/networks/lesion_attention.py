@@ -76,4 +76,4 @@ def classifier(model: keras.Model) -> keras.Model:
     """Return the network with the output ``scores`` alone, as it is saved and exported."""
     import keras
 
-    return keras.Model(model.inputs, model.get_layer("scores").output, name=model.name)
+    return keras.Model(model.input, model.get_layer("scores").output, name=model.name)

@@ -119,6 +119,8 @@ def measured(own: dict[Part, tuple[Sample, ...]], tmp_path: Path, monkeypatch: p
         cv2.imwrite(str(others / f"{i}.png"), cv2.GaussianBlur(pixels, (0, 0), 1))
     cv2.imwrite(str(others / "small.png"), film(500)[:40, :50])
     monkeypatch.setattr(out_of_distribution, "_parts", lambda artifact, data: own)
+    recipe = SimpleNamespace(familiar=None, source=SimpleNamespace(load=lambda data: None))
+    monkeypatch.setattr(out_of_distribution, "find_recipe", lambda name: recipe)
 
     def rows(known: Familiarity | None) -> dict[str, Any]:
         artifact = cast("Artifact", SimpleNamespace(spec=lambda: replace(SPEC, familiarity=known)))

@@ -55,6 +55,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         history: Path,
         weights: str | None = None,
         teachers: object = None,
+        traits: object = None,
     ) -> keras.Model:
         found.append((train, validation))
         history.write_text("epoch,loss\n0,1\n", encoding="utf-8")

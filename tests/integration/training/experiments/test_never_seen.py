@@ -59,7 +59,15 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> Fitted:
     found: Fitted = []
 
     def untrained(
-        recipe: object, train: Tensors, validation: Tensors, *, epochs: int, history: Path, weights: str | None = None
+        recipe: object,
+        train: Tensors,
+        validation: Tensors,
+        *,
+        epochs: int,
+        history: Path,
+        weights: str | None = None,
+        teachers: object = None,
+        traits: object = None,
     ) -> keras.Model:
         found.append((train, validation))
         history.write_text("epoch,loss\n0,1\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from edge_runtime.preprocessing.steps import Colour, Letterbox, Scale
 from tests import ultrasound_sites
 from tests.integration.training.fitting.fits import assert_same_history, assert_same_weights, history
 from training.artifact import Artifact
-from training.data.crop_batches import CropBatches
+from training.data.batches import DealEpoch
 from training.data.splits import SplitPlan
 from training.errors import ArtifactError
 from training.fitting.fit import fit
@@ -81,25 +82,27 @@ def test_marked_lesions_are_fitted_alike(sites: Path, tmp_path: Path) -> None:
     assert keras.models.load_model(done.model_path, compile=False).output_shape == (None, 2)
 
 
-@pytest.fixture
-def cut(sites: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fit that was interrupted in its second epoch."""
-    dealt = CropBatches.deal
+@pytest.fixture(scope="module")
+def cut(sites: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fit that was interrupted before its second epoch."""
+    out, begin = tmp_path_factory.mktemp("fit") / "cut", DealEpoch.on_epoch_begin
 
-    def interrupted(self: CropBatches, epoch: int) -> None:
+    def interrupted(self: DealEpoch, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch == 1:
             raise KeyboardInterrupt
-        dealt(self, epoch)
+        begin(self, epoch, logs)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(CropBatches, "deal", interrupted)
-        fit(tiny(BREAST_US), sites, tmp_path / "cut")
-    return tmp_path / "cut"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DealEpoch, "on_epoch_begin", interrupted)
+        fit(tiny(BREAST_US), sites, out)
+    return out
 
 
-def test_an_interrupted_fit_is_continued_to_the_same_weights(cut: Path, sites: Path, straight: Artifact) -> None:
+def test_an_interrupted_fit_is_continued_to_the_same_weights(
+    cut: Path, sites: Path, straight: Artifact, tmp_path: Path
+) -> None:
     assert len(history(cut)) == 1
-    done = fit(tiny(BREAST_US), sites, cut, resume=True)
+    done = fit(tiny(BREAST_US), sites, shutil.copytree(cut, tmp_path / "cut"), resume=True)
     assert_same_history(done.folder, straight.folder)
     models = [keras.models.load_model(each.model_path, compile=False) for each in (done, straight)]
     assert_same_weights(*models)
