@@ -60,7 +60,7 @@ def test_another_model_in_its_place_is_none_of_its_versions(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "model"
-    for name, told in (("busi-compact", "expected a version of idc-patch-compact"), ("mias-region", "region")):
+    for name, told in (("breast-us", "expected a version of idc-patch-compact"), ("mias-region", "region")):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(SHIPPED / NAME, folder)
         with Predictor.load(folder) as first, CurrentModel(first, lambda: Predictor.load(folder), str(folder)) as model:
