@@ -67,15 +67,23 @@ class MinimalPatch(Minimal):
 
 
 class MinimalUltrasound(Minimal):
-    """The same loop for busi-compact: grey, halved to 160 px."""
+    """The same loop for breast-us: grey, scaled into a black frame, halved to 192 px."""
 
     def __init__(self) -> None:
-        super().__init__(Path("busi-compact"))
+        super().__init__(Path("breast-us"))
 
     @staticmethod
     def _prepared(pixels: Pixels) -> npt.NDArray[np.float32]:
         image = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-        for side in (320, 160):
+        scale = 768 / max(image.shape)
+        height, width = (max(1, round(side * scale)) for side in image.shape)
+        top, left = (768 - height) // 2, (768 - width) // 2
+        frame = np.zeros((768, 768), np.uint8)
+        frame[top : top + height, left : left + width] = cv2.resize(
+            image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT
+        )
+        image = frame
+        for side in (384, 192):
             image = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
         return image[..., np.newaxis].astype(np.float32) / np.float32(127.5) - 1
 

@@ -1,6 +1,6 @@
 """What one answer costs beside the hand-written loop, image by image, in turns, in one run.
 
-    python tests/benchmarks/one_image.py [--model busi-compact] [--folder IMAGES] [--count 100] [--repeats 9]
+    python tests/benchmarks/one_image.py [--model breast-us] [--folder IMAGES] [--count 100] [--repeats 9]
 
 A is ``Predictor.predict``, B is ``Minimal`` (minimal_loop.py). For each image both run in turns, ``repeats`` times,
 and the fastest of each counts, so that what else the machine does falls away; the ratio is the median over images.
@@ -27,7 +27,7 @@ from edge_runtime import DEFAULT_MODEL, ColourOrder, Prediction, Predictor, Reas
 LOOPS: dict[str, tuple[Callable[[], Minimal], str | Path, int]] = {
     "system-4": (Minimal, BUNDLE, 50),
     DEFAULT_MODEL: (MinimalPatch, DEFAULT_MODEL, 50),
-    "busi-compact": (MinimalUltrasound, "busi-compact", 500),
+    "breast-us": (MinimalUltrasound, "breast-us", 500),
 }
 """Name of a model → its hand-written loop, its bundle, and the side of a drawn image."""
 
