@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.datasets import Sample, Traits
+from training.data.datasets.dataset import SITE
 from training.errors import ArtifactError, DatasetError
 
 
@@ -44,10 +45,6 @@ LARGE = 3.0
 """Groups with more than this many times the median number of images are used for training.
 
 Held out, such a group alone would determine the figures (five of the 223 IDC patients hold 45 % of the patches)."""
-
-
-SITE = "site"
-"""Trait by which a split deals patients: each site by itself, so that every part has images of every site."""
 
 
 def split_by_group(

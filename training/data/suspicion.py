@@ -7,10 +7,7 @@ College of Radiology, 5th edition, 2013).
 
 from __future__ import annotations
 
-from training.data.datasets.dataset import Traits
-
-BI_RADS = "BI-RADS"
-"""Name of the trait."""
+from training.data.datasets.dataset import BI_RADS, Traits
 
 PROBABILITY = {"1": 0.0, "2": 0.0, "3": 0.01, "4a": 0.06, "4b": 0.3, "4c": 0.73, "4": 0.37, "5": 0.97, "6": 1.0}
 """Category → probability of malignancy, 0..1; category 4 without a letter is the mean of its three parts."""

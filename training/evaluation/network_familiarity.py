@@ -25,7 +25,7 @@ from edge_runtime.ood.network_features import (
 )
 from edge_runtime.preprocessing.preprocessor import preprocess
 from training.data.datasets import Traits
-from training.data.splits import SITE
+from training.data.datasets.dataset import SITE
 from training.data.tensors import Tensors
 from training.errors import DatasetError, RecipeError
 from training.evaluation.familiarity import FittedFamiliarity, weighted_limit

@@ -10,6 +10,7 @@ import numpy as np
 
 from training.data.crop_batches import CropBatches
 from training.data.datasets import Traits
+from training.data.datasets.dataset import SCANNER
 from training.data.lesion_images import load_lesion_images
 from training.data.tensors import Tensors, targets
 from training.networks.lesion_attention import HEAT, SUSPICION
@@ -48,7 +49,7 @@ def crop_batches(
     labels = recipe.spec.labels
     return CropBatches(
         load_lesion_images(train.samples),
-        [dict(traits.get(sample.name, ())).get("scanner", "") for sample in train.samples],
+        [dict(traits.get(sample.name, ())).get(SCANNER, "") for sample in train.samples],
         plan,
         labels=len(labels),
         side_px=model.input_shape[1],

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.metrics import Figure, SiteFigures, Subgroup
 from training.data.datasets import Sample, Traits
+from training.data.datasets.dataset import SCANNER, SITE
 from training.metrics.binary import auroc, rates
 from training.metrics.classwise import ClassOutcomes
 from training.metrics.evaluation import bootstrap
 from training.metrics.subgroups import FEWEST
 
-TRAITS = ("site", "scanner")
+TRAITS = (SITE, SCANNER)
 """The traits that tell where an image was made."""
 
 ALL = "all"

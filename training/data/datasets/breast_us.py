@@ -16,19 +16,18 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels
+from training.data.datasets.dataset import BI_RADS, SCANNER, SITE, Dataset, Sample, Traits, absent_labels, refuse_faults
 from training.errors import DatasetError
 
 FOLDER = "BrEaST-Lesions_USG-images_and_masks"
 TABLE = "BrEaST-Lesions-USG-clinical-data*.xlsx"
 LABELS = ("benign", "malignant", "normal")
-SITE = "Poland (BrEaST)"
-SCANNER = "not recorded (BrEaST)"
+POLAND = "Poland (BrEaST)"
+NOT_RECORDED = "not recorded (BrEaST)"
 """The set names five scanners of four makers, and does not say which one made an image."""
 
 _NAME = re.compile(r"(?P<stem>case\d+)(?P<mask>_(?P<kind>tumor|other)\d*)?\.png")
 _COLUMNS = ("CaseID", "Image_filename", "Classification")
-_SHOWN = 5
 
 
 def load(root: Path) -> Dataset:
@@ -60,9 +59,9 @@ def load(root: Path) -> Dataset:
     notes = (f"{len(tumours)} images have lesion masks, which are not samples", *absent_labels(LABELS, samples))
     traits: dict[str, Traits] = {
         sample.name: (
-            ("site", SITE),
-            ("scanner", SCANNER),
-            *((("BI-RADS", rows[sample.path.stem][2]),) if rows[sample.path.stem][2] else ()),
+            (SITE, POLAND),
+            (SCANNER, NOT_RECORDED),
+            *(((BI_RADS, rows[sample.path.stem][2]),) if rows[sample.path.stem][2] else ()),
         )
         for sample in samples
     }
@@ -175,12 +174,10 @@ def _files(folder: Path) -> tuple[set[str], set[str], set[str], tuple[str, ...],
 
 
 def _refuse(folder: Path, faults: list[str], images: int) -> None:
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} faults against the published layout case<number>.png with "
-            f"case<number>_tumor.png and {TABLE}; the first:\n  {shown}\n"
-            "Unpack the archive again, or move these files away."
-        )
+    refuse_faults(
+        folder,
+        faults,
+        f"faults against the published layout case<number>.png with case<number>_tumor.png and {TABLE}",
+    )
     if not images:
         raise DatasetError(f"{folder}: found no image, expected case001.png …. Unpack the archive again.")

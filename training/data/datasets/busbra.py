@@ -13,16 +13,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from training.data.csv_file import CsvRow, read_rows
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels
+from training.data.datasets.dataset import BI_RADS, SCANNER, SITE, Dataset, Sample, Traits, absent_labels, refuse_faults
 from training.errors import DatasetError
 
 FOLDER = "BUSBRA"
 TABLE = "bus_data.csv"
 LABELS = ("benign", "malignant")
-SITE = "Brazil (BUS-BRA)"
+BRAZIL = "Brazil (BUS-BRA)"
 _NAME = re.compile(r"bus_(?P<stem>\d+-[a-z]+)\.png")
 _MASK = re.compile(r"mask_(?P<stem>\d+-[a-z]+)\.png")
-_SHOWN = 5
 
 
 def load(root: Path) -> Dataset:
@@ -129,16 +128,15 @@ def _traits(fields: Mapping[str, str]) -> Traits:
     """Return site, scanner (without the probe's frequencies, as in ``GE Logiq 7 @10-14MHz``) and BI-RADS if given."""
     scanner = fields["device"].split("@")[0].strip()
     category = fields.get("birads", "")
-    return ("site", SITE), ("scanner", scanner), *((("BI-RADS", category),) if category else ())
+    return (SITE, BRAZIL), (SCANNER, scanner), *(((BI_RADS, category),) if category else ())
 
 
 def _refuse(folder: Path, faults: list[str], images: int) -> None:
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} faults against the published layout Images/bus_<number>-<side>.png with "
-            f"Masks/mask_<number>-<side>.png and {TABLE}; the first:\n  {shown}\n"
-            "Unpack the archive again, or move these files away."
-        )
+    refuse_faults(
+        folder,
+        faults,
+        "faults against the published layout Images/bus_<number>-<side>.png with "
+        f"Masks/mask_<number>-<side>.png and {TABLE}",
+    )
     if not images:
         raise DatasetError(f"{folder}: found no image, expected Images/bus_0001-l.png …. Unpack the archive again.")

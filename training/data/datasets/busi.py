@@ -20,14 +20,21 @@ from statistics import median
 from training.data.audit.duplicates import SAME_SCAN, DuplicateSearch, compare
 from training.data.audit.groups import comparison_notes, contradicted_names
 from training.data.datasets import burnt_in
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, png_size
+from training.data.datasets.dataset import (
+    Dataset,
+    Sample,
+    Traits,
+    absent_labels,
+    empty_folders,
+    png_size,
+    refuse_faults,
+)
 from training.errors import DatasetError
 
 FOLDER = "Dataset_BUSI_with_GT"
 LABELS = ("benign", "malignant", "normal")
 _NAME = re.compile(r"(?P<stem>(?P<label>benign|malignant|normal) \([1-9]\d*\))(?P<mask>_mask(_[1-9]\d*)?)?\.png")
 _GROUPS = "no patient is named: groups are images of one scan, and a patient's other scans may be elsewhere"
-_SHOWN = 5
 
 
 def load(root: Path) -> Dataset:
@@ -134,19 +141,14 @@ def _scan(folder: Path) -> tuple[tuple[Sample, ...], tuple[str, ...], int]:
     names = [sample.name for sample in samples]
     faults += _unmatched(names, masks, "has no mask") + _unmatched(masks, names, "is missing, its mask is there")
     faults += empty_folders(folder, tuple(folder / label for label in LABELS), ".png")
-    _refuse(folder, faults)
+    refuse_faults(
+        folder,
+        faults,
+        "places do not fit the published layout <label>/<label> (<number>).png with "
+        "<label>/<label> (<number>)_mask.png",
+    )
     return tuple(sorted(samples)), tuple(passed_over), len(masks)
 
 
 def _unmatched(names: Iterable[str], others: Iterable[str], fault: str) -> list[str]:
     return [f"{name}: the image {fault}" for name in sorted(set(names) - set(others))]
-
-
-def _refuse(folder: Path, faults: list[str]) -> None:
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} places do not fit the published layout <label>/<label> (<number>).png with "
-            f"<label>/<label> (<number>)_mask.png; the first:\n  {shown}\n"
-            "Unpack the archive again, or move these files away."
-        )

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.bundle.metrics import NearCopies
 from edge_runtime.images.region import Region, split_name
+from training.errors import DatasetError
 
 Traits = tuple[tuple[str, str], ...]
 """Properties of an image beyond its label: (trait, value) pairs, such as ``tissue`` and ``dense``."""
+
+SITE, SCANNER, BI_RADS = "site", "scanner", "BI-RADS"
+"""Names of traits: the hospital, the machine that made the image, and the category that a reader gave it."""
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True, order=True)
@@ -81,6 +87,25 @@ class Dataset:
         tail += f"; {len(self.passed_over)} files passed over" if self.passed_over else ""
         tail += f"; {len(self.dropped)} candidates dropped" if self.dropped else ""
         return f"{len(self.samples)} images of {len(labels_of)} {self.grouped_by} ({by_label}){tail}"
+
+
+def refuse_faults(folder: Path, faults: Sequence[str], found: str) -> None:
+    """Raise if there are faults: the error counts all of them and names the first five.
+
+    Args:
+        folder: the published folder.
+        faults: one line for each fault.
+        found: the words after their number, such as ``places do not fit the published layout <label>/<number>.png``.
+
+    Raises:
+        DatasetError: there is a fault.
+    """
+    if faults:
+        shown = "\n  ".join(faults[:_SHOWN])
+        raise DatasetError(
+            f"{folder}: {len(faults)} {found}; the first:\n  {shown}\n"
+            "Unpack the archive again, or move these files away."
+        )
 
 
 def absent_labels(labels: tuple[str, ...], samples: tuple[Sample, ...]) -> tuple[str, ...]:

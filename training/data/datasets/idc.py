@@ -15,7 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, png_size
+from training.data.datasets.dataset import (
+    Dataset,
+    Sample,
+    Traits,
+    absent_labels,
+    empty_folders,
+    png_size,
+    refuse_faults,
+)
 from training.errors import DatasetError
 
 FOLDER = "IDC_regular_ps50_idx5"
@@ -25,7 +33,6 @@ PATCH_PX = 50
 """Pitch of the grid of patches, in pixels, along both axes."""
 
 _WHOLE_PX = (PATCH_PX, PATCH_PX)
-_SHOWN = 5
 
 
 def load(root: Path) -> Dataset:
@@ -51,7 +58,11 @@ def load(root: Path) -> Dataset:
             samples.append(sample)
         else:
             faults.append(sample)
-    _refuse(folder, faults + _contradictions(samples) + empty_folders(folder, _classes(folder), ".png"))
+    refuse_faults(
+        folder,
+        faults + _contradictions(samples) + empty_folders(folder, _classes(folder), ".png"),
+        "places do not fit the published layout <patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png",
+    )
     found = tuple(sorted(samples))
     notes = absent_labels(LABELS, found)
     return Dataset(folder, LABELS, found, tuple(passed_over), notes=notes, traits=_traits(found))
@@ -136,13 +147,3 @@ def _contradictions(samples: list[Sample]) -> list[str]:
         if first is not sample:
             faults.append(f"{sample.name}: the same position has another label in {first.name}")
     return faults
-
-
-def _refuse(folder: Path, faults: list[str]) -> None:
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} places do not fit the published layout "
-            f"<patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png; the first:\n  {shown}\n"
-            "Unpack the archive again, or move these files away."
-        )

@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 
 from training.data.csv_file import read_rows
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders
+from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, refuse_faults
 from training.errors import DatasetError
 
 FOLDER = "INbreast Dataset"
@@ -26,7 +26,6 @@ GROUPS = "mendeley-groups.csv"
 LABELS = tuple(f"Density{density}{kind}" for density in range(1, 5) for kind in ("Benign", "Malignant"))
 _NAME = re.compile(r"(?P<source>\d+)( \((?P<copy>[1-9]\d*)\))?\.png")
 _UNKNOWN = "source "
-_SHOWN = 5
 _NOTE = f"no {GROUPS} found: each source is a group, and one patient's may stand on both sides of a split"
 
 
@@ -67,7 +66,11 @@ def load(root: Path, *, groups: Path | None = None) -> Dataset:
         else:
             faults.append(sample)
     faults += empty_folders(folder, tuple(folder / label for label in LABELS), ".png")
-    _refuse(folder, faults + _contradictions(samples))
+    refuse_faults(
+        folder,
+        faults + _contradictions(samples),
+        "places do not fit the published layout <Density1..4><Benign|Malignant>/<source>.png",
+    )
     found = tuple(sorted(samples))
     notes = (*((_NOTE,) if patients is None else ()), *absent_labels(LABELS, found))
     grouped_by = "sources" if patients is None else "patients"
@@ -150,12 +153,3 @@ def _contradictions(samples: list[Sample]) -> list[str]:
         if other.label != sample.label:
             faults.append(f"{sample.name}: the same source has another label in {other.name}")
     return faults
-
-
-def _refuse(folder: Path, faults: list[str]) -> None:
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} places do not fit the published layout <Density1..4><Benign|Malignant>/"
-            f"<source>.png; the first:\n  {shown}\nUnpack the archive again, or move these files away."
-        )

@@ -18,7 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels
+from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, refuse_faults
 from training.errors import DatasetError
 
 FOLDER = "all-mias"
@@ -29,7 +29,6 @@ KINDS = ("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM")
 TISSUES = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
 SEVERITIES = {"B": "benign", "M": "malignant"}
 _REFERENCE = re.compile(r"mdb(?P<number>\d{3})")
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -153,11 +152,6 @@ def _lesion(words: list[str]) -> list[Lesion]:
 
 
 def _refuse(folder: Path, faults: list[str], images: int) -> None:
-    if faults:
-        shown = "\n  ".join(faults[:_SHOWN])
-        raise DatasetError(
-            f"{folder}: {len(faults)} faults against the published layout mdb<3 digits>.pgm with {INFO}; "
-            f"the first:\n  {shown}\nUnpack the archive again, or move these files away."
-        )
+    refuse_faults(folder, faults, f"faults against the published layout mdb<3 digits>.pgm with {INFO}")
     if not images:
         raise DatasetError(f"{folder}: found no image, expected mdb001.pgm …. Unpack the archive again.")

@@ -17,15 +17,13 @@ from edge_runtime.images.region import region_name
 from training.data.audit.duplicates import NEAR, SAME_SCAN, DuplicatePair, DuplicateSearch, compare
 from training.data.audit.groups import united
 from training.data.datasets import breast_us, busbra, busi
-from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels
+from training.data.datasets.dataset import SCANNER, SITE, Dataset, Sample, Traits, absent_labels
 from training.data.datasets.lesions import marks_of_ultrasound
 from training.data.suspicion import suspicion
 from training.errors import DatasetError
 
 LABELS = ("benign", "malignant", "normal")
 LESION_LABELS = ("benign", "malignant")
-SITE, SCANNER = "site", "scanner"
-"""Names of the traits that every sample has."""
 
 EGYPT = "Egypt (BUSI)"
 EGYPT_SCANNER = "GE Logiq E9"
