@@ -151,9 +151,11 @@ class Engine:
             near |= near_limit
         if familiar is not None:
             near &= familiar
-        if near.any() and shares is None:
+        if not near.any():
+            return Answers(logits, near, shares)
+        if shares is None:
             logits[near] = self.exact.run(prepared[near])
-        elif near.any() and shares is not None:
+        else:
             logits[near], exact = self._with_shares(self.exact, prepared[near])
             shares[near_limit] = exact[near_limit[near]]
         return Answers(logits, near, shares)

@@ -70,11 +70,8 @@ def fit(
         artifact.check_choices(recipe.spec, split)
     ensemble = open_teachers([Artifact(folder) for folder in teachers], recipe, split)
     opened = artifact or create(out)
-    for line in (dataset.summary(), *dataset.notes):
-        _LOG.info("%s", line)
     chosen = _chosen(dataset, split)
-    used = [part for part in Part if part in set(split.values())]
-    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in used}
+    parts = {part: load_tensors(chosen[part], recipe.spec, label=part.value, strict=strict) for part in chosen}
     if not resume:  # written after reading, so that an unreadable image leaves an empty folder
         opened.write_choices(recipe.spec, split)
     checkpoint = Checkpoint(opened.checkpoint_path)
@@ -89,10 +86,10 @@ def fit(
         traits=dataset.traits,
         teachers=ensemble,
     )
-    contradicted = len(dataset.samples) - sum(len(samples) for samples in chosen.values())
+    known = () if ensemble is None else ensemble.models
+    contradicted = len(dataset.samples) - sum(map(len, chosen.values()))
     try:
         write_whole(opened.model_path, model.save)
-        known = () if ensemble is None else ensemble.models
         done = record(recipe, dataset, parts, contradicted=contradicted, epochs=opened.epochs(), teachers=known)
         opened.write_measured(MeasuredFigures(done, _evaluations(model, recipe, parts, dataset.traits)))
     except OSError as error:
@@ -102,8 +99,11 @@ def fit(
 
 
 def _chosen(dataset: Dataset, split: Split) -> dict[Part, tuple[Sample, ...]]:
-    """Return the samples of every part, without contradicted ones in training and validation."""
-    chosen = {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
+    """Log what the data set holds; return each part's samples, training and validation without contradicted ones."""
+    for line in (dataset.summary(), *dataset.notes):
+        _LOG.info("%s", line)
+    used = [part for part in Part if part in set(split.values())]
+    chosen = {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in used}
     if left_out := len(dataset.samples) - sum(len(samples) for samples in chosen.values()):
         _LOG.warning("%d images are left out of fitting: each is a near copy of an image with another label", left_out)
     return chosen

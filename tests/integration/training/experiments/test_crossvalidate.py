@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -39,31 +38,6 @@ def tensors(phantom_data: Path) -> Tensors:
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are tested elsewhere."""
     monkeypatch.setattr(training.metrics.evaluation, "RESAMPLES", 20)
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    """What was fitted on: fitting itself is left out, the network keeps its first weights."""
-    found: Seen = []
-
-    def untrained(
-        recipe: object,
-        train: Tensors,
-        validation: Tensors,
-        *,
-        epochs: int,
-        history: Path,
-        weights: str | None = None,
-        teachers: object = None,
-        traits: object = None,
-    ) -> keras.Model:
-        found.append((train, validation))
-        history.write_text("epoch,loss\n0,1\n", encoding="utf-8")
-        keras.utils.set_random_seed(len(found))
-        return PHANTOM_PATCH.network(None)
-
-    monkeypatch.setattr(training.experiments.cross_validation, "train_network", untrained)
-    return found
 
 
 def test_each_patient_is_tested_by_a_network_that_never_saw_it(phantom_data: Path, tmp_path: Path, seen: Seen) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -32,7 +31,7 @@ from training.recipes.phantom_patch import PHANTOM_PATCH
 from training.recipes.recipe import Recipe
 
 YOUDEN = PolicyTarget(youden=True)
-Fitted = list[tuple[Tensors, Tensors]]
+Seen = list[tuple[Tensors, Tensors]]
 
 
 def load_sited(root: Path) -> Dataset:
@@ -54,32 +53,7 @@ def sited(monkeypatch: pytest.MonkeyPatch) -> Recipe:
 
 
 @pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> Fitted:
-    """What was fitted on: fitting itself is left out, the network keeps its first weights."""
-    found: Fitted = []
-
-    def untrained(
-        recipe: object,
-        train: Tensors,
-        validation: Tensors,
-        *,
-        epochs: int,
-        history: Path,
-        weights: str | None = None,
-        teachers: object = None,
-        traits: object = None,
-    ) -> keras.Model:
-        found.append((train, validation))
-        history.write_text("epoch,loss\n0,1\n", encoding="utf-8")
-        keras.utils.set_random_seed(len(found))
-        return PHANTOM_PATCH.network(None)
-
-    monkeypatch.setattr(training.experiments.cross_validation, "train_network", untrained)
-    return found
-
-
-@pytest.fixture
-def left_out(phantom_data: Path, tmp_path: Path, sited: Recipe, fitted: Fitted) -> Callable[[str], Path]:
+def left_out(phantom_data: Path, tmp_path: Path, sited: Recipe, seen: Seen) -> Callable[[str], Path]:
     """Return a function from a trait to the folder of its finished cross-validation."""
 
     def run(trait: str) -> Path:
@@ -91,12 +65,12 @@ def left_out(phantom_data: Path, tmp_path: Path, sited: Recipe, fitted: Fitted) 
 
 @pytest.mark.parametrize(("trait", "values"), [("site", ("Brazil", "Egypt", "Poland")), ("scanner", tuple("ABCD"))])
 def test_no_image_of_a_value_is_fitted_on_in_its_fold(
-    phantom_data: Path, tmp_path: Path, sited: Recipe, fitted: Fitted, trait: str, values: tuple[str, ...]
+    phantom_data: Path, tmp_path: Path, sited: Recipe, seen: Seen, trait: str, values: tuple[str, ...]
 ) -> None:
     traits = load_sited(phantom_data).traits
     measured = crossvalidate(sited, phantom_data, tmp_path / "out", leave_out=trait)
     assert (measured.plan.trait, measured.plan.values, measured.plan.folds) == (trait, values, len(values))
-    for turn, (value, (train, validation)) in enumerate(zip(values, fitted, strict=True), start=1):
+    for turn, (value, (train, validation)) in enumerate(zip(values, seen, strict=True), start=1):
         folder = tmp_path / "out" / f"fold-{turn}"
         tested, validated = (read_predictions(folder / f"{name}.csv") for name in ("predictions", "validation"))
         assert {dict(traits[p.name])[trait] for p in tested} == {value}
@@ -110,15 +84,15 @@ def test_no_image_of_a_value_is_fitted_on_in_its_fold(
 
 
 def test_a_finished_fold_is_not_fitted_again(
-    phantom_data: Path, sited: Recipe, fitted: Fitted, left_out: Callable[[str], Path]
+    phantom_data: Path, sited: Recipe, seen: Seen, left_out: Callable[[str], Path]
 ) -> None:
     out = left_out("site")
     first = (out / "metrics.json").read_bytes()
     for name in ("metrics.json", "predictions.csv", "fold-2/predictions.csv"):
         (out / name).unlink()
     crossvalidate(sited, phantom_data, out, leave_out="site", resume=True)
-    assert len(fitted) == 4
-    assert set(fitted[3][0].groups) == set(fitted[1][0].groups)
+    assert len(seen) == 4
+    assert set(seen[3][0].groups) == set(seen[1][0].groups)
     assert json.loads((out / "metrics.json").read_bytes())["plan"] == json.loads(first)["plan"]
     with pytest.raises(ArtifactError, match=r"found folds 3, .*expected"):
         crossvalidate(sited, phantom_data, out, leave_out="scanner", resume=True)
@@ -145,7 +119,7 @@ def test_a_fold_whose_validation_patients_have_one_label_has_no_cutoff(left_out:
 
 
 def test_the_command_prints_never_seen_figures_and_refuses_both_kinds_of_folds(
-    phantom_data: Path, tmp_path: Path, fitted: Fitted
+    phantom_data: Path, tmp_path: Path, seen: Seen
 ) -> None:
     given = ["phantom-patch", "--data", str(phantom_data), "--out", str(tmp_path / "out"), "--leave-out", "site"]
     done = CliRunner().invoke(crossvalidate_command, [*given, "--folds", "5"])
@@ -159,7 +133,7 @@ def test_the_command_prints_never_seen_figures_and_refuses_both_kinds_of_folds(
         f"  site: {value}" for value in ("all", "Brazil", "Egypt", "Poland")
     ]
     assert "fold 1 of 3 without Brazil: train " in done.stderr
-    assert len(fitted) == 3
+    assert len(seen) == 3
 
 
 def test_a_data_set_without_the_trait_is_refused_before_anything_is_written(
@@ -171,7 +145,7 @@ def test_a_data_set_without_the_trait_is_refused_before_anything_is_written(
 
 
 def test_folders_that_do_not_fit_are_refused(
-    phantom_data: Path, tmp_path: Path, sited: Recipe, fitted: Fitted, left_out: Callable[[str], Path]
+    phantom_data: Path, tmp_path: Path, sited: Recipe, seen: Seen, left_out: Callable[[str], Path]
 ) -> None:
     spec = PHANTOM_PATCH.spec
     with pytest.raises(ArtifactError, match="found no finished cross-validation"):
