@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import training.experiments.cross_validation
+import training.experiments.fold
 import training.fitting.fit
 from edge_runtime.bundle.manifest import Manifest
 from export.model_card import model_card
@@ -48,7 +48,7 @@ def crossed(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
     out = tmp_path_factory.mktemp("crossed") / "cv"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.experiments.cross_validation, "train_network", untrained)
+        patch.setattr(training.experiments.fold, "train_network", untrained)
         crossvalidate(PHANTOM, phantom_data, out, folds=4)
     return out
 

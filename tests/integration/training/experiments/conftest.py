@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 
-import training.experiments.cross_validation
+import training.experiments.fold
 from training.data.tensors import Tensors
 from training.recipes.phantom_patch import PHANTOM_PATCH
 
@@ -35,5 +35,5 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         keras.utils.set_random_seed(len(found))
         return PHANTOM_PATCH.network(None)
 
-    monkeypatch.setattr(training.experiments.cross_validation, "train_network", untrained)
+    monkeypatch.setattr(training.experiments.fold, "train_network", untrained)
     return found

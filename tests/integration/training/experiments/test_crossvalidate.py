@@ -14,13 +14,15 @@ from sklearn.metrics import roc_auc_score
 import training.experiments.cross_validation
 import training.metrics.evaluation
 from edge_runtime.decision.scores import positive_scores
+from edge_runtime.serialisation.records import from_json
 from training.cli.crossvalidate import crossvalidate as command
 from training.data.datasets import idc
 from training.data.splits import Part, folds_by_group
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, RecipeError
-from training.experiments.cross_validation import crossvalidate, parts_of, pooled
+from training.experiments.cross_validation import crossvalidate, pooled
 from training.experiments.cross_validation_folder import CrossMeasured
+from training.experiments.fold import parts_of
 from training.experiments.predictions import HeldOutPrediction, read_predictions
 from training.recipes.phantom_patch import PHANTOM_PATCH
 from training.recipes.recipe import Teacher
@@ -56,16 +58,33 @@ def test_each_patient_is_tested_by_a_network_that_never_saw_it(phantom_data: Pat
     assert [line[:11] for line in lines[1:]] == [f"fold {turn} of 4" for turn in range(1, 5)]
 
 
-def test_each_fold_of_a_distilled_recipe_fits_its_own_teacher(phantom_data: Path, tmp_path: Path, seen: Seen) -> None:
-    recipe = replace(PHANTOM_PATCH, teacher=Teacher(("phantom-patch",)))
-    crossvalidate(recipe, phantom_data, tmp_path / "out", folds=4)
+def test_a_distilled_recipe_learns_in_each_fold_from_the_teacher_of_this_fold(
+    phantom_data: Path, tmp_path: Path, seen: Seen
+) -> None:
+    recipe, out = replace(PHANTOM_PATCH, teacher=Teacher(("phantom-patch",))), tmp_path / "out"
+    crossvalidate(recipe, phantom_data, out, folds=4)
+    of_teacher = out / "teachers" / "phantom-patch"
     assert len(seen) == 8
-    for turn, ((taught, _), (train, _)) in enumerate(zip(seen[::2], seen[1::2], strict=True), start=1):
-        tested = {p.group for p in read_predictions(tmp_path / "out" / f"fold-{turn}" / "predictions.csv")}
+    for turn, ((taught, _), (train, _)) in enumerate(zip(seen[:4], seen[4:], strict=True), start=1):
+        tested = {p.group for p in read_predictions(out / f"fold-{turn}" / "predictions.csv")}
         assert set(taught.groups) == set(train.groups)
         assert not tested & set(taught.groups), "a teacher saw patients that its student is tested on"
-        names = {path.name for path in (tmp_path / "out" / f"fold-{turn}").iterdir()}
-        assert names == {"history.csv", "history-phantom-patch.csv", "predictions.csv"}
+        assert {path.name for path in (out / f"fold-{turn}").iterdir()} == {"history.csv", "predictions.csv"}
+        saved = {path.name for path in (of_teacher / f"fold-{turn}").iterdir()}
+        assert saved == {"history.csv", "model.keras", "predictions.csv"}
+    measured = from_json(CrossMeasured, (of_teacher / "metrics.json").read_bytes(), "metrics.json")
+    assert measured.evaluations[0].images == 320, "the teachers are measured as well"
+
+
+def test_a_resumed_run_of_a_distilled_recipe_keeps_its_teachers(phantom_data: Path, tmp_path: Path, seen: Seen) -> None:
+    recipe, out = replace(PHANTOM_PATCH, teacher=Teacher(("phantom-patch",))), tmp_path / "out"
+    first = crossvalidate(recipe, phantom_data, out, folds=3)
+    for name in ("metrics.json", "fold-2/predictions.csv", "teachers/phantom-patch/metrics.json"):
+        (out / name).unlink()
+    (out / "teachers" / "phantom-patch" / "fold-3" / "predictions.csv").unlink()
+    again = crossvalidate(recipe, phantom_data, out, folds=3, resume=True)
+    assert len(seen) == 6 + 1 + 1
+    assert again.evaluations[0].images == first.evaluations[0].images
 
 
 def test_contradicted_images_are_asked_about_and_never_fitted_on(
