@@ -2,6 +2,7 @@
 
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 const FALLBACK = "en";
+const LOCALES = { en: "en-GB", de: "de-DE" }; // of numbers and times
 
 let language = FALLBACK;
 let words = {};
@@ -41,16 +42,16 @@ export const spoken = () => language;
 
 /** Return a number with a fixed count of decimals. */
 export function number(value, decimals = 3) {
-  return value.toLocaleString(language, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return value.toLocaleString(LOCALES[language], { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
 /** Return a number with at most so many decimals. */
 export function shortNumber(value, decimals = 1) {
-  return value.toLocaleString(language, { maximumFractionDigits: decimals });
+  return value.toLocaleString(LOCALES[language], { maximumFractionDigits: decimals });
 }
 
 /** Return a time of the day. */
-export const clock = (date) => date.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (date) => date.toLocaleTimeString(LOCALES[language], { timeStyle: "medium" });
 
 /** Return a date with its time. */
-export const moment = (date) => date.toLocaleString(language, { dateStyle: "long", timeStyle: "medium" });
+export const moment = (date) => date.toLocaleString(LOCALES[language], { dateStyle: "long", timeStyle: "medium" });

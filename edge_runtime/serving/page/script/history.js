@@ -6,7 +6,7 @@ import { outcome, scoreText, unfamiliar, why } from "./phrases.js";
 import { glyph } from "./result.js";
 import { State } from "./session.js";
 
-const COLUMNS = ["image", "model", "outcome", "score", "why", "time"];
+const COLUMNS = ["image", "outcome", "score", "why", "time"];
 
 export class History {
   #place;
@@ -52,22 +52,22 @@ export class History {
       const remove = element("button", { type: "button", class: "quiet icon-only", onclick: () => this.#removed(item) }, "×");
       const cells = Object.fromEntries(COLUMNS.map((name) => [name, element(name === "image" ? "th" : "td", { class: `cell-${name}` })]));
       cells.image.setAttribute("scope", "row");
-      cells.image.append(open);
+      const model = element("span", { class: "row-model muted" });
+      cells.image.append(open, model);
       const node = element("tr", {}, ...Object.values(cells), element("td", { class: "cell-remove" }, remove));
       this.body.append(node);
-      this.#rows.set(item.id, { node, open, remove, cells });
+      this.#rows.set(item.id, { node, open, model, remove, cells });
     }
     return this.#rows.get(item.id);
   }
 
-  #fill({ node, open, remove, cells }, item) {
+  #fill({ node, open, model, remove, cells }, item) {
     const now = this.#session.current === item;
     node.classList.toggle("current", now);
     open.setAttribute("aria-current", String(now));
     open.replaceChildren(element("bdi", {}, shown(item.name)));
     remove.setAttribute("aria-label", text("history.remove", { name: shown(item.name) }));
-    for (const name of COLUMNS) cells[name].dataset.name = text(`column.${name}`);
-    cells.model.textContent = item.model.name;
+    model.textContent = item.model.name;
     cells.outcome.replaceChildren(...outcomeParts(item));
     cells.score.replaceChildren(...scoreParts(item));
     cells.why.textContent = why(item);

@@ -10,6 +10,7 @@ const NAMES = ["x", "y", "radius"];
 export class RegionFields {
   node;
   #item = null;
+  #typing = false; // while the numbers are no region yet, what is typed stays
   #inputs = {};
   #labels = {};
   #parts;
@@ -18,9 +19,12 @@ export class RegionFields {
     for (const name of NAMES) {
       this.#inputs[name] = element("input", { id: `region-${name}`, type: "number", step: "any", inputmode: "decimal", required: true });
       this.#labels[name] = element("label", { for: `region-${name}` });
-      this.#inputs[name].addEventListener("input", () => mark(this.#read()));
+      this.#inputs[name].addEventListener("input", () => {
+        this.#typing = true;
+        mark(this.#read());
+      });
     }
-    const remove = element("button", { type: "button", class: "quiet", onclick: () => mark(null) });
+    const remove = element("button", { type: "button", class: "quiet", onclick: () => this.#remove(mark) });
     const ask = element("button", { type: "submit", class: "primary", id: "ask" });
     const hint = element("p", { class: "muted" });
     const legend = element("legend");
@@ -36,6 +40,7 @@ export class RegionFields {
   }
 
   render(item) {
+    if (item !== this.#item || item?.region) this.#typing = false;
     this.#item = item;
     show(this.node, Boolean(item?.model.region));
     if (!item?.model.region) return;
@@ -55,8 +60,14 @@ export class RegionFields {
     show(changed, item.state === State.ANSWERED && !same(item.region, item.asked));
   }
 
+  #remove(mark) {
+    this.#typing = false;
+    mark(null);
+    this.#inputs.x.focus(); // the button is disabled now
+  }
+
   #write(input, value) {
-    if (document.activeElement === input && (value === undefined || input.valueAsNumber === value)) return;
+    if (this.#typing || input.valueAsNumber === value) return;
     input.value = value ?? "";
   }
 

@@ -45,6 +45,7 @@ function answered(item) {
     site,
     element("p", { class: "report-fine" }, `${found.model} ${found.version}, ${found.precision}, ${found.backend}; ${text("score.limit")} ${number(found.cutoff)}`),
     element("p", { class: "report-fine" }, `SHA-256 ${found.sha256}; ${found.time}`),
+    element("p", { class: "report-fine" }, text("notice")),
   ];
 }
 
