@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.splits import Part, SplitPlan, split_by_group
+from training.data.assignment import split_by_group
+from training.data.splits import Part, SplitPlan
 from training.data.tensors import Tensors
 from training.recipes.recipe import Copies
 

@@ -26,8 +26,9 @@ import numpy.typing as npt
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from training.data.datasets import Dataset
-from training.data.splits import LeftOut, Part, folds_by_group
-from training.data.splits import leave_out as leave_one_out
+from training.data.folds import LeftOut, folds_by_group
+from training.data.folds import leave_out as leave_one_out
+from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError
 from training.evaluation.measure import beside

@@ -13,10 +13,11 @@ import keras
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.platform.atomic_files import write_whole
 from training.artifact import Artifact, MeasuredFigures, create, interrupted
+from training.data.assignment import split_by_group
 from training.data.batches import Batches, DealEpoch
 from training.data.crop_batches import CropBatches
 from training.data.datasets import Dataset, Sample, Traits
-from training.data.splits import Part, Split, select, split_by_group, usable
+from training.data.splits import Part, Split, select, usable
 from training.data.tensors import Tensors, balanced_index, capped_index, label_weights, load_tensors, targets
 from training.evaluation.measure import compare
 from training.fitting.callbacks import LogEpoch, ReplayEpochs, SaveEpoch, schedule

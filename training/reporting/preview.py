@@ -16,10 +16,11 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour
+from training.data.assignment import split_by_group
 from training.data.augmentation import Augmentation
 from training.data.datasets import Dataset, Sample
 from training.data.samples import SampleReader
-from training.data.splits import Part, select, split_by_group
+from training.data.splits import Part, select
 from training.errors import DatasetError
 from training.recipes.recipe import Recipe
 

@@ -8,18 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.data.assignment import LARGE, split_by_group
 from training.data.datasets import Sample, Traits
-from training.data.splits import (
-    LARGE,
-    Part,
-    SplitPlan,
-    folds_by_group,
-    leave_out,
-    read_split,
-    select,
-    split_by_group,
-    write_split,
-)
+from training.data.folds import folds_by_group, leave_out
+from training.data.splits import Part, SplitPlan, read_split, select, write_split
 from training.errors import ArtifactError, DatasetError
 from training.recipes.idc_patch import IDC_PATCH
 

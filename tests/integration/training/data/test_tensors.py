@@ -16,10 +16,11 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import read
 from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
+from training.data.assignment import split_by_group
 from training.data.augmentation import Augmentation
 from training.data.batches import Batches
 from training.data.datasets import Sample, idc
-from training.data.splits import SplitPlan, split_by_group
+from training.data.splits import SplitPlan
 from training.data.tensors import balanced_index, colour_numbers, load_tensors, targets
 from training.errors import DatasetError
 from training.recipes.idc_patch import SPEC

@@ -17,7 +17,8 @@ from edge_runtime.decision.scores import positive_scores
 from edge_runtime.serialisation.records import from_json
 from training.cli.crossvalidate import crossvalidate as command
 from training.data.datasets import idc
-from training.data.splits import Part, folds_by_group
+from training.data.folds import folds_by_group
+from training.data.splits import Part
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError, DatasetError, RecipeError
 from training.experiments.cross_validation import crossvalidate, pooled

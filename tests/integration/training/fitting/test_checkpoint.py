@@ -16,9 +16,10 @@ import training.fitting.callbacks
 import training.fitting.fit
 from tests.integration.training.fitting.fits import EPOCHS, PHANTOM, assert_same_history, assert_same_weights, history
 from training.cli import main
+from training.data.assignment import split_by_group
 from training.data.augmentation import Augmentation
 from training.data.datasets import idc
-from training.data.splits import Part, select, split_by_group
+from training.data.splits import Part, select
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError
 from training.fitting.checkpoint import Checkpoint

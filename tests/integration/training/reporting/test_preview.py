@@ -15,9 +15,10 @@ from PIL import Image
 
 from edge_runtime.images.colour import ColourOrder
 from training.cli.preview import preview
+from training.data.assignment import split_by_group
 from training.data.augmentation import Augmentation
 from training.data.datasets import Dataset, Sample, idc
-from training.data.splits import Part, split_by_group
+from training.data.splits import Part
 from training.errors import DatasetError
 from training.recipes import find_recipe
 from training.recipes.recipe import Recipe

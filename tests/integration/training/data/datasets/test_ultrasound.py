@@ -12,9 +12,11 @@ import pytest
 
 from edge_runtime.images.region import Region
 from tests.ultrasound_sites import BOX, mask, write, write_sites
+from training.data.assignment import split_by_group
 from training.data.datasets import breast_us, busbra, busi, lesions, ultrasound
 from training.data.datasets.dataset import Dataset
-from training.data.splits import Part, SplitPlan, leave_out, split_by_group
+from training.data.folds import leave_out
+from training.data.splits import Part, SplitPlan
 from training.errors import DatasetError
 
 
