@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 
-from edge_runtime.bundle.containers import MANIFEST
-from edge_runtime.bundle.registry.pointers import POINTER, is_name, store_folder
+from edge_runtime.bundle.registry.model_state import State, model_state
 from edge_runtime.cli.output import tell
 from edge_runtime.errors import EdgeError, UsageError
 from edge_runtime.images.region import check_asked
@@ -17,9 +14,6 @@ from edge_runtime.predictor import Predictor
 
 _RETRY_S = 60.0
 """Seconds before a version that could not be opened is tried again."""
-
-State = tuple[tuple[int, int, int] | None, ...]
-"""Inode, size and time of last change of each file that determines the model; None for a missing file."""
 
 
 class CurrentModel:
@@ -33,7 +27,7 @@ class CurrentModel:
             name: name or path of the model.
         """
         self.predictor, self._load, self._first = predictor, load, predictor
-        self._places = _places(name)
+        self._name = name
         self._state = self._look()
         self._retry_at = float("inf")
 
@@ -78,7 +72,7 @@ class CurrentModel:
         return new
 
     def _look(self) -> State:
-        return tuple(map(_state_of, self._places))
+        return model_state(self._name)
 
     def __enter__(self) -> CurrentModel:
         """Return the model itself."""
@@ -90,18 +84,3 @@ class CurrentModel:
         """Close the current predictor, except the first one, which the caller opened."""
         if self.predictor is not self._first:
             self.predictor.close()
-
-
-def _places(name: str) -> tuple[Path, ...]:
-    """Return the files that determine the model of ``name``: the pointer in the store, the path and its manifest."""
-    store = store_folder()
-    pointer = (store / name / POINTER,) if store is not None and is_name(name) else ()
-    return (*pointer, Path(name), Path(name) / MANIFEST)
-
-
-def _state_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
