@@ -2,8 +2,11 @@
 
 import { Problem } from "./service.js";
 
-/** What holds the whole queue up, not one image: the user has to do something first. */
-const HALTS = { connection_lost: "connection", unauthorized: "token", token_missing: "token", token_wrong: "token" };
+/** Return what holds the whole queue up, not one image, until the user has done something; null if nothing does. */
+function haltOf(problem) {
+  if (problem.code === "connection_lost") return "connection";
+  return problem.status === 401 ? "token" : null;
+}
 
 export const State = Object.freeze({
   MARK: "mark", // a region is needed first
@@ -145,7 +148,7 @@ export class Session extends EventTarget {
   }
 
   #failed(item, region, problem) {
-    this.halted = HALTS[problem.code] ?? null;
+    this.halted = haltOf(problem);
     if (this.halted) item.state = State.WAITING;
     else Object.assign(item, { state: State.FAILED, answer: null, heatmap: null, asked: region, problem, at: new Date() });
   }
