@@ -20,6 +20,7 @@ import click
 import edge_runtime
 import edge_runtime.cli.bundle
 import edge_runtime.cli.predict
+import edge_runtime.cli.serve
 import export.cli
 import training.cli
 from edge_runtime import errors
@@ -30,6 +31,7 @@ FILE = Path(__file__).with_suffix(".json")
 COMMANDS = {
     "edge-predict": edge_runtime.cli.predict.main,
     "edge-bundle": edge_runtime.cli.bundle.main,
+    "edge-serve": edge_runtime.cli.serve.main,
     "python -m export": export.cli.main,
     "python -m training": training.cli.main,
 }

@@ -25,6 +25,8 @@ HEAVY = {
 INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "onnxruntime"}
 OPTIONAL = INTERPRETERS | {"cryptography"}
 DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
+SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"}
+"""What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"]
@@ -57,7 +59,12 @@ def offences(package: str, allowed: set[str] | None = None, banned: set[str] = f
 
 
 def test_the_device_imports_numpy_opencv_click_and_one_interpreter_alone() -> None:
-    assert not offences("edge_runtime", allowed=DEVICE, banned=HEAVY | {"training", "export"})
+    found = offences("edge_runtime", allowed=DEVICE, banned=HEAVY | {"training", "export"})
+    assert not [line for line in found if not line.startswith("edge_runtime/serving/")]
+
+
+def test_the_service_adds_the_packages_of_its_extra_alone() -> None:
+    assert not offences("edge_runtime/serving", allowed=DEVICE | SERVICE, banned=HEAVY | {"training", "export"})
 
 
 def test_training_never_imports_export() -> None:
@@ -92,7 +99,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | OPTIONAL | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | SERVICE | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -140,7 +147,8 @@ def test_everything_public_is_documented() -> None:
 LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
-        *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest", "cli"),
+        *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest"),
+        *("serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),

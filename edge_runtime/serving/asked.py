@@ -108,6 +108,8 @@ def _form(body: bytes, boundary: bytes) -> tuple[list[tuple[str, str]], bytes, s
         stream.seek(0)
         images.append((stream.read(), _text(getattr(file, "file_name", b"") or NAMELESS.encode())))
 
+    if not boundary or b"--" + boundary + b"--" not in body:  # the parser accepts a form that is cut off
+        raise ProblemError(400, "form_invalid", "found a form without its end, expected multipart/form-data.")
     try:
         size = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
         parser = FormParser("multipart/form-data", on_field, on_file, boundary=boundary, config=size)

@@ -13,12 +13,13 @@ from edge_runtime.bundle.bundle import Bundle, find, key_in_force, shipped
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.registry.model_state import State, model_state
 from edge_runtime.bundle.registry.pointers import installed
-from edge_runtime.errors import BackendError, BundleNotFoundError, EdgeError, UsageError
+from edge_runtime.errors import BundleNotFoundError, EdgeError, UsageError
 from edge_runtime.inference.backends.base import Provider
 from edge_runtime.predictor import Predictor
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import to_dict
 from edge_runtime.serving.log import log
+from edge_runtime.serving.problems import ProblemError
 
 
 class ServedModel:
@@ -151,7 +152,7 @@ class ModelPool:
 
         Raises:
             BundleNotFoundError: no model of that name is served.
-            BackendError: its self-test failed.
+            ProblemError: its self-test has not passed (503).
         """
         model = self._by_name.get(name or self.default)
         if model is None:
@@ -161,9 +162,11 @@ class ModelPool:
                 code="model_not_served",
             )
         if model.fault is not None:
-            raise BackendError(
+            raise ProblemError(
+                503,
+                "model_not_ready",
                 f"{model.spec.name} is not ready: {model.fault}. Run edge-bundle selftest {model.spec.name} here.",
-                code="model_not_ready",
+                {"Retry-After": "1"},
             )
         return model
 
