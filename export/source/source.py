@@ -114,7 +114,7 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
     if not spec.is_file():
         raise ExportError(
             f"{spec}: found no file, expected a spec in JSON. Start from one with: "
-            "python -m export spec --from-recipe NAME"
+            "python -m export spec --from-recipe NAME, or --like NETWORK"
         )
     read = from_json(ModelSpec, spec.read_bytes(), str(spec))
     held_out = None if parity is None else partial(_in_folder, parity, read)
