@@ -47,7 +47,6 @@ _INTERPOLATION = {
     Interpolation.LINEAR_EXACT: cv2.INTER_LINEAR_EXACT,
     Interpolation.AREA: cv2.INTER_AREA,
 }
-_ANTIALIASED = (Interpolation.LINEAR_ANTIALIAS, Interpolation.BICUBIC_ANTIALIAS)
 _BORDER = {
     Border.REFLECT_101: cv2.BORDER_REFLECT_101,
     Border.REPLICATE: cv2.BORDER_REPLICATE,
@@ -117,30 +116,35 @@ def _resize_shorter(step: ResizeShorter) -> Operation:
 def _resizing(interpolation: Interpolation, result: PixelType) -> Callable[[Array, int, int], Array]:
     """Return the function that resizes pixels to a width and height. Pixels of that size are only converted."""
     dtype, flag = _DTYPE[result], _INTERPOLATION.get(interpolation)
+    if interpolation is Interpolation.LINEAR and result is PixelType.FLOAT32:
+        flag = None
 
     def run(pixels: Array, width: int, height: int) -> Array:
         if pixels.shape[:2] == (height, width):
             return pixels.astype(dtype, copy=False)
-        if interpolation is Interpolation.LINEAR and result is PixelType.FLOAT32:
-            from edge_runtime.preprocessing.bilinear import (
-                resize_bilinear,  # imported here: few models need it, and each import lengthens the start
-            )
-
-            return resize_bilinear(pixels, width, height)
-        if interpolation is Interpolation.BICUBIC:
-            from edge_runtime.preprocessing.bicubic import resize_bicubic  # as above
-
-            exact = resize_bicubic(pixels, width, height)
-            return exact if result is PixelType.FLOAT32 else np.clip(np.rint(exact), 0, 255).astype(np.uint8)
-        if interpolation in _ANTIALIASED:
-            from edge_runtime.preprocessing.antialias import resize_antialiased  # as above
-
-            return resize_antialiased(pixels.astype(np.uint8, copy=False), width, height, interpolation)
-        if flag is None:
+        if flag is not None:
+            return cv2.resize(pixels.astype(dtype, copy=False), (width, height), interpolation=flag)
+        if interpolation is Interpolation.NEAREST:
             return _nearest(pixels.astype(dtype, copy=False), height, width)
-        return cv2.resize(pixels.astype(dtype, copy=False), (width, height), interpolation=flag)
+        return _own_resize(pixels, width, height, interpolation, result)
 
     return run
+
+
+def _own_resize(pixels: Array, width: int, height: int, interpolation: Interpolation, result: PixelType) -> Array:
+    """Resize with this project's own arithmetic. Few models need it, and each import lengthens the start."""
+    if interpolation is Interpolation.LINEAR:
+        from edge_runtime.preprocessing.bilinear import resize_bilinear
+
+        return resize_bilinear(pixels, width, height)
+    if interpolation is Interpolation.BICUBIC:
+        from edge_runtime.preprocessing.bicubic import resize_bicubic
+
+        exact = resize_bicubic(pixels, width, height)
+        return exact if result is PixelType.FLOAT32 else np.clip(np.rint(exact), 0, 255).astype(np.uint8)
+    from edge_runtime.preprocessing.antialias import resize_antialiased
+
+    return resize_antialiased(pixels.astype(np.uint8, copy=False), width, height, interpolation)
 
 
 def _nearest(pixels: Array, height: int, width: int) -> Array:
