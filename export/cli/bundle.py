@@ -61,7 +61,7 @@ def bundle(
     elif is_keras_model(model):
         raise ExportError(
             f"{model}: found a model and no --spec, expected --spec FILE that describes its input and output. Start "
-            "from one with: python -m export spec --from-recipe NAME"
+            "from one with: python -m export spec --from-recipe NAME, or --like NETWORK"
         )
     elif parity is not None:
         raise ExportError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,11 +27,14 @@ from export.source.calibration_images import (
 )
 from export.source.encoded_images import EncodedImage
 from export.source.file_kind import check_kind
+from export.source.spec_check import processor_dependent
 from training.artifact import Artifact
 from training.data.splits import Part, select
 from training.data.tensors import balanced_index, load_tensors
 from training.errors import ArtifactError
 from training.recipes import find_recipe
+
+_LOG = logging.getLogger(__name__)
 
 PARITY_IMAGES = 600
 """Number of validation images for parity and guard band, half of each label."""
@@ -114,9 +118,11 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
     if not spec.is_file():
         raise ExportError(
             f"{spec}: found no file, expected a spec in JSON. Start from one with: "
-            "python -m export spec --from-recipe NAME"
+            "python -m export spec --from-recipe NAME, or --like NETWORK"
         )
     read = from_json(ModelSpec, spec.read_bytes(), str(spec))
+    if told := processor_dependent(read.steps):
+        _LOG.warning("%s: %s", spec, told)
     held_out = None if parity is None else partial(_in_folder, parity, read)
     return SourceModel(model, read, None, (), None, data, held_out)
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.preprocessing.steps import Interpolation, PixelType, Resize, ResizeShorter, Step
 from export.errors import ExportError
 from export.source.heads import FinalActivation
 
@@ -99,6 +100,23 @@ def _check_labels(network: Network, spec: ModelSpec) -> None:
     raise ExportError(
         f"{network.where}: found {found} outputs, expected {spec.outputs} for the {len(spec.labels)} labels "
         f"{', '.join(spec.labels)} and head {spec.head.value}. {remedy}"
+    )
+
+
+def processor_dependent(steps: tuple[Step, ...]) -> str:
+    """Return a warning that names the steps whose bits differ between processors; empty if there are none."""
+    resizes = [step for step in steps if isinstance(step, Resize | ResizeShorter)]
+    found = [
+        f"{step.KIND} {step.interpolation.value} {step.result.value}"
+        for step in resizes
+        if step.interpolation is Interpolation.AREA
+        or (step.interpolation is Interpolation.LINEAR and step.result is PixelType.UINT8)
+    ]
+    if not found:
+        return ""
+    return (
+        f"steps: found {', '.join(found)}, whose bits differ between processors, so that the self-test may fail on "
+        "another one. If the network was not fitted on OpenCV's method, use linear_exact, bicubic or linear_antialias."
     )
 
 
