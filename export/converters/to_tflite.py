@@ -78,9 +78,9 @@ def _calibrate(file_path: str, tensors_path: str, out: str) -> None:
     """Calibrate a float32 .tflite file with the calibrator that TensorFlow's converter uses."""
     from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-    write_float32(file_path, out)
-    tensors = np.load(tensors_path)
-    calibrator = Calibrator(Path(out).read_bytes())
+    named, tensors = Path(out).with_suffix(".named"), np.load(tensors_path)
+    write_float32(file_path, str(named))
+    calibrator = Calibrator(named.read_bytes())
     Path(out).write_bytes(calibrator.calibrate(lambda: ([tensor[np.newaxis]] for tensor in tensors)))
     join_ranges(Path(out), Path(out))
 

@@ -34,7 +34,7 @@ def check_kind(path: Path) -> None:
 
 
 def _error(path: Path, fault: NotAModel) -> ExportError:
-    return ExportError(f"{path}: found {fault.found}, expected a Keras model, .keras or .h5. {fault.remedy}")
+    return ExportError(f"{path}: found {fault.found}, expected a model, .keras, .h5, .onnx or .tflite. {fault.remedy}")
 
 
 def _fault_of_file(path: Path) -> NotAModel | None:
@@ -145,7 +145,7 @@ def _missing(path: Path) -> ExportError:
         return _error(path, fault)
     near = sorted(child.name for child in path.parent.glob("*") if child.stem == path.stem)
     beside = f" The same folder contains {near[0]}." if near else ""
-    expected = "expected a file .keras or .h5, or a SavedModel folder"
+    expected = "expected a file .keras, .h5, .onnx or .tflite, or a SavedModel folder"
     return ExportError(f"{path}: found none, {expected}. Correct the path.{beside}")
 
 

@@ -47,7 +47,7 @@ def formats_from(network: Path) -> tuple[Format, ...]:
 def left_out(form: Format) -> str:
     """Return why a bundle made from a file of this format lacks the other format, as a sentence."""
     other = next(each for each in Format if each is not form)
-    return f"{other.value.upper()} files are left out: they cannot be made from {KIND[form]}"
+    return f"{KIND[other].split()[1]} files are left out: they cannot be made from {KIND[form]}."
 
 
 def damaged(path: Path, form: Format) -> ExportError:

@@ -30,24 +30,26 @@ def code_of(model: Any, operator: Any) -> str:
     return str(CODES[max(entry.builtinCode, entry.deprecatedBuiltinCode)])
 
 
-def cut(model: Any) -> tuple[FinalActivation, str]:
+def cut(model: Any) -> tuple[FinalActivation, str, float]:
     """Take the final softmax or sigmoid out of a graph with one output.
 
     The output of an int8 graph then has the scale of its logits.
 
     Returns:
-        The activation that was removed, and the operator's name, empty if nothing was removed.
+        The activation that was removed, the operator's name, empty if nothing was removed, and the largest step of the
+        values after it, 0 for float32.
     """
     graph = model.subgraphs[0]
     chain = list(_chain(model, graph))
     last = chain[-1] if chain else None
     end = None if last is None else _ENDS.get(code_of(model, last))
     if last is None or (end is None and code_of(model, last) not in _LINEAR):
-        return FinalActivation.UNKNOWN, ""
+        return FinalActivation.UNKNOWN, "", 0.0
     if end is None:
-        return _fused(last), ""
+        return _fused(last), "", 0.0
     if getattr(last.builtinOptions, "beta", 1.0) not in (0.0, 1.0):
-        return FinalActivation.UNKNOWN, ""
+        return FinalActivation.UNKNOWN, "", 0.0
+    step = max(step_of(graph.tensors[operator.outputs[0]]) for operator in chain)
     place = int(last.inputs[0])
     for operator in reversed(chain[:-1]):
         if code_of(model, operator) in _SHAPING:
@@ -56,7 +58,7 @@ def cut(model: Any) -> tuple[FinalActivation, str]:
             operator.inputs[0] = place
             place = int(operator.outputs[0])
     graph.outputs = [place]
-    return end, code_of(model, last)
+    return end, code_of(model, last), step
 
 
 def _fused(operator: Any) -> FinalActivation:
@@ -85,6 +87,16 @@ def prune(model: Any) -> None:
             needed.update(int(index) for index in operator.inputs)
     graph.operators = kept[::-1]
     model.signatureDefs = None
+    _prune_codes(model)
+
+
+def _prune_codes(model: Any) -> None:
+    """Remove the operator codes that no operator has; the calibrator refuses such a code."""
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    used = sorted({operator.opcodeIndex for operator in operators})
+    model.operatorCodes = [model.operatorCodes[index] for index in used]
+    for operator in operators:
+        operator.opcodeIndex = used.index(operator.opcodeIndex)
 
 
 def widen_float16(model: Any) -> bool:
@@ -105,6 +117,7 @@ def widen_float16(model: Any) -> bool:
         target.buffer, target.type, widened = len(model.buffers) - 1, schema.TensorType.FLOAT32, True
         model.buffers[source.buffer].data = None
     graph.operators = rest
+    _prune_codes(model)
     return widened
 
 

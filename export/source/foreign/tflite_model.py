@@ -56,8 +56,7 @@ def read(path: Path, spec: ModelSpec, output: str | None) -> GivenModel:
     graph.outputs = [place]
     changes = _fix_size(path, model, image, layout, spec)
     given = content if alone and not changes else packed(deepcopy(model))
-    step = step_of(graph.tensors[place])
-    end, removed = cut(model)
+    end, removed, step = cut(model)
     if removed:
         changes.append(f"The final {removed} was removed; the network ends at its logits.")
     prune(model)
@@ -75,7 +74,7 @@ def read(path: Path, spec: ModelSpec, output: str | None) -> GivenModel:
         end=end,
         output=name,
         quantised=quantised,
-        step=step if removed else 0.0,
+        step=step,
         changes=tuple(changes),
         labels=_labels(path),
     )
@@ -92,17 +91,15 @@ def _check_operators(path: Path, model: Any) -> None:
 
 
 def _chosen(path: Path, model: Any, wanted: str | None) -> tuple[str, int]:
-    """Return name and tensor index of the chosen output. The signature's names count too."""
+    """Return name and tensor index of the chosen output; its name is the signature's, if there is one."""
     graph = model.subgraphs[0]
     places = [int(i) for i in graph.outputs if TYPES[graph.tensors[i].type] in ("float32", "int8", "uint8", "int16")]
-    names = [bytes(graph.tensors[i].name or b"").decode("utf-8", "replace") for i in places]
     signed = {
-        bytes(entry.name).decode("utf-8", "replace"): int(entry.tensorIndex)
+        int(entry.tensorIndex): bytes(entry.name)
         for signature in model.signatureDefs or ()
         for entry in signature.outputs
     }
-    if wanted in signed and signed[wanted] in places:
-        return str(wanted), signed[str(wanted)]
+    names = [(signed.get(i) or bytes(graph.tensors[i].name or b"")).decode("utf-8", "replace") for i in places]
     chosen = choose_output(path, names, wanted)
     return names[chosen], places[chosen]
 
