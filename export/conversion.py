@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from export.errors import ConversionError
 from export.quantisation import equalisation, search
 from export.quantisation.gain import no_share, too_slow
 from export.quantisation.schemes import Quantisation
+from export.source.foreign.formats import formats_from
 from export.validation import parity
 from export.validation.parity import RUNTIMES
 
@@ -77,43 +79,52 @@ def convert(
     *,
     float16: bool,
     moments: Logits | None = None,
+    quantised: bool = False,
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in its own process; return the quantisation attempts.
 
     Args:
-        network: Keras network cut at its logits.
+        network: network cut at its logits: a Keras network for both formats, an ONNX or TFLite file for its own.
         explained: the same network with the additional outputs that heatmaps require; for the float32 files.
         judged: parity images.
         ranges: calibration images.
         float16: also write a TFLite file with float16 weights.
         moments: Keras' moments of the last output of both networks, a feature map, for the calibration images, float32
             N×2C; all files return moments then. None for networks without that output.
+        quantised: the network is an ONNX or TFLite file that is quantised already; it becomes the int8 file.
     """
+    forms = formats_from(network)
+    if quantised:
+        shutil.copyfile(network, work.model(forms[0], Precision.INT8))
+        _embed(work, spec)
+        return ()
     more = () if moments is None else (True,)
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
-    with tqdm(total=5 + float16, unit="step", disable=None, leave=False) as bar:
+    with tqdm(total=1 + 2 * len(forms) + float16, unit="step", disable=None, leave=False) as bar:
 
         def step(label: str) -> None:
             bar.set_description(label)
             bar.update()
 
-        step("tflite float32")
-        out = str(work.model(Format.TFLITE, Precision.FLOAT32))
-        in_own_process(to_tflite.write_float32, str(explained), out, *more)
+        if Format.TFLITE in forms:
+            step("tflite float32")
+            out = str(work.model(Format.TFLITE, Precision.FLOAT32))
+            in_own_process(to_tflite.write_float32, str(explained), out, *more)
         if float16:
             step("tflite float16")
             out = str(work.model(Format.TFLITE, Precision.FLOAT16))
             in_own_process(to_tflite.write_float16, model, out, *more)
-        step("onnx float32")
-        out = str(work.model(Format.ONNX, Precision.FLOAT32))
-        in_own_process(to_onnx.write_float32, str(explained), out, *more)
+        if Format.ONNX in forms:
+            step("onnx float32")
+            out = str(work.model(Format.ONNX, Precision.FLOAT32))
+            in_own_process(to_onnx.write_float32, str(explained), out, *more)
         _check_exact(work, judged, spec)
-        if not network.is_dir():  # the layers of a SavedModel cannot be changed
+        if network.suffix == ".keras":  # the layers of other networks cannot be changed
             step("equalise")
             model = str(work.scratch / "equalised.keras")
             in_own_process(equalisation.write_equalised, str(network), calibration, model)
-        for form in Format:
+        for form in forms:
             step(f"{form.value} int8")
             workspace = search.SearchWorkspace(
                 work.folder(form), model, calibration, ranges.logits, moments is not None
@@ -121,10 +132,15 @@ def convert(
             attempts += _quantise(form, workspace, judged, ranges, spec, work)
             if moments is not None:
                 _correct_moments(form, work.model(form, Precision.INT8), ranges.tensors, moments)
+    _embed(work, spec)
+    return attempts
+
+
+def _embed(work: ExportFolder, spec: ModelSpec) -> None:
+    """Write the spec into every model file."""
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():
         embed[form](path, spec)
-    return attempts
 
 
 def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32], expected: Logits) -> None:
@@ -148,8 +164,8 @@ def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> N
     Raises:
         ParityError: as :func:`export.validation.parity.check`.
     """
-    for form in Format:
-        named = (NAMES[form, Precision.FLOAT32], Role.MODEL, form, Precision.FLOAT32)
+    for form, _, path in [each for each in work.written() if each[1] is Precision.FLOAT32]:
+        named = (path.name, Role.MODEL, form, Precision.FLOAT32)
         (entry,) = describe_files(work.bundle, [named])
         parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
 

@@ -27,6 +27,7 @@ from edge_runtime.bundle.manifest import (
     Labelled,
     Manifest,
     Precision,
+    Reference,
     Role,
 )
 from edge_runtime.bundle.saliency import Method
@@ -39,6 +40,9 @@ from export.model_card import model_card
 from export.quantisation.shares import shares
 from export.source import feature_map, keras_model
 from export.source.calibration_images import PreparedImages, Truth
+from export.source.foreign import network as foreign
+from export.source.foreign.formats import KIND, foreign_format
+from export.source.foreign.network import reference_of
 from export.source.source import SourceModel, from_artifact
 from export.validation import familiarity, heatmaps, parity
 from export.validation.contradiction import contradict
@@ -76,6 +80,10 @@ def export_source(
     """
     if out.exists():
         raise ExportError(f"{out}: already exists and is not overwritten; give another --out or remove it.")
+    if float16 and (form := foreign_format(source.model_path)) is not None:
+        raise ExportError(
+            f"{source.model_path}: found {KIND[form]}, expected a Keras model for --float16. Leave it out."
+        )
     images, held_out = source.images(calibration)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden:
@@ -91,10 +99,14 @@ def export_source(
             network, explained.network, source.spec, judged.tensors, drawn, ranges.tensors, work.scratch
         )
         networks = mapped.network, mapped.explained
-        attempts = convert(*networks, source.spec, judged, ranges, work, float16=float16, moments=mapped.ranges)
+        reference = reference_of(network)
+        done = reference is not None and reference.quantised
+        attempts = convert(
+            *networks, source.spec, judged, ranges, work, float16=float16, moments=mapped.ranges, quantised=done
+        )
         same = "the same images" if held_out is images else images.source
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
-        manifest = _prove(source, attempts, described, judged, logits[2], explained, mapped, work)
+        manifest = _prove(source, attempts, described, judged, logits[2], explained, mapped, work, reference)
         find(work.bundle).verify()
         work.bundle.rename(out)
     return manifest
@@ -109,13 +121,16 @@ def _examine(source: SourceModel, work: ExportFolder, *sets: npt.NDArray[np.floa
     Raises:
         ExportError: model and spec contradict each other, or Keras cannot read the model.
     """
-    network = work.scratch / ("network" if source.model_path.is_dir() else "network.keras")
+    form = foreign_format(source.model_path)
+    suffix = ".keras" if form is None else f".{form.value}"
+    network = work.scratch / ("network" if source.model_path.is_dir() else f"network{suffix}")
     logits, refusal = work.scratch / "logits.npy", work.scratch / "refusal.txt"
     tensors = keras_model.save_sets(work.scratch / "tensors.npy", sets)
-    in_own_process(
-        keras_model.write_network,
-        *(str(source.model_path), tensors, source.spec, str(network), str(logits), str(refusal)),
-    )
+    given, written = (str(source.model_path), tensors, source.spec), (str(network), str(logits), str(refusal))
+    if form is None:
+        in_own_process(keras_model.write_network, *given, *written)
+    else:
+        in_own_process(foreign.write_network, *given, source.output, *written)
     if refusal.is_file():
         raise ExportError(refusal.read_text(encoding="utf-8"))
     ends = np.cumsum([len(tensors) for tensors in sets])[:-1]
@@ -131,6 +146,7 @@ def _prove(
     explained: heatmaps.HeatmapReference,
     mapped: feature_map.FeatureMap,
     work: ExportFolder,
+    given: Reference | None,
 ) -> Manifest:
     """Check every file, fit the guard band, and write golden vectors, card and manifest to the hidden folder."""
     spec, reference = source.spec, judged.logits
@@ -139,8 +155,12 @@ def _prove(
     answers = {_key(entry): parity.answer(work.bundle, entry, judged.tensors) for entry in entries}
     for found in answers.values():
         parity.check(found, reference, spec)
-    exact = {form: answers[form, Precision.FLOAT32].logits for form in Format}
-    rounded = [(found.logits, exact[form]) for (form, precision), found in answers.items() if precision in ROUNDED]
+    exact = {form: found.logits for (form, precision), found in answers.items() if precision is Precision.FLOAT32}
+    rounded = [
+        (found.logits, exact[form])
+        for (form, precision), found in answers.items()
+        if precision in ROUNDED and form in exact  # without a float32 file, no file decides in its place
+    ]
     band = parity.guard_band(rounded, spec)
     familiarity_band, familiarity_parity = _familiarity(answers, mapped, spec)
     saliency, map_parity = heatmaps.prove(explained, spec, judged.tensors, work)
@@ -152,12 +172,15 @@ def _prove(
         guard_band=band,
         guard_band_exceptions=parity.exceptions(len(reference)) if rounded else None,
         parity_source=held_out.source,
-        parity=tuple(parity.measure(found, exact[form], reference, spec, band) for (form, _), found in answers.items()),
+        parity=tuple(
+            parity.measure(found, exact.get(form, reference), reference, spec, band)
+            for (form, _), found in answers.items()
+        ),
         training=source.training,
         evaluations=source.evaluations,
         toolchain=_toolchain(),
         attempts=attempts,
-        labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
+        labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec, given),
         map_parity=map_parity,
         localisations=source.localisations,
         sites=source.sites,
@@ -165,6 +188,7 @@ def _prove(
         familiarity_band=familiarity_band,
         familiarity_parity=familiarity_parity,
         quantised=shares(work.bundle, entries),
+        reference=given,
     )
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])
@@ -192,12 +216,16 @@ def _familiarity(
 
 
 def _labelled(
-    truth: Truth | None, reference: Logits, answers: tuple[parity.FileLogits, ...], spec: ModelSpec
+    truth: Truth | None,
+    reference: Logits,
+    answers: tuple[parity.FileLogits, ...],
+    spec: ModelSpec,
+    given: Reference | None,
 ) -> tuple[Labelled, ...]:
     if truth is None:
         return ()
     files = tuple(labelled(found.entry.name, found.logits, truth, spec) for found in answers)
-    return (labelled(KERAS, reference, truth, spec), *files)
+    return (labelled(KERAS if given is None else given.name, reference, truth, spec), *files)
 
 
 def _key(entry: FileEntry) -> tuple[Format, Precision]:

@@ -29,6 +29,7 @@ from training.cli.options import FOLDER
     is_flag=True,
     help="Export even if labelled parity images contradict the model. The model card warns of it.",
 )
+@click.option("--output", help="Name of the output that gives the scores, for a model with several.")
 @click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
 def bundle(
     model: Path,
@@ -38,9 +39,10 @@ def bundle(
     parity: Path | None,
     float16: bool,
     insist: bool,
+    output: str | None,
     out: Path,
 ) -> None:
-    """Export a Keras model to a bundle.
+    """Export a Keras model, an ONNX file or a TFLite file to a bundle.
 
     The bundle contains TFLite and ONNX files, float32 and int8. Every file must match the Keras model within the
     tolerance of the spec.
@@ -48,21 +50,24 @@ def bundle(
     If no quantisation scheme keeps parity and improves on float32, there is no int8 file. The manifest then gives the
     reason.
 
-    MODEL is a training artifact. With --spec it is a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
+    MODEL is a training artifact. With --spec it is a model made elsewhere: .keras, .h5, a SavedModel folder, .onnx or
+    .tflite. From an ONNX or TFLite file only files of its own format are made, and they must match that file.
     """
     from export.pipeline import export_source  # here, so that --help starts without the converters
     from export.source.calibration_images import left_out_of
-    from export.source.file_kind import check_kind
+    from export.source.foreign.formats import check_model
     from export.source.source import from_artifact, from_model, is_keras_model
 
     if spec is not None:
-        source = from_model(model, spec, parity, data)
-        check_kind(model)  # before images are read; loading checks again
+        source = from_model(model, spec, parity, data, output)
+        check_model(model)  # before images are read; loading checks again
     elif is_keras_model(model):
         raise ExportError(
             f"{model}: found a model and no --spec, expected --spec FILE that describes its input and output. Start "
             "from one with: python -m export spec --from-recipe NAME, or --like NETWORK"
         )
+    elif output is not None:
+        raise ExportError(f"{model}: --output is for a model with --spec; an artifact has one output. Leave it out.")
     elif parity is not None:
         raise ExportError(
             f"{model}: --parity is for a model with --spec; an artifact has its own validation patients. "
@@ -86,6 +91,8 @@ def _summary(manifest: Manifest, out: Path) -> str:
         )
     lines += [f"  {row.file:22} {row.text()}" for row in manifest.quantised or ()]
     lines += [f"  {why}" for why in without_int8(manifest.attempts).values()]
+    if manifest.reference is not None:
+        lines += [f"  {text}" for text in (*manifest.reference.changes, manifest.reference.left_out)]
     lines.append(f"  guard band {manifest.guard_band:g}{_bound_text(manifest)}; {manifest.parity_source}")
     lines += [_labelled_line(row, manifest.labelled[0]) for row in manifest.labelled]
     return "\n".join(lines)

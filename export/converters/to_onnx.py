@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,13 @@ def write_float32(model_path: str, out: str, moments: bool = False) -> None:
     """Convert with tf2onnx, check the graph, and rename every value so that names depend only on the graph.
 
     Args:
-        model_path: the Keras network.
+        model_path: the Keras network; an .onnx file is copied.
         out: the file to write.
         moments: the last output is a feature map; replace it by its moments (:mod:`export.converters.moments`).
     """
+    if Path(model_path).suffix == ".onnx":
+        shutil.copyfile(model_path, out)
+        return
     import tensorflow as tf
     import tf2onnx
 

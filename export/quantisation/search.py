@@ -112,7 +112,7 @@ def quantise(
             f"{out.name}: no quantisation scheme is possible. Nothing was written. Tried, in order:\n{table}"
         )
     _LOG.warning(
-        "%s is not in the bundle: no quantisation scheme keeps parity with the Keras model and improves on float32. "
+        "%s is not in the bundle: no quantisation scheme keeps parity with the source model and improves on float32. "
         "Devices use float32 instead. More calibration images like those of the model's use, or BatchNorm before "
         "ReLU, may help.",
         out.name,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Normalize, Scale, Step
+from export.source.foreign import network as foreign
+from export.source.foreign.network import reference_of
 from export.source.keras_model import answers, load_to_logits
 
 _OTHER = {ColourOrder.RGB: ColourOrder.BGR, ColourOrder.BGR: ColourOrder.RGB}
@@ -67,5 +70,9 @@ def _ordered(steps: tuple[Step, ...], order: ColourOrder) -> tuple[Step, ...]:
 
 def write_answers(network: str, tensors: Sequence[str], out: str) -> None:
     """Write a network's logits (float32 A×N×outputs) for A saved sets of tensors (float32 N×H×W×C each)."""
-    model = load_to_logits(network)
-    np.save(out, np.stack([answers(model, np.load(path, mmap_mode="r")) for path in tensors]))
+    if reference_of(Path(network)) is None:
+        model = load_to_logits(network)
+        rows = [answers(model, np.load(path, mmap_mode="r")) for path in tensors]
+    else:
+        rows = [foreign.answers(Path(network), np.load(path)) for path in tensors]
+    np.save(out, np.stack(rows))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from export.converters.isolation import in_own_process
 from export.errors import ExportError
+from export.source.foreign.formats import KIND, formats_from
 from export.source.keras_model import load_to_logits, save_sets
 
 Floats = npt.NDArray[np.float32]
@@ -61,9 +62,10 @@ def examine(
     check = spec.network_check
     if check is None:
         return FeatureMap(network, explained)
-    if network.is_dir():
+    if network.suffix != ".keras":
+        source = "a SavedModel" if network.is_dir() else KIND[formats_from(network)[0]]
         raise ExportError(
-            f"{spec.name}: found a check on features of layer {check.layer} for a SavedModel, whose layers are out of "
+            f"{spec.name}: found a check on features of layer {check.layer} for {source}, whose layers are out of "
             "reach. Export the .keras file, or remove familiarity from the spec."
         )
     paths = [scratch / name for name in ("mapped.keras", "mapped-explained.keras", "moments.npy", "no-map.txt")]

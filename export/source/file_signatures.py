@@ -68,7 +68,13 @@ def _is_page(head: bytes) -> bool:
     return head.lstrip(_MARKS).startswith(b"<")
 
 
-def _is_onnx(head: bytes) -> bool:
+def is_tflite(head: bytes) -> bool:
+    """Return whether a file begins like a TFLite file."""
+    return head[4:8] == b"TFL3"
+
+
+def is_onnx(head: bytes) -> bool:
+    """Return whether a file begins like an ONNX file of a known program."""
     return head[:1] == b"\x08" and any(maker in head for maker in (b"onnx", b"pytorch", b"paddle", b"tf2"))
 
 
@@ -87,7 +93,11 @@ _TESTS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], NotAModel]], ...]
         _is_page,
         lambda _: NotAModel("a web page or an XML response", "Download the file itself: sign in, or use its raw link."),
     ),
-    (lambda head: head[4:8] == b"TFL3", lambda _: NotAModel("a TFLite file, which is converted already", SOURCE)),
-    (_is_onnx, lambda _: NotAModel("an ONNX file, which is converted already", SOURCE)),
+    (
+        lambda head: head[4:8] == b"ORTM",
+        lambda _: NotAModel("a model in the ORT format", "Give the .onnx file that it was made from."),
+    ),
+    (is_tflite, lambda _: NotAModel("a TFLite file, which is converted already", SOURCE)),
+    (is_onnx, lambda _: NotAModel("an ONNX file, which is converted already", SOURCE)),
     (lambda head: head.lstrip(_MARKS).startswith(b"{"), _of_json),
 )

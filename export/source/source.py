@@ -26,7 +26,7 @@ from export.source.calibration_images import (
     sample,
 )
 from export.source.encoded_images import EncodedImage
-from export.source.file_kind import check_kind
+from export.source.foreign.formats import check_model
 from export.source.spec_check import processor_dependent
 from training.artifact import Artifact
 from training.data.splits import Part, select
@@ -58,6 +58,7 @@ class SourceModel:
         data: folder of a published data set, whose files a calibration list may name.
         held_out: function that reads the parity images; None if the calibration images are used for parity.
         sites: figures by site and scanner; None if not measured.
+        output: name of the output that gives the scores, for a model with several; None if it has one.
     """
 
     model_path: Path
@@ -68,6 +69,7 @@ class SourceModel:
     data: Path | None
     held_out: Callable[[], PreparedImages] | None
     sites: tuple[SiteFigures, ...] | None = None
+    output: str | None = None
 
     def images(self, calibration: Path) -> tuple[PreparedImages, PreparedImages]:
         """Read the calibration images and the parity images.
@@ -97,12 +99,15 @@ def from_artifact(artifact: Artifact, data: Path | None) -> SourceModel:
     return SourceModel(artifact.model_path, spec, *known, data, held_out, measured.sites)
 
 
-def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> SourceModel:
-    """Return a model made elsewhere.
+def from_model(
+    model: Path, spec: Path, parity: Path | None, data: Path | None, output: str | None = None
+) -> SourceModel:
+    """Return a model made elsewhere: a Keras model, an ONNX file or a TFLite file.
 
     Args:
         parity: a folder of images that are not used for calibration. If its subfolders have the names of the spec's
             labels, the accuracy of each file is measured too.
+        output: name of the output that gives the scores, for a model with several.
 
     Raises:
         ExportError: the model or spec does not exist, or the model is a training artifact.
@@ -114,7 +119,7 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
                 f"{model}: found a training artifact, which needs no --spec, expected a file .keras or .h5, or a "
                 "SavedModel folder. Leave out --spec."
             )
-        check_kind(model)
+        check_model(model)
     if not spec.is_file():
         raise ExportError(
             f"{spec}: found no file, expected a spec in JSON. Start from one with: "
@@ -124,7 +129,7 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
     if told := processor_dependent(read.steps):
         _LOG.warning("%s: %s", spec, told)
     held_out = None if parity is None else partial(_in_folder, parity, read)
-    return SourceModel(model, read, None, (), None, data, held_out)
+    return SourceModel(model, read, None, (), None, data, held_out, output=output)
 
 
 def is_keras_model(path: Path) -> bool:

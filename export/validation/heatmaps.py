@@ -24,6 +24,7 @@ from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
+from export.source.foreign.formats import KIND, formats_from
 from export.source.keras_model import load_to_logits
 from export.validation.parity import RUNTIMES
 from training.explain.method import choose, draw
@@ -65,12 +66,13 @@ def examine(
     """Choose the heatmap method for a network, and compute reference heatmaps with TensorFlow.
 
     Args:
-        network: network cut at its logits; a SavedModel folder has no accessible layers and gets no heatmaps.
+        network: network cut at its logits; only a .keras file has accessible layers and gets heatmaps.
         judged: the parity images, of which the first :data:`IMAGES` get a heatmap.
         golden: the golden images, which all get a heatmap.
     """
-    if network.is_dir():
-        why = "it was exported from a SavedModel, whose layers are out of reach"
+    if network.suffix != ".keras":
+        source = "a SavedModel" if network.is_dir() else KIND[formats_from(network)[0]]
+        why = f"it was exported from {source}, whose layers are out of reach"
         none = np.zeros((0, 0, 0), np.float32)
         return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
     both = [

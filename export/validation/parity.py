@@ -96,7 +96,7 @@ def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     """
     name, logits = f"{found.entry.name} on {found.runtime.value}", found.logits
     if logits.shape != reference.shape:
-        raise ParityError(f"{name}: logits of shape {logits.shape}, the Keras model gives {reference.shape}.")
+        raise ParityError(f"{name}: logits of shape {logits.shape}, the source model gives {reference.shape}.")
     if not np.isfinite(logits).all():
         raise ParityError(f"{name}: {int((~np.isfinite(logits)).sum())} of {logits.size} logits are not finite.")
     limit = spec.tolerance

@@ -184,7 +184,7 @@ def test_a_saved_model_without_its_weights_or_cut_is_one_sentence(models: Path, 
 
 def test_a_path_at_which_there_is_nothing(models: Path, tmp_path: Path) -> None:
     text = _refusal(models / "whole.hdf5")
-    assert "found none, expected a file .keras or .h5, or a SavedModel folder" in text
+    assert "found none, expected a file .keras, .h5, .onnx or .tflite, or a SavedModel folder" in text
     assert "The same folder contains whole.h5" in text
     (tmp_path / "m.keras").symlink_to("gone.keras")
     assert "a link to gone.keras, which does not exist" in _refusal(tmp_path / "m.keras")

@@ -274,7 +274,9 @@ def test_a_spec_that_is_not_there_is_refused_with_the_command_that_makes_one(own
 
 
 def test_a_model_that_is_not_there_or_is_an_artifact_is_refused(own: tuple[Path, Path], phantom_artifact: Path) -> None:
-    with pytest.raises(ExportError, match=r"gone\.h5: found none, expected a file .keras or .h5, or a SavedModel"):
+    with pytest.raises(
+        ExportError, match=r"gone\.h5: found none, expected a file .keras, .h5, .onnx or .tflite, or a SavedModel"
+    ):
         from_model(own[0].with_name("gone.h5"), own[1], None, None)
     with pytest.raises(ExportError, match="found a training artifact, which needs no --spec"):
         from_model(phantom_artifact, own[1], None, None)
