@@ -21,7 +21,7 @@ from export.converters.to_onnx import BATCH, INPUT, OPSET, OUTPUT
 from export.errors import ExportError
 from export.source.foreign.formats import damaged
 from export.source.foreign.given import GivenModel, Layout, choose_output, layout_of
-from export.source.foreign.onnx_classifiers import expand_linear, labels_of, scores_of
+from export.source.foreign.onnx_classifiers import expand_linear, expand_scalers, labels_of, scores_of
 from export.source.foreign.onnx_graph import all_nodes, cut, is_quantised, name_nodes, prune, rename
 from export.source.heads import FinalActivation
 
@@ -55,6 +55,7 @@ def read(path: Path, spec: ModelSpec, output: str | None) -> GivenModel:
     layout = layout_of(path, taken, spec, Layout.FIRST)
     labels = labels_of(model.graph) or _named_labels(model)
     given = _with_output(model, scores)
+    expand_scalers(model.graph)
     expanded = expand_linear(model.graph, scores)
     logits, end, removed = cut(model.graph, scores)
     prune(_with_outputs(model, logits))
