@@ -94,6 +94,7 @@ def _load(path: Path) -> onnx.ModelProto:
             f"{path}: found weights in other files, of which {', '.join(sorted(names))} is missing, incomplete or out "
             "of reach, expected them in the same folder. Copy them there again."
         ) from None
+    model.ir_version = min(model.ir_version, _NEWEST_IR)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     return model
@@ -173,7 +174,7 @@ def _with_outputs(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def _modernise(path: Path, model: onnx.ModelProto) -> list[str]:
-    """Raise an operator set that is too old for quantisation, and lower the IR version to what devices read."""
+    """Raise an operator set that is too old for quantisation."""
     (found,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     changes = []
     if found < _OLDEST:
@@ -186,7 +187,7 @@ def _modernise(path: Path, model: onnx.ModelProto) -> list[str]:
                 f"or more. Export the network again with opset_version={OPSET}."
             ) from None
         changes.append(f"The operator set was raised from {found} to {OPSET}.")
-    model.ir_version = min(model.ir_version, _NEWEST_IR)
+        model.ir_version = min(model.ir_version, _NEWEST_IR)
     return changes
 
 
