@@ -106,7 +106,8 @@ def quantise(
         if not how.bias_corrected and attempts[-1].worthless is None:
             _note_error(workspace, how, run(out))
     out.unlink(missing_ok=True)
-    if all(attempt.failure for attempt in attempts):
+    given = Path(workspace.model).suffix in (".onnx", ".tflite")  # such a file is worth its float32 bundle
+    if all(attempt.failure for attempt in attempts) and not given:
         table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
         raise ConversionError(
             f"{out.name}: no quantisation scheme is possible. Nothing was written. Tried, in order:\n{table}"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.manifest import Format, Reference
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import EdgeError
 from edge_runtime.serialisation.records import from_json, to_dict
 from export.errors import ExportError
 from export.source.foreign import onnx_model, tflite_model
@@ -61,10 +62,11 @@ def write_network(
             raise TypeError(f"{path} is neither ONNX nor TFLite")
         given = _READ[form](path, spec, output)
         logits = _logits(path, given, tensors, spec)
+        Path(network_path).write_bytes(given.network)
+        _check_runs(path, Path(network_path), tensors)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
-    Path(network_path).write_bytes(given.network)
     np.save(logits_path, logits)
     reference = Reference(
         format=form,
@@ -89,6 +91,17 @@ def answers(network: Path, tensors: Floats) -> Floats:
     """Return the logits of a network that :func:`write_network` wrote, float32 N×outputs, for N images."""
     (form,) = formats_from(network)
     return logits_of(network, form, np.asarray(tensors))
+
+
+def _check_runs(path: Path, network: Path, tensors: Floats) -> None:
+    """Open the network as devices do, and run one image."""
+    try:
+        answers(network, tensors[:1])
+    except EdgeError as error:
+        raise ExportError(
+            f"{path}: devices cannot run it ({' '.join(str(error).split())[:200]}), expected operators that they "
+            "compute. Export the network again, in float32."
+        ) from None
 
 
 def _logits(path: Path, given: GivenModel, tensors: Floats, spec: ModelSpec) -> Floats:

@@ -64,6 +64,37 @@ def expand_linear(graph: onnx.GraphProto, output: str) -> FinalActivation | None
     return FinalActivation.SOFTMAX
 
 
+def expand_scalers(graph: onnx.GraphProto) -> None:
+    """Replace each ``Scaler`` by ``Sub`` and ``Mul``, and rows 1×N that are added to a product by vectors of N.
+
+    The quantiser knows no ``Scaler``, and fails on a bias of two axes.
+    """
+    for place, node in reversed(list(enumerate(graph.node))):
+        if node.op_type != "Scaler":
+            continue
+        found = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        names = [f"{node.output[0]}/{part}" for part in ("offset", "scale", "centred")]
+        for name, values in zip(names, (found["offset"], found["scale"]), strict=False):
+            graph.initializer.append(numpy_helper.from_array(np.array(values, np.float32), name))
+        steps = [
+            helper.make_node("Sub", [node.input[0], names[0]], [names[2]], name=names[2]),
+            helper.make_node("Mul", [names[2], names[1]], [node.output[0]], name=node.output[0]),
+        ]
+        graph.node.remove(node)
+        for step in reversed(steps):
+            graph.node.insert(place, step)
+    made = {name: node.op_type for node in graph.node for name in node.output}
+    added = {
+        name
+        for node in graph.node
+        if node.op_type == "Add" and "MatMul" in map(made.get, node.input)
+        for name in node.input
+    }
+    for value in graph.initializer:
+        if value.name in added and len(value.dims) == 2 and value.dims[0] == 1:
+            value.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(value)[0], value.name))
+
+
 def maker(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
     """Return the node that computes a value; None for an input or a constant."""
     return next((node for node in graph.node if name in node.output), None)

@@ -21,7 +21,7 @@ from export.converters.to_onnx import BATCH, INPUT, OPSET, OUTPUT
 from export.errors import ExportError
 from export.source.foreign.formats import damaged
 from export.source.foreign.given import GivenModel, Layout, choose_output, layout_of
-from export.source.foreign.onnx_classifiers import expand_linear, labels_of, scores_of
+from export.source.foreign.onnx_classifiers import expand_linear, expand_scalers, labels_of, scores_of
 from export.source.foreign.onnx_graph import all_nodes, cut, is_quantised, name_nodes, prune, rename
 from export.source.heads import FinalActivation
 
@@ -55,6 +55,7 @@ def read(path: Path, spec: ModelSpec, output: str | None) -> GivenModel:
     layout = layout_of(path, taken, spec, Layout.FIRST)
     labels = labels_of(model.graph) or _named_labels(model)
     given = _with_output(model, scores)
+    expand_scalers(model.graph)
     expanded = expand_linear(model.graph, scores)
     logits, end, removed = cut(model.graph, scores)
     prune(_with_outputs(model, logits))
@@ -93,6 +94,7 @@ def _load(path: Path) -> onnx.ModelProto:
             f"{path}: found weights in other files, of which {', '.join(sorted(names))} is missing, incomplete or out "
             "of reach, expected them in the same folder. Copy them there again."
         ) from None
+    model.ir_version = min(model.ir_version, _NEWEST_IR)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     return model
@@ -172,7 +174,7 @@ def _with_outputs(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def _modernise(path: Path, model: onnx.ModelProto) -> list[str]:
-    """Raise an operator set that is too old for quantisation, and lower the IR version to what devices read."""
+    """Raise an operator set that is too old for quantisation."""
     (found,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     changes = []
     if found < _OLDEST:
@@ -185,7 +187,7 @@ def _modernise(path: Path, model: onnx.ModelProto) -> list[str]:
                 f"or more. Export the network again with opset_version={OPSET}."
             ) from None
         changes.append(f"The operator set was raised from {found} to {OPSET}.")
-    model.ir_version = min(model.ir_version, _NEWEST_IR)
+        model.ir_version = min(model.ir_version, _NEWEST_IR)
     return changes
 
 
