@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +15,19 @@ from tqdm import tqdm
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import InterpreterBrokenError
 from edge_runtime.inference.backends.registry import open_model
+from export.converters import culprit, tflite_file, to_onnx, to_tflite
 from export.converters import moments as moment_outputs
-from export.converters import tflite_file, to_onnx, to_tflite
 from export.converters.isolation import in_own_process
-from export.errors import ConversionError
+from export.errors import ConversionError, ParityError
 from export.quantisation import equalisation, search
 from export.quantisation.gain import no_share, too_slow
 from export.quantisation.schemes import Quantisation
 from export.validation import parity
 from export.validation.parity import RUNTIMES
+
+_LOG = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
@@ -100,19 +105,23 @@ def convert(
 
         step("tflite float32")
         out = str(work.model(Format.TFLITE, Precision.FLOAT32))
-        in_own_process(to_tflite.write_float32, str(explained), out, *more)
+        _converted(Format.TFLITE, model, to_tflite.write_float32, str(explained), out, *more)
         if float16:
             step("tflite float16")
             out = str(work.model(Format.TFLITE, Precision.FLOAT16))
-            in_own_process(to_tflite.write_float16, model, out, *more)
+            _converted(Format.TFLITE, model, to_tflite.write_float16, model, out, *more)
         step("onnx float32")
         out = str(work.model(Format.ONNX, Precision.FLOAT32))
-        in_own_process(to_onnx.write_float32, str(explained), out, *more)
-        _check_exact(work, judged, spec)
+        _converted(Format.ONNX, model, to_onnx.write_float32, str(explained), out, *more)
+        _check_exact(work, model, judged, spec)
         if not network.is_dir():  # the layers of a SavedModel cannot be changed
             step("equalise")
             model = str(work.scratch / "equalised.keras")
-            in_own_process(equalisation.write_equalised, str(network), calibration, model)
+            try:
+                in_own_process(equalisation.write_equalised, str(network), calibration, model)
+            except ConversionError as error:  # int8 then starts from the network as it is
+                _LOG.warning("%s; the network is quantised without equalisation", error)
+                model = str(network)
         for form in Format:
             step(f"{form.value} int8")
             workspace = search.SearchWorkspace(
@@ -125,6 +134,22 @@ def convert(
     for form, _, path in work.written():
         embed[form](path, spec)
     return attempts
+
+
+def _converted(form: Format, network: str, job: Callable[..., None], *args: Any) -> None:
+    """Run a conversion in its own process.
+
+    Args:
+        network: the Keras network, in which a layer is looked for if the conversion fails.
+
+    Raises:
+        ConversionError: the converter fails; the message names the layer and a remedy.
+    """
+    try:
+        in_own_process(job, *args)
+    except ConversionError as error:
+        _LOG.debug("%s\n%s", error, error.log)
+        raise culprit.explained(network, form, error) from None
 
 
 def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32], expected: Logits) -> None:
@@ -142,16 +167,25 @@ def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32],
     {Format.TFLITE: moment_outputs.correct_tflite, Format.ONNX: moment_outputs.correct_onnx}[form](int8, error)
 
 
-def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> None:
+def _check_exact(work: ExportFolder, network: str, judged: ParityImages, spec: ModelSpec) -> None:
     """Compare the float32 files before int8 is tried: int8 cannot correct a conversion fault.
 
+    Args:
+        network: the Keras network, in which a layer is looked for if a file differs.
+
     Raises:
-        ParityError: as :func:`export.validation.parity.check`.
+        ParityError: as :func:`export.validation.parity.check`, with the layer that is converted wrongly.
+        ConversionError: the interpreter does not run the file.
     """
     for form in Format:
         named = (NAMES[form, Precision.FLOAT32], Role.MODEL, form, Precision.FLOAT32)
         (entry,) = describe_files(work.bundle, [named])
-        parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
+        try:
+            parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
+        except InterpreterBrokenError as error:
+            raise culprit.explained(network, form, ConversionError(str(error).splitlines()[0])) from None
+        except ParityError as error:
+            raise ParityError(f"{error}{culprit.hint(network, form)}") from None
 
 
 def _quantise(

@@ -114,7 +114,7 @@ def _examine(source: SourceModel, work: ExportFolder, *sets: npt.NDArray[np.floa
     tensors = keras_model.save_sets(work.scratch / "tensors.npy", sets)
     in_own_process(
         keras_model.write_network,
-        *(str(source.model_path), tensors, source.spec, str(network), str(logits), str(refusal)),
+        *(str(source.model_path), tensors, source.spec, str(network), str(logits), str(refusal), source.output),
     )
     if refusal.is_file():
         raise ExportError(refusal.read_text(encoding="utf-8"))

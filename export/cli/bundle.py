@@ -21,6 +21,7 @@ from training.cli.options import FOLDER
 @click.option("--calibration", type=FOLDER, required=True, help="Folder of images, or a samples.csv that lists them.")
 @click.option("--data", type=FOLDER, help="Published data set, for samples.csv and for parity on validation patients.")
 @click.option("--parity", type=FOLDER, help="Images not used for calibration, for a model made elsewhere.")
+@click.option("--output", help="Name of the output to export, for a model with --spec that has several.")
 @click.option(
     "--float16", is_flag=True, help="Also write a TFLite file with float16 weights, half the size of float32."
 )
@@ -36,6 +37,7 @@ def bundle(
     calibration: Path,
     data: Path | None,
     parity: Path | None,
+    output: str | None,
     float16: bool,
     insist: bool,
     out: Path,
@@ -56,7 +58,7 @@ def bundle(
     from export.source.source import from_artifact, from_model, is_keras_model
 
     if spec is not None:
-        source = from_model(model, spec, parity, data)
+        source = from_model(model, spec, parity, data, output)
         check_kind(model)  # before images are read; loading checks again
     elif is_keras_model(model):
         raise ExportError(
@@ -68,6 +70,8 @@ def bundle(
             f"{model}: --parity is for a model with --spec; an artifact has its own validation patients. "
             "Give --data DIR."
         )
+    elif output is not None:
+        raise ExportError(f"{model}: --output is for a model with --spec; an artifact has one output. Leave it out.")
     else:
         source = from_artifact(Artifact(model), data)
     for folder in (calibration, parity):

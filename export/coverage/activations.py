@@ -32,7 +32,9 @@ def _build(name: str) -> Any:
 
     if name == "threshold":  # it has no defaults, so no layer takes its name
         return network(lambda x: keras.activations.threshold(x, 0.1, 0.0))
-    return network(lambda x: keras.layers.Activation(name, name=f"{name}_layer")(x))
+    if name == "glu":  # it halves the channels, which the layer Activation does not expect
+        return network(keras.activations.glu)
+    return network(keras.layers.Activation(name, name=f"{name}_layer"))
 
 
 def _approximate_gelu(x: Any) -> Any:

@@ -149,16 +149,24 @@ _FIRST: dict[str, dict[str, Body]] = {
 
 def subjects() -> Iterator[Subject]:
     """Yield a subject for each layer."""
-    for place, groups in (("middle", _MIDDLE), ("first", _FIRST)):
+    for place, groups in _PLACES.items():
         for group, bodies in groups.items():
-            for name, body in bodies.items():
-                yield Subject(name, group, partial(_build, place, body))
+            for name in bodies:
+                yield Subject(name, group, partial(_build, place, group, name))
 
 
-def _build(place: str, body: Body) -> Any:
+_PLACES = {"middle": _MIDDLE, "first": _FIRST}
+
+
+def _build(place: str, group: str, name: str) -> Any:
     from keras import layers
 
-    return network(**{place: lambda x: body(layers, x)})
+    body = _PLACES[place][group][name]
+
+    def layer(x: Any) -> Any:
+        return body(layers, x)
+
+    return network(first=layer) if place == "first" else network(layer)
 
 
 def _positions(x: Any) -> Any:

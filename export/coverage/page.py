@@ -20,14 +20,16 @@ _HEADINGS = (
 HEAD = """\
 # Coverage
 
-This page shows which Keras networks the exporter takes, in which formats, and on which interpreters they agree with Keras. `python -m export coverage` writes it.
+This page shows which Keras networks the exporter takes, in which formats, and on which interpreters they agree with
+Keras. `python -m export coverage` writes it.
 
-Each network has random weights. Its BatchNorms hold the moments of the images, and its last layer is fitted to tell dark images from bright ones. Each is exported
-by `python -m export` in a process of its own, with 40 images for calibration and 40 others for parity.
+Each network has random weights. Its BatchNorms hold the moments of the images, and its last layer is fitted to tell
+dark images from bright ones. `python -m export` exports each in a process of its own, with 40 images for calibration
+and 40 others for parity.
 
 | in a cell | meaning |
 |---|---|
-| a number | the file is in the bundle, so it is in parity; largest \\|Δ logit\\| from Keras on the parity images (tflite-runtime: on the golden images) |
+| a number | the file is in parity: largest \\|Δ logit\\| from Keras (parity images; tflite-runtime: golden images) |
 | left out | no int8 file keeps parity and improves on float32; devices use float32 |
 | does not run | the interpreter cannot run the file |
 | – | not measured |

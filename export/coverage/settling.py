@@ -74,6 +74,4 @@ def _fit(last: Any, features: npt.NDArray[np.float64]) -> None:
     gram = centred @ centred.T
     gram += np.eye(len(features)) * _RIDGE * max(np.trace(gram) / len(features), 1e-12)
     weights = centred.T @ np.linalg.solve(gram, _TARGET * np.outer(sign, signs))
-    last.set_weights(
-        [weights.reshape(kernel.shape).astype(np.float32), (-middle @ weights).astype(np.float32)]
-    )
+    last.set_weights([weights.reshape(kernel.shape).astype(np.float32), (-middle @ weights).astype(np.float32)])

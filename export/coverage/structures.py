@@ -1,4 +1,4 @@
-"""Networks that are built or saved in a particular way: nested, in half precision, with several outputs, of any size."""
+"""Networks built or saved in a particular way: nested, in half precision, with several outputs, of any size."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ def subjects() -> Iterator[Subject]:
     """Yield them."""
     yield Subject("one sigmoid output", STRUCTURE, partial(network, outputs=1, activation="sigmoid"), Head.SIGMOID)
     yield Subject("logits", STRUCTURE, partial(network, activation="linear"))
-    yield Subject(
-        "two sigmoids", STRUCTURE, partial(network, activation="sigmoid"), Head.INDEPENDENT_SIGMOIDS
-    )
+    yield Subject("two sigmoids", STRUCTURE, partial(network, activation="sigmoid"), Head.INDEPENDENT_SIGMOIDS)
     yield Subject("Sequential", STRUCTURE, _sequential)
     yield Subject("nested networks", STRUCTURE, _nested)
     yield Subject("one layer used twice", STRUCTURE, _shared)

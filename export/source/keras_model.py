@@ -16,6 +16,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
 from export.source.first_layers import FILE, FirstLayers, first_layers
 from export.source.heads import FinalActivation, cut
+from export.source.outputs import output_names, with_output
 from export.source.precision import check_precision, in_float32, other_types
 from export.source.saved_models import load, load_as_saved
 from export.source.spec_check import Network, check_end, check_shapes, complements
@@ -54,7 +55,13 @@ def answers(network: Any, tensors: Floats) -> Floats:
 
 
 def write_network(
-    model_path: str, tensors_path: str, spec: ModelSpec, network_path: str, logits_path: str, refusal_path: str
+    model_path: str,
+    tensors_path: str,
+    spec: ModelSpec,
+    network_path: str,
+    logits_path: str,
+    refusal_path: str,
+    output: str | None = None,
 ) -> None:
     """Check a model against its spec; save the network cut at its logits, and its logits.
 
@@ -64,9 +71,10 @@ def write_network(
             beside it (:mod:`export.source.first_layers`).
         logits_path: logits of the tensors to write, float32 N×outputs.
         refusal_path: error message, written instead of all other files if model and spec contradict each other.
+        output: name of the output to export; None for a network with one output.
     """
     try:
-        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
+        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec, output)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
@@ -78,9 +86,11 @@ def write_network(
     first.write(Path(network_path).with_name(FILE))
 
 
-def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats, FirstLayers]:
+def _network(path: Path, tensors: Floats, spec: ModelSpec, output: str | None) -> tuple[Any, Floats, FirstLayers]:
     """Return the network of ``path`` cut at its logits, in the form for converters, its logits and first layers."""
     saved = load_as_saved(path)
+    if output is not None:
+        saved = with_output(saved, output, str(path))
     model = in_float32(saved)
     facts = _facts(path, model)
     check_shapes(facts, spec)
@@ -104,7 +114,7 @@ def _facts(path: Path, model: Any) -> Network:
     return Network(
         where=str(path),
         inputs=tuple(tensor.name for tensor in taken),
-        outputs=tuple(tensor.name for tensor in given),
+        outputs=output_names(model),
         taken=tuple(taken[0].shape),
         given=tuple(given[0].shape),
         dtype=str(taken[0].dtype),

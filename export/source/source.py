@@ -54,6 +54,7 @@ class SourceModel:
         data: folder of a published data set, whose files a calibration list may name.
         held_out: function that reads the parity images; None if the calibration images are used for parity.
         sites: figures by site and scanner; None if not measured.
+        output: name of the output to export; None for a model with one output.
     """
 
     model_path: Path
@@ -64,6 +65,7 @@ class SourceModel:
     data: Path | None
     held_out: Callable[[], PreparedImages] | None
     sites: tuple[SiteFigures, ...] | None = None
+    output: str | None = None
 
     def images(self, calibration: Path) -> tuple[PreparedImages, PreparedImages]:
         """Read the calibration images and the parity images.
@@ -93,12 +95,15 @@ def from_artifact(artifact: Artifact, data: Path | None) -> SourceModel:
     return SourceModel(artifact.model_path, spec, *known, data, held_out, measured.sites)
 
 
-def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) -> SourceModel:
+def from_model(
+    model: Path, spec: Path, parity: Path | None, data: Path | None, output: str | None = None
+) -> SourceModel:
     """Return a model made elsewhere.
 
     Args:
         parity: a folder of images that are not used for calibration. If its subfolders have the names of the spec's
             labels, the accuracy of each file is measured too.
+        output: name of the output to export, for a model with several; None for a model with one.
 
     Raises:
         ExportError: the model or spec does not exist, or the model is a training artifact.
@@ -118,7 +123,7 @@ def from_model(model: Path, spec: Path, parity: Path | None, data: Path | None) 
         )
     read = from_json(ModelSpec, spec.read_bytes(), str(spec))
     held_out = None if parity is None else partial(_in_folder, parity, read)
-    return SourceModel(model, read, None, (), None, data, held_out)
+    return SourceModel(model, read, None, (), None, data, held_out, output=output)
 
 
 def is_keras_model(path: Path) -> bool:
