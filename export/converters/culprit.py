@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 
 from edge_runtime.bundle.manifest import Format
 from export.converters import to_onnx, to_tflite
+from export.converters.failure_text import operator_in
 from export.converters.isolation import in_own_process
 from export.errors import ConversionError
 from export.source.keras_model import load_to_logits
@@ -27,8 +27,6 @@ _APART = 1e-2
 
 _MOST = 60
 """Most layers that are tried; each takes about a second."""
-
-_OPERATORS = (r"'tfl?\.(\w+)' op", r"No Op registered for (\w+)", r"Tensorflow op \[[^\]]*: (\w+)\]", r"op: '(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,6 @@ def hint(model: str, form: Format) -> str:
     """Return a sentence, after a space, that names the layer that is converted wrongly; empty if none is found."""
     found = None if Path(model).is_dir() else find_culprit(model, form)
     return "" if found is None else f" Layer {found.name} ({found.kind}) alone differs already; replace it."
-
-
-def operator_in(text: str) -> str:
-    """Return the operator that a converter's text complains about; empty if there is none."""
-    found = next((match for pattern in _OPERATORS if (match := re.search(pattern, text))), None)
-    return found.group(1) if found else ""
 
 
 def find_culprit(model: str, form: Format) -> Culprit | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -16,9 +15,10 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
+from export.converters.failure_text import first_line
 from export.errors import ConversionError
 
-_LOG_LINES, _LONGEST = 40, 300
+_LOG_LINES, _LONGEST = 40, 20_000
 _PRELOADED = "export.converters.preloaded"
 
 
@@ -51,7 +51,7 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
         if failure == "":
             return
         said = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
-        what = _death(process.exitcode) if failure is None else _first_line(failure)
+        what = _death(process.exitcode) if failure is None else first_line(failure)
         raise ConversionError(f"{job.__module__}.{job.__name__} failed: {what}", "\n".join(said))
 
 
@@ -62,12 +62,6 @@ def _death(status: int | None) -> str:
     if status is not None and status < 0:
         return f"its process died of {signal.Signals(-status).name}"
     return f"its process died with exit status {status}"
-
-
-def _first_line(failure: str) -> str:
-    """Return the first line of an error, without the dump of a compiler that follows in the same line."""
-    lines = failure.splitlines() or [failure]
-    return re.split(r"\s*(?:<unknown>|loc\(|error: )", lines[0])[0][:_LONGEST].rstrip()
 
 
 def _context(fresh: bool) -> SpawnContext | ForkServerContext:

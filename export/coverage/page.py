@@ -29,7 +29,8 @@ and 40 others for parity.
 
 | in a cell | meaning |
 |---|---|
-| a number | the file is in parity: largest \\|Δ logit\\| from Keras (parity images; tflite-runtime: golden images) |
+| a number | the file is in parity: largest \\|Δ logit\\| from Keras on the parity images |
+| same, differs | tflite-runtime passes the self-test of the bundle, or does not: its golden images give what LiteRT gave |
 | left out | no int8 file keeps parity and improves on float32; devices use float32 |
 | does not run | the interpreter cannot run the file |
 | – | not measured |
@@ -64,6 +65,10 @@ _OTHERS = {
 }
 
 
+_REPLAYED = {"as exported": "same", "differs from the exporting machine": "differs"}
+"""Results of the self-test on tflite-runtime, and what a cell shows."""
+
+
 def _figures(row: Row) -> tuple[str, ...]:
     found = {(cell.file, cell.runtime): cell for cell in row.cells}
     missing = {cell.file for cell in row.cells if not cell.runtime}
@@ -76,6 +81,8 @@ def _figures(row: Row) -> tuple[str, ...]:
             texts.append("–")
         elif cell.logit_max is None:
             texts.append("does not run")
+        elif cell.remark in _REPLAYED:
+            texts.append(_REPLAYED[cell.remark])
         else:
             texts.append(f"{cell.logit_max:.1e}")
     return (row.name, *texts, f"{row.seconds:.0f}", f"{row.peak_mib:,}")
@@ -83,7 +90,7 @@ def _figures(row: Row) -> tuple[str, ...]:
 
 def _remarks(rows: Iterable[Row]) -> Iterable[tuple[str, str]]:
     for row in rows:
-        for remark in dict.fromkeys(cell.remark for cell in row.cells if cell.remark):
+        for remark in dict.fromkeys(cell.remark for cell in row.cells if cell.remark and cell.remark not in _REPLAYED):
             yield row.name, remark
 
 

@@ -27,7 +27,7 @@ class Cell:
         file: for example ``model.int8.tflite``.
         runtime: ``litert``, ``onnxruntime`` or ``tflite``.
         logit_max: largest |Δ logit| from the Keras network; None if there is no answer.
-        remark: empty for a file in parity; else why it is not there or does not run.
+        remark: why there is no file, or why it does not run; on tflite-runtime the result of the self-test.
     """
 
     file: str
@@ -63,8 +63,7 @@ def cells(manifest: Manifest, replayed: tuple[GoldenReplay, ...]) -> tuple[Cell,
     found = [Cell(row.file, row.runtime, row.logit_max) for row in manifest.parity]
     found += [Cell(file, "", None, reason) for file, reason in without_int8(manifest.attempts).items()]
     for row in replayed:
-        well = row.remark in ("as exported", "differs from the exporting machine") and row.keras_difference is not None
-        found.append(Cell(row.file, RUNTIME, row.keras_difference, "" if well else row.remark))
+        found.append(Cell(row.file, RUNTIME, row.keras_difference, row.remark))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ Frameworks are imported inside functions, because only child processes may impor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,20 @@ def write_network(
         refusal_path: error message, written instead of all other files if model and spec contradict each other.
         output: name of the output to export; None for a network with one output.
     """
+    from tensorflow.errors import OpError
+
     try:
         network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec, output)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
+        return
+    except (ValueError, TypeError, AttributeError, NotImplementedError, OpError) as error:  # of a layer, in Keras
+        width, height = spec.size_px
+        Path(refusal_path).write_text(
+            f"{model_path}: Keras fails on an image of {width}×{height} pixels: found {type(error).__name__} in "
+            f"{_failed_layer(error)}, expected an answer. Correct the size in the spec, or the layer.",
+            encoding="utf-8",
+        )
         return
     if Path(network_path).suffix:
         network.save(network_path)
@@ -107,6 +118,12 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec, output: str | None) -
     logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
     return network, logits, first
+
+
+def _failed_layer(error: Exception) -> str:
+    """Return the layer that an error of Keras names."""
+    named = re.search(r"(?:calling|layer) \"?(\w+(?:\.call\(\))?)", str(error))
+    return f"layer {named.group(1).removesuffix('.call()')}" if named else "one of its layers"
 
 
 def _facts(path: Path, model: Any) -> Network:
