@@ -106,6 +106,7 @@ _MIDDLE: dict[str, dict[str, Body]] = {
         "Concatenate": lambda k, x: k.Concatenate()([x, k.Conv2D(8, 1)(x)]),
         "Dot": lambda k, x: k.Dot(axes=2)([sequence(x)] * 2),
         "Masking": lambda k, x: k.Masking()(sequence(x)),
+        "erfinv, which the converters lack": lambda k, x: _erfinv(x),
         "Discretization": lambda k, x: k.Discretization([0.1, 0.5, 1.0])(x),
     },
 }
@@ -167,6 +168,12 @@ def _build(place: str, group: str, name: str) -> Any:
         return body(layers, x)
 
     return network(first=layer) if place == "first" else network(layer)
+
+
+def _erfinv(x: Any) -> Any:
+    import keras
+
+    return keras.ops.erfinv(x * 0.01)
 
 
 def _positions(x: Any) -> Any:

@@ -94,9 +94,10 @@ def _row(subject: Subject, options: CoverageOptions) -> Row:
         elif ended.limit:
             outcome, text = Outcome.NOT_MEASURED, ended.limit
         else:
-            sentence = refusal(ended.error)
+            said = ended.error.replace(f"{work}{os.sep}", "")
+            sentence = refusal(said)
             outcome = Outcome.FAULT if sentence is None else Outcome.REFUSED
-            text = (ended.error[-_END:] if sentence is None else sentence).replace(f"{work}{os.sep}", "")
+            text = said[-_END:] if sentence is None else sentence
         return _made(subject, outcome, text, found, ended.seconds, ended.peak_bytes)
 
 

@@ -30,7 +30,7 @@ and 40 others for parity.
 | in a cell | meaning |
 |---|---|
 | a number | the file is in parity: largest \\|Δ logit\\| from Keras on the parity images |
-| same, differs | tflite-runtime passes the self-test of the bundle, or does not: its golden images give what LiteRT gave |
+| same, differs | tflite-runtime passes the bundle's self-test on golden images, or does not |
 | left out | no int8 file keeps parity and improves on float32; devices use float32 |
 | does not run | the interpreter cannot run the file |
 | – | not measured |

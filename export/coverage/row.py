@@ -67,7 +67,7 @@ def cells(manifest: Manifest, replayed: tuple[GoldenReplay, ...]) -> tuple[Cell,
     return tuple(found)
 
 
-_LIBRARY = ("Traceback", "error: loc(", "error: '", "callsite(", "NodeDef", 'File "', "mlir", "0x")
+_LIBRARY = ("Traceback", "error: loc(", "error: '", "callsite(", "NodeDef", 'File "', "mlir")
 """Signs of text that a library wrote."""
 
 _MOST = 600

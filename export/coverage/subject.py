@@ -34,6 +34,7 @@ class Subject:
         ending: ``.keras``, ``.h5``, or empty for a SavedModel.
         output: name of the chosen output; empty for a network with one output.
         release: release of TensorFlow that writes the file; empty for this one.
+        after: function that returns the network to save, given the network with its weights; None to save that.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Subject:
     ending: str = ".keras"
     output: str = ""
     release: str = ""
+    after: Callable[[Any], Any] | None = None
 
     @property
     def file(self) -> str:
@@ -52,7 +54,7 @@ class Subject:
         return "".join(sign if sign.isalnum() else "-" for sign in self.name.lower()).strip("-")
 
     def spec(self) -> ModelSpec:
-        """Return the spec, for two labels."""
+        """Return the spec, for two labels. The last activation of a SavedModel cannot be removed."""
         side = self.side
         steps: list[Step] = [Colour(ColourOrder.RGB), Resize(side, side, Interpolation.NEAREST, PixelType.FLOAT32)]
         return ModelSpec(
@@ -62,7 +64,7 @@ class Subject:
             steps=(*steps, Scale(255.0, 0.0)) if self.scaled else tuple(steps),
             labels=("dark", "bright"),
             positive=("bright",),
-            head=self.head,
+            head=self.head if self.ending else Head.PROBABILITIES,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
         )
 
@@ -77,6 +79,8 @@ def write(subject: Subject, out: str) -> None:
     model = subject.build()
     divisor = np.float32(255.0 if subject.scaled else 1.0)
     settle(keras, model, drawn(IMAGES, subject.side, seed=3).astype(np.float32) / divisor)
+    if subject.after is not None:
+        model = subject.after(model)
     if Path(out).suffix:
         model.save(out)
     else:

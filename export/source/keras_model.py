@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
+from export.source.batches import with_open_batch
 from export.source.first_layers import FILE, FirstLayers, first_layers
 from export.source.heads import FinalActivation, cut
 from export.source.outputs import output_names, with_output
@@ -102,6 +103,7 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec, output: str | None) -
     saved = load_as_saved(path)
     if output is not None:
         saved = with_output(saved, output, str(path))
+    saved = with_open_batch(saved)
     model = in_float32(saved)
     facts = _facts(path, model)
     check_shapes(facts, spec)

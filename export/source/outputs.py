@@ -39,4 +39,5 @@ def with_output(model: Any, name: str, where: str) -> Any:
         raise ExportError(f"{where}: found no output {name}, expected one of {', '.join(names)}. Correct --output.")
     if len(names) == 1:
         return model
-    return keras.Model(model.inputs, model.outputs[names.index(name)])
+    taken = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return keras.Model(taken, model.outputs[names.index(name)])
