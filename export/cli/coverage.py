@@ -16,6 +16,7 @@ _PYTHON = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("patterns", nargs=-1, metavar="[NAME|GROUP]...")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the rows. Existing rows are kept.")
 @click.option("--page", "page_path", type=FOLDER, help="Markdown file to write instead of stdout.")
+@click.option("--recorded", is_flag=True, help="Write the page from existing rows, and measure nothing.")
 @click.option("--tflite-python", type=_PYTHON, help="Python of an environment with this wheel and tflite-runtime.")
 @click.option(
     "--tensorflow-python",
@@ -30,6 +31,7 @@ def coverage(
     patterns: tuple[str, ...],
     out: Path,
     page_path: Path | None,
+    recorded: bool,
     tflite_python: Path | None,
     writers: tuple[Path, ...],
     minutes: float,
@@ -43,18 +45,22 @@ def coverage(
     from tqdm import tqdm
 
     from export.coverage.elsewhere import release
-    from export.coverage.measure import CoverageOptions, measure
+    from export.coverage.measure import CoverageOptions, measure, recorded_rows
     from export.coverage.page import page
     from export.coverage.row import Outcome
     from export.coverage.subjects import subjects
 
     chosen = list(subjects(patterns))
-    options = CoverageOptions(out, tflite_python, {release(path): path for path in writers}, minutes, memory_gib)
-    rows = list(tqdm(measure(chosen, options), total=len(chosen), unit="network", disable=None, leave=False))
-    if page_path is None:
-        click.echo(page(rows), nl=False)
+    if recorded:
+        rows = list(recorded_rows(chosen, out))
     else:
-        page_path.write_text(page(rows), encoding="utf-8")
+        options = CoverageOptions(out, tflite_python, {release(path): path for path in writers}, minutes, memory_gib)
+        rows = list(tqdm(measure(chosen, options), total=len(chosen), unit="network", disable=None, leave=False))
+    text = page(rows, chosen)
+    if page_path is None:
+        click.echo(text, nl=False)
+    else:
+        page_path.write_text(text, encoding="utf-8")
     if any(row.outcome is Outcome.FAULT for row in rows):
         click.echo("error: some exports ended with an error that is no sentence; see Faults in the table.", err=True)
         sys.exit(1)

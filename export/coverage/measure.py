@@ -70,6 +70,14 @@ def measure(subjects: Iterable[Subject], options: CoverageOptions) -> Iterator[R
             yield row
 
 
+def recorded_rows(subjects: Iterable[Subject], out: Path) -> Iterator[Row]:
+    """Yield the rows that are in ``out`` already."""
+    for subject in subjects:
+        path = out / f"{subject.file}.json"
+        if path.is_file():
+            yield from_json(Row, path.read_bytes(), str(path))
+
+
 def _row(subject: Subject, options: CoverageOptions) -> Row:
     with tempfile.TemporaryDirectory(prefix="coverage.", dir=options.out) as folder:
         work = Path(folder)

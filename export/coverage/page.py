@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from export.coverage.row import Outcome, Row
+from export.coverage.subject import Subject
 
 _COLUMNS = (
     *(("model.float32.tflite", "litert"), ("model.float16.tflite", "litert"), ("model.int8.tflite", "litert")),
@@ -37,8 +38,13 @@ and 40 others for parity.
 """
 
 
-def page(rows: Sequence[Row]) -> str:
-    """Return the page: summary, tables by group, refusals, and networks that were not measured."""
+def page(rows: Sequence[Row], chosen: Sequence[Subject] = ()) -> str:
+    """Return the page: summary, tables by group, refusals, and networks that were not measured.
+
+    Args:
+        rows: the rows that were recorded.
+        chosen: the networks of the table; those without a row are listed as not measured yet.
+    """
     counted = ", ".join(f"{sum(row.outcome is kind for row in rows)} {kind.value}" for kind in Outcome)
     parts = [HEAD, f"{len(rows)} networks: {counted}.\n"]
     for group in dict.fromkeys(row.group for row in rows):
@@ -51,11 +57,24 @@ def page(rows: Sequence[Row]) -> str:
         if others:
             parts.append(f"## {title}\n")
             parts.append(_table(("network", "group", "text"), ((row.name, row.group, row.text) for row in others)))
+    parts += _missing(rows, chosen)
     parts.append("## Remarks\n")
     parts.append(_table(("network", "remark"), _remarks(rows)))
     machines = dict.fromkeys(row.machine for row in rows)
     parts.append("Measured with " + "; and with ".join(machines) + ".\n")
     return "\n".join(parts)
+
+
+def _missing(rows: Sequence[Row], chosen: Sequence[Subject]) -> list[str]:
+    """Return a section with the networks that have no row, by group; nothing if each has one."""
+    known = {row.name for row in rows}
+    left = [subject for subject in chosen if subject.name not in known]
+    if not left:
+        return []
+    groups = dict.fromkeys(subject.group for subject in left)
+    lines = ((group, "; ".join(each.name for each in left if each.group == group)) for group in groups)
+    text = f"{len(left)} networks have no row. The same command measures them; recorded rows are kept.\n"
+    return ["## Not measured yet\n", text, _table(("group", "networks"), lines)]
 
 
 _OTHERS = {
