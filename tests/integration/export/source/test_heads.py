@@ -105,7 +105,7 @@ def _network(**changed: Any) -> Network:
     ("network", "head", "labels", "says"),
     [
         (_network(inputs=("image", "age")), Head.SOFTMAX, 3, r"found 2 inputs \(image, age\), expected one, the image"),
-        (_network(outputs=("x", "y")), Head.SOFTMAX, 3, r"found 2 outputs \(x, y\), expected one, the scores\. Choose it"),
+        (_network(outputs=("x", "y")), Head.SOFTMAX, 3, r"found 2 outputs \(x, y\), expected one, the scores"),
         (_network(dtype="uint8"), Head.SOFTMAX, 3, "found an input of uint8, expected float32"),
         (_network(taken=(4, 8, 8, 3)), Head.SOFTMAX, 3, "found a batch of 4 fixed, expected any"),
         (_network(taken=(None, 9, 8, 3)), Head.SOFTMAX, 3, r"input of 9×8×3, the spec's steps give 8×8×3 .*resize"),
