@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +16,20 @@ from tqdm import tqdm
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import InterpreterBrokenError
 from edge_runtime.inference.backends.registry import open_model
+from export.converters import culprit, tflite_file, to_onnx, to_tflite
 from export.converters import moments as moment_outputs
-from export.converters import tflite_file, to_onnx, to_tflite
 from export.converters.isolation import in_own_process
-from export.errors import ConversionError
+from export.errors import ConversionError, ParityError
 from export.quantisation import equalisation, search
 from export.quantisation.gain import no_share, too_slow
 from export.quantisation.schemes import Quantisation
 from export.source.foreign.formats import formats_from
 from export.validation import parity
 from export.validation.parity import RUNTIMES
+
+_LOG = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
@@ -110,20 +115,24 @@ def convert(
         if Format.TFLITE in forms:
             step("tflite float32")
             out = str(work.model(Format.TFLITE, Precision.FLOAT32))
-            in_own_process(to_tflite.write_float32, str(explained), out, *more)
+            _converted(Format.TFLITE, model, to_tflite.write_float32, str(explained), out, *more)
         if float16:
             step("tflite float16")
             out = str(work.model(Format.TFLITE, Precision.FLOAT16))
-            in_own_process(to_tflite.write_float16, model, out, *more)
+            _converted(Format.TFLITE, model, to_tflite.write_float16, model, out, *more)
         if Format.ONNX in forms:
             step("onnx float32")
             out = str(work.model(Format.ONNX, Precision.FLOAT32))
-            in_own_process(to_onnx.write_float32, str(explained), out, *more)
-        _check_exact(work, judged, spec)
+            _converted(Format.ONNX, model, to_onnx.write_float32, str(explained), out, *more)
+        _check_exact(work, model, judged, spec)
         if network.suffix == ".keras":  # the layers of other networks cannot be changed
             step("equalise")
             model = str(work.scratch / "equalised.keras")
-            in_own_process(equalisation.write_equalised, str(network), calibration, model)
+            try:
+                in_own_process(equalisation.write_equalised, str(network), calibration, model)
+            except ConversionError as error:  # int8 then starts from the network as it is
+                _LOG.warning("%s; the network is quantised without equalisation", error)
+                model = str(network)
         for form in forms:
             step(f"{form.value} int8")
             workspace = search.SearchWorkspace(
@@ -143,6 +152,22 @@ def _embed(work: ExportFolder, spec: ModelSpec) -> None:
         embed[form](path, spec)
 
 
+def _converted(form: Format, network: str, job: Callable[..., None], *args: Any) -> None:
+    """Run a conversion in its own process.
+
+    Args:
+        network: the Keras network, in which a layer is looked for if the conversion fails.
+
+    Raises:
+        ConversionError: the converter fails; the message names the layer and a remedy.
+    """
+    try:
+        in_own_process(job, *args)
+    except ConversionError as error:
+        _LOG.debug("%s\n%s", error, error.log)
+        raise culprit.explained(network, form, error) from None
+
+
 def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32], expected: Logits) -> None:
     """Subtract the mean error of an int8 file's moments on the calibration images, if there is an int8 file."""
     if not int8.is_file():
@@ -158,16 +183,25 @@ def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32],
     {Format.TFLITE: moment_outputs.correct_tflite, Format.ONNX: moment_outputs.correct_onnx}[form](int8, error)
 
 
-def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> None:
+def _check_exact(work: ExportFolder, network: str, judged: ParityImages, spec: ModelSpec) -> None:
     """Compare the float32 files before int8 is tried: int8 cannot correct a conversion fault.
 
+    Args:
+        network: the Keras network, in which a layer is looked for if a file differs.
+
     Raises:
-        ParityError: as :func:`export.validation.parity.check`.
+        ParityError: as :func:`export.validation.parity.check`, with the layer that is converted wrongly.
+        ConversionError: the interpreter does not run the file.
     """
     for form, _, path in [each for each in work.written() if each[1] is Precision.FLOAT32]:
         named = (path.name, Role.MODEL, form, Precision.FLOAT32)
         (entry,) = describe_files(work.bundle, [named])
-        parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
+        try:
+            parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
+        except InterpreterBrokenError as error:
+            raise culprit.explained(network, form, ConversionError(str(error).splitlines()[0])) from None
+        except ParityError as error:
+            raise ParityError(f"{error}{culprit.hint(network, form)}") from None
 
 
 def _quantise(

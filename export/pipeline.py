@@ -128,7 +128,7 @@ def _examine(source: SourceModel, work: ExportFolder, *sets: npt.NDArray[np.floa
     tensors = keras_model.save_sets(work.scratch / "tensors.npy", sets)
     given, written = (str(source.model_path), tensors, source.spec), (str(network), str(logits), str(refusal))
     if form is None:
-        in_own_process(keras_model.write_network, *given, *written)
+        in_own_process(keras_model.write_network, *given, *written, source.output)
     else:
         in_own_process(foreign.write_network, *given, source.output, *written)
     if refusal.is_file():

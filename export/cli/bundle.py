@@ -73,6 +73,8 @@ def bundle(
             f"{model}: --parity is for a model with --spec; an artifact has its own validation patients. "
             "Give --data DIR."
         )
+    elif output is not None:
+        raise ExportError(f"{model}: --output is for a model with --spec; an artifact has one output. Leave it out.")
     else:
         source = from_artifact(Artifact(model), data)
     for folder in (calibration, parity):

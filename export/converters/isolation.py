@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -14,9 +15,10 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
+from export.converters.failure_text import first_line
 from export.errors import ConversionError
 
-_LOG_LINES = 12
+_LOG_LINES, _LONGEST = 40, 20_000
 _PRELOADED = "export.converters.preloaded"
 
 
@@ -32,7 +34,7 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
         fresh: start a new interpreter instead, as for measurements of memory.
 
     Raises:
-        ConversionError: the job raised or its process died; the message ends with its last output.
+        ConversionError: the job raised or its process died. The message is one line; ``log`` has its last output.
     """
     context = _context(fresh)
     receiver, sender = context.Pipe(duplex=False)
@@ -44,11 +46,22 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
         try:
             failure = receiver.recv()
         except EOFError:
-            failure = "the process died"
+            failure = None
         process.join()
-        if failure is not None:
-            output = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
-            raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{output}".rstrip())
+        if failure == "":
+            return
+        said = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
+        what = _death(process.exitcode) if failure is None else first_line(failure)
+        raise ConversionError(f"{job.__module__}.{job.__name__} failed: {what}", "\n".join(said))
+
+
+def _death(status: int | None) -> str:
+    """Return how a process died, and for a kill the likely cause."""
+    if status == -signal.SIGKILL:
+        return "its process was killed, which the system does when memory runs out. Free memory and export again."
+    if status is not None and status < 0:
+        return f"its process died of {signal.Signals(-status).name}"
+    return f"its process died with exit status {status}"
 
 
 def _context(fresh: bool) -> SpawnContext | ForkServerContext:
@@ -60,7 +73,7 @@ def _context(fresh: bool) -> SpawnContext | ForkServerContext:
 
 
 def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Connection) -> None:
-    """Run the job with stdout and stderr, also of C++ libraries, redirected to ``log``; send None or the error."""
+    """Run the job with stdout and stderr, also of C++ libraries, in ``log``; send the error, or an empty text."""
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -74,6 +87,6 @@ def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Conn
     except Exception as error:  # reported to the parent; the traceback is in the log
         traceback.print_exc()
         sys.stderr.flush()
-        sender.send(f"{type(error).__name__}: {str(error)[:500]}")
+        sender.send(f"{type(error).__name__}: {error}"[:_LONGEST])
     else:
-        sender.send(None)
+        sender.send("")

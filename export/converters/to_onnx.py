@@ -17,6 +17,7 @@ import onnx.numpy_helper
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
+from export.converters import onnx_operators
 from export.converters.moments import attach_to_onnx, moment_nodes
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation.schemes import PERCENTILE, FloatLayerNames, Quantisation, Ranges
@@ -39,18 +40,33 @@ def write_float32(model_path: str, out: str, moments: bool = False) -> None:
     if Path(model_path).suffix == ".onnx":
         shutil.copyfile(model_path, out)
         return
-    import tensorflow as tf
-    import tf2onnx
-
-    model = load_to_logits(model_path)
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
-    with _plain_grouped_convolutions():
-        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_optimisers())
+    graph = converted(load_to_logits(model_path))
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx raises no error for operators that it cannot convert
     onnx.save(graph, out)
     if moments:
         attach_to_onnx(Path(out))
+
+
+def converted(model: Any) -> onnx.ModelProto:
+    """Convert a Keras model of any number of inputs, with tf2onnx's names; the graph is not checked."""
+    import tensorflow as tf
+    import tf2onnx
+
+    names = [INPUT, *(f"{INPUT}_{i}" for i in range(1, len(model.inputs)))]
+    signature = [
+        tf.TensorSpec((None, *taken.shape[1:]), taken.dtype, name=name)
+        for taken, name in zip(model.inputs, names, strict=True)
+    ]
+    with _plain_grouped_convolutions():
+        graph, _ = tf2onnx.convert.from_keras(
+            model,
+            input_signature=signature,
+            opset=OPSET,
+            optimizers=_optimisers(),
+            custom_op_handlers=onnx_operators.handlers(),
+        )
+    return graph
 
 
 def _optimisers() -> dict[str, Callable[[], Any]]:

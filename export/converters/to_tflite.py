@@ -156,9 +156,14 @@ def _representing(model_path: str, tensors_path: str) -> Any:
 
 
 def _converter(model_path: str) -> Any:
+    return converter_of(load_to_logits(model_path))
+
+
+def converter_of(model: Any) -> Any:
+    """Return TensorFlow's converter for a Keras model of any number of inputs, for a batch of one."""
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_keras_model(_for_one_image(load_to_logits(model_path)))
+    return tf.lite.TFLiteConverter.from_keras_model(_for_one_image(model))
 
 
 def _for_one_image(model: Any) -> Any:
@@ -169,5 +174,10 @@ def _for_one_image(model: Any) -> Any:
     """
     import keras
 
-    image = keras.Input(batch_shape=(1, *model.inputs[0].shape[1:]), name="image")
-    return keras.Model(image, model(image))
+    names = ["image", *(f"image_{i}" for i in range(1, len(model.inputs)))]
+    images = [
+        keras.Input(batch_shape=(1, *taken.shape[1:]), name=name, dtype=taken.dtype)
+        for taken, name in zip(model.inputs, names, strict=True)
+    ]
+    given = images[0] if len(images) == 1 else images
+    return keras.Model(given, model(given))

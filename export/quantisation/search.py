@@ -77,9 +77,7 @@ def quantise(
     Args:
         run: function that returns a file's logits for the calibration images, float32 N×outputs.
         judge: function that compares a file with the cost of float32, and with the Keras model on the parity images.
-
-    Raises:
-        ConversionError: converter or interpreter failed for all schemes; the message lists the attempts.
+            An attempt in which converter or interpreter failed is returned with its failure.
     """
     write = {Format.TFLITE: _write_tflite, Format.ONNX: _write_onnx}[form]
     attempts: list[Attempt] = []
@@ -106,12 +104,6 @@ def quantise(
         if not how.bias_corrected and attempts[-1].worthless is None:
             _note_error(workspace, how, run(out))
     out.unlink(missing_ok=True)
-    given = Path(workspace.model).suffix in (".onnx", ".tflite")  # such a file is worth its float32 bundle
-    if all(attempt.failure for attempt in attempts) and not given:
-        table = "\n".join(f"  {attempt.text()}" for attempt in attempts)
-        raise ConversionError(
-            f"{out.name}: no quantisation scheme is possible. Nothing was written. Tried, in order:\n{table}"
-        )
     _LOG.warning(
         "%s is not in the bundle: no quantisation scheme keeps parity with the source model and improves on float32. "
         "Devices use float32 instead. More calibration images like those of the model's use, or BatchNorm before "

@@ -5,6 +5,7 @@ Frameworks are imported inside functions, because only child processes may impor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
+from export.source.batches import with_open_batch
 from export.source.first_layers import FILE, FirstLayers, first_layers
 from export.source.heads import FinalActivation, cut
+from export.source.outputs import output_names, with_output
 from export.source.precision import check_precision, in_float32, other_types
 from export.source.saved_models import load, load_as_saved
 from export.source.spec_check import Network, check_end, check_shapes, complements
@@ -54,7 +57,13 @@ def answers(network: Any, tensors: Floats) -> Floats:
 
 
 def write_network(
-    model_path: str, tensors_path: str, spec: ModelSpec, network_path: str, logits_path: str, refusal_path: str
+    model_path: str,
+    tensors_path: str,
+    spec: ModelSpec,
+    network_path: str,
+    logits_path: str,
+    refusal_path: str,
+    output: str | None = None,
 ) -> None:
     """Check a model against its spec; save the network cut at its logits, and its logits.
 
@@ -64,11 +73,22 @@ def write_network(
             beside it (:mod:`export.source.first_layers`).
         logits_path: logits of the tensors to write, float32 N×outputs.
         refusal_path: error message, written instead of all other files if model and spec contradict each other.
+        output: name of the output to export; None for a network with one output.
     """
+    from tensorflow.errors import OpError
+
     try:
-        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec)
+        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec, output)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
+        return
+    except (ValueError, TypeError, AttributeError, NotImplementedError, OpError) as error:  # of a layer, in Keras
+        width, height = spec.size_px
+        Path(refusal_path).write_text(
+            f"{model_path}: Keras fails on an image of {width}×{height} pixels: found {type(error).__name__} in "
+            f"{_failed_layer(error)}, expected an answer. Correct the size in the spec, or the layer.",
+            encoding="utf-8",
+        )
         return
     if Path(network_path).suffix:
         network.save(network_path)
@@ -78,9 +98,12 @@ def write_network(
     first.write(Path(network_path).with_name(FILE))
 
 
-def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats, FirstLayers]:
+def _network(path: Path, tensors: Floats, spec: ModelSpec, output: str | None) -> tuple[Any, Floats, FirstLayers]:
     """Return the network of ``path`` cut at its logits, in the form for converters, its logits and first layers."""
     saved = load_as_saved(path)
+    if output is not None:
+        saved = with_output(saved, output, str(path))
+    saved = with_open_batch(saved)
     model = in_float32(saved)
     facts = _facts(path, model)
     check_shapes(facts, spec)
@@ -99,12 +122,18 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec) -> tuple[Any, Floats,
     return network, logits, first
 
 
+def _failed_layer(error: Exception) -> str:
+    """Return the layer that an error of Keras names."""
+    named = re.search(r"(?:calling|layer) \"?(\w+(?:\.call\(\))?)", str(error))
+    return f"layer {named.group(1).removesuffix('.call()')}" if named else "one of its layers"
+
+
 def _facts(path: Path, model: Any) -> Network:
     taken, given = model.inputs, model.outputs
     return Network(
         where=str(path),
         inputs=tuple(tensor.name for tensor in taken),
-        outputs=tuple(tensor.name for tensor in given),
+        outputs=output_names(model),
         taken=tuple(taken[0].shape),
         given=tuple(given[0].shape),
         dtype=str(taken[0].dtype),

@@ -58,7 +58,7 @@ class SourceModel:
         data: folder of a published data set, whose files a calibration list may name.
         held_out: function that reads the parity images; None if the calibration images are used for parity.
         sites: figures by site and scanner; None if not measured.
-        output: name of the output that gives the scores, for a model with several; None if it has one.
+        output: name of the output to export; None for a model with one output.
     """
 
     model_path: Path

@@ -48,12 +48,16 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
     Raises:
         ExportError: network and spec contradict each other.
     """
-    for what, names, wanted in (("input", network.inputs, "the image"), ("output", network.outputs, "the scores")):
-        if len(names) != 1:
-            raise ExportError(
-                f"{network.where}: found {len(names)} {what}s ({', '.join(names)}), expected one, {wanted}. "
-                f"Save a keras.Model with that {what} alone."
-            )
+    if len(network.inputs) != 1:
+        raise ExportError(
+            f"{network.where}: found {len(network.inputs)} inputs ({', '.join(network.inputs)}), expected one, the "
+            "image. Save a keras.Model with that input alone."
+        )
+    if len(network.outputs) != 1:
+        raise ExportError(
+            f"{network.where}: found {len(network.outputs)} outputs ({', '.join(network.outputs)}), expected one, the "
+            f"scores. Choose it, for example with --output {network.outputs[0]}."
+        )
     if network.dtype != "float32":
         raise ExportError(
             f"{network.where}: found an input of {network.dtype}, expected float32. Save it with a float32 input."

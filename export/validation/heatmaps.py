@@ -7,6 +7,7 @@ Frameworks are imported inside functions, because only child processes may impor
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,13 @@ from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
+from export.errors import ConversionError
 from export.source.foreign.formats import KIND, formats_from
 from export.source.keras_model import load_to_logits
 from export.validation.parity import RUNTIMES
 from training.explain.method import choose, draw
+
+_LOG = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
@@ -72,9 +76,7 @@ def examine(
     """
     if network.suffix != ".keras":
         source = "a SavedModel" if network.is_dir() else KIND[formats_from(network)[0]]
-        why = f"it was exported from {source}, whose layers are out of reach"
-        none = np.zeros((0, 0, 0), np.float32)
-        return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
+        return _without(network, f"it was exported from {source}, whose layers are out of reach")
     both = [
         np.concatenate(pair)
         for pair in ((judged.tensors[:IMAGES], golden.tensors), (judged.logits[:IMAGES], golden.logits))
@@ -84,12 +86,21 @@ def examine(
     labels_path = work.scratch / "explained-labels.npy"
     np.save(labels_path, labels)
     images = work.save("explained-images", both[0])
-    in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
+    try:
+        in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
+    except ConversionError as error:
+        _LOG.warning("%s; the bundle has no heatmaps", error)
+        return _without(network, "TensorFlow cannot compute them for this network")
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
     found = network if saliency.method is Method.NONE else paths["network"]
     maps, count = np.load(paths["maps"]), min(IMAGES, len(judged.tensors))
     return HeatmapReference(found, saliency, weights, maps[:count], labels[:count], maps[count:])
+
+
+def _without(network: Path, why: str) -> HeatmapReference:
+    none = np.zeros((0, 0, 0), np.float32)
+    return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
 
 
 _FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}

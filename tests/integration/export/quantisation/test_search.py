@@ -157,13 +157,12 @@ def test_a_file_that_the_interpreter_refuses_is_an_attempt_and_the_next_is_tried
     assert floor.out.read_text(encoding="utf-8") == LADDER[1].text()
 
 
-def test_where_no_way_is_possible_the_table_says_why(floor: Floor) -> None:
-    """A fault of converters or machine, and nothing that is known about the network."""
+def test_where_no_way_is_possible_int8_is_left_out_and_every_attempt_says_why(floor: Floor) -> None:
+    """A layer without int8 kernels: the float32 files are exported all the same."""
     uncorrected = {replace(how, bias_corrected=False) for how in LADDER}
     floor.impossible = {how.text() for how in uncorrected}
-    with pytest.raises(ConversionError, match="not possible, no kernel for") as caught:
-        floor.climb(1)
-    assert str(caught.value).count("not possible") == len(LADDER)
+    attempts = floor.climb(1)
+    assert [attempt.failure.startswith("no kernel for") for attempt in attempts] == [True] * len(LADDER)
     assert not floor.out.exists()
 
 
