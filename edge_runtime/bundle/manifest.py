@@ -207,6 +207,7 @@ class Manifest(Runnable):
         sites: figures by site and scanner, never-seen ones first; None if not measured.
         familiarity_parity: comparison of out-of-distribution distances with the Keras model's; None without a check on
             network features.
+        warnings: what the parity images showed against the model or its spec when it was exported; None if nothing.
     """
 
     parity_source: str
@@ -222,3 +223,4 @@ class Manifest(Runnable):
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
     sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
     familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)
+    warnings: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
