@@ -35,6 +35,9 @@ _TRIED, _TRIED_MIB = 128, 64
 _SAME = 0.01
 """Log odds of the scores that differ by less are treated as equal."""
 
+_EQUAL, _MOST_CAUSES = 0.01, 3
+"""Mean recalls that differ by less are treated as equal, and the largest number of equal causes that are named."""
+
 INSIST = "--insist exports it anyway, with this warning in the card."
 
 
@@ -120,15 +123,21 @@ def _label_fault(trial: _Trial, truth: Truth, logits: Logits) -> str:
         joint = _with_other_steps(trial, joint_alternatives(trial.spec), rows, labels)
         better = _better([*tried, *joint], own)
     if better:
-        best = max(better, key=lambda each: each.compared.recall)  # the first of equals
         seen = found or f"found {own.right.sum()} of {len(rows)} labelled parity images right, expected more"
-        return f"{seen}. {best.cause.format(right=f'{best.reported} of {len(rows)}')} Correct the spec."
+        return f"{seen}. {_causes(better, len(rows))} Correct the spec."
     if not found:
         return ""
     return (
         f"{found}. Labels in another order, other scaling and another colour order were tried on {len(rows)} of them "
         "and do no better. Compare the spec with how the network was fitted."
     )
+
+
+def _causes(better: Sequence[_Tried], images: int) -> str:
+    """Return the causes with the best results; images cannot tell equal ones apart."""
+    most = max(each.compared.recall for each in better)
+    equal = [each for each in better if each.compared.recall >= most - _EQUAL][:_MOST_CAUSES]
+    return " Or: ".join(each.cause.format(right=f"{each.reported} of {images}") for each in equal)
 
 
 def _better(tried: Sequence[_Tried], own: LabelledScores) -> list[_Tried]:
