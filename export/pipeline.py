@@ -187,6 +187,7 @@ def _prove(
         saliency=saliency,
         familiarity_band=familiarity_band,
         familiarity_parity=familiarity_parity,
+        warnings=held_out.warnings or None,
         quantised=shares(work.bundle, entries),
         reference=given,
     )

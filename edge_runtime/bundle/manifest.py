@@ -234,6 +234,7 @@ class Manifest(Runnable):
         familiarity_parity: comparison of out-of-distribution distances with the Keras model's; None without a check on
             network features.
         reference: the ONNX or TFLite file that takes the place of the Keras model; None for a Keras model.
+        warnings: what the parity images showed against the model or its spec when it was exported; None if nothing.
     """
 
     parity_source: str
@@ -250,3 +251,4 @@ class Manifest(Runnable):
     sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
     familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)
     reference: Reference | None = field(default=None, metadata=ABSENT)
+    warnings: tuple[str, ...] | None = field(default=None, metadata=ABSENT)

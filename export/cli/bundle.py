@@ -20,7 +20,9 @@ from training.cli.options import FOLDER
 @click.option("--spec", type=FOLDER, help="JSON spec of a model made elsewhere. See docs/reference/spec.md.")
 @click.option("--calibration", type=FOLDER, required=True, help="Folder of images, or a samples.csv that lists them.")
 @click.option("--data", type=FOLDER, help="Published data set, for samples.csv and for parity on validation patients.")
-@click.option("--parity", type=FOLDER, help="Images not used for calibration, for a model made elsewhere.")
+@click.option(
+    "--parity", type=FOLDER, help="Images not used for calibration, or a list of them, for a model made elsewhere."
+)
 @click.option(
     "--float16", is_flag=True, help="Also write a TFLite file with float16 weights, half the size of float32."
 )

@@ -22,7 +22,7 @@ from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import cut, split_name
 from edge_runtime.preprocessing.preprocessor import preprocess
 from export.errors import CalibrationError
-from export.source.encoded_images import LIST, EncodedImage, listed, spread
+from export.source.encoded_images import LIST, EncodedImage, list_in, listed, spread
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,12 +47,14 @@ class PreparedImages:
 
     Attributes:
         files: the encoded images, so that other steps can be tried; empty if not known.
+        warnings: what the images show against the model or its spec, a sentence or more each.
     """
 
     tensors: npt.NDArray[np.float32]
     source: str
     truth: Truth | None = None
     files: tuple[EncodedImage, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> PreparedImages:
@@ -65,11 +67,9 @@ def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Prepar
     Raises:
         CalibrationError: there are too few images, or one is missing, altered or rejected by the runtime.
     """
-    named = folder if folder.is_file() else folder / LIST
-    if named.is_file():
-        if data is None:
-            raise CalibrationError(f"{named} names files of a published data set; give its folder with --data DIR.")
-        files = listed(named, data)
+    named = list_in(folder)
+    if named is not None:
+        files = files_of(named, data)
         source = f"of {named.absolute().parent.name}/{named.name}"
     elif folder.is_dir():
         files = files_below(folder, "calibration")
@@ -84,6 +84,17 @@ def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Prepar
     chosen, how = sample(files, spec, CALIBRATION_MIB, role="calibration")
     text = f"{len(chosen)} of {len(files)} {source} ({how})" if how else f"{len(files)} of {source.removeprefix('of ')}"
     return PreparedImages(preprocess_all(chosen, spec), text)
+
+
+def files_of(named: Path, data: Path | None) -> list[EncodedImage]:
+    """Return the files that a list names in the published data set ``data``; see :func:`listed`.
+
+    Raises:
+        CalibrationError: ``data`` is None, or as :func:`listed`.
+    """
+    if data is None:
+        raise CalibrationError(f"{named} names files of a published data set; give its folder with --data DIR.")
+    return listed(named, data)
 
 
 def files_below(folder: Path, role: str) -> list[EncodedImage]:
@@ -115,7 +126,7 @@ def images_in(folder: Path, role: str) -> list[Path]:
 
 def left_out_of(folder: Path) -> tuple[LeftOut, ...]:
     """Return the files of a calibration or parity folder that are not images; empty if a list names the images."""
-    return () if (folder / LIST).is_file() or not folder.is_dir() else look_into(folder).left_out
+    return () if list_in(folder) is not None or not folder.is_dir() else look_into(folder).left_out
 
 
 def sample(files: list[EncodedImage], spec: ModelSpec, most_mib: int, *, role: str) -> tuple[list[EncodedImage], str]:

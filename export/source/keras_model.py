@@ -16,7 +16,8 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
 from export.source.batches import with_open_batch
-from export.source.first_layers import FILE, FirstLayers, first_layers
+from export.source.first_activations import FirstActivations, first_activations
+from export.source.first_layers import FirstLayers, first_layers
 from export.source.heads import FinalActivation, cut
 from export.source.outputs import output_names, with_output
 from export.source.precision import check_precision, in_float32, other_types
@@ -32,10 +33,28 @@ _BATCH = 32
 _COMPARED = 8
 """Number of images in that comparison."""
 
+_PROBED = 32
+"""Number of images whose values after the first layers are examined."""
+
 
 def load_to_logits(model_path: str) -> Any:
     """Load a model (.keras, .h5, SavedModel folder) and cut it at its logits where possible."""
     return cut(load(Path(model_path)))[0]
+
+
+def load_with_size(path: Path, output: str | None, spec: ModelSpec, size: tuple[int, int]) -> Any:
+    """Load a model that takes any size, cut at its logits, for images of ``size`` (height, width).
+
+    Raises:
+        ValueError: some layer cannot take that size.
+    """
+    import keras
+
+    model = load(path) if output is None else with_output(load(path), output, str(path))
+    whole = complements(_facts(path, model), spec)
+    image = keras.Input((*size, spec.channels), name="image")
+    network = keras.Model(image, cut(model)[0](image))
+    return _with_complement(network) if whole else network
 
 
 def save_sets(path: Path, sets: Sequence[Floats]) -> str:
@@ -69,8 +88,8 @@ def write_network(
 
     Args:
         tensors_path: preprocessed images to read, float32 N×H×W×C.
-        network_path: a .keras file or a SavedModel folder to write; the ranges after its first layers are written
-            beside it (:mod:`export.source.first_layers`).
+        network_path: a .keras file or a SavedModel folder to write; what its first layers do is written beside it
+            (:mod:`export.source.first_layers`, :mod:`export.source.first_activations`).
         logits_path: logits of the tensors to write, float32 N×outputs.
         refusal_path: error message, written instead of all other files if model and spec contradict each other.
         output: name of the output to export; None for a network with one output.
@@ -78,7 +97,7 @@ def write_network(
     from tensorflow.errors import OpError
 
     try:
-        network, logits, first = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec, output)
+        network, logits, facts = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec, output)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
@@ -95,10 +114,13 @@ def write_network(
     else:
         network.export(network_path)
     np.save(Path(logits_path), logits)
-    first.write(Path(network_path).with_name(FILE))
+    for fact in facts:
+        fact.write(Path(network_path).parent)
 
 
-def _network(path: Path, tensors: Floats, spec: ModelSpec, output: str | None) -> tuple[Any, Floats, FirstLayers]:
+def _network(
+    path: Path, tensors: Floats, spec: ModelSpec, output: str | None
+) -> tuple[Any, Floats, tuple[FirstLayers, FirstActivations]]:
     """Return the network of ``path`` cut at its logits, in the form for converters, its logits and first layers."""
     saved = load_as_saved(path)
     if output is not None:
@@ -119,7 +141,7 @@ def _network(path: Path, tensors: Floats, spec: ModelSpec, output: str | None) -
         network = _with_complement(network)
     logits = answers(network, tensors)
     check_end(facts, end, spec, logits)
-    return network, logits, first
+    return network, logits, (first, first_activations(network, tensors[:_PROBED]))
 
 
 def _failed_layer(error: Exception) -> str:

@@ -21,13 +21,15 @@ from export.source.calibration_images import (
     PreparedImages,
     Truth,
     files_below,
+    files_of,
     load_calibration,
     preprocess_all,
     sample,
 )
-from export.source.encoded_images import EncodedImage
+from export.source.encoded_images import list_in
 from export.source.foreign.formats import check_model
 from export.source.spec_check import processor_dependent
+from export.source.truth import truth_of
 from training.artifact import Artifact
 from training.data.splits import Part, select
 from training.data.tensors import balanced_index, load_tensors
@@ -105,8 +107,8 @@ def from_model(
     """Return a model made elsewhere: a Keras model, an ONNX file or a TFLite file.
 
     Args:
-        parity: a folder of images that are not used for calibration. If its subfolders have the names of the spec's
-            labels, the accuracy of each file is measured too.
+        parity: a folder of images that are not used for calibration, or a list of them. If its subfolders have the
+            names of the spec's labels, or the list has a column ``label``, the accuracy of each file is measured too.
         output: name of the output that gives the scores, for a model with several.
 
     Raises:
@@ -128,7 +130,7 @@ def from_model(
     read = from_json(ModelSpec, spec.read_bytes(), str(spec))
     if told := processor_dependent(read.steps):
         _LOG.warning("%s: %s", spec, told)
-    held_out = None if parity is None else partial(_in_folder, parity, read)
+    held_out = None if parity is None else partial(_in_folder, parity, read, data)
     return SourceModel(model, read, None, (), None, data, held_out, output=output)
 
 
@@ -151,29 +153,22 @@ def _validation(artifact: Artifact, data: Path, spec: ModelSpec) -> PreparedImag
     return PreparedImages(tensors.images, f"{len(tensors.images)} images of {groups} validation patients", truth)
 
 
-def _in_folder(folder: Path, spec: ModelSpec) -> PreparedImages:
-    """Read the images of a folder and its subfolders, or a sample of them."""
-    if not folder.is_dir():
+def _in_folder(folder: Path, spec: ModelSpec, data: Path | None = None) -> PreparedImages:
+    """Read the images of a folder and its subfolders, or of a list, or a sample of them."""
+    named = list_in(folder)
+    if named is None and not folder.is_dir():
         raise CalibrationError(f"{folder}: found no folder, expected images for parity. Correct --parity.")
-    files = files_below(folder, "parity")
+    files = files_below(folder, "parity") if named is None else files_of(named, data)
     if len(files) < FEWEST:
         raise CalibrationError(
             f"{folder}: found {len(files)} images for parity, expected {FEWEST} or more. Add images that the "
             "model will meet."
         )
     chosen, how = sample(files, spec, PARITY_MIB, role="parity")
+    truth = truth_of(chosen, spec)
     counted = f"{len(chosen)} of {len(files)}" if how else str(len(files))
     source = f"{counted} images in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
-    return PreparedImages(preprocess_all(chosen, spec, role="parity"), source, _truth(chosen, spec), tuple(chosen))
-
-
-def _truth(files: list[EncodedImage], spec: ModelSpec) -> Truth | None:
-    """Return labels from the names of the images' folders, or None if one is no label; each image is a group."""
-    folders = [file.path.parent.name for file in files]
-    if any(name not in spec.labels for name in folders):
-        return None
-    labels = np.array([spec.labels.index(name) for name in folders], dtype=np.int64)
-    return Truth(labels, np.array([str(file.path) for file in files]))
+    return PreparedImages(preprocess_all(chosen, spec, role="parity"), source, truth, tuple(chosen))
 
 
 def _check_apart(ranges: PreparedImages, judged: PreparedImages) -> None:
