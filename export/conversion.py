@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
@@ -18,9 +18,11 @@ from export.converters import moments as moment_outputs
 from export.converters import tflite_file, to_onnx, to_tflite
 from export.converters.isolation import in_own_process
 from export.errors import ConversionError
+from export.progress import ExportProgress, Stage
 from export.quantisation import equalisation, search
 from export.quantisation.gain import no_share, too_slow
 from export.quantisation.schemes import Quantisation
+from export.source.stored_tensors import StoredTensors, Tensors, store
 from export.validation import parity
 from export.validation.parity import RUNTIMES
 
@@ -34,7 +36,7 @@ NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in 
 class ParityImages:
     """Preprocessed images (float32 N×H×W×C) and their logits from the Keras network (float32 N×outputs)."""
 
-    tensors: npt.NDArray[np.float32]
+    tensors: Tensors
     logits: Logits
 
 
@@ -60,11 +62,11 @@ class ExportFolder:
         path.mkdir(exist_ok=True)
         return path
 
-    def save(self, name: str, tensors: npt.NDArray[np.float32]) -> str:
-        """Save tensors as a scratch file for child processes; return its path."""
-        path = self.scratch / f"{name}.npy"
-        np.save(path, tensors)
-        return str(path)
+    def save(self, name: str, tensors: Tensors) -> str:
+        """Return the path of a scratch file of the tensors for child processes; write it unless they are in one."""
+        if isinstance(tensors, StoredTensors):
+            return str(tensors.path)
+        return str(store(tensors, tensors.shape[1:], self.scratch / f"{name}.npy").path)
 
 
 def convert(
@@ -77,6 +79,8 @@ def convert(
     *,
     float16: bool,
     moments: Logits | None = None,
+    progress: ExportProgress,
+    plan: search.SearchPlan,
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in its own process; return the quantisation attempts.
 
@@ -88,52 +92,50 @@ def convert(
         float16: also write a TFLite file with float16 weights.
         moments: Keras' moments of the last output of both networks, a feature map, for the calibration images, float32
             N×2C; all files return moments then. None for networks without that output.
+        progress: is told each stage and scheme.
+        plan: the quantisation schemes to try.
     """
     more = () if moments is None else (True,)
     model, calibration = str(network), work.save("calibration", ranges.tensors)
     attempts: tuple[Attempt, ...] = ()
-    with tqdm(total=5 + float16, unit="step", disable=None, leave=False) as bar:
-
-        def step(label: str) -> None:
-            bar.set_description(label)
-            bar.update()
-
-        step("tflite float32")
-        out = str(work.model(Format.TFLITE, Precision.FLOAT32))
-        in_own_process(to_tflite.write_float32, str(explained), out, *more)
-        if float16:
-            step("tflite float16")
-            out = str(work.model(Format.TFLITE, Precision.FLOAT16))
-            in_own_process(to_tflite.write_float16, model, out, *more)
-        step("onnx float32")
-        out = str(work.model(Format.ONNX, Precision.FLOAT32))
-        in_own_process(to_onnx.write_float32, str(explained), out, *more)
-        _check_exact(work, judged, spec)
-        if not network.is_dir():  # the layers of a SavedModel cannot be changed
-            step("equalise")
-            model = str(work.scratch / "equalised.keras")
-            in_own_process(equalisation.write_equalised, str(network), calibration, model)
-        for form in Format:
-            step(f"{form.value} int8")
-            workspace = search.SearchWorkspace(
-                work.folder(form), model, calibration, ranges.logits, moments is not None
-            )
-            attempts += _quantise(form, workspace, judged, ranges, spec, work)
-            if moments is not None:
-                _correct_moments(form, work.model(form, Precision.INT8), ranges.tensors, moments)
+    progress.begin(Stage.TFLITE_FLOAT32)
+    out = str(work.model(Format.TFLITE, Precision.FLOAT32))
+    in_own_process(to_tflite.write_float32, str(explained), out, *more)
+    if float16:
+        progress.begin(Stage.TFLITE_FLOAT16)
+        out = str(work.model(Format.TFLITE, Precision.FLOAT16))
+        in_own_process(to_tflite.write_float16, model, out, *more)
+    progress.begin(Stage.ONNX_FLOAT32)
+    out = str(work.model(Format.ONNX, Precision.FLOAT32))
+    in_own_process(to_onnx.write_float32, str(explained), out, *more)
+    _check_exact(work, judged, spec)
+    if not network.is_dir():  # the layers of a SavedModel cannot be changed
+        progress.begin(Stage.EQUALISE)
+        model = str(work.scratch / "equalised.keras")
+        in_own_process(equalisation.write_equalised, str(network), calibration, model)
+    for form in Format:
+        workspace = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits, moments is not None)
+        told = replace(plan, tell=partial(_tell, progress, form))
+        attempts += _quantise(form, workspace, judged, ranges, spec, work, told)
+        if moments is not None:
+            _correct_moments(form, work.model(form, Precision.INT8), ranges.tensors, moments)
     embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
     for form, _, path in work.written():
         embed[form](path, spec)
     return attempts
 
 
-def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32], expected: Logits) -> None:
+def _tell(progress: ExportProgress, form: Format, how: Quantisation) -> None:
+    progress.begin({Format.TFLITE: Stage.TFLITE_INT8, Format.ONNX: Stage.ONNX_INT8}[form], how.text())
+
+
+def _correct_moments(form: Format, int8: Path, tensors: Tensors, expected: Logits) -> None:
     """Subtract the mean error of an int8 file's moments on the calibration images, if there is an int8 file."""
     if not int8.is_file():
         return
     backend = open_model(int8.read_bytes(), RUNTIMES[form])
     try:
-        found = backend.run_with_moments(tensors)[1]
+        found = parity.run_with_moments(backend, tensors)[1]
     finally:
         backend.close()
     if found is None:
@@ -161,6 +163,7 @@ def _quantise(
     ranges: ParityImages,
     spec: ModelSpec,
     work: ExportFolder,
+    plan: search.SearchPlan,
 ) -> tuple[Attempt, ...]:
     def judge(path: Path, how: Quantisation) -> Attempt:
         float32 = work.model(form, Precision.FLOAT32)
@@ -176,4 +179,4 @@ def _quantise(
     def run(path: Path) -> Logits:
         return parity.logits_of(path, form, ranges.tensors)
 
-    return search.quantise(form, workspace, run, judge, work.model(form, Precision.INT8))
+    return search.quantise(form, workspace, run, judge, work.model(form, Precision.INT8), plan)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_runtime import __version__
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
@@ -36,10 +35,13 @@ from export.conversion import ExportFolder, Logits, ParityImages, convert
 from export.converters.isolation import in_own_process
 from export.errors import ExportError
 from export.model_card import model_card
+from export.progress import ExportProgress, Stage
+from export.quantisation.search import SearchPlan
 from export.quantisation.shares import shares
 from export.source import feature_map, keras_model
-from export.source.calibration_images import PreparedImages, Truth
+from export.source.calibration_images import PreparedImages, Reading, Truth
 from export.source.source import SourceModel, from_artifact
+from export.source.stored_tensors import Tensors
 from export.validation import familiarity, heatmaps, parity
 from export.validation.contradiction import contradict
 from export.validation.golden import golden_tensors, write_golden
@@ -61,7 +63,13 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path, 
 
 
 def export_source(
-    source: SourceModel, calibration: Path, out: Path, *, float16: bool = False, insist: bool = False
+    source: SourceModel,
+    calibration: Path,
+    out: Path,
+    *,
+    float16: bool = False,
+    insist: bool = False,
+    peers: bool = False,
 ) -> Manifest:
     """Write the bundle of ``source`` to ``out`` and return its manifest.
 
@@ -69,6 +77,7 @@ def export_source(
         calibration: folder of images, or folder with a ``samples.csv`` that lists published images.
         float16: also write a TFLite file with float16 weights.
         insist: export even if the labelled images contradict the model; the model card then has a warning.
+        peers: compare the int8 files with other quantisers and settings.
 
     Raises:
         ExportError: model and spec contradict each other, or a converter, an image or a comparison failed. Nothing is
@@ -76,22 +85,35 @@ def export_source(
     """
     if out.exists():
         raise ExportError(f"{out}: already exists and is not overwritten; give another --out or remove it.")
-    images, held_out = source.images(calibration)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden:
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden,
+        ExportProgress(float16=float16) as progress,
+    ):
         work = ExportFolder(Path(hidden) / "bundle", Path(hidden) / "scratch")
         work.bundle.mkdir()
         work.scratch.mkdir()
+        progress.begin(Stage.READ)
+        images, held_out = source.images(calibration, Reading(work.scratch))
         drawn = golden_tensors(source.spec)
+        progress.begin(Stage.KERAS)
         network, logits = _examine(source, work, held_out.tensors, images.tensors, drawn)
         judged, ranges = ParityImages(held_out.tensors, logits[0]), ParityImages(images.tensors, logits[1])
         described = contradict(source, held_out, logits[0], network, work.scratch, insist)
+        progress.begin(Stage.HEATMAPS)
         explained = heatmaps.examine(network, source.spec, judged, ParityImages(drawn, logits[2]), work)
         mapped = feature_map.examine(
             network, explained.network, source.spec, judged.tensors, drawn, ranges.tensors, work.scratch
         )
         networks = mapped.network, mapped.explained
-        attempts = convert(*networks, source.spec, judged, ranges, work, float16=float16, moments=mapped.ranges)
+        attempts = convert(
+            *(*networks, source.spec, judged, ranges, work),
+            float16=float16,
+            moments=mapped.ranges,
+            progress=progress,
+            plan=SearchPlan(peers=peers),
+        )
+        progress.begin(Stage.PROVE)
         same = "the same images" if held_out is images else images.source
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
         manifest = _prove(source, attempts, described, judged, logits[2], explained, mapped, work)
@@ -100,7 +122,7 @@ def export_source(
     return manifest
 
 
-def _examine(source: SourceModel, work: ExportFolder, *sets: npt.NDArray[np.float32]) -> tuple[Path, list[Logits]]:
+def _examine(source: SourceModel, work: ExportFolder, *sets: Tensors) -> tuple[Path, list[Logits]]:
     """Check the model against its spec; return the network cut at its logits, and the logits of each tensor set.
 
     Args:

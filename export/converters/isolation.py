@@ -7,17 +7,54 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
 from export.errors import ConversionError
+from export.source.stored_tensors import Streamed
 
 _LOG_LINES = 12
 _PRELOADED = "export.converters.preloaded"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one job in a process of its own took.
+
+    Attributes:
+        job: name of the function.
+        seconds: wall-clock time, with the start of the process.
+        peak_bytes: largest resident memory of the process, with the frameworks that it shares with other jobs.
+        images: number of images that it consumed one by one or in batches.
+        image_seconds: the part of ``seconds`` that grows with the number of images.
+    """
+
+    job: str
+    seconds: float
+    peak_bytes: int
+    images: int
+    image_seconds: float
+
+
+_observers: list[list[Usage]] = []
+
+
+@contextmanager
+def usages() -> Iterator[list[Usage]]:
+    """Collect the usage of every job that succeeds in this context."""
+    found: list[Usage] = []
+    _observers.append(found)
+    try:
+        yield found
+    finally:
+        _observers.remove(found)
 
 
 def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) -> None:
@@ -39,13 +76,18 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         process = context.Process(target=_run, args=(job, args, str(log), sender))
+        began = time.perf_counter()
         process.start()
         sender.close()
+        used: tuple[int, int, float] | None = None
         try:
-            failure = receiver.recv()
+            failure, used = receiver.recv()
         except EOFError:
             failure = "the process died"
         process.join()
+        if used is not None:
+            for observer in _observers:
+                observer.append(Usage(job.__name__, time.perf_counter() - began, *used))
         if failure is not None:
             output = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
             raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{output}".rstrip())
@@ -74,6 +116,16 @@ def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Conn
     except Exception as error:  # reported to the parent; the traceback is in the log
         traceback.print_exc()
         sys.stderr.flush()
-        sender.send(f"{type(error).__name__}: {str(error)[:500]}")
+        sender.send((f"{type(error).__name__}: {str(error)[:500]}", None))
     else:
-        sender.send(None)
+        sender.send((None, (_peak_bytes(), Streamed.images, Streamed.seconds)))
+
+
+def _peak_bytes() -> int:
+    """Return this process's largest resident memory; 0 where the system does not tell it."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import Tensors, head, store
 from export.validation.parity import RUNTIMES
 from training.explain.method import choose, draw
 
@@ -73,15 +75,12 @@ def examine(
         why = "it was exported from a SavedModel, whose layers are out of reach"
         none = np.zeros((0, 0, 0), np.float32)
         return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
-    both = [
-        np.concatenate(pair)
-        for pair in ((judged.tensors[:IMAGES], golden.tensors), (judged.logits[:IMAGES], golden.logits))
-    ]
-    labels = scores_of(both[1], spec).argmax(axis=1)
+    labels = scores_of(np.concatenate([judged.logits[:IMAGES], golden.logits]), spec).argmax(axis=1)
     paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
     labels_path = work.scratch / "explained-labels.npy"
     np.save(labels_path, labels)
-    images = work.save("explained-images", both[0])
+    rows = chain(head(judged.tensors, IMAGES), golden.tensors)
+    images = str(store(rows, golden.tensors.shape[1:], work.scratch / "explained-images.npy").path)
     in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
@@ -116,7 +115,7 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
 
 
 def prove(
-    explained: HeatmapReference, spec: ModelSpec, tensors: Floats, work: ExportFolder
+    explained: HeatmapReference, spec: ModelSpec, tensors: Tensors, work: ExportFolder
 ) -> tuple[Saliency, tuple[MapParity, ...] | None]:
     """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with TensorFlow's.
 
@@ -144,11 +143,16 @@ def prove(
 
 
 def _compare(
-    path: Path, form: Format, explained: HeatmapReference, weights: tuple[Floats, ...], spec: ModelSpec, tensors: Floats
+    path: Path,
+    form: Format,
+    explained: HeatmapReference,
+    weights: tuple[Floats, ...],
+    spec: ModelSpec,
+    tensors: Tensors,
 ) -> MapParity:
     backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:
-        given = [backend.outputs(tensor[np.newaxis]) for tensor in tensors[: len(explained.maps)]]
+        given = [backend.outputs(tensor[np.newaxis]) for tensor in head(tensors, len(explained.maps))]
     finally:
         backend.close()
     classless = attention if explained.saliency.method is Method.ATTENTION else eigen_cam
