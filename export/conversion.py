@@ -47,6 +47,11 @@ class ExportFolder:
     bundle: Path
     scratch: Path
 
+    @staticmethod
+    def name(form: Format, precision: Precision) -> str:
+        """Return the name of a model file of a bundle."""
+        return NAMES[form, precision]
+
     def model(self, form: Format, precision: Precision) -> Path:
         """Return the path of a model file of the bundle."""
         return self.bundle / NAMES[form, precision]

@@ -83,8 +83,7 @@ def export_source(
         ExportError: model and spec contradict each other, or a converter, an image or a comparison failed. Nothing is
             left at ``out``.
     """
-    if out.exists():
-        raise ExportError(f"{out}: already exists and is not overwritten; give another --out or remove it.")
+    check_free(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden,
@@ -97,7 +96,7 @@ def export_source(
         images, held_out = source.images(calibration, Reading(work.scratch))
         drawn = golden_tensors(source.spec)
         progress.begin(Stage.KERAS)
-        network, logits = _examine(source, work, held_out.tensors, images.tensors, drawn)
+        network, logits = examine(source, work, held_out.tensors, images.tensors, drawn)
         judged, ranges = ParityImages(held_out.tensors, logits[0]), ParityImages(images.tensors, logits[1])
         described = contradict(source, held_out, logits[0], network, work.scratch, insist)
         progress.begin(Stage.HEATMAPS)
@@ -122,7 +121,17 @@ def export_source(
     return manifest
 
 
-def _examine(source: SourceModel, work: ExportFolder, *sets: Tensors) -> tuple[Path, list[Logits]]:
+def check_free(out: Path | None) -> None:
+    """Refuse a path for a bundle that exists.
+
+    Raises:
+        ExportError: something is at ``out``.
+    """
+    if out is not None and out.exists():
+        raise ExportError(f"{out}: already exists and is not overwritten; give another --out or remove it.")
+
+
+def examine(source: SourceModel, work: ExportFolder, *sets: Tensors) -> tuple[Path, list[Logits]]:
     """Check the model against its spec; return the network cut at its logits, and the logits of each tensor set.
 
     Args:

@@ -29,7 +29,11 @@ from training.cli.options import FOLDER
     is_flag=True,
     help="Export even if labelled parity images contradict the model. The model card warns of it.",
 )
-@click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
+@click.option("--peers", is_flag=True, help="Compare int8 with ai-edge-quantizer and with 7-bit weights.")
+@click.option(
+    "--dry-run", is_flag=True, help="Try it on a few images: what will ship, how long, how much memory. Writes nothing."
+)
+@click.option("--out", type=FOLDER, help="New folder for the bundle. Required unless --dry-run.")
 def bundle(
     model: Path,
     spec: Path | None,
@@ -38,7 +42,9 @@ def bundle(
     parity: Path | None,
     float16: bool,
     insist: bool,
-    out: Path,
+    peers: bool,
+    dry_run: bool,
+    out: Path | None,
 ) -> None:
     """Export a Keras model to a bundle.
 
@@ -50,7 +56,10 @@ def bundle(
 
     MODEL is a training artifact. With --spec it is a Keras model made elsewhere: .keras, .h5 or a SavedModel folder.
     """
-    from export.pipeline import export_source  # here, so that --help starts without the converters
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '--out'.")
+    from export.pipeline import check_free, export_source  # here, so that --help starts without the converters
+    from export.preview import preview
     from export.source.calibration_images import left_out_of
     from export.source.file_kind import check_kind
     from export.source.source import from_artifact, from_model, is_keras_model
@@ -73,7 +82,12 @@ def bundle(
     for folder in (calibration, parity):
         if folder is not None and (left_out := left_out_of(folder)):
             click.echo(f"{shown(folder)}: {summary(left_out)}", err=True)
-    click.echo(_summary(export_source(source, calibration, out, float16=float16, insist=insist), out))
+    if out is None or dry_run:
+        check_free(out)
+        click.echo(preview(source, calibration, float16=float16, insist=insist).text())
+        return
+    done = export_source(source, calibration, out, float16=float16, insist=insist, peers=peers)
+    click.echo(_summary(done, out))
 
 
 def _summary(manifest: Manifest, out: Path) -> str:

@@ -29,7 +29,7 @@ class Usage:
     """What one job in a process of its own took.
 
     Attributes:
-        job: name of the function.
+        job: name of the function, with its module.
         seconds: wall-clock time, with the start of the process.
         peak_bytes: largest resident memory of the process, with the frameworks that it shares with other jobs.
         images: number of images that it consumed one by one or in batches.
@@ -41,6 +41,11 @@ class Usage:
     peak_bytes: int
     images: int
     image_seconds: float
+
+    @property
+    def module(self) -> str:
+        """Name of the function's module, without packages."""
+        return self.job.split(".")[-2]
 
 
 _observers: list[list[Usage]] = []
@@ -87,7 +92,7 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
         process.join()
         if used is not None:
             for observer in _observers:
-                observer.append(Usage(job.__name__, time.perf_counter() - began, *used))
+                observer.append(Usage(f"{job.__module__}.{job.__name__}", time.perf_counter() - began, *used))
         if failure is not None:
             output = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
             raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{output}".rstrip())

@@ -71,11 +71,13 @@ class SearchPlan:
         peers: whether the peers of :data:`export.quantisation.schemes.PEERS` are tried although a scheme passed; they
             are always tried if none does.
         tell: function that is called with each scheme before it is tried.
+        report: whether schemes that do not pass are logged as warnings.
     """
 
     ladder: Iterable[Quantisation] = LADDER
     peers: bool = False
     tell: Callable[[Quantisation], None] = lambda how: None
+    report: bool = True
 
 
 def quantise(
@@ -102,7 +104,7 @@ def quantise(
         ConversionError: converter or interpreter failed for all schemes; the message lists the attempts.
     """
     plan = plan or SearchPlan()
-    trial = _Trial(form, workspace, run, judge, plan.tell)
+    trial = _Trial(form, workspace, run, judge, plan)
     attempts = trial.until_one_passes(plan.ladder, out)
     if not attempts[-1].passed:
         attempts += trial.until_one_passes(PEERS[form] if plan.ladder is LADDER else (), out)
@@ -116,7 +118,8 @@ def quantise(
         raise ConversionError(
             f"{out.name}: no quantisation scheme is possible. Nothing was written. Tried, in order:\n{table}"
         )
-    _LOG.warning("%s is not in the bundle: %s", out.name, NONE_PASSED)
+    if plan.report:
+        _LOG.warning("%s is not in the bundle: %s", out.name, NONE_PASSED)
     return tuple(attempts)
 
 
@@ -136,10 +139,10 @@ class _Trial:
         workspace: SearchWorkspace,
         run: Callable[[Path], Logits],
         judge: Callable[[Path, Quantisation], Attempt],
-        tell: Callable[[Quantisation], None],
+        plan: SearchPlan,
     ) -> None:
         self._write = {Format.TFLITE: _write_tflite, Format.ONNX: _write_onnx}[form]
-        self._workspace, self._run, self._judge, self._tell = workspace, run, judge, tell
+        self._workspace, self._run, self._judge, self._plan = workspace, run, judge, plan
         self._correctable = True
         self._tried: set[Quantisation] = set()
 
@@ -153,7 +156,7 @@ class _Trial:
             attempts.append(attempt)
             if attempt.passed:
                 break
-            if not attempt.failure:
+            if not attempt.failure and self._plan.report:
                 _LOG.warning("%s; trying the next scheme", attempt.text())
         return attempts
 
@@ -163,7 +166,7 @@ class _Trial:
         if how in self._tried:
             return None
         self._tried.add(how)
-        self._tell(how)
+        self._plan.tell(how)
         try:
             if how.bias_corrected and not self._workspace.error(how).exists():
                 self._write(self._workspace, replace(how, bias_corrected=False), out)

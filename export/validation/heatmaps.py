@@ -26,7 +26,7 @@ from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
 from export.source.keras_model import load_to_logits
-from export.source.stored_tensors import Tensors, head, store
+from export.source.stored_tensors import StoredTensors, Tensors, batches, head, store
 from export.validation.parity import RUNTIMES
 from training.explain.method import choose, draw
 
@@ -34,6 +34,8 @@ Floats = npt.NDArray[np.float32]
 
 IMAGES = 100
 """Number of images whose heatmaps are compared with TensorFlow's."""
+
+_BATCH = 16
 
 WORST = 1e-4
 """Largest allowed difference between two heatmaps, as a share of their range."""
@@ -96,11 +98,13 @@ def write_explained(
     network: str, tensors: str, labels: str, spec: ModelSpec, out: str, record: str, weights: str, maps: str
 ) -> None:
     """Write the fields of :class:`HeatmapReference`, each to its own file."""
-    model, images = load_to_logits(network), np.load(tensors)
+    model, images = load_to_logits(network), StoredTensors(tensors)
     found = choose(model)
     drawn = np.zeros((len(images), 0, 0), np.float32)
     if found.saliency.method is not Method.NONE:
-        drawn = draw(found, model, images, np.load(labels), spec.head)
+        explain = np.array_split(np.load(labels), range(_BATCH, len(images), _BATCH))
+        pairs = zip(batches(images, _BATCH), explain, strict=True)
+        drawn = np.concatenate([draw(found, model, some, label, spec.head) for some, label in pairs])
         _with_outputs(model, (found.features, *found.hidden)).save(out)
     if found.weights:
         Path(weights).write_bytes(to_npz(found.weights))

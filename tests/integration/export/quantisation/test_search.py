@@ -16,7 +16,7 @@ from edge_runtime.errors import InterpreterBrokenError
 from export.converters import onnx_layers, tflite_layers, to_onnx, to_tflite
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation import search
-from export.quantisation.schemes import LADDER, Quantisation
+from export.quantisation.schemes import LADDER, PEERS, Quantisation
 
 EXPECTED = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
 FOUND = EXPECTED + np.array([0.5, -0.25], dtype=np.float32)
@@ -107,8 +107,9 @@ def test_the_error_to_correct_is_each_ways_own_mean_over_the_calibration_images(
 def test_where_no_way_passes_no_file_is_left_and_every_attempt_is_returned(
     floor: Floor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attempts = floor.climb(len(LADDER) + 1)
-    assert [attempt.how for attempt in attempts] == [how.text() for how in LADDER]
+    every = [*LADDER, *PEERS[floor.form]]
+    attempts = floor.climb(len(every) + 1)
+    assert [attempt.how for attempt in attempts] == [how.text() for how in every]
     assert not any(attempt.passed for attempt in attempts)
     assert not floor.out.exists()
     assert f"{floor.out.name} is not in the bundle: no quantisation scheme keeps parity" in caplog.text
@@ -159,7 +160,7 @@ def test_a_file_that_the_interpreter_refuses_is_an_attempt_and_the_next_is_tried
 
 def test_where_no_way_is_possible_the_table_says_why(floor: Floor) -> None:
     """A fault of converters or machine, and nothing that is known about the network."""
-    uncorrected = {replace(how, bias_corrected=False) for how in LADDER}
+    uncorrected = {replace(how, bias_corrected=False) for how in (*LADDER, *PEERS[floor.form])}
     floor.impossible = {how.text() for how in uncorrected}
     with pytest.raises(ConversionError, match="not possible, no kernel for") as caught:
         floor.climb(1)
