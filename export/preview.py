@@ -7,7 +7,6 @@ measured apart from those that do not (:class:`export.converters.isolation.Usage
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from edge_runtime.bundle.manifest import Attempt, Format, Precision
 from export.conversion import ExportFolder, ParityImages, convert
-from export.converters.isolation import Usage, usages
+from export.converters.isolation import Usage, peak_bytes, usages
 from export.pipeline import examine
 from export.progress import ExportProgress, Stage, duration
 from export.quantisation.schemes import LADDER, Quantisation
@@ -174,7 +173,7 @@ def preview(source: SourceModel, calibration: Path, *, float16: bool = False, in
         judged=_count(held_out),
         seconds=times.export(_missing(attempts)),
         taken=time.monotonic() - began,
-        peak_bytes=max(largest.peak_bytes, _own_peak_bytes()),
+        peak_bytes=max(largest.peak_bytes, peak_bytes()),
         peak_step=_STEPS.get(largest.module, "a conversion"),
         disk_bytes=_disk(source, images, held_out, sum(files.values())),
     )
@@ -233,15 +232,6 @@ def _disk(source: SourceModel, images: PreparedImages, held_out: PreparedImages,
     sets = {id(each): _count(each)[1] for each in (images, held_out)}
     copies = 2 if source.spec.network_check is None else 3
     return copies * sum(sets.values()) * tensor_bytes(source.spec) + 4 * files
-
-
-def _own_peak_bytes() -> int:
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak << 10
 
 
 def _size(size: int) -> str:

@@ -123,11 +123,18 @@ def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Conn
         sys.stderr.flush()
         sender.send((f"{type(error).__name__}: {str(error)[:500]}", None))
     else:
-        sender.send((None, (_peak_bytes(), Streamed.images, Streamed.seconds)))
+        sender.send((None, (peak_bytes(), Streamed.images, Streamed.seconds)))
 
 
-def _peak_bytes() -> int:
-    """Return this process's largest resident memory; 0 where the system does not tell it."""
+def peak_bytes() -> int:
+    """Return this process's largest resident memory; 0 where the system does not tell it.
+
+    On Linux it is ``VmHWM``: ``ru_maxrss`` also counts what the parent had before this program began.
+    """
+    status = Path("/proc/self/status")
+    for line in status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
     if sys.platform == "win32":
         return 0
     import resource
