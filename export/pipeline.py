@@ -186,7 +186,7 @@ def _prove(
         parity=tuple(parity.measure(found, exact[form], reference, spec, band) for (form, _), found in answers.items()),
         training=source.training,
         evaluations=source.evaluations,
-        toolchain=_toolchain(),
+        toolchain=_toolchain(attempts),
         attempts=attempts,
         labelled=_labelled(held_out.truth, reference, tuple(answers.values()), spec),
         map_parity=map_parity,
@@ -237,7 +237,7 @@ def _key(entry: FileEntry) -> tuple[Format, Precision]:
     return entry.format, entry.precision
 
 
-def _toolchain() -> dict[str, str]:
+def _toolchain(attempts: tuple[Attempt, ...]) -> dict[str, str]:
     """Return the versions that determine the files' bytes, and the widest SIMD: int8 ranges depend on float sums."""
     packages = (
         "tensorflow",
@@ -248,6 +248,7 @@ def _toolchain() -> dict[str, str]:
         "ai-edge-litert",
         "numpy",
         "opencv-python-headless",
+        *(("ai-edge-quantizer",) if any("ai-edge-quantizer" in attempt.how for attempt in attempts) else ()),
     )
     simd = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     return {
