@@ -31,8 +31,11 @@ from training.cli.options import FOLDER
     is_flag=True,
     help="Export even if labelled parity images contradict the model. The model card warns of it.",
 )
-@click.option("--output", help="Name of the output that gives the scores, for a model with several.")
-@click.option("--out", type=FOLDER, required=True, help="New folder for the bundle.")
+@click.option("--peers", is_flag=True, help="Compare int8 with ai-edge-quantizer and with 7-bit weights.")
+@click.option(
+    "--dry-run", is_flag=True, help="Try it on a few images: what will ship, how long, how much memory. Writes nothing."
+)
+@click.option("--out", type=FOLDER, help="New folder for the bundle. Required unless --dry-run.")
 def bundle(
     model: Path,
     spec: Path | None,
@@ -42,7 +45,9 @@ def bundle(
     float16: bool,
     insist: bool,
     output: str | None,
-    out: Path,
+    peers: bool,
+    dry_run: bool,
+    out: Path | None,
 ) -> None:
     """Export a Keras model, an ONNX file or a TFLite file to a bundle.
 
@@ -55,7 +60,10 @@ def bundle(
     MODEL is a training artifact. With --spec it is a model made elsewhere: .keras, .h5, a SavedModel folder, .onnx or
     .tflite. From an ONNX or TFLite file only files of its own format are made, and they must match that file.
     """
-    from export.pipeline import export_source  # here, so that --help starts without the converters
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '--out'.")
+    from export.pipeline import check_wanted, export_source  # here, so that --help starts without the converters
+    from export.preview import preview
     from export.source.calibration_images import left_out_of
     from export.source.foreign.formats import check_model
     from export.source.source import from_artifact, from_model, is_keras_model
@@ -68,8 +76,6 @@ def bundle(
             f"{model}: found a model and no --spec, expected --spec FILE that describes its input and output. Start "
             "from one with: python -m export spec --from-recipe NAME, or --like NETWORK"
         )
-    elif output is not None:
-        raise ExportError(f"{model}: --output is for a model with --spec; an artifact has one output. Leave it out.")
     elif parity is not None:
         raise ExportError(
             f"{model}: --parity is for a model with --spec; an artifact has its own validation patients. "
@@ -82,7 +88,12 @@ def bundle(
     for folder in (calibration, parity):
         if folder is not None and (left_out := left_out_of(folder)):
             click.echo(f"{shown(folder)}: {summary(left_out)}", err=True)
-    click.echo(_summary(export_source(source, calibration, out, float16=float16, insist=insist), out))
+    if out is None or dry_run:
+        check_wanted(source, out, float16=float16)
+        click.echo(preview(source, calibration, float16=float16, insist=insist).text())
+        return
+    done = export_source(source, calibration, out, float16=float16, insist=insist, peers=peers)
+    click.echo(_summary(done, out))
 
 
 def _summary(manifest: Manifest, out: Path) -> str:

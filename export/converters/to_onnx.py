@@ -22,6 +22,7 @@ from export.converters.moments import attach_to_onnx, moment_nodes
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation.schemes import PERCENTILE, FloatLayerNames, Quantisation, Ranges
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import StoredTensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -137,24 +138,26 @@ def write_quantised(
     quantize_static(
         model,
         out,
-        _reader(np.load(tensors_path)),
+        _reader(StoredTensors(tensors_path)),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
+        reduce_range=how.seven_bits,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=[*kept, *moment_nodes(model.graph)],
         calibrate_method=method,
         calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
-        # otherwise percentiles keep all activations of all images in memory
-        extra_options={"CalibPercentile": PERCENTILE} | ({} if method is CalibrationMethod.MinMax else _CHUNKS),
+        extra_options={"CalibPercentile": PERCENTILE} | _ONE_BY_ONE,
     )
     onnx.checker.check_model(onnx.load(out))
 
 
-_CHUNKS = {"CalibStridedMinMax": 1}
+_ONE_BY_ONE = {"CalibStridedMinMax": 1}
+"""Without it onnxruntime keeps the calibrator's outputs of all images in memory: for percentiles every activation. Its
+other option, CalibMaxIntermediateOutputs, drops outputs that were not merged yet (onnxruntime 1.31)."""
 
 
-def _reader(tensors: Floats) -> Any:
+def _reader(tensors: StoredTensors) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
@@ -165,7 +168,7 @@ def _reader(tensors: Floats) -> Any:
             return len(tensors)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            self._tensors = iter(tensors[start_index:end_index])
+            self._tensors = tensors.rows(start_index, end_index)
 
         def get_next(self) -> dict[str, Floats] | None:
             tensor = next(self._tensors, None)

@@ -13,6 +13,7 @@ from export.converters.moments import attach_to_tflite
 from export.converters.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
 from export.quantisation.schemes import FloatLayerNames, Quantisation
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import StoredTensors
 
 
 def write_float32(model_path: str, out: str, moments: bool = False) -> None:
@@ -143,7 +144,7 @@ def quantise(
 def _representing(model_path: str, tensors_path: str) -> Any:
     import tensorflow as tf
 
-    tensors = np.load(tensors_path)
+    tensors = StoredTensors(tensors_path)
 
     def representative() -> Iterator[list[Any]]:
         for tensor in tensors:

@@ -23,6 +23,7 @@ from export.source.outputs import output_names, with_output
 from export.source.precision import check_precision, in_float32, other_types
 from export.source.saved_models import load, load_as_saved
 from export.source.spec_check import Network, check_end, check_shapes, complements
+from export.source.stored_tensors import StoredTensors, Tensors, batches, store
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,22 +58,16 @@ def load_with_size(path: Path, output: str | None, spec: ModelSpec, size: tuple[
     return _with_complement(network) if whole else network
 
 
-def save_sets(path: Path, sets: Sequence[Floats]) -> str:
-    """Save sets of tensors (float32 N×H×W×C each) concatenated, without a copy in memory; return the path."""
-    rows = sum(map(len, sets))
-    out = np.lib.format.open_memmap(path, "w+", np.float32, (rows, *sets[0].shape[1:]))
-    start = 0
-    for tensors in sets:
-        out[start : start + len(tensors)] = tensors
-        start += len(tensors)
-    out.flush()
+def save_sets(path: Path, sets: Sequence[Tensors]) -> str:
+    """Save sets of tensors (float32 N×H×W×C each) one after another in one file, image by image; return the path."""
+    store((tensor for tensors in sets for tensor in tensors), sets[0].shape[1:], path)
     return str(path)
 
 
-def answers(network: Any, tensors: Floats) -> Floats:
-    """Return a Keras model's outputs for N tensors, float32 N×outputs; batches, since the tensors may be on disk."""
-    batches = (tensors[start : start + _BATCH] for start in range(0, len(tensors), _BATCH))
-    return np.concatenate([np.asarray(network.predict_on_batch(batch), dtype=np.float32) for batch in batches])
+def answers(network: Any, tensors: Tensors) -> Floats:
+    """Return a Keras model's outputs for N tensors, float32 N×outputs, computed in batches."""
+    found = (network.predict_on_batch(batch) for batch in batches(tensors, _BATCH))
+    return np.concatenate([np.asarray(rows, dtype=np.float32) for rows in found])
 
 
 def write_network(
@@ -97,7 +92,7 @@ def write_network(
     from tensorflow.errors import OpError
 
     try:
-        network, logits, facts = _network(Path(model_path), np.load(tensors_path, mmap_mode="r"), spec, output)
+        network, logits, facts = _network(Path(model_path), StoredTensors(tensors_path), spec, output)
     except ExportError as error:
         Path(refusal_path).write_text(str(error), encoding="utf-8")
         return
@@ -119,7 +114,7 @@ def write_network(
 
 
 def _network(
-    path: Path, tensors: Floats, spec: ModelSpec, output: str | None
+    path: Path, tensors: StoredTensors, spec: ModelSpec, output: str | None
 ) -> tuple[Any, Floats, tuple[FirstLayers, FirstActivations]]:
     """Return the network of ``path`` cut at its logits, in the form for converters, its logits and first layers."""
     saved = load_as_saved(path)

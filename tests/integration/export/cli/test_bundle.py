@@ -98,6 +98,26 @@ def test_a_model_made_elsewhere_becomes_a_bundle_that_answers_as_keras_does(own:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_a_dry_run_tells_what_would_ship_and_writes_nothing(own: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
+    done = _run(*_arguments(own, tmp_path / "bundle"), "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^  int8 TFLite   will probably ship as 'int8, ranges .* of 40 decisions flip", done.stdout, re.M)
+    assert re.search(r"^  int8 ONNX     (will probably ship as 'int8|scheme)", done.stdout, re.M)
+    assert re.search(r"for the export with 32 calibration and 40 parity images$", done.stdout, flags=re.MULTILINE)
+    assert re.search(r"^  memory        \d+(\.\d)? [MG]B at most, in ", done.stdout, flags=re.MULTILINE)
+    assert done.stderr == ""
+    assert not list(tmp_path.iterdir())
+    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+
+
+def test_a_dry_run_refuses_what_the_export_would_refuse(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    done = _run(*_arguments(own, tmp_path / "bundle"), "--dry-run")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "already exists and is not overwritten" in done.stderr
+
+
 def test_what_a_folder_leaves_out_is_named_on_stderr(own: Path, tmp_path: Path) -> None:
     folder = _images(tmp_path / "few", 3, 31)
     (folder / "IM1\x1b").write_bytes(b"\0" * 128 + b"DICM")
