@@ -147,8 +147,16 @@ LAYERS = {
         *("fitting", "experiments", "reporting", "cli"),
     ),
     "export": (
-        *("errors", "converters.isolation", "source", "quantisation", "converters", "validation.parity"),
-        *("quantisation.gain", "quantisation.search", "conversion", "validation", "model_card"),
+        *("errors", "converters.isolation", "converters.flatbuffer", "converters.onnx_names", "source", "quantisation"),
+        *(
+            "converters",
+            "validation.parity",
+            "quantisation.gain",
+            "quantisation.search",
+            "conversion",
+            "validation",
+            "model_card",
+        ),
         *("quantisation.shares", "pipeline", "benchmark", "matrix", "cli"),
     ),
 }
