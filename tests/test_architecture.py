@@ -147,7 +147,9 @@ LAYERS = {
         *("fitting", "experiments", "reporting", "cli"),
     ),
     "export": (
-        *("errors", "progress", "source.stored_tensors", "converters.isolation", "source", "quantisation"),
+        *("errors", "progress", "source.stored_tensors"),
+        *("converters.failure_text", "converters.isolation"),
+        *("converters.flatbuffer", "converters.onnx_names", "source", "quantisation"),
         *("converters", "validation.parity"),
         *("quantisation.gain", "quantisation.search", "conversion", "validation", "model_card"),
         *("quantisation.shares", "pipeline", "preview", "benchmark", "matrix", "cli"),

@@ -252,3 +252,11 @@ class Manifest(Runnable):
     familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)
     reference: Reference | None = field(default=None, metadata=ABSENT)
     warnings: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
+
+    @property
+    def compared_with(self) -> str:
+        """The model that parity was measured against, as part of a sentence."""
+        if self.reference is None:
+            return "the Keras model"
+        kind = {Format.ONNX: "ONNX", Format.TFLITE: "TFLite"}[self.reference.format]
+        return f"the given {kind} file {self.reference.name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from export.converters.to_onnx import INPUT
+from export.converters.onnx_names import INPUT
 from export.quantisation.float_endpoints import Layer, first_layers, is_vector, last_layers
 from export.quantisation.schemes import FloatLayerNames
 from export.source.stored_tensors import StoredTensors

@@ -19,15 +19,13 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
 from export.converters import onnx_operators
 from export.converters.moments import attach_to_onnx, moment_nodes
+from export.converters.onnx_names import BATCH, INPUT, MORE, OPSET, OUTPUT
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation.schemes import PERCENTILE, FloatLayerNames, Quantisation, Ranges
 from export.source.keras_model import load_to_logits
 from export.source.stored_tensors import StoredTensors
 
 Floats = npt.NDArray[np.float32]
-
-OPSET = 17
-INPUT, OUTPUT, MORE, BATCH = "image", "logits", "explains", "batch"
 
 
 def write_float32(model_path: str, out: str, moments: bool = False) -> None:

@@ -12,7 +12,7 @@ from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.serialisation.records import canonical_json
 from export.model_card.analysis import BASELINE, Analysis, BaselineComparison, figure_of
-from export.model_card.files import FileTables, compared_with
+from export.model_card.files import FileTables
 from training.metrics.evaluation import CROSS_VALIDATION, GAIN
 from training.metrics.sites import of_subgroups
 from training.reporting.rendering import Table, render
@@ -146,11 +146,6 @@ class ModelCard:
     def files(self) -> FileTables:
         """Tables of the exported files."""
         return FileTables(self.manifest)
-
-    @property
-    def compared_with(self) -> str:
-        """The model that the exported files were compared with."""
-        return compared_with(self.manifest)
 
     @property
     def heatmap_method(self) -> str:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_runtime.bundle.manifest import KERAS, Attempt, FamiliarityParity, Format, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.manifest import KERAS, Attempt, FamiliarityParity, Labelled, Manifest, Parity, Role
 from edge_runtime.bundle.quantisation import percent
 from export.quantisation.schemes import is_peer
 from training.reporting.rendering import Table
-
-NOUN = {Format.ONNX: "ONNX", Format.TFLITE: "TFLite"}
-
-
-def compared_with(manifest: Manifest) -> str:
-    """Return the model that the exported files were compared with, as it stands in a sentence."""
-    given = manifest.reference
-    return "the Keras model" if given is None else f"the given {NOUN[given.format]} file {given.name}"
 
 
 @dataclass(frozen=True)

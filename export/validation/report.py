@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edge_runtime.bundle.manifest import Attempt, Labelled, Manifest, Parity
 from edge_runtime.platform.atomic_files import write_whole
-from export.model_card.files import compared_with
 from training.reporting.drawing import BLUE, GREY, ORANGE, canvas, png
 from training.reporting.rendering import CaptionedImage, Cell, Table, render
 
@@ -29,11 +28,6 @@ class ProofPage:
     def research_only(self) -> bool:
         """Whether the terms of the training data restrict the model to research."""
         return self.manifest.training is not None and self.manifest.training.research_only
-
-    @property
-    def compared_with(self) -> str:
-        """The model that the exported files were compared with."""
-        return compared_with(self.manifest)
 
     @property
     def files(self) -> Table:

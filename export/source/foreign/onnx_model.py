@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.bundle.manifest import Format
 from edge_runtime.bundle.spec import ModelSpec
-from export.converters.to_onnx import BATCH, INPUT, OPSET, OUTPUT
+from export.converters.onnx_names import BATCH, INPUT, OPSET, OUTPUT
 from export.errors import ExportError
 from export.source.foreign.formats import damaged
 from export.source.foreign.given import GivenModel, Layout, choose_output, layout_of
