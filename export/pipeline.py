@@ -155,11 +155,9 @@ def examine(source: SourceModel, work: ExportFolder, *sets: Tensors) -> tuple[Pa
     network = work.scratch / ("network" if source.model_path.is_dir() else f"network{suffix}")
     logits, refusal = work.scratch / "logits.npy", work.scratch / "refusal.txt"
     tensors = keras_model.save_sets(work.scratch / "tensors.npy", sets)
-    given, written = (str(source.model_path), tensors, source.spec), (str(network), str(logits), str(refusal))
-    if form is None:
-        in_own_process(keras_model.write_network, *given, *written, source.output)
-    else:
-        in_own_process(foreign.write_network, *given, source.output, *written)
+    given, written = (str(source.model_path), tensors), (str(network), str(logits), str(refusal))
+    write = keras_model.write_network if form is None else foreign.write_network
+    in_own_process(write, *given, source.spec, source.output, *written)
     if refusal.is_file():
         raise ExportError(refusal.read_text(encoding="utf-8"))
     ends = np.cumsum([len(tensors) for tensors in sets])[:-1]

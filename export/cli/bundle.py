@@ -31,6 +31,7 @@ from training.cli.options import FOLDER
     is_flag=True,
     help="Export even if labelled parity images contradict the model. The model card warns of it.",
 )
+@click.option("--output", help="Name of the output that gives the scores, for a model with several.")
 @click.option("--peers", is_flag=True, help="Compare int8 with ai-edge-quantizer and with 7-bit weights.")
 @click.option(
     "--dry-run", is_flag=True, help="Try it on a few images: what will ship, how long, how much memory. Writes nothing."

@@ -74,20 +74,20 @@ def write_network(
     model_path: str,
     tensors_path: str,
     spec: ModelSpec,
+    output: str | None,
     network_path: str,
     logits_path: str,
     refusal_path: str,
-    output: str | None = None,
 ) -> None:
     """Check a model against its spec; save the network cut at its logits, and its logits.
 
     Args:
         tensors_path: preprocessed images to read, float32 N×H×W×C.
+        output: name of the output to export; None for a network with one output.
         network_path: a .keras file or a SavedModel folder to write; what its first layers do is written beside it
             (:mod:`export.source.first_layers`, :mod:`export.source.first_activations`).
         logits_path: logits of the tensors to write, float32 N×outputs.
         refusal_path: error message, written instead of all other files if model and spec contradict each other.
-        output: name of the output to export; None for a network with one output.
     """
     from tensorflow.errors import OpError
 

@@ -179,7 +179,9 @@ def _stored(samples: list[Sample], spec: ModelSpec, path: Path | None) -> tuple[
     return store(rows(), (height, width, spec.channels), path), kept
 
 
-def _in_folder(folder: Path, spec: ModelSpec, data: Path | None, reading: Reading) -> PreparedImages:
+def _in_folder(
+    folder: Path, spec: ModelSpec, data: Path | None = None, reading: Reading | None = None
+) -> PreparedImages:
     """Read the images of a folder and its subfolders, or of a list, or a sample of them."""
     named = list_in(folder)
     if named is None and not folder.is_dir():
@@ -193,6 +195,7 @@ def _in_folder(folder: Path, spec: ModelSpec, data: Path | None, reading: Readin
     chosen, how = sample(files, spec, PARITY_MIB, role="parity")
     counted = f"{len(chosen)} of {len(files)}" if how else str(len(files))
     source = f"{counted} images in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
+    reading = reading or Reading()
     used = spread(chosen, reading.count(len(chosen), spec))
     tensors = preprocess_all(used, spec, role="parity", path=reading.path("parity"))
     return PreparedImages(tensors, source, truth_of(used, spec), tuple(used), of=len(chosen))

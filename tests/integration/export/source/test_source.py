@@ -139,7 +139,7 @@ def _written(model: Path, spec: ModelSpec, folder: Path) -> tuple[Path, str]:
     np.save(folder / "tensors.npy", IMAGES)
     network = folder / ("network" if model.is_dir() else "network.keras")
     paths = [str(folder / name) for name in ("logits.npy", "refusal.txt")]
-    write_network(str(model), str(folder / "tensors.npy"), spec, str(network), *paths)
+    write_network(str(model), str(folder / "tensors.npy"), spec, None, str(network), *paths)
     refusal = folder / "refusal.txt"
     return network, refusal.read_text(encoding="utf-8") if refusal.exists() else ""
 

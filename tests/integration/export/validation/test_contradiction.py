@@ -95,7 +95,7 @@ def ask(images: Path, tmp_path: Path) -> Callable[..., PreparedImages]:
             held_out = PreparedImages(held_out.tensors, held_out.source)
         np.save(tmp_path / "tensors.npy", held_out.tensors)
         paths = [str(tmp_path / name) for name in ("network.keras", "logits.npy", "refusal.txt")]
-        write_network(str(tmp_path / "own.keras"), str(tmp_path / "tensors.npy"), spec, *paths)
+        write_network(str(tmp_path / "own.keras"), str(tmp_path / "tensors.npy"), spec, None, *paths)
         assert not Path(paths[2]).exists(), Path(paths[2]).read_text()
         source = SourceModel(tmp_path / "own.keras", spec, more.get("training"), (), None, None, None)
         return contradict(source, held_out, np.load(paths[1]), Path(paths[0]), tmp_path, insist)
