@@ -166,7 +166,7 @@ def _stored(samples: list[Sample], spec: ModelSpec, path: Path | None) -> tuple[
     return store(rows(), (height, width, spec.channels), path), kept
 
 
-def _in_folder(folder: Path, spec: ModelSpec, reading: Reading) -> PreparedImages:
+def _in_folder(folder: Path, spec: ModelSpec, reading: Reading | None = None) -> PreparedImages:
     """Read the images of a folder and its subfolders, or a sample of them."""
     if not folder.is_dir():
         raise CalibrationError(f"{folder}: found no folder, expected images for parity. Correct --parity.")
@@ -179,6 +179,7 @@ def _in_folder(folder: Path, spec: ModelSpec, reading: Reading) -> PreparedImage
     chosen, how = sample(files, spec, PARITY_MIB, role="parity")
     counted = f"{len(chosen)} of {len(files)}" if how else str(len(files))
     source = f"{counted} images in {folder.name}{f' ({how})' if how else ''}, which calibration never saw"
+    reading = reading or Reading()
     used = spread(chosen, reading.count(len(chosen), spec))
     tensors = preprocess_all(used, spec, role="parity", path=reading.path("parity"))
     return PreparedImages(tensors, source, _truth(used, spec), tuple(used), of=len(chosen))
