@@ -67,14 +67,14 @@ class SearchPlan:
     """The schemes that a search tries.
 
     Attributes:
-        ladder: schemes, tried in order until one passes.
-        peers: whether the peers of :data:`export.quantisation.schemes.PEERS` are tried although a scheme passed; they
-            are always tried if none does.
+        ladder: schemes, tried in order until one passes; None for :data:`export.quantisation.schemes.LADDER`, and then
+            :data:`export.quantisation.schemes.PEERS` if none of it passes.
+        peers: whether the peers are tried although a scheme passed.
         tell: function that is called with each scheme before it is tried.
         report: whether schemes that do not pass are logged as warnings.
     """
 
-    ladder: Iterable[Quantisation] = LADDER
+    ladder: Iterable[Quantisation] | None = None
     peers: bool = False
     tell: Callable[[Quantisation], None] = lambda how: None
     report: bool = True
@@ -103,9 +103,9 @@ def quantise(
     """
     plan = plan or SearchPlan()
     trial = _Trial(form, workspace, run, judge, plan)
-    attempts = trial.until_one_passes(plan.ladder, out)
+    attempts = trial.until_one_passes(LADDER if plan.ladder is None else plan.ladder, out)
     if not attempts[-1].passed:
-        attempts += trial.until_one_passes(PEERS[form] if plan.ladder is LADDER else (), out)
+        attempts += trial.until_one_passes(PEERS[form] if plan.ladder is None else (), out)
     elif plan.peers:
         attempts = _compare_peers(trial, attempts, form, out)
     if any(attempt.passed for attempt in attempts):

@@ -44,7 +44,10 @@ def test_each_format_gets_one_scheme_even_without_time(monkeypatch: pytest.Monke
 
 
 def _preview(*attempts: Attempt) -> Preview:
-    return Preview("net 1.0.0, contract 0", attempts, {}, (32, 446), (40, 600), 130, 55, 1200 * 10**6, "Keras", 10**8)
+    files = {f"model.float32.{form.value}": 1 for form in Format}
+    return Preview(
+        "net 1.0.0, contract 0", attempts, files, (32, 446), (40, 600), 130, 55, 1200 * 10**6, "Keras", 10**8
+    )
 
 
 def test_the_text_names_the_scheme_the_time_and_the_memory() -> None:

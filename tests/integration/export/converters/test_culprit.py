@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
+from keras.src.ops.math import Erfinv
 
 from edge_runtime.bundle.manifest import Format
 from export.converters import to_onnx, to_tflite
@@ -30,7 +31,7 @@ def _saved(path: Path, middle: Callable[[Any], Any]) -> str:
 @pytest.mark.parametrize("form", list(Format))
 def test_a_layer_inside_a_nested_network_is_named_in_one_sentence(form: Format, tmp_path: Path) -> None:
     taken = keras.Input((6, 6, 4))
-    nested = keras.Model(taken, keras.ops.erfinv(layers.Conv2D(4, 1)(taken) * 0.1))
+    nested = keras.Model(taken, Erfinv(name="erfinv")(layers.Conv2D(4, 1)(taken) * 0.1))
     model = _saved(tmp_path / "model.keras", nested)
     with pytest.raises(ConversionError) as caught:
         in_own_process(WRITERS[form], model, str(tmp_path / f"out.{form.value}"))
