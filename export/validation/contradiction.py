@@ -6,6 +6,7 @@ A cause is reported only if it was tried: the alternative is significantly bette
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,21 +23,23 @@ from export.source.calibration_images import FEWEST, PreparedImages, Truth, prep
 from export.source.first_activations import FirstActivations
 from export.source.first_layers import FirstLayers
 from export.source.source import SourceModel
-from export.validation.label_order import best_order, in_best_order
-from export.validation.suspicion import LabelledScores, answered, does_better, has_skill, not_shown, suspicion
+from export.validation.comparison import does_better
+from export.validation.label_order import best_order, in_best_order, in_order
+from export.validation.suspicion import LabelledScores, answered, has_skill, not_shown, suspicion
 
 _LOG = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
-_TRIED, _TRIED_MIB = 128, 64
-"""Number of images on which alternatives are tried, and the memory limit of their tensors (one alternative)."""
+_TRIED, _TRIED_MIB, _MOST_MIB = 512, 64, 256
+"""Number of images on which alternatives are tried, and the memory limits of their tensors (one alternative): of the
+spec's size, and of the largest size that is tried."""
 
 _SAME = 0.01
 """Log odds of the scores that differ by less are treated as equal."""
 
 _EQUAL, _MOST_CAUSES = 0.01, 3
-"""Mean recalls that differ by less are treated as equal, and the largest number of equal causes that are named."""
+"""Results that differ by less are treated as equal, and the largest number of equal causes that are named."""
 
 INSIST = "--insist exports it anyway, with this warning in the card."
 
@@ -99,8 +102,18 @@ class _Tried:
     """An alternative that was measured: results to compare, results to report, and the cause as a sentence."""
 
     compared: LabelledScores
-    reported: int
+    reported: LabelledScores
     cause: str
+
+    @property
+    def quality(self) -> float:
+        """Mean of recall and AUROC, 0..1."""
+        return (self.compared.recall + self.compared.auroc) / 2
+
+    def text(self) -> str:
+        """Return the cause with the results."""
+        right = self.reported.right
+        return self.cause.format(right=f"{right.sum()} of {len(right)} (AUROC {self.reported.auroc:.3f})")
 
 
 def _constant(logits: Logits, spec: ModelSpec) -> str:
@@ -116,17 +129,19 @@ def _label_fault(trial: _Trial, truth: Truth, logits: Logits) -> str:
     found = suspicion(logits, truth.labels, trial.spec)
     if len(np.unique(truth.labels)) < 2:
         return f"{found}. All labelled images have one label, so no cause was tried." if found else ""
-    rows = np.unique(np.linspace(0, len(logits) - 1, _count(trial.images)).round().astype(int))
+    others = alternatives(trial.spec, any_size=trial.any_size)
+    rows = np.unique(np.linspace(0, len(logits) - 1, _count(trial.images, others)).round().astype(int))
     labels, own = truth.labels[rows], answered(logits[rows], truth.labels[rows], trial.spec)
     tried = [_with_other_order(logits[rows], labels, trial.spec)]
-    tried += _with_other_steps(trial, alternatives(trial.spec, any_size=trial.any_size), rows, labels)
+    tried += _with_other_steps(trial, others, rows, labels)
     better = _better(tried, own)
     if found and not better:
         joint = _with_other_steps(trial, joint_alternatives(trial.spec), rows, labels)
         better = _better([*tried, *joint], own)
     if better:
-        seen = found or f"found {own.right.sum()} of {len(rows)} labelled parity images right, expected more"
-        return f"{seen}. {_causes(better, len(rows))} Correct the spec."
+        right = f"{own.right.sum()} of {len(rows)} labelled parity images right (AUROC {own.auroc:.3f})"
+        seen = found or f"found {right}, expected more"
+        return f"{seen}. {_causes(better)} Correct the spec."
     if not found:
         return ""
     return (
@@ -135,28 +150,30 @@ def _label_fault(trial: _Trial, truth: Truth, logits: Logits) -> str:
     )
 
 
-def _causes(better: Sequence[_Tried], images: int) -> str:
+def _causes(better: Sequence[_Tried]) -> str:
     """Return the causes with the best results; images cannot tell equal ones apart."""
-    most = max(each.compared.recall for each in better)
-    equal = [each for each in better if each.compared.recall >= most - _EQUAL][:_MOST_CAUSES]
-    return " Or: ".join(each.cause.format(right=f"{each.reported} of {images}") for each in equal)
+    most = max(each.quality for each in better)
+    equal = [each for each in better if each.quality >= most - _EQUAL][:_MOST_CAUSES]
+    return " Or: ".join(each.text() for each in equal)
 
 
 def _better(tried: Sequence[_Tried], own: LabelledScores) -> list[_Tried]:
     return [each for each in tried if does_better(each.compared, own, tried=len(tried))]
 
 
-def _count(held_out: PreparedImages) -> int:
-    each = int(held_out.tensors[0].nbytes)
-    return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
+def _count(held_out: PreparedImages, others: Sequence[Alternative]) -> int:
+    """Return on how many images alternatives are tried."""
+    own = int(held_out.tensors[0].nbytes)
+    most = max((4 * each.spec.channels * math.prod(each.spec.size_px) for each in others), default=own)
+    fitting = max(FEWEST, min((_TRIED_MIB << 20) // own, (_MOST_MIB << 20) // most))
+    return min(len(held_out.tensors), _TRIED, fitting)
 
 
 def _with_other_order(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> _Tried:
     order = best_order(logits, labels, spec)
     names = ", ".join(spec.labels[label] for label in np.argsort(order))
-    right = int((scores_of(logits, spec).argmax(axis=1) == order[labels]).sum())
     cause = f"With the labels in the order {names} it is right on {{right}}: they are probably in the wrong order."
-    return _Tried(in_best_order(logits, labels, spec), right, cause)
+    return _Tried(in_best_order(logits, labels, spec), answered(in_order(logits, order, spec), labels, spec), cause)
 
 
 def _with_other_steps(
@@ -189,7 +206,7 @@ def _with_other_steps(
     for path in paths:
         path.unlink()
     return [
-        _Tried(found, int(found.right.sum()), f"{each.how} it is right on {{right}}: {each.likely}.")
+        _Tried(found, found, f"{each.how} it is right on {{right}}: {each.likely}.")
         for each, logits in zip(kept, np.load(out), strict=True)
         if np.isfinite(logits).all()
         for found in [answered(logits, labels, trial.spec)]

@@ -1,4 +1,4 @@
-"""Statistical tests of whether labelled images contradict a network, and whether an alternative scores better.
+"""Statistical tests of whether labelled images contradict a network.
 
 Each rule requires a result that is unlikely by chance, so small folders and difficult data stop no export. What looks
 bad without being shown is reported by :func:`not_shown`.
@@ -21,7 +21,7 @@ Labels = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _RARE = 0.01
-"""A finding is reported if its probability by chance is lower; shared by all alternatives that are tried."""
+"""A finding is reported if its probability by chance is lower."""
 
 _USELESS = 0.6
 """If the upper 95 % bound of an AUROC is lower, the network hardly ranks the images."""
@@ -30,31 +30,38 @@ _FEWEST_OTHERS = 10
 """Smallest number of missed images of the other class for which one decision for all images is reported. A network that
 detects each with probability 0.37 misses all ten with probability 0.01."""
 
-_CLEARLY_BETTER = 0.1
-"""Smallest increase in mean recall for which an alternative is reported."""
-
 
 @dataclass(frozen=True)
 class LabelledScores:
     """Results of a network on N labelled images.
 
     Attributes:
+        truth: index of the label, int64 N.
         right: whether the label with the highest score is the true one, bool N.
-        recall: mean recall over the labels that occur, 0..1.
+        positive: whether the label is positive, bool N.
+        score: positive score, float64 N.
     """
 
+    truth: Labels
     right: Bools
-    recall: float
+    positive: Bools
+    score: npt.NDArray[np.float64]
 
-    @classmethod
-    def of(cls, right: Bools, truth: Labels) -> LabelledScores:
-        """Compute the mean recall of correct answers (bool N) to images with these labels."""
-        return cls(right, float(np.mean([right[truth == label].mean() for label in np.unique(truth)])))
+    @property
+    def recall(self) -> float:
+        """Mean recall over the labels that occur, 0..1."""
+        return float(np.mean([self.right[self.truth == label].mean() for label in np.unique(self.truth)]))
+
+    @property
+    def auroc(self) -> float:
+        """AUROC of the positive score."""
+        return auroc(self.positive, self.score)
 
 
 def answered(logits: Logits, truth: Labels, spec: ModelSpec) -> LabelledScores:
     """Compare logits (float32 N×outputs) with labels."""
-    return LabelledScores.of(scores_of(logits, spec).argmax(axis=1) == truth, truth)
+    right = scores_of(logits, spec).argmax(axis=1) == truth
+    return LabelledScores(truth, right, positive_truth(truth, spec), positive_scores(logits, spec))
 
 
 def suspicion(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
@@ -118,17 +125,6 @@ def has_skill(logits: Logits, truth: Labels, spec: ModelSpec) -> bool:
     """Return whether the positive scores rank the images better than chance (1 %)."""
     positive, score = positive_truth(truth, spec), positive_scores(logits, spec)
     return _ranked_by_chance(positive, -score) < _RARE
-
-
-def does_better(other: LabelledScores, own: LabelledScores, *, tried: int = 1) -> bool:
-    """Return whether an alternative is correct on significantly more of the same images than the network.
-
-    Args:
-        tried: number of alternatives tried, by which the probability of a chance finding is divided (Bonferroni).
-    """
-    if other.recall - own.recall < _CLEARLY_BETTER:
-        return False
-    return gain_by_chance(other.right, own.right) < _RARE / tried
 
 
 def gain_by_chance(other: Bools, own: Bools) -> float:

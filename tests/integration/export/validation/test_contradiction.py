@@ -191,7 +191,8 @@ def test_a_size_that_the_network_was_not_fitted_on_is_named(
         assert ask(model, spec, folder=folder).warnings == ()
         return
     with pytest.raises(
-        ExportError, match=r"Or: With 32×32 px it is right on 40 of 40: it was fitted on images of that size\. Correct"
+        ExportError,
+        match=r"Or: With 32×32 px it is right on 40 of 40 \(AUROC 1\.000\): it was fitted on images of that size",
     ):
         ask(model, spec, folder=folder)
 
@@ -208,7 +209,7 @@ def test_two_mistakes_at_once_are_named_together(
     red = np.array([[-20, 20], [0, 0], [0, 0]], np.float32)
     model.layers[-1].set_weights([red, np.array([12, -12], np.float32)])
     with pytest.raises(
-        ExportError, match="With x / 255 and with colour order rgb it is right on 40 of 40: it was fitted"
+        ExportError, match=r"With x / 255 and with colour order rgb it is right on 40 of 40 \(AUROC 1\.000\) fitted"
     ):
         ask(model, _spec(order="bgr"))
 
@@ -222,7 +223,7 @@ THREE = ("normal", "benign", "malignant")
 def test_labels_of_three_in_another_order(
     ask: Callable[..., PreparedImages], tmp_path: Path, order: tuple[str, ...], alarm: bool
 ) -> None:
-    """The network tells three levels of grey apart. In the last order only negative labels are exchanged."""
+    """The network tells three levels of grey apart. The last order exchanges labels that are not positive."""
     folder = _drawn(tmp_path / "greys", lambda label, i: np.full((16, 16, 3), 40 + 85 * label + i), THREE, 45)
     inputs = keras.Input((16, 16, 3))
     head = layers.Dense(3, activation="softmax")
