@@ -248,7 +248,8 @@ def test_a_network_that_was_fitted_on_images_scaled_twice_is_believed(ask: Calla
 
 def test_without_labels_a_saturated_first_layer_is_told(ask: Callable[..., PreparedImages]) -> None:
     inputs = keras.Input((16, 16, 3))
-    x = layers.Conv2D(4, 3, activation="tanh", name="first")(inputs)
+    mean = keras.initializers.Constant(1 / 27)
+    x = layers.Conv2D(4, 3, activation="tanh", kernel_initializer=mean, name="first")(inputs)
     model = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
     assert ask(model, _spec(BY_255), labelled=False).warnings == ()
     told = ask(model, _spec(), labelled=False).warnings
