@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from edge_runtime.bundle.bundle import describe_files
 from edge_runtime.bundle.manifest import Attempt, Format, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import InterpreterBrokenError
 from edge_runtime.inference.backends.registry import open_model
+from export.converters import culprit, tflite_file, to_onnx, to_tflite
 from export.converters import moments as moment_outputs
-from export.converters import tflite_file, to_onnx, to_tflite
 from export.converters.isolation import in_own_process
-from export.errors import ConversionError
+from export.errors import ConversionError, ParityError
+from export.progress import ExportProgress, Stage
 from export.quantisation import equalisation, search
 from export.quantisation.gain import no_share, too_slow
 from export.quantisation.schemes import Quantisation
+from export.source.foreign.formats import formats_from
+from export.source.foreign.network import reference_of
+from export.source.stored_tensors import StoredTensors, Tensors, store
 from export.validation import parity
 from export.validation.parity import RUNTIMES
+
+_LOG = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
@@ -34,7 +44,7 @@ NAMES = {(form, precision): f"model.{precision.value}.{form.value}" for form in 
 class ParityImages:
     """Preprocessed images (float32 N×H×W×C) and their logits from the Keras network (float32 N×outputs)."""
 
-    tensors: npt.NDArray[np.float32]
+    tensors: Tensors
     logits: Logits
 
 
@@ -44,6 +54,11 @@ class ExportFolder:
 
     bundle: Path
     scratch: Path
+
+    @staticmethod
+    def name(form: Format, precision: Precision) -> str:
+        """Return the name of a model file of a bundle."""
+        return NAMES[form, precision]
 
     def model(self, form: Format, precision: Precision) -> Path:
         """Return the path of a model file of the bundle."""
@@ -60,11 +75,11 @@ class ExportFolder:
         path.mkdir(exist_ok=True)
         return path
 
-    def save(self, name: str, tensors: npt.NDArray[np.float32]) -> str:
-        """Save tensors as a scratch file for child processes; return its path."""
-        path = self.scratch / f"{name}.npy"
-        np.save(path, tensors)
-        return str(path)
+    def save(self, name: str, tensors: Tensors) -> str:
+        """Return the path of a scratch file of the tensors for child processes; write it unless they are in one."""
+        if isinstance(tensors, StoredTensors):
+            return str(tensors.path)
+        return str(store(tensors, tensors.shape[1:], self.scratch / f"{name}.npy").path)
 
 
 def convert(
@@ -77,63 +92,118 @@ def convert(
     *,
     float16: bool,
     moments: Logits | None = None,
+    progress: ExportProgress,
+    plan: search.SearchPlan,
 ) -> tuple[Attempt, ...]:
     """Write the model files, each conversion in its own process; return the quantisation attempts.
 
     Args:
-        network: Keras network cut at its logits.
+        network: network cut at its logits: a Keras network for both formats, an ONNX or TFLite file for its own. Such a
+            file that is quantised already becomes the int8 file.
         explained: the same network with the additional outputs that heatmaps require; for the float32 files.
         judged: parity images.
         ranges: calibration images.
         float16: also write a TFLite file with float16 weights.
         moments: Keras' moments of the last output of both networks, a feature map, for the calibration images, float32
             N×2C; all files return moments then. None for networks without that output.
+        progress: is told each stage and scheme.
+        plan: the quantisation schemes to try.
     """
-    more = () if moments is None else (True,)
-    model, calibration = str(network), work.save("calibration", ranges.tensors)
+    forms = formats_from(network)
+    reference = reference_of(network)
+    if reference is not None and reference.quantised:
+        shutil.copyfile(network, work.model(forms[0], Precision.INT8))
+        _embed(work, spec)
+        return ()
+    calibration = work.save("calibration", ranges.tensors)
+    _write_unquantised(forms, network, explained, work, progress, float16=float16, moments=moments is not None)
+    _check_exact(work, str(network), judged, spec)
+    model = _equalised(network, calibration, work, progress)
     attempts: tuple[Attempt, ...] = ()
-    with tqdm(total=5 + float16, unit="step", disable=None, leave=False) as bar:
-
-        def step(label: str) -> None:
-            bar.set_description(label)
-            bar.update()
-
-        step("tflite float32")
-        out = str(work.model(Format.TFLITE, Precision.FLOAT32))
-        in_own_process(to_tflite.write_float32, str(explained), out, *more)
-        if float16:
-            step("tflite float16")
-            out = str(work.model(Format.TFLITE, Precision.FLOAT16))
-            in_own_process(to_tflite.write_float16, model, out, *more)
-        step("onnx float32")
-        out = str(work.model(Format.ONNX, Precision.FLOAT32))
-        in_own_process(to_onnx.write_float32, str(explained), out, *more)
-        _check_exact(work, judged, spec)
-        if not network.is_dir():  # the layers of a SavedModel cannot be changed
-            step("equalise")
-            model = str(work.scratch / "equalised.keras")
-            in_own_process(equalisation.write_equalised, str(network), calibration, model)
-        for form in Format:
-            step(f"{form.value} int8")
-            workspace = search.SearchWorkspace(
-                work.folder(form), model, calibration, ranges.logits, moments is not None
-            )
-            attempts += _quantise(form, workspace, judged, ranges, spec, work)
-            if moments is not None:
-                _correct_moments(form, work.model(form, Precision.INT8), ranges.tensors, moments)
-    embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
-    for form, _, path in work.written():
-        embed[form](path, spec)
+    for form in forms:
+        workspace = search.SearchWorkspace(work.folder(form), model, calibration, ranges.logits, moments is not None)
+        told = replace(plan, tell=partial(_tell, progress, form))
+        attempts += _quantise(form, workspace, judged, ranges, spec, work, told)
+        if moments is not None:
+            _correct_moments(form, work.model(form, Precision.INT8), ranges.tensors, moments)
+    _embed(work, spec)
     return attempts
 
 
-def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32], expected: Logits) -> None:
+def _write_unquantised(
+    forms: Sequence[Format],
+    network: Path,
+    explained: Path,
+    work: ExportFolder,
+    progress: ExportProgress,
+    *,
+    float16: bool,
+    moments: bool,
+) -> None:
+    """Write the float32 files, and the float16 file if it is wanted; arguments as of :func:`convert`."""
+    more, model = (True,) if moments else (), str(network)
+    if Format.TFLITE in forms:
+        progress.begin(Stage.TFLITE_FLOAT32)
+        out = str(work.model(Format.TFLITE, Precision.FLOAT32))
+        _converted(Format.TFLITE, model, to_tflite.write_float32, str(explained), out, *more)
+    if float16:
+        progress.begin(Stage.TFLITE_FLOAT16)
+        out = str(work.model(Format.TFLITE, Precision.FLOAT16))
+        _converted(Format.TFLITE, model, to_tflite.write_float16, model, out, *more)
+    if Format.ONNX in forms:
+        progress.begin(Stage.ONNX_FLOAT32)
+        out = str(work.model(Format.ONNX, Precision.FLOAT32))
+        _converted(Format.ONNX, model, to_onnx.write_float32, str(explained), out, *more)
+
+
+def _equalised(network: Path, calibration: str, work: ExportFolder, progress: ExportProgress) -> str:
+    """Return the path of the network to quantise: equalised, if its layers can be changed."""
+    if network.suffix != ".keras":
+        return str(network)
+    progress.begin(Stage.EQUALISE)
+    out = str(work.scratch / "equalised.keras")
+    try:
+        in_own_process(equalisation.write_equalised, str(network), calibration, out)
+    except ConversionError as error:  # int8 then starts from the network as it is
+        _LOG.warning("%s; the network is quantised without equalisation", error)
+        return str(network)
+    return out
+
+
+def _embed(work: ExportFolder, spec: ModelSpec) -> None:
+    """Write the spec into every model file."""
+    embed = {Format.TFLITE: tflite_file.embed, Format.ONNX: to_onnx.embed}
+    for form, _, path in work.written():
+        embed[form](path, spec)
+
+
+def _converted(form: Format, network: str, job: Callable[..., None], *args: Any) -> None:
+    """Run a conversion in its own process.
+
+    Args:
+        network: the Keras network, in which a layer is looked for if the conversion fails.
+
+    Raises:
+        ConversionError: the converter fails; the message names the layer and a remedy.
+    """
+    try:
+        in_own_process(job, *args)
+    except ConversionError as error:
+        _LOG.debug("%s\n%s", error, error.log)
+        raise culprit.explained(network, form, error) from None
+
+
+def _tell(progress: ExportProgress, form: Format, how: Quantisation) -> None:
+    progress.begin({Format.TFLITE: Stage.TFLITE_INT8, Format.ONNX: Stage.ONNX_INT8}[form], how.text())
+
+
+def _correct_moments(form: Format, int8: Path, tensors: Tensors, expected: Logits) -> None:
     """Subtract the mean error of an int8 file's moments on the calibration images, if there is an int8 file."""
     if not int8.is_file():
         return
     backend = open_model(int8.read_bytes(), RUNTIMES[form])
     try:
-        found = backend.run_with_moments(tensors)[1]
+        found = parity.run_with_moments(backend, tensors)[1]
     finally:
         backend.close()
     if found is None:
@@ -142,16 +212,25 @@ def _correct_moments(form: Format, int8: Path, tensors: npt.NDArray[np.float32],
     {Format.TFLITE: moment_outputs.correct_tflite, Format.ONNX: moment_outputs.correct_onnx}[form](int8, error)
 
 
-def _check_exact(work: ExportFolder, judged: ParityImages, spec: ModelSpec) -> None:
+def _check_exact(work: ExportFolder, network: str, judged: ParityImages, spec: ModelSpec) -> None:
     """Compare the float32 files before int8 is tried: int8 cannot correct a conversion fault.
 
+    Args:
+        network: the Keras network, in which a layer is looked for if a file differs.
+
     Raises:
-        ParityError: as :func:`export.validation.parity.check`.
+        ParityError: as :func:`export.validation.parity.check`, with the layer that is converted wrongly.
+        ConversionError: the interpreter does not run the file.
     """
-    for form in Format:
-        named = (NAMES[form, Precision.FLOAT32], Role.MODEL, form, Precision.FLOAT32)
+    for form, _, path in [each for each in work.written() if each[1] is Precision.FLOAT32]:
+        named = (path.name, Role.MODEL, form, Precision.FLOAT32)
         (entry,) = describe_files(work.bundle, [named])
-        parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
+        try:
+            parity.check(parity.answer(work.bundle, entry, judged.tensors), judged.logits, spec)
+        except InterpreterBrokenError as error:
+            raise culprit.explained(network, form, ConversionError(str(error).splitlines()[0])) from None
+        except ParityError as error:
+            raise ParityError(f"{error}{culprit.hint(network, form)}") from None
 
 
 def _quantise(
@@ -161,6 +240,7 @@ def _quantise(
     ranges: ParityImages,
     spec: ModelSpec,
     work: ExportFolder,
+    plan: search.SearchPlan,
 ) -> tuple[Attempt, ...]:
     def judge(path: Path, how: Quantisation) -> Attempt:
         float32 = work.model(form, Precision.FLOAT32)
@@ -176,4 +256,4 @@ def _quantise(
     def run(path: Path) -> Logits:
         return parity.logits_of(path, form, ranges.tensors)
 
-    return search.quantise(form, workspace, run, judge, work.model(form, Precision.INT8))
+    return search.quantise(form, workspace, run, judge, work.model(form, Precision.INT8), plan)

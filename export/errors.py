@@ -18,7 +18,15 @@ class CalibrationError(ExportError):
 
 
 class ConversionError(ExportError):
-    """A converter failed, or wrote an invalid model file."""
+    """A converter failed, or wrote an invalid model file.
+
+    Attributes:
+        log: the last lines that the converter printed, for developers; empty if it printed nothing.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
 
 
 class ParityError(ExportError):

@@ -155,9 +155,12 @@ LAYERS = {
         *("fitting", "experiments", "reporting", "cli"),
     ),
     "export": (
-        *("errors", "converters.isolation", "source", "quantisation", "converters", "validation.parity"),
+        *("errors", "progress", "source.stored_tensors"),
+        *("converters.failure_text", "converters.isolation"),
+        *("converters.flatbuffer", "converters.onnx_names", "source", "quantisation"),
+        *("converters", "validation.parity"),
         *("quantisation.gain", "quantisation.search", "conversion", "validation", "model_card"),
-        *("quantisation.shares", "pipeline", "benchmark", "matrix", "cli"),
+        *("quantisation.shares", "pipeline", "preview", "benchmark", "matrix", "cli"),
     ),
 }
 """Folders and modules of a package, each of which imports those before it alone: the way of an image, or a network."""

@@ -26,6 +26,7 @@ __all__ = [
     "Parity",
     "Precision",
     "QuantisedShare",
+    "Reference",
     "Role",
     "TeacherModel",
     "TrainingRecord",
@@ -86,6 +87,31 @@ class TrainingRecord:
     audit: SplitAudit | None = None
     distillation: Distillation | None = field(default=None, metadata=ABSENT)
     folds: int | None = field(default=None, metadata=ABSENT)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The ONNX or TFLite file that a bundle was made from. Parity is measured against its own answers.
+
+    Attributes:
+        format: the only format of the bundle's model files.
+        name: its file name.
+        sha256: its SHA-256, hex; without weights in other files.
+        interpreter: package and version that computed its answers.
+        output: name of the output that gives the scores.
+        quantised: it was quantised already, and the bundle has no float32 file.
+        changes: differences between this file and the bundle's network, a sentence each.
+        left_out: why the bundle lacks the other format.
+    """
+
+    format: Format
+    name: str
+    sha256: str
+    interpreter: str
+    output: str
+    quantised: bool
+    changes: tuple[str, ...]
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -207,6 +233,8 @@ class Manifest(Runnable):
         sites: figures by site and scanner, never-seen ones first; None if not measured.
         familiarity_parity: comparison of out-of-distribution distances with the Keras model's; None without a check on
             network features.
+        reference: the ONNX or TFLite file that takes the place of the Keras model; None for a Keras model.
+        warnings: what the parity images showed against the model or its spec when it was exported; None if nothing.
     """
 
     parity_source: str
@@ -222,3 +250,13 @@ class Manifest(Runnable):
     localisations: tuple[Localisation, ...] | None = field(default=None, metadata=ABSENT)
     sites: tuple[SiteFigures, ...] | None = field(default=None, metadata=ABSENT)
     familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)
+    reference: Reference | None = field(default=None, metadata=ABSENT)
+    warnings: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
+
+    @property
+    def compared_with(self) -> str:
+        """The model that parity was measured against, as part of a sentence."""
+        if self.reference is None:
+            return "the Keras model"
+        kind = {Format.ONNX: "ONNX", Format.TFLITE: "TFLite"}[self.reference.format]
+        return f"the given {kind} file {self.reference.name}"

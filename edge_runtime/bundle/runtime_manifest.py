@@ -98,7 +98,8 @@ class Runnable:
 MEASURED = frozenset(
     (
         *("parity_source", "parity", "training", "evaluations", "toolchain", "attempts", "guard_band_exceptions"),
-        *("labelled", "map_parity", "localisations", "quantised", "sites", "familiarity_parity"),
+        *("labelled", "map_parity", "localisations", "quantised", "sites", "familiarity_parity", "reference"),
+        "warnings",
     )
 )
 """Keys of ``bundle.json`` that a prediction does not read."""

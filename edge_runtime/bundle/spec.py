@@ -15,10 +15,10 @@ from functools import cached_property
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.region import RegionCrop
+from edge_runtime.images.region import LEAST_PX, RegionCrop
 from edge_runtime.ood.detector import Familiarity
 from edge_runtime.ood.network_features import NetworkFamiliarity
-from edge_runtime.preprocessing.steps import Colour, Letterbox, Resize, Step, check_order
+from edge_runtime.preprocessing.steps import Colour, Step, check_order, check_sizes, size_of
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
 LARGEST_MICRONS = 1000.0
@@ -116,12 +116,17 @@ class ModelSpec:
                 f"tile_px: found {self.tile_px}, expected min_side_px ({self.min_side_px}) to 4096 pixels."
             )
         check_order(self.steps)
+        check_sizes(self.steps, self._least_px)
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Width and height of the tensor in pixels, from the last resize or letterbox step."""
-        last = [step for step in self.steps if isinstance(step, Resize | Letterbox)][-1]
-        return last.width_px, last.height_px
+        """Width and height of the tensor in pixels, from the steps that change an image's size."""
+        return size_of(self.steps)
+
+    @property
+    def _least_px(self) -> int:
+        """Shortest side of an input of the steps: of an image, or of the crop around a region."""
+        return self.min_side_px if self.region is None else max(LEAST_PX, round(2 * self.region.least_half_px))
 
     @property
     def tile_size_px(self) -> tuple[int, int]:

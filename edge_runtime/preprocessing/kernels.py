@@ -9,17 +9,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.errors import ImageUnsupportedError
+from edge_runtime.errors import ImageSizeError, ImageUnsupportedError
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.formats.header import MAX_PIXELS
 from edge_runtime.preprocessing.steps import (
     Border,
+    CentreCrop,
     Colour,
     Interpolation,
     Letterbox,
     MinMax,
     Normalize,
+    Pad,
     PixelType,
     Resize,
+    ResizeShorter,
     Scale,
     Sharpen,
     Step,
@@ -94,23 +98,53 @@ def _window(step: Window) -> Operation:
 
 
 def _resize(step: Resize) -> Operation:
-    dtype, shape, size = _DTYPE[step.result], (step.height_px, step.width_px), (step.width_px, step.height_px)
-    interpolation = _INTERPOLATION.get(step.interpolation)
+    run, size = _resizing(step.interpolation, step.result), (step.width_px, step.height_px)
+    return lambda pixels, name: run(pixels, *size)
+
+
+def _resize_shorter(step: ResizeShorter) -> Operation:
+    resized = _resizing(step.interpolation, step.result)
 
     def run(pixels: Array, name: str) -> Array:
-        if pixels.shape[:2] == shape:
-            return pixels.astype(dtype, copy=False)
-        if step.interpolation is Interpolation.LINEAR and step.result is PixelType.FLOAT32:
-            from edge_runtime.preprocessing.bilinear import (
-                resize_bilinear,  # imported here: few models need it, and each import lengthens the start
-            )
-
-            return resize_bilinear(pixels, *size)
-        if interpolation is None:
-            return _nearest(pixels.astype(dtype, copy=False), *shape)
-        return cv2.resize(pixels.astype(dtype, copy=False), size, interpolation=interpolation)
+        frame = step.frame(pixels.shape[1], pixels.shape[0])
+        _check_pixels(step, frame, name)
+        return resized(pixels, *frame)
 
     return run
+
+
+def _resizing(interpolation: Interpolation, result: PixelType) -> Callable[[Array, int, int], Array]:
+    """Return the function that resizes pixels to a width and height. Pixels of that size are only converted."""
+    dtype, flag = _DTYPE[result], _INTERPOLATION.get(interpolation)
+    if interpolation is Interpolation.LINEAR and result is PixelType.FLOAT32:
+        flag = None
+
+    def run(pixels: Array, width: int, height: int) -> Array:
+        if pixels.shape[:2] == (height, width):
+            return pixels.astype(dtype, copy=False)
+        if flag is not None:
+            return cv2.resize(pixels.astype(dtype, copy=False), (width, height), interpolation=flag)
+        if interpolation is Interpolation.NEAREST:
+            return _nearest(pixels.astype(dtype, copy=False), height, width)
+        return _own_resize(pixels, width, height, interpolation, result)
+
+    return run
+
+
+def _own_resize(pixels: Array, width: int, height: int, interpolation: Interpolation, result: PixelType) -> Array:
+    """Resize with this project's own arithmetic. Few models need it, and each import lengthens the start."""
+    if interpolation is Interpolation.LINEAR:
+        from edge_runtime.preprocessing.bilinear import resize_bilinear
+
+        return resize_bilinear(pixels, width, height)
+    if interpolation is Interpolation.BICUBIC:
+        from edge_runtime.preprocessing.bicubic import resize_bicubic
+
+        exact = resize_bicubic(pixels, width, height)
+        return exact if result is PixelType.FLOAT32 else np.clip(np.rint(exact), 0, 255).astype(np.uint8)
+    from edge_runtime.preprocessing.antialias import resize_antialiased
+
+    return resize_antialiased(pixels.astype(np.uint8, copy=False), width, height, interpolation)
 
 
 def _nearest(pixels: Array, height: int, width: int) -> Array:
@@ -163,6 +197,43 @@ def _letterbox(step: Letterbox) -> Operation:
     return run
 
 
+def _pad(step: Pad) -> Operation:
+    def run(pixels: Array, name: str) -> Array:
+        height, width = pixels.shape[:2]
+        frame = step.frame(width, height)
+        _check_pixels(step, frame, name)
+        left, top = step.corner(width, height)
+        padded = np.full((frame[1], frame[0], *pixels.shape[2:]), step.value, dtype=pixels.dtype)
+        padded[top : top + height, left : left + width] = pixels
+        return padded
+
+    return run
+
+
+def _centre_crop(step: CentreCrop) -> Operation:
+    def run(pixels: Array, name: str) -> Array:
+        height, width = pixels.shape[:2]
+        frame, (left, top) = step.frame(width, height), step.corner(width, height)
+        if frame[0] > width or frame[1] > height:
+            raise ImageSizeError(
+                f"{name}: found {width}x{height} px, expected at least {frame[0]}x{frame[1]} px, which the model's "
+                "centre_crop keeps. Take the original image, no thumbnail.",
+                code="image_too_small",
+            )
+        return pixels[-top : frame[1] - top, -left : frame[0] - left].copy()  # filters see an image border at its edge
+
+    return run
+
+
+def _check_pixels(step: Pad | ResizeShorter, frame: tuple[int, int], name: str) -> None:
+    if frame[0] * frame[1] > MAX_PIXELS:
+        raise ImageSizeError(
+            f"{name}: found an image that {step.KIND} makes {frame[0]}x{frame[1]} px, expected at most {MAX_PIXELS} "
+            "pixels. Crop the part to classify.",
+            code="image_too_large",
+        )
+
+
 def _scale(step: Scale) -> Operation:
     divisor, offset = np.float32(step.divisor), np.float32(step.offset)
 
@@ -189,7 +260,10 @@ def _normalize(step: Normalize) -> Operation:
 _MAKERS: dict[type, Callable[[Any], Operation]] = {
     Window: _window,
     Resize: _resize,
+    ResizeShorter: _resize_shorter,
     Letterbox: _letterbox,
+    Pad: _pad,
+    CentreCrop: _centre_crop,
     Sharpen: _sharpen,
     MinMax: _min_max,
     Scale: _scale,

@@ -1,6 +1,7 @@
 """Declarations of the preprocessing steps, as a recipe or spec contains them: frozen dataclasses.
 
 No step relies on a library's default: colour order, size, interpolation, dtype, kernel and border are all explicit.
+:mod:`edge_runtime.preprocessing.geometry` holds those that change the image's size, and
 :mod:`edge_runtime.preprocessing.preprocessor` applies the steps.
 """
 
@@ -11,25 +12,45 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.preprocessing.geometry import (
+    LARGEST_PX,
+    CentreCrop,
+    Geometry,
+    Interpolation,
+    Letterbox,
+    Pad,
+    PixelType,
+    Resize,
+    ResizeShorter,
+    Target,
+)
+
+__all__ = [
+    "LAPLACIAN_SHARPEN_3X3",
+    "Border",
+    "CentreCrop",
+    "Colour",
+    "Interpolation",
+    "Letterbox",
+    "MinMax",
+    "Normalize",
+    "Pad",
+    "PixelType",
+    "Resize",
+    "ResizeShorter",
+    "Scale",
+    "Sharpen",
+    "Step",
+    "Target",
+    "Window",
+    "check_order",
+    "check_sizes",
+    "covered",
+    "size_of",
+]
 
 _LARGEST = 1e6
 """Largest number in a step. Above it, float32 keeps too few digits of a pixel, and products of steps overflow."""
-
-
-class Interpolation(enum.Enum):
-    """The interpolation of a resize. Pixel centres lie at half-integers in all methods."""
-
-    NEAREST = "nearest"  # equal to Pillow's NEAREST and to OpenCV 5's INTER_NEAREST_EXACT
-    LINEAR = "linear"  # float32: equal to tf.image.resize; uint8: OpenCV INTER_LINEAR, bits differ by processor
-    LINEAR_EXACT = "linear_exact"  # OpenCV INTER_LINEAR_EXACT; uint8 only, equal bits on all processors
-    AREA = "area"  # OpenCV INTER_AREA; for shrinking
-
-
-class PixelType(enum.Enum):
-    """The dtype of a step's computation and output."""
-
-    UINT8 = "uint8"  # rounded and saturated to 0..255
-    FLOAT32 = "float32"  # neither rounded nor clipped
 
 
 class Border(enum.Enum):
@@ -59,57 +80,6 @@ class Window:
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 65535:
             raise ValueError(f"window: found {self.low}..{self.high}, expected 0 <= low < high <= 65535.")
-
-
-@dataclass(frozen=True)
-class Resize:
-    """Resize to ``width_px`` × ``height_px`` pixels; the aspect ratio is not kept."""
-
-    KIND: ClassVar[str] = "resize"
-    width_px: int
-    height_px: int
-    interpolation: Interpolation
-    result: PixelType
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.width_px <= 4096 and 1 <= self.height_px <= 4096):
-            raise ValueError(f"resize: found {self.width_px}x{self.height_px} px, expected sides of 1..4096 px.")
-        if self.interpolation is Interpolation.LINEAR_EXACT and self.result is PixelType.FLOAT32:
-            raise ValueError("resize: linear_exact requires uint8. Use linear for a float32 result.")
-
-
-@dataclass(frozen=True)
-class Letterbox:
-    """Resize into a frame of ``width_px`` × ``height_px`` pixels and keep the aspect ratio; the rest is black (0).
-
-    The image is scaled by OpenCV INTER_LINEAR_EXACT on uint8, whose bits are equal on all processors. Of a W×H image,
-    one side fills the frame; the other is ``side × scale``, rounded to whole pixels, half up, at least 1. The image is
-    centred; if the black borders cannot be equal, the left or upper one is a pixel narrower.
-    """
-
-    KIND: ClassVar[str] = "letterbox"
-    width_px: int
-    height_px: int
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.width_px <= 4096 and 1 <= self.height_px <= 4096):
-            raise ValueError(f"letterbox: found {self.width_px}x{self.height_px} px, expected sides of 1..4096 px.")
-
-    @property
-    def result(self) -> PixelType:
-        """The dtype of the output."""
-        return PixelType.UINT8
-
-    def fitted(self, width: int, height: int) -> tuple[int, int]:
-        """Return width and height in pixels to which a ``width`` × ``height`` image is scaled."""
-        if width * self.height_px >= height * self.width_px:
-            return self.width_px, max(1, (2 * height * self.width_px + width) // (2 * width))
-        return max(1, (2 * width * self.height_px + height) // (2 * height)), self.height_px
-
-    def corner(self, width: int, height: int) -> tuple[int, int]:
-        """Return the column and row of the frame at which the scaled ``width`` × ``height`` image begins."""
-        fitted = self.fitted(width, height)
-        return (self.width_px - fitted[0]) // 2, (self.height_px - fitted[1]) // 2
 
 
 @dataclass(frozen=True)
@@ -186,7 +156,7 @@ class Normalize:
             raise ValueError(f"normalize: found mean {list(self.mean)}, expected numbers within {_LARGEST:g}.")
 
 
-Step = Colour | Window | Resize | Letterbox | Sharpen | MinMax | Scale | Normalize
+Step = Colour | Window | Resize | ResizeShorter | Letterbox | Pad | CentreCrop | Sharpen | MinMax | Scale | Normalize
 
 LAPLACIAN_SHARPEN_3X3: tuple[tuple[float, ...], ...] = ((-1.0, -1.0, -1.0), (-1.0, 9.0, -1.0), (-1.0, -1.0, -1.0))
 """Identity plus the 8-neighbour Laplacian (Gonzalez & Woods, Digital Image Processing, 3.6.2)."""
@@ -199,7 +169,7 @@ def check_order(steps: tuple[Step, ...]) -> None:
         ValueError: a resize or colour step is missing, a step is in the wrong place, or the number of means does not
             match the channels.
     """
-    if sum(isinstance(step, Resize | Letterbox) for step in steps) == 0:
+    if sum(_is_fixed(step) for step in steps) == 0:
         raise ValueError("steps: found no resize step, expected one. It sets the network's input size.")
     if sum(isinstance(step, Colour) for step in steps) == 0:
         raise ValueError("steps: found no colour step, expected one. It sets the channel order.")
@@ -212,27 +182,76 @@ def check_order(steps: tuple[Step, ...]) -> None:
         if isinstance(step, Normalize) and len(step.mean) != channels:
             found = f"{channels} channels" if channels else "no colour step before it"
             raise ValueError(f"steps: normalize has {len(step.mean)} means, found {found}. Give one mean a channel.")
+        if isinstance(step, Pad) and not (floating or (step.value.is_integer() and 0 <= step.value <= 255)):
+            raise ValueError(f"steps: found pad with value {step.value} on uint8, expected a whole number of 0..255.")
         result = getattr(step, "result", None)
         if floating and (isinstance(step, Colour) or result is PixelType.UINT8):
             raise ValueError(f"steps: {step.KIND} on uint8 comes after a float32 step. Move it before that step.")
         floating = floating or result is PixelType.FLOAT32 or isinstance(step, MinMax | Scale | Normalize)
 
 
+def check_sizes(steps: tuple[Step, ...], least_px: int) -> None:
+    """Check that no image is smaller than a centre crop, and that no result is too large.
+
+    Args:
+        steps: steps that passed :func:`check_order`.
+        least_px: shortest side of an image.
+
+    Raises:
+        ValueError: the message names the step, the sizes and the remedy.
+    """
+    known, size = False, (least_px, least_px)
+    for step in steps:
+        if not isinstance(step, Geometry):
+            continue
+        fixed, before = _is_fixed(step), size
+        if known or not isinstance(step, Pad) or step.to is Target.PIXELS:  # else only as large as the image, for sure
+            size = step.frame(*size)
+        if isinstance(step, CentreCrop) and fixed and (before[0] < size[0] or before[1] < size[1]):
+            remedy = "Put a resize, resize_shorter or pad step before it."
+            if not known:
+                remedy = f"Set min_side_px to {max(size)}, or put a resize_shorter or pad step before it."
+            raise ValueError(
+                f"steps: centre_crop keeps {size[0]}x{size[1]} px, found an image of {before[0]}x{before[1]} px "
+                f"before it. {remedy}"
+            )
+        known = known or fixed
+        if known and max(size) > LARGEST_PX:
+            raise ValueError(
+                f"steps: {step.KIND} gives {size[0]}x{size[1]} px, expected sides of at most {LARGEST_PX} px. Correct "
+                "its size."
+            )
+
+
+def size_of(steps: tuple[Step, ...]) -> tuple[int, int]:
+    """Return width and height of the tensor in pixels, which are the same for all images."""
+    size = (1, 1)
+    for step in steps:
+        if isinstance(step, Geometry):
+            size = step.frame(*size)
+    return size
+
+
+def _is_fixed(step: Step) -> bool:
+    """Return whether a step gives the same size for all images. All later sizes then depend on this size alone."""
+    crop = isinstance(step, CentreCrop) and step.to is Target.PIXELS
+    return crop or isinstance(step, Resize | Letterbox)
+
+
 def covered(steps: tuple[Step, ...], width: int, height: int) -> tuple[int, int, int, int]:
     """Return what the tensor of a ``width`` × ``height`` image shows: left, top, right, bottom in pixels of the image.
 
-    Right and bottom are exclusive. Without a letterbox it is 0, 0, ``width``, ``height``. A letterbox also shows black
-    borders, so the area is larger than the image; its edges are rounded to whole pixels.
+    Right and bottom are exclusive. Without letterbox, pad and centre crop it is 0, 0, ``width``, ``height``. With a
+    border, the area is larger than the image; with a centre crop it is smaller. Its edges are rounded to whole pixels.
     """
     box, size = [0.0, 0.0, float(width), float(height)], (width, height)
     for step in steps:
-        if isinstance(step, Letterbox):
-            fitted, (left, top) = step.fitted(*size), step.corner(*size)
+        if isinstance(step, Geometry):
+            fitted, (left, top), frame = step.fitted(*size), step.corner(*size), step.frame(*size)
             across, down = (box[2] - box[0]) / fitted[0], (box[3] - box[1]) / fitted[1]
             box[0] -= left * across
             box[1] -= top * down
-            box[2:] = box[0] + step.width_px * across, box[1] + step.height_px * down
-        if isinstance(step, Letterbox | Resize):
-            size = step.width_px, step.height_px
+            box[2:] = box[0] + frame[0] * across, box[1] + frame[1] * down
+            size = frame
     left_px, top_px, right_px, bottom_px = (round(edge) for edge in box)
     return left_px, top_px, right_px, bottom_px

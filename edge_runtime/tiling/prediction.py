@@ -32,6 +32,7 @@ from edge_runtime.inference.ordered_map import in_order
 from edge_runtime.inference.pipeline import since
 from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
+from edge_runtime.preprocessing.steps import CentreCrop, Letterbox, Pad, covered
 from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, exact_batch, joined
 from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
 from edge_runtime.tiling.smoothing import averaged, widened
@@ -41,11 +42,12 @@ def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) 
     """Return the tile grid of an image. Tiles have the spec's ``tile_px``, or else the size of the network's input.
 
     Raises:
-        UsageError: ``stride_px`` is less than 1.
+        UsageError: ``stride_px`` is less than 1, or the spec's steps cut a tile's border off or add one to it.
         ImageSizeError: ``image_too_small``: the image is smaller than one tile.
     """
     if stride_px is not None and stride_px < 1:
         raise UsageError(f"found a stride of {stride_px} px, expected 1 or more. Pass a larger number.")
+    _check_steps(spec)
     (width, height), (high, wide) = spec.tile_size_px, image.pixels.shape[:2]
     if wide < width or high < height:
         raise ImageSizeError(
@@ -57,6 +59,23 @@ def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) 
     columns, rows = (wide - width) // across + 1, (high - height) // down + 1
     places = -(-wide // across) * -(-high // down)
     return Grid(width, height, stride_px, rows, columns, places - rows * columns)
+
+
+def _check_steps(spec: ModelSpec) -> None:
+    """Check that the network's input shows exactly the tile, so that all tissue is seen and none is invented.
+
+    Raises:
+        UsageError: it does not.
+    """
+    width, height = spec.tile_size_px
+    box = covered(spec.steps, width, height)
+    if box == (0, 0, width, height):
+        return
+    kinds = ", ".join(step.KIND for step in spec.steps if isinstance(step, CentreCrop | Pad | Letterbox))
+    raise UsageError(
+        f"{spec.name}: found the steps {kinds}, which show {box[2] - box[0]}x{box[3] - box[1]} px for a tile of "
+        f"{width}x{height} px, expected steps that show the tile alone. Classify single images, without tiles."
+    )
 
 
 def answer_tiles(

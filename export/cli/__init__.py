@@ -11,6 +11,7 @@ from edge_runtime.errors import EdgeError
 from edge_runtime.platform.escaped_names import shown_lines
 from export.cli.benchmark import benchmark
 from export.cli.bundle import bundle
+from export.cli.coverage import coverage
 from export.cli.matrix import matrix
 from export.cli.report import report
 from export.cli.spec import spec
@@ -42,5 +43,5 @@ def main() -> None:
     """
 
 
-for command in (bundle, spec, report, benchmark, matrix):
+for command in (bundle, spec, report, benchmark, matrix, coverage):
     main.add_command(command)

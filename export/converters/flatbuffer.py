@@ -1,4 +1,7 @@
-"""Writing a .tflite flatbuffer: what is equal is written once, and weights lie where the schema wants them."""
+"""Writing a .tflite flatbuffer: what is equal is written once, and weights lie where the schema wants them.
+
+Tensors and operators are added to a ``ModelT`` here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
 
 _IDENTIFIER = b"TFL3"
 _ALIGNED = 16
@@ -45,3 +49,39 @@ def packed(model: Any) -> bytes:
     builder = _Builder(1 << 16)
     builder.Finish(model.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())
+
+
+def add_tensor(graph: Any, name: str, shape: list[int], kind: int) -> int:
+    """Add a tensor of a type of TFLite's schema, without content; return its index."""
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, kind, 0
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def store(model: Any, graph: Any, index: int, values: npt.NDArray[Any]) -> None:
+    """Make a tensor a constant with these values."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    graph.tensors[index].buffer = len(model.buffers) - 1
+
+
+def new_operator(
+    model: Any, name: str, inputs: list[int], output: int, options: Any = None, version: int = 1
+) -> schema.OperatorT:
+    """Return an operator, and add its code to the model if it is missing."""
+    code = getattr(schema.BuiltinOperator, name)
+    known = [(each.builtinCode, each.version) for each in model.operatorCodes]
+    if (code, version) not in known:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        entry.version = version
+        model.operatorCodes.append(entry)
+        known.append((code, version))
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = known.index((code, version)), inputs, [output]
+    if options is not None:
+        operator.builtinOptions = options
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    return operator

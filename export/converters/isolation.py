@@ -5,19 +5,63 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
+from export.converters.failure_text import first_line
 from export.errors import ConversionError
+from export.source.stored_tensors import Streamed
 
-_LOG_LINES = 12
+_LOG_LINES, _LONGEST = 40, 20_000
 _PRELOADED = "export.converters.preloaded"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one job in a process of its own took.
+
+    Attributes:
+        job: name of the function, with its module.
+        seconds: wall-clock time, with the start of the process.
+        peak_bytes: largest resident memory of the process, with the frameworks that it shares with other jobs.
+        images: number of images that it consumed one by one or in batches.
+        image_seconds: the part of ``seconds`` that grows with the number of images.
+    """
+
+    job: str
+    seconds: float
+    peak_bytes: int
+    images: int
+    image_seconds: float
+
+    @property
+    def module(self) -> str:
+        """Name of the function's module, without packages."""
+        return self.job.split(".")[-2]
+
+
+_observers: list[list[Usage]] = []
+
+
+@contextmanager
+def usages() -> Iterator[list[Usage]]:
+    """Collect the usage of every job that succeeds in this context."""
+    found: list[Usage] = []
+    _observers.append(found)
+    try:
+        yield found
+    finally:
+        _observers.remove(found)
 
 
 def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) -> None:
@@ -32,23 +76,38 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
         fresh: start a new interpreter instead, as for measurements of memory.
 
     Raises:
-        ConversionError: the job raised or its process died; the message ends with its last output.
+        ConversionError: the job raised or its process died. The message is one line; ``log`` has its last output.
     """
     context = _context(fresh)
     receiver, sender = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         process = context.Process(target=_run, args=(job, args, str(log), sender))
+        began = time.perf_counter()
         process.start()
         sender.close()
+        used: tuple[int, int, float] | None = None
         try:
-            failure = receiver.recv()
+            failure, used = receiver.recv()
         except EOFError:
-            failure = "the process died"
+            failure = None
         process.join()
-        if failure is not None:
-            output = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]) if log.exists() else ""
-            raise ConversionError(f"{job.__module__}.{job.__name__} failed: {failure}\n{output}".rstrip())
+        if used is not None:
+            for observer in _observers:
+                observer.append(Usage(f"{job.__module__}.{job.__name__}", time.perf_counter() - began, *used))
+            return
+        said = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
+        what = _death(process.exitcode) if failure is None else first_line(failure)
+        raise ConversionError(f"{job.__module__}.{job.__name__} failed: {what}", "\n".join(said))
+
+
+def _death(status: int | None) -> str:
+    """Return how a process died, and for a kill the likely cause."""
+    if status == -signal.SIGKILL:
+        return "its process was killed, which the system does when memory runs out. Free memory and export again."
+    if status is not None and status < 0:
+        return f"its process died of {signal.Signals(-status).name}"
+    return f"its process died with exit status {status}"
 
 
 def _context(fresh: bool) -> SpawnContext | ForkServerContext:
@@ -60,7 +119,7 @@ def _context(fresh: bool) -> SpawnContext | ForkServerContext:
 
 
 def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Connection) -> None:
-    """Run the job with stdout and stderr, also of C++ libraries, redirected to ``log``; send None or the error."""
+    """Run the job with stdout and stderr, also of C++ libraries, in ``log``; send the error, or the job's usage."""
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -74,6 +133,23 @@ def _run(job: Callable[..., None], args: tuple[Any, ...], log: str, sender: Conn
     except Exception as error:  # reported to the parent; the traceback is in the log
         traceback.print_exc()
         sys.stderr.flush()
-        sender.send(f"{type(error).__name__}: {str(error)[:500]}")
+        sender.send((f"{type(error).__name__}: {error}"[:_LONGEST], None))
     else:
-        sender.send(None)
+        sender.send((None, (peak_bytes(), Streamed.images, Streamed.seconds)))
+
+
+def peak_bytes() -> int:
+    """Return this process's largest resident memory; 0 where the system does not tell it.
+
+    On Linux it is ``VmHWM``: ``ru_maxrss`` also counts what the parent had before this program began.
+    """
+    status = Path("/proc/self/status")
+    for line in status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10

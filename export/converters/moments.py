@@ -19,6 +19,7 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.inference.backends.base import MOMENTS
+from export.converters.flatbuffer import add_tensor, new_operator, store
 from export.converters.tflite_file import rewrite
 
 Floats = npt.NDArray[np.float32]
@@ -39,7 +40,7 @@ def attach_to_tflite(path: Path) -> None:
         values, operators = source, []
         if graph.tensors[source].type != schema.TensorType.FLOAT32:
             values = _tensor(graph, _STEPS[0], full)
-            operators.append(_operator(model, "DEQUANTIZE", [source], values, version=2))
+            operators.append(new_operator(model, "DEQUANTIZE", [source], values, version=2))
         axes = _axes(model, graph)
         squares, mean, mean_square = (
             _tensor(graph, name, shape) for name, shape in zip(_STEPS[1:], (full, pooled, pooled), strict=True)
@@ -48,10 +49,10 @@ def attach_to_tflite(path: Path) -> None:
         kept, along = schema.ReducerOptionsT(), schema.ConcatenationOptionsT()
         kept.keepDims, along.axis = True, 3  # interpreters have a fast kernel for means that keep the axes
         operators += [
-            _operator(model, "MUL", [values, values], squares, schema.MulOptionsT()),
-            _operator(model, "MEAN", [values, axes], mean, kept),
-            _operator(model, "MEAN", [squares, axes], mean_square, kept),
-            _operator(model, "CONCATENATION", [mean, mean_square], joined, along),
+            new_operator(model, "MUL", [values, values], squares, schema.MulOptionsT()),
+            new_operator(model, "MEAN", [values, axes], mean, kept),
+            new_operator(model, "MEAN", [squares, axes], mean_square, kept),
+            new_operator(model, "CONCATENATION", [mean, mean_square], joined, along),
         ]
         graph.operators[made + 1 : made + 1] = operators  # the map's memory is free again soon
         graph.outputs = [*(int(i) for i in graph.outputs[:-1]), joined]
@@ -64,47 +65,15 @@ def attach_to_tflite(path: Path) -> None:
 
 
 def _tensor(graph: Any, name: str, shape: list[int], prefix: str = f"{MOMENTS}/") -> int:
-    """Add a float32 tensor; return its index."""
-    tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = prefix + name, shape, schema.TensorType.FLOAT32, 0
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
+    return add_tensor(graph, prefix + name, shape, schema.TensorType.FLOAT32)
 
 
 def _axes(model: Any, graph: Any) -> int:
     """Add the constant tensor of the axes over which means are computed; return its index."""
     index = _tensor(graph, "axes", [2])
     graph.tensors[index].type = schema.TensorType.INT32
-    _store(model, graph, index, np.array(_AXES["tflite"], "<i4"))
+    store(model, graph, index, np.array(_AXES["tflite"], "<i4"))
     return index
-
-
-def _store(model: Any, graph: Any, index: int, values: npt.NDArray[Any]) -> None:
-    """Make a tensor a constant with these values."""
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    graph.tensors[index].buffer = len(model.buffers) - 1
-
-
-def _operator(
-    model: Any, name: str, inputs: list[int], output: int, options: Any = None, version: int = 1
-) -> schema.OperatorT:
-    """Return an operator, and add its code to the model if it is missing."""
-    code = getattr(schema.BuiltinOperator, name)
-    known = [(each.builtinCode, each.version) for each in model.operatorCodes]
-    if (code, version) not in known:
-        entry = schema.OperatorCodeT()
-        entry.builtinCode = entry.deprecatedBuiltinCode = code
-        entry.version = version
-        model.operatorCodes.append(entry)
-        known.append((code, version))
-    operator = schema.OperatorT()
-    operator.opcodeIndex, operator.inputs, operator.outputs = known.index((code, version)), inputs, [output]
-    if options is not None:
-        operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-    return operator
 
 
 def attach_to_onnx(path: Path) -> None:
@@ -148,8 +117,10 @@ def correct_tflite(path: Path, error: Floats) -> None:
         graph.tensors[joined].name = f"{MOMENTS}/joined"
         made = next(i for i, op in enumerate(graph.operators) if joined in op.outputs)
         constant, corrected = _tensor(graph, "error", shape), _tensor(graph, MOMENTS, shape, prefix="")
-        _store(model, graph, constant, np.asarray(error, "<f4"))
-        graph.operators.insert(made + 1, _operator(model, "SUB", [joined, constant], corrected, schema.SubOptionsT()))
+        store(model, graph, constant, np.asarray(error, "<f4"))
+        graph.operators.insert(
+            made + 1, new_operator(model, "SUB", [joined, constant], corrected, schema.SubOptionsT())
+        )
         graph.outputs = [*(int(i) for i in graph.outputs[:-1]), corrected]
         for signature in model.signatureDefs or []:
             for output in signature.outputs:

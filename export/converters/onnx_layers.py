@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from export.converters.to_onnx import INPUT
+from export.converters.onnx_names import INPUT
 from export.quantisation.float_endpoints import Layer, first_layers, is_vector, last_layers
 from export.quantisation.schemes import FloatLayerNames
+from export.source.stored_tensors import StoredTensors
 
 _JUDGED = 4
 """Number of images on which layers are compared; all their activations are in memory at once."""
@@ -28,7 +29,7 @@ def write_layers(prepared_path: str, int8_path: str, tensors_path: str, out: str
     """
     from onnxruntime.quantization import qdq_loss_debug as debug
 
-    tensors = np.load(tensors_path)[:_JUDGED]
+    tensors = StoredTensors(tensors_path)[:_JUDGED]
     with tempfile.TemporaryDirectory() as folder:
         watched = str(Path(folder) / "watched.onnx")
         debug.modify_model_output_intermediate_tensors(int8_path, watched)

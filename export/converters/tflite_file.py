@@ -224,6 +224,16 @@ def subtract_from_last_bias(source: Path, error: Floats, out: Path) -> None:
 
 def rewrite(source: Path, out: Path, change: Callable[[Any], None]) -> None:
     """Apply ``change`` to the model of ``source``, a ``ModelT`` of TFLite's schema, and write it to ``out``."""
-    model = schema.ModelT.InitFromPackedBuf(source.read_bytes(), 0)
+    data = source.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    _take_in(model, data)
     change(model)
     out.write_bytes(packed(model))
+
+
+def _take_in(model: Any, data: bytes) -> None:
+    """Move buffers that stand behind the flatbuffer, at an offset, into it; ai-edge-quantizer writes files so."""
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 0 and 1 mean none
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0

@@ -13,6 +13,7 @@ from export.converters.tflite_file import join_ranges, layers_of, names_of, rang
 from export.converters.to_tflite import quantise
 from export.quantisation.float_endpoints import first_layers, last_layers
 from export.quantisation.schemes import PERCENTILE, FloatLayerNames
+from export.source.stored_tensors import StoredTensors
 
 _BINS = 4096
 _JUDGED = 16
@@ -24,7 +25,7 @@ def write_percentiles(calibrated_path: str, tensors_path: str, out: str) -> None
     """Write a copy of the calibrated file with each tensor's range reduced to the percentiles of its values."""
     ranges = ranges_of(Path(calibrated_path))
     counts = {index: np.zeros(_BINS, dtype=np.int64) for index in ranges}
-    for values in _activations(calibrated_path, np.load(tensors_path), tuple(ranges)):
+    for values in _activations(calibrated_path, StoredTensors(tensors_path), tuple(ranges)):
         for index, found in values.items():
             low, high = ranges[index]
             counts[index] += np.histogram(found, bins=_BINS, range=(low, max(high, low + 1e-9)))[0]
@@ -42,7 +43,7 @@ def write_layers(calibrated_path: str, tensors_path: str, out: str) -> None:
     verified = Path(out).with_suffix(".verified")
     verified.write_bytes(quantise(Path(calibrated_path), verify=True))
     known = names_of(Path(calibrated_path))
-    checked, squares = _compare_layers(str(verified), np.load(tensors_path)[:_JUDGED])
+    checked, squares = _compare_layers(str(verified), StoredTensors(tensors_path)[:_JUDGED])
     names = [_original_name(name, known) for name in checked]
     verified.unlink()
     pairs = sorted(zip(names, np.sqrt(squares).tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))

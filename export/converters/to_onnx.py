@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,37 +17,55 @@ import onnx.numpy_helper
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
+from export.converters import onnx_operators
 from export.converters.moments import attach_to_onnx, moment_nodes
+from export.converters.onnx_names import BATCH, INPUT, MORE, OPSET, OUTPUT
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation.schemes import PERCENTILE, FloatLayerNames, Quantisation, Ranges
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import StoredTensors
 
 Floats = npt.NDArray[np.float32]
-
-OPSET = 17
-INPUT, OUTPUT, MORE, BATCH = "image", "logits", "explains", "batch"
 
 
 def write_float32(model_path: str, out: str, moments: bool = False) -> None:
     """Convert with tf2onnx, check the graph, and rename every value so that names depend only on the graph.
 
     Args:
-        model_path: the Keras network.
+        model_path: the Keras network; an .onnx file is copied.
         out: the file to write.
         moments: the last output is a feature map; replace it by its moments (:mod:`export.converters.moments`).
     """
-    import tensorflow as tf
-    import tf2onnx
-
-    model = load_to_logits(model_path)
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
-    with _plain_grouped_convolutions():
-        graph, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET, optimizers=_optimisers())
+    if Path(model_path).suffix == ".onnx":
+        shutil.copyfile(model_path, out)
+        return
+    graph = converted(load_to_logits(model_path))
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx raises no error for operators that it cannot convert
     onnx.save(graph, out)
     if moments:
         attach_to_onnx(Path(out))
+
+
+def converted(model: Any) -> onnx.ModelProto:
+    """Convert a Keras model of any number of inputs, with tf2onnx's names; the graph is not checked."""
+    import tensorflow as tf
+    import tf2onnx
+
+    names = [INPUT, *(f"{INPUT}_{i}" for i in range(1, len(model.inputs)))]
+    signature = [
+        tf.TensorSpec((None, *taken.shape[1:]), taken.dtype, name=name)
+        for taken, name in zip(model.inputs, names, strict=True)
+    ]
+    with _plain_grouped_convolutions():
+        graph, _ = tf2onnx.convert.from_keras(
+            model,
+            input_signature=signature,
+            opset=OPSET,
+            optimizers=_optimisers(),
+            custom_op_handlers=onnx_operators.handlers(),
+        )
+    return graph
 
 
 def _optimisers() -> dict[str, Callable[[], Any]]:
@@ -117,24 +136,26 @@ def write_quantised(
     quantize_static(
         model,
         out,
-        _reader(np.load(tensors_path)),
+        _reader(StoredTensors(tensors_path)),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
+        reduce_range=how.seven_bits,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=[*kept, *moment_nodes(model.graph)],
         calibrate_method=method,
         calibration_cache_path=Path(folder) / f"{how.ranges.value}.json",
-        # otherwise percentiles keep all activations of all images in memory
-        extra_options={"CalibPercentile": PERCENTILE} | ({} if method is CalibrationMethod.MinMax else _CHUNKS),
+        extra_options={"CalibPercentile": PERCENTILE} | _ONE_BY_ONE,
     )
     onnx.checker.check_model(onnx.load(out))
 
 
-_CHUNKS = {"CalibStridedMinMax": 1}
+_ONE_BY_ONE = {"CalibStridedMinMax": 1}
+"""Without it onnxruntime keeps the calibrator's outputs of all images in memory: for percentiles every activation. Its
+other option, CalibMaxIntermediateOutputs, drops outputs that were not merged yet (onnxruntime 1.31)."""
 
 
-def _reader(tensors: Floats) -> Any:
+def _reader(tensors: StoredTensors) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
@@ -145,7 +166,7 @@ def _reader(tensors: Floats) -> Any:
             return len(tensors)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            self._tensors = iter(tensors[start_index:end_index])
+            self._tensors = tensors.rows(start_index, end_index)
 
         def get_next(self) -> dict[str, Floats] | None:
             tensor = next(self._tensors, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,22 @@ from export.converters.moments import attach_to_tflite
 from export.converters.tflite_file import join_ranges, order_outputs, subtract_from_last_bias, tidy
 from export.quantisation.schemes import FloatLayerNames, Quantisation
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import StoredTensors
 
 
 def write_float32(model_path: str, out: str, moments: bool = False) -> None:
     """Convert without quantisation; the outputs keep the order of the Keras model.
 
     Args:
-        model_path: the Keras network.
+        model_path: the Keras network; a .tflite file is copied, and its tensors get names of their own.
         out: the file to write.
         moments: the last output is a feature map; replace it by its moments (:mod:`export.converters.moments`).
     """
-    Path(out).write_bytes(_converter(model_path).convert())
-    order_outputs(Path(out))
+    if Path(model_path).suffix == ".tflite":
+        shutil.copyfile(model_path, out)
+    else:
+        Path(out).write_bytes(_converter(model_path).convert())
+        order_outputs(Path(out))
     _finish(Path(out), moments)
 
 
@@ -54,16 +59,30 @@ def write_calibrated(model_path: str, tensors_path: str, out: str, moments: bool
     """Write a float32 file with the range of each activation, measured on saved tensors (float32 N×H×W×C).
 
     Args:
-        model_path: the Keras network.
+        model_path: the Keras network, or a .tflite file.
         tensors_path: the saved tensors.
         out: the file to write.
         moments: the network's last output is a feature map, which stays an output here.
     """
+    if Path(model_path).suffix == ".tflite":
+        _calibrate(model_path, tensors_path, out)
+        return
     converter = _representing(model_path, tensors_path)
     converter._experimental_calibrate_only = True  # as TensorFlow's QuantizationDebugger does
     Path(out).write_bytes(converter.convert())
     if moments:
         order_outputs(Path(out))
+    join_ranges(Path(out), Path(out))
+
+
+def _calibrate(file_path: str, tensors_path: str, out: str) -> None:
+    """Calibrate a float32 .tflite file with the calibrator that TensorFlow's converter uses."""
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    named, tensors = Path(out).with_suffix(".named"), np.load(tensors_path)
+    write_float32(file_path, str(named))
+    calibrator = Calibrator(named.read_bytes())
+    Path(out).write_bytes(calibrator.calibrate(lambda: ([tensor[np.newaxis]] for tensor in tensors)))
     join_ranges(Path(out), Path(out))
 
 
@@ -125,7 +144,7 @@ def quantise(
 def _representing(model_path: str, tensors_path: str) -> Any:
     import tensorflow as tf
 
-    tensors = np.load(tensors_path)
+    tensors = StoredTensors(tensors_path)
 
     def representative() -> Iterator[list[Any]]:
         for tensor in tensors:
@@ -138,9 +157,14 @@ def _representing(model_path: str, tensors_path: str) -> Any:
 
 
 def _converter(model_path: str) -> Any:
+    return converter_of(load_to_logits(model_path))
+
+
+def converter_of(model: Any) -> Any:
+    """Return TensorFlow's converter for a Keras model of any number of inputs, for a batch of one."""
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_keras_model(_for_one_image(load_to_logits(model_path)))
+    return tf.lite.TFLiteConverter.from_keras_model(_for_one_image(model))
 
 
 def _for_one_image(model: Any) -> Any:
@@ -151,5 +175,10 @@ def _for_one_image(model: Any) -> Any:
     """
     import keras
 
-    image = keras.Input(batch_shape=(1, *model.inputs[0].shape[1:]), name="image")
-    return keras.Model(image, model(image))
+    names = ["image", *(f"image_{i}" for i in range(1, len(model.inputs)))]
+    images = [
+        keras.Input(batch_shape=(1, *taken.shape[1:]), name=name, dtype=taken.dtype)
+        for taken, name in zip(model.inputs, names, strict=True)
+    ]
+    given = images[0] if len(images) == 1 else images
+    return keras.Model(given, model(given))

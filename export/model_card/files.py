@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_runtime.bundle.manifest import KERAS, FamiliarityParity, Labelled, Manifest, Parity, Role
+from edge_runtime.bundle.manifest import KERAS, Attempt, FamiliarityParity, Labelled, Manifest, Parity, Role
 from edge_runtime.bundle.quantisation import percent
+from export.quantisation.schemes import is_peer
 from training.reporting.rendering import Table
 
 
@@ -56,11 +57,36 @@ class FileTables:
         return Table(("file", "in 8 bits", "of multiply-accumulates", "in 8 bits", "of weights"), tuple(rows))
 
     @property
+    def peers(self) -> Table:
+        """Other quantisers and settings, and what each gained over the best scheme of the search; empty without any."""
+        attempts = self.manifest.attempts
+        rows = []
+        for name in dict.fromkeys(attempt.file for attempt in attempts if is_peer(attempt.how)):
+            tried = [attempt for attempt in attempts if attempt.file == name]
+            own = [attempt for attempt in tried if attempt.images and not is_peer(attempt.how)]
+            best = min(own, key=lambda each: (each.flips, each.score_mean), default=None)
+            rows += [] if best is None else [_attempt(best, None)]
+            rows += [_attempt(attempt, best) for attempt in tried if is_peer(attempt.how)]
+        return Table(("file", "scheme", "bytes", "flips", "gained", "mean |Δ score|", "gained"), tuple(rows))
+
+    @property
     def sizes(self) -> Table:
         """Size of each model file."""
         models = self.manifest.of_role(Role.MODEL)
         rows = ((entry.name, f"{entry.size_bytes:,}", f"{entry.size_bytes / 1e6:.2f} MB") for entry in models)
         return Table(("file", "bytes", "size"), tuple(rows))
+
+
+def _attempt(row: Attempt, best: Attempt | None) -> tuple[str | None, ...]:
+    """Return an attempt, and its gain over ``best``: decisions that flip no more, and the decrease of the error."""
+    if row.failure or not row.images:
+        return row.file, f"{row.how}: {row.failure or row.worthless}", None, None, None, None, None
+    scheme = f"{row.how} (in the bundle)" if row.passed else row.how
+    gained = (
+        (None, None) if best is None else (f"{best.flips - row.flips:+d}", f"{best.score_mean - row.score_mean:+.2g}")
+    )
+    flips = f"{row.flips} of {row.images}"
+    return row.file, scheme, f"{row.size_bytes:,}", flips, gained[0], f"{row.score_mean:.2g}", gained[1]
 
 
 def _parity(row: Parity) -> tuple[str, ...]:

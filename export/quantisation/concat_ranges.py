@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.quantisation.batch_norms import Floats, factors, identity, is_plain, passes, relative_ranges
+from export.source.stored_tensors import Tensors, batches
 
 Channels = npt.NDArray[np.int64]
 """For each channel of a map, the number of the channel in its producer; below 0 if no factor can move there."""
@@ -29,7 +30,7 @@ class _Graph(NamedTuple):
     size: int  # number of channels
 
 
-def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
+def draw_together(model: Any, names: set[str], tensors: Tensors) -> None:
     """Change the weights of ``model`` so that the input channels of the named BatchNorms have equal ranges.
 
     Args:
@@ -41,7 +42,8 @@ def draw_together(model: Any, names: set[str], tensors: Floats) -> None:
     if not readers:
         return
     largest = np.zeros(graph.size, dtype=np.float32)
-    for (_, channels), found in zip(readers, _largest(model, [norm for norm, _ in readers], tensors), strict=True):
+    measured = largest_values(model, [norm.input for norm, _ in readers], tensors, _BATCH)
+    for (_, channels), found in zip(readers, measured, strict=True):
         known = channels >= 0
         np.maximum.at(largest, channels[known], found[known])
     smaller = relative_ranges(largest[np.newaxis])
@@ -95,10 +97,22 @@ def _divide(maker: Any, by: Floats) -> None:
         maker.set_weights([weights / by for weights in maker.get_weights()])  # channels are the last axis of each
 
 
-def _largest(model: Any, norms: list[Any], tensors: Floats) -> list[Floats]:
-    """Return the largest absolute value of each input channel, for each BatchNorm."""
+def largest_values(model: Any, maps: list[Any], tensors: Tensors, batch: int) -> list[Floats]:
+    """Return the largest absolute value of each channel of each map (Keras tensors of the model), float32 C each.
+
+    Args:
+        model: the network.
+        maps: maps or vectors, channels last.
+        tensors: preprocessed images, float32 N×H×W×C.
+        batch: number of images computed at once.
+    """
     import keras
 
-    outputs = [keras.ops.max(keras.ops.abs(norm.input), axis=(1, 2)) for norm in norms]
-    found = keras.Model(model.inputs, outputs).predict(tensors, batch_size=_BATCH, verbose=0)
-    return [values.max(axis=0) for values in (found if isinstance(found, list) else [found])]
+    outputs = [keras.ops.max(keras.ops.abs(each), axis=tuple(range(1, len(each.shape) - 1))) for each in maps]
+    watched = keras.Model(model.inputs, outputs)
+    largest: list[Floats] = []
+    for some in batches(tensors, batch):
+        found = watched.predict_on_batch(some)
+        values = [each.max(axis=0) for each in (found if isinstance(found, list) else [found])]
+        largest = values if not largest else list(map(np.maximum, largest, values))
+    return largest

@@ -39,6 +39,7 @@ import numpy.typing as npt
 from export.quantisation import concat_ranges
 from export.quantisation.batch_norms import consumer, factors, identity, is_plain, maker, passes, relative_ranges
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import BATCH, StoredTensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,18 +69,16 @@ def write_equalised(model_path: str, tensors_path: str, out: str) -> None:
     If no rule applies, or if an output changes by more than :data:`STAYS`, the model is saved without rewriting. The
     channels of a map that is an output keep their ranges.
     """
-    import keras
-
     model = load_to_logits(model_path)
     chains = list(_chains(model))
     unfoldable = set(_unfoldable(model))
     if chains or unfoldable:
-        tensors = np.load(tensors_path)
+        tensors = StoredTensors(tensors_path)
         before = _outputs(model, tensors[:_COMPARED])
         if chains:
-            watched = keras.Model(model.inputs, [chain.norm.output for chain in chains])
-            for chain, values in zip(chains, _as_list(watched.predict(tensors, verbose=0)), strict=True):
-                _rescale(chain, relative_ranges(values) ** TOGETHER)
+            found = concat_ranges.largest_values(model, [chain.norm.output for chain in chains], tensors, BATCH)
+            for chain, values in zip(chains, found, strict=True):
+                _rescale(chain, relative_ranges(values[np.newaxis]) ** TOGETHER)
         concat_ranges.draw_together(model, unfoldable, tensors)
         kept = {chain.norm.name for chain in chains if len(chain.norm.output.shape) == 4}
         gone = {chain.norm.name for chain in chains if _fold(chain)}

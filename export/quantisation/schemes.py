@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from edge_runtime.bundle.manifest import Format
 
 
 class Ranges(enum.Enum):
@@ -17,6 +19,15 @@ class Ranges(enum.Enum):
 
 
 PERCENTILE = 99.999
+
+
+class Quantiser(enum.Enum):
+    """Whose quantiser makes an int8 file; the values name its recipe in bundles and model cards."""
+
+    CONVERTER = "the converter's"  # TensorFlow's for TFLite, onnxruntime's for ONNX
+    AI_EDGE = "ai-edge-quantizer static_wi8_ai8"  # its own calibration: moving averages of the extremes
+    AI_EDGE_EXTREMES = "ai-edge-quantizer static_wi8_ai8, ranges to the extremes"
+    AI_EDGE_MSE = "ai-edge-quantizer static_wi8_ai8, ranges to the extremes, weights by least squares"
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Quantisation:
         float_last: whether the layer that computes the logits, and the logits, stay float32
             (:mod:`export.quantisation.float_endpoints`).
         float_first: number of convolutions, counted from the image, that stay float32 with the layers before each.
+        quantiser: whose quantiser and calibration are used.
+        seven_bits: whether weights have 7 instead of 8 bits, onnxruntime's ``reduce_range``.
     """
 
     ranges: Ranges = Ranges.EXTREMES
@@ -38,10 +51,16 @@ class Quantisation:
     float_layers: int = 0
     float_last: bool = False
     float_first: int = 0
+    quantiser: Quantiser = Quantiser.CONVERTER
+    seven_bits: bool = False
 
     def text(self) -> str:
         """Return the name of the scheme; it is written to bundles and model cards."""
+        if self.quantiser is not Quantiser.CONVERTER:
+            return f"int8, {self.quantiser.value}"
         words = ["int8", "ranges to the extremes" if self.ranges is Ranges.EXTREMES else f"ranges to {PERCENTILE} %"]
+        if self.seven_bits:
+            words.append("weights in 7 bits")
         if self.bias_corrected:
             words.append("last bias corrected")
         if self.float_layers:
@@ -105,3 +124,23 @@ LADDER = (
 16-bit activations are not included: LiteRT has no fast kernels for them (50 times the time of float32), and
 onnxruntime multiplies them in float32.
 """
+
+PEERS = {
+    Format.TFLITE: (
+        Quantisation(quantiser=Quantiser.AI_EDGE_EXTREMES),
+        Quantisation(quantiser=Quantiser.AI_EDGE_MSE),
+        Quantisation(quantiser=Quantiser.AI_EDGE),
+    ),
+    Format.ONNX: (
+        Quantisation(bias_corrected=True, seven_bits=True),
+        Quantisation(bias_corrected=True, float_last=True, seven_bits=True),
+    ),
+}
+"""Other quantisers and settings, tried after :data:`LADDER`: always if none of it passes, on request otherwise."""
+
+
+def is_peer(how: str) -> bool:
+    """Return whether ``how`` is the text of one of :data:`PEERS`."""
+    return any(
+        how in (peer.text(), replace(peer, bias_corrected=False).text()) for row in PEERS.values() for peer in row
+    )

@@ -1,13 +1,14 @@
 """The calibration images for int8 ranges, preprocessed with the spec's steps, in a fixed order.
 
 A calibration folder contains either images or ``samples.csv``, which lists files of a published data set
-(:mod:`export.source.encoded_images`). Memory is limited: of a large folder, only a sample is preprocessed.
+(:mod:`export.source.encoded_images`). Of a large folder, only a sample is preprocessed. Tensors are stored in a file
+and read a few at a time (:mod:`export.source.stored_tensors`), so memory does not depend on the folder.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.images.region import cut, split_name
 from edge_runtime.preprocessing.preprocessor import preprocess
 from export.errors import CalibrationError
-from export.source.encoded_images import LIST, EncodedImage, listed, spread
+from export.source.encoded_images import LIST, EncodedImage, list_in, listed, spread
+from export.source.stored_tensors import StoredTensors, Tensors, store
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +32,33 @@ FEWEST = 32
 """Fewer images do not cover the tails of the activations. Converters themselves accept a single image."""
 
 CALIBRATION_MIB = 256
-"""Memory limit of calibration tensors: 446 of 224×224×3, or 85 of 512×512×3. A converter keeps a second copy."""
+"""Limit of the calibration tensors, which are stored in a file: 446 of 224×224×3, or 85 of 512×512×3."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read for one export.
+
+    Attributes:
+        scratch: folder for the file of tensors; None for a temporary file.
+        most: largest number of images that are read, for a preview; None for no further limit.
+        most_mib: limit of their tensors, likewise.
+    """
+
+    scratch: Path | None = None
+    most: int | None = None
+    most_mib: int | None = None
+
+    def count(self, images: int, spec: ModelSpec) -> int:
+        """Return how many of ``images`` images are read."""
+        fewer = images if self.most is None else min(images, self.most)
+        if self.most_mib is None:
+            return fewer
+        return min(fewer, max(FEWEST, (self.most_mib << 20) // tensor_bytes(spec)))
+
+    def path(self, name: str) -> Path | None:
+        """Return the path of a file of tensors."""
+        return None if self.scratch is None else self.scratch / f"{name}.npy"
 
 
 @dataclass(frozen=True)
@@ -47,29 +75,34 @@ class PreparedImages:
 
     Attributes:
         files: the encoded images, so that other steps can be tried; empty if not known.
+        warnings: what the images show against the model or its spec, a sentence or more each.
+        of: number of images that an export without a limit uses; 0 if these are all.
     """
 
-    tensors: npt.NDArray[np.float32]
+    tensors: Tensors
     source: str
     truth: Truth | None = None
     files: tuple[EncodedImage, ...] = ()
+    warnings: tuple[str, ...] = ()
+    of: int = 0
 
 
-def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> PreparedImages:
+def load_calibration(
+    folder: Path, data: Path | None, spec: ModelSpec, reading: Reading | None = None
+) -> PreparedImages:
     """Read and preprocess the calibration images of ``folder``, or a sample of at most :data:`CALIBRATION_MIB`.
 
     Args:
         folder: folder of images, folder with a ``samples.csv``, or the list file itself.
         data: folder of the published data set; required with a ``samples.csv``.
+        reading: where tensors are stored, and further limits.
 
     Raises:
         CalibrationError: there are too few images, or one is missing, altered or rejected by the runtime.
     """
-    named = folder if folder.is_file() else folder / LIST
-    if named.is_file():
-        if data is None:
-            raise CalibrationError(f"{named} names files of a published data set; give its folder with --data DIR.")
-        files = listed(named, data)
+    named = list_in(folder)
+    if named is not None:
+        files = files_of(named, data)
         source = f"of {named.absolute().parent.name}/{named.name}"
     elif folder.is_dir():
         files = files_below(folder, "calibration")
@@ -81,9 +114,23 @@ def load_calibration(folder: Path, data: Path | None, spec: ModelSpec) -> Prepar
             f"{folder}: found {len(files)} images, expected {FEWEST} or more. Add images that the model "
             "will meet, from training patients alone."
         )
+    reading = reading or Reading()
     chosen, how = sample(files, spec, CALIBRATION_MIB, role="calibration")
     text = f"{len(chosen)} of {len(files)} {source} ({how})" if how else f"{len(files)} of {source.removeprefix('of ')}"
-    return PreparedImages(preprocess_all(chosen, spec), text)
+    used = spread(chosen, reading.count(len(chosen), spec))
+    tensors = preprocess_all(used, spec, path=reading.path("calibration"))
+    return PreparedImages(tensors, text, of=len(chosen))
+
+
+def files_of(named: Path, data: Path | None) -> list[EncodedImage]:
+    """Return the files that a list names in the published data set ``data``; see :func:`listed`.
+
+    Raises:
+        CalibrationError: ``data`` is None, or as :func:`listed`.
+    """
+    if data is None:
+        raise CalibrationError(f"{named} names files of a published data set; give its folder with --data DIR.")
+    return listed(named, data)
 
 
 def files_below(folder: Path, role: str) -> list[EncodedImage]:
@@ -115,7 +162,7 @@ def images_in(folder: Path, role: str) -> list[Path]:
 
 def left_out_of(folder: Path) -> tuple[LeftOut, ...]:
     """Return the files of a calibration or parity folder that are not images; empty if a list names the images."""
-    return () if (folder / LIST).is_file() or not folder.is_dir() else look_into(folder).left_out
+    return () if list_in(folder) is not None or not folder.is_dir() else look_into(folder).left_out
 
 
 def sample(files: list[EncodedImage], spec: ModelSpec, most_mib: int, *, role: str) -> tuple[list[EncodedImage], str]:
@@ -126,8 +173,7 @@ def sample(files: list[EncodedImage], spec: ModelSpec, most_mib: int, *, role: s
     Args:
         role: purpose of the images, one word.
     """
-    width, height = spec.size_px
-    each = width * height * spec.channels * np.dtype(np.float32).itemsize
+    each = tensor_bytes(spec)
     chosen = spread(files, max(FEWEST, (most_mib << 20) // each))
     if len(chosen) == len(files):
         return chosen, ""
@@ -136,27 +182,36 @@ def sample(files: list[EncodedImage], spec: ModelSpec, most_mib: int, *, role: s
     return chosen, how
 
 
+def tensor_bytes(spec: ModelSpec) -> int:
+    """Return the size of one preprocessed image in memory, in bytes."""
+    width, height = spec.size_px
+    return width * height * spec.channels * np.dtype(np.float32).itemsize
+
+
 def preprocess_all(
-    files: Sequence[EncodedImage], spec: ModelSpec, *, role: str = "calibration"
-) -> npt.NDArray[np.float32]:
-    """Read and preprocess images one by one; return float32 N×H×W×C.
+    files: Sequence[EncodedImage], spec: ModelSpec, *, role: str = "calibration", path: Path | None = None
+) -> StoredTensors:
+    """Read and preprocess images one by one into a file; return its tensors, float32 N×H×W×C.
 
     Args:
         files: if a name ends with a region, that region is cut out of the image.
         role: purpose of the images, one word for the error message.
+        path: the file to write; None for a temporary one.
 
     Raises:
         CalibrationError: the runtime rejects an image, or only one of its name and the spec has a region; the message
             names the image.
     """
     width, height = spec.size_px
-    tensors = np.empty((len(files), height, width, spec.channels), np.float32)
-    try:
-        for tensor, file in zip(tensors, files, strict=True):
-            tensor[...] = preprocess(_image(file, spec), spec.steps)
-    except ImageError as error:
-        raise CalibrationError(f"{role} image refused: {error.message} Remove or replace it.") from None
-    return tensors
+
+    def rows() -> Iterator[npt.NDArray[np.float32]]:
+        for file in files:
+            try:
+                yield preprocess(_image(file, spec), spec.steps)
+            except ImageError as error:
+                raise CalibrationError(f"{role} image refused: {error.message} Remove or replace it.") from None
+
+    return store(rows(), (height, width, spec.channels), path)
 
 
 def _image(file: EncodedImage, spec: ModelSpec) -> DecodedImage:

@@ -1,7 +1,8 @@
 """Encoded image files from a folder or a list, and a sample of them if all would not fit into memory.
 
-A list, ``samples.csv``, has lines ``name,sha256``. They name files of a published data set in another folder. A name
-may end with ``@x,y,radius``, a region of that file. The SHA-256 is always that of the whole file.
+A list, ``samples.csv``, has lines ``name,sha256``, and of parity images also a column ``label``. They name files of a
+published data set in another folder. A name may end with ``@x,y,radius``, a region of that file. The SHA-256 is always
+that of the whole file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from edge_runtime.images.region import Region, split_name
 from export.errors import CalibrationError
+from export.source.file_signatures import HEAD_BYTES, fault_of, is_stand_in
 from training.data.csv_file import CsvRow, read_rows
 
 LIST = "samples.csv"
@@ -30,11 +32,13 @@ class EncodedImage:
     Attributes:
         name: name in the list, or path relative to the folder; with the region if it has one.
         sha256: from the list, lower case; empty for images of a folder.
+        label: from the list; empty if it has no column ``label``.
     """
 
     name: str
     path: Path
     sha256: str = ""
+    label: str = ""
 
     def read(self) -> bytes:
         """Return the content of the file.
@@ -44,6 +48,9 @@ class EncodedImage:
         """
         data = self.path.read_bytes()
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
+            if is_stand_in(data[:HEAD_BYTES]):
+                fault = fault_of(data[:HEAD_BYTES])
+                raise CalibrationError(f"{self.path}: found {fault.found}, expected an image. {fault.remedy}")
             raise CalibrationError(f"{self.path}: not the file that {LIST} names (SHA-256 differs). Unpack it again.")
         return data
 
@@ -64,25 +71,51 @@ def _rank(file: EncodedImage) -> str:
     return hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def list_in(folder: Path) -> Path | None:
+    """Return the list that ``folder`` is or contains; None if it contains none.
+
+    Raises:
+        CalibrationError: the folder contains a list under another name only, such as ``samples.csv.txt``.
+    """
+    if folder.is_file():
+        return folder
+    if not folder.is_dir():
+        return None
+    names = sorted(child.name for child in folder.iterdir() if child.name.casefold().startswith(LIST))
+    found = next((name for name in names if name.casefold() == LIST), None)
+    if found is None and names:
+        raise CalibrationError(f"{folder}: found {names[0]}, expected {LIST}. Rename it to {LIST}.")
+    return None if found is None else folder / found
+
+
 def listed(path: Path, data: Path) -> list[EncodedImage]:
     """Find the files that the list at ``path`` names in the data set ``data``, in the list's order.
 
     Raises:
-        CalibrationError: the list is invalid, names a file twice, or names a missing file.
+        CalibrationError: the list is invalid, names a file or a content twice, or names a missing file.
     """
     found: list[EncodedImage] = []
-    lines: dict[tuple[Path, Region | None], int] = {}
+    lines: dict[tuple[Path | str, Region | None], CsvRow] = {}
     for row in read_rows(path, ["name,sha256"], CalibrationError):
         name, sha256 = _named(path, row)
         file, region = split_name(name)
         place = _below(data, file, path)
-        if (before := lines.setdefault((place, region), row.line)) != row.line:
-            raise CalibrationError(
-                f"{path}, line {row.line}: found {name} again, which line {before} names, expected each once. "
-                "Remove one of the two lines."
-            )
-        found.append(EncodedImage(name, place, sha256))
+        _check_new(path, row, lines.setdefault((place, region), row), "again")
+        _check_new(path, row, lines.setdefault((sha256, region), row), "with the SHA-256 of the image")
+        found.append(EncodedImage(name, place, sha256, row.fields.get("label", "").strip()))
     return found
+
+
+def _check_new(path: Path, row: CsvRow, first: CsvRow, how: str) -> None:
+    """Refuse a line for the image of an earlier line ``first``."""
+    if first is row:
+        return
+    labels = [each.fields.get("label", "").strip() for each in (first, row)]
+    two = f", with the labels {labels[0]} and {labels[1]}" if labels[0] != labels[1] else ""
+    raise CalibrationError(
+        f"{path}, line {row.line}: found {row.fields['name']} {how}, which line {first.line} names{two}, expected each "
+        "once. Remove one of the two lines."
+    )
 
 
 def _named(path: Path, row: CsvRow) -> tuple[str, str]:

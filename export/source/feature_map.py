@@ -15,7 +15,9 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from export.converters.isolation import in_own_process
 from export.errors import ExportError
+from export.source.foreign.formats import KIND, formats_from
 from export.source.keras_model import load_to_logits, save_sets
+from export.source.stored_tensors import StoredTensors, Tensors, batches
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,7 +44,7 @@ class FeatureMap:
 
 
 def examine(
-    network: Path, explained: Path, spec: ModelSpec, judged: Floats, golden: Floats, ranges: Floats, scratch: Path
+    network: Path, explained: Path, spec: ModelSpec, judged: Tensors, golden: Tensors, ranges: Tensors, scratch: Path
 ) -> FeatureMap:
     """Add the feature map of ``spec.familiarity`` to the outputs of both networks, and compute its moments.
 
@@ -61,9 +63,10 @@ def examine(
     check = spec.network_check
     if check is None:
         return FeatureMap(network, explained)
-    if network.is_dir():
+    if network.suffix != ".keras":
+        source = "a SavedModel" if network.is_dir() else KIND[formats_from(network)[0]]
         raise ExportError(
-            f"{spec.name}: found a check on features of layer {check.layer} for a SavedModel, whose layers are out of "
+            f"{spec.name}: found a check on features of layer {check.layer} for {source}, whose layers are out of "
             "reach. Export the .keras file, or remove familiarity from the spec."
         )
     paths = [scratch / name for name in ("mapped.keras", "mapped-explained.keras", "moments.npy", "no-map.txt")]
@@ -99,13 +102,13 @@ def write_mapped(
             return
         keras.Model(model.inputs[0], [*model.outputs, found.output]).save(target)
         if source == network:
-            np.save(moments, _moments(keras.Model(model.inputs[0], found.output), np.load(tensors, mmap_mode="r")))
+            np.save(moments, _moments(keras.Model(model.inputs[0], found.output), StoredTensors(tensors)))
 
 
-def _moments(mapper: Any, tensors: Floats) -> Floats:
+def _moments(mapper: Any, tensors: Tensors) -> Floats:
     """Return each channel's mean and mean of squares, float32 N×2C, summed in float64."""
     rows = []
-    for start in range(0, len(tensors), _BATCH):
-        maps = np.asarray(mapper.predict_on_batch(np.asarray(tensors[start : start + _BATCH])), dtype=np.float64)
+    for batch in batches(tensors, _BATCH):
+        maps = np.asarray(mapper.predict_on_batch(batch), dtype=np.float64)
         rows.append(np.concatenate([maps.mean(axis=(1, 2)), np.square(maps).mean(axis=(1, 2))], axis=1))
     return np.concatenate(rows).astype(np.float32)

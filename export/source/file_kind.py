@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from export.source.file_signatures import AGAIN, HEAD_BYTES, SOURCE, NotAModel, 
 
 _ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
 _WEIGHTS = {"model.weights.h5", "model.weights.npz"}
-_MODELS = (".keras", ".h5", ".hdf5")
+_MODELS = (".keras", ".h5", ".hdf5", ".onnx", ".tflite")
 _SAVE = "Save the model again: model.save('x.keras')."
 _BUILD = "Build the network in Python, call model.load_weights, then model.save('x.keras'), and export that file."
+_CHECKPOINT = re.compile(r"checkpoint|.*\.(index|data-\d+-of-\d+)")
 _LAYERS = {"layer_names", "layers", "_layer_checkpoint_dependencies", "vars", "keras_version"}
 """An HDF5 file of weights, from Keras 2 or 3, contains one of these names."""
 
@@ -34,7 +36,7 @@ def check_kind(path: Path) -> None:
 
 
 def _error(path: Path, fault: NotAModel) -> ExportError:
-    return ExportError(f"{path}: found {fault.found}, expected a Keras model, .keras or .h5. {fault.remedy}")
+    return ExportError(f"{path}: found {fault.found}, expected a model, .keras, .h5, .onnx or .tflite. {fault.remedy}")
 
 
 def _fault_of_file(path: Path) -> NotAModel | None:
@@ -44,6 +46,8 @@ def _fault_of_file(path: Path) -> NotAModel | None:
     elif head.startswith(_HDF5):
         fault, kind = _fault_of_hdf5(path), "an HDF5 file"
         fits, better = path.suffix.lower() in (".h5", ".hdf5"), ".h5"
+    elif _CHECKPOINT.fullmatch(path.name):
+        return NotAModel("a part of a SavedModel or of a checkpoint", f"Give the folder of the SavedModel. {_BUILD}")
     else:
         return fault_of(head)
     if fits or (fault is not None and fault.remedy != AGAIN):
@@ -76,8 +80,11 @@ def _fault_of_contents(names: list[str]) -> NotAModel:
     if any(name.endswith("saved_model.pb") for name in names):
         return NotAModel("a zipped SavedModel", "Unpack it and give the folder that holds saved_model.pb.")
     if any(name.endswith("data.pkl") for name in names):
-        return NotAModel("a PyTorch file", "Give a Keras model.")
-    inside = [name for name in sorted(names) if name.endswith(_MODELS) and Path(name).name not in _WEIGHTS]
+        return NotAModel("a PyTorch file", "Give a Keras model, or an ONNX file that torch.onnx.export wrote.")
+    own = [name for name in sorted(names) if not name.startswith("__MACOSX/") and not Path(name).name.startswith("._")]
+    if any(name.endswith("/config.json") for name in own) and any(Path(name).name in _WEIGHTS for name in own):
+        return NotAModel("the contents of a .keras file in a folder", "Zip config.json and the files beside it alone.")
+    inside = [name for name in own if name.endswith(_MODELS) and Path(name).name not in _WEIGHTS]
     if inside:
         return NotAModel(f"a zip archive that holds {inside[0]}", "Unpack it and give that file.")
     lacking = "config.json" if "config.json" not in names else "model.weights.h5"
@@ -145,7 +152,7 @@ def _missing(path: Path) -> ExportError:
         return _error(path, fault)
     near = sorted(child.name for child in path.parent.glob("*") if child.stem == path.stem)
     beside = f" The same folder contains {near[0]}." if near else ""
-    expected = "expected a file .keras or .h5, or a SavedModel folder"
+    expected = "expected a file .keras, .h5, .onnx or .tflite, or a SavedModel folder"
     return ExportError(f"{path}: found none, {expected}. Correct the path.{beside}")
 
 

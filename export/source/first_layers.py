@@ -17,7 +17,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.preprocessing.kernels import apply
 from edge_runtime.preprocessing.steps import MinMax, Normalize, Scale
 
-FILE = "first_layers.json"
+_FILE = "first_layers.json"
 
 _LEAST_SPAN, _MOST = 0.1, 300.0
 """Smallest plausible span and largest plausible absolute value. Networks are fitted on values that span 1 to 255.
@@ -36,22 +36,28 @@ class FirstLayers:
         given: lowest and highest value after the spec's steps.
         reaching: lowest and highest value after those layers.
         span: span of the channel with the largest span after those layers.
+        any_size: whether the network takes images of any size.
     """
 
     names: tuple[str, ...]
     given: tuple[float, float]
     reaching: tuple[float, float]
     span: float
+    any_size: bool = False
 
-    def write(self, path: Path) -> None:
-        """Write the fields as JSON."""
-        path.write_text(json.dumps(vars(self)), encoding="utf-8")
+    def write(self, folder: Path) -> None:
+        """Write the fields as JSON to a file in ``folder``."""
+        (folder / _FILE).write_text(json.dumps(vars(self)), encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path) -> FirstLayers:
-        """Read a file that :meth:`write` wrote."""
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return cls(tuple(found["names"]), tuple(found["given"]), tuple(found["reaching"]), found["span"])
+    def read(cls, folder: Path) -> FirstLayers | None:
+        """Read the file in ``folder`` that :meth:`write` wrote; None for a model that is not of Keras."""
+        if not (folder / _FILE).is_file():
+            return None
+        found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        return cls(
+            tuple(found["names"]), tuple(found["given"]), tuple(found["reaching"]), found["span"], found["any_size"]
+        )
 
     def fault(self) -> str:
         """Return the fault and its remedy, a sentence each; empty if the range is plausible."""
@@ -73,7 +79,8 @@ def first_layers(model: Any, spec: ModelSpec) -> FirstLayers:
     given = _of_steps(spec)
     names: list[str] = []
     reaching = _through(model, np.stack([given.min(axis=0), given.max(axis=0)])[:, np.newaxis, np.newaxis, :], names)
-    return FirstLayers(tuple(names), _ends(given), _ends(reaching), float(np.abs(reaching[1] - reaching[0]).max()))
+    span = float(np.abs(reaching[1] - reaching[0]).max())
+    return FirstLayers(tuple(names), _ends(given), _ends(reaching), span, None in model.inputs[0].shape[1:3])
 
 
 def _of_steps(spec: ModelSpec) -> npt.NDArray[np.float32]:

@@ -123,5 +123,7 @@ def _saved_model(folder: Path) -> Any:
     if len(inputs) != 1:
         raise ExportError(f"{folder}: found {len(inputs)} inputs, expected one, the image. Export it with one input.")
     given = keras.layers.TFSMLayer(str(folder), call_endpoint=ENDPOINT)(inputs[0])
-    outputs = list(given.values()) if isinstance(given, dict) else [given]
-    return keras.Model(inputs[0], outputs[0] if len(outputs) == 1 else outputs)
+    several = isinstance(given, dict) and len(given) > 1
+    return keras.Model(
+        inputs[0], given if several else next(iter(given.values())) if isinstance(given, dict) else given
+    )

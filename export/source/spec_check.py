@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.preprocessing.steps import Interpolation, PixelType, Resize, ResizeShorter, Step
 from export.errors import ExportError
 from export.source.heads import FinalActivation
 
@@ -47,12 +48,16 @@ def check_shapes(network: Network, spec: ModelSpec) -> None:
     Raises:
         ExportError: network and spec contradict each other.
     """
-    for what, names, wanted in (("input", network.inputs, "the image"), ("output", network.outputs, "the scores")):
-        if len(names) != 1:
-            raise ExportError(
-                f"{network.where}: found {len(names)} {what}s ({', '.join(names)}), expected one, {wanted}. "
-                f"Save a keras.Model with that {what} alone."
-            )
+    if len(network.inputs) != 1:
+        raise ExportError(
+            f"{network.where}: found {len(network.inputs)} inputs ({', '.join(network.inputs)}), expected one, the "
+            "image. Save a keras.Model with that input alone."
+        )
+    if len(network.outputs) != 1:
+        raise ExportError(
+            f"{network.where}: found {len(network.outputs)} outputs ({', '.join(network.outputs)}), expected one, the "
+            f"scores. Choose it, for example with --output {network.outputs[0]}."
+        )
     if network.dtype != "float32":
         raise ExportError(
             f"{network.where}: found an input of {network.dtype}, expected float32. Save it with a float32 input."
@@ -99,6 +104,23 @@ def _check_labels(network: Network, spec: ModelSpec) -> None:
     raise ExportError(
         f"{network.where}: found {found} outputs, expected {spec.outputs} for the {len(spec.labels)} labels "
         f"{', '.join(spec.labels)} and head {spec.head.value}. {remedy}"
+    )
+
+
+def processor_dependent(steps: tuple[Step, ...]) -> str:
+    """Return a warning that names the steps whose bits differ between processors; empty if there are none."""
+    resizes = [step for step in steps if isinstance(step, Resize | ResizeShorter)]
+    found = [
+        f"{step.KIND} {step.interpolation.value} {step.result.value}"
+        for step in resizes
+        if step.interpolation is Interpolation.AREA
+        or (step.interpolation is Interpolation.LINEAR and step.result is PixelType.UINT8)
+    ]
+    if not found:
+        return ""
+    return (
+        f"steps: found {', '.join(found)}, whose bits differ between processors, so that the self-test may fail on "
+        "another one. If the network was not fitted on OpenCV's method, use linear_exact, bicubic or linear_antialias."
     )
 
 

@@ -1,4 +1,4 @@
-"""Detect a spec that does not match its model: label order, colour order, or scaling applied twice or not at all.
+"""Detect a spec that does not match its model: label order, colour order, scaling twice or not at all, or size.
 
 A cause is reported only if it was tried: the alternative is significantly better on the labelled images.
 """
@@ -6,7 +6,9 @@ A cause is reported only if it was tried: the alternative is significantly bette
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +18,28 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.scores import scores_of
 from export.converters.isolation import in_own_process
 from export.errors import CalibrationError, ExportError
-from export.source import first_layers
-from export.source.alternatives import Alternative, alternatives, write_answers
-from export.source.calibration_images import FEWEST, PreparedImages, preprocess_all
+from export.source.alternatives import Alternative, alternatives, joint_alternatives, write_answers
+from export.source.calibration_images import FEWEST, PreparedImages, Truth, preprocess_all
+from export.source.first_activations import FirstActivations
 from export.source.first_layers import FirstLayers
 from export.source.source import SourceModel
-from export.validation.suspicion import LabelledScores, answered, best_order, does_better, remark, suspicion
+from export.validation.comparison import does_better
+from export.validation.label_order import best_order, in_best_order, in_order
+from export.validation.suspicion import LabelledScores, answered, has_skill, not_shown, suspicion
 
 _LOG = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
-_TRIED, _TRIED_MIB = 128, 64
-"""Number of images on which alternatives are tried, and the memory limit of their tensors (one alternative)."""
+_TRIED, _TRIED_MIB, _MOST_MIB = 512, 64, 256
+"""Number of images on which alternatives are tried, and the memory limits of their tensors (one alternative): of the
+spec's size, and of the largest size that is tried."""
 
-_SAME = 1e-6
-"""Scores that differ by less are treated as equal."""
+_SAME = 0.01
+"""Log odds of the scores that differ by less are treated as equal."""
+
+_EQUAL, _MOST_CAUSES = 0.01, 3
+"""Results that differ by less are treated as equal, and the largest number of equal causes that are named."""
 
 INSIST = "--insist exports it anyway, with this warning in the card."
 
@@ -39,95 +47,144 @@ INSIST = "--insist exports it anyway, with this warning in the card."
 def contradict(
     source: SourceModel, held_out: PreparedImages, logits: Logits, network: Path, scratch: Path, insist: bool
 ) -> PreparedImages:
-    """Stop an export if the parity images contradict the model or its spec.
+    """Stop an export if labelled parity images contradict the model or its spec; otherwise warn of what is implausible.
 
     A training artifact is not checked, because the model was fitted with this spec.
 
     Args:
         held_out: the parity images; alternatives are tried if they have labels.
         logits: the network's logits for them, float32 N×outputs.
-        network: network cut at its logits; the result of :mod:`export.source.first_layers` is beside it.
+        network: network cut at its logits; what its first layers do is in files beside it.
         scratch: a folder for temporary files.
-        insist: log a warning instead of an error, and add it to ``source`` of the result.
+        insist: warn instead of stopping.
 
     Returns:
-        The parity images, with the warning in their ``source`` if there is one.
+        The parity images, with the warnings in their ``warnings``.
 
     Raises:
         ExportError: the images contradict the spec; the message gives the likely cause and the remedy.
     """
     if source.training is not None:
         return held_out
-    findings = [FirstLayers.read(path).fault()] if (path := network.parent / first_layers.FILE).is_file() else []
-    findings.append(_label_fault(held_out, logits, source.spec, network, scratch))
-    faults = " Also ".join(text for text in findings if text)
-    if faults and not insist:
-        raise ExportError(f"{source.model_path}: {faults} {INSIST}")
-    faults = faults or _remark(held_out, logits, source.spec)
-    if not faults:
-        return held_out
-    _LOG.warning("%s: %s", source.model_path, faults)
-    return replace(held_out, source=f"{held_out.source}; WARNING: {faults.rstrip('.')}")
+    spec, truth = source.spec, held_out.truth
+    layers, activations = FirstLayers.read(network.parent), FirstActivations.read(network.parent)
+    any_size = layers is not None and layers.any_size
+    trial = _Trial(held_out, spec, network, source.model_path, source.output, scratch, any_size)
+    fault = "" if truth is None else _label_fault(trial, truth, logits)
+    if truth is not None and not fault and has_skill(logits, truth.labels, spec):
+        return held_out  # a network that ranks images well is given what it was fitted on
+    implausible = [*(found.fault() for found in (layers, activations) if found is not None), _constant(logits, spec)]
+    told = [text for text in (fault, *implausible) if text]
+    if fault and not insist:
+        raise ExportError(f"{source.model_path}: {' Also '.join(told)} {INSIST}")
+    for text in told:
+        _LOG.warning("%s: %s", source.model_path, text)
+    if truth is not None and not fault and (text := not_shown(logits, truth.labels, spec)):
+        _LOG.warning("%s: %s", source.model_path, text)
+    return replace(held_out, warnings=tuple(told))
 
 
-def _remark(held_out: PreparedImages, logits: Logits, spec: ModelSpec) -> str:
-    """Return a warning that does not stop the export; empty if there is none."""
-    if len(logits) > 1 and np.ptp(scores_of(logits, spec), axis=0).max() < _SAME:
+@dataclass(frozen=True)
+class _Trial:
+    """What is needed to try other steps: the labelled images, the network, and a folder for temporary files."""
+
+    images: PreparedImages
+    spec: ModelSpec
+    network: Path
+    model: Path
+    output: str | None
+    scratch: Path
+    any_size: bool
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """An alternative that was measured: results to compare, results to report, and the cause as a sentence."""
+
+    compared: LabelledScores
+    reported: LabelledScores
+    cause: str
+
+    @property
+    def quality(self) -> float:
+        """Mean of recall and AUROC, 0..1."""
+        return (self.compared.recall + self.compared.auroc) / 2
+
+    def text(self) -> str:
+        """Return the cause with the results."""
+        right = self.reported.right
+        return self.cause.format(right=f"{right.sum()} of {len(right)} (AUROC {self.reported.auroc:.3f})")
+
+
+def _constant(logits: Logits, spec: ModelSpec) -> str:
+    """Return a warning if all images have nearly the same scores; empty if they differ."""
+    scores = np.clip(scores_of(logits, spec), 1e-12, 1 - 1e-12)
+    if len(logits) > 1 and np.ptp(np.log(scores / (1 - scores)), axis=0).max() < _SAME:
         return f"found the same scores for all {len(logits)} parity images. Compare the spec with the fitting."
-    return "" if held_out.truth is None else remark(logits, held_out.truth.labels, spec)
-
-
-def _label_fault(held_out: PreparedImages, logits: Logits, spec: ModelSpec, network: Path, scratch: Path) -> str:
-    """Return the fault that labelled images show and its likely cause; empty if there is none."""
-    if held_out.truth is None or len(np.unique(held_out.truth.labels)) < 2:
-        return ""
-    labels = held_out.truth.labels
-    found = suspicion(logits, labels, spec)
-    rows = np.unique(np.linspace(0, len(labels) - 1, _count(held_out)).round().astype(int))
-    own = answered(logits[rows], labels[rows], spec)
-    tried = [
-        _with_other_order(logits[rows], labels[rows], spec),
-        *_with_other_steps(held_out, rows, spec, network, scratch),
-    ]
-    better = [(other, cause) for other, cause in tried if does_better(other, own, suspicious=bool(found))]
-    counted = f"{own.right.sum()} of {len(rows)}"
-    if better:
-        best, cause = max(better, key=lambda each: each[0].recall)  # the first of equals
-        seen = found or f"found {counted} labelled parity images right, expected more"
-        return f"{seen}. {cause.format(right=f'{best.right.sum()} of {len(rows)}')} Correct the spec."
-    if found:
-        return (
-            f"{found}. Labels in another order, other scaling and another colour order were tried on {len(rows)} of "
-            "them and do no better. Compare the spec with how the network was fitted."
-        )
     return ""
 
 
-def _count(held_out: PreparedImages) -> int:
-    each = int(held_out.tensors[0].nbytes)
-    return min(len(held_out.tensors), _TRIED, max(FEWEST, (_TRIED_MIB << 20) // each))
-
-
-def _with_other_order(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> tuple[LabelledScores, str]:
-    order = best_order(logits, labels, spec)
-    names = ", ".join(spec.labels[label] for label in np.argsort(order))
+def _label_fault(trial: _Trial, truth: Truth, logits: Logits) -> str:
+    """Return the fault that labelled images show and its likely cause; empty if there is none."""
+    found = suspicion(logits, truth.labels, trial.spec)
+    if len(np.unique(truth.labels)) < 2:
+        return f"{found}. All labelled images have one label, so no cause was tried." if found else ""
+    others = alternatives(trial.spec, any_size=trial.any_size)
+    rows = np.unique(np.linspace(0, len(logits) - 1, _count(trial.images, others)).round().astype(int))
+    labels, own = truth.labels[rows], answered(logits[rows], truth.labels[rows], trial.spec)
+    tried = [_with_other_order(logits[rows], labels, trial.spec)]
+    tried += _with_other_steps(trial, others, rows, labels)
+    better = _better(tried, own)
+    if found and not better:
+        joint = _with_other_steps(trial, joint_alternatives(trial.spec), rows, labels)
+        better = _better([*tried, *joint], own)
+    if better:
+        right = f"{own.right.sum()} of {len(rows)} labelled parity images right (AUROC {own.auroc:.3f})"
+        seen = found or f"found {right}, expected more"
+        return f"{seen}. {_causes(better)} Correct the spec."
+    if not found:
+        return ""
     return (
-        answered(logits, labels, spec, order),
-        f"With the labels in the order {names} it is right on {{right}}: they are probably in the wrong order.",
+        f"{found}. Labels in another order, other scaling and another colour order were tried on {len(rows)} of them "
+        "and do no better. Compare the spec with how the network was fitted."
     )
 
 
+def _causes(better: Sequence[_Tried]) -> str:
+    """Return the causes with the best results; images cannot tell equal ones apart."""
+    most = max(each.quality for each in better)
+    equal = [each for each in better if each.quality >= most - _EQUAL][:_MOST_CAUSES]
+    return " Or: ".join(each.text() for each in equal)
+
+
+def _better(tried: Sequence[_Tried], own: LabelledScores) -> list[_Tried]:
+    return [each for each in tried if does_better(each.compared, own, tried=len(tried))]
+
+
+def _count(held_out: PreparedImages, others: Sequence[Alternative]) -> int:
+    """Return on how many images alternatives are tried."""
+    own = int(held_out.tensors[0].nbytes)
+    most = max((4 * each.spec.channels * math.prod(each.spec.size_px) for each in others), default=own)
+    fitting = max(FEWEST, min((_TRIED_MIB << 20) // own, (_MOST_MIB << 20) // most))
+    return min(len(held_out.tensors), _TRIED, fitting)
+
+
+def _with_other_order(logits: Logits, labels: npt.NDArray[np.int64], spec: ModelSpec) -> _Tried:
+    order = best_order(logits, labels, spec)
+    names = ", ".join(spec.labels[label] for label in np.argsort(order))
+    cause = f"With the labels in the order {names} it is right on {{right}}: they are probably in the wrong order."
+    return _Tried(in_best_order(logits, labels, spec), answered(in_order(logits, order, spec), labels, spec), cause)
+
+
 def _with_other_steps(
-    held_out: PreparedImages, rows: npt.NDArray[np.intp], spec: ModelSpec, network: Path, scratch: Path
-) -> list[tuple[LabelledScores, str]]:
+    trial: _Trial, others: Sequence[Alternative], rows: npt.NDArray[np.intp], labels: npt.NDArray[np.int64]
+) -> list[_Tried]:
     """Try specs with other steps on some of the images."""
-    if not held_out.files or held_out.truth is None:
-        return []
-    files, labels = [held_out.files[row] for row in rows], held_out.truth.labels[rows]
+    files = [trial.images.files[row] for row in rows] if trial.images.files else []
     kept: list[Alternative] = []
     paths: list[Path] = []
-    for each in alternatives(spec):
-        path = scratch / f"alternative-{len(paths)}.npy"
+    for each in others if files else ():
+        path = trial.scratch / f"alternative-{len(paths)}.npy"
         try:
             np.save(path, preprocess_all(files, each.spec, role="parity"))
         except CalibrationError:  # the runtime rejects an image with these steps
@@ -136,12 +193,21 @@ def _with_other_steps(
         paths.append(path)
     if not kept:
         return []
-    out = scratch / "alternatives.npy"
-    in_own_process(write_answers, str(network), [str(path) for path in paths], str(out))
+    out = trial.scratch / "alternatives.npy"
+    in_own_process(
+        write_answers,
+        str(trial.network),
+        str(trial.model),
+        trial.output,
+        trial.spec,
+        [str(path) for path in paths],
+        str(out),
+    )
     for path in paths:
         path.unlink()
     return [
-        (answered(logits, labels, spec), f"{each.how} it is right on {{right}}: {each.likely}.")
+        _Tried(found, found, f"{each.how} it is right on {{right}}: {each.likely}.")
         for each, logits in zip(kept, np.load(out), strict=True)
         if np.isfinite(logits).all()
+        for found in [answered(logits, labels, trial.spec)]
     ]

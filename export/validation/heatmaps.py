@@ -7,7 +7,9 @@ Frameworks are imported inside functions, because only child processes may impor
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,21 @@ from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
+from export.errors import ConversionError
+from export.source.foreign.formats import KIND, formats_from
 from export.source.keras_model import load_to_logits
+from export.source.stored_tensors import StoredTensors, Tensors, batches, head, store
 from export.validation.parity import RUNTIMES
 from training.explain.method import choose, draw
+
+_LOG = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
 IMAGES = 100
 """Number of images whose heatmaps are compared with TensorFlow's."""
+
+_BATCH = 16
 
 WORST = 1e-4
 """Largest allowed difference between two heatmaps, as a share of their range."""
@@ -65,29 +74,34 @@ def examine(
     """Choose the heatmap method for a network, and compute reference heatmaps with TensorFlow.
 
     Args:
-        network: network cut at its logits; a SavedModel folder has no accessible layers and gets no heatmaps.
+        network: network cut at its logits; only a .keras file has accessible layers and gets heatmaps.
         judged: the parity images, of which the first :data:`IMAGES` get a heatmap.
         golden: the golden images, which all get a heatmap.
     """
-    if network.is_dir():
-        why = "it was exported from a SavedModel, whose layers are out of reach"
-        none = np.zeros((0, 0, 0), np.float32)
-        return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
-    both = [
-        np.concatenate(pair)
-        for pair in ((judged.tensors[:IMAGES], golden.tensors), (judged.logits[:IMAGES], golden.logits))
-    ]
-    labels = scores_of(both[1], spec).argmax(axis=1)
+    if network.suffix != ".keras":
+        source = "a SavedModel" if network.is_dir() else KIND[formats_from(network)[0]]
+        return _without(network, f"it was exported from {source}, whose layers are out of reach")
+    labels = scores_of(np.concatenate([judged.logits[:IMAGES], golden.logits]), spec).argmax(axis=1)
     paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
     labels_path = work.scratch / "explained-labels.npy"
     np.save(labels_path, labels)
-    images = work.save("explained-images", both[0])
-    in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
+    rows = chain(head(judged.tensors, IMAGES), golden.tensors)
+    images = str(store(rows, golden.tensors.shape[1:], work.scratch / "explained-images.npy").path)
+    try:
+        in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
+    except ConversionError as error:
+        _LOG.warning("%s; the bundle has no heatmaps", error)
+        return _without(network, "TensorFlow cannot compute them for this network")
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
     found = network if saliency.method is Method.NONE else paths["network"]
     maps, count = np.load(paths["maps"]), min(IMAGES, len(judged.tensors))
     return HeatmapReference(found, saliency, weights, maps[:count], labels[:count], maps[count:])
+
+
+def _without(network: Path, why: str) -> HeatmapReference:
+    none = np.zeros((0, 0, 0), np.float32)
+    return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
 
 
 _FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}
@@ -97,11 +111,13 @@ def write_explained(
     network: str, tensors: str, labels: str, spec: ModelSpec, out: str, record: str, weights: str, maps: str
 ) -> None:
     """Write the fields of :class:`HeatmapReference`, each to its own file."""
-    model, images = load_to_logits(network), np.load(tensors)
+    model, images = load_to_logits(network), StoredTensors(tensors)
     found = choose(model)
     drawn = np.zeros((len(images), 0, 0), np.float32)
     if found.saliency.method is not Method.NONE:
-        drawn = draw(found, model, images, np.load(labels), spec.head)
+        explain = np.array_split(np.load(labels), range(_BATCH, len(images), _BATCH))
+        pairs = zip(batches(images, _BATCH), explain, strict=True)
+        drawn = np.concatenate([draw(found, model, some, label, spec.head) for some, label in pairs])
         _with_outputs(model, (found.features, *found.hidden)).save(out)
     if found.weights:
         Path(weights).write_bytes(to_npz(found.weights))
@@ -116,7 +132,7 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
 
 
 def prove(
-    explained: HeatmapReference, spec: ModelSpec, tensors: Floats, work: ExportFolder
+    explained: HeatmapReference, spec: ModelSpec, tensors: Tensors, work: ExportFolder
 ) -> tuple[Saliency, tuple[MapParity, ...] | None]:
     """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with TensorFlow's.
 
@@ -144,11 +160,16 @@ def prove(
 
 
 def _compare(
-    path: Path, form: Format, explained: HeatmapReference, weights: tuple[Floats, ...], spec: ModelSpec, tensors: Floats
+    path: Path,
+    form: Format,
+    explained: HeatmapReference,
+    weights: tuple[Floats, ...],
+    spec: ModelSpec,
+    tensors: Tensors,
 ) -> MapParity:
     backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:
-        given = [backend.outputs(tensor[np.newaxis]) for tensor in tensors[: len(explained.maps)]]
+        given = [backend.outputs(tensor[np.newaxis]) for tensor in head(tensors, len(explained.maps))]
     finally:
         backend.close()
     classless = attention if explained.saliency.method is Method.ATTENTION else eigen_cam

@@ -14,9 +14,10 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import decisions, margins, near_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.inference.backends.base import Backend, Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model
 from export.errors import ParityError
+from export.source.stored_tensors import Tensors, batches
 
 Logits = npt.NDArray[np.float32]
 
@@ -41,22 +42,28 @@ class FileLogits:
     moments: Logits | None = None
 
 
-def answer(folder: Path, entry: FileEntry, tensors: npt.NDArray[np.float32]) -> FileLogits:
+def answer(folder: Path, entry: FileEntry, tensors: Tensors) -> FileLogits:
     """Run a model file of ``folder`` on preprocessed images, float32 N×H×W×C."""
     if entry.format is None:
         raise TypeError(f"{entry.name} is no model file")
     backend = open_model((folder / entry.name).read_bytes(), RUNTIMES[entry.format])
     try:
-        return FileLogits(entry, RUNTIMES[entry.format], *backend.run_with_moments(tensors))
+        return FileLogits(entry, RUNTIMES[entry.format], *run_with_moments(backend, tensors))
     finally:
         backend.close()
 
 
-def logits_of(path: Path, form: Format, tensors: npt.NDArray[np.float32]) -> Logits:
+def run_with_moments(backend: Backend, tensors: Tensors) -> tuple[Logits, Logits | None]:
+    """Return logits (float32 N×outputs) and moments (float32 N×2C, or None), with few images in memory."""
+    logits, moments = zip(*(backend.run_with_moments(batch) for batch in batches(tensors)), strict=True)
+    return np.concatenate(logits), None if moments[0] is None else np.concatenate(moments)
+
+
+def logits_of(path: Path, form: Format, tensors: Tensors) -> Logits:
     """Run a model file on preprocessed images (float32 N×H×W×C); return logits, float32 N×outputs."""
     backend = open_model(path.read_bytes(), RUNTIMES[form])
     try:
-        return backend.run(tensors)
+        return np.concatenate([backend.run(batch) for batch in batches(tensors)])
     finally:
         backend.close()
 
@@ -96,7 +103,7 @@ def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     """
     name, logits = f"{found.entry.name} on {found.runtime.value}", found.logits
     if logits.shape != reference.shape:
-        raise ParityError(f"{name}: logits of shape {logits.shape}, the Keras model gives {reference.shape}.")
+        raise ParityError(f"{name}: logits of shape {logits.shape}, the source model gives {reference.shape}.")
     if not np.isfinite(logits).all():
         raise ParityError(f"{name}: {int((~np.isfinite(logits)).sum())} of {logits.size} logits are not finite.")
     limit = spec.tolerance

@@ -19,16 +19,20 @@ from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
+    CentreCrop,
     Colour,
     Interpolation,
     Letterbox,
     MinMax,
     Normalize,
+    Pad,
     PixelType,
     Resize,
+    ResizeShorter,
     Scale,
     Sharpen,
     Step,
+    Target,
     Window,
 )
 
@@ -46,6 +50,7 @@ def sharpen(result: PixelType) -> Sharpen:
 
 
 NEAREST = resize(Interpolation.NEAREST, UINT8)
+SHORTER = ResizeShorter(WIDTH_PX, Interpolation.BICUBIC_ANTIALIAS, UINT8)
 CASES: dict[str, tuple[Step, ...]] = {
     "colour to grey": (Colour(ColourOrder.GREY), NEAREST),
     "window": (Window(1000, 50000), Colour(ColourOrder.GREY), NEAREST),
@@ -56,6 +61,15 @@ CASES: dict[str, tuple[Step, ...]] = {
     "linear float32": (Colour(ColourOrder.RGB), resize(Interpolation.LINEAR, FLOAT32)),
     "area uint8": (Colour(ColourOrder.RGB), resize(Interpolation.AREA, UINT8)),
     "area float32": (Colour(ColourOrder.RGB), resize(Interpolation.AREA, FLOAT32)),
+    "bicubic uint8": (Colour(ColourOrder.RGB), resize(Interpolation.BICUBIC, UINT8)),
+    "bicubic float32": (Colour(ColourOrder.RGB), resize(Interpolation.BICUBIC, FLOAT32)),
+    "linear_antialias": (Colour(ColourOrder.RGB), resize(Interpolation.LINEAR_ANTIALIAS, UINT8)),
+    "bicubic_antialias": (Colour(ColourOrder.RGB), resize(Interpolation.BICUBIC_ANTIALIAS, UINT8)),
+    "resize_shorter + centre_crop": (Colour(ColourOrder.RGB), SHORTER, CentreCrop(WIDTH_PX, HEIGHT_PX, Target.PIXELS)),
+    "pad + bicubic": (
+        *(Colour(ColourOrder.RGB), Pad(1, 1, Target.ASPECT_RATIO, 114.0)),
+        resize(Interpolation.BICUBIC, FLOAT32),
+    ),
     "sharpen uint8": (Colour(ColourOrder.RGB), NEAREST, sharpen(UINT8)),
     "sharpen float32": (Colour(ColourOrder.RGB), NEAREST, sharpen(FLOAT32)),
     "linear uint8 + sharpen uint8": (Colour(ColourOrder.RGB), resize(Interpolation.LINEAR, UINT8), sharpen(UINT8)),

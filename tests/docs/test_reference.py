@@ -17,14 +17,18 @@ from edge_runtime.preprocessing.kernels import apply, recolour
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
+    CentreCrop,
     Interpolation,
     Letterbox,
     MinMax,
     Normalize,
+    Pad,
     PixelType,
     Resize,
+    ResizeShorter,
     Scale,
     Sharpen,
+    Target,
     Window,
 )
 from edge_runtime.serialisation.records import to_dict
@@ -86,6 +90,10 @@ def test_a_window_is_the_same_for_every_level(page: dict[str, Any], low: int, hi
         ("nearest", Interpolation.NEAREST, PixelType.UINT8),
         ("linear_float32", Interpolation.LINEAR, PixelType.FLOAT32),
         ("linear_exact", Interpolation.LINEAR_EXACT, PixelType.UINT8),
+        ("bicubic_float32", Interpolation.BICUBIC, PixelType.FLOAT32),
+        ("bicubic_uint8", Interpolation.BICUBIC, PixelType.UINT8),
+        ("linear_antialias", Interpolation.LINEAR_ANTIALIAS, PixelType.UINT8),
+        ("bicubic_antialias", Interpolation.BICUBIC_ANTIALIAS, PixelType.UINT8),
     ],
 )
 def test_a_resize_is_the_same(
@@ -106,6 +114,25 @@ def test_a_letterbox_is_the_same(page: dict[str, Any], source: tuple[int, int], 
     step = Letterbox(target[1], target[0])
     for pixels in (noise(*source), noise(*source, 3)):
         same(page["letterbox"](pixels, step.width_px, step.height_px), apply(step, pixels, "noise"))
+
+
+@pytest.mark.parametrize("to", Target)
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_padding_and_cropping_are_the_same(
+    page: dict[str, Any], source: tuple[int, int], target: tuple[int, int], to: Target
+) -> None:
+    for pixels in (noise(*source), noise(*source, 3), noise(*source).astype(np.float32)):
+        padded = apply(Pad(target[1], target[0], to, 7.0), pixels, "noise")
+        same(page["pad"](pixels, target[1], target[0], to.value, 7.0), padded)
+        if to is Target.ASPECT_RATIO or (target[0] <= padded.shape[0] and target[1] <= padded.shape[1]):
+            cropped = apply(CentreCrop(target[1], target[0], to), padded, "noise")
+            same(page["centre_crop"](padded, target[1], target[0], to.value), cropped)
+
+
+@pytest.mark.parametrize(("source", "shorter"), [(source, target[0]) for source, target in SIZES])
+def test_the_longer_side_is_the_same(page: dict[str, Any], source: tuple[int, int], shorter: int) -> None:
+    step = ResizeShorter(shorter, Interpolation.NEAREST, PixelType.UINT8)
+    assert page["shorter_size"](source[1], source[0], shorter) == apply(step, noise(*source), "noise").shape[::-1]
 
 
 @pytest.mark.parametrize(

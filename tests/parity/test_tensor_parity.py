@@ -52,6 +52,18 @@ def test_float_linear_is_tensorflows_bilinear(target: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_float_bicubic_is_tensorflows_bit_for_bit(target: tuple[int, int]) -> None:
+    """Black and white overshoot most; each array also has both parities of the number of columns."""
+    rng = np.random.default_rng(53)
+    for size in SIZES:
+        noise = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        for pixels in (noise, np.where(noise > 127, 255, 0).astype(np.uint8)):
+            ours, theirs = _ours(pixels, target, Interpolation.BICUBIC), _theirs(pixels, target, "bicubic")
+            differing = int((ours != theirs).sum())
+            assert differing == 0, f"{size} to {target}: {differing} differ, by up to {np.abs(ours - theirs).max()}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_nearest_is_tensorflows_nearest(target: tuple[int, int]) -> None:
     rng = np.random.default_rng(52)
     for size in SIZES:

@@ -22,6 +22,7 @@ from training.cli.neighbours import neighbours
 from training.cli.phantoms import phantoms
 from training.cli.preview import preview
 from training.cli.samples import samples
+from training.cli.settle import settle
 from training.cli.slide import slide
 from training.errors import TrainingError
 
@@ -46,6 +47,6 @@ for command in (
     *(list_recipes, preview, audit),
     *(fit, crossvalidate, neighbours, leak),
     *(decide, evaluate, familiarity, localise, slide),
-    *(samples, phantoms),
+    *(samples, phantoms, settle),
 ):
     main.add_command(command)

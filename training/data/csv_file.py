@@ -21,9 +21,21 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+_NO_CSV = (
+    (b"PK\3\4", "an Excel workbook", "Save it as 'CSV UTF-8' in Excel."),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "Save it as 'CSV UTF-8' in Excel."),
+    (b"version https://git-lfs", "a git-lfs pointer in place of the file", "Fetch the file with: git lfs pull"),
+    (b"/annex/objects/", "a git-annex pointer in place of the file", "Fetch the file with: git annex get"),
+    (b"<", "a web page or an XML response", "Download the file itself."),
+    (b"{\\rtf", "a document with formatting", "Save it as plain text."),
+    (b"%PDF", "a PDF document", "Give the CSV file."),
+    (b"\x1f\x8b", "a gzip file", "Unpack it."),
+    (bytes(16), "a file of zeros", "Copy the file again."),
+)
+"""First bytes of files that are not CSV, what they are, and the remedy."""
+
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_FOR_EXCEL = re.compile("sep=[,;\t]?", re.IGNORECASE)
+_NO_HEADER = re.compile("sep=[,;\t]?|#TYPE .*", re.IGNORECASE)
 _SHOWN = 80
 """Maximum number of characters of a header in an error message."""
 
@@ -53,7 +65,8 @@ def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> lis
     _, header = next(lines)
     names = _names(header)
     rows = []
-    for line, fields in lines:
+    for line, found in lines:
+        fields = found[: len(names)] + _without_empty_end(found[len(names) :])
         if len(fields) != len(names):
             raise error(
                 f"{path}, line {line}: found {len(fields)} fields, expected {len(names)} as in the header. "
@@ -64,10 +77,11 @@ def read_rows(path: Path, headers: Sequence[str], error: type[Exception]) -> lis
 
 
 def _decoded(path: Path, error: type[Exception]) -> str:
-    """Return the text without byte order mark and without Excel's separator line ``sep=…``."""
+    """Return the text without byte order mark, Excel's line ``sep=…`` and PowerShell's line ``#TYPE …``."""
     data = path.read_bytes()
-    if data.startswith(_WORKBOOKS):
-        raise error(f"{path}: found an Excel workbook, expected CSV. Save it as 'CSV UTF-8' in Excel.")
+    for magic, found, remedy in _NO_CSV:
+        if data.removeprefix(codecs.BOM_UTF8).startswith(magic):
+            raise error(f"{path}: found {found}, expected CSV. {remedy}")
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if encoding is None:  # UTF-16 without a mark: every other byte of a Latin header is 0
         encoding = {b"\0": "utf-16-be"}.get(data[:1], "utf-16-le" if data[1:2] == b"\0" else "utf-8")
@@ -81,7 +95,7 @@ def _decoded(path: Path, error: type[Exception]) -> str:
             "Save it again as 'CSV UTF-8'."
         ) from None
     first, _, rest = text.partition("\n")
-    return "\n" + rest if _FOR_EXCEL.fullmatch(first.rstrip("\r")) else text  # the empty line keeps the line numbers
+    return "\n" + rest if _NO_HEADER.fullmatch(first.rstrip("\r")) else text  # the empty line keeps the line numbers
 
 
 def _separator(path: Path, text: str, headers: Sequence[str], error: type[Exception]) -> str:
@@ -90,7 +104,7 @@ def _separator(path: Path, text: str, headers: Sequence[str], error: type[Except
     for separator in _SEPARATORS:
         found = _names(next(csv.reader([header], delimiter=separator), []))
         if any(set(expected.split(",")) <= set(found) for expected in headers):
-            if len(set(found)) < len(found):
+            if len(set(found)) < len(found):  # without the unnamed ones at the end
                 raise error(f"{path}: found a column twice in the header {header[:_SHOWN]!r}, expected each once.")
             return separator
     shown = repr(header[:_SHOWN]) if header else "no line"
@@ -115,4 +129,11 @@ def _lines(path: Path, text: str, separator: str, error: type[Exception]) -> Ite
 
 
 def _names(header: list[str]) -> list[str]:
-    return [field.strip().lower() for field in header]
+    """Return the names of the columns, lower case, without spaces and hyphens; unnamed ones at the end are left out."""
+    return _without_empty_end([re.sub(r"[\s-]", "", field).lower() for field in header])
+
+
+def _without_empty_end(fields: list[str]) -> list[str]:
+    """Return the fields without the empty ones at the end, which spreadsheets write for columns that were in use."""
+    count = next((i for i in range(len(fields), 0, -1) if fields[i - 1].strip()), 0)
+    return fields[:count]

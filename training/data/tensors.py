@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from edge_runtime.bundle.policy import Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.preprocessing.preprocessor import preprocess
 from training.data.datasets import Sample
 from training.data.samples import SampleReader
@@ -61,21 +62,12 @@ def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, stri
         DatasetError: no image is left; ``strict`` is True and an image is rejected; or samples are regions and the
             spec has no rule for regions (or the reverse).
     """
-    images, colour, kept, refused = [], [], [], []
-    decoded = SampleReader(spec)
-    for sample in tqdm(samples, desc=f"reading {label}", unit="image", disable=None, leave=False):
-        try:
-            image = decoded.read(sample)
-            images.append(preprocess(image, spec.steps))
-        except ImageError as error:
-            refused.append(f"{sample.name}: {error.code}")
-            continue
+    images, colour, kept = [], [], []
+    refused: list[str] = []
+    for sample, image, tensor in read_tensors(samples, spec, label=label, strict=strict, refused=refused):
+        images.append(tensor)
         colour.append(colour_numbers(image.pixels))
         kept.append(sample)
-    if refused:
-        _report(refused, len(samples), label, strict=strict)
-    if not kept:
-        raise DatasetError(f"{label}: none of {len(samples)} images can be read; the first: {refused[:1]}")
     return Tensors(
         np.stack(images),
         np.array([sample.label for sample in kept], dtype=np.int64),
@@ -84,6 +76,39 @@ def load_tensors(samples: Sequence[Sample], spec: ModelSpec, *, label: str, stri
         tuple(kept),
         tuple(refused),
     )
+
+
+def read_tensors(
+    samples: Sequence[Sample],
+    spec: ModelSpec,
+    *,
+    label: str,
+    strict: bool = False,
+    refused: list[str] | None = None,
+) -> Iterator[tuple[Sample, DecodedImage, npt.NDArray[np.float32]]]:
+    """Yield each sample that the runtime accepts, its decoded image, and its tensor, float32 H×W×C.
+
+    Args:
+        label, strict: as in :func:`load_tensors`.
+        refused: list to which one line is added for each image that the runtime rejects.
+
+    Raises:
+        DatasetError: as in :func:`load_tensors`, after the last image.
+    """
+    lines = [] if refused is None else refused
+    decoded = SampleReader(spec)
+    for sample in tqdm(samples, desc=f"reading {label}", unit="image", disable=None, leave=False):
+        try:
+            image = decoded.read(sample)
+            tensor = preprocess(image, spec.steps)
+        except ImageError as error:
+            lines.append(f"{sample.name}: {error.code}")
+            continue
+        yield sample, image, tensor
+    if lines:
+        _report(lines, len(samples), label, strict=strict)
+    if len(lines) == len(samples):
+        raise DatasetError(f"{label}: none of {len(samples)} images can be read; the first: {lines[:1]}")
 
 
 def _report(refused: list[str], count: int, label: str, *, strict: bool) -> None:

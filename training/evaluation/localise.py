@@ -118,7 +118,7 @@ def _columns(marked: Sequence[MarkedLesion], spec: ModelSpec, shown: Floats, of_
         height, width = each.lesion.shape
         pixels = np.asarray(each.image.pixels, dtype=np.uint8)
         box = covered(spec.steps, width, height)
-        maps = [placed(answer, box, width, height), placed(true, box, width, height)]
+        maps = [np.nan_to_num(placed(grid, box, width, height)) for grid in (answer, true)]  # 0 beyond the input
         others = [centre((height, width)), brightest(pixels), darkest(pixels)]
         hits = [float(hit(found, each.lesion)) for found in (*maps, *others)]
         rows.append([*hits, *(energy(found, each.lesion) for found in maps), float(each.lesion.mean())])

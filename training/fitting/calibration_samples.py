@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
+from edge_runtime.images.region import split_name
 from edge_runtime.preprocessing.preprocessor import preprocess
 from training.artifact import Artifact
 from training.data.datasets import Sample
@@ -39,13 +40,19 @@ def write_samples(folder: Path, data: Path, out: Path, count: int) -> int:
     chosen = _choose(select(dataset.samples, artifact.split(), Part.TRAIN), count)
     images = SampleReader(spec)
     accepted = [sample for sample in chosen if _accepted(sample, images, spec)]
-    rows = [(sample.name, hashlib.sha256(sample.path.read_bytes()).hexdigest()) for sample in accepted]
+    rows = _unlike([(sample.name, hashlib.sha256(sample.path.read_bytes()).hexdigest()) for sample in accepted])
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(["name", "sha256"])
         writer.writerows(rows)
     return len(rows)
+
+
+def _unlike(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the first of the lines that name the same region of files with equal content."""
+    first = {(sha256, split_name(name)[1]): (name, sha256) for name, sha256 in reversed(rows)}
+    return [row for row in rows if row in first.values()]
 
 
 def _choose(samples: tuple[Sample, ...], count: int) -> list[Sample]:

@@ -59,7 +59,7 @@ def _outside(folder: Path) -> set[str]:
         (
             "model.float32.onnx",
             _with_other_last_node("Concat", axis=1),
-            r"shape \(\d+, 4\), the Keras model gives \(\d+, 2",
+            r"shape \(\d+, 4\), the source model gives \(\d+, 2",
         ),
         ("model.float32.onnx", _with_other_last_node("Log"), "logits are not finite"),
         (

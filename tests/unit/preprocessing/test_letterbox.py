@@ -20,10 +20,13 @@ from edge_runtime.preprocessing.steps import (
     Colour,
     Interpolation,
     Letterbox,
+    Pad,
     PixelType,
     Resize,
+    ResizeShorter,
     Scale,
     Step,
+    Target,
     check_order,
     covered,
 )
@@ -139,7 +142,17 @@ def test_a_letterbox_takes_no_float32() -> None:
 LINEAR = Resize(31, 17, Interpolation.LINEAR_EXACT, PixelType.UINT8)
 
 
-@pytest.mark.parametrize("steps", [(HALF,), (Letterbox(60, 40),), (Letterbox(60, 40), HALF), (HALF, Letterbox(50, 60))])
+SHORTER = ResizeShorter(50, Interpolation.LINEAR_EXACT, PixelType.UINT8)
+SQUARE = Pad(1, 1, Target.ASPECT_RATIO, 0.0)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        *((HALF,), (Letterbox(60, 40),), (Letterbox(60, 40), HALF), (HALF, Letterbox(50, 60))),
+        *((SQUARE, HALF), (Pad(210, 230, Target.PIXELS, 0.0), HALF), (SHORTER, SQUARE, LINEAR), (HALF, SQUARE)),
+    ],
+)
 def test_the_area_covered_is_found_by_its_corners(steps: tuple[Step, ...]) -> None:
     """Of a white image, the white part of the tensor has the same place in the tensor as the image in the area."""
     for width, height in ((90, 60), (200, 60), (60, 200), (61, 43)):

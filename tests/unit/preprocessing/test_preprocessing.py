@@ -181,7 +181,7 @@ def test_area_is_the_mean_of_the_covered_pixels(result: PixelType) -> None:
 @pytest.mark.parametrize("result", PixelType)
 @pytest.mark.parametrize("interpolation", Interpolation)
 def test_a_image_of_the_right_size_is_left_as_it_is(interpolation: Interpolation, result: PixelType) -> None:
-    if (interpolation, result) == (Interpolation.LINEAR_EXACT, PixelType.FLOAT32):
+    if result is PixelType.FLOAT32 and interpolation.value.endswith(("exact", "antialias")):
         return  # no such step
     pixels = next(p for p in images(3) if p.shape == (99, 101, 3))
     found = ask(Resize(101, 99, interpolation, result), pixels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -98,6 +99,26 @@ def test_a_model_made_elsewhere_becomes_a_bundle_that_answers_as_keras_does(own:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_a_dry_run_tells_what_would_ship_and_writes_nothing(own: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
+    done = _run(*_arguments(own, tmp_path / "bundle"), "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^  int8 TFLite   will probably ship as 'int8, ranges .* of 40 decisions flip", done.stdout, re.M)
+    assert re.search(r"^  int8 ONNX     (will probably ship as 'int8|scheme)", done.stdout, re.M)
+    assert re.search(r"for the export with 32 calibration and 40 parity images$", done.stdout, flags=re.MULTILINE)
+    assert re.search(r"^  memory        \d+(\.\d)? [MG]B at most, in ", done.stdout, flags=re.MULTILINE)
+    assert done.stderr == ""
+    assert not list(tmp_path.iterdir())
+    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+
+
+def test_a_dry_run_refuses_what_the_export_would_refuse(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    done = _run(*_arguments(own, tmp_path / "bundle"), "--dry-run")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "already exists and is not overwritten" in done.stderr
+
+
 def test_what_a_folder_leaves_out_is_named_on_stderr(own: Path, tmp_path: Path) -> None:
     folder = _images(tmp_path / "few", 3, 31)
     (folder / "IM1\x1b").write_bytes(b"\0" * 128 + b"DICM")
@@ -147,6 +168,27 @@ def test_what_contradicts_is_one_line_and_nothing_is_left(own: Path, tmp_path: P
     assert re.search(rf"^error: .*{says}", refused.stderr)
     assert len(refused.stderr.splitlines()) == 1
     assert set(tmp_path.iterdir()) == before
+
+
+def test_labels_that_contradict_stop_and_insist_ships_the_warning(own: Path, tmp_path: Path) -> None:
+    """The network's own answers are taken as labels, in another order."""
+    labels = _spec()["labels"]
+    for path in sorted((own / "par").iterdir()):
+        pixels = np.asarray(Image.open(path))[np.newaxis].astype(np.float32)
+        answer = int(np.asarray(_network()(pixels / np.float32(127.5) - np.float32(1))).argmax())
+        place = tmp_path / "par" / labels[(answer + 1) % len(labels)].upper()
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    arguments = _arguments(own, tmp_path / "bundle", parity=tmp_path / "par")
+    stopped = _run(*arguments)
+    assert (stopped.exit_code, stopped.stdout) == (1, "")
+    assert re.search(r"^error: .*model\.h5: found .*--insist exports it anyway, with this warning", stopped.stderr)
+    assert not (tmp_path / "bundle").exists()
+    done = _run(*arguments, "--insist")
+    assert done.exit_code == 0, done.output
+    [warning] = find(tmp_path / "bundle").manifest.warnings or ()
+    assert warning.startswith("found ")
+    assert f"**Warning of the export:** {warning}" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text("utf-8")
 
 
 def test_what_stands_at_out_stays(own: Path, tmp_path: Path) -> None:

@@ -189,3 +189,10 @@ def test_without_never_seen_figures_the_subgroups_by_site_are_shown_and_the_card
     assert "that the network never saw were not measured" in section
     assert "| scanner: GE Logiq 5 | 30 | 12 | 9 | 0.750 |" in section
     assert "By site and scanner" not in model_card(manifest)
+
+
+def test_a_warning_of_the_export_stands_before_everything_else(manifest: Manifest) -> None:
+    text = "found an AUROC of 0.000 on 40 labelled parity images, expected more than 0.5."
+    card = model_card(replace(manifest, warnings=(text, "Second.")))
+    assert f"**Warning of the export:** {text}\n\n**Warning of the export:** Second.\n" in card.split("\n## ")[0]
+    assert "Warning of the export" not in model_card(manifest)

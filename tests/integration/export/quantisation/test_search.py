@@ -16,7 +16,7 @@ from edge_runtime.errors import InterpreterBrokenError
 from export.converters import onnx_layers, tflite_layers, to_onnx, to_tflite
 from export.errors import NOTHING_TO_CORRECT, ConversionError
 from export.quantisation import search
-from export.quantisation.schemes import LADDER, Quantisation
+from export.quantisation.schemes import LADDER, PEERS, Quantisation
 
 EXPECTED = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
 FOUND = EXPECTED + np.array([0.5, -0.25], dtype=np.float32)
@@ -107,8 +107,9 @@ def test_the_error_to_correct_is_each_ways_own_mean_over_the_calibration_images(
 def test_where_no_way_passes_no_file_is_left_and_every_attempt_is_returned(
     floor: Floor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attempts = floor.climb(len(LADDER) + 1)
-    assert [attempt.how for attempt in attempts] == [how.text() for how in LADDER]
+    every = [*LADDER, *PEERS[floor.form]]
+    attempts = floor.climb(len(every) + 1)
+    assert [attempt.how for attempt in attempts] == [how.text() for how in every]
     assert not any(attempt.passed for attempt in attempts)
     assert not floor.out.exists()
     assert f"{floor.out.name} is not in the bundle: no quantisation scheme keeps parity" in caplog.text
@@ -157,13 +158,12 @@ def test_a_file_that_the_interpreter_refuses_is_an_attempt_and_the_next_is_tried
     assert floor.out.read_text(encoding="utf-8") == LADDER[1].text()
 
 
-def test_where_no_way_is_possible_the_table_says_why(floor: Floor) -> None:
-    """A fault of converters or machine, and nothing that is known about the network."""
-    uncorrected = {replace(how, bias_corrected=False) for how in LADDER}
-    floor.impossible = {how.text() for how in uncorrected}
-    with pytest.raises(ConversionError, match="not possible, no kernel for") as caught:
-        floor.climb(1)
-    assert str(caught.value).count("not possible") == len(LADDER)
+def test_where_no_way_is_possible_int8_is_left_out_and_every_attempt_says_why(floor: Floor) -> None:
+    """A layer without int8 kernels: the float32 files are exported all the same."""
+    every = (*LADDER, *PEERS[floor.form])
+    floor.impossible = {replace(how, bias_corrected=False).text() for how in every}
+    attempts = floor.climb(1)
+    assert [attempt.failure.startswith("no kernel for") for attempt in attempts] == [True] * len(every)
     assert not floor.out.exists()
 
 
@@ -174,3 +174,50 @@ def test_a_network_without_a_last_bias_climbs_the_same_ladder_uncorrected(floor:
     uncorrected = [LADDER[0], *(replace(how, bias_corrected=False) for how in LADDER[2:4])]
     assert [how for how, _ in floor.judged] == uncorrected
     assert [attempt.failure for attempt in attempts if attempt.failure] == [NOTHING_TO_CORRECT]
+
+
+def _flips(floor: Floor, flips: dict[str, int]) -> tuple[Attempt, ...]:
+    """Search with peers; each scheme flips as many decisions as named, others 9; up to 5 are within the tolerance."""
+
+    def judge(path: Path, how: Quantisation) -> Attempt:
+        found = flips.get(how.text(), 9)
+        return Attempt(path.name, how.text(), images=99, flips=found, passed=found <= 5)
+
+    plan = search.SearchPlan(peers=True)
+    return search.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out, plan)
+
+
+def test_a_peer_that_flips_fewer_decisions_replaces_the_own_scheme(floor: Floor) -> None:
+    own, peer = LADDER[0].text(), PEERS[floor.form][1].text()
+    attempts = _flips(floor, {own: 3, peer: 1})
+    assert floor.out.read_text(encoding="utf-8") == peer
+    assert [(a.how, a.passed) for a in attempts if a.flips <= 5] == [(own, False), (peer, True)]
+    assert attempts[1].worthless == f"no fewer decisions flip than with {peer}"
+    assert {a.file for a in attempts} == {floor.out.name}
+    assert attempts[-1].passed
+    assert [path.name for path in floor.out.parent.iterdir() if path.is_file()] == [floor.out.name]
+
+
+def test_a_peer_that_is_equal_leaves_the_own_scheme(floor: Floor) -> None:
+    own = LADDER[0].text()
+    attempts = _flips(floor, {own: 3} | {peer.text(): 3 for peer in PEERS[floor.form]})
+    assert floor.out.read_text(encoding="utf-8") == own
+    assert attempts[-1] == Attempt(floor.out.name, own, images=99, flips=3, passed=True)
+    assert [a.worthless for a in attempts[:-1]] == [f"no fewer decisions flip than with {own}"] * len(PEERS[floor.form])
+
+
+def test_without_the_request_peers_are_tried_only_where_no_own_scheme_passes(floor: Floor) -> None:
+    assert [attempt.how for attempt in floor.climb(1)] == [LADDER[0].text()]
+    again = floor.climb(1 + len(LADDER))  # one was judged before
+    assert [attempt.how for attempt in again] == [how.text() for how in LADDER]
+
+
+def test_a_search_of_few_schemes_tries_no_peers(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+    plan = search.SearchPlan(ladder=LADDER[:2], report=False)
+
+    def judge(path: Path, how: Quantisation) -> Attempt:
+        return Attempt(path.name, how.text(), images=9, flips=5)
+
+    found = search.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out, plan)
+    assert [attempt.how for attempt in found] == [how.text() for how in LADDER[:2]]
+    assert caplog.text == ""

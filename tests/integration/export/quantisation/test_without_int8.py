@@ -35,6 +35,7 @@ def left_out(
 ) -> Path:  # fmt: skip
     """A bundle of which the int8 ONNX file flips decisions, whatever the way, and the int8 TFLite file is slow."""
     monkeypatch.setattr(search, "LADDER", LADDER[:2])
+    monkeypatch.setattr(search, "PEERS", dict.fromkeys(Format, ()))
     monkeypatch.setattr(
         conversion, "too_slow", lambda int8, float32, form, tensor: SLOW if form is Format.TFLITE else None
     )
@@ -94,6 +95,7 @@ def test_a_file_that_is_float32_by_another_name_is_left_out_of_one_format_alone(
     monkeypatch: pytest.MonkeyPatch, phantom_patches: list[Path], phantom_bundle: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(search, "LADDER", LADDER[:2])
+    monkeypatch.setattr(search, "PEERS", dict.fromkeys(Format, ()))
     float32 = (phantom_bundle / "model.float32.tflite").read_bytes()
     converted["model.int8.tflite"] = lambda path: path.write_bytes(float32) and None
     manifest = export(artifact, calibration, phantom_data, tmp_path / "out")

@@ -63,6 +63,16 @@ def test_a_model_passes(models: Path, name: str) -> None:
         (b"\x08\x08\x12\x07pytorch", "an ONNX file", "that it was made from"),
         (b"\x80\x04\x95" + bytes(40), "a Python pickle", "model.save"),
         (b"\x1f\x8b\x08" + bytes(40), "a gzip file", "Unpack it"),
+        ("version https://git-lfs.github.com".encode("utf-16"), "a git-lfs pointer", "git lfs pull"),
+        (b"\xef\xbb\xbfversion https://git-lfs.github.com", "a git-lfs pointer", "git lfs pull"),
+        (b"outs:\n- md5: 0\n", "a DVC pointer", "dvc pull"),
+        (b"https://example.org/m.keras", "a link in place of the file", "Download the file"),
+        (b"BZh9" + bytes(40), "a bzip2 file", "Unpack it"),
+        (bytes(10) + b"m.keras" + bytes(240) + b"ustar" + bytes(40), "a tar archive", "Unpack it"),
+        ((60).to_bytes(8, "little") + b'{"a":0}', "weights without a network (safetensors)", "Keras model"),
+        (b"\x89HDF\n\x1a\n" + bytes(40), "an HDF5 file whose line ends were changed", "binary mode"),
+        (b"\x08\x01\x12\x90\x01" + bytes(40), "the graph of a SavedModel", "Give the whole folder"),
+        (b"L\0\0\0\x01\x14\x02\0" + bytes(40), "a Windows shortcut", "that it points to"),
         (b"no model" * 100, "a file of an unknown kind, which begins with b'no model'", "Download it again"),
         (b"PK\3\4" + bytes(500), "truncated", "Download it again"),
         (ROOT_OF_HDF5, "truncated or damaged", "Download it again"),
@@ -141,6 +151,12 @@ def _zipped(*names: str) -> Callable[[Path], None]:
         (_zipped("m/saved_model.pb", "m/variables/variables.index"), "a zipped SavedModel", "Unpack it"),
         (_zipped("archive/data.pkl"), "a PyTorch file", "Give a Keras model"),
         (_zipped("inner/best.keras"), "holds inner/best.keras", "Unpack it and give that file"),
+        (
+            _zipped("m/config.json", "m/model.weights.h5"),
+            "the contents of a .keras file in a folder",
+            "Zip config.json",
+        ),
+        (_zipped("__MACOSX/._best.keras", "best.keras"), "holds best.keras", "Unpack it and give that file"),
         (_zipped("config.json", "metadata.json"), "without model.weights.h5", "model.save"),
         (_zipped("a.txt"), "without config.json", "model.save"),
     ],
@@ -171,6 +187,13 @@ def test_a_saved_model_with_a_pointer_for_a_part(models: Path, tmp_path: Path, p
         load(folder)
 
 
+@pytest.mark.parametrize(
+    "part", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
+)
+def test_a_part_of_a_saved_model_is_called_that(models: Path, part: str) -> None:
+    assert "folder of the SavedModel" in _refusal(models / "saved" / part)
+
+
 def test_a_saved_model_without_its_weights_or_cut_is_one_sentence(models: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(models / "saved", tmp_path / "saved"))
     (folder / "variables" / "variables.index").unlink()
@@ -184,7 +207,7 @@ def test_a_saved_model_without_its_weights_or_cut_is_one_sentence(models: Path, 
 
 def test_a_path_at_which_there_is_nothing(models: Path, tmp_path: Path) -> None:
     text = _refusal(models / "whole.hdf5")
-    assert "found none, expected a file .keras or .h5, or a SavedModel folder" in text
+    assert "found none, expected a file .keras, .h5, .onnx or .tflite, or a SavedModel folder" in text
     assert "The same folder contains whole.h5" in text
     (tmp_path / "m.keras").symlink_to("gone.keras")
     assert "a link to gone.keras, which does not exist" in _refusal(tmp_path / "m.keras")

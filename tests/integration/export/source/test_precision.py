@@ -138,7 +138,7 @@ def test_what_is_exported_computes_in_float32(policy: str, tmp_path: Path) -> No
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "tensors.npy", IMAGES)
     paths = [str(tmp_path / name) for name in ("network.keras", "logits.npy", "refusal.txt")]
-    write_network(str(tmp_path / "model.keras"), str(tmp_path / "tensors.npy"), _spec(), *paths)
+    write_network(str(tmp_path / "model.keras"), str(tmp_path / "tensors.npy"), _spec(), None, *paths)
     assert not (tmp_path / "refusal.txt").exists(), (tmp_path / "refusal.txt").read_text()
     to_tflite.write_float32(paths[0], str(tmp_path / "model.tflite"))
     logits = open_model((tmp_path / "model.tflite").read_bytes(), Runtime.LITERT).run(IMAGES)

@@ -139,7 +139,7 @@ def _written(model: Path, spec: ModelSpec, folder: Path) -> tuple[Path, str]:
     np.save(folder / "tensors.npy", IMAGES)
     network = folder / ("network" if model.is_dir() else "network.keras")
     paths = [str(folder / name) for name in ("logits.npy", "refusal.txt")]
-    write_network(str(model), str(folder / "tensors.npy"), spec, str(network), *paths)
+    write_network(str(model), str(folder / "tensors.npy"), spec, None, str(network), *paths)
     refusal = folder / "refusal.txt"
     return network, refusal.read_text(encoding="utf-8") if refusal.exists() else ""
 
@@ -274,7 +274,9 @@ def test_a_spec_that_is_not_there_is_refused_with_the_command_that_makes_one(own
 
 
 def test_a_model_that_is_not_there_or_is_an_artifact_is_refused(own: tuple[Path, Path], phantom_artifact: Path) -> None:
-    with pytest.raises(ExportError, match=r"gone\.h5: found none, expected a file .keras or .h5, or a SavedModel"):
+    with pytest.raises(
+        ExportError, match=r"gone\.h5: found none, expected a file .keras, .h5, .onnx or .tflite, or a SavedModel"
+    ):
         from_model(own[0].with_name("gone.h5"), own[1], None, None)
     with pytest.raises(ExportError, match="found a training artifact, which needs no --spec"):
         from_model(phantom_artifact, own[1], None, None)

@@ -47,8 +47,23 @@ def test_rows_do_not_depend_on_encoding_separator_and_line_end(
         PLAIN.replace("name,sha256", "Name, SHA256"),
         PLAIN.rstrip("\n"),
         "sep=;\r\n" + PLAIN.replace('"b, c@1,2,3"', "X").replace(",", ";").replace("X", "b, c@1,2,3"),
+        "#TYPE System.Management.Automation.PSCustomObject\r\n" + PLAIN,
+        PLAIN.replace("\n", ",,\n"),
+        PLAIN.replace("aa\n", "aa,,\n"),
+        PLAIN.replace("sha256", "SHA-256"),
     ],
-    ids=["empty lines before", "empty lines between", "lines of separators", "capitals", "no last end", "sep line"],
+    ids=[
+        "empty lines before",
+        "empty lines between",
+        "lines of separators",
+        "capitals",
+        "no last end",
+        "sep line",
+        "type line",
+        "empty columns",
+        "empty fields",
+        "hyphen",
+    ],
 )
 def test_what_spreadsheets_add_is_no_row(tmp_path: Path, text: str) -> None:
     assert _pairs(_read(tmp_path / "list.csv", text.encode())) == ROWS
@@ -72,6 +87,10 @@ def test_columns_are_found_by_name_among_others(tmp_path: Path) -> None:
         (b"name,sha256\nmdb1.pgm@1,2,3,aa\n", r"line 2: found 4 fields, expected 2.*contain a comma in double quotes"),
         (b"name,sha256\na.png\n", "line 2: found 1 fields, expected 2"),
         (b'name,sha256\n"a.png,aa\nb.png,bb\n', r"line 3: found unexpected end of data.*Correct the quotes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "found a git-lfs pointer.*git lfs pull"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", "found a web page"),
+        (bytes(80), "found a file of zeros"),
+        (b"name,sha256,,\na,b,,c\n", "line 2: found 4 fields, expected 2"),
         (b"PK\3\4" + bytes(80), "found an Excel workbook, expected CSV"),
     ],
 )

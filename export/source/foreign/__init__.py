@@ -1,0 +1,1 @@
+"""ONNX and TFLite classifiers made elsewhere: read, brought into the form that devices take, and run as given."""

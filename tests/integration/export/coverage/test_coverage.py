@@ -1,0 +1,82 @@
+"""The coverage table: it names every network and activation of Keras, and a sample of it is exported or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import pytest
+from click.testing import CliRunner
+
+from edge_runtime.serialisation.records import from_json
+from export.cli import main
+from export.coverage import activations, applications
+from export.coverage.row import Outcome, Row
+from export.coverage.subjects import subjects
+
+SECOND_NAMES = {"swish": "silu", "hard_swish": "hard_silu"}
+
+
+def test_every_network_of_keras_applications_is_in_the_table() -> None:
+    known = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert set(applications.NAMES) == known
+    assert len(applications.NAMES) == len(known)
+
+
+def test_every_activation_of_keras_is_in_the_table() -> None:
+    functions = {name for name in dir(keras.activations) if callable(getattr(keras.activations, name))}
+    known = functions - {"get", "serialize", "deserialize"} - SECOND_NAMES.keys()
+    assert set(activations.NAMES) == known
+    for second, first in SECOND_NAMES.items():
+        assert getattr(keras.activations, second) is getattr(keras.activations, first)
+
+
+def test_every_name_of_a_row_and_of_its_file_is_there_once() -> None:
+    every = list(subjects())
+    assert len({subject.name for subject in every}) == len({subject.file for subject in every}) == len(every)
+
+
+def test_patterns_choose_by_name_and_by_group() -> None:
+    assert [subject.name for subject in subjects(("gel*",))] == ["gelu", "gelu, approximate"]
+    assert {subject.group for subject in subjects(("convolutions",))} == {"convolutions"}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Rows of two networks, and the page: one that is exported, one that ONNX lacks an operator for."""
+    folder = tmp_path_factory.mktemp("coverage")
+    done = CliRunner().invoke(main, ["coverage", "two outputs, one chosen", "erfinv*", "--out", str(folder / "rows")])
+    assert done.exit_code == 0, done.output
+    return folder, done.stdout
+
+
+def _row(folder: Path, name: str) -> Row:
+    path = folder / "rows" / f"{name}.json"
+    return from_json(Row, path.read_bytes(), str(path))
+
+
+def test_an_exported_network_has_all_five_formats(sample: tuple[Path, str]) -> None:
+    row = _row(sample[0], "two-outputs--one-chosen")
+    assert (row.outcome, row.text) == (Outcome.EXPORTED, "")
+    assert {(cell.file, cell.runtime) for cell in row.cells} == {
+        *((f"model.{precision}.tflite", "litert") for precision in ("float32", "float16", "int8")),
+        *((f"model.{precision}.onnx", "onnxruntime") for precision in ("float32", "int8")),
+    }
+    assert all(cell.logit_max is not None and cell.logit_max < 0.5 for cell in row.cells)
+
+
+def test_a_layer_that_cannot_be_converted_is_refused_in_a_sentence_that_names_it(sample: tuple[Path, str]) -> None:
+    row = _row(sample[0], "erfinv--which-the-converters-lack")
+    assert row.outcome is Outcome.REFUSED
+    assert "found layer erfinv (Erfinv)" in row.text
+    assert row.text.count(". ") == 1
+    assert row.text in sample[1]
+
+
+def test_a_second_run_measures_nothing_again(sample: tuple[Path, str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (sample[0] / "rows").iterdir()}
+    arguments = ["coverage", "two outputs, one chosen", "erfinv*", "--out", str(sample[0] / "rows")]
+    page = sample[0] / "page.md"
+    assert CliRunner().invoke(main, [*arguments, "--page", str(page)]).exit_code == 0
+    assert page.read_text(encoding="utf-8") == sample[1]
+    assert {path: path.stat().st_mtime_ns for path in (sample[0] / "rows").iterdir()} == before
