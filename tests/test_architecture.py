@@ -29,7 +29,7 @@ SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart
 """What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
-PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"]
+PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/prediction.schema.json"]
 
 
 def imported(path: Path) -> dict[str, int]:
@@ -205,6 +205,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
     for package in ("edge_runtime", "training", "export"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "docs").mkdir()
     for name in PACKAGE_FILES:
         shutil.copy(ROOT / name, copy / name)
     here = [] if importlib.util.find_spec("hatchling") is None else ["--no-isolation"]
@@ -225,6 +226,7 @@ def test_the_wheel_holds_the_runtime_alone(wheel: Path) -> None:
         for path in (ROOT / "edge_runtime").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    here.add("edge_runtime/serving/prediction.schema.json")  # a copy of the one in docs
     assert {name for name in names if name.startswith("edge_runtime/")} == here
     assert "edge_runtime/py.typed" in names
     assert wheel.name.endswith("-py3-none-any.whl")
@@ -279,6 +281,10 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "onnxruntime<1.33,>=1.23.2;extra=='onnx'",
         "opencv-python-headless>=4.14.0.94;extra=='onnx'",
         "cryptography<51,>=46.0.7;extra=='sign'",
+        "starlette<1.11,>=1.10;extra=='serve'",
+        "uvicorn<0.55,>=0.54;extra=='serve'",
+        "prometheus-client<0.27,>=0.26;extra=='serve'",
+        "python-multipart<0.1,>=0.0.34;extra=='serve'",
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",
@@ -290,3 +296,4 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.10"
     assert "edge-predict = edge_runtime.cli.predict:run" in entry_points
     assert "edge-bundle = edge_runtime.cli.bundle:main" in entry_points
+    assert "edge-serve = edge_runtime.cli.serve:run" in entry_points

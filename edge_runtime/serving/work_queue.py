@@ -44,10 +44,13 @@ class WorkQueue:
             ClientDisconnect: the client left before the job began.
         """
         self.check_free()
+        starts_now = self.held < self.threads
         self.held += 1
         try:
             future = self._pool.submit(job)
             result = asyncio.wrap_future(future)
+            if starts_now:  # nothing to drop
+                return await result
             watcher = asyncio.ensure_future(_left(request.receive))
             try:
                 await asyncio.wait((result, watcher), return_when=asyncio.FIRST_COMPLETED)

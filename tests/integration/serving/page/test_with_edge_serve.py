@@ -39,7 +39,7 @@ def test_an_image_is_answered_with_a_heatmap(ready: Page, real: Served) -> None:
     decision = real.ask("/v1/predict", PHANTOM.read_bytes()).json["decision"]
     expect(ready.locator("#result .plate")).to_have_text(decision)
     expect(ready.locator("#result")).to_contain_text("Site: uncalibrated")
-    expect(ready.locator("#heat")).to_be_visible()
+    expect(ready.get_by_role("img", name="Heatmap over the image")).to_be_visible()
 
 
 def test_noise_is_referred_and_text_is_refused(ready: Page, tmp_path: Path) -> None:
