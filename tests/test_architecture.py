@@ -160,7 +160,7 @@ LAYERS = {
         *("converters.flatbuffer", "converters.onnx_names", "source", "quantisation"),
         *("converters", "validation.parity"),
         *("quantisation.gain", "quantisation.search", "conversion", "validation", "model_card"),
-        *("quantisation.shares", "pipeline", "preview", "benchmark", "matrix", "cli"),
+        *("quantisation.shares", "proof", "pipeline", "preview", "benchmark", "matrix", "cli"),
     ),
 }
 """Folders and modules of a package, each of which imports those before it alone: the way of an image, or a network."""
