@@ -22,7 +22,7 @@ from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Normalize, Scale
-from export.errors import ExportError
+from export.errors import CalibrationError, ExportError
 from export.source.calibration_images import PreparedImages, Truth, preprocess_all
 from export.source.encoded_images import EncodedImage
 from export.source.keras_model import write_network
@@ -84,15 +84,23 @@ MISTAKES: dict[str, Callable[[ModelSpec], ModelSpec]] = {
 }
 
 
-def chosen(samples: list[Sample], count: int) -> list[Sample]:
-    """Return the same number of images of each label, spread over their names."""
+def chosen(samples: list[Sample], count: int, spec: ModelSpec) -> list[Sample]:
+    """Return the same number of images of each label, spread over their names, without those that ``spec`` refuses."""
     labels = sorted({sample.label for sample in samples})
     found: list[Sample] = []
     for label in labels:
         mine = [sample for sample in samples if sample.label == label]
         rows = np.unique(np.linspace(0, len(mine) - 1, min(len(mine), count // len(labels))).round().astype(int))
-        found += [mine[row] for row in rows]
+        found += [mine[row] for row in rows if _accepted(mine[row], spec)]
     return sorted(found, key=lambda sample: sample.name)
+
+
+def _accepted(sample: Sample, spec: ModelSpec) -> bool:
+    try:
+        preprocess_all([EncodedImage(sample.name, sample.path)], spec, role="parity")
+    except CalibrationError:
+        return False
+    return True
 
 
 def parity_images(samples: list[Sample], own: ModelSpec, spec: ModelSpec) -> PreparedImages:
@@ -123,12 +131,25 @@ def said(model: Path, samples: list[Sample], own: ModelSpec, spec: ModelSpec, *,
     return " ".join(f"WARNING {text}" for text in found.warnings)
 
 
-def with_fitted_head(recipe: Recipe, samples: list[Sample], out: Path) -> Path:
-    """Build a recipe's network with random weights, fit its last layer on ``samples``, and save it."""
+def colours() -> Any:
+    """Build a network with random weights that sees the colours of a 50×50×3 image, whatever their places."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((50, 50, 3))
+    spread = keras.initializers.RandomNormal(stddev=3.0, seed=1)
+    x = layers.Conv2D(32, 1, activation="relu", kernel_initializer=spread, bias_initializer=spread)(inputs)
+    return keras.Model(inputs, layers.Dense(2, activation="sigmoid")(layers.GlobalAveragePooling2D()(x)))
+
+
+def with_fitted_head(
+    recipe: Recipe, samples: list[Sample], out: Path, network: Callable[[], Any] | None = None
+) -> Path:
+    """Build a network (a recipe's own) with random weights, fit its last layer on ``samples``, and save it."""
     import keras
 
     keras.utils.set_random_seed(0)
-    model = recipe.network()
+    model = (network or recipe.network)()
     tensors = parity_images(samples, recipe.spec, recipe.spec)
     dense = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
     features = keras.Model(model.inputs, dense.input).predict(tensors.tensors, batch_size=8, verbose=0)
@@ -157,10 +178,10 @@ def cases(
             from training.artifact import Artifact
 
             artifact = Artifact(MODELS / name)
-            images = chosen(list(select(samples, artifact.split(), Part.VALIDATION)), count)
+            images = chosen(list(select(samples, artifact.split(), Part.VALIDATION)), count, artifact.spec())
             yield name, fitted, artifact.spec(), images
         else:
-            images = chosen(list(samples), count)
+            images = chosen(list(samples), count, recipe.spec)
             spec = replace(recipe.spec, policy=DecisionPolicy(0.5, 0.0))
             yield (
                 f"{name} (last layer fitted)",

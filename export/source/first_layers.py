@@ -70,7 +70,7 @@ class FirstLayers:
             f"({layers}), so that {low:.4g}..{high:.4g} reaches it"
         )
         if self.span < _LEAST_SPAN:
-            return f"{seen}; images are scaled twice. Leave the scaling out of the spec's steps or out of the network."
+            return f"{seen}; images are scaled twice. Leave one of the two out, unless it was fitted so."
         return f"{seen}. Give the steps that the network was fitted with."
 
 

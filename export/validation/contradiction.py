@@ -41,6 +41,9 @@ _SAME = 0.01
 _EQUAL, _MOST_CAUSES = 0.01, 3
 """Results that differ by less are treated as equal, and the largest number of equal causes that are named."""
 
+_CLOSE = 0.05
+"""Smallest gain for which the best alternative is named although images are too few to show it."""
+
 INSIST = "--insist exports it anyway, with this warning in the card."
 
 
@@ -107,13 +110,18 @@ class _Tried:
 
     @property
     def quality(self) -> float:
-        """Mean of recall and AUROC, 0..1."""
-        return (self.compared.recall + self.compared.auroc) / 2
+        """Quality of the compared results."""
+        return _quality(self.compared)
 
     def text(self) -> str:
         """Return the cause with the results."""
         right = self.reported.right
         return self.cause.format(right=f"{right.sum()} of {len(right)} (AUROC {self.reported.auroc:.3f})")
+
+
+def _quality(results: LabelledScores) -> float:
+    """Return the mean of recall and AUROC, 0..1."""
+    return (results.recall + results.auroc) / 2
 
 
 def _constant(logits: Logits, spec: ModelSpec) -> str:
@@ -134,20 +142,25 @@ def _label_fault(trial: _Trial, truth: Truth, logits: Logits) -> str:
     labels, own = truth.labels[rows], answered(logits[rows], truth.labels[rows], trial.spec)
     tried = [_with_other_order(logits[rows], labels, trial.spec)]
     tried += _with_other_steps(trial, others, rows, labels)
-    better = _better(tried, own)
+    better = _better(tried, own, shown=bool(found))
     if found and not better:
         joint = _with_other_steps(trial, joint_alternatives(trial.spec), rows, labels)
-        better = _better([*tried, *joint], own)
+        better = _better(joint, own, shown=True)
+        tried += joint
     if better:
         right = f"{own.right.sum()} of {len(rows)} labelled parity images right (AUROC {own.auroc:.3f})"
         seen = found or f"found {right}, expected more"
         return f"{seen}. {_causes(better)} Correct the spec."
-    if not found:
-        return ""
-    return (
-        f"{found}. Labels in another order, other scaling and another colour order were tried on {len(rows)} of them "
-        "and do no better. Compare the spec with how the network was fitted."
-    )
+    return f"{found}. {_no_cause(tried, own)}" if found else ""
+
+
+def _no_cause(tried: Sequence[_Tried], own: LabelledScores) -> str:
+    """Return which causes were tried, and the best one if it may be better by chance alone."""
+    best = max(tried, key=lambda each: each.quality)
+    what = "Labels in another order, other scaling and another colour order were tried"
+    if best.quality - _quality(own) < _CLOSE:
+        return f"{what} and do no better. Compare the spec with how the network was fitted."
+    return f"{what}; none is shown to be better on {len(own.truth)} images. The best is not shown: {best.text()}"
 
 
 def _causes(better: Sequence[_Tried]) -> str:
@@ -157,8 +170,14 @@ def _causes(better: Sequence[_Tried]) -> str:
     return " Or: ".join(each.text() for each in equal)
 
 
-def _better(tried: Sequence[_Tried], own: LabelledScores) -> list[_Tried]:
-    return [each for each in tried if does_better(each.compared, own, tried=len(tried))]
+def _better(tried: Sequence[_Tried], own: LabelledScores, *, shown: bool) -> list[_Tried]:
+    """Return the alternatives that are better.
+
+    Args:
+        shown: whether a fault is shown without them. They then say which of the causes it is, not whether there is one,
+            and chance is not divided among them.
+    """
+    return [each for each in tried if does_better(each.compared, own, tried=1 if shown else len(tried))]
 
 
 def _count(held_out: PreparedImages, others: Sequence[Alternative]) -> int:

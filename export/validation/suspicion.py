@@ -37,7 +37,7 @@ class LabelledScores:
 
     Attributes:
         truth: index of the label, int64 N.
-        right: whether the label with the highest score is the true one, bool N.
+        right: whether the label that an answer shows is the true one, bool N.
         positive: whether the label is positive, bool N.
         score: positive score, float64 N.
     """
@@ -60,7 +60,7 @@ class LabelledScores:
 
 def answered(logits: Logits, truth: Labels, spec: ModelSpec) -> LabelledScores:
     """Compare logits (float32 N×outputs) with labels."""
-    right = scores_of(logits, spec).argmax(axis=1) == truth
+    right = shown_labels(logits, spec) == truth
     return LabelledScores(truth, right, positive_truth(truth, spec), positive_scores(logits, spec))
 
 
@@ -73,11 +73,11 @@ def suspicion(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
     if _ranks_nothing(positive, score):
         area = auroc(positive, score)
         return f"found an AUROC of {area:.3f} on {len(truth)} labelled parity images, expected more than 0.5"
-    found = answered(logits, truth, spec)
-    if _below_chance(found.recall, truth):
-        return f"{_fewer(found, truth, spec)}, and each label less often than by chance, expected more"
-    if gain_by_chance(truth == _commonest(truth), found.right) < _RARE:
-        return f"{_fewer(found, truth, spec)}, expected more"
+    highest = scores_of(logits, spec).argmax(axis=1) == truth  # whatever the cut-off is, which may favour a label
+    if _below_chance(answered(logits, truth, spec).recall, truth):
+        return f"{_fewer(highest, truth, spec)}, and each label less often than by chance, expected more"
+    if gain_by_chance(truth == _commonest(truth), highest) < _RARE:
+        return f"{_fewer(highest, truth, spec)}, expected more"
     return ""
 
 
@@ -108,14 +108,14 @@ def not_shown(logits: Logits, truth: Labels, spec: ModelSpec) -> str:
     positive, score = positive_truth(truth, spec), positive_scores(logits, spec)
     counts = np.bincount(truth, minlength=len(spec.labels))
     counted = ", ".join(f"{count} {name}" for count, name in zip(counts, spec.labels, strict=True))
-    found = answered(logits, truth, spec)
+    highest = scores_of(logits, spec).argmax(axis=1) == truth
     area = auroc(positive, score)
     if (counts > 0).sum() < 2:
         seen = f"found one label among the {len(truth)} labelled parity images ({counted})"
     elif area < 0.5:
         seen = f"found an AUROC of {area:.3f} on {len(truth)} labelled parity images ({counted})"
-    elif found.right.sum() < counts.max():
-        seen = f"{_fewer(found, truth, spec)} ({counted})"
+    elif highest.sum() < counts.max():
+        seen = f"{_fewer(highest, truth, spec)} ({counted})"
     else:
         return ""
     return f"{seen}. They are too few to show a fault: not shown. Give more labelled images of each label."
@@ -140,10 +140,10 @@ def _commonest(truth: Labels) -> int:
     return int(np.bincount(truth).argmax())
 
 
-def _fewer(found: LabelledScores, truth: Labels, spec: ModelSpec) -> str:
+def _fewer(right: Bools, truth: Labels, spec: ModelSpec) -> str:
     label = _commonest(truth)
     always = f"{(truth == label).sum()} of always saying {spec.labels[label]}"
-    return f"found {found.right.sum()} of {len(truth)} labelled parity images right, fewer than the {always}"
+    return f"found {right.sum()} of {len(truth)} labelled parity images right, fewer than the {always}"
 
 
 def _ranks_nothing(positive: Bools, score: npt.NDArray[np.float64]) -> bool:
