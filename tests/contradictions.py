@@ -120,7 +120,7 @@ def said(model: Path, samples: list[Sample], own: ModelSpec, spec: ModelSpec, *,
         scratch = Path(folder)
         np.save(scratch / "tensors.npy", held_out.tensors)
         paths = [str(scratch / name) for name in ("network.keras", "logits.npy", "refusal.txt")]
-        write_network(str(model), str(scratch / "tensors.npy"), spec, *paths)
+        write_network(str(model), str(scratch / "tensors.npy"), spec, None, *paths)
         if Path(paths[2]).exists():
             return Path(paths[2]).read_text(encoding="utf-8")
         source = SourceModel(model, spec, None, (), None, None, None)

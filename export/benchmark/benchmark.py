@@ -126,7 +126,7 @@ def _with_keras(
     given, logits, refusal = folder / "given.npy", folder / "logits.npy", folder / "refusal.txt"
     np.save(given, tensors)
     paths = (str(network), str(logits), str(refusal))
-    in_own_process(keras_model.write_network, str(model), str(given), spec, *paths)
+    in_own_process(keras_model.write_network, str(model), str(given), spec, None, *paths)
     if refusal.is_file():
         raise ExportError(refusal.read_text(encoding="utf-8"))
     theirs, ours = np.load(logits), logits_of(exact.path, exact.form, tensors)

@@ -49,6 +49,7 @@ def axe() -> str:
 def test_axe_finds_no_violation(opened: Opened, service: CannedService, axe: str, width: int, scheme: str) -> None:
     options: dict[str, Any] = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme, "bypass_csp": True}
     with opened(service.url, **options) as page:
+        page.locator("#card-open:enabled").wait_for()  # the words and the models are there
         page.evaluate(axe)
         assert not violations(page)
         fill(page, service)
