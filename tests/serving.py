@@ -61,8 +61,9 @@ class Served:
             return Reply(error.code, _lower(error.headers), error.read())
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the lines of the log that are JSON."""
-        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
+        """Return the whole lines of the log that are JSON."""
+        lines = self.log.read_text("utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
