@@ -14,4 +14,5 @@ Value = str | int | float | bool | None
 def log(event: str, **fields: Value) -> None:
     """Write one line. Callers pass names of models, codes, numbers and hashes of bundles alone."""
     with suppress(OSError, ValueError):  # a closed stderr does not stop the service
-        print(json.dumps({"time": now(), "event": event, **fields}), file=sys.stderr, flush=True)
+        sys.stderr.write(json.dumps({"time": now(), "event": event, **fields}) + "\n")  # one write: lines stay whole
+        sys.stderr.flush()

@@ -208,7 +208,10 @@ def test_two_mistakes_at_once_are_named_together(
     model = _network()
     red = np.array([[-20, 20], [0, 0], [0, 0]], np.float32)
     model.layers[-1].set_weights([red, np.array([12, -12], np.float32)])
-    with pytest.raises(ExportError, match=r"With x / 255 and with colour order rgb it is right on 40 of 40 \(AUROC 1"):
+    with pytest.raises(
+        ExportError,
+        match=r"With x / 255 and with colour order rgb it is right on 40 of 40 \(AUROC 1\.000\): it was fitted",
+    ):
         ask(model, _spec(order="bgr"))
 
 
