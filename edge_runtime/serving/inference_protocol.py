@@ -72,21 +72,21 @@ class InferenceProtocol:
 
     async def metadata(self, request: Request) -> Response:
         """Describe a model."""
-        spec = self._model(request, tested=False).spec
+        spec = self.models.known(request.path_params["name"]).spec
         outputs = [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in _TYPES.items()]
         known = {"name": spec.name, "versions": [spec.version], "platform": "edge_predict"}
         return _json({**known, "inputs": _INPUTS, "outputs": outputs})
 
     async def model_ready(self, request: Request) -> Response:
         """Say whether a model's self-test passed."""
-        model = self._model(request, tested=False)
+        model = self.models.known(request.path_params["name"])
         return _json({"name": model.spec.name, "ready": model.fault is None}, 200 if model.fault is None else 503)
 
     async def infer(self, request: Request) -> Response:
         """Answer encoded images; an image that is refused ends the request with its error."""
         self.queue.check_free()
         asked = _asked(await read_body(request, self.limits), request.headers.get(_HEADER_LENGTH))
-        model = self._model(request, tested=True)
+        model = self.models.find(request.path_params["name"])
         found = await self.queue.run(lambda: self._answers(model, asked), request)
         values: dict[str, list[Any]] = {name: [] for name in _TYPES}
         for each in found:
@@ -111,15 +111,6 @@ class InferenceProtocol:
             answers.answer(model, AskedImage(image, NAMELESS, model.spec.name, asked.region, False, None))
             for image in asked.images
         ]
-
-    def _model(self, request: Request, *, tested: bool) -> ServedModel:
-        name = request.path_params["name"]
-        if tested:
-            return self.models.find(name)
-        found = next((model for model in self.models if model.spec.name == name), None)
-        if found is None:
-            raise ProblemError(404, "model_not_served", "found no model of that name; GET /v1/models lists them.")
-        return found
 
 
 @dataclass(frozen=True)

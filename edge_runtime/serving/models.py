@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,7 +135,6 @@ class ModelPool:
             EdgeError: a model that was asked for cannot be loaded, or there is none.
         """
         self._by_name: dict[str, ServedModel] = {}
-        self._lock = threading.Lock()
         for where in wanted or _all_names():
             model = ServedModel(where, count, trusted_key)
             if model.spec.name in self._by_name:
@@ -147,6 +145,21 @@ class ModelPool:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._by_name.values())
 
+    def known(self, name: str) -> ServedModel:
+        """Return the model of a name, whether its self-test has passed or not.
+
+        Raises:
+            BundleNotFoundError: no model of that name is served.
+        """
+        model = self._by_name.get(name)
+        if model is None:
+            known = ", ".join(self._by_name)
+            raise BundleNotFoundError(
+                f"found no model of that name, expected one of: {known}. GET /v1/models lists them.",
+                code="model_not_served",
+            )
+        return model
+
     def find(self, name: str | None) -> ServedModel:
         """Return the model of a name, or the default one.
 
@@ -154,13 +167,7 @@ class ModelPool:
             BundleNotFoundError: no model of that name is served.
             ProblemError: its self-test has not passed (503).
         """
-        model = self._by_name.get(name or self.default)
-        if model is None:
-            known = ", ".join(self._by_name)
-            raise BundleNotFoundError(
-                f"found no model of that name, expected one of: {known}. GET /v1/models lists them.",
-                code="model_not_served",
-            )
+        model = self.known(name or self.default)
         if model.fault is not None:
             raise ProblemError(
                 503,
@@ -172,9 +179,8 @@ class ModelPool:
 
     def refresh(self) -> None:
         """Replace each model whose name refers to another bundle now."""
-        with self._lock:
-            for model in self:
-                model.refresh()
+        for model in self:
+            model.refresh()
 
     def test(self) -> None:
         """Run the self-test of each model."""

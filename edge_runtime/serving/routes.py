@@ -17,7 +17,6 @@ from edge_runtime.serving.asked import asked_image
 from edge_runtime.serving.body import BodyLimits
 from edge_runtime.serving.metrics import TEXT, Metrics
 from edge_runtime.serving.models import ModelPool
-from edge_runtime.serving.problems import problem_response
 from edge_runtime.serving.work_queue import WorkQueue
 
 JSON = "application/json"
@@ -67,9 +66,7 @@ class Service:
 
     async def model(self, request: Request) -> Response:
         """Describe one model: spec, measured figures and card."""
-        model = next((m for m in self.models if m.spec.name == request.path_params["name"]), None)
-        if model is None:
-            return problem_response(404, "model_not_served", "found no model of that name; GET /v1/models lists them.")
+        model = self.models.known(request.path_params["name"])
         return _json(await self.queue.aside(model.details))
 
     async def live(self, request: Request) -> Response:

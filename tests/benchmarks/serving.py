@@ -7,6 +7,7 @@ processor time of the service for each request, as a ratio to bare predictions o
 from __future__ import annotations
 
 import http.client
+import os
 import sys
 import tempfile
 import threading
@@ -63,8 +64,6 @@ def crowd(served: Served, image: bytes) -> tuple[Counter[int], float]:
 def processor_seconds(pid: int) -> float:
     """Return the processor time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    import os
-
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
