@@ -6,6 +6,7 @@ import platform
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime import __version__
 from edge_runtime.bundle.bundle import describe_files, write_manifest
@@ -94,9 +95,15 @@ def prove(
         quantised=shares(work.bundle, entries),
         reference=given,
     )
+    maps = None if saliency.method is Method.NONE else explained.golden
+    return _finished(manifest, golden, maps, work)
+
+
+def _finished(manifest: Manifest, golden: Logits, maps: npt.NDArray[np.float32] | None, work: ExportFolder) -> Manifest:
+    """Write golden vectors, card and manifest; return the manifest with these files."""
+    entries = manifest.files
     if (work.bundle / FILE).exists():
         entries += describe_files(work.bundle, [(FILE, Role.SALIENCY, None, None)])
-    maps = None if saliency.method is Method.NONE else explained.golden
     vectors = write_golden(work.bundle, manifest, golden, maps)
     (work.bundle / CARD).write_text(model_card(manifest), encoding="utf-8")
     card = describe_files(work.bundle, [(CARD, Role.CARD, None, None)])

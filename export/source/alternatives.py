@@ -14,10 +14,10 @@ from edge_runtime.preprocessing.steps import Colour, Letterbox, MinMax, Normaliz
 from export.source.foreign import network as foreign
 from export.source.foreign.network import reference_of
 from export.source.keras_model import answers, load_to_logits, load_with_size
+from export.source.keras_networks import VALUES, Mode
 
+_MODES = (Mode.CAFFE, Mode.TORCH)
 _OTHER = {ColourOrder.RGB: ColourOrder.BGR, ColourOrder.BGR: ColourOrder.RGB}
-_CAFFE = Normalize((103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
-_TORCH = (Scale(255.0, 0.0), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 _SIDES = (64, 96, 128, 224, 299)
 _LEAST, _MOST = 24, 512
@@ -57,8 +57,7 @@ def alternatives(spec: ModelSpec, *, any_size: bool = False) -> list[Alternative
         order = next(step.order.value for step in reversed(swapped) if isinstance(step, Colour))
         found += [
             (f"With colour order {order}", f"it was fitted on images in the order {order}", swapped),
-            ("With Keras' caffe mode", "it was fitted on it", (*_ordered(bare, ColourOrder.BGR), _CAFFE)),
-            ("With Keras' torch mode", "it was fitted on it", (*_ordered(bare, ColourOrder.RGB), *_TORCH)),
+            *((f"With Keras' {mode.value} mode", "it was fitted on it", _in_mode(bare, mode)) for mode in _MODES),
         ]
     if any_size:
         found += [
@@ -117,6 +116,11 @@ def _sized(steps: tuple[Step, ...], width: int, height: int) -> tuple[Step, ...]
 
 def _swapped(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(replace(s, order=_OTHER.get(s.order, s.order)) if isinstance(s, Colour) else s for s in steps)
+
+
+def _in_mode(bare: tuple[Step, ...], mode: Mode) -> tuple[Step, ...]:
+    order, scaling = VALUES[mode]
+    return (*_ordered(bare, order), *scaling)
 
 
 def _ordered(steps: tuple[Step, ...], order: ColourOrder) -> tuple[Step, ...]:

@@ -35,12 +35,13 @@ class Mode(enum.Enum):
     RAW = "raw"  # RGB, 0..255: the network's first layers scale
 
 
-_VALUES: dict[Mode, tuple[ColourOrder, tuple[Step, ...]]] = {
+VALUES: dict[Mode, tuple[ColourOrder, tuple[Step, ...]]] = {
     Mode.CAFFE: (ColourOrder.BGR, (Normalize((103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),)),
     Mode.TF: (ColourOrder.RGB, (Scale(127.5, -1.0),)),
     Mode.TORCH: (ColourOrder.RGB, (Scale(255.0, 0.0), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))),
     Mode.RAW: (ColourOrder.RGB, ()),
 }
+"""Channel order and scaling steps of each mode."""
 
 _RESULT = {
     Interpolation.LINEAR: PixelType.FLOAT32,
@@ -135,7 +136,7 @@ def spec_like(
     Raises:
         ExportError: the labels, the head or the size cannot be.
     """
-    order, values = _VALUES[network.mode]
+    order, values = VALUES[network.mode]
     try:
         resize = Resize(
             *(size_px or (network.side_px, network.side_px)),

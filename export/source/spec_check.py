@@ -145,7 +145,12 @@ def check_end(network: Network, end: FinalActivation, spec: ModelSpec, given: np
         )
     heads = _HEADS.get(end)
     if heads is None:
-        _check_unknown(network, spec, float(given.min()), float(given.max()))
+        check_unknown(
+            f"{network.where}: the network's end cannot be examined, and its outputs were",
+            given,
+            spec,
+            "save the model as .keras or .h5 with a softmax or sigmoid at its end",
+        )
     elif spec.head not in heads:
         wanted = " or ".join(head.value for head in heads)
         raise ExportError(
@@ -154,16 +159,26 @@ def check_end(network: Network, end: FinalActivation, spec: ModelSpec, given: np
         )
 
 
-def _check_unknown(network: Network, spec: ModelSpec, lowest: float, highest: float) -> None:
-    """Distinguish logits from probabilities by value: only logits can be outside 0..1."""
+def check_unknown(found: str, given: npt.NDArray[np.float32], spec: ModelSpec, remedy: str) -> None:
+    """Distinguish logits from probabilities by value: only logits can be outside 0..1.
+
+    Args:
+        found: the beginning of the message, before the range of the outputs.
+        given: the network's outputs on real images, float32 N×outputs.
+        remedy: how a network that ends with probabilities gets an end that can be removed.
+
+    Raises:
+        ExportError: the outputs contradict the spec's head.
+    """
+    lowest, highest = float(given.min()), float(given.max())
     probable = lowest >= -BEYOND and highest <= 1 + BEYOND
     if probable is (spec.head is Head.PROBABILITIES):
         return
-    seen = f"{network.where}: the network's end cannot be examined, and its outputs were {lowest:.4g}..{highest:.4g}"
+    seen = f"{found} {lowest:.4g}..{highest:.4g}"
     if probable:
         raise ExportError(
             f"{seen}, as probabilities are; found head {spec.head.value}, expected probabilities. Set head "
-            "probabilities, or save the model as .keras or .h5 with a softmax or sigmoid at its end."
+            f"probabilities, or {remedy}."
         )
     raise ExportError(
         f"{seen}; found head probabilities, expected 0..1 or another head. Set head softmax, sigmoid or "

@@ -25,7 +25,7 @@ from export.source.foreign import onnx_model, tflite_model
 from export.source.foreign.formats import foreign_format, formats_from, left_out
 from export.source.foreign.given import GivenModel
 from export.source.heads import FinalActivation
-from export.source.spec_check import BEYOND, Network, check_end
+from export.source.spec_check import Network, check_end, check_unknown
 
 Floats = npt.NDArray[np.float32]
 
@@ -117,7 +117,8 @@ def _logits(path: Path, given: GivenModel, tensors: Floats, spec: ModelSpec) -> 
     if scores.shape != (len(tensors), spec.outputs):
         _refuse_outputs(path, given, scores.shape[1:], spec)
     if given.end is FinalActivation.UNKNOWN and np.isfinite(logits).all():
-        _check_unknown(path, logits, spec)
+        found = f"{path}: no final softmax or sigmoid can be removed, and the outputs were"
+        check_unknown(found, logits, spec, "export the network with a softmax or sigmoid as its last layer")
     else:
         where = Network(str(path), (), (given.output,), (), (None, spec.outputs), "float32")
         check_end(where, given.end, spec, logits)
@@ -161,21 +162,3 @@ def _check_labels(path: Path, given: GivenModel, spec: ModelSpec) -> None:
             f"{path}: found the labels {', '.join(given.labels)} inside the file, and {', '.join(spec.labels)} in the "
             "spec, expected the same order. Correct the labels of the spec."
         )
-
-
-def _check_unknown(path: Path, logits: Floats, spec: ModelSpec) -> None:
-    """Distinguish logits from probabilities by value: only logits can be outside 0..1."""
-    low, high = float(logits.min()), float(logits.max())
-    probable = low >= -BEYOND and high <= 1 + BEYOND
-    if probable is (spec.head is Head.PROBABILITIES):
-        return
-    seen = f"{path}: no final softmax or sigmoid can be removed, and the outputs were {low:.4g}..{high:.4g}"
-    if probable:
-        raise ExportError(
-            f"{seen}, as probabilities are; found head {spec.head.value}, expected probabilities. Set head "
-            "probabilities, or export the network with a softmax or sigmoid as its last layer."
-        )
-    raise ExportError(
-        f"{seen}; found head probabilities, expected 0..1 or another head. Set head softmax, sigmoid or "
-        "independent_sigmoids, which take logits."
-    )
