@@ -7,6 +7,7 @@ import hmac
 import ipaddress
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
@@ -60,11 +61,8 @@ class Access:
             raise Problem(FORBIDDEN, "origin_foreign", "Found a request of another site's page. Use this service's.")
 
     def _is_ours(self, name: str) -> bool:
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return self.hosts is not None and name in self.hosts
-        return True  # a site that rebinds its name to this address still sends its name
+        # a site that rebinds its name to an address of this machine still sends its name
+        return (self.hosts is not None and name in self.hosts) or _is_address(name)
 
     def _check_token(self, headers: dict[bytes, bytes]) -> None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
@@ -110,6 +108,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@lru_cache(maxsize=64)
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _name_of(host: str) -> str:

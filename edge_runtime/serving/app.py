@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route
 
 from edge_runtime.serving import api_page, endpoints, inference_protocol
 from edge_runtime.serving.access import Access
@@ -19,16 +17,15 @@ from edge_runtime.serving.exchange import Exchange
 from edge_runtime.serving.logs import tell_fault, tell_request
 from edge_runtime.serving.openapi import document
 from edge_runtime.serving.problems import INTERNAL, JSON, NOT_ALLOWED, NOT_FOUND, ClientGone, Problem, line
+from edge_runtime.serving.replies import Reply, json_bytes, sent_headers
 from edge_runtime.serving.static_files import INDEX, TYPES, StaticFiles, content
 
-Handler = Callable[[Core, Request], Awaitable[Response]]
+Handler = Callable[[Core, Request], Awaitable[Reply]]
+Endpoint = Callable[[Request], Awaitable[Reply]]
 Send = Callable[[Any], Awaitable[None]]
 
 CLIENT_GONE = 499
 """Status in log and metrics of a request whose client closed the connection before the response."""
-
-_FIXED_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
-_NO_STORE = (b"cache-control", b"no-store")
 
 
 class Service:
@@ -37,9 +34,10 @@ class Service:
     def __init__(self, core: Core, access: Access, files: StaticFiles | None = None) -> None:
         self.core, self._access, self._files = core, access, files or StaticFiles()
         self._document = document()
-        routes = self._routes()
-        self._router = Router(routes)
-        self._known = {(method, r.path): r.endpoint for r in routes for method in r.methods or () if "{" not in r.path}
+        self.routes = self._routes()
+        fixed = [route for route in self.routes if "{" not in route.path]
+        # a look-up instead of a search with a pattern for each route
+        self._known = {(method, route.path): route.endpoint for route in fixed for method in route.methods or ()}
 
     def _routes(self) -> list[Route]:
         return [
@@ -69,22 +67,22 @@ class Service:
         ]
 
     def _route(self, method: str, template: str, handler: Handler) -> Route:
-        async def endpoint(request: Request) -> Response:
+        async def endpoint(request: Request) -> Reply:
             Exchange.of(request.scope).route = template
             return await handler(self.core, request)
 
         return Route(template, endpoint, methods=[method])
 
-    async def _openapi(self, core: Core, request: Request) -> Response:
+    async def _openapi(self, core: Core, request: Request) -> Reply:
         return content(line(self._document), JSON, request)
 
-    async def _docs(self, core: Core, request: Request) -> Response:
+    async def _docs(self, core: Core, request: Request) -> Reply:
         return content(api_page.render(self._document), TYPES[".html"], request)
 
-    async def _index(self, core: Core, request: Request) -> Response:
+    async def _index(self, core: Core, request: Request) -> Reply:
         return self._files.response(INDEX, request)
 
-    async def _file(self, core: Core, request: Request) -> Response:
+    async def _file(self, core: Core, request: Request) -> Reply:
         return self._files.response(request.path_params["path"], request)
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
@@ -92,28 +90,17 @@ class Service:
         if scope["type"] != "http":  # no WebSocket, and the server has no lifespan events
             return
         exchange = scope["edge"] = Exchange()
-        scope["app"] = self  # Starlette then raises for an unknown path, and for a wrong method
-
-        async def tracked(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                headers = [*message["headers"], *_FIXED_HEADERS, (b"x-request-id", exchange.request_id.encode())]
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NO_STORE)
-                message = {**message, "headers": headers}
-            await send(message)
-
         try:
-            await self._answer(scope, receive, tracked, exchange)
+            await self._answer(scope, receive, send, exchange)
         except ClientGone:
             exchange.status, exchange.code = CLIENT_GONE, "client_gone"
         except Exception as error:
             tell_fault(error, exchange.request_id)
-            exchange.code = "internal"
             if exchange.status:
+                exchange.code = "internal"
                 raise
             problem = Problem(INTERNAL, "internal", "The service failed. See its log for the request id.")
-            await self._refuse(problem, scope, receive, tracked)
+            await self._refuse(problem, scope, receive, send)
         finally:
             seconds = perf_counter() - exchange.start
             self.core.metrics.request(exchange, seconds)
@@ -122,38 +109,50 @@ class Service:
     async def _answer(self, scope: Any, receive: Any, send: Send, exchange: Exchange) -> None:
         try:
             self._access.check(scope["path"], dict(scope["headers"]))
-            endpoint = self._known.get((scope["method"], scope["path"]))
-            if endpoint is None:
-                await self._router(scope, receive, send)
-            else:  # a look-up instead of a search with a pattern for each route
-                response = await endpoint(Request(scope, receive, send))
-                await response(scope, receive, send)
-            return
-        except HTTPException as error:
-            problem = _problem_of_route(error)
-        except Problem as error:
-            problem = error
-        exchange.code = problem.code
-        await self._refuse(problem, scope, receive, send)
+            endpoint = self._known.get((scope["method"], scope["path"])) or self._found(scope)
+            reply = await endpoint(Request(scope, receive))
+        except Problem as problem:
+            await self._refuse(problem, scope, receive, send)
+        else:
+            await _send(reply, exchange, send)
+
+    def _found(self, scope: Any) -> Endpoint:
+        """Return the endpoint of a path with a name in it.
+
+        Raises:
+            Problem: ``not_found`` or ``method_not_allowed``.
+        """
+        allowed: set[str] = set()
+        for route in self.routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                endpoint: Endpoint = route.endpoint
+                return endpoint
+            if match is Match.PARTIAL:
+                allowed |= route.methods or set()
+        if not allowed:
+            raise Problem(NOT_FOUND, "not_found", "Found nothing at this path. See /docs.")
+        names = ", ".join(sorted(allowed))
+        message = f"Found another method, expected {names}. See /docs."
+        raise Problem(NOT_ALLOWED, "method_not_allowed", message, {"Allow": names})
 
     async def _refuse(self, problem: Problem, scope: Any, receive: Any, send: Send) -> None:
         """Send an error. If the body was not read, its client gets the time to read the response before the end."""
-        headers, of_protocol = dict(problem.headers), scope["path"].startswith("/v2/")
-        body = inference_protocol.error_body(problem) if of_protocol else problem.body()
-        unread = has_body(dict(scope["headers"])) and not Exchange.of(scope).body_read
+        exchange, headers = Exchange.of(scope), dict(problem.headers)
+        exchange.code = problem.code
+        body = inference_protocol.error_body(problem) if scope["path"].startswith("/v2/") else problem.body()
+        unread = has_body(dict(scope["headers"])) and not exchange.body_read
         if unread:
             headers["Connection"] = "close"
-        response = Response(body, problem.status, headers=headers, media_type=JSON)
-        await send({"type": "http.response.start", "status": problem.status, "headers": response.raw_headers})
-        await send({"type": "http.response.body", "body": body, "more_body": unread})
+        await _send(json_bytes(body, problem.status, headers), exchange, send, unread)
         if unread:
             await linger(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _problem_of_route(error: HTTPException) -> Problem:
-    if error.status_code == NOT_ALLOWED:
-        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
-        message = f"Found another method, expected {allowed}. See /docs."
-        return Problem(NOT_ALLOWED, "method_not_allowed", message, {"Allow": allowed})
-    return Problem(NOT_FOUND, "not_found", "Found nothing at this path. See /docs.")
+async def _send(reply: Reply, exchange: Exchange, send: Send, more: bool = False) -> None:
+    exchange.status = reply.status
+    headers = sent_headers(reply, exchange.request_id)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": more})

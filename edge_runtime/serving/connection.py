@@ -81,11 +81,11 @@ class Connection(H11Protocol):
         """Take bytes; the time of the head ends with the head."""
         if self._refused:
             return
-        if self._timer is None and self.conn.their_state is h11.IDLE:
-            self._start_timer()
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
+        elif self._timer is None:  # the first part of a further head
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the time."""

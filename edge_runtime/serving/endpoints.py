@@ -10,7 +10,6 @@ from math import isfinite
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from edge_runtime.errors import EdgeError
 from edge_runtime.images.region import Region
@@ -29,14 +28,15 @@ from edge_runtime.serving.problems import (
     UNAVAILABLE,
     Problem,
     invalid,
-    line,
     problem_of,
 )
+from edge_runtime.serving.replies import OK, Reply, headers_of, json_bytes, json_reply
 from edge_runtime.serving.work_queue import WorkQueue
 
 MODEL, REGION, HEATMAP, SCALE = "model", "region", "heatmap", "microns_per_pixel"
 PREDICT_PARAMETERS = frozenset((MODEL, REGION, HEATMAP, SCALE))
 TILES_PARAMETERS = frozenset((MODEL, SCALE))
+_LIVE = json_reply({"status": "live"})
 _FORM = b"multipart/form-data"
 _LARGE_FORM = 1 << 20
 """Larger forms are parsed in a thread, so that the event loop stays free."""
@@ -52,23 +52,23 @@ class Core:
     metrics: Metrics
 
 
-async def predict(core: Core, request: Request) -> Response:
+async def predict(core: Core, request: Request) -> Reply:
     """``POST /v1/predict``: the result for one image."""
     return await _answered(core, request, PREDICT_PARAMETERS)
 
 
-async def tiles(core: Core, request: Request) -> Response:
+async def tiles(core: Core, request: Request) -> Reply:
     """``POST /v1/tiles``: the result for a slide, tile by tile."""
     return await _answered(core, request, TILES_PARAMETERS)
 
 
-async def models(core: Core, request: Request) -> Response:
+async def models(core: Core, request: Request) -> Reply:
     """``GET /v1/models``: the models and what they take."""
     default = core.models.default
-    return Response(line({"models": [_row(model, default) for model in core.models]}), media_type=JSON)
+    return json_reply({"models": [_row(model, default) for model in core.models]})
 
 
-async def model(core: Core, request: Request) -> Response:
+async def model(core: Core, request: Request) -> Reply:
     """``GET /v1/models/{name}``: the manifest with spec and measured figures, and the model card."""
     found = core.models.get(request.path_params["name"])
     Exchange.of(request.scope).model = found.name
@@ -78,25 +78,25 @@ async def model(core: Core, request: Request) -> Response:
     except EdgeError as error:
         raise problem_of(error) from error
     about = {"bundle": loaded.predictor.digest, "manifest": to_dict(loaded.manifest), "card": card}
-    return Response(line({**_row(found, core.models.default), **about}), media_type=JSON)
+    return json_reply({**_row(found, core.models.default), **about})
 
 
-async def live(core: Core, request: Request) -> Response:
+async def live(core: Core, request: Request) -> Reply:
     """``GET /health/live``: the process answers."""
-    return Response(line({"status": "live"}), media_type=JSON)
+    return _LIVE
 
 
-async def ready(core: Core, request: Request) -> Response:
+async def ready(core: Core, request: Request) -> Reply:
     """``GET /health/ready``: 200 if the self-test of every model has passed, else 503."""
     passed = core.models.ready
     states = {model.name: model.state.value for model in core.models}
     body = {"status": "ready" if passed else "not ready", "models": states}
-    return Response(line(body), 200 if passed else UNAVAILABLE, media_type=JSON)
+    return json_reply(body, OK if passed else UNAVAILABLE)
 
 
-async def metrics(core: Core, request: Request) -> Response:
+async def metrics(core: Core, request: Request) -> Reply:
     """``GET /metrics``: for Prometheus."""
-    return Response(core.metrics.text(), headers={"Content-Type": metric.CONTENT_TYPE})
+    return Reply(core.metrics.text(), headers=headers_of(metric.CONTENT_TYPE))
 
 
 async def ask(core: Core, model: ServedModel, question: Question, request: Request) -> Answer:
@@ -125,11 +125,9 @@ def _work(model: ServedModel, question: Question) -> Answer:
         return answer(loaded.predictor, question)
 
 
-async def _answered(core: Core, request: Request, known: frozenset[str]) -> Response:
-    exchange, given = Exchange.of(request.scope), dict(request.query_params)
+async def _answered(core: Core, request: Request, known: frozenset[str]) -> Reply:
+    exchange, given = Exchange.of(request.scope), _query(request)
     _check_known(given, known)
-    if len(request.query_params.multi_items()) != len(given):
-        raise Problem(BAD_REQUEST, "parameter_invalid", "Found a parameter twice, expected it once. Remove one.")
     headers = dict(request.scope["headers"])
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind == JSON.encode():
@@ -149,7 +147,16 @@ async def _answered(core: Core, request: Request, known: frozenset[str]) -> Resp
         given |= form.fields
         found = await ask(core, core.models.get(given.get(MODEL)), _question(form, given, known), request)
     retry = {"Retry-After": "5"} if found.status == UNAVAILABLE else None
-    return Response(found.line, found.status, headers=retry, media_type=JSON)
+    return json_bytes(found.line, found.status, retry)
+
+
+def _query(request: Request) -> dict[str, str]:
+    if not request.scope["query_string"]:
+        return {}
+    given = dict(request.query_params)
+    if len(request.query_params.multi_items()) != len(given):
+        raise Problem(BAD_REQUEST, "parameter_invalid", "Found a parameter twice, expected it once. Remove one.")
+    return given
 
 
 async def _form(body: bytes, headers: dict[bytes, bytes]) -> Form:

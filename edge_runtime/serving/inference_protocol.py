@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from edge_runtime import __version__
 from edge_runtime.inference.prediction import Failure, Prediction
@@ -24,7 +23,8 @@ from edge_runtime.serving.body import read_body
 from edge_runtime.serving.endpoints import HEATMAP, REGION, SCALE, Core, ask, region_of, scale_of
 from edge_runtime.serving.exchange import Exchange
 from edge_runtime.serving.models import ServedModel
-from edge_runtime.serving.problems import BAD_REQUEST, INTERNAL, JSON, NOT_FOUND, UNAVAILABLE, Problem, line
+from edge_runtime.serving.problems import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, Problem, line
+from edge_runtime.serving.replies import Reply, headers_of, json_bytes, json_reply
 
 IMAGE, PLATFORM = "image", "edge-predict"
 OUTPUTS = {
@@ -53,13 +53,13 @@ class _Output:
     binary: bool
 
 
-async def server(core: Core, request: Request) -> Response:
+async def server(core: Core, request: Request) -> Reply:
     """``GET /v2``: name and version of the service."""
     about = {"name": PLATFORM, "version": __version__, "extensions": ["binary_tensor_data"]}
-    return Response(line(about), media_type=JSON)
+    return json_reply(about)
 
 
-async def model(core: Core, request: Request) -> Response:
+async def model(core: Core, request: Request) -> Reply:
     """``GET /v2/models/{name}``: the tensors of a model."""
     found = _model(core, request)
     outputs = [{"name": name, "datatype": kind, "shape": [1]} for name, kind in OUTPUTS.items()]
@@ -70,17 +70,17 @@ async def model(core: Core, request: Request) -> Response:
         "inputs": [{"name": IMAGE, "datatype": "BYTES", "shape": [1]}],
         "outputs": outputs,
     }
-    return Response(line(about), media_type=JSON)
+    return json_reply(about)
 
 
-async def model_ready(core: Core, request: Request) -> Response:
+async def model_ready(core: Core, request: Request) -> Reply:
     """``GET /v2/models/{name}/ready``: 200 if the model's self-test has passed."""
     found = _model(core, request)
     found.require_ready()
-    return Response(line({"name": found.name, "ready": True}), media_type=JSON)
+    return json_reply({"name": found.name, "ready": True})
 
 
-async def infer(core: Core, request: Request) -> Response:
+async def infer(core: Core, request: Request) -> Reply:
     """``POST /v2/models/{name}/infer``: the result for one image."""
     found, headers = _model(core, request), dict(request.scope["headers"])
     with core.uploads.lease() as lease:
@@ -211,7 +211,7 @@ def _values(answer: Answer, prediction: Prediction) -> dict[str, str | float]:
     }
 
 
-def _response(head: Mapping[str, object], values: Mapping[str, str | float], outputs: Sequence[_Output]) -> Response:
+def _response(head: Mapping[str, object], values: Mapping[str, str | float], outputs: Sequence[_Output]) -> Reply:
     tensors: list[dict[str, object]] = []
     parts: list[bytes] = []
     for output in outputs:
@@ -225,9 +225,9 @@ def _response(head: Mapping[str, object], values: Mapping[str, str | float], out
         tensors.append(tensor)
     body = line({**head, "outputs": tensors})
     if not parts:
-        return Response(body, media_type=JSON)
+        return json_bytes(body)
     headers = {"Inference-Header-Content-Length": str(len(body))}
-    return Response(body + b"".join(parts), headers=headers, media_type="application/octet-stream")
+    return Reply(body + b"".join(parts), headers=headers_of("application/octet-stream", headers))
 
 
 def _packed(value: str | float) -> bytes:

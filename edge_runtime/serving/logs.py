@@ -17,8 +17,7 @@ def tell(event: str, **fields: object) -> None:
         return
     record = {"time": now(), "event": event, **{key: value for key, value in fields.items() if value is not None}}
     with suppress(OSError, ValueError):
-        sys.stderr.write(json.dumps(record) + "\n")
-        sys.stderr.flush()
+        sys.stderr.write(json.dumps(record) + "\n")  # one write: lines stay whole
 
 
 def tell_request(exchange: Exchange, seconds: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -31,6 +33,7 @@ class Metrics:
         self._decisions = Counter("edge_decisions", "Predictions.", _DECISION, registry=own)
         self._refusals = Counter("edge_refusals", "Images without a prediction.", ("model", "code"), registry=own)
         self._reruns = Counter("edge_reruns", "Predictions that the float32 file decided.", ("model",), registry=own)
+        self._answered, self._took = cache(self._requests.labels), cache(self._seconds.labels)
         self._ready = Gauge(
             "edge_model_ready", "1 if the model's self-test passed.", ("model", "version"), registry=own
         )
@@ -45,8 +48,8 @@ class Metrics:
 
     def request(self, exchange: Exchange, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(exchange.route, exchange.status).inc()
-        self._seconds.labels(exchange.route).observe(seconds)
+        self._answered(exchange.route, exchange.status).inc()
+        self._took(exchange.route).observe(seconds)
 
     def answer(self, model: str, answer: Prediction | Failure) -> None:
         """Count a result."""

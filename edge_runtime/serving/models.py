@@ -217,6 +217,7 @@ class Models:
             EdgeError: a model cannot be loaded, or two have one name.
         """
         self._options, self._all = options, not sources
+        self._named = model_in_force()
         self._models: dict[str, ServedModel] = {}
         for source in sources or _every_name():
             self._add(source)
@@ -234,8 +235,7 @@ class Models:
     @property
     def default(self) -> str:
         """Name of the model that answers if a request names none."""
-        named = model_in_force()
-        return named if named in self._models else next(iter(self._models))
+        return self._named if self._named in self._models else next(iter(self._models))
 
     def get(self, name: str | None) -> ServedModel:
         """Return a model; the default one for None.

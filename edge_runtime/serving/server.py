@@ -34,6 +34,8 @@ SHUTDOWN_S = 80
 """Longest time for answers after a stop signal; systemd's own limit is 90 s."""
 _LAST_ACCEPT_S = 0.05
 """Time to accept the connections that the kernel has completed; it resets them when the socket is closed."""
+_GARBAGE = 10_000
+"""New objects before a search for cycles; requests leave none behind."""
 HELD_BODIES = 4
 """Largest sum of all bodies in memory, as a multiple of the largest body."""
 
@@ -107,6 +109,7 @@ def serve(
     sockets = listen()
     server = Server(config, core, notifier)
     gc.freeze()  # what was loaded stays; looking through it again and again takes time from requests
+    gc.set_threshold(_GARBAGE)
     tell("listening", port=_port(sockets), models=[model.name for model in models])
     try:
         server.run(sockets=sockets)

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from edge_runtime.serving.problems import NOT_FOUND, Problem
+from edge_runtime.serving.replies import NOT_MODIFIED, Reply, headers_of
 
 PAGE = Path(__file__).parent / "page"
 INDEX = "index.html"
@@ -34,7 +34,7 @@ class StaticFiles:
         found = (path for path in folder.rglob("*") if path.is_file() and path.suffix in TYPES)
         self._files = {path.relative_to(folder).as_posix(): path for path in found}
 
-    def response(self, name: str, request: Request) -> Response:
+    def response(self, name: str, request: Request) -> Reply:
         """Return a file.
 
         Raises:
@@ -46,7 +46,7 @@ class StaticFiles:
         return content(path.read_bytes(), TYPES[path.suffix], request)
 
 
-def content(data: bytes, media_type: str, request: Request) -> Response:
+def content(data: bytes, media_type: str, request: Request) -> Reply:
     """Return fixed bytes, or 304 if the browser has them."""
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {
@@ -57,5 +57,5 @@ def content(data: bytes, media_type: str, request: Request) -> Response:
         "Referrer-Policy": "no-referrer",
     }
     if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(data, media_type=media_type, headers=headers)
+        return Reply(b"", NOT_MODIFIED, headers_of(media_type, headers, cache=True))
+    return Reply(data, headers=headers_of(media_type, headers, cache=True))

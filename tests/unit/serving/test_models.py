@@ -163,6 +163,7 @@ def test_all_models_are_the_installed_and_the_shipped_ones(
 ) -> None:
     monkeypatch.setenv("EDGE_MODELS", str(tmp_path / "store"))
     monkeypatch.setattr(serving_models.bundles, "shipped", lambda: ("mias-region",))
+    monkeypatch.setenv("EDGE_PREDICT_MODEL", "phantom-patch")
     served = Models((), ModelOptions())
     assert [model.name for model in served] == ["mias-region"] and served.default == "mias-region"
     install.install(COMMITTED)
@@ -170,7 +171,6 @@ def test_all_models_are_the_installed_and_the_shipped_ones(
     served.refresh(told)
     assert {model.name for model in served} == {"mias-region", "phantom-patch"}
     assert served.ready
-    monkeypatch.setenv("EDGE_PREDICT_MODEL", "phantom-patch")
     assert served.default == "phantom-patch"
     monkeypatch.setattr(serving_models, "_every_name", lambda: ("nothing",))
     served.refresh(told)
