@@ -57,13 +57,20 @@ std::string digest(const Array& array) {
     return edge::sha256(bytes);
 }
 
+float float_of(const Json& hexadecimal) {
+    const auto bits = static_cast<std::uint32_t>(std::stoul(hexadecimal.get<std::string>(), nullptr, 16));
+    float value = 0;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 bool same(const Array& found, const Json& result) {
     const Json& values = result.at("values");
     if (found.width != result.at("width") || found.height != result.at("height") ||
         found.channels != result.at("channels") || found.values.size() != values.size()) return false;
     for (std::size_t i = 0; i < values.size(); ++i) {
         const bool equal = found.type == edge::Type::float32
-                               ? bits_of(found.values[i]) == std::stoul(values[i].get<std::string>(), nullptr, 16)
+                               ? bits_of(found.values[i]) == bits_of(float_of(values[i]))
                                : found.values[i] == values[i].get<float>();
         if (!equal) return false;
     }
@@ -106,6 +113,21 @@ bool region(const Json& each) {
 bool statistics(const Json& each) {
     const std::vector<double> found = edge::image_statistics(drawn(each.at("image"))), expected = each.at("statistics");
     return std::equal(found.begin(), found.end(), expected.begin(), expected.end(), near);
+}
+
+bool quantisation(const Json& each) {
+    const float scale = each.at("scale");
+    const int zero_point = each.at("zero_point");
+    const auto level = [&](const Json& value) { return edge::quantised(float_of(value), scale, zero_point); };
+    const auto output = [&](const Json& value) { return bits_of(edge::dequantised(value, scale, zero_point)); };
+    const auto equal = [](const Json& given, const Json& expected, auto found) {
+        bool all = given.size() == expected.size();
+        for (std::size_t i = 0; all && i < given.size(); ++i) all = found(given[i], expected[i]);
+        return all;
+    };
+    return equal(each.at("values"), each.at("levels"), [&](const Json& a, const Json& b) { return level(a) == b; }) &&
+           equal(each.at("output_levels"), each.at("outputs"),
+                 [&](const Json& a, const Json& b) { return output(a) == bits_of(float_of(b)); });
 }
 
 bool network_features(const Json& each) {
@@ -157,6 +179,7 @@ int main(int count, char** arguments) {
         {"steps", step},
         {"regions", region},
         {"statistics", statistics},
+        {"quantisation", quantisation},
         {"network_features", network_features},
         {"decisions", decision},
         {"cases", case_rule},

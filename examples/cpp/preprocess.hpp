@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -30,8 +29,9 @@ struct Array {
     Type type = Type::uint8;
     std::vector<float> values;
 
-    Array(int w, int h, int c, Type t, float value = 0.0F)
-        : width(w), height(h), channels(c), type(t), values(static_cast<std::size_t>(w) * static_cast<std::size_t>(h) * static_cast<std::size_t>(c), value) {}
+    Array(int w, int h, int c, Type t)
+        : width(w), height(h), channels(c), type(t),
+          values(static_cast<std::size_t>(w) * static_cast<std::size_t>(h) * static_cast<std::size_t>(c)) {}
 
     float& at(int x, int y, int c) { return values[index(x, y, c)]; }
     float at(int x, int y, int c) const { return values[index(x, y, c)]; }
@@ -408,6 +408,17 @@ inline Array preprocess(const Json& spec_steps, Image image) {
     for (const Json& step : spec_steps) image = steps::applied(step, std::move(image));
     image.pixels.type = Type::float32;
     return image.pixels;
+}
+
+// The network's int8 input (TFLite): round(x / scale) + zero point, in float32, saturated.
+inline int quantised(float value, float scale, int zero_point) {
+    const float level = std::nearbyint(value / scale) + static_cast<float>(zero_point);
+    return static_cast<int>(std::clamp(level, -128.0F, 127.0F));
+}
+
+// A float32 logit from the network's int8 output (TFLite).
+inline float dequantised(int level, float scale, int zero_point) {
+    return (static_cast<float>(level) - static_cast<float>(zero_point)) * scale;
 }
 
 // The square around a marked region, with zeros outside the image.

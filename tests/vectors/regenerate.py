@@ -28,6 +28,7 @@ from edge_runtime.errors import ImageError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.images.region import Region, RegionCrop, crop, cut
+from edge_runtime.inference.backends import litert
 from edge_runtime.ood.network_features import FEATURES, NetworkFamiliarity
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
@@ -266,10 +267,32 @@ def of_models() -> Iterator[Vector]:
             yield vector
 
 
+def of_quantisation() -> Iterator[Vector]:
+    values = np.array([-1.0, -0.9960784, -0.5, -0.003921569, 0.0, 0.003921569, 0.25, 1.0, 1.5, -2.0], np.float32)
+    for name, scale, zero_point in (
+        ("input of -1..1", 0.007843137718737125, -1),
+        ("input of 0..1", 0.00390625, -128),
+        ("halves", 0.25, 3),
+    ):
+        detail = {"dtype": np.int8, "quantization": (scale, zero_point)}
+        levels = litert._quantise(values, detail)
+        logits = litert._dequantise(np.array([-128, -1, 0, 77, 127], np.int8), detail)
+        yield {
+            "name": name,
+            "scale": scale,
+            "zero_point": zero_point,
+            "values": result_of(values[np.newaxis])["values"],
+            "levels": levels.tolist(),
+            "output_levels": [-128, -1, 0, 77, 127],
+            "outputs": result_of(logits[np.newaxis])["values"],
+        }
+
+
 ALL = {
     "steps": of_steps,
     "regions": of_regions,
     "statistics": of_statistics,
+    "quantisation": of_quantisation,
     "network_features": of_network_features,
     "decisions": of_decisions,
     "cases": of_cases,
