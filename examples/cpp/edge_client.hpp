@@ -130,15 +130,15 @@ private:
         }
     }
 
+    // The image is sent from the caller's memory, without a copy.
     httplib::Result once(const std::string& method, const std::string& path, const std::string& body) {
-        httplib::Request request;
-        request.method = method;
-        request.path = path;
-        request.body = body;
-        request.headers = {{"Host", "localhost"}}; // without it, the path of the socket would be sent
-        if (method == "POST") request.headers.emplace("Content-Type", "application/octet-stream");
-        if (!token_.empty()) request.headers.emplace("Authorization", "Bearer " + token_);
-        return http_.send(request);
+        httplib::Headers headers{{"Host", "localhost"}}; // without it, the path of the socket would be sent
+        if (!token_.empty()) headers.emplace("Authorization", "Bearer " + token_);
+        if (method == "GET") return http_.Get(path, headers);
+        const auto part = [&body](std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+            return sink.write(body.data() + offset, length);
+        };
+        return http_.Post(path, headers, body.size(), part, "application/octet-stream");
     }
 
     static Error error_of(const httplib::Result& result) {

@@ -1,8 +1,8 @@
 // edge-client: answers images by a running edge-serve. Options, output and exit status follow edge-predict.
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -77,9 +77,12 @@ Options parsed(const std::vector<std::string>& arguments) {
 }
 
 std::string content(const std::string& path) {
+    std::error_code error;
+    const std::uintmax_t size = std::filesystem::file_size(path, error);
+    if (error) throw UsageError("cannot read " + path + ": " + error.message() + ".");
     std::ifstream file(path, std::ios::binary);
-    std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (!file) throw UsageError("cannot read " + path + ".");
+    std::string bytes(static_cast<std::size_t>(size), '\0');
+    if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) throw UsageError("cannot read " + path + ".");
     return bytes;
 }
 

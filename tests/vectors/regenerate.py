@@ -115,6 +115,8 @@ def of_steps() -> Iterator[Vector]:
             yield stepped(f"resize, {name}, larger", Resize(11, 9, interpolation, result), 7, 4)
             yield stepped(f"resize, {name}, colour", Resize(6, 9, interpolation, result), 9, 5, "rgb")
     exact, bicubic = Interpolation.LINEAR_EXACT, Interpolation.BICUBIC_ANTIALIAS
+    nearest = Resize(5, 6, Interpolation.NEAREST, BYTE)
+    yield stepped("resize, nearest, where additions decide", nearest, 14, 16)
     yield stepped("resize, the same size", Resize(5, 4, exact, BYTE), 5, 4)
     yield stepped("resize, linear on float32", Resize(5, 4, Interpolation.LINEAR, FLOAT), 9, 7, float32=True)
     yield stepped("resize, from one pixel", Resize(3, 2, exact, BYTE), 1, 1)
@@ -144,7 +146,7 @@ def of_regions() -> Iterator[Vector]:
     asked = [
         ("inside", rule, (10.0, 9.0, 3.3), (20, 18)),
         ("the least half side", rule, (9.0, 9.0, 1.0), (20, 18)),
-        ("halves, to even", rule, (9.5, 8.5, 3.0), (20, 18)),
+        ("halves, to even", rule, (9.75, 8.75, 3.5), (20, 18)),  # 4.5, 3.5 and 10.5
         ("over the corner", rule, (4.2, 3.6, 4.0), (20, 18)),
         ("over the edge, colour", rule, (11.0, 5.0, 4.0), (12, 10, "rgb")),
         ("beside the image", rule, (20.0, 4.0, 3.0), (20, 18)),
