@@ -152,7 +152,10 @@ private:
         switch (result->status) {
         case 422: return {Fault::refused, code, message, without_end(result->body)};
         case 404: return {Fault::model, code, message};
-        case 503: return {code == "model_not_ready" ? Fault::not_ready : Fault::machine, code, message};
+        case 503: {
+            const bool not_ready = code == "model_not_ready" || code == "selftest_failed";
+            return {not_ready ? Fault::not_ready : Fault::machine, code, message};
+        }
         default: return {result->status < 500 ? Fault::usage : Fault::machine, code, message};
         }
     }

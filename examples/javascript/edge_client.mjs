@@ -120,7 +120,8 @@ function errorOf(status, answer) {
   const { code = "internal", message = `status ${status} without an error in JSON` } = answer?.error ?? {};
   if (status === 422) return new EdgeError(Fault.refused, code, message, answer);
   if (status === 404) return new EdgeError(Fault.model, code, message);
-  if (status === 503) return new EdgeError(code === "model_not_ready" ? Fault.notReady : Fault.machine, code, message);
+  const notReady = code === "model_not_ready" || code === "selftest_failed";
+  if (status === 503) return new EdgeError(notReady ? Fault.notReady : Fault.machine, code, message);
   return new EdgeError(status >= 400 && status < 500 ? Fault.usage : Fault.machine, code, message);
 }
 

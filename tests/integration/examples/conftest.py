@@ -73,6 +73,7 @@ class StandIn(socketserver.ThreadingUnixStreamServer):
     Attributes:
         planned: status and headers; 0 closes the connection without an answer.
         asked: paths of the requests for predictions.
+        code: of its errors.
     """
 
     daemon_threads = True
@@ -81,6 +82,7 @@ class StandIn(socketserver.ThreadingUnixStreamServer):
         super().__init__(str(path), _Handler)
         self.planned, self.answer = planned, answer
         self.asked: list[str] = []
+        self.code = "busy"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -106,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 0:
             self.close_connection = True
             return
-        error = json.dumps({"error": {"code": "busy", "message": "the queue is full"}}).encode()
+        error = json.dumps({"error": {"code": self.server.code, "message": "the queue is full"}}).encode()
         self._send(status, headers, self.server.answer if status == 200 else error)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:

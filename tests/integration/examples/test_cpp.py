@@ -120,6 +120,15 @@ def test_attempts_are_bounded(client: Client, stand_in: StandIn, images: Path) -
     assert "error [busy]: the queue is full" in done.stderr
 
 
+@pytest.mark.parametrize(("code", "status"), [("model_not_ready", 4), ("selftest_failed", 4), ("machine_memory", 6)])
+def test_the_status_says_why_there_is_no_answer(
+    client: Client, stand_in: StandIn, images: Path, code: str, status: int
+) -> None:
+    stand_in.planned, stand_in.code = [(503, {})], code
+    done = client(Path(str(stand_in.server_address)), images / "good.png")
+    assert (done.returncode, len(stand_in.asked)) == (status, 1), "no Retry-After: not asked again"
+
+
 def test_a_connection_lost_within_a_request_is_opened_again(client: Client, stand_in: StandIn, images: Path) -> None:
     stand_in.planned = [(0, {}), (200, {})]
     done = client(Path(str(stand_in.server_address)), images / "good.png")
@@ -139,7 +148,7 @@ def test_a_service_with_a_full_queue_says_so_to_some(client: Client, images: Pat
             once = list(pool.map(ask, range(8)))
             patient = list(pool.map(lambda _: client(uds, images / "good.png").returncode, range(4)))
     assert {status for status, _ in once} == {0, 6}
-    assert all("[busy]" in told for status, told in once if status)
+    assert all(re.search(r"error \[(busy|queue_full)\]", told) for status, told in once if status)
     assert patient == [0] * 4
 
 
