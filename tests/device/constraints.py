@@ -20,7 +20,8 @@ from pathlib import Path
 from tests.device.board import EXTRAS, ROOT, Board
 
 FOLDER = ROOT / "docs" / "constraints"
-SIGN = "sign"
+ADDED = ("sign", "serve")
+"""Extras whose lists hold only what they add to a device that has an interpreter."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ SYSTEMS = (
     System("Debian 13, Raspberry Pi OS 13", "3.13", 41),
 )
 MACHINES = ("x86_64", "aarch64")
-TFLITE_PYTHONS = ("3.10", "3.11")
+PYTHONS = {"tflite": ("3.10", "3.11"), "serve": ("3.11", "3.12", "3.13")}
+"""Where not all: tflite-runtime has no later wheels; Starlette 1.8 and later need Python 3.11."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a list is for: an interpreter, or the package that checks signatures, on one system and processor."""
+    """What a list is for: an interpreter, or one of the extras ADDED, on one system and processor."""
 
     system: System
     machine: str
@@ -60,8 +62,8 @@ def kinds() -> Iterator[Kind]:
     """Yield every kind of device for which wheels exist."""
     for system in SYSTEMS:
         for machine in MACHINES:
-            for interpreter in (*EXTRAS, SIGN):
-                if interpreter != "tflite" or system.python in TFLITE_PYTHONS:
+            for interpreter in (*EXTRAS, *ADDED):
+                if system.python in PYTHONS.get(interpreter, (system.python,)):
                     yield Kind(system, machine, interpreter)
 
 
@@ -72,9 +74,9 @@ def resolve(kind: Kind, wheel: Path) -> list[str]:
         subprocess.CalledProcessError: pip found no such set of wheels; it has said why.
     """
     board = Board(kind.machine, Path(), Path(), kind.system.python, kind.system.glibc)
-    wanted = f"{wheel}[{SIGN}]" if kind.interpreter == SIGN else f"{wheel}{EXTRAS[kind.interpreter]}"
-    found = _resolved(wanted, board)
-    if kind.interpreter == SIGN:
+    added = kind.interpreter in ADDED
+    found = _resolved(f"{wheel}[{kind.interpreter}]" if added else f"{wheel}{EXTRAS[kind.interpreter]}", board)
+    if added:
         plain = _resolved(str(wheel), board)
         found = {name: line for name, line in found.items() if name not in plain}
     return [found[name] for name in sorted(found)]

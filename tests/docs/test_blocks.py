@@ -34,6 +34,8 @@ def signed_bundles(place: Path) -> None:
     shutil.copytree(ROOT / "training" / "models" / "idc-patch" / "bundle", place / "b")
 
 
+FROM_EXAMPLES = {"cpp": ("*.hpp", "*.cpp"), "javascript": ("*.mjs",)}
+"""Languages whose blocks are parts of files in examples/."""
 PREPARED: dict[str, Callable[[Path], None]] = {"docs/how-to/bundles.md": signed_bundles}
 ALL = {page.relative_to(ROOT).as_posix(): blocks(page) for page in PAGES}
 RUNNING = {
@@ -70,12 +72,21 @@ def test_the_blocks_of_a_page_run_from_its_top(page: str, tmp_path: Path) -> Non
 
 
 def test_blocks_name_their_language_and_no_comment_stands_alone() -> None:
-    known = {*RUN, "", "json"}
+    known = {*RUN, "", "json", *FROM_EXAMPLES}
     assert not [f"{b.page}:{b.line}: {b.language}" for found in ALL.values() for b in found if b.language not in known]
     for page in PAGES:
         comments = len(re.findall(r"^<!-- not run: ", page.read_text(encoding="utf-8"), re.MULTILINE))
         reasons = sum(block.reason is not None for block in ALL[page.relative_to(ROOT).as_posix()])
         assert comments == reasons, f"{page.name}: a reason stands above no block"
+
+
+def test_programs_of_other_languages_stand_in_the_examples() -> None:
+    """There they are built and run (tests/integration/examples)."""
+    shown = [block for found in ALL.values() for block in found if block.language in FROM_EXAMPLES]
+    assert len(shown) >= 3
+    for block in shown:
+        files = [path for pattern in FROM_EXAMPLES[block.language] for path in (ROOT / "examples").rglob(pattern)]
+        assert any(block.text in path.read_text("utf-8") for path in files), f"{block.page}:{block.line}"
 
 
 def test_a_reason_names_tests_that_exist() -> None:

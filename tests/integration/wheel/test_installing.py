@@ -20,10 +20,10 @@ LIST = ROOT / "docs" / "constraints" / f"x86_64-litert-{HERE}.txt"
 OFFLINE = {"PIP_NO_INDEX": "1", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
-def commands(name: str) -> str:
+def commands(name: str, page: Path = PAGE) -> str:
     """The shell block after ``<!-- name -->``."""
-    found = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```\n<!-- end -->", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found, f"docs/tutorials/raspberry-pi.md has no commands {name}"
+    found = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```\n<!-- end -->", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"{page.name} has no commands {name}"
     return found[1]
 
 
