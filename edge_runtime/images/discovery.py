@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edge_runtime.errors import ImageUnreadableError, MachineError
 from edge_runtime.images.content import HEAD_BYTES, kind_of
 from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name, unless_image
 from edge_runtime.images.left_out import LeftOut, LeftOutReason
 from edge_runtime.platform.machine_faults import machine_error
 
+_PREFIX = slice(128, 132)
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # does not block if the file has become a pipe
 
 
@@ -192,6 +195,21 @@ def head_of(path: str) -> bytes:
         return os.read(descriptor, HEAD_BYTES)
     finally:
         os.close(descriptor)
+
+
+def may_be_dicom(source: object) -> bool:
+    """Return whether a source may be a DICOM object: its file or bytes begin as one, or it is no file at all.
+
+    A file that cannot be read is none; the reader says why.
+    """
+    if isinstance(source, bytes):
+        return source[_PREFIX] == b"DICM"
+    if isinstance(source, str | os.PathLike):
+        try:
+            return head_of(os.fspath(source))[_PREFIX] == b"DICM"
+        except (OSError, ValueError, TypeError):
+            return False
+    return not isinstance(source, np.ndarray)
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
