@@ -32,11 +32,15 @@ def orthanc_program() -> str:
     return path
 
 
-def needs(*programs: str) -> None:
-    """Skip the test if a program is missing."""
-    for program in programs:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing: apt-get install dcmtk dicom3tools")
+def debian(program: str) -> str:
+    """Return the path of a program of dcmtk or dicom3tools; skip the test if it is missing.
+
+    The environment's own folder is left out: pynetdicom installs other programs as ``storescu`` and ``echoscu``.
+    """
+    path = shutil.which(program, path="/usr/local/bin:/usr/bin:/bin")
+    if path is None:
+        pytest.skip(f"{program} is missing: apt-get install dcmtk dicom3tools")
+    return path
 
 
 def free_port() -> int:

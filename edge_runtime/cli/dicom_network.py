@@ -97,7 +97,9 @@ def receive(
     Decision support for trained people, not a diagnosis and not a medical device.
     """
     with stops_command():
-        _require_packages()
+        from edge_runtime.dicom.peer import require_packages
+
+        require_packages()
         from edge_runtime.dicom.gateway import Gateway
         from edge_runtime.dicom.peer import Peer, TlsFiles, ae_title
         from edge_runtime.dicom.receiver import Listening
@@ -231,8 +233,9 @@ def orthanc_plugin() -> None:
 
 
 def _peer(to: str, aet: str, to_tls: bool, certificate: Path | None, key: Path | None, authority: Path | None) -> Peer:
-    _require_packages()
-    from edge_runtime.dicom.peer import Peer, ae_title
+    from edge_runtime.dicom.peer import Peer, ae_title, require_packages
+
+    require_packages()
 
     return Peer.parse(to, ae_title(aet), _outgoing(to_tls, certificate, key, authority))
 
@@ -247,18 +250,6 @@ def _outgoing(to_tls: bool, certificate: Path | None, key: Path | None, authorit
     tls = TlsFiles(certificate, key, authority)
     tls.client()  # wrong files are told at once
     return tls
-
-
-def _require_packages() -> None:
-    """Raise UsageError if a package of the extra ``dicom`` is missing."""
-    try:
-        import pydicom  # noqa: F401
-        import pynetdicom  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f'found no package {error.name}, expected the extra dicom. Run: pip install "edge-predict[dicom]"',
-            code="dicom_not_installed",
-        ) from None
 
 
 def _dicom_files(given: tuple[Path, ...]) -> Iterator[Path]:

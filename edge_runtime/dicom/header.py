@@ -6,13 +6,14 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from typing import TYPE_CHECKING
 
 from edge_runtime import __version__
+from edge_runtime.dicom.syntaxes import EXPLICIT_LITTLE
 from edge_runtime.errors import ImageUnreadableError
+
+if TYPE_CHECKING:
+    from pydicom import DataElement, Dataset
 
 MANUFACTURER = "edge-predict"
 """Manufacturer (0008,0070) of every instance that this package makes; :func:`is_own_result` looks at it."""
@@ -115,6 +116,8 @@ def result_of(source: Dataset, place: ResultPlace, model: ModelFacts, made: date
 
     Patient (PS3.3 C.7.1.1), General Study (C.7.2.1), General Equipment (C.7.5.1) and SOP Common (C.12.1).
     """
+    from pydicom.dataset import Dataset, FileMetaDataset
+
     study = source_uids(source)[2]
     made_dataset = Dataset()
     for name in ("SpecificCharacterSet", *_REQUIRED, *_OPTIONAL):
@@ -135,7 +138,7 @@ def result_of(source: Dataset, place: ResultPlace, model: ModelFacts, made: date
     made_dataset.InstanceCreationTime = made_dataset.ContentTime = made.strftime("%H%M%S.%f")
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = place.sop_class, place.sop_instance
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = EXPLICIT_LITTLE
     meta.ImplementationClassUID, meta.ImplementationVersionName = _IMPLEMENTATION, "EDGE_PREDICT"
     made_dataset.file_meta = meta
     return made_dataset
@@ -151,6 +154,8 @@ def _in_zone(made: datetime, dataset: Dataset) -> datetime:
 
 def source_item(source: Dataset, frame: int | None) -> Dataset:
     """Return the item that refers to the source (PS3.3, tables 10-11 and 10-3); frames count from 1."""
+    from pydicom import Dataset
+
     sop_class, sop_instance, _, _ = source_uids(source)
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 
 from edge_runtime.decision.verdict import Reason
 from edge_runtime.dicom.answer import DicomAnswer
@@ -26,6 +26,9 @@ from edge_runtime.dicom.uids import Kind, derived_uid
 from edge_runtime.explain.drawing import OPACITY, WHITE, bgr, colours
 from edge_runtime.explain.explanation import Explanation
 from edge_runtime.images.reader import DecodedImage
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 SERIES_NUMBER = 9902
 MARK = "PRELIMINARY - NOT A DIAGNOSIS"
@@ -73,6 +76,8 @@ def heatmap_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datas
 
 def _add_image(heatmap: Dataset, source: Dataset, explanation: Explanation, frame: int | None) -> None:
     """Add General Series (PS3.3 C.7.3.1), SC Equipment (C.8.6.1), General Image (C.7.6.1) and Image Reference."""
+    from pydicom import Dataset
+
     heatmap.ConversionType = "WSD"
     heatmap.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     heatmap.AcquisitionDate = heatmap.AcquisitionTime = None
@@ -93,8 +98,8 @@ def _add_image(heatmap: Dataset, source: Dataset, explanation: Explanation, fram
     purpose = Dataset()
     purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
     purpose.CodeMeaning = "Source image for image processing operation"
-    item.PurposeOfReferenceCodeSequence = Sequence([purpose])
-    heatmap.SourceImageSequence = Sequence([item])
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    heatmap.SourceImageSequence = [item]
 
 
 def _what(explanation: Explanation) -> str:

@@ -282,7 +282,7 @@ def _is_no_image(instance: str) -> bool:
     if sop_class != SECONDARY_CAPTURE:
         return False
     with suppress(orthanc.OrthancException):  # it has no manufacturer
-        found = orthanc.RestApiGet(f"/instances/{instance}/content/0008-0070")
+        found: bytes = orthanc.RestApiGet(f"/instances/{instance}/content/0008-0070")
         return found.decode("ascii", "replace").strip("\0 ") == MANUFACTURER
     return False
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.dicom.refusals import Refusal
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -174,6 +175,18 @@ class Peer:
         if association.is_established:
             return association
         raise PeerError("peer_rejects" if association.is_rejected else "peer_silent")
+
+
+def require_packages() -> None:
+    """Raise UsageError if a package of the extra ``dicom`` is missing."""
+    try:
+        import pydicom  # noqa: F401
+        import pynetdicom  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'found no package {error.name}, expected the extra dicom. Run: pip install "edge-predict[dicom]"',
+            code=Refusal.NOT_INSTALLED.code,
+        ) from None
 
 
 def accepts(status: int | None) -> bool:

@@ -10,9 +10,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-
 from edge_runtime.decision.verdict import Reason, Site
 from edge_runtime.dicom.answer import DicomAnswer
 from edge_runtime.dicom.header import (
@@ -30,7 +27,9 @@ from edge_runtime.dicom.uids import Kind, derived_uid
 from edge_runtime.inference.prediction import Prediction, now
 
 if TYPE_CHECKING:
+    from highdicom import sr
     from highdicom.sr import CodedConcept, Measurement, MeasurementsAndQualitativeEvaluations, QualitativeEvaluation
+    from pydicom import Dataset
 
 SCHEME = "99EDGEPREDICT"
 SERIES_NUMBER = 9901
@@ -95,22 +94,24 @@ def report_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datase
 
 def _add_general(report: Dataset, source: Dataset) -> None:
     """Add the modules SR Document Series (PS3.3 C.17.1) and SR Document General (C.17.2)."""
+    from pydicom import Dataset
+
     sop_class, sop_instance, study, series = source_uids(source)
-    report.ReferencedPerformedProcedureStepSequence = Sequence()
+    report.ReferencedPerformedProcedureStepSequence = []
     report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
-    report.PerformedProcedureCodeSequence = Sequence()
+    report.PerformedProcedureCodeSequence = []
     instance, in_series, evidence = Dataset(), Dataset(), Dataset()
     instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = sop_class, sop_instance
-    in_series.SeriesInstanceUID, in_series.ReferencedSOPSequence = series, Sequence([instance])
-    evidence.StudyInstanceUID, evidence.ReferencedSeriesSequence = study, Sequence([in_series])
-    report.CurrentRequestedProcedureEvidenceSequence = Sequence([evidence])
+    in_series.SeriesInstanceUID, in_series.ReferencedSOPSequence = series, [instance])
+    evidence.StudyInstanceUID, evidence.ReferencedSeriesSequence = study, [in_series])
+    report.CurrentRequestedProcedureEvidenceSequence = [evidence]
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = SCHEME, "edge-predict"
     scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
-    report.CodingSchemeIdentificationSequence = Sequence([scheme])
+    report.CodingSchemeIdentificationSequence = [scheme]
 
 
-def _content(source: Dataset, answer: DicomAnswer, model: ModelFacts, who: tuple[str, ...]) -> Sequence:
+def _content(source: Dataset, answer: DicomAnswer, model: ModelFacts, who: tuple[str, ...]) -> sr.MeasurementReport:
     from highdicom import sr
 
     device = sr.DeviceObserverIdentifyingAttributes(

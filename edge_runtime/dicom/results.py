@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from edge_runtime.dicom.answer import NAME, DicomAnswer, answer
+from edge_runtime.dicom.answer import DicomAnswer, answer
 from edge_runtime.dicom.dataset import read_dataset, silent
 from edge_runtime.dicom.header import SECONDARY_CAPTURE, ModelFacts, is_own_result, is_structured_report
 from edge_runtime.dicom.heatmap import heatmap_of
+from edge_runtime.dicom.pixels import NAME
 from edge_runtime.dicom.report import report_of
 from edge_runtime.errors import MachineError
 
