@@ -259,10 +259,10 @@ def _checked(
     if pixels.shape != shape or pixels.dtype.itemsize > 2 or pixels.dtype.kind not in "ui":
         raise refused(Refusal.SIZE_WRONG, name, f"decoded pixels of shape {pixels.shape}", f"{shape}: {_SIZES}")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    pixels = pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}")
     unused = 8 * pixels.dtype.itemsize - layout.stored
     if unused > 0:  # shifts of a signed type copy its sign bit
-        signed = pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}")
-        pixels = (signed << unused) >> unused
+        pixels = (pixels << unused) >> unused
     return pixels, after
 
 
