@@ -59,12 +59,13 @@ BREAST = DicomInput(
 
 
 def meant(height: int = 120, width: int = 160, seed: int = 0) -> np.ndarray[Any, Any]:
-    """A smooth image with speckle, uint8 H×W, every level from 0 to 255 in it."""
+    """A smooth image with speckle, uint8 H×W; from 128 pixels of width on with every level from 0 to 255 in it."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     drawn = 110 + 70 * np.sin(x / 17) * np.cos(y / 23) + random.normal(0, 12, (height, width))
     drawn = np.clip(drawn, 0, 255).astype(np.uint8)
-    drawn[:2, :128] = np.arange(256).reshape(2, 128)
+    if width >= 128:
+        drawn[:2, :128] = np.arange(256).reshape(2, 128)
     return np.asarray(drawn)
 
 

@@ -65,7 +65,7 @@ def main(**given: Any) -> None:
             _check_scale(predictor, request.microns_per_pixel)
         _tell_known_answers(predictor)
         regions = [Region.parse(text) for text in request.regions]
-        if regions or predictor.spec.dicom is None:  # the circle may come with a DICOM study
+        if regions or predictor.spec.dicom is None or request.watch or request.tiles:  # a study may bring its circle
             check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
             from edge_runtime.cli.tiles import TileRequest, run_tiles  # imported here, as below: one image needs none

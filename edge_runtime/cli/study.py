@@ -26,6 +26,9 @@ def study_images(arguments: Iterable[str], spec: ModelSpec) -> NamedImages:
 
     Presentation states and reports mark the regions of images. What an argument names itself is classified or refused
     by name, whatever it is; other objects without an image are left out.
+
+    Raises:
+        RegionError: the model requires regions, and no argument is a DICOM image, which could have one.
     """
     found: list[Found] = []
     left_out: list[LeftOut] = []
@@ -84,6 +87,8 @@ def _sorted(found: list[Found], left_out: list[LeftOut], spec: ModelSpec, named:
             images.append((item, bool(head)))
         else:
             left_out.append(LeftOut(item.name, LeftOutReason.DICOM_NO_IMAGE))
+    if spec.region is not None and not any(not isinstance(each, Failure) and each[1] for each in images):
+        raise region_error(None)
     parsed, broken = _parsed(marks)
     kept = [each if isinstance(each, Failure) else _asked(*each, parsed, spec) for each in images]
     return NamedImages((*kept, *broken), tuple(left_out))
