@@ -312,7 +312,7 @@ class Predictor:
             return cast("Source", image), name
         from edge_runtime.dicom.study import open_object  # imported here: most images need none
 
-        return open_object(image, name, frame, marks)
+        return open_object(image, name, frame, marks, self.spec)
 
     def _decoded(self, image: DecodedImage, region: Region | None) -> InferenceInput:
         return read_input(self._plan, image, region, image.order, None)

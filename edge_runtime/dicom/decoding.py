@@ -7,6 +7,7 @@ pyjpegls, whichever is installed. RLE is decoded here, with a bound.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ from edge_runtime.bundle.dicom_input import Photometric
 from edge_runtime.dicom.dataset import number, silent, text, value
 from edge_runtime.dicom.guard import MOST_BYTES, too_large
 from edge_runtime.dicom.refusals import Refusal, refused
-from edge_runtime.dicom.syntaxes import SYNTAXES, Codec, Syntax
+from edge_runtime.dicom.syntaxes import EXTENDED, SYNTAXES, Codec, Syntax
 from edge_runtime.errors import EdgeError
 from edge_runtime.platform.machine_faults import raise_machine_fault
+from edge_runtime.platform.stderr_capture import listen
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -29,6 +31,11 @@ Stored = npt.NDArray[np.uint8 | np.int8 | np.uint16 | np.int16]
 
 MOST_FRAMES = 100_000
 _TABLES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xF7})  # SOF0 to SOF3 of JPEG, SOF55 of JPEG-LS
+_ANY_LINE = re.compile(rb".", re.DOTALL)
+_GREETING = b"INFO"
+"""Decoders fill what is damaged with grey, and report it on standard error alone. There, LiteRT greets from other
+threads."""
+
 _COMMON = {"rows": "Rows", "columns": "Columns", "bits": "BitsAllocated", "stored": "BitsStored"}
 
 
@@ -193,12 +200,31 @@ def _encoded(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> by
 
 
 def _check_stated_size(encoded: bytes, layout: PixelLayout, name: str) -> None:
-    stated = _jpeg_2000_size(encoded) if layout.syntax.codec in (Codec.JPEG_2000, Codec.HTJ2K) else _jpeg_size(encoded)
-    if stated is None:
-        raise refused(Refusal.DECODING, name, f"a frame that is no {layout.syntax.codec.value}", _WHOLE)
+    is_2000 = layout.syntax.codec in (Codec.JPEG_2000, Codec.HTJ2K)
+    stated = _jpeg_2000_size(encoded) if is_2000 else _jpeg_size(encoded)
+    if stated is None or (is_2000 and not _is_whole_jpeg_2000(encoded)):
+        raise refused(Refusal.DECODING, name, f"a frame that is no whole {layout.syntax.codec.value}", _WHOLE)
     if stated != (layout.columns, layout.rows, layout.samples):
         found = f"a frame of {stated[0]}x{stated[1]} pixels and {stated[2]} samples"
         raise refused(Refusal.SIZE_WRONG, name, found, f"{layout.columns}x{layout.rows} and {layout.samples}: {_SIZES}")
+
+
+def _is_whole_jpeg_2000(encoded: bytes) -> bool:
+    """Return whether the tile-parts of a codestream follow one another up to its end (ITU-T T.800 A.4.2, A.4.4).
+
+    The decoders fill the rest of a truncated codestream without a word.
+    """
+    place = max(encoded.find(b"\xff\x4f\xff\x51", 0, 4096), 0) + 2
+    while place + 12 <= len(encoded):
+        marker = encoded[place : place + 2]
+        if marker == b"\xff\x90":
+            length = int(struct.unpack_from(">I", encoded, place + 6)[0])
+            if length == 0:  # the last tile-part, up to the end
+                return b"\xff\xd9" in encoded[-4:]
+            place += length
+        else:
+            place += 2 + int(struct.unpack_from(">H", encoded, place + 2)[0])
+    return encoded[place : place + 2] == b"\xff\xd9" and len(encoded) - place <= 4  # one byte pads, some write two
 
 
 _WHOLE = "a whole one. Copy the file again from its source."
@@ -232,6 +258,9 @@ def _decoded(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> tu
     from pydicom.pixels import get_decoder
 
     decoder: Any = get_decoder(layout.syntax.uid)
+    if layout.syntax.uid == EXTENDED and layout.stored > 8:
+        expected = "8 bits: no decoder for more of that process is installed. Ask the archive for a lossless copy."
+        raise refused(Refusal.CODEC_MISSING, name, f"{layout.syntax.name} of {layout.stored} bits", expected)
     if not decoder.is_available:
         raise refused(
             Refusal.CODEC_MISSING,
@@ -242,12 +271,14 @@ def _decoded(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> tu
             else "a syntax for which a decoder is installed. Transcode the file.",
         )
     try:
-        pixels, after = decoder.as_array(dataset, index=index)
+        (pixels, after), reported = listen(lambda: decoder.as_array(dataset, index=index), _ANY_LINE)
     except EdgeError:
         raise
     except Exception as error:
         raise_machine_fault(error, name)
         raise refused(Refusal.DECODING, name, f"{layout.syntax.name} that cannot be decoded", _WHOLE) from None
+    if any(not line.startswith(_GREETING) for line in reported.splitlines()):
+        raise refused(Refusal.DECODING, name, f"damaged {layout.syntax.name}", _WHOLE)
     return _checked(pixels, layout, Photometric(after["photometric_interpretation"]), name)
 
 
@@ -259,10 +290,10 @@ def _checked(
     if pixels.shape != shape or pixels.dtype.itemsize > 2 or pixels.dtype.kind not in "ui":
         raise refused(Refusal.SIZE_WRONG, name, f"decoded pixels of shape {pixels.shape}", f"{shape}: {_SIZES}")
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    pixels = pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}")
     unused = 8 * pixels.dtype.itemsize - layout.stored
     if unused > 0:  # shifts of a signed type copy its sign bit
-        signed = pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}")
-        pixels = (signed << unused) >> unused
+        pixels = (pixels << unused) >> unused
     return pixels, after
 
 

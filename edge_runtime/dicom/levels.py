@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]
 
+_ROWS = 64
 _FUNCTIONS = {"": Voi.LINEAR, "LINEAR": Voi.LINEAR, "LINEAR_EXACT": Voi.LINEAR_EXACT, "SIGMOID": Voi.SIGMOID}
 
 
@@ -51,7 +52,15 @@ def grey_levels(pixels: Stored, dataset: Dataset, layout: PixelLayout, accepted:
         table = np.floor(np.clip(shown, 0.0, 255.0) + 0.5).astype(np.uint8)
         if inverted:
             table = 255 - table
-        return np.asarray(table[pixels.astype(np.intp, copy=False) - lowest] if lowest else table[pixels])
+        return _looked_up(pixels, table, lowest)
+
+
+def _looked_up(pixels: Stored, table: Grey, lowest: int) -> Grey:
+    """Look every pixel up, some rows at a time: NumPy holds eight bytes for each index."""
+    found = np.empty(pixels.shape, np.uint8)
+    for row in range(0, len(pixels), _ROWS):
+        found[row : row + _ROWS] = table[pixels[row : row + _ROWS].astype(np.intp) - lowest]
+    return found
 
 
 def voi_of(dataset: Dataset, layout: PixelLayout, name: str) -> Voi:

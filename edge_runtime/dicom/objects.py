@@ -8,6 +8,7 @@ from edge_runtime.bundle.dicom_input import DicomInput
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import silent, text
 from edge_runtime.dicom.refusals import Refusal, refused
+from edge_runtime.errors import DicomError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -58,11 +59,12 @@ def check_object(dataset: Dataset, spec: ModelSpec, name: str) -> DicomInput:
     if not pixels:
         raise refused(Refusal.NO_PIXELS, name, "an object without pixels", "an image. Name the image object.")
     if spec.dicom is None or not spec.dicom.accepts(uid):
-        raise _not_accepted(uid, spec, name)
+        raise not_accepted(uid, spec, name)
     return spec.dicom
 
 
-def _not_accepted(uid: str, spec: ModelSpec, name: str) -> Exception:
+def not_accepted(uid: str, spec: ModelSpec, name: str) -> DicomError:
+    """Return the error ``dicom_not_accepted`` for an object of a SOP class, with the models that accept it."""
     if spec.dicom is None:
         expected = f"an image file, as {spec.name} accepts no DICOM. {accepted_by(uid)}"
     else:
@@ -73,8 +75,10 @@ def _not_accepted(uid: str, spec: ModelSpec, name: str) -> Exception:
 
 def class_name(uid: str) -> str:
     """Return the standard's name of a SOP class. Text that is no such UID is not repeated."""
-    from pydicom.uid import UID_dictionary
-
+    try:
+        from pydicom.uid import UID_dictionary
+    except ImportError:
+        return "a DICOM object"
     return UID_dictionary[uid][0] if uid in UID_dictionary else "an object of an unknown kind"
 
 

@@ -102,8 +102,8 @@ def _add_general(report: Dataset, source: Dataset) -> None:
     report.PerformedProcedureCodeSequence = []
     instance, in_series, evidence = Dataset(), Dataset(), Dataset()
     instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = sop_class, sop_instance
-    in_series.SeriesInstanceUID, in_series.ReferencedSOPSequence = series, [instance])
-    evidence.StudyInstanceUID, evidence.ReferencedSeriesSequence = study, [in_series])
+    in_series.SeriesInstanceUID, in_series.ReferencedSOPSequence = series, [instance]
+    evidence.StudyInstanceUID, evidence.ReferencedSeriesSequence = study, [in_series]
     report.CurrentRequestedProcedureEvidenceSequence = [evidence]
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = SCHEME, "edge-predict"

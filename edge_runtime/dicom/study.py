@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import os
 import sys
@@ -13,13 +14,14 @@ from edge_runtime.bundle.dicom_input import FrameChoice, Frames
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import load, parse, require_pydicom
 from edge_runtime.dicom.decoding import layout_of
-from edge_runtime.dicom.guard import class_in_meta, is_dicom, judge
+from edge_runtime.dicom.guard import class_in_meta, judge
 from edge_runtime.dicom.marks import may_mark
-from edge_runtime.dicom.objects import check_object
+from edge_runtime.dicom.objects import DIRECTORY, check_object, not_accepted
 from edge_runtime.dicom.pixels import NAME, DicomImage, image_of, region_of
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.zips import ZipEntry
 from edge_runtime.errors import ImageError
+from edge_runtime.images.content import HEAD_BYTES, is_dicom
 from edge_runtime.images.discovery import may_be_dicom
 from edge_runtime.images.region import Region, check_asked
 
@@ -108,7 +110,7 @@ class OpenedObject:
 
 
 def open_object(
-    source: Any, name: str | None, frame: Frame, marks: Sequence[Any]
+    source: Any, name: str | None, frame: Frame, marks: Sequence[Any], spec: ModelSpec
 ) -> OpenedObject | tuple[Any, str | None]:
     """Return the DICOM object of a source; source and name of anything else, which the reader of images takes.
 
@@ -123,14 +125,16 @@ def open_object(
         return OpenedObject(source, name or NAME, frame, _parsed(marks), None)
     if isinstance(source, ZipEntry):
         data = source.read()
-        if not is_dicom(data[:132]):
+        if not is_dicom(data[:HEAD_BYTES]):
             return data, name or source.name
-        return _of_bytes(data, name or source.name, frame, marks)
+        return _of_bytes(data, name or source.name, frame, marks, spec)
     if isinstance(source, bytes):
-        return _of_bytes(source, name or "bytes", frame, marks) if is_dicom(source[:132]) else (source, name)
+        return (
+            _of_bytes(source, name or "bytes", frame, marks, spec) if is_dicom(source[:HEAD_BYTES]) else (source, name)
+        )
     if isinstance(source, str | os.PathLike) and may_be_dicom(source):
         shown = name or os.fspath(source)
-        return _of_bytes(load(source, shown), shown, frame, marks)
+        return _of_bytes(load(source, shown), shown, frame, marks, spec)
     return source, name
 
 
@@ -140,9 +144,11 @@ def is_dataset(source: object) -> bool:
     return module is not None and isinstance(source, module.Dataset)
 
 
-def _of_bytes(data: bytes, name: str, frame: Frame, marks: Sequence[Any]) -> OpenedObject:
+def _of_bytes(data: bytes, name: str, frame: Frame, marks: Sequence[Any], spec: ModelSpec) -> OpenedObject:
     digest = hashlib.sha256(data).hexdigest()
     try:
+        if spec.dicom is None:
+            raise not_accepted(class_in_meta(data), spec, name)
         require_pydicom(name)
         judged = judge(data, name)
         del data
@@ -153,18 +159,49 @@ def _of_bytes(data: bytes, name: str, frame: Frame, marks: Sequence[Any]) -> Ope
 
 
 def _parsed(marks: Sequence[Any]) -> tuple[Any, ...]:
-    """Return data sets of marks that may be paths, bytes or entries of a zip."""
-    found = []
-    for mark in marks:
-        if is_dataset(mark):
-            found.append(mark)
-            continue
-        name = mark.name if isinstance(mark, ZipEntry) else mark if isinstance(mark, str) else NAME
-        data = mark.read() if isinstance(mark, ZipEntry) else mark if isinstance(mark, bytes) else load(mark, str(name))
-        found.append(parse(judge(data, str(name)), str(name)))
-    return tuple(found)
+    return tuple(parsed_mark(mark) for mark in marks)
 
 
-def marks_regions(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is a presentation state or a structured report."""
-    return may_mark(class_in_meta(head))
+def parsed_mark(mark: Any) -> Any:
+    """Return the data set of a mark that may be a path, bytes, an entry of a zip or a data set.
+
+    Raises:
+        DicomError: the file is refused.
+        ImageError, MachineError: it cannot be read.
+    """
+    if is_dataset(mark):
+        return mark
+    name = mark_name(mark)
+    require_pydicom(name)
+    data = mark.read() if isinstance(mark, ZipEntry) else mark if isinstance(mark, bytes) else load(mark, name)
+    return parse(judge(data, name), name)
+
+
+def mark_name(mark: Any) -> str:
+    """Return the name of a mark in errors."""
+    return mark.name if isinstance(mark, ZipEntry) else os.fspath(mark) if isinstance(mark, str | os.PathLike) else NAME
+
+
+class PartOfStudy(enum.Enum):
+    """What a file of a study is for."""
+
+    IMAGE = enum.auto()  # to classify, or to refuse by name
+    MARK = enum.auto()  # a presentation state or report, which may mark a region
+    NO_IMAGE = enum.auto()  # the directory of a medium, a document, a waveform, a plan
+
+
+_NO_IMAGE = (
+    DIRECTORY,
+    "1.2.840.10008.5.1.4.1.1.66",
+    *(f"1.2.840.10008.5.1.4.1.1.{kind}." for kind in ("9", "66", "104")),
+    *(f"1.2.840.10008.5.1.4.1.1.481.{kind}" for kind in ("3", "4", "5", "6", "7", "8", "9")),
+)
+
+
+def part_of(head: bytes) -> PartOfStudy:
+    """Return what a file that begins with ``head`` is for, by the SOP class in its meta header."""
+    found = class_in_meta(head)
+    if may_mark(found):
+        return PartOfStudy.MARK
+    is_none = any(found == each or (each.endswith(".") and found.startswith(each)) for each in _NO_IMAGE)
+    return PartOfStudy.NO_IMAGE if is_none else PartOfStudy.IMAGE

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+EXTENDED = "1.2.840.10008.1.2.4.51"
 RLE = "1.2.840.10008.1.2.5"
 
 
@@ -64,7 +65,7 @@ SYNTAXES = {
         Syntax("1.2.840.10008.1.2.2", "Explicit VR Big Endian", little=False),
         Syntax(RLE, "RLE Lossless", Codec.RLE),
         Syntax(f"{_JPEG}50", "JPEG Baseline (Process 1)", Codec.JPEG, lossy=True),
-        Syntax(f"{_JPEG}51", "JPEG Extended (Process 2 and 4)", Codec.JPEG, lossy=True),
+        Syntax(EXTENDED, "JPEG Extended (Process 2 and 4)", Codec.JPEG, lossy=True),
         Syntax(f"{_JPEG}57", "JPEG Lossless (Process 14)", Codec.JPEG),
         Syntax(f"{_JPEG}70", "JPEG Lossless (Process 14, Selection Value 1)", Codec.JPEG),
         Syntax(f"{_JPEG}80", "JPEG-LS Lossless", Codec.JPEG_LS),
