@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from edge_runtime.images.reader import read
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.predictor import Predictor
+from edge_runtime.results.lines import to_slide_line
 from edge_runtime.tiling.overlay import overlay_png
 from edge_runtime.tiling.slide import SlidePrediction
 
@@ -55,13 +55,13 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
     except ImageError as error:
         failure = Failure(request.slide, error)
         text = f"FAILED    {shown(failure.image)}\n[{error.code}] {shown(str(error))}"
-        say(json.dumps(failure.to_dict()) if request.as_json else text)
+        say(to_slide_line(failure) if request.as_json else text)
         sys.exit(EXIT_SOME_FAILED)
     if request.map_png is not None:
         write_file(request.map_png, overlay_png(image, slide))
     if request.scores_npy is not None:
         write_file(request.scores_npy, _npy(slide))
-    say(json.dumps(slide.to_dict()) if request.as_json else card(slide, predictor.spec.microns_per_pixel))
+    say(to_slide_line(slide) if request.as_json else card(slide, predictor.spec.microns_per_pixel))
     for path in (request.map_png, request.scores_npy):
         if path is not None:
             tell(f"written: {path}")

@@ -6,12 +6,11 @@ import json
 import os
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from edge_runtime.inference.prediction import SCHEMA, Failure, LeftOutLine, Prediction
+from edge_runtime.inference.prediction import SCHEMA
 
 if TYPE_CHECKING:
-    from edge_runtime.explain.explanation import Explanation
     from edge_runtime.predictor import Predictor
 
 HEAD = f'{{"schema": "{SCHEMA}", "image": "'.encode()
@@ -76,7 +75,14 @@ class Origin:
         return [f"{name} {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
 
 
-def to_line(answer: Prediction | Failure | LeftOutLine | Explanation, file: FileStamp | None = None) -> str:
+class Written(Protocol):
+    """A result with a JSON form: a prediction, a failure, a left-out file, an explanation or a slide."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form."""
+
+
+def to_line(answer: Written, file: FileStamp | None = None) -> str:
     """Return the JSON line without its end, in ASCII.
 
     The last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line without that key.
@@ -86,6 +92,11 @@ def to_line(answer: Prediction | Failure | LeftOutLine | Explanation, file: File
         fields["file"] = {"bytes": file.bytes, "modified_ns": file.modified_ns}
     text = json.dumps(fields, allow_nan=False)
     return text[:-1] + (_TAIL % _check_of(text.encode("ascii"))).decode("ascii")
+
+
+def to_slide_line(answer: Written) -> str:
+    """Return the JSON line of a slide's result or failure, as ``--tiles --json`` prints it: without a checksum."""
+    return json.dumps(answer.to_dict())
 
 
 def is_whole(line: bytes) -> bool:

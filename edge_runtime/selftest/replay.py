@@ -48,12 +48,13 @@ class _Place:
         return ran_by(self.runtime, self.provider)
 
 
-def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
-    """Replay the golden vectors of ``bundle`` on every installed interpreter.
+def selftest(bundle: Bundle, provider: Provider = Provider.CPU, runtime: Runtime = Runtime.AUTO) -> Certificate:
+    """Replay the golden vectors of ``bundle`` on every installed interpreter, or on one.
 
     Args:
         bundle: the bundle to test.
         provider: execution provider of onnxruntime; with a provider other than the CPU, only onnxruntime is tested.
+        runtime: the only interpreter to test; ``AUTO`` tests all of them.
 
     Raises:
         BundleError: a file is altered, or there are no golden vectors (``golden_missing``,
@@ -66,7 +67,8 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU) -> Certificate:
     bundle.verify()
     choose(for_provider(Runtime.AUTO, provider), bundle.formats())
     tensors = inputs.tensors_of(golden, manifest.spec)
-    replayed = [check for place in _places(bundle, provider) for check in _on(place, bundle, golden, tensors)]
+    places = [place for place in _places(bundle, provider) if runtime in (Runtime.AUTO, place.runtime)]
+    replayed = [check for place in places for check in _on(place, bundle, golden, tensors)]
     checks = (compare_tensors(golden, tensors, manifest.spec), *replayed)
     return Certificate(
         schema=SCHEMA,

@@ -1,99 +1,126 @@
-"""Who may ask: host and origin against other web pages (DNS rebinding, cross-site requests), and a token."""
+"""Who may use the service: access tokens, and checks against pages of other sites in a browser of this machine."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Sequence
+import ipaddress
+import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
-
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_runtime.errors import UsageError
-from edge_runtime.serving.problems import CLOSE, problem_response
+from edge_runtime.platform.regular_files import read_regular, reason
+from edge_runtime.serving.problems import FORBIDDEN, UNAUTHORIZED, Problem
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_OPEN = ("/health/", "/page/", "/openapi.json", "/docs")
-_LEAST_TOKEN = 16
+LEAST_TOKEN = 16
+"""Characters of the shortest token."""
+_LARGEST_FILE = 1 << 16
+_PUBLIC = ("/page/", "/health/", "/v2/health/")
+_PUBLIC_PATHS = frozenset(("/", "/openapi.json", "/docs"))
 
 
 @dataclass(frozen=True)
-class AccessRules:
-    """What a request must show.
+class Access:
+    """The rules of access.
 
     Attributes:
-        hosts: names that the header Host may have, without port; empty for a Unix socket, which no web page reaches.
-        token: the bearer token; None if none is needed.
+        tokens: SHA-256 of each accepted token; empty if no token is needed.
+        hosts: names, besides IP addresses, under which the service may be addressed; None to accept every name, as
+            on a Unix socket, which no browser can open.
     """
 
-    hosts: tuple[str, ...]
-    token: str | None
+    tokens: frozenset[bytes] = frozenset()
+    hosts: frozenset[str] | None = frozenset()
+
+    def check(self, path: str, headers: dict[bytes, bytes]) -> None:
+        """Check one request.
+
+        Raises:
+            Problem: ``host_unknown``, ``origin_foreign`` or ``unauthorized``.
+        """
+        if self.hosts is not None:
+            self._check_site(headers)
+        if self.tokens and path not in _PUBLIC_PATHS and not path.startswith(_PUBLIC):
+            self._check_token(headers)
+
+    def _check_site(self, headers: dict[bytes, bytes]) -> None:
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if not self._is_ours(_name_of(host)):
+            raise Problem(
+                FORBIDDEN,
+                "host_unknown",
+                "Found an unknown name in the header Host. Use an address, or start edge-serve with --host-name NAME.",
+            )
+        origin = headers.get(b"origin")
+        foreign = origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host
+        if foreign or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+            if headers.get(b"sec-fetch-mode") == b"navigate" and origin is None:
+                return  # a link to this page; other sites cannot read what it shows
+            raise Problem(FORBIDDEN, "origin_foreign", "Found a request of another site's page. Use this service's.")
+
+    def _is_ours(self, name: str) -> bool:
+        # a site that rebinds its name to an address of this machine still sends its name
+        return (self.hosts is not None and name in self.hosts) or _is_address(name)
+
+    def _check_token(self, headers: dict[bytes, bytes]) -> None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        digest = hashlib.sha256(token.strip()).digest()
+        known = [hmac.compare_digest(digest, each) for each in self.tokens]
+        if scheme.lower() != b"bearer" or not any(known):
+            raise Problem(
+                UNAUTHORIZED,
+                "unauthorized",
+                "Found no valid access token, expected the header Authorization: Bearer TOKEN.",
+                {"WWW-Authenticate": "Bearer"},
+            )
 
 
-def read_token(path: Path) -> str:
-    """Return the token in a file, without white space around it.
+def read_tokens(path: Path) -> frozenset[bytes]:
+    """Return the SHA-256 of each token in a file: one a line; empty lines and lines with ``#`` are ignored.
 
     Raises:
-        UsageError: the file cannot be read, or the token is short.
+        UsageError: the file cannot be read, or has no token, or one that is too short.
     """
     try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        lines = read_regular(path, most=_LARGEST_FILE).splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({reason(error)}). Name a file with one token a line.") from None
+    tokens = [line.strip() for line in lines if line.strip() and not line.startswith(b"#")]
+    if not tokens or min(map(len, tokens)) < LEAST_TOKEN:
         raise UsageError(
-            f"{path}: found no readable text, expected a file with a token. Correct --token-file."
-        ) from None
-    if len(token) < _LEAST_TOKEN:
-        raise UsageError(
-            f"{path}: found a token of {len(token)} characters, expected {_LEAST_TOKEN} or more. Make one with: "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            f"{path}: found no token or a short one, expected {LEAST_TOKEN} characters or more in each. "
+            "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
-    return token
+    return frozenset(hashlib.sha256(token).digest() for token in tokens)
 
 
-class Access:
-    """ASGI middleware that refuses a request before anything of it is read."""
-
-    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
-        self._app, self._rules = app, rules
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a permitted request on."""
-        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
-            status, code, message = refusal
-            headers = {**CLOSE, **({"WWW-Authenticate": "Bearer"} if status == 401 else {})}
-            await problem_response(status, code, message, headers)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
-        headers, rules = Headers(scope=scope), self._rules
-        host = headers.get("host", "")
-        if rules.hosts and _name(host) not in rules.hosts:
-            message = "found another Host than this service has, expected one of its own. Name it with --allowed-host."
-            return 421, "host_not_allowed", message
-        origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-        if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return 403, "origin_not_allowed", "found a request of another web page, expected this service's own page."
-        if rules.token is None or scope["path"] == "/" or scope["path"].startswith(_OPEN):
-            return None
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), rules.token.encode()):
-            return None
-        return 401, "unauthorized", "found no valid token, expected the header Authorization: Bearer TOKEN."
+def own_names(*further: str) -> frozenset[str]:
+    """Return the names of this machine, in lower case, and ``further`` ones."""
+    here = socket.gethostname().lower()
+    return frozenset(("localhost", here, f"{here.partition('.')[0]}.local", *(name.lower() for name in further)))
 
 
-def _name(host: str) -> str:
-    """Return the name or address in a Host header, without port and brackets."""
+def is_loopback(host: str) -> bool:
+    """Return whether an address or name is only reachable from this machine."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return ""
+        return host == "localhost"
 
 
-def hosts_of(bound: str, allowed: Sequence[str]) -> tuple[str, ...]:
-    """Return the names for which a service on the address ``bound`` answers."""
-    own = LOOPBACK if bound in LOOPBACK else (bound.lower(),)
-    return (*own, *(name.lower() for name in allowed))
+@lru_cache(maxsize=64)
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a Host header, without port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -1,92 +1,158 @@
-"""The application: access, counters, then the endpoints. Models are tested at its start, and watched while it runs."""
+"""The ASGI application: routes, access, and every error as JSON."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.routing import Match, Route
 
-from edge_runtime.errors import EdgeError
-from edge_runtime.serving.access import Access, AccessRules
-from edge_runtime.serving.body import BodyLimits
-from edge_runtime.serving.inference_protocol import InferenceProtocol
-from edge_runtime.serving.metrics import Metrics, Observed
-from edge_runtime.serving.models import ModelPool
-from edge_runtime.serving.openapi import description_routes
-from edge_runtime.serving.page_files import page_routes
-from edge_runtime.serving.problems import ProblemError, of_edge_error, of_fault, of_http, of_problem
-from edge_runtime.serving.routes import Service
-from edge_runtime.serving.work_queue import WorkQueue
+from edge_runtime.serving import api_page, endpoints, inference_protocol
+from edge_runtime.serving.access import Access
+from edge_runtime.serving.body import has_body, linger
+from edge_runtime.serving.endpoints import Core
+from edge_runtime.serving.exchange import Exchange
+from edge_runtime.serving.logs import tell_fault, tell_request
+from edge_runtime.serving.openapi import document
+from edge_runtime.serving.problems import INTERNAL, JSON, NOT_ALLOWED, NOT_FOUND, ClientGone, Problem, line
+from edge_runtime.serving.replies import Reply, json_bytes, sent_headers
+from edge_runtime.serving.static_files import INDEX, TYPES, StaticFiles, content
 
-LOOK_S = 1.0
-"""Seconds between two looks at the installed models."""
+Handler = Callable[[Core, Request], Awaitable[Reply]]
+Endpoint = Callable[[Request], Awaitable[Reply]]
+Send = Callable[[Any], Awaitable[None]]
 
-
-@dataclass(frozen=True)
-class ServiceOptions:
-    """Limits of a service.
-
-    Attributes:
-        waiting: requests that may wait before the models.
-        threads: images that are answered at the same time.
-        limits: limits of a body.
-    """
-
-    waiting: int
-    threads: int
-    limits: BodyLimits
+CLIENT_GONE = 499
+"""Status in log and metrics of a request whose client closed the connection before the response."""
 
 
-def application(models: ModelPool, options: ServiceOptions, rules: AccessRules) -> Starlette:
-    """Return the ASGI application; it closes the models at its end."""
-    queue = WorkQueue(options.threads, options.waiting)
-    metrics = Metrics(queue, models)
-    service = Service(models, queue, options.limits, metrics)
-    protocol = InferenceProtocol(models, queue, options.limits, metrics)
-    routes = [*service.routes(), *protocol.routes(), *description_routes(), *page_routes()]
+class Service:
+    """The application."""
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watcher = asyncio.ensure_future(_watch(models))
-        yield
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
-        queue.close()
-        models.close()
+    def __init__(self, core: Core, access: Access, files: StaticFiles | None = None) -> None:
+        self.core, self._access, self._files = core, access, files or StaticFiles()
+        self._document = document()
+        self.routes = self._routes()
+        fixed = [route for route in self.routes if "{" not in route.path]
+        # a look-up instead of a search with a pattern for each route
+        self._known = {(method, route.path): route.endpoint for route in fixed for method in route.methods or ()}
 
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(Observed, metrics=metrics, routes=frozenset(route.path for route in routes)),
-            Middleware(Access, rules=rules),
-        ],
-        exception_handlers={
-            ProblemError: of_problem,
-            EdgeError: of_edge_error,
-            HTTPException: of_http,
-            ClientDisconnect: _of_leaving,
-            Exception: of_fault,
-        },
-        lifespan=lifespan,
-    )
+    def _routes(self) -> list[Route]:
+        return [
+            self._route("POST", "/v1/predict", endpoints.predict),
+            self._route("POST", "/v1/tiles", endpoints.tiles),
+            self._route("GET", "/v1/models", endpoints.models),
+            self._route("GET", "/v1/models/{name}", endpoints.model),
+            self._route("GET", "/health/live", endpoints.live),
+            self._route("GET", "/health/ready", endpoints.ready),
+            self._route("GET", "/metrics", endpoints.metrics),
+            self._route("GET", "/v2", inference_protocol.server),
+            self._route("GET", "/v2/health/live", endpoints.live),
+            self._route("GET", "/v2/health/ready", endpoints.ready),
+            *(route for version in ("", "/versions/{version}") for route in self._protocol(version)),
+            self._route("GET", "/openapi.json", self._openapi),
+            self._route("GET", "/docs", self._docs),
+            self._route("GET", "/", self._index),
+            self._route("GET", "/page/{path:path}", self._file),
+        ]
+
+    def _protocol(self, version: str) -> list[Route]:
+        model = f"/v2/models/{{name}}{version}"
+        return [
+            self._route("GET", model, inference_protocol.model),
+            self._route("GET", f"{model}/ready", inference_protocol.model_ready),
+            self._route("POST", f"{model}/infer", inference_protocol.infer),
+        ]
+
+    def _route(self, method: str, template: str, handler: Handler) -> Route:
+        async def endpoint(request: Request) -> Reply:
+            Exchange.of(request.scope).route = template
+            return await handler(self.core, request)
+
+        return Route(template, endpoint, methods=[method])
+
+    async def _openapi(self, core: Core, request: Request) -> Reply:
+        return content(line(self._document), JSON, request)
+
+    async def _docs(self, core: Core, request: Request) -> Reply:
+        return content(api_page.render(self._document), TYPES[".html"], request)
+
+    async def _index(self, core: Core, request: Request) -> Reply:
+        return self._files.response(INDEX, request)
+
+    async def _file(self, core: Core, request: Request) -> Reply:
+        return self._files.response(request.path_params["path"], request)
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """Answer one request, count it and log it."""
+        if scope["type"] != "http":  # no WebSocket, and the server has no lifespan events
+            return
+        exchange = scope["edge"] = Exchange()
+        try:
+            await self._answer(scope, receive, send, exchange)
+        except ClientGone:
+            exchange.status, exchange.code = CLIENT_GONE, "client_gone"
+        except Exception as error:
+            tell_fault(error, exchange.request_id)
+            if exchange.status:
+                exchange.code = "internal"
+                raise
+            problem = Problem(INTERNAL, "internal", "The service failed. See its log for the request id.")
+            await self._refuse(problem, scope, receive, send)
+        finally:
+            seconds = perf_counter() - exchange.start
+            self.core.metrics.request(exchange, seconds)
+            tell_request(exchange, seconds)
+
+    async def _answer(self, scope: Any, receive: Any, send: Send, exchange: Exchange) -> None:
+        try:
+            self._access.check(scope["path"], dict(scope["headers"]))
+            endpoint = self._known.get((scope["method"], scope["path"])) or self._found(scope)
+            reply = await endpoint(Request(scope, receive))
+        except Problem as problem:
+            await self._refuse(problem, scope, receive, send)
+        else:
+            await _send(reply, exchange, send)
+
+    def _found(self, scope: Any) -> Endpoint:
+        """Return the endpoint of a path with a name in it.
+
+        Raises:
+            Problem: ``not_found`` or ``method_not_allowed``.
+        """
+        allowed: set[str] = set()
+        for route in self.routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                endpoint: Endpoint = route.endpoint
+                return endpoint
+            if match is Match.PARTIAL:
+                allowed |= route.methods or set()
+        if not allowed:
+            raise Problem(NOT_FOUND, "not_found", "Found nothing at this path. See /docs.")
+        names = ", ".join(sorted(allowed))
+        message = f"Found another method, expected {names}. See /docs."
+        raise Problem(NOT_ALLOWED, "method_not_allowed", message, {"Allow": names})
+
+    async def _refuse(self, problem: Problem, scope: Any, receive: Any, send: Send) -> None:
+        """Send an error. If the body was not read, its client gets the time to read the response before the end."""
+        exchange, headers = Exchange.of(scope), dict(problem.headers)
+        exchange.code = problem.code
+        body = inference_protocol.error_body(problem) if scope["path"].startswith("/v2/") else problem.body()
+        unread = has_body(dict(scope["headers"])) and not exchange.body_read
+        if unread:
+            headers["Connection"] = "close"
+        await _send(json_bytes(body, problem.status, headers), exchange, send, unread)
+        if unread:
+            await linger(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _watch(models: ModelPool) -> None:
-    """Test the models, then look for installed ones again and again."""
-    await asyncio.to_thread(models.test)
-    while True:
-        await asyncio.sleep(LOOK_S)
-        await asyncio.to_thread(models.refresh)
-
-
-async def _of_leaving(request: Request, error: Exception) -> Response:
-    """Return a response that nobody reads: the client has left."""
-    return Response(status_code=499)
+async def _send(reply: Reply, exchange: Exchange, send: Send, more: bool = False) -> None:
+    exchange.status = reply.status
+    headers = sent_headers(reply, exchange.request_id)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": more})

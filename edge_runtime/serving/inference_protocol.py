@@ -1,8 +1,7 @@
-"""The Open Inference Protocol (KServe v2): metadata, readiness, and ``infer`` with encoded images as BYTES.
+"""The Open Inference Protocol (KServe v2) over HTTP, so that clients of Triton and KServe work unchanged.
 
-A model has one input ``image`` (BYTES, shape [N]) and the outputs ``decision``, ``reason``, ``label`` (BYTES),
-``score`` (FP64) and ``answer`` (BYTES: the JSON line of ``/v1/predict``), shape [N] each. Triton's binary extension is
-understood for inputs; outputs are JSON. Source: https://kserve.github.io/website/latest/modelserving/data_plane/v2_protocol/
+An image is one BYTES tensor with one element: in the binary extension of Triton's client, or base64 in JSON. Errors
+have the form of the protocol, ``{"error": "CODE: message"}``. See docs/reference/http.md.
 """
 
 from __future__ import annotations
@@ -11,170 +10,236 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from edge_runtime import __version__
-from edge_runtime.errors import EdgeError, UsageError
-from edge_runtime.images.region import Region
-from edge_runtime.inference.prediction import Failure
-from edge_runtime.serving import answers
-from edge_runtime.serving.asked import NAMELESS, AskedImage
-from edge_runtime.serving.body import BodyLimits, read_body
-from edge_runtime.serving.metrics import Metrics
-from edge_runtime.serving.models import ModelPool, ServedModel
-from edge_runtime.serving.problems import ProblemError, status_of
-from edge_runtime.serving.work_queue import WorkQueue
+from edge_runtime.inference.prediction import Failure, Prediction
+from edge_runtime.serving.answers import Answer, Question, Wanted
+from edge_runtime.serving.body import read_body
+from edge_runtime.serving.endpoints import HEATMAP, REGION, SCALE, Core, ask, region_of, scale_of
+from edge_runtime.serving.exchange import Exchange
+from edge_runtime.serving.models import ServedModel
+from edge_runtime.serving.problems import BAD_REQUEST, INTERNAL, NOT_FOUND, UNAVAILABLE, Problem, line
+from edge_runtime.serving.replies import Reply, headers_of, json_bytes, json_reply
 
-_JSON = "application/json"
-_MOST_IMAGES = 64
-_HEADER_LENGTH = "inference-header-content-length"
-_INPUTS = [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
-_TYPES = {"decision": "BYTES", "reason": "BYTES", "label": "BYTES", "score": "FP64", "answer": "BYTES"}
+IMAGE, PLATFORM = "image", "edge-predict"
+OUTPUTS = {
+    "result": "BYTES",
+    "decision": "BYTES",
+    "reason": "BYTES",
+    "label": "BYTES",
+    "score": "FP64",
+    "confidence": "FP64",
+}
+"""Output tensors, each with one element; ``result`` is the JSON of ``edge-predict --json``."""
 
-
-@dataclass(frozen=True)
-class InferenceProtocol:
-    """The endpoints below ``/v2``."""
-
-    models: ModelPool
-    queue: WorkQueue
-    limits: BodyLimits
-    metrics: Metrics
-
-    def routes(self) -> list[Route]:
-        """Return the endpoints."""
-        return [
-            Route("/v2", self.server),
-            Route("/v2/health/live", self.live),
-            Route("/v2/health/ready", self.ready),
-            Route("/v2/models/{name}", self.metadata),
-            Route("/v2/models/{name}/ready", self.model_ready),
-            Route("/v2/models/{name}/infer", self.infer, methods=["POST"]),
-        ]
-
-    async def server(self, request: Request) -> Response:
-        """Describe the server."""
-        return _json({"name": "edge-serve", "version": __version__, "extensions": ["binary_tensor_data"]})
-
-    async def live(self, request: Request) -> Response:
-        """Say that the process answers."""
-        return _json({"live": True})
-
-    async def ready(self, request: Request) -> Response:
-        """Say whether every self-test passed."""
-        return _json({"ready": self.models.ready}, 200 if self.models.ready else 503)
-
-    async def metadata(self, request: Request) -> Response:
-        """Describe a model."""
-        spec = self.models.known(request.path_params["name"]).spec
-        outputs = [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in _TYPES.items()]
-        known = {"name": spec.name, "versions": [spec.version], "platform": "edge_predict"}
-        return _json({**known, "inputs": _INPUTS, "outputs": outputs})
-
-    async def model_ready(self, request: Request) -> Response:
-        """Say whether a model's self-test passed."""
-        model = self.models.known(request.path_params["name"])
-        return _json({"name": model.spec.name, "ready": model.fault is None}, 200 if model.fault is None else 503)
-
-    async def infer(self, request: Request) -> Response:
-        """Answer encoded images; an image that is refused ends the request with its error."""
-        self.queue.check_free()
-        asked = _asked(await read_body(request, self.limits), request.headers.get(_HEADER_LENGTH))
-        model = self.models.find(request.path_params["name"])
-        found = await self.queue.run(lambda: self._answers(model, asked), request)
-        values: dict[str, list[Any]] = {name: [] for name in _TYPES}
-        for each in found:
-            self.metrics.answered(each.result, model.spec.name)
-            if isinstance(each.result, Failure):
-                error = each.result.error
-                raise ProblemError(status_of(error), error.code, error.message)
-            verdict = each.result.verdict
-            texts = verdict.decision.value, verdict.reason.value, verdict.label
-            for name, value in zip(_TYPES, (*texts, verdict.score, each.line.decode()), strict=True):
-                values[name].append(value)
-        wanted = asked.outputs or tuple(_TYPES)
-        outputs = [
-            {"name": name, "datatype": _TYPES[name], "shape": [len(found)], "data": values[name]} for name in wanted
-        ]
-        identity = {} if asked.identity is None else {"id": asked.identity}
-        spec = model.spec
-        return _json({"model_name": spec.name, "model_version": spec.version, **identity, "outputs": outputs})
-
-    def _answers(self, model: ServedModel, asked: _Asked) -> list[answers.Answer]:
-        return [
-            answers.answer(model, AskedImage(image, NAMELESS, model.spec.name, asked.region, False, None))
-            for image in asked.images
-        ]
+_HEADER_LENGTH = b"inference-header-content-length"
+_OURS = frozenset((REGION, SCALE, HEATMAP))
+_OF_THE_PROTOCOL = frozenset(
+    ("binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "content_type")
+)
+_LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A request: the encoded images, the region for all of them, the wanted outputs, and the client's identifier."""
+class _Output:
+    """A requested output, and whether its bytes follow the JSON."""
 
-    images: tuple[bytes, ...]
-    region: Region | None
-    outputs: tuple[str, ...]
-    identity: str | None
+    name: str
+    binary: bool
 
 
-def _asked(body: bytes, header_length: str | None) -> _Asked:
-    """Parse a request.
+async def server(core: Core, request: Request) -> Reply:
+    """``GET /v2``: name and version of the service."""
+    about = {"name": PLATFORM, "version": __version__, "extensions": ["binary_tensor_data"]}
+    return json_reply(about)
 
-    Raises:
-        ProblemError: it does not follow the protocol (400).
-        RegionError: the parameter ``region`` is not ``x,y,radius``.
-    """
+
+async def model(core: Core, request: Request) -> Reply:
+    """``GET /v2/models/{name}``: the tensors of a model."""
+    found = _model(core, request)
+    outputs = [{"name": name, "datatype": kind, "shape": [1]} for name, kind in OUTPUTS.items()]
+    about = {
+        "name": found.name,
+        "versions": [found.loaded.manifest.spec.version],
+        "platform": PLATFORM,
+        "inputs": [{"name": IMAGE, "datatype": "BYTES", "shape": [1]}],
+        "outputs": outputs,
+    }
+    return json_reply(about)
+
+
+async def model_ready(core: Core, request: Request) -> Reply:
+    """``GET /v2/models/{name}/ready``: 200 if the model's self-test has passed."""
+    found = _model(core, request)
+    found.require_ready()
+    return json_reply({"name": found.name, "ready": True})
+
+
+async def infer(core: Core, request: Request) -> Reply:
+    """``POST /v2/models/{name}/infer``: the result for one image."""
+    found, headers = _model(core, request), dict(request.scope["headers"])
+    with core.uploads.lease() as lease:
+        body = await read_body(headers, request.receive, lease, core.uploads.limits)
+        Exchange.of(request.scope).body_read = True
+        asked, rest = _split(body, headers)
+        outputs = _outputs(asked)
+        question = _question(asked, rest)
+        answer = await ask(core, found, question, request)
+    if not isinstance(answer.counted, Prediction):
+        raise _problem(answer)
+    head = {
+        "model_name": found.name,
+        "model_version": answer.counted.version,
+        **({"id": asked["id"]} if isinstance(asked.get("id"), str) else {}),
+    }
+    return _response(head, _values(answer, answer.counted), outputs)
+
+
+def error_body(problem: Problem) -> bytes:
+    """Return an error in the form of the protocol."""
+    return line({"error": f"{problem.code}: {problem.message}"})
+
+
+def _model(core: Core, request: Request) -> ServedModel:
+    found = core.models.get(request.path_params["name"])
+    Exchange.of(request.scope).model = found.name
+    version = request.path_params.get("version")
+    if version not in (None, found.loaded.manifest.spec.version):
+        raise Problem(NOT_FOUND, "version_not_found", "Found another version of this model. Leave the version out.")
+    return found
+
+
+def _invalid(message: str) -> Problem:
+    return Problem(BAD_REQUEST, "infer_invalid", f"{message} See docs/reference/http.md.")
+
+
+def _split(body: bytes, headers: Mapping[bytes, bytes]) -> tuple[dict[str, Any], bytes]:
+    """Return the JSON of a request and the bytes after it."""
+    given = headers.get(_HEADER_LENGTH)
+    if given is not None and not (given.isdigit() and int(given) <= len(body)):
+        raise _invalid("Found an invalid Inference-Header-Content-Length.")
+    length = len(body) if given is None else int(given)
     try:
-        length = len(body) if header_length is None else int(header_length)
-        header = json.loads(body[:length])
-        (given,) = header["inputs"]
-        if given["name"] != "image" or given["datatype"] != "BYTES":
-            raise ValueError
-        parameters = given.get("parameters") or {}
-        images = _binary(body[length:]) if "binary_data_size" in parameters else _encoded(given["data"])
-        region = (header.get("parameters") or {}).get("region")
-        outputs = tuple(output["name"] for output in header.get("outputs") or ())
-        if not images or len(images) > _MOST_IMAGES or any(name not in _TYPES for name in outputs):
-            raise ValueError
-        identity = header.get("id")
-        if identity is not None and not isinstance(identity, str):
-            raise ValueError
-        return _Asked(images, None if region is None else Region.parse(region), outputs, identity)
-    except (EdgeError, UsageError):
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, binascii.Error, RecursionError):
-        raise ProblemError(
-            400,
-            "inference_request_invalid",
-            f"found a request that does not follow the protocol, expected 1 to {_MOST_IMAGES} images in the input "
-            "'image' of datatype BYTES. GET /v2/models/NAME describes it.",
-        ) from None
+        asked = json.loads(body[:length])
+    except (ValueError, RecursionError):
+        raise _invalid("Found no JSON, expected an inference request.") from None
+    if not isinstance(asked, dict):
+        raise _invalid("Found no JSON object, expected an inference request.")
+    return asked, body[length:]
 
 
-def _binary(data: bytes) -> tuple[bytes, ...]:
-    """Split binary BYTES: before each element stands its length, uint32 little-endian."""
-    found, at = [], 0
-    while at < len(data):
-        (size,) = struct.unpack_from("<I", data, at)
-        if at + 4 + size > len(data):
-            raise ValueError
-        found.append(data[at + 4 : at + 4 + size])
-        at += 4 + size
-    return tuple(found)
+def _question(asked: Mapping[str, Any], rest: bytes) -> Question:
+    given = _parameters(asked)
+    if unknown := given.keys() - _OURS - _OF_THE_PROTOCOL:
+        raise _invalid(f"Found the parameter {min(unknown)[:60]!r}, expected only {', '.join(sorted(_OURS))}.")
+    question = Question(_image(asked, rest), region=region_of(given), microns_per_pixel=scale_of(given))
+    heatmap = given.get(HEATMAP, 0) in (1, "1", "true")  # True equals 1
+    return replace(question, wanted=Wanted.HEATMAP) if heatmap else question
 
 
-def _encoded(data: Sequence[str]) -> tuple[bytes, ...]:
-    """Decode BYTES in JSON, which are base64 here, because JSON cannot hold the bytes of an image."""
-    if not isinstance(data, list):
-        raise TypeError
-    return tuple(base64.b64decode(text, validate=True) for text in data)
+def _parameters(part: Mapping[str, Any]) -> dict[str, Any]:
+    found = part.get("parameters", {})
+    if not isinstance(found, dict):
+        raise _invalid("Found parameters that are no object.")
+    return found
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    return Response(json.dumps(content), status, media_type=_JSON)
+def _image(asked: Mapping[str, Any], rest: bytes) -> bytes:
+    inputs = asked.get("inputs")
+    if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
+        raise _invalid("Expected one input.")
+    tensor = inputs[0]
+    if tensor.get("name") != IMAGE or tensor.get("datatype") != "BYTES":
+        raise _invalid(f"Expected an input named {IMAGE} of datatype BYTES.")
+    shape = tensor.get("shape")
+    if not (isinstance(shape, list) and shape and all(type(side) is int and side == 1 for side in shape)):
+        raise _invalid("Expected an input of shape [1]: one image a request.")
+    size = _parameters(tensor).get("binary_data_size")
+    if size is not None:
+        return _element(rest, size)
+    data = tensor.get("data")
+    while isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, str):
+        raise _invalid("Expected one string of base64 in data, or binary_data_size.")
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise _invalid("Found data that is not base64.") from None
+
+
+def _element(rest: bytes, size: object) -> bytes:
+    """Return the one element of a BYTES tensor: its length in four bytes, little-endian, then its bytes."""
+    if not (type(size) is int and size == len(rest) >= _LENGTH.size):
+        raise _invalid("Found another number of bytes after the JSON than binary_data_size.")
+    (length,) = _LENGTH.unpack_from(rest)
+    if length != len(rest) - _LENGTH.size:
+        raise _invalid("Found more or less than one element in the BYTES tensor.")
+    return rest[_LENGTH.size :]
+
+
+def _outputs(asked: Mapping[str, Any]) -> list[_Output]:
+    default = _parameters(asked).get("binary_data_output") is True
+    given = asked.get("outputs")
+    if given is None:
+        return [_Output(name, default) for name in OUTPUTS]
+    if not isinstance(given, list):
+        raise _invalid("Found outputs that are no array.")
+    found = []
+    for each in given:
+        name = each.get("name") if isinstance(each, dict) else None
+        if name not in OUTPUTS:
+            raise _invalid(f"Found an unknown output, expected {', '.join(OUTPUTS)}.")
+        found.append(_Output(name, _parameters(each).get("binary_data", default) is True))
+    return found
+
+
+def _values(answer: Answer, prediction: Prediction) -> dict[str, str | float]:
+    verdict = prediction.verdict
+    return {
+        "result": answer.line.decode("ascii").rstrip("\n"),
+        "decision": verdict.decision.value,
+        "reason": verdict.reason.value,
+        "label": verdict.label,
+        "score": verdict.score,
+        "confidence": verdict.confidence,
+    }
+
+
+def _response(head: Mapping[str, object], values: Mapping[str, str | float], outputs: Sequence[_Output]) -> Reply:
+    tensors: list[dict[str, object]] = []
+    parts: list[bytes] = []
+    for output in outputs:
+        value = values[output.name]
+        tensor: dict[str, object] = {"name": output.name, "datatype": OUTPUTS[output.name], "shape": [1]}
+        if output.binary:
+            parts.append(_packed(value))
+            tensor["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            tensor["data"] = [value]
+        tensors.append(tensor)
+    body = line({**head, "outputs": tensors})
+    if not parts:
+        return json_bytes(body)
+    headers = {"Inference-Header-Content-Length": str(len(body))}
+    return Reply(body + b"".join(parts), headers=headers_of("application/octet-stream", headers))
+
+
+def _packed(value: str | float) -> bytes:
+    if isinstance(value, float):
+        return struct.pack("<d", value)
+    data = value.encode("utf-8")
+    return _LENGTH.pack(len(data)) + data
+
+
+def _problem(answer: Answer) -> Problem:
+    if not isinstance(answer.counted, Failure):
+        raise TypeError("a request for one image gets a prediction or a failure")
+    error = answer.counted.error
+    retry = {"Retry-After": "5"} if answer.status == UNAVAILABLE else None
+    return Problem(answer.status or INTERNAL, error.code, error.message, retry)

@@ -1,210 +1,277 @@
-"""The models of the service: loaded once, replaced when their name refers to another bundle, tested before use."""
+"""The loaded models: their self-test, and the take-over of a bundle that was installed or rolled back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import enum
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
+from time import monotonic
 
-from edge_runtime.bundle.bundle import Bundle, find, key_in_force, shipped
+from edge_runtime.bundle import bundle as bundles
+from edge_runtime.bundle.bundle import Bundle, find, key_in_force
+from edge_runtime.bundle.manifest import Manifest, Role
 from edge_runtime.bundle.registry.default_model import model_in_force
-from edge_runtime.bundle.registry.model_state import State, model_state
+from edge_runtime.bundle.registry.model_state import model_state
 from edge_runtime.bundle.registry.pointers import installed
-from edge_runtime.errors import BundleNotFoundError, EdgeError, UsageError
-from edge_runtime.inference.backends.base import Provider
+from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.errors import BackendError, EdgeError, UsageError
+from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.predictor import Predictor
-from edge_runtime.selftest.replay import selftest
-from edge_runtime.serialisation.records import to_dict
-from edge_runtime.serving.log import log
-from edge_runtime.serving.problems import ProblemError
+from edge_runtime.selftest.certificate import Check
+from edge_runtime.selftest.replay import load_golden, selftest
+from edge_runtime.serving.problems import NOT_FOUND, Problem, busy
+
+Tell = Callable[..., None]
+"""Writes an event into the log: its name, then fields."""
+
+RETRY_S = 60.0
+"""Seconds before a bundle that could not be taken over is tried again."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How models are opened; as the options of ``edge-predict``."""
+
+    backend: Runtime = Runtime.AUTO
+    provider: Provider = Provider.CPU
+    threads: int = 1
+    trusted_key: Path | None = None
+
+
+class State(enum.Enum):
+    """Whether a model may answer."""
+
+    TESTING = "testing"  # the self-test runs
+    READY = "ready"
+    FAILED = "failed"  # the self-test did not pass
+
+
+class LoadedModel:
+    """A predictor with its bundle. It is closed when it was replaced and no request uses it any more."""
+
+    def __init__(self, source: str, options: ModelOptions) -> None:
+        """Open the model that the name or path ``source`` refers to.
+
+        Raises:
+            BundleError: as in :meth:`Predictor.load`; also ``golden_missing``, as a self-test needs golden vectors.
+            BackendError: as in :meth:`Predictor.load`.
+        """
+        self.bundle: Bundle = find(source, trusted_key=key_in_force(options.trusted_key))
+        load_golden(self.bundle)
+        self.manifest: Manifest = self.bundle.manifest
+        self.predictor = Predictor(self.bundle, options.backend, Precision.INT8, options.threads, options.provider)
+        self._lock, self._users, self._retired = threading.Lock(), 0, False
+
+    def card(self) -> str:
+        """Return the model card; empty if the bundle has none."""
+        cards = self.manifest.of_role(Role.CARD)
+        return self.bundle.content(cards[0]).decode("utf-8") if cards else ""
+
+    def test(self) -> None:
+        """Replay the golden vectors on the interpreter that answers.
+
+        Raises:
+            EdgeError: a result differs from the recorded one, or cannot be computed.
+        """
+        certificate = selftest(self.bundle, self.predictor.provider, self.predictor.runtime)
+        steps = [check.step.value for check in certificate.failed() if not self._is_replaced(check)]
+        if steps:
+            spec = self.manifest.spec
+            raise BackendError(
+                f"{spec.name} {spec.version}: the self-test failed ({', '.join(steps)}). See: edge-bundle selftest",
+                code="selftest_failed",
+            )
+
+    def _is_replaced(self, check: Check) -> bool:
+        """Return whether a check is of the file whose place the float32 file has taken on this machine."""
+        answers = (known for known in self.predictor.known_answers.values() if not known.passed)
+        return check.subject in {known.file for known in answers}
+
+    def enter(self) -> bool:
+        """Begin one use; return False if the model was replaced."""
+        with self._lock:
+            if self._retired:
+                return False
+            self._users += 1
+            return True
+
+    def leave(self) -> None:
+        """End one use."""
+        with self._lock:
+            self._users -= 1
+            last = self._retired and self._users == 0
+        if last:
+            self.predictor.close()
+
+    def retire(self) -> None:
+        """Close the model as soon as no request uses it."""
+        with self._lock:
+            self._retired = True
+            unused = self._users == 0
+        if unused:
+            self.predictor.close()
 
 
 class ServedModel:
-    """The predictors of one model name. Each thread takes one for a request and returns it."""
+    """A model by its name: the loaded bundle, and whether it may answer."""
 
-    def __init__(self, where: str, count: int, trusted_key: Path | None = None) -> None:
-        """Load the model.
-
-        Args:
-            where: name or path of the bundle.
-            count: number of predictors.
-            trusted_key: as in :meth:`edge_runtime.Predictor.load`.
+    def __init__(self, source: str, options: ModelOptions) -> None:
+        """Load the model that ``source`` refers to. Its self-test follows in :meth:`refresh`.
 
         Raises:
-            EdgeError: the model cannot be loaded.
+            EdgeError: as in :class:`LoadedModel`.
         """
-        self._where, self._count, self._key = where, count, trusted_key
-        self._state: State = model_state(where)
-        self._idle: SimpleQueue[Predictor] = SimpleQueue()
-        self.bundle = self._found()
-        opened = self._opened()
-        self.spec, self.digest = opened[0].spec, opened[0].digest
-        for each in opened:
-            self._idle.put(each)
-        self.fault: str | None = "its self-test has not run yet"
+        self._source, self._options = source, options
+        self._seen = model_state(source)
+        self._retry_at = float("inf")
+        self.loaded = LoadedModel(source, options)
+        self.name = self.loaded.manifest.spec.name
+        self.state = State.TESTING
 
     @contextmanager
-    def predictor(self) -> Iterator[Predictor]:
-        """Take a predictor; wait until one is idle."""
-        taken = self._idle.get()
-        try:
-            yield taken
-        finally:
-            self._idle.put(taken)
+    def use(self) -> Iterator[LoadedModel]:
+        """Give the bundle in force, which stays open inside the context.
 
-    def test(self) -> None:
-        """Replay the golden vectors; ``fault`` is then None, or what differs."""
-        try:
-            certificate = selftest(self.bundle, Provider.CPU)
-            failed = [check.subject for check in certificate.failed()]
-            self.fault = f"its self-test differs: {', '.join(failed)}" if failed else None
-        except EdgeError as error:
-            self.fault = f"its self-test cannot run [{error.code}]"
-
-    def refresh(self) -> bool:
-        """Load the bundle that the name refers to now, if it is another one. Return whether it was replaced.
-
-        A bundle that cannot be used is logged, and the old one stays. Requests are answered meanwhile.
+        Raises:
+            Problem: ``model_not_ready`` or ``selftest_failed``.
         """
-        state = model_state(self._where)
-        if state == self._state:
-            return False
-        self._state = state
+        self.require_ready()
+        loaded = self.loaded
+        while not loaded.enter():
+            loaded = self.loaded
         try:
-            bundle = self._found()
-            opened = self._opened()
+            yield loaded
+        finally:
+            loaded.leave()
+
+    def require_ready(self) -> None:
+        """Raise the problem of a model that may not answer.
+
+        Raises:
+            Problem: ``model_not_ready`` or ``selftest_failed``.
+        """
+        if self.state is State.TESTING:
+            raise busy("model_not_ready", f"The self-test of {self.name} has not ended.", 2)
+        if self.state is State.FAILED:
+            raise busy("selftest_failed", f"The self-test of {self.name} failed. See: edge-bundle selftest.", 60)
+
+    def refresh(self, tell: Tell) -> None:
+        """Run the self-test that is due, or take over another bundle if the name refers to one. It may take seconds."""
+        if self.state is State.TESTING:
+            self._first_test(tell)
+        seen = model_state(self._source)
+        if seen == self._seen and monotonic() < self._retry_at:
+            return
+        self._seen, self._retry_at = seen, float("inf")
+        try:
+            self._take_over(tell)
         except EdgeError as error:
-            log("model_refused", model=self.spec.name, code=error.code)
-            return False
-        if opened[0].digest == self.digest or opened[0].spec.name != self.spec.name:
-            for each in opened:
-                each.close()
-            return False
-        for each in opened:
-            self._idle.get().close()  # waits for the request that uses it
-            self._idle.put(each)
-        self.bundle, self.spec, self.digest = bundle, opened[0].spec, opened[0].digest
-        log("model_replaced", model=self.spec.name, version=self.spec.version, bundle=self.digest)
-        self.test()
-        return True
+            self._retry_at = monotonic() + RETRY_S
+            spec = self.loaded.manifest.spec
+            tell("model_kept", model=self.name, version=spec.version, code=error.code)
 
-    def described(self, default: bool) -> dict[str, Any]:
-        """Return the entry in the list of models."""
-        return {
-            "name": self.spec.name,
-            "version": self.spec.version,
-            "summary": self.spec.summary,
-            "labels": list(self.spec.labels),
-            "region": self.spec.region is not None,
-            "default": default,
-            "ready": self.fault is None,
-        }
+    def _first_test(self, tell: Tell) -> None:
+        version = self.loaded.manifest.spec.version
+        try:
+            self.loaded.test()
+        except EdgeError as error:
+            self.state = State.FAILED
+            tell("selftest_failed", model=self.name, version=version, code=error.code)
+        else:
+            self.state = State.READY
+            tell("model_ready", model=self.name, version=version, bundle=self.loaded.predictor.digest)
 
-    def details(self) -> dict[str, Any]:
-        """Return spec, measured figures and card."""
-        card = "MODEL_CARD.md"
-        text = self.bundle.read_file(card).decode("utf-8") if card in self.bundle.names else ""
-        return {"manifest": to_dict(self.bundle.manifest), "bundle": self.digest, "card": text}
-
-    def close(self) -> None:
-        """Release the interpreters that are idle."""
-        while not self._idle.empty():
-            self._idle.get().close()
-
-    def _found(self) -> Bundle:
-        return find(self._where, trusted_key=key_in_force(self._key))
-
-    def _opened(self) -> list[Predictor]:
-        return [Predictor.load(self._where, trusted_key=self._key) for _ in range(self._count)]
+    def _take_over(self, tell: Tell) -> None:
+        new = LoadedModel(self._source, self._options)
+        old = self.loaded
+        if new.predictor.digest == old.predictor.digest:
+            new.predictor.close()
+            return
+        try:
+            if new.manifest.spec.name != self.name:
+                raise UsageError(f"found model {new.manifest.spec.name}, expected a version of {self.name}.")
+            new.test()
+        except EdgeError:
+            new.predictor.close()
+            raise
+        self.loaded, self.state = new, State.READY
+        old.retire()
+        spec = new.manifest.spec
+        tell("model_replaced", model=self.name, version=spec.version, bundle=new.predictor.digest)
 
 
-class ModelPool:
-    """The served models by name; the first one answers where a request names none."""
+class Models:
+    """All models of the service, by name."""
 
-    def __init__(self, wanted: Sequence[str], count: int, trusted_key: Path | None = None) -> None:
+    def __init__(self, sources: tuple[str, ...], options: ModelOptions) -> None:
         """Load the models.
 
         Args:
-            wanted: names or paths; empty for all that are installed or shipped.
-            count: predictors of each.
-            trusted_key: as in :meth:`edge_runtime.Predictor.load`.
+            sources: names or paths; empty for all installed and shipped models.
+            options: how they are opened.
 
         Raises:
-            EdgeError: a model that was asked for cannot be loaded, or there is none.
+            EdgeError: a model cannot be loaded, or two have one name.
         """
-        self._by_name: dict[str, ServedModel] = {}
-        for where in wanted or _all_names():
-            model = ServedModel(where, count, trusted_key)
-            if model.spec.name in self._by_name:
-                raise UsageError(f"found the model {model.spec.name} twice, expected each once. Name it once.")
-            self._by_name[model.spec.name] = model
-        self.default = next(iter(self._by_name))
+        self._options, self._all = options, not sources
+        self._named = model_in_force()
+        self._models: dict[str, ServedModel] = {}
+        for source in sources or _every_name():
+            self._add(source)
+
+    def _add(self, source: str) -> None:
+        model = ServedModel(source, self._options)
+        if model.name in self._models:
+            raise UsageError(f"found two models named {model.name}, expected one of each name. Remove one.")
+        self._models[model.name] = model
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._by_name.values())
+        """Iterate over the models in their order."""
+        return iter(tuple(self._models.values()))
 
-    def known(self, name: str) -> ServedModel:
-        """Return the model of a name, whether its self-test has passed or not.
+    @property
+    def default(self) -> str:
+        """Name of the model that answers if a request names none."""
+        return self._named if self._named in self._models else next(iter(self._models))
 
-        Raises:
-            BundleNotFoundError: no model of that name is served.
-        """
-        model = self._by_name.get(name)
-        if model is None:
-            known = ", ".join(self._by_name)
-            raise BundleNotFoundError(
-                f"found no model of that name, expected one of: {known}. GET /v1/models lists them.",
-                code="model_not_served",
-            )
-        return model
-
-    def find(self, name: str | None) -> ServedModel:
-        """Return the model of a name, or the default one.
+    def get(self, name: str | None) -> ServedModel:
+        """Return a model; the default one for None.
 
         Raises:
-            BundleNotFoundError: no model of that name is served.
-            ProblemError: its self-test has not passed (503).
+            Problem: ``model_not_served``.
         """
-        model = self.known(name or self.default)
-        if model.fault is not None:
-            raise ProblemError(
-                503,
-                "model_not_ready",
-                f"{model.spec.name} is not ready: {model.fault}. Run edge-bundle selftest {model.spec.name} here.",
-                {"Retry-After": "1"},
-            )
-        return model
-
-    def refresh(self) -> None:
-        """Replace each model whose name refers to another bundle now."""
-        for model in self:
-            model.refresh()
-
-    def test(self) -> None:
-        """Run the self-test of each model."""
-        for model in self:
-            model.test()
-            log("selftest", model=model.spec.name, passed=model.fault is None)
-
-    def described(self) -> list[dict[str, Any]]:
-        """Return an entry for each model."""
-        return [model.described(model.spec.name == self.default) for model in self]
+        found = self._models.get(self.default if name is None else name)
+        if found is None:
+            names = ", ".join(self._models)
+            raise Problem(NOT_FOUND, "model_not_served", f"Found no such model, expected one of: {names}.")
+        return found
 
     @property
     def ready(self) -> bool:
         """Whether the self-test of every model has passed."""
-        return all(model.fault is None for model in self)
+        return all(model.state is State.READY for model in self)
+
+    def refresh(self, tell: Tell) -> None:
+        """Run due self-tests and take over changed bundles; load newly installed ones if all models are served."""
+        for model in self:
+            model.refresh(tell)
+        if not self._all:
+            return
+        try:
+            for name in _every_name():
+                if name not in self._models:
+                    self._add(name)
+        except EdgeError as error:
+            tell("model_unusable", code=error.code)
 
     def close(self) -> None:
         """Release the interpreters."""
         for model in self:
-            model.close()
+            model.loaded.retire()
 
 
-def _all_names() -> list[str]:
-    """Return the names of the installed and shipped models, the default one first."""
-    default = model_in_force()
-    names = sorted({*(found.name for found in installed()), *shipped()})
-    return [default, *(name for name in names if name != default)]
+def _every_name() -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*(found.name for found in installed()), *bundles.shipped())))

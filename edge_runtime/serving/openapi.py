@@ -1,160 +1,188 @@
-"""The description of the endpoints as OpenAPI 3.1, built from the schema of answers, and a page that shows it."""
+"""The description of the service for programs: OpenAPI 3.1, with the schema of ``edge-predict --json``."""
 
 from __future__ import annotations
 
 import json
-from functools import cache
-from html import escape
+from pathlib import Path
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from edge_runtime import __version__
 from edge_runtime.inference.prediction import NOTICE
-from edge_runtime.serving.answer_schema import answer_schema
-from edge_runtime.serving.page_files import HEADERS
 
-_IMAGE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_FORM = {
-    "multipart/form-data": {
-        "schema": {
-            "type": "object",
-            "required": ["image"],
-            "properties": {
-                "image": {"type": "string", "format": "binary", "description": "The encoded image."},
-                "model": {"type": "string"},
-                "region": {"type": "string"},
-                "heatmap": {"type": "string", "enum": ["0", "1"]},
-                "microns_per_pixel": {"type": "string"},
-            },
-        }
-    }
-}
-_PROBLEMS = {
-    400: "A parameter, a region or a form is invalid.",
-    401: "A token is needed.",
-    404: "No model of that name is served.",
-    408: "The body stopped arriving.",
-    413: "The body is too large.",
-    503: "The queue is full, a self-test has not passed, or this machine failed. Retry later.",
+_SCHEMA = "prediction.schema.json"
+
+Json = dict[str, Any]
+_PLACE = "#/components/schemas/"
+_JSON = "application/json"
+
+_ERRORS = {
+    "400": "A parameter, the region, the form or the HTTP request is invalid.",
+    "401": "A token is needed.",
+    "403": "The request came from another site's page, or names an unknown host.",
+    "404": "There is no such model or path.",
+    "408": "The request arrived too slowly.",
+    "413": "The body is larger than the limit.",
+    "415": "The body is JSON or compressed, not an image.",
+    "500": "The model's files or the service failed.",
+    "503": "The queue is full, the self-test has not passed, or the machine failed. See Retry-After.",
 }
 
 
-def description() -> dict[str, Any]:
-    """Return the description."""
-    answered = {200: ("The answer.", {"$ref": "#/components/schemas/answer"})}
-    refused = {422: ("The image is refused; the reason is in `error`.", {"$ref": "#/components/schemas/failure"})}
-    body = {"required": True, "content": {**_IMAGE, **_FORM}}
-    query = [
-        _query("model", "Name of the model; the default one if absent.", "string"),
-        _query("region", "Circle x,y,radius in pixels of the image, for models that need one.", "string"),
-        _query("heatmap", "1 adds a heatmap.", "string"),
-        _query("microns_per_pixel", "Scale of the image, for models that state one.", "number"),
-    ]
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-    plain = {"type": "object"}
+def schema_file() -> Path:
+    """Return the schema of the predictions: a wheel has a copy beside this module, a checkout has it in ``docs``."""
+    here = Path(__file__).with_name(_SCHEMA)
+    return here if here.is_file() else Path(__file__).parents[2] / "docs" / _SCHEMA
+
+
+def document() -> Json:
+    """Return the OpenAPI document."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "edge-serve", "version": __version__, "description": NOTICE},
-        "paths": {
-            "/v1/predict": {"post": _of("Answer one image.", {**answered, **refused}, query, body)},
-            "/v1/tiles": {"post": _of("Answer a slide tile by tile.", {200: ("The map.", plain)}, query, body)},
-            "/v1/models": {"get": _of("List the models.", {200: ("The models.", plain)})},
-            "/v1/models/{name}": {"get": _of("Spec, measured figures and card.", {200: ("The model.", plain)}, [name])},
-            "/health/live": {"get": _of("Whether the process answers.", {200: ("It does.", plain)})},
-            "/health/ready": {"get": _of("Whether every self-test passed.", {200: ("All did.", plain)})},
-            "/metrics": {
-                "get": {"summary": "Counters for Prometheus.", "responses": {"200": {"description": "Text."}}}
-            },
+        "info": {
+            "title": "edge-serve",
+            "version": __version__,
+            "description": f"Results of edge-predict over HTTP. {NOTICE}",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "components": {"schemas": {**answer_schema(), "problem": _PROBLEM}, "securitySchemes": _TOKEN},
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
     }
 
 
-_TOKEN = {"token": {"type": "http", "scheme": "bearer", "description": "If the service was started with a token."}}
-_PROBLEM = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "properties": {
-                "code": {"type": "string", "description": "Stable name, for programs."},
-                "message": {"type": "string", "description": "What was found and expected, for people."},
+def _paths() -> Json:
+    image = {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {"image": {"type": "string", "format": "binary"}},
+                }
             },
-        }
-    },
-}
-
-
-def _query(name: str, text: str, kind: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": text, "schema": {"type": kind}}
-
-
-def _of(
-    summary: str,
-    responses: dict[int, tuple[str, dict[str, Any]]],
-    parameters: list[dict[str, Any]] | None = None,
-    body: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    problem = {"$ref": "#/components/schemas/problem"}
-    every = {**responses, **{status: (text, problem) for status, text in _PROBLEMS.items() if body or status == 401}}
-    found: dict[str, Any] = {
-        "summary": summary,
+        },
+    }
+    model = _parameter("model", "Name of a model; by default the default one.")
+    scale = _parameter("microns_per_pixel", "Scale of the image. A model of another scale rejects it.", "number")
+    region = _parameter("region", "Centre and radius in pixels, x,y,radius, for models of marked regions.")
+    heatmap = _parameter("heatmap", "1 adds the member heatmap.")
+    predict = {
+        "summary": "The result for one image: what edge-predict --json prints.",
+        "parameters": [model, region, heatmap, scale],
+        "requestBody": image,
         "responses": {
-            str(status): {"description": text, "content": {"application/json": {"schema": schema}}}
-            for status, (text, schema) in sorted(every.items())
+            "200": _response("A prediction.", "answer"),
+            "422": _response("The image or its region is refused.", "failure"),
+            **_errors("400", "401", "403", "404", "408", "413", "415", "500", "503"),
         },
     }
-    return found | ({"parameters": parameters} if parameters else {}) | ({"requestBody": body} if body else {})
+    tiles = {
+        **predict,
+        "summary": "The result for a slide, tile by tile: what edge-predict --tiles --json prints.",
+        "parameters": [model, scale],
+    }
+    tiles["responses"] = {**predict["responses"], "200": _response("The result for the slide.", "slide")}  # type: ignore[dict-item]
+    name = {**_parameter("name", "Name of a model."), "in": "path", "required": True}
+    return {
+        "/v1/predict": {"post": predict},
+        "/v1/tiles": {"post": tiles},
+        "/v1/models": {"get": _get("The models.", "models", "401", "403")},
+        "/v1/models/{name}": {
+            "get": {
+                **_get("Manifest with spec and measured figures, and the model card.", "model", "401", "403", "404"),
+                "parameters": [name],
+            }
+        },
+        "/health/live": {"get": _get("The process answers.", "health")},
+        "/health/ready": {
+            "get": {
+                **_get("200 if the self-test of every model has passed.", "health"),
+            }
+        },
+        "/metrics": {
+            "get": {
+                "summary": "Metrics for Prometheus.",
+                "responses": {"200": {"description": "Text format of Prometheus.", "content": {"text/plain": {}}}},
+            }
+        },
+        "/v2/models/{name}/infer": {
+            "post": {
+                "summary": "The Open Inference Protocol (KServe v2): one BYTES tensor named image.",
+                "parameters": [name],
+                "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}}},
+                "responses": {
+                    "200": {"description": "The output tensors."},
+                    "default": _response("An error.", "protocolError"),
+                },
+            }
+        },
+    }
 
 
-def description_routes() -> list[Route]:
-    """Return the routes of the description and of its page."""
-
-    async def as_json(request: Request) -> Response:
-        return Response(json.dumps(description()), media_type="application/json")
-
-    async def as_page(request: Request) -> Response:
-        return Response(_page(), headers={**HEADERS, "Content-Type": "text/html; charset=utf-8"})
-
-    return [Route("/openapi.json", as_json), Route("/docs", as_page)]
+def _parameter(name: str, description: str, kind: str = "string") -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": kind}}
 
 
-@cache
-def _page() -> str:
-    """Return the description as a page without scripts, in the style of the service's own page."""
-    found = description()
-    parts = [
-        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
-        f"{_parameters(operation)}{_responses(operation)}</section>"
-        for path, operations in found["paths"].items()
-        for method, operation in operations.items()
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edge-serve</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="page/style/theme.css">'
-        '<link rel="stylesheet" href="page/style/reference.css"></head><body><main>'
-        f"<h1>edge-serve {escape(found['info']['version'])}</h1><p>{escape(NOTICE)}</p>"
-        f'<p><a href="openapi.json">openapi.json</a></p>{"".join(parts)}</main></body></html>'
-    )
+def _response(description: str, schema: str) -> Json:
+    return {"description": description, "content": {_JSON: {"schema": {"$ref": _PLACE + schema}}}}
 
 
-def _parameters(operation: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td><code>{escape(each['name'])}</code></td><td>{each['in']}</td>"
-        f"<td>{escape(each.get('description', ''))}</td></tr>"
-        for each in operation.get("parameters", [])
-    )
-    return f"<table><tr><th>parameter</th><th>in</th><th>meaning</th></tr>{rows}</table>" if rows else ""
+def _errors(*statuses: str) -> Json:
+    return {status: _response(_ERRORS[status], "error") for status in statuses}
 
 
-def _responses(operation: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td>{status}</td><td>{escape(each['description'])}</td></tr>"
-        for status, each in operation["responses"].items()
-    )
-    return f"<table><tr><th>status</th><th>meaning</th></tr>{rows}</table>"
+def _get(summary: str, schema: str, *errors: str) -> Json:
+    return {"summary": summary, "responses": {"200": _response(summary, schema), **_errors(*errors)}}
+
+
+def _schemas() -> Json:
+    """Return the schemas of the predictions as they are in the file, and those of the service."""
+    text = schema_file().read_text(encoding="utf-8").replace('"#/$defs/', f'"{_PLACE}')
+    found: Json = json.loads(text)["$defs"]
+    string, boolean, thing = {"type": "string"}, {"type": "boolean"}, {"type": "object"}
+    # with heatmap=1 there is also a PNG to lay over the image
+    found["heatmap"]["properties"] |= {
+        "media_type": {"description": "Over HTTP only: image/png.", "const": "image/png"},
+        "data": {"description": "Over HTTP only: base64 of an RGBA PNG of the image's size.", **string},
+    }
+    row = {
+        "type": "object",
+        "required": ["name", "version", "summary", "labels", "positive", "region", "default", "state"],
+        "properties": {
+            **dict.fromkeys(("name", "version", "summary"), string),
+            **{name: {"type": "array", "items": string} for name in ("labels", "positive")},
+            "region": {"description": "Whether the model requires a marked region.", **boolean},
+            "microns_per_pixel": {"type": ["number", "null"]},
+            "default": {"description": "Whether it answers if a request names no model.", **boolean},
+            "state": {"enum": ["testing", "ready", "failed"]},
+        },
+    }
+    error = {
+        "type": "object",
+        "required": ["kind", "code", "message"],
+        "properties": {
+            "kind": {
+                "description": "request: change the request. server: tell the operator.",
+                "enum": ["request", "server"],
+            },
+            "code": {"description": "Stable, for programs.", **string},
+            "message": {"description": "For people; it may change.", **string},
+        },
+    }
+    about = {"bundle": string, "manifest": thing, "card": string}
+    models = {"type": "object", "properties": {"models": {"type": "array", "items": {"$ref": _PLACE + "modelRow"}}}}
+    return {
+        **found,
+        "slide": {"description": "docs/reference/json.md, edge-tiles/1.", **thing},
+        "modelRow": row,
+        "models": models,
+        "model": {"allOf": [{"$ref": _PLACE + "modelRow"}, {"properties": about}]},
+        "health": {"type": "object", "required": ["status"], "properties": {"status": string, "models": thing}},
+        "error": {"type": "object", "required": ["error"], "properties": {"error": error}},
+        "protocolError": {"type": "object", "required": ["error"], "properties": {"error": string}},
+    }

@@ -1,36 +1,27 @@
-"""Every refusal of the service as JSON: ``{"error": {"code": …, "message": …}}`` with a fitting status."""
+"""Errors of the service as JSON with an HTTP status (docs/reference/http.md)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+from edge_runtime.errors import BackendError, EdgeError, SaliencyError, UsageError
 
-from edge_runtime.errors import BackendError, BundleError, BundleNotFoundError, EdgeError, ImageError, UsageError
+JSON = "application/json"
 
-CLOSE = {"Connection": "close"}
-"""For a request whose body was not read to its end."""
-
-_STATUS: tuple[tuple[type[EdgeError], int], ...] = (
-    (ImageError, 422),
-    (UsageError, 400),
-    (BundleNotFoundError, 404),
-    (BundleError, 500),
-    (BackendError, 500),
-)
-_OF_HTTP = {404: "not_found", 405: "method_not_allowed"}
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED, TIMEOUT = 400, 401, 403, 404, 405, 408
+TOO_LARGE, MEDIA_TYPE, UNPROCESSABLE, HEADERS_TOO_LARGE = 413, 415, 422, 431
+INTERNAL, UNAVAILABLE = 500, 503
 
 
-class ProblemError(Exception):
-    """A request that is refused.
+class Problem(Exception):  # noqa: N818
+    """A request that gets an error instead of a result.
 
     Attributes:
-        status: status of the response.
-        code: stable name of the problem, for programs.
-        message: what was found and expected, for people; no file name and no content of the request.
+        status: HTTP status.
+        code: stable code for programs.
+        message: text for people; it may change.
         headers: further headers of the response.
     """
 
@@ -38,39 +29,38 @@ class ProblemError(Exception):
         super().__init__(message)
         self.status, self.code, self.message, self.headers = status, code, message, dict(headers or {})
 
-
-def status_of(error: EdgeError) -> int:
-    """Return the HTTP status for an error of the runtime; 503 if the machine failed, because the image may be sound."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
-
-
-def problem_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the response that every refusal has."""
-    content = json.dumps({"error": {"code": code, "message": message}})
-    return Response(content, status, dict(headers or {}), "application/json")
+    def body(self) -> bytes:
+        """Return the JSON of the error. ``kind`` says whether the request or the service has to change."""
+        kind = "request" if self.status < INTERNAL else "server"
+        return line({"error": {"kind": kind, "code": self.code, "message": self.message}})
 
 
-async def of_problem(request: Request, error: Exception) -> Response:
-    """Answer a :class:`ProblemError`."""
-    assert isinstance(error, ProblemError)
-    return problem_response(error.status, error.code, error.message, error.headers)
+class ClientGone(Exception):  # noqa: N818
+    """The client closed the connection before it got its response."""
 
 
-async def of_edge_error(request: Request, error: Exception) -> Response:
-    """Answer an error of the runtime that is not about one image."""
-    assert isinstance(error, EdgeError)
-    return problem_response(status_of(error), error.code, error.message)
+def line(value: Any) -> bytes:
+    """Return a value as one line of ASCII JSON."""
+    return (json.dumps(value, allow_nan=False) + "\n").encode("ascii")
 
 
-async def of_http(request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method."""
-    assert isinstance(error, HTTPException)
-    code = _OF_HTTP.get(error.status_code, "http")
-    message = f"found {request.method} {request.url.path[:80]}, expected a path and method of /openapi.json."
-    return problem_response(error.status_code, code, message, error.headers)
+def busy(code: str, message: str, seconds: int) -> Problem:
+    """Return the problem of a service that has no place for the request now."""
+    return Problem(UNAVAILABLE, code, f"{message} Try again in {seconds} s.", {"Retry-After": str(seconds)})
 
 
-async def of_fault(request: Request, error: Exception) -> Response:
-    """Answer a fault of the service itself, without its text: it may quote the request."""
-    message = f"the service failed ({type(error).__name__}). Its log names the request."
-    return problem_response(500, "internal", message)
+def invalid(parameter: str, found: str, expected: str) -> Problem:
+    """Return the problem of a parameter with an invalid value."""
+    return Problem(
+        BAD_REQUEST, "parameter_invalid", f"{parameter}: found {found[:60]!r}, expected {expected}. Correct it."
+    )
+
+
+def problem_of(error: EdgeError) -> Problem:
+    """Return the problem for an error of the package that concerns the request or the model, not the image."""
+    if isinstance(error, UsageError | SaliencyError):
+        return Problem(BAD_REQUEST, error.code, error.message)
+    if isinstance(error, BackendError):
+        return Problem(INTERNAL, error.code, error.message)
+    # messages about bundles name paths of this machine
+    return Problem(INTERNAL, error.code, "The model's files cannot be used. See the service's log, then install again.")

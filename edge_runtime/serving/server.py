@@ -1,192 +1,210 @@
-"""Run the application on a TCP port or a Unix socket, with limits for the heads of requests; end without losing any."""
+"""Run the service: models, queue, HTTP server, signals, and what happens beside the requests."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import gc
+import signal
+import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-import h11
 import uvicorn
-from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_runtime.errors import UsageError
-from edge_runtime.serving.access import LOOPBACK
-from edge_runtime.serving.log import log
+from edge_runtime.serving.access import Access
+from edge_runtime.serving.app import Service
+from edge_runtime.serving.body import BodyLimits, Uploads
+from edge_runtime.serving.connection import Connection
+from edge_runtime.serving.endpoints import Core
+from edge_runtime.serving.logs import take_over_logging, tell
+from edge_runtime.serving.metrics import Metrics
+from edge_runtime.serving.models import ModelOptions, Models
+from edge_runtime.serving.work_queue import WorkQueue
 
-GRACE_S = 30
-"""Seconds in which accepted requests are answered after a signal to stop."""
-
+LOOK_S = 1.0
+"""Seconds between two looks at the installed models."""
 KEEP_ALIVE_S = 15
-_BACKLOG = 1024
-_FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
+SHUTDOWN_S = 80
+"""Longest time for answers after a stop signal; systemd's own limit is 90 s."""
+_LAST_ACCEPT_S = 0.05
+"""Time to accept the connections that the kernel has completed; it resets them when the socket is closed."""
+_GARBAGE = 10_000
+"""New objects before a search for cycles; requests leave none behind."""
+HELD_BODIES = 4
+"""Largest sum of all bodies in memory, as a multiple of the largest body."""
 
 
 @dataclass(frozen=True)
-class Listening:
-    """Where the service listens.
+class Tls:
+    """Files of TLS in PEM; ``client_ca`` signs the certificates that clients must have."""
 
-    Attributes:
-        host, port: TCP address.
-        uds: path of a Unix socket instead; None for TCP.
-        pause_s: longest time for the head of a request, in seconds.
-        certificate, key: files for TLS; None for plain HTTP.
-        client_ca: file with the authority that signs the certificates of clients; None to ask for none.
-    """
-
-    host: str
-    port: int
-    uds: Path | None
-    pause_s: float
-    certificate: Path | None = None
-    key: Path | None = None
+    cert: Path
+    key: Path
     client_ca: Path | None = None
 
-    def check(self, token: str | None) -> None:
-        """Refuse an address that others reach without a token or certificates of clients.
 
-        Raises:
-            UsageError: see above, or a file for TLS is missing.
-        """
-        if (self.certificate is None) != (self.key is None):
-            raise UsageError("found one of --tls-cert and --tls-key, expected both or none.")
-        if self.client_ca is not None and self.certificate is None:
-            raise UsageError("found --tls-client-ca without --tls-cert, expected both. Add --tls-cert and --tls-key.")
-        if self.uds is None and self.host not in LOOPBACK and token is None and self.client_ca is None:
-            raise UsageError(
-                f"found --host {self.host}, which other machines reach, expected --token-file or --tls-client-ca with "
-                "it. Give one of them, or listen on 127.0.0.1."
-            )
+@dataclass(frozen=True)
+class ServeOptions:
+    """The limits and rules of the service."""
+
+    queue: int = 64
+    workers: int = 1
+    most_bytes: int = 64 * 1024 * 1024
+    read_timeout_s: float = 30.0
+    most_connections: int = 512
+    access: Access = field(default_factory=Access)
+    tls: Tls | None = None
 
 
-def serve(app: Starlette, where: Listening) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what was accepted.
+class Notifier:
+    """Tells a service manager about the state; this one tells nobody."""
+
+    def ready(self) -> None:
+        """The self-tests have passed."""
+
+    def alive(self) -> None:
+        """The event loop runs; called ten times a second."""
+
+    def stopping(self) -> None:
+        """A stop signal was received."""
+
+
+def core_of(models: Models, options: ServeOptions) -> Core:
+    """Return what the endpoints share."""
+    queue = WorkQueue(options.queue, options.workers)
+    most = options.most_bytes
+    uploads = Uploads(BodyLimits(most, options.read_timeout_s, HELD_BODIES * most))
+    return Core(models, queue, uploads, Metrics(models, queue, uploads))
+
+
+def serve(
+    sources: tuple[str, ...],
+    model_options: ModelOptions,
+    options: ServeOptions,
+    listen: Callable[[], list[socket.socket]],
+    notifier: Notifier,
+) -> None:
+    """Load the models, listen, and answer until a signal.
+
+    Args:
+        sources: names or paths of the models; empty for all.
+        model_options: how they are opened.
+        options: limits and rules.
+        listen: returns the listening sockets; called after the models are loaded.
+        notifier: is told about the state.
 
     Raises:
-        UsageError: the address or the socket cannot be used, or a file for TLS cannot be read.
+        EdgeError: a model cannot be loaded, or a file of TLS cannot be used.
     """
-    settings: dict[str, Any] = {"host": where.host, "port": where.port}
-    if _passed_descriptors():
-        settings = {"fd": _FIRST_PASSED_DESCRIPTOR}
-    elif where.uds is not None:
-        _free_socket(where.uds)
-        settings = {"uds": str(where.uds)}
+    take_over_logging()
+    models = Models(sources, model_options)
+    core = core_of(models, options)
+    config = _config(Service(core, options.access), options)
+    sockets = listen()
+    server = Server(config, core, notifier)
+    gc.freeze()  # what was loaded stays; looking through it again and again takes time from requests
+    gc.set_threshold(_GARBAGE)
+    tell("listening", port=_port(sockets), models=[model.name for model in models])
     try:
-        config = uvicorn.Config(
-            app,
-            **settings,
-            **_tls(where),
-            http=_timed(where.pause_s),
-            ws="none",
-            loop="asyncio",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
-            h11_max_incomplete_event_size=16_384,
-        )
-        server = _Server(config)
-        server.run()
+        server.run(sockets=sockets)
+    finally:
+        core.queue.close()
+        models.close()
+        tell("stopped")
+
+
+def _port(sockets: list[socket.socket]) -> int | None:
+    """Return the TCP port; None for a Unix socket."""
+    names = (each.getsockname() for each in sockets)
+    return next((name[1] for name in names if isinstance(name, tuple)), None)
+
+
+def _config(app: Service, options: ServeOptions) -> uvicorn.Config:
+    limits = {"head_timeout_s": options.read_timeout_s, "most": options.most_connections}
+    protocol: Any = type("LimitedConnection", (Connection,), limits)
+    tls = options.tls
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        ssl_certfile=None if tls is None else tls.cert,
+        ssl_keyfile=None if tls is None else tls.key,
+        ssl_ca_certs=None if tls is None or tls.client_ca is None else str(tls.client_ca),
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls is not None and tls.client_ca is not None else ssl.CERT_NONE,
+    )
+    try:
+        config.load()
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
-            f"the service cannot start: {error.strerror or error}. Correct the address or the file."
+            f"TLS: a certificate or key cannot be used ({error.strerror}). Name PEM files that belong together."
         ) from None
-    if not server.started:
-        raise UsageError(
-            f"the service cannot listen on {where.uds or f'{where.host}:{where.port}'}. Free it or choose another."
-        )
+    return config
 
 
-class _Server(uvicorn.Server):
-    """Says in the log where it listens, and when it stops."""
+class Server(uvicorn.Server):
+    """The HTTP server. It ends with status 0 after a stop signal; a second signal ends it at once."""
 
-    async def startup(self, sockets: Any = None) -> None:
+    def __init__(self, config: uvicorn.Config, core: Core, notifier: Notifier) -> None:
+        super().__init__(config)
+        self._core, self._notifier, self._was_ready = core, notifier, False
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then run the self-tests."""
         await super().startup(sockets)
-        if self.started:
-            port = next((s.getsockname()[1] for server in self.servers for s in server.sockets if _is_tcp(s)), None)
-            log("listening", port=port)
+        self._upkeep = asyncio.create_task(self._keep_up())
 
-    async def shutdown(self, sockets: Any = None) -> None:
-        log("stopping")
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing further, and answer what was accepted."""
+        tell("stopping", waiting=self._core.queue.waiting, running=self._core.queue.running)
+        self._notifier.stopping()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        await asyncio.sleep(_LAST_ACCEPT_S)
+        # each response from now on tells its client that the connection ends
+        self.server_state.default_headers.append((b"connection", b"close"))
         await super().shutdown(sockets)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Tell the service manager that the event loop runs."""
+        self._notifier.alive()
+        return await super().on_tick(counter)
 
-def _is_tcp(socket: Any) -> bool:
-    return isinstance(socket.getsockname(), tuple)
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.to_thread(self._core.models.refresh, tell)
+            if self._core.models.ready and not self._was_ready:
+                self._was_ready = True
+                self._notifier.ready()
+                tell("ready")
+            await asyncio.sleep(LOOK_S)
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handle SIGINT and SIGTERM."""
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-def _passed_descriptors() -> bool:
-    """Return whether systemd passed a listening socket to this process."""
-    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
-
-
-def _free_socket(path: Path) -> None:
-    """Remove the socket of a service that is gone.
-
-    Raises:
-        UsageError: something else is at the path.
-    """
-    if not path.exists():
-        return
-    if not path.is_socket():
-        raise UsageError(f"{path}: found a file, expected a free path for a socket. Correct --uds.")
-    path.unlink()
-
-
-def _tls(where: Listening) -> dict[str, Any]:
-    if where.certificate is None:
-        return {}
-    found = {"ssl_certfile": str(where.certificate), "ssl_keyfile": str(where.key)}
-    if where.client_ca is None:
-        return found
-    return {**found, "ssl_ca_certs": str(where.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
-
-
-def _timed(pause_s: float) -> type[H11Protocol]:
-    """Return uvicorn's protocol, with a limit for the time in which the head of a request arrives: uvicorn has none."""
-
-    class TimedProtocol(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._timer = self.loop.call_later(pause_s, self._give_up)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            waiting = self.conn.their_state is h11.IDLE
-            if not waiting:
-                self._stop()
-            elif self._timer is None:  # the first part of a further head
-                self._timer = self.loop.call_later(pause_s, self._give_up)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop()
-            super().connection_lost(exc)
-
-        def _stop(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-        def _give_up(self) -> None:
-            self._timer = None
-            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
-                self.transport.write(
-                    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n"
-                    b"content-length: %d\r\n\r\n%s" % (len(_LATE), _LATE)
-                )
-                self.transport.close()
-
-    return TimedProtocol
-
-
-_LATE = b'{"error": {"code": "request_timeout", "message": "found no complete head of a request in time."}}'
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; end at once if a stop has begun."""
+        self.force_exit = self.should_exit
+        self.should_exit = True

@@ -1,81 +1,128 @@
-"""A bounded queue before the models: work runs in few threads, and what does not fit is refused at once."""
+"""A bounded queue before the worker threads. Work of a client that is gone leaves the queue."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from math import ceil
+from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
-
-from edge_runtime.serving.problems import ProblemError
+from edge_runtime.serving.problems import busy
 
 Result = TypeVar("Result")
 
+_LONGEST_RETRY_S = 60
+_WEIGHT = 0.1
+"""Weight of the newest work in the moving average of its duration."""
+
+
+class _Job:
+    """One piece of work, and the future of its result in the event loop."""
+
+    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.work, self.loop, self.future = work, loop, loop.create_future()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            self._result = self.work()
+        except BaseException as raised:  # the request that waits gets it
+            self._error = raised
+
+    def hand_over(self) -> None:
+        """Give the result to the event loop."""
+        with suppress(RuntimeError):  # the event loop was closed by a second signal
+            self.loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if self.future.done():  # cancelled meanwhile
+            return
+        if self._error is None:
+            self.future.set_result(self._result)
+        else:
+            self.future.set_exception(self._error)
+
 
 class WorkQueue:
-    """Runs jobs in ``threads`` threads; at most ``waiting`` further ones wait."""
+    """Worker threads with a limited number of waiting jobs.
 
-    def __init__(self, threads: int, waiting: int) -> None:
-        self.threads, self.waiting, self.held = threads, waiting, 0
-        self._pool = ThreadPoolExecutor(threads, "edge-serve")
+    Attributes:
+        places: largest number of waiting jobs; those that run are not counted.
+        workers: number of threads.
+    """
 
-    def check_free(self) -> None:
-        """Refuse a request before its body is read, if the queue is full.
+    def __init__(self, places: int, workers: int) -> None:
+        self.places, self.workers = places, workers
+        self._jobs: deque[_Job] = deque()
+        self._running, self._mean_s, self._closed = 0, 0.0, False
+        self._changed = threading.Condition()
+        for number in range(workers):
+            threading.Thread(target=self._serve, name=f"edge-serve-{number}", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs that wait."""
+        return len(self._jobs)
+
+    @property
+    def running(self) -> int:
+        """Number of jobs that run."""
+        return self._running
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return ``work()``, called by a worker thread. If the caller is cancelled before that, it is never called.
 
         Raises:
-            ProblemError: the queue is full (503, with Retry-After).
+            Problem: ``queue_full``.
         """
-        if self.held >= self.threads + self.waiting:
-            raise ProblemError(
-                503,
-                "busy",
-                f"found {self.waiting} requests waiting, expected fewer. Send the request again in a second.",
-                {"Retry-After": "1"},
-            )
-
-    async def run(self, job: Callable[[], Result], request: Request) -> Result:
-        """Run ``job`` in a thread and return its result. A job that waits is dropped if its client leaves.
-
-        Raises:
-            ProblemError: the queue is full.
-            ClientDisconnect: the client left before the job began.
-        """
-        self.check_free()
-        starts_now = self.held < self.threads
-        self.held += 1
+        job = _Job(work, asyncio.get_running_loop())
+        with self._changed:
+            if len(self._jobs) + self._running >= self.places + self.workers:  # a free worker may not have woken yet
+                raise busy("queue_full", "Every place in the queue is taken.", self._retry_s())
+            self._jobs.append(job)
+            self._changed.notify()
         try:
-            future = self._pool.submit(job)
-            result = asyncio.wrap_future(future)
-            if starts_now:  # nothing to drop
-                return await result
-            watcher = asyncio.ensure_future(_left(request.receive))
-            try:
-                await asyncio.wait((result, watcher), return_when=asyncio.FIRST_COMPLETED)
-                if not result.done() and future.cancel():
-                    raise ClientDisconnect
-                return await result
-            finally:
-                watcher.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watcher
-        finally:
-            self.held -= 1
+            result: Result = await job.future
+            return result
+        except asyncio.CancelledError:
+            self._drop(job)
+            raise
 
-    async def aside(self, job: Callable[[], Result]) -> Result:
-        """Run a job of the service itself in a thread of its own, so that requests do not wait for it."""
-        return await asyncio.to_thread(job)
+    def _drop(self, job: _Job) -> None:
+        with self._changed:
+            if job in self._jobs:
+                self._jobs.remove(job)
+
+    def _retry_s(self) -> int:
+        return min(max(ceil(self._mean_s * len(self._jobs) / self.workers), 1), _LONGEST_RETRY_S)
+
+    def _serve(self) -> None:
+        while (job := self._next()) is not None:
+            start = time.monotonic()
+            job.run()
+            with self._changed:
+                self._running -= 1
+                self._mean_s += (time.monotonic() - start - self._mean_s) * _WEIGHT
+            job.hand_over()
+            del job  # its image is not kept until the next one
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            while not self._jobs:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            self._running += 1
+            return self._jobs.popleft()
 
     def close(self) -> None:
-        """Wait for the jobs that run."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-async def _left(receive: Callable[[], Awaitable[object]]) -> None:
-    """Return when the client has left; the body of the request was read before."""
-    while True:
-        message = await receive()
-        if isinstance(message, dict) and message.get("type") == "http.disconnect":
-            return
+        """End the threads when no job is left."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

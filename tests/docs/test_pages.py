@@ -10,6 +10,7 @@ import pytest
 
 from tests.docs.blocks import PAGES, ROOT
 from tests.one_image import way_of
+from tests.service_codes import service_codes
 
 DOCS = ROOT / "docs"
 MOST_WORDS, MOST_WORDS_OF_A_RECORD = 900, 250
@@ -113,7 +114,7 @@ def codes() -> set[str]:
 def test_every_error_code_is_explained() -> None:
     listed = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
     helped = (DOCS / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
-    known = codes()
+    known = codes() | service_codes()
     assert {"image_truncated", "image_cmyk", "results_in_use", "machine_io", "known_answers", "version_older"} <= known
     assert not sorted(code for code in known if f"`{code}`" not in listed)
     general = {"error", "image", "results", "bundle", "signature", "write"}

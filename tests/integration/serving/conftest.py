@@ -1,40 +1,44 @@
+"""Running services and images for them."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.phantom_bundle import CHECKED, COMMITTED
+from tests.phantom_bundle import CHECKED
 from tests.places import ROOT
-from tests.serving import Served, serving
+from tests.serving import Served
 
-PHANTOM = ROOT / "docs" / "phantom.png"
-OPTIONS = ("--max-mib", "1", "--read-timeout", "1", "--queue", "8")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service of the phantom model, with small limits."""
-    log = tmp_path_factory.mktemp("served") / "log"
-    with serving(log, str(COMMITTED), *OPTIONS) as running:
-        yield running
-        assert running.process.poll() is None, log.read_text("utf-8")
+Started = Callable[..., Served]
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service of the phantom model with an out-of-distribution check, and of the model for marked regions."""
-    log = tmp_path_factory.mktemp("checked") / "log"
-    with serving(log, str(CHECKED), "mias-region") as running:
-        yield running
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service with the phantom model with a check, and both kinds of shipped model; ready."""
+    models = (CHECKED, "idc-patch-compact", "mias-region")
+    service = Served.start(tmp_path_factory.mktemp("serve") / "log", *models, EDGE_MODELS="/nonexistent").until_ready()
+    yield service
+    service.kill()
 
 
-@pytest.fixture(scope="module")
-def image() -> bytes:
-    return PHANTOM.read_bytes()
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    """Start services with arguments of the test; they end with it."""
+    services: list[Served] = []
+
+    def start(*arguments: object, **environment: str) -> Served:
+        service = Served.start(tmp_path / f"service-{len(services)}" / "log", *arguments, **environment)
+        services.append(service)
+        return service
+
+    yield start
+    for service in services:
+        service.kill()
 
 
-@pytest.fixture(scope="module")
-def phantom() -> Path:
-    return PHANTOM
+@pytest.fixture(scope="session")
+def phantom() -> bytes:
+    """The phantom image."""
+    return (ROOT / "docs" / "phantom.png").read_bytes()

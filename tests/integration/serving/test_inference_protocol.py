@@ -1,95 +1,117 @@
-"""The Open Inference Protocol, with Triton's own client where it is installed."""
+"""The Open Inference Protocol, by Triton's own client and by hand."""
 
 from __future__ import annotations
 
 import base64
 import json
-import struct
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.phantom_bundle import COMMITTED
-from tests.serving import Served
+from tests.serving import Served, steady
 
-PATH = "/v2/models/phantom-patch/infer"
-
-
-def asked(*images: bytes, **more: object) -> bytes:
-    data = [base64.b64encode(image).decode() for image in images]
-    given = {"name": "image", "datatype": "BYTES", "shape": [len(images)], "data": data}
-    return json.dumps({"inputs": [given], **more}).encode()
+NAME = "idc-patch-compact"
+INFER = f"/v2/models/{NAME}/infer"
 
 
-def test_images_in_json_are_answered_like_predict(served: Served, image: bytes) -> None:
-    plain = served.ask("/v1/predict", image).json
-    found = served.ask(PATH, asked(image, image, id="7")).json
-    assert (found["id"], found["model_name"], found["model_version"]) == ("7", "phantom-patch", "1.0.0")
-    outputs = {output["name"]: output for output in found["outputs"]}
-    assert outputs["score"]["data"] == [plain["score"]] * 2 and outputs["score"]["shape"] == [2]
-    assert outputs["decision"]["data"] == [plain["decision"]] * 2
-    assert json.loads(outputs["answer"]["data"][0])["sha256"] == plain["sha256"]
+@pytest.fixture
+def client(running: Served) -> Iterator[Any]:
+    """Triton's client, unchanged."""
+    triton = pytest.importorskip("tritonclient.http", exc_type=ImportError)
+    connected = triton.InferenceServerClient(f"127.0.0.1:{running.port}")
+    yield connected
+    connected.close()
 
 
-def test_wanted_outputs_alone_are_sent(served: Served, image: bytes) -> None:
-    found = served.ask(PATH, asked(image, outputs=[{"name": "score"}])).json
-    assert [output["name"] for output in found["outputs"]] == ["score"]
+def tensor(image: bytes, **options: Any) -> Any:
+    from tritonclient.http import InferInput
+
+    given = InferInput("image", [1], "BYTES")
+    given.set_data_from_numpy(np.array([image], dtype=np.object_), **options)
+    return given
 
 
-def test_a_refused_image_ends_the_request_with_its_code(served: Served, image: bytes) -> None:
-    found = served.ask(PATH, asked(image, b"no image"))
-    assert (found.status, found.json["error"]["code"]) == (422, "image_format")
+def test_tritons_client_finds_server_and_model(client: Any) -> None:
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(NAME)
+    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    about = client.get_model_metadata(NAME)
+    assert (about["name"], about["versions"], about["inputs"][0]["datatype"]) == (NAME, ["1.0.0"], "BYTES")
+    assert client.get_model_metadata(NAME, "1.0.0") == about
+    assert not client.is_model_ready("nobody")
+
+
+def test_tritons_client_gets_the_same_answer(client: Any, running: Served, phantom: bytes) -> None:
+    found = client.infer(NAME, [tensor(phantom)], request_id="7")
+    line = running.predict(phantom, f"?model={NAME}").body.strip()
+    assert steady(found.as_numpy("result")[0]) == steady(line)
+    expected = json.loads(line)
+    for name in ("decision", "reason", "label"):
+        assert found.as_numpy(name)[0].decode() == expected[name]
+    for name in ("score", "confidence"):
+        assert found.as_numpy(name).dtype == np.float64 and found.as_numpy(name)[0] == expected[name]
+    assert found.get_response()["id"] == "7"
+
+
+def test_tritons_client_chooses_outputs(client: Any, phantom: bytes) -> None:
+    from tritonclient.http import InferRequestedOutput
+
+    for binary in (True, False):
+        wanted = [InferRequestedOutput("score", binary_data=binary), InferRequestedOutput("decision", binary)]
+        found = client.infer(NAME, [tensor(phantom)], outputs=wanted)
+        assert [output["name"] for output in found.get_response()["outputs"]] == ["score", "decision"]
+        assert found.as_numpy("decision")[0] in (b"POSITIVE", "POSITIVE")
+
+
+def test_tritons_client_gives_a_region_and_sees_refusals(client: Any, phantom: bytes) -> None:
+    from tritonclient.utils import InferenceServerException
+
+    found = client.infer("mias-region", [tensor(phantom)], parameters={"region": "25,25,9"})
+    assert json.loads(found.as_numpy("result")[0])["region"] == {"x": 25.0, "y": 25.0, "radius": 9.0}
+    for image, model, code in ((phantom[:400], NAME, "image_truncated"), (phantom, "mias-region", "region_missing")):
+        with pytest.raises(InferenceServerException, match=code):
+            client.infer(model, [tensor(image)])
+    with pytest.raises(InferenceServerException, match="model_not_served"):
+        client.infer("nobody", [tensor(phantom)])
+
+
+def test_many_requests_at_once(running: Served, phantom: bytes) -> None:
+    triton = pytest.importorskip("tritonclient.http", exc_type=ImportError)
+    with triton.InferenceServerClient(f"127.0.0.1:{running.port}", concurrency=8) as client:
+        asked = [client.async_infer(NAME, [tensor(phantom)]) for _ in range(60)]
+        assert {each.get_result().as_numpy("decision")[0] for each in asked} == {b"POSITIVE"}
+
+
+def test_an_image_as_base64_in_json(running: Served, phantom: bytes) -> None:
+    data = [base64.b64encode(phantom).decode()]
+    asked = {"id": "a", "inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]}
+    found = running.request("POST", INFER, json.dumps(asked), {"Content-Type": "application/json"})
+    assert (found.status, found.json["id"], found.json["model_name"]) == (200, "a", NAME)
+    values = {output["name"]: output["data"][0] for output in found.json["outputs"]}
+    assert values["decision"] == "POSITIVE" and json.loads(values["result"])["score"] == values["score"]
 
 
 @pytest.mark.parametrize(
-    "body",
+    "asked",
     [
-        b"{",
-        b"[]",
-        b'{"inputs": []}',
-        b'{"inputs": [{"name": "image", "datatype": "FP32", "shape": [1], "data": [1]}]}',
-        b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["%%"]}]}',
-        b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": "x"}]}',
-        b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [0], "data": []}]}',
-        b"[" * 100_000,
+        {},
+        {"inputs": []},
+        {"inputs": [{"name": "pixels", "shape": [1], "datatype": "BYTES", "data": ["eA=="]}]},
+        {"inputs": [{"name": "image", "shape": [1], "datatype": "FP32", "data": [1.0]}]},
+        {"inputs": [{"name": "image", "shape": [2], "datatype": "BYTES", "data": ["eA==", "eA=="]}]},
+        {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["no base64"]}]},
+        {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 9}}]},
     ],
 )
-def test_what_does_not_follow_the_protocol_is_named(served: Served, body: bytes) -> None:
-    found = served.ask(PATH, body)
-    assert (found.status, found.json["error"]["code"]) == (400, "inference_request_invalid")
+def test_a_wrong_request_is_told_in_the_protocols_form(running: Served, asked: object) -> None:
+    found = running.request("POST", INFER, json.dumps(asked))
+    assert found.status == 400 and found.json.keys() == {"error"}
+    assert found.json["error"].startswith("infer_invalid: ")
 
 
-@pytest.mark.parametrize("cut", [0, 3, 10])
-def test_binary_elements_that_are_cut_are_named(served: Served, image: bytes, cut: int) -> None:
-    data = struct.pack("<I", len(image)) + image
-    given = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}
-    head = json.dumps({"inputs": [given]}).encode()
-    whole = served.ask(PATH, head + data, inference_header_content_length=str(len(head)))
-    assert whole.status == 200
-    found = served.ask(PATH, head + data[:cut], inference_header_content_length=str(len(head)))
-    assert (found.status, found.json["error"]["code"]) == (400, "inference_request_invalid")
-
-
-def test_metadata_and_readiness(served: Served) -> None:
-    assert served.ask("/v2").json["name"] == "edge-serve"
-    assert served.ask("/v2/health/ready").json == {"ready": True}
-    described = served.ask("/v2/models/phantom-patch").json
-    assert [each["name"] for each in described["inputs"]] == ["image"]
-    assert served.ask("/v2/models/phantom-patch/ready").status == 200
-    assert served.ask("/v2/models/nobody").status == 404
-
-
-def test_tritons_client_works_unchanged(served: Served, image: bytes) -> None:
-    client_module = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
-    assert COMMITTED.is_dir()
-    client = client_module.InferenceServerClient(f"127.0.0.1:{served.port}")
-    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("phantom-patch")
-    assert client.get_model_metadata("phantom-patch")["name"] == "phantom-patch"
-    given = client_module.InferInput("image", [1], "BYTES")
-    given.set_data_from_numpy(np.array([image], dtype=object))
-    wanted = [client_module.InferRequestedOutput(name, binary_data=False) for name in ("decision", "score")]
-    plain = served.ask("/v1/predict", image).json
-    for outputs in (wanted, None):
-        found = client.infer("phantom-patch", [given], outputs=outputs)
-        assert found.as_numpy("score").tolist() == [plain["score"]]
-    client.close()
+def test_the_request_is_counted_like_the_others(running: Served, phantom: bytes) -> None:
+    data = [base64.b64encode(phantom).decode()]
+    asked = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]}
+    running.request("POST", INFER, json.dumps(asked))
+    assert b'edge_requests_total{route="/v2/models/{name}/infer",status="200"}' in running.get("/metrics").body

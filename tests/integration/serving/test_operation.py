@@ -1,220 +1,255 @@
-"""Start, stop, readiness, models that are installed meanwhile, sockets, metrics and the description."""
+"""A service in use: models that change, signals, sockets, logs and metrics."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
-import cv2
-import jsonschema
-import numpy as np
 import pytest
 
-from tests.phantom_bundle import COMMITTED
+from edge_runtime.bundle.bundle import SHIPPED, find
+from edge_runtime.bundle.registry.install import install, rollback
+from tests.integration.serving.test_limits import slide
 from tests.places import ROOT
-from tests.serving import Served, serving
+from tests.serving import Response, Served, multipart, response_of
+from tests.unit.bundle import shipped_bundle
+from tests.unit.bundle.shipped_bundle import NAME
 
-NAME = "phantom-patch"
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
-        self.sock.connect(str(self._path))
+Started = Callable[..., Served]
 
 
-def install(version: str, folder: Path, models: Path) -> None:
-    """Install the phantom bundle under another version."""
-    bundle = folder / version
-    shutil.copytree(COMMITTED, bundle)
-    manifest = json.loads((bundle / "bundle.json").read_text())
-    _install_as(manifest, version, bundle)
-    command = [sys.executable, "-m", "edge_runtime.cli.bundle", "install", str(bundle)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGE_MODELS": str(models)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+def versions_until(service: Served, image: bytes, wanted: str) -> list[Response]:
+    """Ask on four connections until the version is there, and a little longer; return all responses."""
+    found: list[Response] = []
+    end = threading.Event()
+
+    def ask() -> None:
+        client = service.connection()
+        while not end.is_set():
+            client.request("POST", "/v1/predict", image)
+            found.append(response_of(client.getresponse()))
+        client.close()
+
+    with ThreadPoolExecutor(4) as clients:
+        for _ in range(4):
+            clients.submit(ask)
+        try:
+            service.wait(lambda: found and found[-1].json.get("version") == wanted)
+            time.sleep(0.3)
+        finally:
+            end.set()
+    return found
 
 
-def _install_as(manifest: dict[str, object], version: str, bundle: Path) -> None:
-    """Write the spec's version into manifest and model files, with new hashes."""
-    import hashlib
-
-    from edge_runtime.bundle.spec import ModelSpec
-    from edge_runtime.serialisation.records import from_json
-    from export.converters import tflite_file, to_onnx
-
-    spec = manifest["spec"]
-    assert isinstance(spec, dict)
-    spec["version"] = version
-    written = from_json(ModelSpec, json.dumps(spec).encode(), "spec")
-    files = manifest["files"]
-    assert isinstance(files, list)
-    for entry in files:
-        path = bundle / entry["name"]
-        if entry.get("format") is not None:
-            {"tflite": tflite_file.embed, "onnx": to_onnx.embed}[entry["format"]](path, written)
-        entry["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-        entry["size_bytes"] = path.stat().st_size
-    (bundle / "bundle.json").write_text(json.dumps(manifest))
-
-
-def test_it_is_ready_only_after_every_self_test(tmp_path: Path, image: bytes) -> None:
-    with serving(tmp_path / "log", "idc-patch-compact", ready=False) as served:
-        first = served.ask("/health/ready")
-        if first.status == 503:
-            assert "self-test has not run" in first.json["models"]["idc-patch-compact"]
-            early = served.ask("/v1/predict", image)
-            assert early.status in (200, 503)
-        served.await_ready()
-        assert served.ask("/v1/predict", image).status == 200
-        assert [event["passed"] for event in served.events() if event["event"] == "selftest"] == [True]
+def test_an_installed_and_a_rolled_back_model_are_taken_over_without_dropping_a_request(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantom: bytes
+) -> None:
+    store = tmp_path / "store"
+    monkeypatch.setenv("EDGE_MODELS", str(store))
+    new = shipped_bundle.version(tmp_path / "new", "1.0.1")
+    install(SHIPPED / NAME)
+    service = started(NAME, "--workers", 2).until_ready()
+    install(new)
+    forward = versions_until(service, phantom, "1.0.1")
+    rollback(NAME)
+    back = versions_until(service, phantom, "1.0.0")
+    assert {each.status for each in [*forward, *back]} == {200}
+    for found, versions in ((forward, ["1.0.0", "1.0.1"]), (back, ["1.0.1", "1.0.0"])):
+        said = [each.json["version"] for each in found]
+        assert set(said) <= set(versions) and said[-1] == versions[1]
+    digests = {each.json["version"]: each.json["bundle"] for each in forward}
+    assert digests["1.0.1"] == find(new).digest
+    assert service.get("/v1/models").json["models"][0]["version"] == "1.0.0"
+    service.stop()
+    assert len(service.events("model_replaced")) == 2
 
 
-def test_a_model_whose_recorded_answers_differ_is_not_served(tmp_path: Path) -> None:
-    damaged = tmp_path / "damaged"
-    shutil.copytree(COMMITTED, damaged)
-    with np.load(damaged / "golden.npz", allow_pickle=False) as found:
-        arrays = dict(found)
-    changed = {name: (value + 1 if value.dtype.kind == "f" else value) for name, value in arrays.items()}
-    np.savez_compressed(damaged / "golden.npz", **changed)
-    _install_as(json.loads((damaged / "bundle.json").read_text()), "1.0.0", damaged)
-    done = subprocess.run(
-        [sys.executable, "-m", "edge_runtime.cli.serve", str(damaged), "--port", "0"],
-        capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 4
-    assert "error [known_answers]" in done.stderr
+def test_a_new_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantom: bytes
+) -> None:
+    monkeypatch.setenv("EDGE_MODELS", str(tmp_path / "store"))
+    install(SHIPPED / NAME)
+    service = started(NAME).until_ready()
+    folder = install(shipped_bundle.version(tmp_path / "new", "1.0.1"))
+    place = tmp_path / "store" / NAME / "1.0.1" / "model.int8.tflite"
+    place.chmod(0o644)
+    place.write_bytes(b"damaged")
+    assert folder is not None
+    service.wait(lambda: service.events("model_kept") or service.events("model_replaced"))
+    time.sleep(1.5)
+    assert service.predict(phantom).json["version"] in ("1.0.0", "1.0.1")
+    assert service.get("/health/ready").status == 200
+    assert len(service.events("model_kept")) <= 1
 
 
-def test_a_model_that_is_installed_is_taken_over_without_a_lost_request(tmp_path: Path, image: bytes) -> None:
-    models = tmp_path / "models"
-    install("1.0.0", tmp_path, models)
-    with serving(tmp_path / "log", NAME, EDGE_MODELS=str(models)) as served:
-        stop, statuses, versions = threading.Event(), [], []
-
-        def ask() -> None:
-            while not stop.is_set():
-                found = served.ask("/v1/predict", image)
-                statuses.append(found.status)
-                versions.append(found.json.get("version"))
-
-        with ThreadPoolExecutor(4) as clients:
-            for _ in range(4):
-                clients.submit(ask)
-            install("1.1.0", tmp_path, models)
-            end = time.monotonic() + 30
-            while "1.1.0" not in versions and time.monotonic() < end:
-                time.sleep(0.05)
-            stop.set()
-        assert set(statuses) == {200}
-        assert set(versions) == {"1.0.0", "1.1.0"}
-        assert served.ask("/v1/models").json["models"][0]["version"] == "1.1.0"
-        assert [event["version"] for event in served.events() if event["event"] == "model_replaced"] == ["1.1.0"]
+def test_a_model_without_golden_vectors_is_not_served(
+    process: Callable[..., subprocess.CompletedProcess[bytes]],
+) -> None:
+    done = process("edge_runtime.cli.serve", SHIPPED / NAME / "model.int8.tflite", "--port", 0)
+    assert (done.returncode, b"golden_missing" in done.stderr) == (3, True), done.stderr
 
 
-def test_a_signal_to_stop_answers_what_was_accepted(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), dtype=np.uint8)
-    slide = cv2.imencode(".png", noise)[1].tobytes()
-    with serving(tmp_path / "log", str(COMMITTED)) as served, ThreadPoolExecutor(2) as clients:
-        asked = [clients.submit(served.ask, "/v1/tiles", slide) for _ in range(2)]
-        while "edge_queue 2.0" not in served.ask("/metrics").body.decode():
-            assert not all(each.done() for each in asked)
-        stopped = clients.submit(served.stop)
-        assert [each.result().status for each in asked] == [200, 200]
-        assert stopped.result() in (0, -15, 143)
-        said = [(event["event"], event.get("status")) for event in served.events()]
-        assert ("request", 200) in said[said.index(("stopping", None)) :]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_answers_what_was_accepted(started: Started, phantom: bytes, number: signal.Signals) -> None:
+    service = started(NAME, "--queue", 50).until_ready()
+    slow = service.socket()
+    body = slide(1200)
+    slow.sendall(b"POST /v1/tiles HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    service.wait(lambda: b"edge_queue_running 1.0" in service.get("/metrics").body)
+    idle = service.socket()
+    with ThreadPoolExecutor(20) as clients:
+        asked = [clients.submit(service.predict, phantom) for _ in range(20)]
+        service.wait(lambda: b"edge_queue_waiting 20.0" in service.get("/metrics").body)
+        service.stop(number)
+        assert [each.result().status for each in asked] == [200] * 20
+    assert slow.recv(12) == b"HTTP/1.1 200"
+    assert idle.recv(1) == b""
+    slow.close()
+    idle.close()
+    assert service.events("stopping")[0]["waiting"] == 20 and service.events("stopped")
 
 
-def test_it_listens_on_a_unix_socket(tmp_path: Path, image: bytes) -> None:
-    path = tmp_path / "edge.sock"
-    for _ in range(2):  # the second finds the socket of the first
-        with serving(tmp_path / "log", str(COMMITTED), "--uds", str(path), ready=False) as served:
-            with closing(UnixConnection(path)) as connection:
-                connection.request("GET", "/v1/models")
-                assert json.loads(connection.getresponse().read())["models"][0]["name"] == NAME
-            served.process.kill()
-            served.process.wait()
+def test_a_stop_waits_for_an_upload_and_refuses_new_connections(started: Started, phantom: bytes) -> None:
+    service = started(NAME).until_ready()
+    with service.socket() as client:
+        head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(phantom)
+        client.sendall(head + phantom[:100])
+        time.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        service.wait(lambda: service.events("stopping"))
+        time.sleep(0.3)
+        with pytest.raises(ConnectionRefusedError):
+            service.socket()
+        client.sendall(phantom[100:])
+        assert client.recv(12) == b"HTTP/1.1 200"
+    service.ended()
 
 
-def test_it_takes_the_socket_that_systemd_passes(tmp_path: Path) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    script = (
-        f"import os; os.dup2({listener.fileno()}, 3, inheritable=True); os.environ['LISTEN_PID'] = str(os.getpid()); "
-        f"os.environ['LISTEN_FDS'] = '1'; from edge_runtime.cli.serve import main; main([{str(COMMITTED)!r}])"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        pass_fds=[listener.fileno()],
-        env={"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-    )
-    try:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-            connection.request("GET", "/health/live")
-            assert connection.getresponse().read()
-    finally:
-        process.kill()
-        process.communicate()
-        listener.close()
+def test_a_request_on_its_way_to_an_open_connection_is_answered_after_a_stop(started: Started, phantom: bytes) -> None:
+    service = started(NAME).until_ready()
+    client = service.connection()
+    client.request("POST", "/v1/predict", phantom)
+    assert response_of(client.getresponse()).headers.get("connection") is None
+    service.process.send_signal(signal.SIGTERM)
+    service.wait(lambda: service.events("stopping"))
+    time.sleep(0.3)
+    client.request("POST", "/v1/predict", phantom)
+    found = response_of(client.getresponse())
+    assert (found.status, found.headers["connection"]) == (200, "close")
+    client.close()
+    service.ended()
 
 
-def test_counters_tell_decisions_refusals_and_latency(served: Served, image: bytes) -> None:
-    served.ask("/v1/predict", image)
-    served.ask("/v1/predict", b"no image")
-    text = served.ask("/metrics").body.decode()
-    for line in (
-        "edge_ready 1.0",
-        "edge_queue 0.0",
-        'edge_refusals_total{code="image_format"',
-        "edge_decisions_total{decision=",
-    ):
-        assert line in text
-    assert 'edge_request_seconds_bucket{le="0.5",route="/v1/predict"}' in text
+def test_a_second_signal_ends_it_at_once(started: Started) -> None:
+    service = started(NAME).until_ready()
+    with service.socket() as client:
+        client.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        time.sleep(0.3)
+        service.process.send_signal(signal.SIGTERM)
+        service.wait(lambda: service.events("stopping"))
+        start = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(timeout=20)
+        assert time.monotonic() - start < 10
 
 
-def test_the_description_is_valid_and_its_schema_holds_for_answers(served: Served, image: bytes) -> None:
-    described = served.ask("/openapi.json").json
-    assert described["openapi"] == "3.1.0"
-    schema = {"$ref": "#/components/schemas/answer", "components": described["components"]}
-    jsonschema.Draft202012Validator(schema).validate(served.ask("/v1/predict", image).json)
-    schema["$ref"] = "#/components/schemas/failure"
-    jsonschema.Draft202012Validator(schema).validate(served.ask("/v1/predict", b"no image").json)
-    page = served.ask("/docs").body.decode()
-    assert "<script" not in page and "http" not in page.replace("HTTP", "")
-    for path in described["paths"]:
-        assert path.replace("{name}", "") in page
+def test_a_unix_socket_serves_and_is_removed(started: Started, tmp_path: Path, phantom: bytes) -> None:
+    place = tmp_path / "edge.sock"
+    service = started(NAME, "--uds", place).until_ready()
+    assert place.stat().st_mode & 0o007 == 0, "others may not use it"
+    assert service.predict(phantom, Host="anything").status == 200
+    service.stop()
+    assert not place.exists()
+    again = started(NAME, "--uds", place).until_ready()
+    again.kill()
+    assert place.exists()
+    assert started(NAME, "--uds", place).until_ready().get("/health/live").status == 200, "a dead socket is replaced"
 
 
-def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
-    script = "import sys; sys.modules['starlette'] = None; from edge_runtime.cli.serve import main; main([])"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
-    )
-    assert done.returncode == 2
-    assert "edge-predict[serve]" in done.stderr and "Traceback" not in done.stderr
+def test_a_socket_in_use_and_a_file_are_kept(
+    started: Started, tmp_path: Path, process: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    place = tmp_path / "edge.sock"
+    service = started(NAME, "--uds", place).until_ready()
+    done = process("edge_runtime.cli.serve", NAME, "--uds", place)
+    assert done.returncode == 2 and b"--uds" in done.stderr
+    assert service.get("/health/live").status == 200
+    (tmp_path / "file").write_text("mine")
+    assert process("edge_runtime.cli.serve", NAME, "--uds", tmp_path / "file").returncode == 2
+    assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("path", ["/", "/page/script/main.js", "/page/catalogue/de.json"])
-def test_the_pages_files_are_sent_with_a_strict_policy(served: Served, path: str) -> None:
-    found = served.ask(path)
-    assert found.status == 200
-    assert found.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
-    assert found.headers["x-content-type-options"] == "nosniff"
-    assert served.ask("/page/../pyproject.toml").status == 404
+def test_a_handed_over_socket_is_used(tmp_path: Path, phantom: bytes) -> None:
+    """As systemd does it: descriptor 3, LISTEN_FDS and LISTEN_PID."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        code = (
+            f"import os; os.dup2({listening.fileno()}, 3, inheritable=True); "
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
+            f"os.execv({sys.executable!r}, [{sys.executable!r}, '-m', 'edge_runtime.cli.serve', {NAME!r}])"
+        )
+        with (tmp_path / "stderr").open("wb") as said:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            child = subprocess.Popen(
+                [sys.executable, "-c", code], pass_fds=[listening.fileno()], stderr=said, env=environment, cwd=ROOT
+            )
+        service = Served(child, tmp_path / "stderr", listening.getsockname()[1])
+        try:
+            assert service.predict(phantom).status in (200, 503), "the request waits for the start"
+            service.until_ready()
+            assert service.predict(phantom).status == 200
+            service.stop()
+        finally:
+            service.kill()
+
+
+def test_neither_names_nor_images_nor_addresses_are_logged(started: Started, phantom: bytes) -> None:
+    service = started(NAME, "mias-region").until_ready()
+    secret = "Doe_Jane_1970"
+    body, headers = multipart(phantom, f"{secret}.png", model=NAME)
+    headers |= {"User-Agent": secret, "Referer": secret, "Cookie": secret, "X-Request-Id": secret}
+    assert service.request("POST", "/v1/predict", body, headers).json["image"] == f"{secret}.png"
+    for path in (f"/v1/{secret}", f"/{secret}?{secret}=1", f"/v1/models/{secret}", f"/page/{secret}"):
+        assert service.get(path, Host="localhost").status == 404
+    service.predict(phantom[:400], f"?model={secret}")
+    service.predict(b"x", f"?{secret}=1")
+    body, headers = multipart(phantom[:400], f"{secret}.png", model=NAME)
+    assert secret in service.request("POST", "/v1/predict", body, headers).json["error"]["message"]
+    service.raw(b"GET /" + secret.encode() + b"\x00 HTTP/1.1\r\n\r\n")
+    assert secret.encode() not in service.get("/metrics").body
+    said = service.stop()
+    assert secret not in said and "127.0.0.1" not in said.partition('"ready"')[2]
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert all({"time", "event"} <= line.keys() for line in lines)
+    (first, *_) = [line for line in lines if line["event"] == "request"]
+    assert first.keys() == {"time", "event", "request_id", "route", "status", "model", "ms"}
+    assert (first["route"], first["status"], first["model"]) == ("/v1/predict", 200, NAME)
+
+
+def test_metrics_count_requests_decisions_and_refusals(started: Started, phantom: bytes) -> None:
+    service = started(NAME).until_ready()
+    for _ in range(3):
+        service.predict(phantom)
+    service.predict(phantom[:400])
+    text = service.get("/metrics").body.decode()
+    decided = f'decision="POSITIVE",model="{NAME}",reason="ABOVE_CUTOFF",version="1.0.0"'
+    assert f"edge_decisions_total{{{decided}}} 3.0" in text
+    assert f'edge_refusals_total{{code="image_truncated",model="{NAME}"}} 1.0' in text
+    assert 'edge_requests_total{route="/v1/predict",status="200"} 3.0' in text
+    assert 'edge_requests_total{route="/v1/predict",status="422"} 1.0' in text
+    assert 'edge_request_seconds_count{route="/v1/predict"} 4.0' in text
+    assert "edge_queue_waiting 0.0" in text and f'edge_model_ready{{model="{NAME}",version="1.0.0"}} 1.0' in text
+
+
+def test_without_models_all_shipped_ones_are_served(started: Started) -> None:
+    service = started().until_ready()
+    names = [model["name"] for model in service.get("/v1/models").json["models"]]
+    assert sorted(names) == sorted(path.name for path in SHIPPED.iterdir() if (path / "bundle.json").exists())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.places import ROOT
+from tests.service_codes import service_codes
 
 PAGE = ROOT / "edge_runtime" / "serving" / "page"
 CATALOGUES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PAGE / "catalogue").glob("*.json"))}
@@ -86,6 +87,8 @@ def test_every_code_of_an_answer_has_text(prefix: str, codes: list[str]) -> None
 @pytest.mark.parametrize("prefix", ["error", "remedy"])
 def test_every_refusal_has_a_cause_and_a_remedy(prefix: str) -> None:
     codes = set(SCHEMA["failure"]["properties"]["error"]["properties"]["code"]["enum"]) - NOT_OVER_HTTP
+    codes |= service_codes()
+    assert {"queue_full", "read_timeout", "host_unknown"} <= codes
     assert sorted(code for code in codes if f"{prefix}.{code}" not in CATALOGUES["en"]) == []
 
 

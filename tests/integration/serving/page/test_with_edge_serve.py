@@ -36,7 +36,7 @@ def ready(opened: Opened, real: Served) -> Iterator[Page]:
 
 def test_an_image_is_answered_with_a_heatmap(ready: Page, real: Served) -> None:
     ready.set_input_files("#files", PHANTOM)
-    decision = real.ask("/v1/predict", PHANTOM.read_bytes()).json["decision"]
+    decision = real.predict(PHANTOM.read_bytes()).json["decision"]
     expect(ready.locator("#result .plate")).to_have_text(decision)
     expect(ready.locator("#result")).to_contain_text("Site: uncalibrated")
     expect(ready.get_by_role("img", name="Heatmap over the image")).to_be_visible()
@@ -54,5 +54,5 @@ def test_noise_is_referred_and_text_is_refused(ready: Page, tmp_path: Path) -> N
 
 def test_the_card_and_the_figures_are_the_models_own(ready: Page, real: Served) -> None:
     ready.click("#card-open")
-    title = real.ask("/v1/models/phantom-patch").json["card"].splitlines()[0].lstrip("# ")
+    title = real.get("/v1/models/phantom-patch").json["card"].splitlines()[0].lstrip("# ")
     expect(ready.locator("#card-text")).to_contain_text(title)
