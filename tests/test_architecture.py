@@ -70,7 +70,15 @@ def test_the_service_adds_the_packages_of_its_extra_alone() -> None:
 
 
 def test_dicom_adds_the_packages_of_its_extra_alone() -> None:
-    assert not offences("edge_runtime/dicom", allowed=DEVICE | DICOM, banned=HEAVY | {"training", "export"})
+    found = offences("edge_runtime/dicom", allowed=DEVICE | DICOM, banned=HEAVY | {"training", "export"})
+    plugin = [line for line in found if line.startswith("edge_runtime/dicom/orthanc_plugin.py:")]
+    assert found == plugin
+    assert [line.rpartition(" ")[2] for line in plugin] == ["orthanc"]  # what Orthanc gives it
+
+
+def test_the_plugin_for_orthanc_needs_the_standard_library_alone() -> None:
+    found = imported(ROOT / "edge_runtime" / "dicom" / "orthanc_plugin.py")
+    assert set(found) - sys.stdlib_module_names == {"orthanc"}
 
 
 def test_training_never_imports_export() -> None:

@@ -21,7 +21,7 @@ from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.predictor import Predictor
 from edge_runtime.selftest.replay import selftest
-from edge_runtime.serving.log import log
+from edge_runtime.serving.logs import tell as log
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.bundle import Bundle

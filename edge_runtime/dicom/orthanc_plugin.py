@@ -35,7 +35,7 @@ PAGE = 100
 MOST_ATTEMPTS = 5
 """Attempts on an image for which the service fails (500); then the image is left out, and the log says so."""
 
-_FOR_EVER = (401, 403, 404, 408, 421, 429, 502, 503, 504)
+_FOR_EVER = (401, 403, 404, 408, 421, 429, 501, 502, 503, 504)
 """Statuses that say nothing of the image: the service is busy, starting or set up wrongly."""
 
 

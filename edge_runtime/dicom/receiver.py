@@ -202,7 +202,7 @@ def _server_class() -> type[Any]:
     from pynetdicom.association import Association
     from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-    class LimitedHandler(RequestHandler):
+    class LimitedHandler(RequestHandler):  # type: ignore[misc]
         """Limits what an association reads."""
 
         server: LimitedServer
@@ -221,7 +221,7 @@ def _server_class() -> type[Any]:
             socket.recv = limited
             return association
 
-    class LimitedServer(ThreadedAssociationServer):
+    class LimitedServer(ThreadedAssociationServer):  # type: ignore[misc]
         """Leaves the TLS handshake to a thread of the connection: a peer that stalls in it holds up no other."""
 
         def __init__(self, entity: Any, address: Any, where: Listening, context: Any, handlers: Any) -> None:
