@@ -39,9 +39,12 @@ class Killer(threading.Thread):
         self.fault: BaseException | None = None
 
     def run(self) -> None:
+        """Kill each side once in each round, in any order."""
+        round_: list[tuple[str, Callable[[], None], Callable[[], None]]] = []
         try:
             while not self._ended.wait(self._random.uniform(0.3, 3.0)):
-                name, kill, start = self._random.choice(self._sides)
+                round_ = round_ or self._random.sample(self._sides, len(self._sides))
+                name, kill, start = round_.pop()
                 kill()
                 time.sleep(self._random.uniform(0.0, 0.5))
                 start()
@@ -49,7 +52,10 @@ class Killer(threading.Thread):
         except BaseException as error:
             self.fault = error
 
-    def end(self) -> None:
+    def end(self, least: int = 4) -> None:
+        """End after at least so many kills."""
+        while sum(self.kills.values()) < least and self.is_alive():
+            time.sleep(0.1)
         self._ended.set()
         self.join(120)
         if self.fault is not None:

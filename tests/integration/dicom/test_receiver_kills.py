@@ -54,6 +54,6 @@ def test_kills_of_either_side_lose_nothing_and_double_nothing(
         assert results(archive) == expected()
         assert receiver.stop() == 0
     print(f"{COUNT} instances, kills {dict(killer.kills)}")
-    assert min(killer.kills.values()) > 0 and len(killer.kills) == 2
+    assert len(killer.kills) == 2
     left = [path for path in receiver.spool.rglob("*") if path.is_file() and path.name != "lock"]
     assert not left
