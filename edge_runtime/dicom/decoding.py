@@ -2,12 +2,11 @@
 
 The sizes that a compressed frame states itself are compared with Rows and Columns before a decoder sees it, as decoders
 allocate what the frame says. pydicom chooses the decoder: its own for uncompressed pixels, else python-gdcm, Pillow or
-pyjpegls, whichever is installed. RLE is decoded here, with a bound.
+pyjpegls, whichever is installed; these run in a process of their own. RLE is decoded here, with a bound.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,25 +16,22 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.dicom_input import Photometric
 from edge_runtime.dicom.dataset import number, silent, text, value
-from edge_runtime.dicom.guard import MOST_BYTES, too_large
+from edge_runtime.dicom.guard import too_large
+from edge_runtime.dicom.isolation import FrameError, decode_frame
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.syntaxes import EXTENDED, SYNTAXES, Codec, Syntax
-from edge_runtime.errors import EdgeError
 from edge_runtime.platform.machine_faults import raise_machine_fault
-from edge_runtime.platform.stderr_capture import listen
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 Stored = npt.NDArray[np.uint8 | np.int8 | np.uint16 | np.int16]
 
+MOST_FRAME_BYTES = 64 << 20
+"""Largest decoded frame: mammograms of 33 million pixels. Decoders hold a frame up to five times."""
+
 MOST_FRAMES = 100_000
 _TABLES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xF7})  # SOF0 to SOF3 of JPEG, SOF55 of JPEG-LS
-_ANY_LINE = re.compile(rb".", re.DOTALL)
-_GREETING = b"INFO"
-"""Decoders fill what is damaged with grey, and report it on standard error alone. There, LiteRT greets from other
-threads."""
-
 _COMMON = {"rows": "Rows", "columns": "Columns", "bits": "BitsAllocated", "stored": "BitsStored"}
 
 
@@ -113,8 +109,8 @@ def layout_of(dataset: Dataset, name: str) -> PixelLayout:
     layout = PixelLayout(
         rows, columns, frames, samples, numbers["bits"], numbers["stored"], bool(signed), photometric, syntax
     )
-    if layout.frame_bytes > MOST_BYTES:
-        raise too_large(name, f"{columns}x{rows} pixels in a frame")
+    if layout.frame_bytes > MOST_FRAME_BYTES:
+        raise too_large(name, f"a frame of {layout.frame_bytes} bytes", MOST_FRAME_BYTES)
     return layout
 
 
@@ -164,6 +160,7 @@ def frame_of(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> tu
         DicomError: ``dicom_size_wrong``, ``dicom_codec_missing`` or ``dicom_decoding``.
         MachineError: too little memory.
     """
+    encoded = None
     with silent(name):
         if layout.syntax.compressed:
             encoded = _encoded(dataset, layout, index, name)
@@ -172,7 +169,7 @@ def frame_of(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> tu
             _check_stated_size(encoded, layout, name)
         else:
             _check_length(dataset, layout, name)
-        return _decoded(dataset, layout, index, name)
+        return _decoded(dataset, layout, encoded, index, name)
 
 
 def _check_length(dataset: Dataset, layout: PixelLayout, name: str) -> None:
@@ -254,7 +251,10 @@ def _jpeg_2000_size(encoded: bytes) -> tuple[int, int, int] | None:
     return right - left, bottom - top, struct.unpack_from(">H", encoded, place + 40)[0]
 
 
-def _decoded(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> tuple[Stored, Photometric]:
+def _decoded(
+    dataset: Dataset, layout: PixelLayout, encoded: bytes | None, index: int, name: str
+) -> tuple[Stored, Photometric]:
+    """Decode a frame; ``encoded`` is None for pixels that are not compressed."""
     from pydicom.pixels import get_decoder
 
     decoder: Any = get_decoder(layout.syntax.uid)
@@ -270,16 +270,29 @@ def _decoded(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> tu
             if layout.syntax.codec is not Codec.HTJ2K
             else "a syntax for which a decoder is installed. Transcode the file.",
         )
+    if encoded is None:
+        pixels, after = decoder.as_array(dataset, index=index)
+        return _checked(pixels, layout, Photometric(after["photometric_interpretation"]), name)
+    options = {
+        "syntax": layout.syntax.uid,
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "samples_per_pixel": layout.samples,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
+        "pixel_representation": int(layout.signed),
+        "photometric_interpretation": layout.photometric.value,
+        **({"planar_configuration": _whole(dataset, "PlanarConfiguration", 0)} if layout.samples > 1 else {}),
+    }
     try:
-        (pixels, after), reported = listen(lambda: decoder.as_array(dataset, index=index), _ANY_LINE)
-    except EdgeError:
-        raise
-    except Exception as error:
-        raise_machine_fault(error, name)
+        found = decode_frame(encoded, options)
+    except FrameError as error:
+        if error.memory:
+            raise_machine_fault(MemoryError(), name)
         raise refused(Refusal.DECODING, name, f"{layout.syntax.name} that cannot be decoded", _WHOLE) from None
-    if any(not line.startswith(_GREETING) for line in reported.splitlines()):
+    if found.damaged:
         raise refused(Refusal.DECODING, name, f"damaged {layout.syntax.name}", _WHOLE)
-    return _checked(pixels, layout, Photometric(after["photometric_interpretation"]), name)
+    return _checked(found.pixels, layout, Photometric(found.photometric), name)
 
 
 def _checked(

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.syntaxes import DEFLATED, EXPLICIT_LITTLE, SYNTAXES, Syntax
-from edge_runtime.errors import EdgeError
+from edge_runtime.errors import DicomError, EdgeError
 
 MOST_BYTES = 96 << 20
-"""Largest file, largest inflated data set, and largest decoded frame in bytes. Reading and decoding hold four times
-that at most, which keeps a process below 512 MB."""
+"""Largest file and largest inflated data set in bytes. They are held twice while they are parsed."""
 
 MOST_DEPTH = 32
 """Deepest nesting of sequences. Structured reports are the deepest objects in use, with under 20 levels."""
@@ -97,9 +96,9 @@ def judge(data: bytes, name: str) -> Judged:
     return Judged(data, syntax, class_uid)
 
 
-def too_large(name: str, found: str) -> Exception:
+def too_large(name: str, found: str, most: int = MOST_BYTES) -> DicomError:
     """Return the error ``dicom_too_large``."""
-    return refused(Refusal.TOO_LARGE, name, found, f"at most {MOST_BYTES} bytes, in memory too. Export fewer frames.")
+    return refused(Refusal.TOO_LARGE, name, found, f"at most {most} bytes. Export fewer frames, or a smaller image.")
 
 
 def _meta(data: bytes, name: str) -> tuple[str, str, int]:
