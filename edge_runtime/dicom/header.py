@@ -55,6 +55,11 @@ class ModelFacts:
     bundle: str
     research_only: bool = False
 
+    @property
+    def marks(self) -> str:
+        """What the description of each series of results says besides the model."""
+        return "PRELIMINARY, research only" if self.research_only else "PRELIMINARY, not a diagnosis"
+
 
 @dataclass(frozen=True)
 class ResultPlace:

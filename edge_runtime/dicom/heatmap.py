@@ -34,6 +34,9 @@ SERIES_NUMBER = 9902
 MARK = "PRELIMINARY - NOT A DIAGNOSIS"
 """Drawn at the lower edge of every heatmap that is wide enough for it."""
 
+RESEARCH_MARK = "PRELIMINARY - RESEARCH ONLY - NOT A DIAGNOSIS"
+"""Drawn in its place if the licence of the training images allows research alone."""
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _LEAST_SCALE, _MOST_SCALE = 0.25, 1.0
 _COPIED = ("PixelSpacing", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
@@ -66,11 +69,11 @@ def heatmap_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datas
         SERIES_NUMBER,
         number_of(source),
         str(source.get("Modality", "") or "OT"),
-        f"{model.name} {model.version}, heatmap, PRELIMINARY, not a diagnosis",
+        f"{model.name} {model.version}, heatmap, {model.marks}",
     )
     heatmap = result_of(source, place, model, local_time(answer.prediction.time))
     _add_image(heatmap, source, answer.explanation, answer.source.frame)
-    _add_pixels(heatmap, drawn_over(pixels, shares))
+    _add_pixels(heatmap, drawn_over(pixels, shares, RESEARCH_MARK if model.research_only else MARK))
     return heatmap
 
 
@@ -141,28 +144,29 @@ def rgb(image: DecodedImage) -> Pixels:
     return np.ascontiguousarray(bgr(image)[..., ::-1])
 
 
-def drawn_over(pixels: Pixels, shares: Floats) -> Pixels:
-    """Return the image with the heatmap and :data:`MARK` over it.
+def drawn_over(pixels: Pixels, shares: Floats, mark: str = MARK) -> Pixels:
+    """Return the image with the heatmap and a mark over it.
 
     Args:
         pixels: uint8 H×W×3 RGB.
         shares: float32 H×W, 0..1; NaN where there is no value.
+        mark: text at the lower edge.
     """
     colour = np.ascontiguousarray(colours(np.nan_to_num(shares))[..., ::-1])
     mixed = cv2.addWeighted(pixels, 1 - OPACITY, colour, OPACITY, 0.0)
     drawn = np.where(np.isnan(shares)[..., np.newaxis], pixels, mixed)
-    _write_mark(drawn)
+    _write_mark(drawn, mark)
     return drawn
 
 
-def _write_mark(pixels: Pixels) -> None:
-    """Write :data:`MARK` in white on black at the lower edge, as large as the width allows."""
+def _write_mark(pixels: Pixels, mark: str) -> None:
+    """Write the mark in white on black at the lower edge, as large as the width allows."""
     height, width = pixels.shape[:2]
-    at_one = cv2.getTextSize(MARK, _FONT, 1.0, 1)[0][0]
+    at_one = cv2.getTextSize(mark, _FONT, 1.0, 1)[0][0]
     scale = min(0.6 * width / at_one, _MOST_SCALE)
-    (text_width, text_height), base = cv2.getTextSize(MARK, _FONT, scale, 1)
+    (text_width, text_height), base = cv2.getTextSize(mark, _FONT, scale, 1)
     top = height - text_height - base - 4
     if scale < _LEAST_SCALE or top < height // 2:
         return
     pixels[top:, : text_width + 8] = 0
-    cv2.putText(pixels, MARK, (4, height - base - 2), _FONT, scale, (WHITE,) * 3, 1, cv2.LINE_AA)
+    cv2.putText(pixels, mark, (4, height - base - 2), _FONT, scale, (WHITE,) * 3, 1, cv2.LINE_AA)

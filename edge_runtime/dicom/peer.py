@@ -136,7 +136,7 @@ class Peer:
         try:
             status = association.send_c_echo()
         finally:
-            association.release()
+            _end(association)
         if status.get("Status") != SUCCESS:
             raise PeerError("echo_refused")
 
@@ -166,7 +166,7 @@ class Peer:
                     continue
                 yield path, _sent(association, path)
         finally:
-            association.release()
+            _end(association)
 
     def _associated(self, entity: AE) -> Association:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = self.timeout_s
@@ -174,7 +174,17 @@ class Peer:
         association = entity.associate(self.host, self.port, ae_title=self.title, tls_args=tls)
         if association.is_established:
             return association
+        _end(association)
         raise PeerError("peer_rejects" if association.is_rejected else "peer_silent")
+
+
+def _end(association: Association) -> None:
+    """Release an association, if it is established, and close its socket, which pynetdicom may leave open."""
+    below = association.dul.socket
+    connection = None if below is None else below.socket
+    association.release()
+    if connection is not None:
+        connection.close()
 
 
 def require_packages() -> None:

@@ -32,7 +32,7 @@ TOO_LARGE = 0xC001
 _SUCCESS = 0x0000
 _PDU_BYTES = 131_072
 _LARGEST_PDU = 1 << 20  # of a peer that ignores the length that was negotiated
-_ESTABLISH_S = 10
+_ESTABLISH_S = 5
 _MOST_OPENING = 32  # connections before their association
 _PREAMBLE = b"\0" * 128 + b"DICM"
 

@@ -81,7 +81,7 @@ def report_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datase
         SERIES_NUMBER,
         number_of(source),
         "SR",
-        f"{model.name} {model.version}, PRELIMINARY, not a diagnosis",
+        f"{model.name} {model.version}, {model.marks}",
     )
     made = now() if answer.prediction is None else answer.prediction.time
     report = result_of(source, place, model, local_time(made))

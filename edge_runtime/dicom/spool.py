@@ -79,6 +79,10 @@ class Spool:
         for each in (self._incoming, self._outgoing):
             for left in each.glob(f"*{_TEMPORARY}"):
                 _remove(left)
+        held = {path.stem for path in self.waiting()}
+        for note in self._attempts.iterdir():  # a kill came after its instance was removed
+            if note.name not in held:
+                note.unlink()
         self._bytes = sum(size for each in (self._incoming, self._outgoing, self._refused) for size in _sizes(each))
 
     def close(self) -> None:
