@@ -85,7 +85,8 @@ def fuzz(session: nox.Session) -> None:
     """The fuzz, long: ``nox -s fuzz -- 50000`` draws as many examples for each of its tests."""
     count = session.posargs[0] if session.posargs else "20000"
     environment = {**os.environ, "EDGE_FUZZ_EXAMPLES": count}
-    session.run(sys.executable, "-m", "pytest", "-q", "tests/integration/hostile/test_fuzz.py", env=environment)
+    files = "tests/integration/hostile/test_fuzz.py", "tests/integration/serving/test_limits.py"
+    session.run(sys.executable, "-m", "pytest", "-q", *files, env=environment)
 
 
 @nox.session(venv_backend="venv")

@@ -239,6 +239,7 @@ class Predictor:
         stride_px: int | None = None,
         workers: int | None = None,
         microns_per_pixel: float | None = None,
+        between: Callable[[], object] | None = None,
     ) -> SlidePrediction:
         """Classify a slide, or another image larger than the model's input, tile by tile.
 
@@ -251,6 +252,8 @@ class Predictor:
             stride_px: horizontal and vertical distance between tiles in pixels; by default the tiles touch.
             workers: threads, each with its own interpreter; by default one per core.
             microns_per_pixel: as in :meth:`predict`; copied into the result.
+            between: called before each batch of 32 tiles, in the thread that computes it. An exception of it ends the
+                call and is raised.
 
         Raises:
             ImageError: the image cannot be read, is smaller than one tile, or its scale is wrong.
@@ -269,7 +272,9 @@ class Predictor:
                 self._check_scale(name or known, microns_per_pixel)
             decoded = image if isinstance(image, DecodedImage) else read(image, order=order, name=name)
             ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
-            found = answer_tiles(decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms)
+            found = answer_tiles(
+                decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms, between=between
+            )
             return found if microns_per_pixel is None else replace(found, microns_per_pixel=microns_per_pixel)
 
     def _attempt(self, predict: Callable[..., Prediction], item: AnySource | Marked | Failure) -> Prediction | Failure:

@@ -90,6 +90,23 @@ class Served:
         service.port = service.events("listening")[0].get("port", 0)
         return service
 
+    @classmethod
+    def handed(cls, listening: socket.socket, log: Path, *arguments: str) -> Served:
+        """Start it with a listening socket, as systemd does: descriptor 3, LISTEN_FDS and LISTEN_PID."""
+        code = (
+            f"import os, sys; os.dup2({listening.fileno()}, 3, inheritable=True); "
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
+            "os.execv(sys.executable, [sys.executable, '-m', 'edge_runtime.cli.serve', *sys.argv[1:]])"
+        )
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments],
+                pass_fds=[listening.fileno()],
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        return cls(process, log, listening.getsockname()[1])
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

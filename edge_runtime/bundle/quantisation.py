@@ -92,5 +92,9 @@ def _why(name: str, ways: Sequence[Attempt]) -> str:
     over = len(ways) - impossible - len(no_gain)
     counts = [(over, "over the tolerance"), (impossible, "not possible"), (len(no_gain), "no gain over float32")]
     found = ", ".join(f"{count} {what}" for count, what in counts if count)
-    last = f" ({no_gain[-1].how}: {no_gain[-1].worthless})" if no_gain else ""
-    return f"{name} is left out: of {len(ways)} ways of quantising, {found}{last}; float32 answers in its place"
+    example = ""
+    if no_gain:
+        example = f" ({no_gain[-1].how}: {no_gain[-1].worthless})"
+    elif impossible == len(ways):
+        example = f" ({ways[0].how}: {ways[0].failure.rstrip('.')})"
+    return f"{name} is left out: of {len(ways)} ways of quantising, {found}{example}; float32 answers in its place"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,15 +90,18 @@ def overlay_png(explanation: Explanation) -> bytes:
     return png(np.dstack([colours(shares), alpha]), explanation.prediction.image)
 
 
-def answer(predictor: Predictor, question: Question) -> Answer:
+def answer(predictor: Predictor, question: Question, check: Callable[[], None] | None = None) -> Answer:
     """Return the result for an image, or its error.
+
+    Args:
+        check: called between the tiles of a slide; an exception of it ends the work.
 
     Raises:
         UsageError, BundleError, BackendError: as in :meth:`Predictor.predict` and :meth:`Predictor.explain`.
     """
     try:
         if question.wanted is Wanted.TILES:
-            return _of_slide(predictor, question)
+            return _of_slide(predictor, question, check)
         return _of_image(predictor, question)
     except (ImageError, MachineError) as error:
         return _failed(predictor, question, error)
@@ -113,9 +117,10 @@ def _of_image(predictor: Predictor, question: Question) -> Answer:
     return Answer(OK, _bytes(to_line(prediction)), prediction)
 
 
-def _of_slide(predictor: Predictor, question: Question) -> Answer:
+def _of_slide(predictor: Predictor, question: Question, check: Callable[[], None] | None) -> Answer:
     image = read(question.image, min_side_px=predictor.spec.min_side_px, name=question.name)
-    slide: SlidePrediction = predictor.predict_tiles(image, workers=1, microns_per_pixel=question.microns_per_pixel)
+    scale = question.microns_per_pixel
+    slide: SlidePrediction = predictor.predict_tiles(image, workers=1, microns_per_pixel=scale, between=check)
     return Answer(OK, _bytes(to_slide_line(slide)), None)
 
 

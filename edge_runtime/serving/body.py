@@ -180,9 +180,20 @@ class Departure:
 
     def __init__(self) -> None:
         self.call: Callable[[], object] | None = None
+        self._happened = False
+
+    def check(self) -> None:
+        """Raise if the client is gone; for work in another thread.
+
+        Raises:
+            ClientGone: the client closed the connection.
+        """
+        if self._happened:
+            raise ClientGone
 
     def happens(self) -> None:
         """Call what is set."""
+        self._happened = True
         call, self.call = self.call, None
         if call is not None:
             call()

@@ -86,6 +86,8 @@ class Connection(H11Protocol):
             self._stop_timer()
         elif self._timer is None:  # the first part of a further head
             self._start_timer()
+        if self.flow.read_paused and self.conn.their_state is h11.DONE and not self.conn.trailing_data[0]:
+            self.flow.resume_reading()  # after the last part of a large body: the client may leave
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the time."""

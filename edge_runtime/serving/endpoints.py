@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -111,7 +111,7 @@ async def ask(core: Core, model: ServedModel, question: Question, request: Reque
     model.require_ready()
     departure: Departure = request.scope["state"][Departure.KEY]
     try:
-        found = await unless_gone(departure, lambda: core.queue.run(partial(_work, model, question)))
+        found = await unless_gone(departure, lambda: core.queue.run(partial(_work, model, question, departure.check)))
     except EdgeError as error:
         raise problem_of(error) from error
     exchange.code = found.code
@@ -120,9 +120,9 @@ async def ask(core: Core, model: ServedModel, question: Question, request: Reque
     return found
 
 
-def _work(model: ServedModel, question: Question) -> Answer:
+def _work(model: ServedModel, question: Question, check: Callable[[], None]) -> Answer:
     with model.use() as loaded:
-        return answer(loaded.predictor, question)
+        return answer(loaded.predictor, question, check)
 
 
 async def _answered(core: Core, request: Request, known: frozenset[str]) -> Reply:

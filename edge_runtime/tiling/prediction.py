@@ -13,10 +13,11 @@ first model file lies near a threshold, the float32 file runs on the tile and it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ from edge_runtime.preprocessing.steps import CentreCrop, Letterbox, Pad, covered
 from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, exact_batch, joined
 from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
 from edge_runtime.tiling.smoothing import averaged, widened
+
+Result = TypeVar("Result")
 
 
 def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) -> Grid:
@@ -86,6 +89,7 @@ def answer_tiles(
     *,
     stride_px: int | None = None,
     decode_ms: float = 0.0,
+    between: Callable[[], object] | None = None,
 ) -> SlidePrediction:
     """Classify every tile of an image. Most programs call :meth:`Predictor.predict_tiles` instead.
 
@@ -96,14 +100,16 @@ def answer_tiles(
         backend: name of the interpreter and its provider, copied into the result.
         stride_px: distance between tiles in pixels; by default the tiles touch.
         decode_ms: milliseconds that decoding took, copied into the result.
+        between: called before each batch of tiles, in the thread that computes it. An exception of it ends the call.
     """
     start, spec = perf_counter(), plan.spec
     grid = grid_of(image, spec, stride_px)
     weight = spec.policy.neighbours if grid.touching else None
-    workers = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
+    calls = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
+    workers = [partial(_after, between, call) for call in calls]
     batch = joined(list(in_order(workers, batches_of(range(grid.rows * grid.columns)))))
     if weight is not None:
-        batch = _smoothed(batch, image, plan, engines, grid, weight)
+        batch = _smoothed(batch, image, plan, engines, grid, weight, between)
     tiles, scores = _decide(batch, spec, grid)
     rule = spec.policy.case
     return SlidePrediction(
@@ -126,8 +132,22 @@ def answer_tiles(
     )
 
 
+def _after(
+    between: Callable[[], object] | None, work: Callable[[Sequence[int]], Result], wanted: Sequence[int]
+) -> Result:
+    if between is not None:
+        between()
+    return work(wanted)
+
+
 def _smoothed(
-    batch: Batch, image: DecodedImage, plan: Plan, engines: Sequence[Engine], grid: Grid, weight: float
+    batch: Batch,
+    image: DecodedImage,
+    plan: Plan,
+    engines: Sequence[Engine],
+    grid: Grid,
+    weight: float,
+    between: Callable[[], object] | None,
 ) -> Batch:
     """Return the tiles with the weighted mean of their logits and their neighbours' logits.
 
@@ -142,7 +162,7 @@ def _smoothed(
     near = familiar & near_threshold(logits, plan.spec, plan.guard_band)
     if near.any():
         again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
-        workers = [partial(exact_batch, engine, plan, image, grid) for engine in engines]
+        workers = [partial(_after, between, partial(exact_batch, engine, plan, image, grid)) for engine in engines]
         cells[again] = np.concatenate(list(in_order(workers, batches_of(again))))
         # all other tiles keep the mean of the first file, so that no mean mixes the two files
         logits[near] = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers[near]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,12 +67,19 @@ _KINDS = (
 )
 _MARKS = b"\xef\xbb\xbf \t\r\n"
 """Bytes of a byte order mark and of white space, which may precede text."""
+_TAG = re.compile(rb"<[!?A-Za-z]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
-def is_stand_in(head: bytes) -> bool:
-    """Return whether this is a placeholder (zeros, a web page, a git-lfs or git-annex pointer) for a file."""
+def is_stand_in(head: bytes, *, raw: bool = False) -> bool:
+    """Return whether this is a placeholder (zeros, a web page, a git-lfs or git-annex pointer) for a file.
+
+    Args:
+        raw: the file is expected to hold plain numbers, which may well begin with zeros.
+    """
     head = _as_utf8(head)
-    return not head.strip(b"\0") or _is_page(head) or any(head.startswith(magic) for magic, _ in _POINTERS)
+    zeros = not raw and not head.strip(b"\0")
+    return zeros or _is_page(head) or any(head.startswith(magic) for magic, _ in _POINTERS)
 
 
 def fault_of(head: bytes) -> NotAModel:
@@ -91,7 +99,8 @@ def _as_utf8(head: bytes) -> bytes:
 
 
 def _is_page(head: bytes) -> bool:
-    return head.lstrip(_MARKS).startswith(b"<")
+    """Return whether this is text with a tag first; numbers in binary may begin with the byte ``<``, too."""
+    return _TAG.match(head.lstrip(_MARKS)) is not None and not _CONTROL.search(head)
 
 
 def is_tflite(head: bytes) -> bool:

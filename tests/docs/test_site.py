@@ -77,6 +77,12 @@ def test_comments_for_tests_are_not_shown(site: Path) -> None:
 
 
 def test_files_that_others_name_lie_in_the_site(site: Path) -> None:
-    for name in ("phantom.png", "prediction.schema.json", "certificate.schema.json", "edge-predict.service"):
+    for name in (
+        "phantom.png",
+        "prediction.schema.json",
+        "certificate.schema.json",
+        "edge-predict.service",
+        "edge-serve.service",
+    ):
         assert (site / name).read_bytes() == (DOCS / name).read_bytes()
     assert (site / "constraints" / "aarch64-litert-py311.txt").is_file()

@@ -108,6 +108,10 @@ class LiteRtBackend:
             self._interpreter = self._open = None
 
 
+_NO_BUILTIN = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
+_NO_CUSTOM = re.compile(r"Encountered unresolved custom op: (\w+)")
+
+
 def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
     with opening:
         interpreter_class = _interpreter_class(runtime)
@@ -117,9 +121,20 @@ def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
             if fault := machine_error(error, runtime.value):
                 raise fault from None
             raise InterpreterBrokenError(
-                f"{runtime.value} rejects this model: {str(error).strip()[:300]} "
+                f"{runtime.value} rejects this model: {_cause(str(error))} "
                 "Update the interpreter, or use --backend onnxruntime."
             ) from None
+
+
+def _cause(text: str) -> str:
+    """Return why an interpreter rejects a file, as a sentence, from its message of one or more lines."""
+    if lacking := _NO_BUILTIN.search(text):
+        return f"it lacks version {lacking[2]} of the operator {lacking[1]}."
+    if custom := _NO_CUSTOM.search(text):
+        return f"it lacks the custom operator {custom[1]}."
+    if "XNNPACK" in text:
+        return "its XNNPACK delegate cannot run one of the operators."
+    return " ".join(text.split())[:300].rstrip(".") + "."
 
 
 def _version(interpreter_class: Any) -> str:

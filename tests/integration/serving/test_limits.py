@@ -132,6 +132,23 @@ def test_a_request_leaves_the_queue_with_its_client(started: Started, phantom: b
     assert decided == 0, "nothing was computed for them"
 
 
+def test_a_slide_that_runs_stops_when_its_client_leaves(started: Started, phantom: bytes) -> None:
+    service = started("idc-patch-compact").until_ready()
+    body = slide(4000)  # 6,400 tiles
+    client = service.socket()
+    client.sendall(b"POST /v1/tiles HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    service.wait(lambda: b"edge_queue_running 1.0" in service.get("/metrics").body)
+    client.close()
+    begin = time.monotonic()
+    service.wait(lambda: b"edge_queue_running 0.0" in service.get("/metrics").body)
+    stopped = time.monotonic() - begin
+    assert [each["status"] for each in service.events("request") if each["route"] == "/v1/tiles"] == [499]
+    begin = time.monotonic()
+    assert service.request("POST", "/v1/tiles", body).status == 200
+    assert stopped < (time.monotonic() - begin) / 2
+    assert not service.events("fault")
+
+
 BROKEN = {
     "no boundary": (b"x", "multipart/form-data"),
     "another boundary": (b"--other\r\n\r\nx\r\n--other--\r\n", "multipart/form-data; boundary=edge"),

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +16,6 @@ import pytest
 from edge_runtime.bundle.bundle import SHIPPED, find
 from edge_runtime.bundle.registry.install import install, rollback
 from tests.integration.serving.test_limits import slide
-from tests.places import ROOT
 from tests.serving import Response, Served, multipart, response_of
 from tests.unit.bundle import shipped_bundle
 from tests.unit.bundle.shipped_bundle import NAME
@@ -186,29 +182,6 @@ def test_a_socket_in_use_and_a_file_are_kept(
     (tmp_path / "file").write_text("mine")
     assert process("edge_runtime.cli.serve", NAME, "--uds", tmp_path / "file").returncode == 2
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_handed_over_socket_is_used(tmp_path: Path, phantom: bytes) -> None:
-    """As systemd does it: descriptor 3, LISTEN_FDS and LISTEN_PID."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        code = (
-            f"import os; os.dup2({listening.fileno()}, 3, inheritable=True); "
-            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
-            f"os.execv({sys.executable!r}, [{sys.executable!r}, '-m', 'edge_runtime.cli.serve', {NAME!r}])"
-        )
-        with (tmp_path / "stderr").open("wb") as said:
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            child = subprocess.Popen(
-                [sys.executable, "-c", code], pass_fds=[listening.fileno()], stderr=said, env=environment, cwd=ROOT
-            )
-        service = Served(child, tmp_path / "stderr", listening.getsockname()[1])
-        try:
-            assert service.predict(phantom).status in (200, 503), "the request waits for the start"
-            service.until_ready()
-            assert service.predict(phantom).status == 200
-            service.stop()
-        finally:
-            service.kill()
 
 
 def test_neither_names_nor_images_nor_addresses_are_logged(started: Started, phantom: bytes) -> None:

@@ -14,7 +14,7 @@ from edge_runtime.bundle.manifest import Format
 from edge_runtime.errors import BackendError, InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.inference.backends import registry
 from edge_runtime.inference.backends.base import Backend, Runtime
-from edge_runtime.inference.backends.litert import _dequantise, _logit_of_level, _quantise
+from edge_runtime.inference.backends.litert import _cause, _dequantise, _logit_of_level, _quantise
 from edge_runtime.inference.backends.registry import FORMAT, choose, open_model
 from edge_runtime.preprocessing.preprocessor import Preprocessor, look_up
 from tests.benchmarks.system_4 import BUNDLE
@@ -193,6 +193,29 @@ def test_bytes_that_are_no_model_are_a_broken_interpreter(runtime: Runtime, case
     }[case]
     with pytest.raises(InterpreterBrokenError, match=r"rejects this model: .*--backend"):
         open_model(content, runtime)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            "Didn't find op for builtin opcode 'LOG' version '2'. An older version of this builtin might be supported. "
+            "Are you using an old TFLite binary with a newer model?\nRegistration failed.\n",
+            "it lacks version 2 of the operator LOG.",
+        ),
+        (
+            "Encountered unresolved custom op: Erf.\nSee instructions: https://example.org\nNode number 3 failed.",
+            "it lacks the custom operator Erf.",
+        ),
+        (
+            "failed to create XNNPACK runtimeNode number 12 (TfLiteXNNPackDelegate) failed to prepare.",
+            "its XNNPACK delegate cannot run one of the operators.",
+        ),
+        ("Model provided has\n  no subgraph.", "Model provided has no subgraph."),
+    ],
+)
+def test_why_an_interpreter_rejects_a_file_is_one_sentence(said: str, sentence: str) -> None:
+    assert _cause(said) == sentence
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *installed: Runtime) -> None:

@@ -83,6 +83,20 @@ def test_the_number_of_workers_changes_nothing(predictor: Predictor, slide: Slid
     assert np.array_equal(found.scores, slide.scores)
 
 
+def test_what_is_called_between_batches_may_end_the_call(predictor: Predictor) -> None:
+    calls: list[int] = []
+
+    def between() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError
+
+    pixels = np.tile(slide_pixels(), (3, 3, 1))
+    with pytest.raises(KeyError):
+        predictor.predict_tiles(pixels, workers=1, between=between)
+    assert 2 <= len(calls) < len(pixels) // SIDE * (pixels.shape[1] // SIDE) / BATCH
+
+
 def test_tiles_over_the_edge_are_left_out_and_counted(predictor: Predictor, slide: SlidePrediction) -> None:
     assert (slide.grid.rows, slide.grid.columns) == (ROWS, COLUMNS)
     assert slide.grid.left_out == (ROWS + 1) * (COLUMNS + 1) - ROWS * COLUMNS

@@ -13,6 +13,7 @@ import pytest
 
 from export.errors import ExportError
 from export.source.file_kind import check_kind
+from export.source.file_signatures import is_stand_in
 from export.source.saved_models import load
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
@@ -185,6 +186,24 @@ def test_a_saved_model_with_a_pointer_for_a_part(models: Path, tmp_path: Path, p
     (folder / part).write_bytes(POINTER)
     with pytest.raises(ExportError, match=rf"{part}: found a git-lfs pointer.* git lfs pull"):
         load(folder)
+
+
+@pytest.mark.parametrize("value", [0.0, np.frombuffer(b"<a>0", "<f4")[0], np.frombuffer(b"\x80\x00<!", "<f4")[0]])
+def test_weights_of_a_saved_model_may_begin_with_any_byte(tmp_path: Path, value: float) -> None:
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    numbers = np.random.default_rng(0).normal(size=(3072, 2)).astype(np.float32)
+    numbers[: 600 if value == 0.0 else 1] = value
+    model.set_weights([numbers, np.full(2, value, np.float32)])
+    model.export(tmp_path / "saved", verbose=False)
+    data = (tmp_path / "saved" / "variables" / "variables.data-00000-of-00001").read_bytes()
+    assert np.float32(value).tobytes() * 2 in data
+    check_kind(tmp_path / "saved")
+
+
+def test_bytes_of_numbers_are_no_page() -> None:
+    noise = np.random.default_rng(0).normal(size=(500, 64)).astype("<f4")
+    assert not any(is_stand_in(b"<" + row.tobytes()[1:], raw=True) for row in noise)
+    assert is_stand_in(b"  <html>Sign in</html>", raw=True)
 
 
 @pytest.mark.parametrize(
