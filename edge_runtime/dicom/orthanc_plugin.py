@@ -7,7 +7,7 @@ Save this file (``edge-dicom orthanc-plugin > edge.py``) and name it in Orthanc'
 
 It needs Orthanc's Python plugin and Python's standard library, nothing else. Its queue is Orthanc's own list of
 changes: the number of the last change that was worked off is in a small file. So a restart of either side loses
-nothing, and the memory in use does not grow with the queue. docs/how-to/dicom.md explains the settings.
+nothing, and the memory in use does not grow with the queue. docs/how-to/dicom-archive.md explains the settings.
 """
 
 from __future__ import annotations

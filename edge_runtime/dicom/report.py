@@ -2,7 +2,7 @@
 
 The report is complete, preliminary and unverified (PS3.3 C.17.2). Numbers and codes stand in one measurement group
 (TID 1501) with the algorithm (TID 4019) and the source image. A refusal gives such a report without numbers.
-Codes that DICOM does not define have the scheme ``99EDGEPREDICT``; docs/reference/dicom.md lists them.
+Codes that DICOM does not define have the scheme ``99EDGEPREDICT``; docs/reference/dicom-results.md lists them.
 """
 
 from __future__ import annotations
