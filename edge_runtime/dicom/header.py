@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from edge_runtime import __version__
+from edge_runtime.dicom.pixels import NAME
+from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.syntaxes import EXPLICIT_LITTLE
-from edge_runtime.errors import ImageUnreadableError
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
@@ -96,15 +97,13 @@ def source_uids(source: Dataset) -> tuple[str, str, str, str]:
     """Return the UIDs of SOP class, instance, study and series of the source.
 
     Raises:
-        ImageUnreadableError: one is missing; a report could not refer to the source.
+        DicomError: one is missing; a report could not refer to the source.
     """
     found = tuple(str(source.get(name, "") or "") for name in _REFERENCE)
     if not all(found):
         missing = ", ".join(name for name, uid in zip(_REFERENCE, found, strict=True) if not uid)
-        raise ImageUnreadableError(
-            f"DICOM object: found no {missing}, expected the UIDs of a stored instance. Send the object again.",
-            code="dicom_without_uids",
-        )
+        expected = "the UIDs of a stored instance. Store the object in an archive first."
+        raise refused(Refusal.WITHOUT_UIDS, NAME, f"no {missing}", expected)
     return found[0], found[1], found[2], found[3]
 
 

@@ -38,7 +38,7 @@ RESEARCH_MARK = "PRELIMINARY - RESEARCH ONLY - NOT A DIAGNOSIS"
 """Drawn in its place if the licence of the training images allows research alone."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_LEAST_SCALE, _MOST_SCALE = 0.25, 1.0
+_LEAST_SCALE, _SMALL_SCALE, _MOST_SCALE = 0.25, 0.4, 1.0
 _COPIED = ("PixelSpacing", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 Pixels = npt.NDArray[np.uint8]
@@ -56,7 +56,7 @@ def heatmap_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datas
         model: the model that answered.
 
     Raises:
-        ImageUnreadableError: the source lacks a UID that the heatmap has to refer to.
+        DicomError: the source lacks a UID that the heatmap has to refer to.
     """
     shares, pixels = answer.heatmap(), _stored_image(answer)
     if shares is None or pixels is None or answer.explanation is None or answer.prediction is None:
@@ -163,7 +163,8 @@ def _write_mark(pixels: Pixels, mark: str) -> None:
     """Write the mark in white on black at the lower edge, as large as the width allows."""
     height, width = pixels.shape[:2]
     at_one = cv2.getTextSize(mark, _FONT, 1.0, 1)[0][0]
-    scale = min(0.6 * width / at_one, _MOST_SCALE)
+    whole = 0.95 * width / at_one  # as wide as the image
+    scale = min(max(0.6 * whole, min(whole, _SMALL_SCALE)), _MOST_SCALE)
     (text_width, text_height), base = cv2.getTextSize(mark, _FONT, scale, 1)
     top = height - text_height - base - 4
     if scale < _LEAST_SCALE or top < height // 2:

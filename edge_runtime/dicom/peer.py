@@ -53,7 +53,7 @@ class TlsFiles:
         Raises:
             UsageError: a file is missing or is not what it should be.
         """
-        return self._loaded(ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self._authority()))
+        return self._context(ssl.Purpose.SERVER_AUTH)
 
     def server(self) -> ssl.SSLContext:
         """Return the context of a side that listens; with an authority, clients must show a certificate.
@@ -63,21 +63,18 @@ class TlsFiles:
         """
         if self.certificate is None or self.key is None:
             raise UsageError("found no --tls-cert and --tls-key, expected both for TLS. Give both.")
-        context = self._loaded(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self._authority()))
+        context = self._context(ssl.Purpose.CLIENT_AUTH)
         if self.authority is not None:
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
-    def _authority(self) -> str | None:
-        if self.authority is None:
-            return None
-        if not self.authority.is_file():
+    def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(purpose, cafile=self.authority)
+        except (OSError, ssl.SSLError):
             raise UsageError(
-                f"{self.authority}: found no file, expected certificates of an authority, PEM. Correct it."
-            )
-        return str(self.authority)
-
-    def _loaded(self, context: ssl.SSLContext) -> ssl.SSLContext:
+                f"{self.authority}: found no certificate of an authority, expected a file with one, PEM. Correct it."
+            ) from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certificate is not None:
             try:

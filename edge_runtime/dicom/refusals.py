@@ -50,6 +50,7 @@ class Refusal(enum.Enum):
     MARKS_SEVERAL = "marks_several"
     MARK_KIND = "mark_kind"
     ZIP = "zip"
+    WITHOUT_UIDS = "without_uids"
 
     @property
     def code(self) -> str:

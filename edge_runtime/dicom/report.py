@@ -70,7 +70,7 @@ def report_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datase
         model: the model that answered.
 
     Raises:
-        ImageUnreadableError: the source lacks a UID that the report has to refer to.
+        DicomError: the source lacks a UID that the report has to refer to.
     """
     who = identity(source, answer, model)
     series = (source_uids(source)[3], model.name, model.version, model.contract)
