@@ -180,3 +180,54 @@ def _jpeg_2000(dataset: Dataset) -> bytes:
     out = BytesIO()
     found.save_as(out, enforce_file_format=True)
     return out.getvalue()
+
+
+def _reference(uid: str, frames: list[int] | None) -> Dataset:
+    found = Dataset()
+    found.ReferencedSOPClassUID, found.ReferencedSOPInstanceUID = MAMMOGRAM, uid
+    if frames is not None:
+        found.ReferencedFrameNumber = frames
+    return found
+
+
+def presentation_state(
+    data: list[float],
+    *,
+    uid: str = f"{ROOT}.3",
+    frames: list[int] | None = None,
+    kind: str = "CIRCLE",
+    units: str = "PIXEL",
+) -> Dataset:
+    """A presentation state with one graphic, by default of the image that :func:`image` makes."""
+    found, series, annotation, graphic = (Dataset() for _ in range(4))
+    found.SOPClassUID, found.SOPInstanceUID = PRESENTATION_STATE, f"{ROOT}.4"
+    series.SeriesInstanceUID, series.ReferencedImageSequence = f"{ROOT}.2", [_reference(uid, frames)]
+    found.ReferencedSeriesSequence = [series]
+    graphic.GraphicAnnotationUnits, graphic.GraphicDimensions = units, 2
+    graphic.NumberOfGraphicPoints, graphic.GraphicData, graphic.GraphicType = len(data) // 2, data, kind
+    annotation.GraphicLayer, annotation.GraphicObjectSequence = "MARKS", [graphic]
+    found.GraphicAnnotationSequence = [annotation]
+    return _with_meta(found)
+
+
+def report(
+    data: list[float], *, uid: str = f"{ROOT}.3", frames: list[int] | None = None, kind: str = "CIRCLE"
+) -> Dataset:
+    """A structured report with one SCOORD that is selected from an image, two containers deep."""
+    found, outer, inner, coordinates, selected = (Dataset() for _ in range(5))
+    found.SOPClassUID, found.SOPInstanceUID, found.ValueType = REPORT, f"{ROOT}.5", "CONTAINER"
+    outer.ValueType = inner.ValueType = "CONTAINER"
+    coordinates.ValueType, coordinates.GraphicType, coordinates.GraphicData = "SCOORD", kind, data
+    selected.ValueType, selected.RelationshipType = "IMAGE", "SELECTED FROM"
+    selected.ReferencedSOPSequence = [_reference(uid, frames)]
+    coordinates.ContentSequence, inner.ContentSequence = [selected], [coordinates]
+    outer.ContentSequence, found.ContentSequence = [inner], [outer]
+    return _with_meta(found)
+
+
+def _with_meta(dataset: Dataset) -> Dataset:
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    return dataset

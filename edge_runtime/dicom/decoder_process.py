@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import tempfile
+import warnings
 from typing import Any, BinaryIO, cast
 
 _MAGIC = b"edge-dicom\n"
@@ -22,10 +23,11 @@ def serve(descriptor: int) -> None:
     from pydicom.encaps import encapsulate
     from pydicom.pixels import get_decoder
 
+    warnings.simplefilter("ignore")  # only what the decoders themselves write counts as damage
     with (
         socket.socket(fileno=descriptor) as channel,
         cast("BinaryIO", channel.makefile("rwb")) as stream,
-        tempfile.TemporaryFile() as heard,
+        tempfile.TemporaryFile(buffering=0) as heard,
     ):
         os.dup2(heard.fileno(), 2)
         stream.write(_MAGIC)

@@ -238,6 +238,8 @@ class _Walk:
             vr = self._data[place + 4 : place + 6]
             if vr in _SHORT:
                 return tag, struct.unpack_from(f"{order}H", self._data, place + 6)[0], place + 8, False, False
+            if len(vr) < 2:
+                raise _cut(self._name)
             if vr not in _LONG:
                 raise self._damaged("a value representation that does not exist")
             size = struct.unpack_from(f"{order}I", self._data, place + 8)[0]

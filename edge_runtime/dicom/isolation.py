@@ -124,6 +124,11 @@ _DECODER = _Decoder()
 atexit.register(_DECODER.close)
 
 
+def end_decoder() -> None:
+    """End the process; the next compressed frame starts another."""
+    _DECODER.close()
+
+
 def decode_frame(frame: bytes, options: dict[str, Any]) -> DecodedFrame:
     """Decode one compressed frame.
 

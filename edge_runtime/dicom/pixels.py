@@ -101,14 +101,15 @@ def image_of(
             expected = "lossless ones. Ask the archive for the original."
             raise refused(Refusal.LOSSY, name, "pixels that were compressed with loss", expected)
         index = _frame_index(layout, frame, accepted, name)
-        region = _region(dataset, layout, accepted, name)
+        burnt = _burned_in(dataset, name)
+        region = _region(dataset, layout, accepted, burnt, name)
         spacing = None
         if accepted.spacing_mm is not None:
             spacing = spacing_of(dataset, None if region is None else region.spacing_mm, name)
         pixels = _levels(dataset, layout, accepted, index, name)
         pixels, placement = _cropped(pixels, region)
-        if region is not None and has_text(pixels):
-            expected = "tissue alone. Store the image without annotations."
+        if region is not None and burnt != "NO" and has_text(pixels):
+            expected = "tissue alone. Store the image without captions."
             raise refused(Refusal.BURNT_IN, name, "text inside the ultrasound region", expected)
         if spacing is not None and accepted.spacing_mm is not None:
             pixels = at_spacing(pixels, spacing, accepted.spacing_mm, name)
@@ -178,11 +179,16 @@ def _frame_index(layout: PixelLayout, frame: int | None, accepted: DicomInput, n
     return frame - 1
 
 
-def _region(dataset: Dataset, layout: PixelLayout, accepted: DicomInput, name: str) -> UltrasoundRegion | None:
+def _burned_in(dataset: Dataset, name: str) -> str:
+    with silent(name):
+        return text(dataset, "BurnedInAnnotation")
+
+
+def _region(
+    dataset: Dataset, layout: PixelLayout, accepted: DicomInput, burnt: str, name: str
+) -> UltrasoundRegion | None:
     if accepted.crop is DicomCrop.ULTRASOUND_REGION:
         return region_of_tissue(dataset, layout, name)
-    with silent(name):
-        burnt = text(dataset, "BurnedInAnnotation")
     if burnt == "YES":
         expected = "an image without text. Use the original of the modality."
         raise refused(Refusal.BURNT_IN, name, "Burned In Annotation YES", expected)

@@ -1,4 +1,4 @@
-"""A bundle that accepts ultrasound objects, an empty Orthanc, and edge-serve on a Unix socket."""
+"""Files in all syntaxes, models that accept them, an empty Orthanc, and edge-serve on a Unix socket."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge_runtime import Predictor
 from tests.dicom_bundle import write_dicom_bundle
+from tests.dicom_objects import BASELINE, LOSSLESS, MAMMOGRAM, can_write, file_of, image, meant, ultrasound
 from tests.orthanc import Orthanc, orthanc
 from tests.places import ROOT
 from tests.serving import Served
@@ -72,3 +75,23 @@ def gateway(service: Service, tmp_path: Path) -> Iterator[Orthanc]:
     settings = {"PythonScript": str(PLUGIN), "EdgePredict": {"Url": f"unix:{service.uds}"}}
     with orthanc(tmp_path / "orthanc", **settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small sound files: grey, colour and 12 bits in every syntax."""
+    folder, shown = tmp_path_factory.mktemp("seeds"), meant(32, 40)
+    for syntax in (each for each in (*LOSSLESS, BASELINE) if can_write(each)):
+        (folder / f"grey-{syntax}").write_bytes(file_of(ultrasound(shown), syntax))
+        (folder / f"colour-{syntax}").write_bytes(file_of(ultrasound(np.stack([shown] * 3, -1)), syntax))
+        deep = image(shown.astype(np.uint16) * 16, MAMMOGRAM, BitsStored=12, WindowCenter=2040, WindowWidth=4081)
+        if syntax != BASELINE:
+            (folder / f"deep-{syntax}").write_bytes(file_of(deep, syntax))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def breast_us() -> Iterator[Predictor]:
+    """The shipped model of whole ultrasound images, with the objects that its recipe accepts."""
+    with Predictor.load("breast-us") as predictor:
+        yield predictor

@@ -1,6 +1,6 @@
 """Read damaged DICOM files in a process of its own: ``python -m tests.integration.dicom.fuzz FOLDER SEED COUNT``.
 
-Prints JSON: how often each error code occurred, how many files were read, and the peak of memory in MB. Any error
+Prints JSON: how often each error code occurred, how many files were read, and peaks of memory in MB. Any error
 without a code ends the program with a traceback.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import struct
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import read_dataset
+from edge_runtime.dicom.isolation import end_decoder
 from edge_runtime.dicom.pixels import image_of
 from edge_runtime.errors import EdgeError
 from tests.dicom_specs import ANYTHING
@@ -71,7 +73,9 @@ def main(folder: str, seed: int, count: int) -> None:
     chance, found = random.Random(seed), Counter[str]()
     for _ in range(count):
         found[attempt(damaged(chance.choice(files), chance), ANYTHING)] += 1
-    print(json.dumps({"found": dict(found), "peak_mb": peak_mb()}))
+    end_decoder()
+    of_decoder = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(json.dumps({"found": dict(found), "peak_mb": peak_mb(), "decoder_mb": of_decoder}))
 
 
 if __name__ == "__main__":

@@ -1,98 +1,151 @@
-"""No value that names a patient, a person or a place leaves a data set, but in the results themselves."""
+"""No value of a data set full of marked values appears in any output: stdout, stderr, JSON, logs, warnings."""
 
 from __future__ import annotations
 
-import os
+import logging
 import subprocess
 import sys
-import urllib.request
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 
-from tests.dicom_kills import await_count
-from tests.dicom_receiver import receiving
-from tests.dicom_sources import MARK, encoded, marked, ultrasound
-from tests.integration.dicom.conftest import Service
-from tests.orthanc import TITLE, Orthanc
-from tests.places import ROOT
+from edge_runtime import Predictor
+from edge_runtime.dicom.answer import answer
+from edge_runtime.dicom.dataset import read_dataset
+from edge_runtime.errors import EdgeError
+from tests.dicom_objects import MAMMOGRAM, MAMMOGRAM_FOR_PROCESSING, ROOT, file_of, image, meant, ultrasound
+from tests.places import ROOT as PROJECT
 
-BIRTH_DATE = "19013399"
-"""Not a date: pydicom's warnings about it quote it."""
+MARK = "ZQ"
+TEXTS = {
+    "AE": f"{MARK}AE", "AS": "087Y", "CS": f"{MARK}CS", "DA": "19770813", "DS": "77.8131", "DT": "19770813091357",
+    "IS": "870013", "LO": f"{MARK}lo", "LT": f"{MARK}lt", "PN": f"{MARK}doe^jane", "SH": f"{MARK}sh",
+    "ST": f"{MARK}st", "TM": "091357", "UC": f"{MARK}uc", "UR": f"{MARK}ur", "UT": f"{MARK}ut",
+}  # fmt: skip
+WRONG = {"DA": f"{MARK}date", "TM": f"{MARK}time", "CS": f"{MARK}cs lower", "AS": MARK}
+"""Values that pydicom warns about, with the value in the warning."""
+
+KEPT = {
+    "PixelSpacing", "ImagerPixelSpacing", "BitsStored", "NumberOfFrames", "WindowCenter", "WindowWidth", "RescaleSlope",
+    "RescaleIntercept", "VOILUTFunction", "PresentationLUTShape", "PhotometricInterpretation", "BurnedInAnnotation",
+    "PresentationIntentType", "LossyImageCompression", "LossyImageCompressionMethod", "Modality",
+    "SpecificCharacterSet", "EstimatedRadiographicMagnificationFactor", "PixelPaddingValue", "TimezoneOffsetFromUTC",
+}  # fmt: skip
+"""Elements that decide about pixels: with marked values the object would be another one."""
 
 
-def images(folder: Path) -> list[Path]:
-    """Write images that are answered, refused, damaged in their values, and not readable at all."""
-    folder.mkdir()
-    answered, refused, odd, broken = (ultrasound(number, (300, 400)) for number in (1, 2, 3, 4))
-    del refused.SequenceOfUltrasoundRegions
+def marked(dataset: Dataset, texts: dict[str, str]) -> Dataset:
+    """Fill the groups of patient, study, series, equipment and procedure with marked values."""
+    for tag, (vr, _, _, retired, keyword) in DicomDictionary.items():
+        group = tag >> 16
+        if group in (0x08, 0x10, 0x18, 0x20, 0x32, 0x38, 0x40) and vr in texts and not retired and keyword not in KEPT:
+            if keyword in dataset or tag & 0xFFFF == 0:
+                continue
+            dataset.add_new(tag, vr, texts[vr])
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{ROOT}.778131", f"{ROOT}.778132"
+    dataset.SOPInstanceUID = f"{ROOT}.778133"
+    return dataset
+
+
+def shown(text: str) -> list[str]:
+    """Return the marked values in a text."""
+    texts = {*TEXTS.values(), *WRONG.values(), "ZQds131", "ZQis13", "778131", "778132", "778133", MARK}
+    return sorted(each for each in texts if each in text)
+
+
+def objects() -> dict[str, Callable[[], Dataset]]:
+    spaced = {"ImagerPixelSpacing": [0.2, 0.2]}
+    return {
+        "answered": lambda: ultrasound(meant(240, 300)),
+        "no region": lambda: image(meant(240, 300)),
+        "mammogram": lambda: image(meant(240, 300), MAMMOGRAM, **spaced),
+        "for processing": lambda: image(meant(240, 300), MAMMOGRAM_FOR_PROCESSING),
+        "false rows": lambda: ultrasound(meant(240, 300), Rows=241),
+        "unknown class": lambda: image(meant(240, 300), "1.2.778131"),
+    }
+
+
+@pytest.fixture(params=[*objects()])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    dataset = objects()[request.param]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        contents = [encoded(answered), encoded(refused), encoded(_with_odd_values(odd)), encoded(broken)[:1500]]
-    paths = [folder / f"{number}.dcm" for number in range(len(contents))]
-    for path, content in zip(paths, contents, strict=True):
-        path.write_bytes(content)
-    return paths
+        for keyword in ("SOPClassUID",):
+            dataset.file_meta.MediaStorageSOPClassUID = getattr(dataset, keyword)
+        marked(dataset, {**TEXTS, **WRONG})
+        data = file_of(dataset).replace(b"77.8131", b"ZQds131").replace(b"870013", b"ZQis13")
+    found = tmp_path / "IM1"
+    found.write_bytes(data)
+    return found
 
 
-def _with_odd_values(image: Dataset) -> Dataset:
-    """Return the image with values that break the rules of their kinds."""
-    image.PatientBirthDate = BIRTH_DATE
-    image.AccessionNumber = f"{MARK}{'9' * 80}"
-    image.StudyTime = f"{MARK}TIME"
-    image.PatientAge = f"{MARK}AGE"
-    image.OtherPatientNames = f"{MARK}^=^=^=^\\^^^^^^^^"
-    return image
+COMMANDS = """
+import logging
+from edge_runtime.cli.dicom import main as dicom
+from edge_runtime.cli.predict import main as predict
+logging.basicConfig(level=0)
+for command, *arguments in (
+    (predict, "--model", "breast-us", PATH, "--json"),
+    (predict, "--model", "breast-us", PATH),
+    (predict, "--model", "breast-us", PATH, "--heatmap", PATH + ".png"),
+    (predict, "--model", "mias-region", PATH, "--region", "100,100,40"),
+    (predict, "--model", "mias-region", PATH),
+    (predict, "--model", "breast-us", FOLDER),
+    (dicom, "check", PATH),
+    (dicom, "check", PATH, "--json"),
+):
+    try:
+        command(arguments)
+    except SystemExit:
+        pass
+"""
 
 
-def assert_silent(text: str, *further: str) -> None:
-    for value in (MARK, BIRTH_DATE, "19010203", *further, *marked().values()):
-        assert value not in text, value
+def test_no_command_shows_a_value(path: Path) -> None:
+    program = COMMANDS.replace("PATH", repr(str(path))).replace("FOLDER", repr(str(path.parent)))
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, cwd=PROJECT, check=False
+    )
+    assert not shown(done.stdout + done.stderr), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and done.returncode == 0, done.stderr
+    assert done.stdout.count(str(path)) >= 6
 
 
-def names(folder: Path) -> str:
-    return "\n".join(str(path.relative_to(folder)) for path in folder.rglob("*"))
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """Everything that is logged or warned meanwhile."""
+    texts: list[str] = []
+    with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield texts
+    texts += [str(each.message) for each in caught] + [record.getMessage() for record in caplog.records]
+    assert not shown("\n".join(texts))
 
 
-def test_receiver_and_spool(archive: Orthanc, dicom_bundle: Path, tmp_path: Path) -> None:
-    with receiving(tmp_path / "r", dicom_bundle, f"{TITLE}@127.0.0.1:{archive.dicom}") as receiver:
-        paths = images(tmp_path / "images")
-        assert receiver.send(*paths[:3]) == [0, 0, 0]
-        (receiver.spool / "incoming" / f"{1:020}-{'0' * 32}.dcm").write_bytes(paths[3].read_bytes())
-        await_count(archive, 5, 60)
-        receiver.await_events("set_aside", 1)
-        archive.stop()
-        receiver.send(paths[0])
-        receiver.await_events("peer_fault", 1, 60)
-        uids = [str(ultrasound(number).SOPInstanceUID) for number in (1, 2, 3, 4)]
-        assert_silent(receiver.log.read_text("utf-8"), *uids)
-        assert_silent(names(receiver.spool), *uids)
-        assert list((receiver.spool / "outgoing").iterdir())
-        receiver.stop()
+def test_no_error_warning_or_log_of_the_library_shows_a_value(
+    path: Path, heard: list[str], breast_us: Predictor, capfd: Any
+) -> None:
+    for source in (str(path), path.read_bytes()):
+        try:
+            heard.append(str(breast_us.predict(source).to_dict()))
+        except EdgeError as error:
+            heard.append(f"{error} {error.code} {error!r} {error.__cause__!r}")
+    found = answer(breast_us, read_dataset(path), explain=True)
+    heard.append(str(found.failure))
+    out, err = capfd.readouterr()
+    assert not shown(out + err)
 
 
-def test_service_and_plugin(gateway: Orthanc, service: Service, tmp_path: Path) -> None:
-    paths = images(tmp_path / "images")
-    for path in paths[:3]:
-        gateway.post("/instances", path.read_bytes())
-    await_count(gateway, 3 + 5, 60)
-    assert service.running is not None
-    said = [service.running.request("POST", "/v1/dicom", path.read_bytes()) for path in paths]
-    assert [each.status for each in said] == [200, 200, 200, 422]
-    assert_silent(said[3].body.decode())
-    assert_silent(service.running.get("/metrics").body.decode())
-    assert_silent(service.log)
-    own = [line for line in gateway.log.read_text("utf-8", "replace").splitlines() if "edge-predict:" in line]
-    assert_silent("\n".join(own))
+def test_the_test_would_notice(path: Path) -> None:
+    """pydicom alone does warn with the values."""
+    import pydicom
 
-
-def test_commands(tmp_path: Path, archive: Orthanc) -> None:
-    """``edge-dicom send`` shows names of files and statuses alone, also of objects that it cannot read."""
-    program = [sys.executable, "-W", "default", "-m", "edge_runtime.cli.dicom"]
-    command = [*program, "send", *map(str, images(tmp_path / "i"))]
-    known = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for to in (f"{TITLE}@127.0.0.1:{archive.dicom}", "NOBODY@127.0.0.1:1"):
-        done = subprocess.run([*command, "--to", to], capture_output=True, text=True, check=False, env=known)
-        assert_silent(done.stdout + done.stderr)
-    assert urllib.request.urlopen(f"{archive.url}/instances").status == 200
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        str(pydicom.dcmread(path))
+    assert shown("\n".join(str(each.message) for each in caught))
