@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+from edge_runtime.dicom.answer import AnyPredictor
 from edge_runtime.dicom.header import ModelFacts
 from edge_runtime.dicom.peer import Peer, PeerError, accepts
 from edge_runtime.dicom.receiver import Listening, Log, Receiver
@@ -13,7 +14,6 @@ from edge_runtime.dicom.results import DicomResults, results_of
 from edge_runtime.dicom.spool import Spool
 from edge_runtime.errors import BackendError, ImageError, MachineError
 from edge_runtime.platform.machine_faults import machine_error
-from edge_runtime.predictor import Predictor
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 """Pauses before the next attempt on a peer or after a fault of the machine; each is twice the one before."""
@@ -31,7 +31,7 @@ class Gateway:
         self,
         where: Listening,
         spool: Spool,
-        predictor: Predictor,
+        predictor: AnyPredictor,
         model: ModelFacts,
         peer: Peer,
         log: Log,
@@ -95,12 +95,12 @@ class Gateway:
                 return True
             try:
                 if not self._spool.begin(instance):
-                    self._log("set_aside", code="attempts")
+                    self._log("set_aside", reason="ended the process")
                     continue
                 self._answer(instance)
             except (MachineError, OSError, MemoryError) as error:
                 fault = machine_error(error, "spool")
-                self._log("machine_fault", code="machine_io" if fault is None else fault.code)
+                self._log("paused", code="machine_io" if fault is None else fault.code)
                 self._spool.fail(instance)
                 return False
         return True
@@ -122,7 +122,7 @@ class Gateway:
 
     def _set_aside(self, instance: Path, code: str) -> None:
         self._spool.set_aside(instance)
-        self._log("set_aside", code=code)
+        self._log("set_aside", reason=code)
 
     def _send(self) -> None:
         """Deliver results until the gateway stops."""

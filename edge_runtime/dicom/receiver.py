@@ -19,8 +19,6 @@ from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from pynetdicom.events import Event
-    from typing_extensions import Buffer
-
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OUT_OF_RESOURCES = 0xA700
 """Status of an instance for which there is no room (PS3.4, table B.2-1)."""
@@ -192,9 +190,9 @@ def _meta(event: Event) -> bytes:
 class _Discarded(io.BytesIO):
     """Takes the place of an instance that is too large, and keeps nothing of it."""
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
         """Drop the data."""
-        return len(memoryview(data))
+        return len(data)
 
 
 def _server_class() -> type[Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from edge_runtime.dicom.answer import DicomAnswer, answer
+from edge_runtime.dicom.answer import AnyPredictor, DicomAnswer, answer
 from edge_runtime.dicom.dataset import read_dataset, silent
 from edge_runtime.dicom.header import SECONDARY_CAPTURE, ModelFacts, is_own_result, is_structured_report
 from edge_runtime.dicom.heatmap import heatmap_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from edge_runtime.bundle.manifest import Manifest
-    from edge_runtime.predictor import Predictor
 
 _PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
 
@@ -37,7 +36,7 @@ class DicomResults:
 
 
 def results_of(
-    predictor: Predictor, model: ModelFacts, content: bytes, frame: int | None = None, *, heatmap: bool = True
+    predictor: AnyPredictor, model: ModelFacts, content: bytes, frame: int | None = None, *, heatmap: bool = True
 ) -> DicomResults:
     """Answer one object.
 
@@ -65,7 +64,7 @@ def results_of(
         return DicomResults(found, tuple((str(each.SOPInstanceUID), _encoded(each)) for each in made if each))
 
 
-def to_be_ignored(source: Dataset, predictor: Predictor) -> bool:
+def to_be_ignored(source: Dataset, predictor: AnyPredictor) -> bool:
     """Return whether an object is nothing to answer.
 
     These are reports, presentation states, this package's own results, and Secondary Captures unless the model accepts

@@ -15,6 +15,7 @@ is sent twice after a kill is one instance for its receiver.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -28,7 +29,6 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from edge_runtime.platform.atomic_files import sync_content, sync_names, write_whole
-from edge_runtime.results.append_only_file import Durable, InUseError
 
 MOST_ATTEMPTS = 5
 """Starts of work on one instance that ended the process, before the instance is set aside."""
@@ -69,8 +69,9 @@ class Spool:
         try:
             for each in (self._incoming, self._outgoing, self._refused, self._attempts):
                 each.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._held = Durable(folder / "lock", existing=True)
-        except InUseError:
+            self._held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise UsageError(
                 f"{folder}: found another receiver at work, expected an unused spool. Stop it, or name another folder."
             ) from None
@@ -87,7 +88,7 @@ class Spool:
 
     def close(self) -> None:
         """Release the lock."""
-        self._held.close()
+        os.close(self._held)
 
     def add(self, content: Iterable[bytes | memoryview], size: int) -> None:
         """Store a received instance; when this returns, it survives a kill and a power cut.
