@@ -7,6 +7,7 @@
     │   ├── ImageUnsupportedError                a valid image that the model cannot take
     │   ├── ImageSizeError                       too few pixels for the model, or too many to decode
     │   ├── ImageScaleError                      the stated microns per pixel are not the model's
+    │   ├── DicomError                           a DICOM object that is damaged, or not what the model is made for
     │   └── ImageRegionError                     the marked region does not fit this image
     ├── UsageError                      exit 2   an argument is invalid
     │   ├── ResultsError                         the results file cannot take these predictions
@@ -102,6 +103,12 @@ class ImageScaleError(ImageError):
 
 class ImageRegionError(ImageError):
     """The marked region lies outside the image, is too small or too large, or shows no tissue; see ``code``."""
+
+
+class DicomError(ImageError):
+    """A DICOM object is damaged, or its pixels are not what the model is made for; see ``code``."""
+
+    default_code = "dicom_damaged"
 
 
 class UsageError(EdgeError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from edge_runtime.bundle.bundle import find_files, key_in_force
 from edge_runtime.bundle.model_files import ModelFiles
@@ -18,13 +18,14 @@ from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.discovery import may_be_dicom
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.images.scale import check_scale
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
 from edge_runtime.inference.engine import Engine, Plan
-from edge_runtime.inference.pipeline import infer, read_input, since
+from edge_runtime.inference.pipeline import InferenceInput, infer, read_input, since
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.inference.session import ModelSession
 from edge_runtime.platform.fork_safety import ForkSafeLock
@@ -32,9 +33,15 @@ from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.preprocessing.preprocessor import Preprocessor
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from edge_runtime.dicom.study import Frame, OpenedObject, StudyItem
     from edge_runtime.explain.explainer import Explainer
     from edge_runtime.explain.explanation import Explanation
     from edge_runtime.tiling.slide import SlidePrediction
+
+    AnySource: TypeAlias = Source | Dataset | StudyItem
+    """What can be classified."""
 
 
 class Predictor:
@@ -104,23 +111,29 @@ class Predictor:
 
     def predict(
         self,
-        image: Source,
+        image: AnySource,
         *,
         region: Region | tuple[float, float, float] | None = None,
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
         microns_per_pixel: float | None = None,
+        frame: Frame = None,
+        marks: Sequence[Any] = (),
     ) -> Prediction:
         """Classify one image, or one region of it.
 
         Args:
-            image: a path, the bytes of an encoded file, or an array: uint8, H×W grey or H×W×3 colour.
+            image: a path, the bytes of an encoded file, or an array: uint8, H×W grey or H×W×3 colour. Also a DICOM
+                file or a data set of pydicom, for a model whose spec accepts it.
             region: a circle: centre x, centre y and radius in pixels, from the centre of the upper left pixel. Models
-                whose spec has a region rule require it; other models reject it.
+                whose spec has a region rule require it; other models reject it. For DICOM, in stored pixels.
             order: channel order of an H×W×3 array; it is ignored for files. Arrays from OpenCV are BGR.
             name: name of the image in the prediction and in errors.
             microns_per_pixel: scale of the image, if it is known. A model whose spec has a scale rejects an image
                 whose stated scale differs by more than 10 %. Without a statement nothing is checked.
+            frame: for DICOM, a frame number from 1, or ``FrameChoice.ALL`` for all frames as one case: the prediction
+                is that of the frame with the highest score among those with the most serious decision.
+            marks: for DICOM, presentation states or reports (paths, bytes or data sets) that mark the region.
 
         Raises:
             ImageError: the image or its region is not valid for this model, or its scale is wrong.
@@ -132,16 +145,28 @@ class Predictor:
         if microns_per_pixel is not None:
             self._check_scale(name or source_name(image), microns_per_pixel)
         marked = None if region is None else Region.of(region)
-        return self._predict(self._engine, image, marked, order, name)
+        return self._predict(self._engine, image, marked, order, name, frame, marks)
+
+    def predict_decoded(self, image: DecodedImage, region: Region | None = None) -> Prediction:
+        """Classify an image that is decoded already; ``region`` is in its pixels. Raises as :meth:`predict`."""
+        return infer(self._plan, self._engine, self._decoded(image, region), self._ran_by)
+
+    def explain_decoded(
+        self, image: DecodedImage, region: Region | None = None, label: str | None = None
+    ) -> Explanation:
+        """Classify a decoded image, with a heatmap. Raises as :meth:`explain`."""
+        return self._explained(self._decoded(image, region), label)
 
     def explain(
         self,
-        image: Source,
+        image: AnySource,
         *,
         label: str | None = None,
         region: Region | tuple[float, float, float] | None = None,
         order: ColourOrder = ColourOrder.RGB,
         name: str | None = None,
+        frame: int | None = None,
+        marks: Sequence[Any] = (),
     ) -> Explanation:
         """Classify one image as :meth:`predict` does, and compute a heatmap of where the score comes from.
 
@@ -151,23 +176,34 @@ class Predictor:
             region: as in :meth:`predict`.
             order: as in :meth:`predict`.
             name: as in :meth:`predict`.
+            frame: for DICOM, a frame number from 1. Heatmap and box are in pixels of the classified image, which may
+                be a part of the stored ones.
+            marks: as in :meth:`predict`.
 
         Raises:
             SaliencyError: the bundle contains no parts for heatmaps.
             UsageError: the model has no such label, or the bundle has no float32 file, which heatmaps require.
             ImageError, RegionError, BackendError, MachineError: as in :meth:`predict`.
         """
+        marked = None if region is None else Region.of(region)
+        opened = self._opened(image, name, frame, marks)
+        if isinstance(opened, tuple):
+            source, name = opened
+            return self._explained(read_input(self._plan, source, marked, order, name), label)
+        found, stored = opened.image(self.spec, opened.one_frame(), marked)
+        explanation = self.explain_decoded(found.decoded(), found.inside(stored), label)
+        return replace(explanation, prediction=found.told(explanation.prediction, stored))
+
+    def _explained(self, preprocessed: InferenceInput, label: str | None) -> Explanation:
         from edge_runtime.explain.explainer import Explainer  # imported here: most predictions need no heatmap
 
         with self._lock.held:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
-        marked = None if region is None else Region.of(region)
-        preprocessed = read_input(self._plan, image, marked, order, name)
         prediction = infer(self._plan, self._engine, preprocessed, self._ran_by)
         return self._explainer.explain(preprocessed, prediction, self._engine, label)
 
     def predict_all(
-        self, images: Iterable[Source | Marked | Failure], *, workers: int = 1
+        self, images: Iterable[AnySource | Marked | Failure], *, workers: int = 1
     ) -> Iterator[Prediction | Failure]:
         """Classify images and yield the predictions in the order of the images.
 
@@ -241,7 +277,7 @@ class Predictor:
             )
             return found if microns_per_pixel is None else replace(found, microns_per_pixel=microns_per_pixel)
 
-    def _attempt(self, predict: Callable[..., Prediction], item: Source | Marked | Failure) -> Prediction | Failure:
+    def _attempt(self, predict: Callable[..., Prediction], item: AnySource | Marked | Failure) -> Prediction | Failure:
         if isinstance(item, Failure):
             return item.by(self.digest)
         image, region = (item.image, item.region) if isinstance(item, Marked) else (item, None)
@@ -251,9 +287,40 @@ class Predictor:
             return Failure(source_name(image), error, region, self.digest)
 
     def _predict(
-        self, engine: Engine, image: Source, region: Region | None, order: ColourOrder, name: str | None
+        self,
+        engine: Engine,
+        image: AnySource,
+        region: Region | None,
+        order: ColourOrder,
+        name: str | None,
+        frame: Frame = None,
+        marks: Sequence[Any] = (),
     ) -> Prediction:
-        return infer(self._plan, engine, read_input(self._plan, image, region, order, name), self._ran_by)
+        opened = self._opened(image, name, frame, marks)
+        if isinstance(opened, tuple):
+            source, name = opened
+            return infer(self._plan, engine, read_input(self._plan, source, region, order, name), self._ran_by)
+        from edge_runtime.dicom.cine import most_serious
+
+        return most_serious([self._of_frame(engine, opened, one, region) for one in opened.frames(self.spec)])
+
+    def _of_frame(self, engine: Engine, opened: OpenedObject, frame: int | None, region: Region | None) -> Prediction:
+        found, stored = opened.image(self.spec, frame, region)
+        prediction = infer(self._plan, engine, self._decoded(found.decoded(), found.inside(stored)), self._ran_by)
+        return found.told(prediction, stored)
+
+    def _opened(
+        self, image: AnySource, name: str | None, frame: Frame, marks: Sequence[Any]
+    ) -> OpenedObject | tuple[Source, str | None]:
+        """Return the DICOM object of a source; source and name of an image that is no DICOM."""
+        if not may_be_dicom(image):
+            return cast("Source", image), name
+        from edge_runtime.dicom.study import open_object  # imported here: most images need none
+
+        return open_object(image, name, frame, marks, self.spec)
+
+    def _decoded(self, image: DecodedImage, region: Region | None) -> InferenceInput:
+        return read_input(self._plan, image, region, image.order, None)
 
     def _check_scale(self, name: str, stated: float) -> None:
         check_scale(name, stated, self.spec.microns_per_pixel, self.spec.name)

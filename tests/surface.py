@@ -20,6 +20,7 @@ import click
 import edge_runtime
 import edge_runtime.cli.accept
 import edge_runtime.cli.bundle
+import edge_runtime.cli.dicom
 import edge_runtime.cli.predict
 import edge_runtime.cli.serve
 import export.cli
@@ -33,6 +34,7 @@ COMMANDS = {
     "edge-predict": edge_runtime.cli.predict.main,
     "edge-predict accept": edge_runtime.cli.accept.command,
     "edge-bundle": edge_runtime.cli.bundle.main,
+    "edge-dicom": edge_runtime.cli.dicom.main,
     "edge-serve": edge_runtime.cli.serve.main,
     "python -m export": export.cli.main,
     "python -m training": training.cli.main,

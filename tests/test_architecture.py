@@ -27,6 +27,8 @@ OPTIONAL = INTERPRETERS | {"cryptography"}
 DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
 SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"}
 """What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
+DICOM = {"pydicom", "highdicom", "pynetdicom"}
+"""What the extra ``dicom`` brings; ``edge_runtime/dicom`` alone imports it, inside functions."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/prediction.schema.json"]
@@ -60,11 +62,23 @@ def offences(package: str, allowed: set[str] | None = None, banned: set[str] = f
 
 def test_the_device_imports_numpy_opencv_click_and_one_interpreter_alone() -> None:
     found = offences("edge_runtime", allowed=DEVICE, banned=HEAVY | {"training", "export"})
-    assert not [line for line in found if not line.startswith("edge_runtime/serving/")]
+    assert not [line for line in found if not line.startswith(("edge_runtime/serving/", "edge_runtime/dicom/"))]
 
 
 def test_the_service_adds_the_packages_of_its_extra_alone() -> None:
     assert not offences("edge_runtime/serving", allowed=DEVICE | SERVICE, banned=HEAVY | {"training", "export"})
+
+
+def test_dicom_adds_the_packages_of_its_extra_alone() -> None:
+    found = offences("edge_runtime/dicom", allowed=DEVICE | DICOM, banned=HEAVY | {"training", "export"})
+    plugin = [line for line in found if line.startswith("edge_runtime/dicom/orthanc_plugin.py:")]
+    assert found == plugin
+    assert [line.rpartition(" ")[2] for line in plugin] == ["orthanc"]  # what Orthanc gives it
+
+
+def test_the_plugin_for_orthanc_needs_the_standard_library_alone() -> None:
+    found = imported(ROOT / "edge_runtime" / "dicom" / "orthanc_plugin.py")
+    assert set(found) - sys.stdlib_module_names == {"orthanc"}
 
 
 def test_training_never_imports_export() -> None:
@@ -83,7 +97,8 @@ def test_what_is_optional_is_imported_inside_functions_alone() -> None:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-                found += [f"{path.name}: {name}" for name in names if name.split(".")[0] in OPTIONAL]
+                optional = OPTIONAL | DICOM
+                found += [f"{path.name}: {name}" for name in names if name.split(".")[0] in optional]
     assert not found
 
 
@@ -99,7 +114,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | OPTIONAL | SERVICE | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | SERVICE | DICOM | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -147,7 +162,7 @@ def test_everything_public_is_documented() -> None:
 LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
-        *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest"),
+        *("inference.backends", "golden", "inference", "explain", "tiling", "dicom", "predictor", "results", "selftest"),
         *("assurance", "serving", "cli"),
     ),
     "training": (
@@ -285,6 +300,10 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "uvicorn<0.55,>=0.54;extra=='serve'",
         "prometheus-client<0.27,>=0.26;extra=='serve'",
         "python-multipart<0.1,>=0.0.34;extra=='serve'",
+        "pydicom<3.1,>=3.0.2;platform_machine!='armv7l'andextra=='dicom'",
+        "highdicom<0.29,>=0.28.2;platform_machine!='armv7l'andextra=='dicom'",
+        "pynetdicom<3.1,>=3.0.4;platform_machine!='armv7l'andextra=='dicom'",
+        "python-gdcm<3.3,>=3.2.6;platform_machine!='armv7l'andextra=='dicom-codecs'",
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",

@@ -1,9 +1,9 @@
 """The spec of a model: preprocessing steps, labels, head, decision policy and tolerances.
 
-The *preprocessing contract* is the SHA-256 of ``ModelSpec.steps`` in canonical JSON. Two models with the same contract
-compute the same tensor for the same image. No step relies on a library's default: colour order, size, interpolation,
-dtype, kernel and border are all explicit. For a model of marked regions, ``region`` defines the crop that is the input
-of the steps.
+The *preprocessing contract* is the SHA-256 of ``ModelSpec.steps`` in canonical JSON, together with ``ModelSpec.dicom``
+where a spec has it. Two models with the same contract compute the same tensor for the same image. No step relies on a
+library's default: colour order, size, interpolation, dtype, kernel and border are all explicit. For a model of marked
+regions, ``region`` defines the crop that is the input of the steps.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from edge_runtime.bundle.dicom_input import DicomInput
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import LEAST_PX, RegionCrop
@@ -67,6 +68,7 @@ class ModelSpec:
             whose stated scale differs is rejected (:mod:`edge_runtime.images.scale`).
         tile_px: side of a tile of a slide in pixels, where it is not the network's input size; None if it is. For a
             network that enlarges its images.
+        dicom: the DICOM objects that the model accepts; None if it accepts none.
     """
 
     name: str
@@ -83,6 +85,7 @@ class ModelSpec:
     familiarity: Familiarity | NetworkFamiliarity | None = field(default=None, metadata=ABSENT)
     microns_per_pixel: float | None = field(default=None, metadata=ABSENT)
     tile_px: int | None = field(default=None, metadata=ABSENT)
+    dicom: DicomInput | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
@@ -156,5 +159,9 @@ class ModelSpec:
 
     @cached_property
     def contract(self) -> str:
-        """The preprocessing contract: SHA-256 (hex) of the canonical JSON of ``steps``."""
-        return hashlib.sha256(canonical_json(self.steps).encode("ascii")).hexdigest()
+        """The preprocessing contract: SHA-256 (hex) of the canonical JSON of ``steps``.
+
+        With ``dicom``, it is that of an object with the keys ``dicom`` and ``steps``.
+        """
+        stated = self.steps if self.dicom is None else {"dicom": self.dicom, "steps": self.steps}
+        return hashlib.sha256(canonical_json(stated).encode("ascii")).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.cli.output import write_file
 from edge_runtime.cli.render import CsvRenderer, JsonRenderer, Renderer
@@ -18,6 +19,10 @@ from edge_runtime.inference.prediction import Failure
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.lines import to_line
+
+if TYPE_CHECKING:
+    from edge_runtime.dicom.study import StudyItem
+    from edge_runtime.predictor import AnySource
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class HeatmapOptions:
     label: str | None
     opacity: float
 
-    def answers(self, images: Sequence[str | Marked | Failure]) -> Iterator[DrawnExplanation | Failure]:
+    def answers(self, images: Sequence[str | StudyItem | Marked | Failure]) -> Iterator[DrawnExplanation | Failure]:
         """Classify, draw and write image by image. After a failed image, the following ones are still processed.
 
         Raises:
@@ -56,7 +61,7 @@ class HeatmapOptions:
             source, region = unmarked(item)
             image = source_name(source)
             try:
-                yield self._draw(image, region, self._path(image, number, len(images)))
+                yield self._draw(source, region, self._path(image, number, len(images)))
             except (ImageError, MachineError) as error:
                 yield Failure(image, error, region)
 
@@ -69,7 +74,7 @@ class HeatmapOptions:
         line = render.line(answer.explanation.prediction)
         return line if isinstance(render, CsvRenderer) else f"{line}\n{_about(answer)}"
 
-    def _draw(self, image: str, region: Region | None, path: Path) -> DrawnExplanation:
+    def _draw(self, image: AnySource, region: Region | None, path: Path) -> DrawnExplanation:
         explanation = self.predictor.explain(image, label=self.label, region=region)
         write_file(path, heatmap_png(explanation, opacity=self.opacity))
         return DrawnExplanation(explanation, path)

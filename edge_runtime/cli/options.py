@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from edge_runtime.bundle.bundle import TRUSTED_KEY
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.render import Style
@@ -28,6 +29,7 @@ class CommandOptions:
 
     images: tuple[str, ...]
     regions: tuple[str, ...]
+    frame: str | None
     microns_per_pixel: float | None
     model: str | None
     backend: str
@@ -74,6 +76,14 @@ class CommandOptions:
                 "--region needs exactly one image. Name one image file.",
             ),
             (
+                self.frame and (self.output or self.watch or self.tiles),
+                "--frame cannot be combined with --output, --watch or --tiles. Remove these options.",
+            ),
+            (
+                self.frame and (len(self.images) != 1 or os.path.isdir(self.images[0])),
+                "--frame needs exactly one DICOM file. Name one file.",
+            ),
+            (
                 self.tiles and (self.output or self.watch),
                 "--tiles cannot be combined with --output or --watch. Remove these options.",
             ),
@@ -109,6 +119,13 @@ def options(command: Command) -> Command:
     for option in reversed((*_MODEL, *_ANSWERS, *_HEATMAPS, *_RESULTS, *_TILES)):
         command = option(command)
     return command
+
+
+def _frame(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Check a frame number."""
+    if text is None or text == FrameChoice.ALL.value or (text.isascii() and text.isdigit() and 0 < int(text) < 10**7):
+        return text
+    raise click.BadParameter(f"{text!r} is no frame. Give a number from 1, or all.")
 
 
 _MODEL = (
@@ -166,6 +183,12 @@ _ANSWERS = (
         multiple=True,
         metavar="X,Y,RADIUS",
         help="Classify this circle of one image, in pixels from its upper left corner. Repeat it for more circles.",
+    ),
+    click.option(
+        "--frame",
+        callback=_frame,
+        metavar="NUMBER|all",
+        help="Classify this frame of a DICOM file, counted from 1, or all of its frames as one case.",
     ),
     click.option(
         "--microns-per-pixel",

@@ -28,6 +28,7 @@ from edge_runtime.predictor import Predictor
 
 if TYPE_CHECKING:
     from edge_runtime.cli.heatmap import DrawnExplanation
+    from edge_runtime.dicom.study import StudyItem
     from edge_runtime.images.left_out import LeftOut
 
 
@@ -53,7 +54,8 @@ class _Command(Command):
 def main(**given: Any) -> None:
     """Classify breast images.
 
-    A folder means all images in it and in its subfolders, sorted by name.
+    A folder means all images in it and in its subfolders, sorted by name. Models that state it also take DICOM files
+    and zipped studies.
 
     The command "edge-predict check FILE" summarises a results file.
 
@@ -68,7 +70,8 @@ def main(**given: Any) -> None:
             _check_scale(predictor, request.microns_per_pixel)
         _tell_known_answers(predictor)
         regions = [Region.parse(text) for text in request.regions]
-        check_asked(regions[0] if regions else None, predictor.spec.region)
+        if regions or predictor.spec.dicom is None or request.watch or request.tiles:  # a study may bring its circle
+            check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
             from edge_runtime.cli.tiles import TileRequest, run_tiles  # imported here, as below: one image needs none
 
@@ -79,10 +82,24 @@ def main(**given: Any) -> None:
         elif request.output is not None:
             _file(predictor, request.output, request)
         elif regions:
-            _print(predictor, [Marked(request.images[0], region) for region in regions], (), request)
+            _print(predictor, [Marked(_framed(request), region) for region in regions], (), request)
+        elif request.frame is not None:
+            _print(predictor, [_framed(request)], (), request)
         else:
-            inputs = named(request.images)
+            inputs = named(request.images, predictor.spec)
             _print(predictor, inputs.images, inputs.left_out, request)
+
+
+def _framed(request: CommandOptions) -> str | StudyItem:
+    """Return the one image, with its frame if the command names one."""
+    (image,) = request.images
+    if request.frame is None:
+        return image
+    from edge_runtime.bundle.dicom_input import FrameChoice
+    from edge_runtime.dicom.study import StudyItem
+
+    all_frames = request.frame == FrameChoice.ALL.value
+    return StudyItem(image, image, FrameChoice.ALL if all_frames else int(request.frame))
 
 
 def _load(request: CommandOptions) -> Predictor:
@@ -142,7 +159,7 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
 
     filing = ResultsOptions(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
-        inputs = named(request.images)
+        inputs = named(request.images, predictor.spec)
         file_answers(predictor, inputs.images, filing, inputs.left_out)
         return
     from edge_runtime.cli.current_model import CurrentModel
@@ -154,7 +171,10 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
 
 
 def _print(
-    predictor: Predictor, images: Sequence[str | Marked | Failure], left_out: Sequence[LeftOut], request: CommandOptions
+    predictor: Predictor,
+    images: Sequence[str | StudyItem | Marked | Failure],
+    left_out: Sequence[LeftOut],
+    request: CommandOptions,
 ) -> None:
     """Print each result as soon as it is computed, and list the files that are left out on stderr."""
     chosen = Style(request.style) if request.style else Style.CARD if len(images) == 1 else Style.TABLE

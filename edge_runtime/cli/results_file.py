@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from edge_runtime.cli.exit_codes import EXIT_SIGNAL, leave_with
 from edge_runtime.cli.output import progress, tell
@@ -20,6 +20,9 @@ from edge_runtime.predictor import Predictor
 from edge_runtime.results.file import Results
 from edge_runtime.results.lines import ImageIdentity, Origin
 from edge_runtime.results.watched_file import WatchedResults
+
+if TYPE_CHECKING:
+    from edge_runtime.dicom.study import StudyItem
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ class RunSummary:
 
 
 def file_answers(
-    predictor: Predictor, paths: Sequence[str | Failure], filing: ResultsOptions, left_out: Sequence[LeftOut] = ()
+    predictor: Predictor,
+    paths: Sequence[str | StudyItem | Failure],
+    filing: ResultsOptions,
+    left_out: Sequence[LeftOut] = (),
 ) -> None:
     """Classify every image that the results file lacks, then exit with the matching status.
 
@@ -136,5 +142,5 @@ def _interrupted(by: Signals, holds: str) -> NoReturn:
     sys.exit(EXIT_SIGNAL + by)
 
 
-def _name(path: str | Failure) -> str:
-    return path.image if isinstance(path, Failure) else path
+def _name(path: str | StudyItem | Failure) -> str:
+    return path if isinstance(path, str) else path.image if isinstance(path, Failure) else path.name

@@ -58,6 +58,11 @@ _KINDS = tuple(
 )
 
 
+def is_dicom(head: bytes) -> bool:
+    """Return whether a file that begins with ``head`` is DICOM: with its prefix, or as older devices write it."""
+    return kind_of(head) is ContentKind.DICOM
+
+
 def kind_of(head: bytes) -> ContentKind:
     """Return the kind of a file that begins with ``head``: its first HEAD_BYTES bytes, or the whole file."""
     for pattern, kind in _KINDS:

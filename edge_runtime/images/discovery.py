@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edge_runtime.errors import ImageUnreadableError, MachineError
-from edge_runtime.images.content import HEAD_BYTES, kind_of
+from edge_runtime.images.content import HEAD_BYTES, is_dicom, kind_of
 from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name, unless_image
 from edge_runtime.images.left_out import LeftOut, LeftOutReason
 from edge_runtime.platform.machine_faults import machine_error
@@ -52,19 +54,23 @@ class FolderContents:
     unreadable: tuple[OSError, ...]
 
 
-def look_into(folder: str | os.PathLike[str]) -> FolderContents:
+def look_into(folder: str | os.PathLike[str], *, dicom: bool = False) -> FolderContents:
     """List a folder and its subfolders.
+
+    Args:
+        folder: path of the folder.
+        dicom: whether DICOM files count as images. Otherwise they are left out.
 
     Links to files are followed; links to folders are not. A hidden, thumbnail or linked folder is reported as one
     entry, without its contents. ``folder`` itself is always entered, whatever its name.
     """
-    walk = _Walk()
+    walk = _Walk(dicom)
     walk.through(str(Path(folder)))
     unreadable = {str(error.filename): error for error in walk.unreadable}
     return FolderContents(tuple(walk.images), tuple(walk.left_out), tuple(unreadable.values()))
 
 
-def reason_of_file(path: str, mode: int) -> LeftOutReason | None:
+def reason_of_file(path: str, mode: int, *, dicom: bool = False) -> LeftOutReason | None:
     """Return why a file is left out because of its kind or content; None for a file to predict.
 
     A file that cannot be read because of a machine fault is not left out: the reader reports the fault, and the file
@@ -73,11 +79,12 @@ def reason_of_file(path: str, mode: int) -> LeftOutReason | None:
     Args:
         path: any path except a folder's.
         mode: the file's ``st_mode``.
+        dicom: whether DICOM files count as images.
     """
     if not stat.S_ISREG(mode):
         return unless_image(path, LeftOutReason.SPECIAL_FILE)
     try:
-        return reason_of_content(path, kind_of(head_of(path)))
+        return reason_of_content(path, kind_of(head_of(path)), dicom=dicom)
     except OSError as error:
         return None if machine_error(error, path) else unless_image(path, LeftOutReason.UNREADABLE)
 
@@ -96,7 +103,8 @@ def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
 class _Walk:
     """One walk through a folder; collects the fields of :class:`FolderContents`."""
 
-    def __init__(self) -> None:
+    def __init__(self, dicom: bool) -> None:
+        self._dicom = dicom
         self.images: list[ImageFile] = []
         self.left_out: list[LeftOut] = []
         self.unreadable: list[OSError] = []
@@ -159,7 +167,7 @@ class _Walk:
                 path, LeftOutReason.LOOP if _is_above(path, linked_from or path) else LeftOutReason.LINKED_FOLDER
             )
             return
-        reason = reason_of_file(path, status.st_mode)
+        reason = reason_of_file(path, status.st_mode, dicom=self._dicom)
         if reason is not None:
             self._leave(path, reason)
         elif stat.S_ISREG(status.st_mode):
@@ -192,6 +200,21 @@ def head_of(path: str) -> bytes:
         return os.read(descriptor, HEAD_BYTES)
     finally:
         os.close(descriptor)
+
+
+def may_be_dicom(source: object) -> bool:
+    """Return whether a source is a file or bytes that begin as DICOM, or no file, bytes or array at all.
+
+    A file that cannot be read is none; the reader says why.
+    """
+    if isinstance(source, bytes):
+        return is_dicom(source[:HEAD_BYTES])
+    if isinstance(source, str | os.PathLike):
+        try:
+            return is_dicom(head_of(os.fspath(source)))
+        except (OSError, ValueError, TypeError):
+            return False
+    return not isinstance(source, np.ndarray)
 
 
 def _identity(folder: str) -> tuple[int, int] | None:

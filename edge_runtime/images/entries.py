@@ -46,8 +46,14 @@ def reason_of_name(name: str, is_folder: bool) -> LeftOutReason | None:
     return LeftOutReason.UNFINISHED if not is_folder and lower.endswith(_UNFINISHED) else None
 
 
-def reason_of_content(path: str, kind: ContentKind) -> LeftOutReason | None:
-    """Return why a regular file is left out because of its content; None for an image."""
+def reason_of_content(path: str, kind: ContentKind, *, dicom: bool = False) -> LeftOutReason | None:
+    """Return why a regular file is left out because of its content; None for an image.
+
+    Args:
+        path: its path.
+        kind: its kind by content.
+        dicom: whether DICOM files count as images.
+    """
     if kind is ContentKind.APPLE_DOUBLE:
         return LeftOutReason.APPLE_DOUBLE
     if has_image_suffix(path):
@@ -55,7 +61,7 @@ def reason_of_content(path: str, kind: ContentKind) -> LeftOutReason | None:
     if kind is ContentKind.CAMERA_RAW or (kind is ContentKind.IMAGE and _has_suffix(path, _CAMERA_RAW_SUFFIXES)):
         return LeftOutReason.CAMERA_RAW
     if kind is ContentKind.DICOM or (kind is ContentKind.OTHER and _has_suffix(path, _DICOM_SUFFIXES)):
-        return LeftOutReason.DICOM
+        return None if dicom else LeftOutReason.DICOM
     return None if kind is ContentKind.IMAGE else LeftOutReason.UNKNOWN_KIND
 
 

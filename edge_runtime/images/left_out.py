@@ -19,6 +19,7 @@ class LeftOutReason(enum.Enum):
     DICOM = "dicom"
     CAMERA_RAW = "camera_raw"
     UNREADABLE = "unreadable"
+    DICOM_NO_IMAGE = "dicom_no_image"
     UNKNOWN_KIND = "unknown_kind"
     HIDDEN = "hidden"
     UNFINISHED = "unfinished"
@@ -41,7 +42,11 @@ class LeftOutReason(enum.Enum):
         return _WORDS.get(self) or self.value.replace("_", " ")
 
 
-_WORDS = {LeftOutReason.DICOM: "DICOM", LeftOutReason.APPLE_DOUBLE: "AppleDouble"}
+_WORDS = {
+    LeftOutReason.DICOM: "DICOM",
+    LeftOutReason.DICOM_NO_IMAGE: "DICOM without image",
+    LeftOutReason.APPLE_DOUBLE: "AppleDouble",
+}
 
 
 @dataclass(frozen=True)

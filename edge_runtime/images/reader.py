@@ -84,7 +84,7 @@ def read(
         return _from_bytes(source, min_side_px, name or "bytes")
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        return _from_bytes(_load(path, name or path), min_side_px, name or path)
+        return _from_bytes(load_file(path, name or path), min_side_px, name or path)
     raise _array_error(name or "source", f"a {type(source).__name__}", "Pass a path, bytes or a NumPy array")
 
 
@@ -92,7 +92,10 @@ def source_name(source: object) -> str:
     """Return the default name that :func:`read` gives a source; objects that are no source are named too."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
-    return "array" if isinstance(source, np.ndarray) else "bytes" if isinstance(source, bytes) else "source"
+    if isinstance(source, np.ndarray | bytes):
+        return "array" if isinstance(source, np.ndarray) else "bytes"
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "source"
 
 
 def _from_bytes(data: bytes, min_side_px: int, name: str) -> DecodedImage:
@@ -155,7 +158,7 @@ def _too_many_bytes(name: str, size: int) -> ImageSizeError:
     )
 
 
-def _load(path: str, name: str) -> bytes:
+def load_file(path: str, name: str) -> bytes:
     """Return the bytes of a regular file. The file type is checked first, as opening a FIFO waits for a writer."""
     try:
         status = os.stat(path)

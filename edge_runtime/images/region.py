@@ -10,7 +10,7 @@ import enum
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from edge_runtime.errors import ImageRegionError, RegionError
 from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:
-    from edge_runtime.images.reader import DecodedImage, Source
+    from edge_runtime.images.reader import DecodedImage
 
 LEAST_PX = 8
 """Smallest side of the part of a crop that lies inside the image. Less is not enough for a network to classify."""
@@ -92,13 +92,13 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """An image and the region of it to classify; for :meth:`Predictor.predict_all`."""
+    """An image, of any kind that :meth:`Predictor.predict` takes, and its region; for :meth:`Predictor.predict_all`."""
 
-    image: Source
+    image: Any
     region: Region
 
 
-def unmarked(item: Source | Marked) -> tuple[Source, Region | None]:
+def unmarked(item: Any) -> tuple[Any, Region | None]:
     """Return the image and the region to classify; the region is None for a whole image."""
     return (item.image, item.region) if isinstance(item, Marked) else (item, None)
 

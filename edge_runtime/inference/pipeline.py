@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
@@ -42,9 +43,11 @@ class InferenceInput:
 
 
 def read_input(
-    plan: Plan, source: Source, region: Region | None, order: ColourOrder, name: str | None
+    plan: Plan, source: Source | DecodedImage, region: Region | None, order: ColourOrder, name: str | None
 ) -> InferenceInput:
     """Read an image, crop the marked region if there is one, and preprocess it.
+
+    An image that is decoded already is only checked for its size.
 
     Raises:
         ImageError: the image or its region is not valid for this model.
@@ -54,7 +57,11 @@ def read_input(
     start, spec = perf_counter(), plan.spec
     if (region is None) is not (spec.region is None):
         raise region_error(region)
-    image = read(source, order=order, min_side_px=spec.min_side_px, name=name)
+    if isinstance(source, DecodedImage):
+        image = source
+        check_size(image.pixels.shape[1], image.pixels.shape[0], spec.min_side_px, image.name)
+    else:
+        image = read(source, order=order, min_side_px=spec.min_side_px, name=name)
     decoded = perf_counter()
     try:
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)

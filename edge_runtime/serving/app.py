@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 from edge_runtime.serving import api_page, endpoints, inference_protocol
 from edge_runtime.serving.access import Access
 from edge_runtime.serving.body import has_body, linger
+from edge_runtime.serving.dicom import dicom
 from edge_runtime.serving.endpoints import Core
 from edge_runtime.serving.exchange import Exchange
 from edge_runtime.serving.logs import tell_fault, tell_request
@@ -43,6 +44,7 @@ class Service:
         return [
             self._route("POST", "/v1/predict", endpoints.predict),
             self._route("POST", "/v1/tiles", endpoints.tiles),
+            self._route("POST", "/v1/dicom", dicom),
             self._route("GET", "/v1/models", endpoints.models),
             self._route("GET", "/v1/models/{name}", endpoints.model),
             self._route("GET", "/health/live", endpoints.live),

@@ -126,8 +126,8 @@ def _work(model: ServedModel, question: Question, check: Callable[[], None]) -> 
 
 
 async def _answered(core: Core, request: Request, known: frozenset[str]) -> Reply:
-    exchange, given = Exchange.of(request.scope), _query(request)
-    _check_known(given, known)
+    exchange, given = Exchange.of(request.scope), query_of(request)
+    check_known(given, known)
     headers = dict(request.scope["headers"])
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind == JSON.encode():
@@ -141,7 +141,7 @@ async def _answered(core: Core, request: Request, known: frozenset[str]) -> Repl
         exchange.body_read = True
         form = await _form(body, headers) if kind == _FORM else Form(body)
         del body
-        _check_known(form.fields, known)
+        check_known(form.fields, known)
         if twice := form.fields.keys() & given.keys():
             raise invalid(min(twice), "two values", "one, in the address or in the form")
         given |= form.fields
@@ -150,7 +150,12 @@ async def _answered(core: Core, request: Request, known: frozenset[str]) -> Repl
     return json_bytes(found.line, found.status, retry)
 
 
-def _query(request: Request) -> dict[str, str]:
+def query_of(request: Request) -> dict[str, str]:
+    """Return the parameters of the address.
+
+    Raises:
+        Problem: ``parameter_invalid``, if one is given twice.
+    """
     if not request.scope["query_string"]:
         return {}
     given = dict(request.query_params)
@@ -205,7 +210,8 @@ def scale_of(given: Mapping[str, Any]) -> float | None:
     return found
 
 
-def _check_known(given: Mapping[str, str], known: frozenset[str]) -> None:
+def check_known(given: Mapping[str, str], known: frozenset[str]) -> None:
+    """Raise the problem ``parameter_unknown`` if there is another parameter than those known."""
     if unknown := given.keys() - known:
         names = ", ".join(sorted(known))
         raise Problem(

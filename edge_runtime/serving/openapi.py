@@ -23,6 +23,7 @@ _ERRORS = {
     "408": "The request arrived too slowly.",
     "413": "The body is larger than the limit.",
     "415": "The body is JSON or compressed, not an image.",
+    "501": "The extra dicom is not installed.",
     "500": "The model's files or the service failed.",
     "503": "The queue is full, the self-test has not passed, or the machine failed. See Retry-After.",
 }
@@ -91,6 +92,7 @@ def _paths() -> Json:
     return {
         "/v1/predict": {"post": predict},
         "/v1/tiles": {"post": tiles},
+        "/v1/dicom": {"post": _dicom(model)},
         "/v1/models": {"get": _get("The models.", "models", "401", "403")},
         "/v1/models/{name}": {
             "get": {
@@ -120,6 +122,26 @@ def _paths() -> Json:
                     "default": _response("An error.", "protocolError"),
                 },
             }
+        },
+    }
+
+
+def _dicom(model: Json) -> Json:
+    binary = {"type": "string", "format": "binary"}
+    related = {"multipart/related": {"schema": {"type": "array", "items": binary}}}
+    return {
+        "summary": "Report and heatmap of one DICOM object, as DICOM objects.",
+        "parameters": [
+            model,
+            _parameter("frame", "The frame to classify, counted from 1.", "integer"),
+            _parameter("heatmap", "0 leaves the heatmap out."),
+        ],
+        "requestBody": {"required": True, "content": {"application/dicom": {"schema": binary}}},
+        "responses": {
+            "200": {"description": "The report, then the heatmap; a refusal has a report alone.", "content": related},
+            "204": {"description": "Nothing to answer: another report, or a result of this package."},
+            "422": _response("The bytes are no readable DICOM object, so that there is no report.", "error"),
+            **_errors("400", "401", "403", "404", "408", "413", "415", "500", "501", "503"),
         },
     }
 

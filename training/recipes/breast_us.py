@@ -7,8 +7,10 @@ aspect ratio. Each choice was made on sites left out (docs/research/experiments-
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.dicom_input import DicomCrop, DicomInput, Frames, Photometric, SopClass, Voi
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec, ParityTolerance
 from edge_runtime.images.colour import ColourOrder
@@ -41,6 +43,22 @@ close. The flipped lesions lie in the guard band, so the float32 file decides th
 
 MARGIN = 1.6
 """Half the side of a lesion's square, as a multiple of the radius of its circle."""
+
+DICOM = DicomInput(
+    objects=(
+        SopClass("1.2.840.10008.5.1.4.1.1.6.1", "Ultrasound Image Storage"),
+        SopClass("1.2.840.10008.5.1.4.1.1.3.1", "Ultrasound Multi-frame Image Storage"),
+        SopClass("1.2.840.10008.5.1.4.1.1.6", "Ultrasound Image Storage (Retired)"),
+        SopClass("1.2.840.10008.5.1.4.1.1.3", "Ultrasound Multi-frame Image Storage (Retired)"),
+        SopClass("1.2.840.10008.5.1.4.1.1.7", "Secondary Capture Image Storage"),
+    ),
+    photometric=tuple(Photometric),
+    voi=(Voi.NONE, Voi.LINEAR, Voi.LINEAR_EXACT),
+    crop=DicomCrop.ULTRASOUND_REGION,
+    frames=Frames.CASE,
+    lossy=True,
+)
+"""B-mode frames with one region of tissue. JPEG with loss is how most devices store them."""
 
 
 def whole(weights: str | None = None) -> keras.Model:
@@ -101,6 +119,7 @@ BREAST_US = Recipe(
         head=Head.SOFTMAX,
         policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
         min_side_px=96,
+        dicom=DICOM,
     ),
     source=_source(ultrasound.load),
     network=whole,
@@ -125,6 +144,7 @@ BREAST_US_LESION = Recipe(
         min_side_px=96,
         tolerance=TOLERANCE,
         region=RegionCrop(margin=MARGIN, least_half_px=24.0),
+        dicom=replace(DICOM, frames=Frames.CHOSEN),
     ),
     source=_source(ultrasound.load_lesions),
     network=lesion,

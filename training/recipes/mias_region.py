@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.dicom_input import GREY, DicomInput, SopClass, Voi
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
@@ -31,6 +32,16 @@ LEAST_RANGE = 6
 """Levels, of 255: a region whose values differ by less shows no tissue. The smallest range of the 93 lesions and 442
 controls is 14. Dense, nearly saturated tissue elsewhere may have 6 to 8. Air is mostly constant."""
 
+SPACING_MM = 0.2
+"""mini-MIAS was reduced to 200 µm a pixel."""
+
+DICOM = DicomInput(
+    objects=(SopClass("1.2.840.10008.5.1.4.1.1.1.2", "Digital Mammography X-Ray Image Storage - For Presentation"),),
+    photometric=GREY,
+    voi=(Voi.NONE, Voi.LINEAR, Voi.LINEAR_EXACT),
+    spacing_mm=SPACING_MM,
+)
+
 
 def network(weights: str | None = None) -> keras.Model:
     """Build the network: input 128×128×1 in -1..1, one sigmoid output; only the head's 577 weights are fitted."""
@@ -48,6 +59,7 @@ MIAS_REGION = Recipe(
         head=Head.SIGMOID,
         policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
         region=RegionCrop(margin=1.5, least_half_px=32.0, least_range=LEAST_RANGE),
+        dicom=DICOM,
     ),
     source=replace(SOURCE, title="mini-MIAS mammograms, marked regions", load=mias_regions.load),
     network=network,

@@ -1,0 +1,181 @@
+"""The gateway: a receiver, a worker that answers what the spool holds, and a sender that delivers the results."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from edge_runtime.dicom.answer import AnyPredictor
+from edge_runtime.dicom.header import ModelFacts
+from edge_runtime.dicom.peer import Peer, PeerError, accepts
+from edge_runtime.dicom.receiver import Listening, Log, Receiver
+from edge_runtime.dicom.results import DicomResults, results_of
+from edge_runtime.dicom.spool import Spool
+from edge_runtime.errors import BackendError, ImageError, MachineError
+from edge_runtime.platform.machine_faults import machine_error
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+"""Pauses before the next attempt on a peer or after a fault of the machine; each is twice the one before."""
+
+LONGEST_RESULT_PAUSE_S = 600.0
+"""Longest pause before a result is sent again that its peer refused."""
+
+_LOOK_S = 1.0
+
+
+class Gateway:
+    """Takes instances in and sends reports and heatmaps out; everything in between is on the disk."""
+
+    def __init__(
+        self,
+        where: Listening,
+        spool: Spool,
+        predictor: AnyPredictor,
+        model: ModelFacts,
+        peer: Peer,
+        log: Log,
+        heatmap: bool,
+    ) -> None:
+        """Bind the address; :meth:`start` begins to answer.
+
+        Raises:
+            UsageError: as in :class:`edge_runtime.dicom.receiver.Receiver`.
+        """
+        self._spool, self._predictor, self._model = spool, predictor, model
+        self._peer, self._log, self._heatmap = peer, log, heatmap
+        self._stop, self._received, self._made = threading.Event(), threading.Event(), threading.Event()
+        self._receiver = Receiver(where, spool, self._received.set, log)
+        self._refused_until: dict[Path, tuple[float, float]] = {}
+        self._threads = [
+            threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in (self._work, self._send)
+        ]
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._receiver.port
+
+    @property
+    def alive(self) -> bool:
+        """Whether all its threads run."""
+        return self._receiver.alive and all(thread.is_alive() for thread in self._threads)
+
+    def start(self) -> None:
+        """Work off what the spool holds from before, and answer."""
+        for thread in self._threads:
+            thread.start()
+        self._receiver.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Accept no more; end after the instance and the result at hand. The rest stays in the spool."""
+        self._receiver.stop(grace_s)
+        self._stop.set()
+        self._received.set()
+        self._made.set()
+        for thread in self._threads:
+            thread.join(grace_s)
+
+    def _work(self) -> None:
+        """Answer instances until the gateway stops."""
+        pause = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            self._received.clear()
+            if self._work_off():
+                pause = FIRST_PAUSE_S
+                self._received.wait(_LOOK_S)
+            else:
+                self._stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _work_off(self) -> bool:
+        """Answer what is there. Return False if the machine failed: the instance is tried again after a pause."""
+        for instance in self._spool.waiting():
+            if self._stop.is_set():
+                return True
+            try:
+                if not self._spool.begin(instance):
+                    self._log("set_aside", reason="ended the process")
+                    continue
+                self._answer(instance)
+            except (MachineError, OSError, MemoryError) as error:
+                fault = machine_error(error, "spool")
+                self._log("paused", code="machine_io" if fault is None else fault.code)
+                self._spool.fail(instance)
+                return False
+        return True
+
+    def _answer(self, instance: Path) -> None:
+        began = time.perf_counter()
+        try:
+            found = results_of(self._predictor, self._model, instance.read_bytes(), heatmap=self._heatmap)
+        except (MachineError, OSError, MemoryError):
+            raise
+        except (ImageError, BackendError) as error:
+            self._set_aside(instance, error.code)
+        except Exception as error:  # a text of pydicom may quote a value
+            self._set_aside(instance, type(error).__name__)
+        else:
+            self._spool.finish(instance, found.instances)
+            self._made.set()
+            self._log("answered", results=len(found.instances), ms=_ms(began), **_said(found))
+
+    def _set_aside(self, instance: Path, code: str) -> None:
+        self._spool.set_aside(instance)
+        self._log("set_aside", reason=code)
+
+    def _send(self) -> None:
+        """Deliver results until the gateway stops."""
+        pause = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            self._made.clear()
+            try:
+                self._deliver()
+                pause = FIRST_PAUSE_S
+                self._made.wait(_LOOK_S)
+            except (PeerError, OSError) as error:
+                self._log(
+                    "peer_fault", code=error.code if isinstance(error, PeerError) else "machine_io", pause_s=pause
+                )
+                self._stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _deliver(self) -> None:
+        """Send what is due.
+
+        Raises:
+            PeerError: the peer does not answer, or the association ended early.
+        """
+        now = time.monotonic()
+        due = [path for path in self._spool.results() if self._refused_until.get(path, (0.0, 0.0))[0] <= now]
+        for path, status in self._peer.store(due):
+            if accepts(status):
+                self._spool.accepted(path)
+                self._refused_until.pop(path, None)
+                self._log("delivered")
+            elif status is None:
+                raise PeerError("peer_left")
+            else:
+                self._later(path, status)
+            if self._stop.is_set():
+                return
+
+    def _later(self, path: Path, status: int) -> None:
+        """Send a result later that the peer refused; others are not held up."""
+        pause = min(2 * self._refused_until.get(path, (0.0, FIRST_PAUSE_S))[1], LONGEST_RESULT_PAUSE_S)
+        self._refused_until[path] = time.monotonic() + pause, pause
+        self._log("result_refused", status=f"0x{status:04X}", pause_s=pause)
+
+
+def _said(found: DicomResults) -> dict[str, str]:
+    """Return decision and reason, or the code of a refusal; nothing of the object."""
+    if found.answer is None:
+        return {"decision": "IGNORED"}
+    if found.answer.prediction is not None:
+        verdict = found.answer.prediction.verdict
+        return {"decision": verdict.decision.value, "reason": verdict.reason.value}
+    return {"decision": "NO_ANSWER", "reason": "" if found.answer.failure is None else found.answer.failure.code}
+
+
+def _ms(began: float) -> int:
+    return round(1000 * (time.perf_counter() - began))

@@ -1,0 +1,173 @@
+"""The heatmap as a Secondary Capture image: RGB, in its source's rows and columns, drawn over the source's image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.decision.verdict import Reason
+from edge_runtime.dicom.answer import DicomAnswer
+from edge_runtime.dicom.header import (
+    PURPOSE,
+    SECONDARY_CAPTURE,
+    ModelFacts,
+    ResultPlace,
+    copied,
+    number_of,
+    result_of,
+    source_item,
+    source_uids,
+)
+from edge_runtime.dicom.report import identity, local_time
+from edge_runtime.dicom.uids import Kind, derived_uid
+from edge_runtime.explain.drawing import OPACITY, WHITE, bgr, colours
+from edge_runtime.explain.explanation import Explanation
+from edge_runtime.images.reader import DecodedImage
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+SERIES_NUMBER = 9902
+MARK = "PRELIMINARY - NOT A DIAGNOSIS"
+"""Drawn at the lower edge of every heatmap that is wide enough for it."""
+
+RESEARCH_MARK = "PRELIMINARY - RESEARCH ONLY - NOT A DIAGNOSIS"
+"""Drawn in its place if the licence of the training images allows research alone."""
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_LEAST_SCALE, _SMALL_SCALE, _MOST_SCALE = 0.25, 0.4, 1.0
+_COPIED = ("PixelSpacing", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def heatmap_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Dataset | None:
+    """Return the heatmap as a dataset, ready to be saved; None if the answer has none.
+
+    What lies outside the classified part of the stored pixels is black: the frame of a screen may name a patient.
+
+    Args:
+        source: the image's dataset; patient and study are taken from it.
+        answer: the answer to it, with an explanation.
+        model: the model that answered.
+
+    Raises:
+        DicomError: the source lacks a UID that the heatmap has to refer to.
+    """
+    shares, pixels = answer.heatmap(), _stored_image(answer)
+    if shares is None or pixels is None or answer.explanation is None or answer.prediction is None:
+        return None
+    series = (source_uids(source)[3], model.name, model.version, model.contract)
+    place = ResultPlace(
+        SECONDARY_CAPTURE,
+        derived_uid(Kind.HEATMAP, identity(source, answer, model)),
+        derived_uid(Kind.HEATMAP_SERIES, series),
+        SERIES_NUMBER,
+        number_of(source),
+        str(source.get("Modality", "") or "OT"),
+        f"{model.name} {model.version}, heatmap, {model.marks}",
+    )
+    heatmap = result_of(source, place, model, local_time(answer.prediction.time))
+    _add_image(heatmap, source, answer.explanation, answer.source.frame)
+    _add_pixels(heatmap, drawn_over(pixels, shares, RESEARCH_MARK if model.research_only else MARK))
+    return heatmap
+
+
+def _add_image(heatmap: Dataset, source: Dataset, explanation: Explanation, frame: int | None) -> None:
+    """Add General Series (PS3.3 C.7.3.1), SC Equipment (C.8.6.1), General Image (C.7.6.1) and Image Reference."""
+    from pydicom import Dataset
+
+    heatmap.ConversionType = "WSD"
+    heatmap.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    heatmap.AcquisitionDate = heatmap.AcquisitionTime = None
+    side = copied(source, "ImageLaterality") or copied(source, "Laterality")
+    heatmap.Laterality = str(side.value or "") if side is not None and side.value in ("L", "R") else ""
+    orientation = copied(source, "PatientOrientation")
+    heatmap.PatientOrientation = None if orientation is None else orientation.value
+    for name in _COPIED:
+        element = copied(source, name)
+        if element is not None and element.value:
+            heatmap.add(element)
+    burned = copied(source, "BurnedInAnnotation")
+    if burned is not None and burned.value in ("YES", "NO"):
+        heatmap.BurnedInAnnotation = burned.value
+    heatmap.DerivationDescription = f"{_what(explanation)} {PURPOSE}"
+    heatmap.ImageComments = PURPOSE
+    item = source_item(source, frame)
+    purpose = Dataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
+    purpose.CodeMeaning = "Source image for image processing operation"
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    heatmap.SourceImageSequence = [item]
+
+
+def _what(explanation: Explanation) -> str:
+    prediction = explanation.prediction
+    verdict = prediction.verdict
+    known = verdict.reason is not Reason.UNFAMILIAR_INPUT and explanation.label is not None
+    of_label = f" for {explanation.label}" if known else ""
+    return (
+        f"Heatmap ({explanation.method.value}{of_label}) of {prediction.model} {prediction.version}: "
+        f"{verdict.decision.value} ({verdict.reason.value})."
+    )
+
+
+def _add_pixels(heatmap: Dataset, pixels: Pixels) -> None:
+    """Add the Image Pixel module (PS3.3 C.7.6.3): 8 bits, RGB, by pixel."""
+    heatmap.SamplesPerPixel, heatmap.PhotometricInterpretation, heatmap.PlanarConfiguration = 3, "RGB", 0
+    heatmap.Rows, heatmap.Columns = pixels.shape[:2]
+    heatmap.BitsAllocated, heatmap.BitsStored, heatmap.HighBit, heatmap.PixelRepresentation = 8, 8, 7, 0
+    content = pixels.tobytes()
+    heatmap.add_new("PixelData", "OB", content + b"\0" * (len(content) % 2))
+
+
+def _stored_image(answer: DicomAnswer) -> Pixels | None:
+    """Return the classified image at its place in the stored pixels, uint8 rows×columns×3 RGB, black around it."""
+    place = answer.placement
+    if answer.explanation is None or place is None:
+        return None
+    size = place.width, place.height
+    image = rgb(answer.explanation.picture)
+    if image.shape[1::-1] != size:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    whole = np.zeros((answer.source.rows, answer.source.columns, 3), np.uint8)
+    whole[place.top : place.top + place.height, place.left : place.left + place.width] = image
+    return whole
+
+
+def rgb(image: DecodedImage) -> Pixels:
+    """Return the image as uint8 H×W×3 RGB."""
+    return np.ascontiguousarray(bgr(image)[..., ::-1])
+
+
+def drawn_over(pixels: Pixels, shares: Floats, mark: str = MARK) -> Pixels:
+    """Return the image with the heatmap and a mark over it.
+
+    Args:
+        pixels: uint8 H×W×3 RGB.
+        shares: float32 H×W, 0..1; NaN where there is no value.
+        mark: text at the lower edge.
+    """
+    colour = np.ascontiguousarray(colours(np.nan_to_num(shares))[..., ::-1])
+    mixed = cv2.addWeighted(pixels, 1 - OPACITY, colour, OPACITY, 0.0)
+    drawn = np.where(np.isnan(shares)[..., np.newaxis], pixels, mixed)
+    _write_mark(drawn, mark)
+    return drawn
+
+
+def _write_mark(pixels: Pixels, mark: str) -> None:
+    """Write the mark in white on black at the lower edge, as large as the width allows."""
+    height, width = pixels.shape[:2]
+    at_one = cv2.getTextSize(mark, _FONT, 1.0, 1)[0][0]
+    whole = 0.95 * width / at_one  # as wide as the image
+    scale = min(max(0.6 * whole, min(whole, _SMALL_SCALE)), _MOST_SCALE)
+    (text_width, text_height), base = cv2.getTextSize(mark, _FONT, scale, 1)
+    top = height - text_height - base - 4
+    if scale < _LEAST_SCALE or top < height // 2:
+        return
+    pixels[top:, : text_width + 8] = 0
+    cv2.putText(pixels, mark, (4, height - base - 2), _FONT, scale, (WHITE,) * 3, 1, cv2.LINE_AA)
