@@ -7,6 +7,7 @@
     │   ├── ImageUnsupportedError                a valid image that the model cannot take
     │   ├── ImageSizeError                       too few pixels for the model, or too many to decode
     │   ├── ImageScaleError                      the stated microns per pixel are not the model's
+    │   ├── SlideError                           a slide, or a tile of it, cannot be read at the model's scale
     │   └── ImageRegionError                     the marked region does not fit this image
     ├── UsageError                      exit 2   an argument is invalid
     │   ├── ResultsError                         the results file cannot take these predictions
@@ -96,6 +97,12 @@ class ImageScaleError(ImageError):
     """The stated scale of the image, in microns per pixel, is not the one that the model is made for."""
 
     default_code = "image_scale_wrong"
+
+
+class SlideError(ImageError):
+    """A whole slide, or a tile of it, cannot be read at the model's scale; see ``code``."""
+
+    default_code = "slide"
 
 
 class ImageRegionError(ImageError):

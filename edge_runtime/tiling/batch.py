@@ -86,8 +86,10 @@ def exact_batch(
     return engine.logits(np.stack(prepared), exact=True)
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Return one batch that joins ``batches``."""
+def joined(batches: Sequence[Batch], outputs: int) -> Batch:
+    """Return one batch that joins ``batches``, of a network with the given number of outputs."""
+    if not batches:
+        return Batch((), np.empty((0, outputs), np.float32), np.empty(0, np.bool_), (), ())
     return Batch(
         numbers=tuple(number for batch in batches for number in batch.numbers),
         logits=np.concatenate([batch.logits for batch in batches]),

@@ -2,7 +2,7 @@
 
 The grid starts at the upper left corner. A tile that would cross the right or lower edge is left out and counted,
 because padding or stretching would show the model tissue that does not exist. All other tiles are classified,
-including empty glass.
+including empty glass; only of a whole slide (:mod:`edge_runtime.slides`) are white tiles left out and counted.
 
 If the policy has no ``neighbours``, or the tiles do not touch, each tile gets the result that
 :meth:`Predictor.predict` returns for its pixels. Otherwise a tile's result comes from the weighted mean of its logits
@@ -34,8 +34,9 @@ from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.steps import CentreCrop, Letterbox, Pad, covered
 from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, exact_batch, joined
+from edge_runtime.tiling.lazy_image import LazyImage
 from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
-from edge_runtime.tiling.smoothing import averaged, widened
+from edge_runtime.tiling.smoothing import averaged_at, widened
 
 
 def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) -> Grid:
@@ -99,9 +100,12 @@ def answer_tiles(
     """
     start, spec = perf_counter(), plan.spec
     grid = grid_of(image, spec, stride_px)
+    reading, glass = (image.reading, image.glass) if isinstance(image, LazyImage) else (None, None)
+    white = None if glass is None else glass(grid).ravel()
+    wanted = range(grid.rows * grid.columns) if white is None else np.flatnonzero(~white).tolist()
     weight = spec.policy.neighbours if grid.touching else None
     workers = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
-    batch = joined(list(in_order(workers, batches_of(range(grid.rows * grid.columns)))))
+    batch = joined(list(in_order(workers, batches_of(wanted))), spec.outputs)
     if weight is not None:
         batch = _smoothed(batch, image, plan, engines, grid, weight)
     tiles, scores = _decide(batch, spec, grid)
@@ -123,6 +127,9 @@ def answer_tiles(
         ms=Timing(decode_ms, 0.0, since(start, perf_counter())),
         neighbours=weight,
         fallback=plan.fallback,
+        microns_per_pixel=None if reading is None else reading.microns_per_pixel,
+        reading=reading,
+        white=None if white is None else int(np.count_nonzero(white)),
     )
 
 
@@ -138,14 +145,14 @@ def _smoothed(
     cells = np.zeros((grid.rows * grid.columns, plan.spec.outputs))
     shape = grid.rows, grid.columns, plan.spec.outputs
     cells[numbers] = batch.logits
-    logits = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers]
+    logits = averaged_at(numbers, cells.reshape(shape), present, weight)
     near = familiar & near_threshold(logits, plan.spec, plan.guard_band)
     if near.any():
         again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
         workers = [partial(exact_batch, engine, plan, image, grid) for engine in engines]
         cells[again] = np.concatenate(list(in_order(workers, batches_of(again))))
         # all other tiles keep the mean of the first file, so that no mean mixes the two files
-        logits[near] = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers[near]]
+        logits[near] = averaged_at(numbers[near], cells.reshape(shape), present, weight)
     return replace(batch, logits=logits, rerun=near)
 
 
