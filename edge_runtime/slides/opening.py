@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tifffile import TiffFile, TiffFileError
+from tifffile import COMPRESSION, TiffFile, TiffFileError
 
 from edge_runtime.errors import ImageNotFoundError, SlideError
 from edge_runtime.platform.machine_faults import raise_machine_fault
@@ -13,13 +13,15 @@ from edge_runtime.slides.openslide_file import OpenSlideUnsupportedFormatError, 
 from edge_runtime.slides.pyramid import Pyramid, unreadable
 from edge_runtime.slides.tiff_file import TiledTiff
 
+_DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
+
 
 def open_pyramid(path: str) -> Pyramid:
     """Open a slide.
 
-    OpenSlide reads it, with two exceptions that tifffile reads. Of an OME-TIFF file OpenSlide shows neither the scale
-    nor the coarser levels. Levels whose size is no whole part of level 0 OpenSlide shifts by parts of a pixel; tifffile
-    reads them as they are stored.
+    OpenSlide reads it, with three exceptions that tifffile reads. Of an OME-TIFF file OpenSlide shows neither the scale
+    nor the coarser levels. Of a TIFF file with Deflate it does not compare the checksums, so damage stays unseen.
+    Levels whose size is no whole part of level 0 it shifts by parts of a pixel; tifffile reads them as they are stored.
 
     Raises:
         ImageNotFoundError: ``image_not_found`` or ``image_not_regular``.
@@ -36,10 +38,10 @@ def open_pyramid(path: str) -> Pyramid:
         if kind is None:
             raise unreadable(path, "its format is unknown") from None
         return TiledTiff(path, path)
-    return slide if slide.exact or kind is None else _exact(path, slide)
+    return slide if kind is None or (slide.exact and kind != "deflate") else _by_tifffile(path, slide)
 
 
-def _exact(path: str, slide: SlideFile) -> Pyramid:
+def _by_tifffile(path: str, slide: SlideFile) -> Pyramid:
     """Return the same levels by tifffile, if it finds them; else the slide by OpenSlide."""
     try:
         tiff = TiledTiff(path, path)
@@ -56,10 +58,10 @@ def _exact(path: str, slide: SlideFile) -> Pyramid:
 
 
 def _tiff_kind(path: str) -> str | None:
-    """Return ``ome`` for an OME-TIFF file, ``tiff`` for another TIFF file, and None for anything else."""
+    """Return ``ome`` or ``deflate`` for such TIFF files, ``tiff`` for another one, and None for anything else."""
     try:
         with TiffFile(path) as file:
-            return "ome" if file.is_ome else "tiff"
+            return "ome" if file.is_ome else "deflate" if file.pages.first.compression in _DEFLATE else "tiff"
     except TiffFileError:
         return None
     except Exception as error:  # a damaged TIFF file: the reader says what is wrong with it

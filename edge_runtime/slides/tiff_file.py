@@ -11,7 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffFileError, TiffPage
 
-from edge_runtime.errors import EdgeError, SlideError
+from edge_runtime.errors import MachineError, SlideError
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.reader import read
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.slides.pyramid import WHITE, Level, Pixels, damaged, unreadable
 
@@ -102,12 +104,14 @@ class TiledTiff:
         try:
             if len(data) < page.databytecounts[number]:
                 raise ValueError(f"the file ends after {len(data)} of {page.databytecounts[number]} bytes of the tile")
-            decoded: Any = page.decode(data, number, jpegtables=page.jpegtables)[0]
+            if page.compression == COMPRESSION.JPEG:
+                return _of_jpeg(page, data, self.name)
+            decoded: Any = page.decode(data, number)[0]
             if decoded is None:
                 raise ValueError("no pixels")
             # the last axes are rows, columns and channels; tiles at the edge are cut to the image
-            return np.ascontiguousarray(decoded.reshape(decoded.shape[-3:])[..., :3], dtype=np.uint8)
-        except EdgeError:
+            return np.ascontiguousarray(decoded.reshape(decoded.shape[-3:]), dtype=np.uint8)
+        except MachineError:
             raise
         except Exception as error:  # decoders raise errors of many kinds
             raise_machine_fault(error, self.name)
@@ -116,6 +120,22 @@ class TiledTiff:
     def close(self) -> None:
         """See :class:`edge_runtime.slides.pyramid.Pyramid`."""
         self._file.close()
+
+
+def _of_jpeg(page: TiffPage, data: bytes, name: str) -> Pixels:
+    """Return the pixels of a tile that is a JPEG image, whose tables may stand elsewhere in the file.
+
+    It is decoded as a JPEG file would be, because that reader finds damage that tifffile's decoder passes over.
+
+    Raises:
+        ImageError: the image is damaged.
+    """
+    tables = (page.jpegtables or b"\xff\xd8\xff\xd9")[2:-2]
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([page.photometric == PHOTOMETRIC.YCBCR])
+    image = read(b"\xff\xd8" + adobe + tables + data[2:], name=name)
+    if image.pixels.shape != (page.tilelength, page.tilewidth, 3) or image.order is not ColourOrder.BGR:
+        raise ValueError(f"a tile of {image.pixels.shape}")
+    return np.ascontiguousarray(image.pixels[..., ::-1])
 
 
 def microns_of(ome_xml: str | None) -> tuple[float, float] | None:
