@@ -33,10 +33,13 @@ from edge_runtime.inference.pipeline import since
 from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.steps import CentreCrop, Letterbox, Pad, covered
-from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, exact_batch, joined
+from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, by_squares, exact_batch, in_rows, joined
 from edge_runtime.tiling.lazy_image import LazyImage
-from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
+from edge_runtime.tiling.slide import Grid, SlidePrediction, SlideReading, Tile
 from edge_runtime.tiling.smoothing import averaged_at, widened
+
+_SQUARE_PX = 2048
+"""Side of the squares of a level whose tiles are classified together."""
 
 
 def grid_of(image: DecodedImage, spec: ModelSpec, stride_px: int | None = None) -> Grid:
@@ -100,12 +103,15 @@ def answer_tiles(
     """
     start, spec = perf_counter(), plan.spec
     grid = grid_of(image, spec, stride_px)
-    reading, glass = (image.reading, image.glass) if isinstance(image, LazyImage) else (None, None)
-    white = None if glass is None else glass(grid).ravel()
-    wanted = range(grid.rows * grid.columns) if white is None else np.flatnonzero(~white).tolist()
+    reading: SlideReading | None = None
+    white: npt.NDArray[np.bool_] | None = None
+    wanted: Sequence[int] = range(grid.rows * grid.columns)
+    if isinstance(image, LazyImage):
+        reading, white = image.reading, None if image.glass is None else image.glass(grid).ravel()
+        wanted = _wanted(white, grid, reading)
     weight = spec.policy.neighbours if grid.touching else None
     workers = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
-    batch = joined(list(in_order(workers, batches_of(wanted))), spec.outputs)
+    batch = in_rows(joined(list(in_order(workers, batches_of(wanted))), spec.outputs))
     if weight is not None:
         batch = _smoothed(batch, image, plan, engines, grid, weight)
     tiles, scores = _decide(batch, spec, grid)
@@ -131,6 +137,12 @@ def answer_tiles(
         reading=reading,
         white=None if white is None else int(np.count_nonzero(white)),
     )
+
+
+def _wanted(white: npt.NDArray[np.bool_] | None, grid: Grid, reading: SlideReading) -> list[int]:
+    """Return the numbers of the tiles of a slide to classify, in an order in which few stored tiles are read twice."""
+    numbers = np.arange(grid.rows * grid.columns) if white is None else np.flatnonzero(~white)
+    return by_squares(numbers, grid, max(1, _SQUARE_PX * 256 // (reading.factor_256 * max(grid.step_px))))
 
 
 def _smoothed(

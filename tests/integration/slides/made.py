@@ -124,7 +124,7 @@ def write_dicom(path: Path, pixels: Pixels, microns: float = 4.0) -> Path:
     return path
 
 
-def write_sparse(path: Path, side: int, corner: Pixels, *, tile: int = 512, microns: float = 4.0) -> Path:
+def write_sparse(path: Path, side: int, corner: Pixels, *, compression: str = "zlib", tile: int = 512) -> Path:
     """Write a pyramid of three levels of which the upper left corner alone has pixels; other tiles are not stored."""
 
     def tiles(level_side: int, shown: Pixels) -> Iterator[Pixels | None]:
@@ -145,11 +145,11 @@ def write_sparse(path: Path, side: int, corner: Pixels, *, tile: int = 512, micr
                 shape=(side // step, side // step, 3),
                 dtype=np.uint8,
                 tile=(tile, tile),
-                compression="zlib",
+                compression=compression,
                 photometric="rgb",
                 metadata=None,
                 subfiletype=0 if number == 0 else 1,
-                resolution=(10_000 / microns * 1, 10_000 / microns * 1),
+                resolution=(2_500, 2_500),  # 4 microns per pixel
                 resolutionunit="CENTIMETER",
             )
     return path

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.integration.slides.made import tissue, write_sparse
 from tests.places import ROOT
 
@@ -27,9 +29,9 @@ with open("/proc/self/status") as file:
 """
 
 
-def measured(model: Path, folder: Path, side: int) -> tuple[float, float, dict[str, object]]:
+def measured(model: Path, folder: Path, side: int, compression: str) -> tuple[float, float, dict[str, object]]:
     """Return the peak in MiB, the seconds, and what the command says."""
-    path = write_sparse(folder / f"{side}.tif", side, tissue(2000, 2000))
+    path = write_sparse(folder / f"{side}.tif", side, tissue(2000, 2000), compression=compression)
     outputs = ["--map", folder / "m.png", "--ome-tiff", folder / "m.ome.tif", "--geojson", folder / "m.geojson"]
     options = ["--model", model, "--tiles", path, "--workers", "2", "--json", *outputs, "--scores", folder / "m.npy"]
     start = time.perf_counter()
@@ -45,10 +47,11 @@ def measured(model: Path, folder: Path, side: int) -> tuple[float, float, dict[s
     return json.loads(peak)[0] / 1024, time.perf_counter() - start, json.loads(told)
 
 
-def test_memory_hardly_grows_with_the_slide(model: Path, tmp_path: Path) -> None:
-    small, seconds, first = measured(model, tmp_path, SMALL)
-    large, more_seconds, last = measured(model, tmp_path, LARGE)
-    print(f"{SMALL}: {small:.0f} MiB, {seconds:.0f} s; {LARGE}: {large:.0f} MiB, {more_seconds:.0f} s")
+@pytest.mark.parametrize("compression", ["zlib", "lzw"], ids=["tifffile", "openslide"])
+def test_memory_hardly_grows_with_the_slide(compression: str, model: Path, tmp_path: Path) -> None:
+    small, seconds, first = measured(model, tmp_path, SMALL, compression)
+    large, more_seconds, last = measured(model, tmp_path, LARGE, compression)
+    print(f"{compression} {SMALL}: {small:.0f} MiB, {seconds:.0f} s; {LARGE}: {large:.0f} MiB, {more_seconds:.0f} s")
     assert first["tiles"]["POSITIVE"] == last["tiles"]["POSITIVE"]  # type: ignore[index]
     assert last["rows"] == LARGE // 50
     assert large - small <= MOST_MIB
