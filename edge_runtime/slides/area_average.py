@@ -69,6 +69,7 @@ def _reduced(source: Pixels, down: npt.NDArray[np.float64], across: npt.NDArray[
     """Return the weighted means of a source, uint8 H×W×3; ``down`` is result rows×H, ``across`` result columns×W."""
     high, wide, channels = source.shape
     rows = (down @ source.reshape(high, wide * channels).astype(np.float64)).reshape(len(down), wide, channels)
-    sums = np.rint(across @ rows).astype(np.int64)  # whole numbers already
+    sides_first = np.ascontiguousarray(rows.swapaxes(1, 2)).reshape(len(down) * channels, wide)  # one fast product
+    sums = (sides_first @ across.T).reshape(len(down), channels, len(across)).swapaxes(1, 2).astype(np.int64)
     area = factor * factor
-    return ((2 * sums + area) // (2 * area)).astype(np.uint8)
+    return np.ascontiguousarray((2 * sums + area) // (2 * area), dtype=np.uint8)

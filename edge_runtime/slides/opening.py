@@ -44,13 +44,8 @@ def open_pyramid(path: str) -> Pyramid:
 def _by_tifffile(path: str, slide: SlideFile) -> Pyramid:
     """Return the same levels by tifffile, if it finds them; else the slide by OpenSlide."""
     try:
-        tiff = TiledTiff(path, path)
+        tiff = TiledTiff(path, path, [(each.width_px, each.height_px) for each in slide.levels])
     except SlideError:
-        return slide
-    if [(each.width_px, each.height_px) for each in tiff.levels] != [
-        (each.width_px, each.height_px) for each in slide.levels
-    ]:
-        tiff.close()
         return slide
     tiff.microns, tiff.levels = slide.microns, slide.levels
     slide.close()

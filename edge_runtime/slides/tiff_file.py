@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from threading import Lock
 from typing import Any
@@ -24,12 +25,17 @@ _COLOURS = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 
 
 class TiledTiff:
-    """A :class:`edge_runtime.slides.pyramid.Pyramid` of the first image of a TIFF file: uint8, RGB, in tiles."""
+    """A :class:`edge_runtime.slides.pyramid.Pyramid` of one image of a TIFF file: uint8, RGB, in tiles."""
 
     exact = True
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, sizes: Sequence[tuple[int, int]] | None = None) -> None:
         """Open a file.
+
+        Args:
+            path: the file.
+            name: name in error messages.
+            sizes: width and height of the levels to take; by default the levels of the first image.
 
         Raises:
             SlideError: ``slide_unreadable`` or ``slide_format``.
@@ -38,8 +44,13 @@ class TiledTiff:
         self.name = name
         try:
             self._file = TiffFile(path)
-            self._pages: tuple[TiffPage, ...] = tuple(level.keyframe for level in self._file.series[0].levels)
         except Exception as error:  # tifffile raises errors of many kinds for damaged files
+            raise_machine_fault(error, name)
+            raise unreadable(name, error) from error
+        try:
+            self._pages = tuple(self._series() if sizes is None else self._with_sizes(sizes))
+        except Exception as error:  # the same
+            self.close()
             raise_machine_fault(error, name)
             raise unreadable(name, error) from error
         try:
@@ -56,6 +67,16 @@ class TiledTiff:
         self.microns = microns_of(self._file.ome_metadata)
         self._tiles: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
         self._held, self._lock = 0, Lock()
+
+    def _series(self) -> Iterator[TiffPage]:
+        """Yield the levels of the first image, as tifffile finds them."""
+        return (level.keyframe for level in self._file.series[0].levels)
+
+    def _with_sizes(self, sizes: Sequence[tuple[int, int]]) -> Iterator[TiffPage]:
+        """Yield the first page in tiles of each size."""
+        pages = [page for page in self._file.pages if isinstance(page, TiffPage) and page.is_tiled]
+        for size in sizes:
+            yield next(page for page in pages if (page.imagewidth, page.imagelength) == size)
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         """See :class:`edge_runtime.slides.pyramid.Pyramid`."""

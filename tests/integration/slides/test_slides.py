@@ -143,13 +143,13 @@ def test_another_scale_than_the_models_is_refused(predictor: Predictor, tmp_path
     assert usage.value.code == "slide_model_without_scale"
 
 
-@pytest.mark.parametrize("write, name", [(write_tiled, "a.tif"), (write_ome, "a.ome.tif")])
+@pytest.mark.parametrize("write, name", [(write_tiled, "a.tif"), (write_svs, "a.svs"), (write_ome, "a.ome.tif")])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_damaged_tiles_are_refused_by_their_place_and_the_rest_is_answered(
     write: Callable[..., Path], name: str, workers: int, predictor: Predictor, tmp_path: Path
 ) -> None:
     pixels = tissue(600, 800)
-    path = write(tmp_path / name, [pixels])
+    path = write(tmp_path / name, [pixels, pixels[::4, ::4]])
     whole = of_slide(predictor, path, white=True)
     damage(path, 0, 5)  # x 256 to 512, y 256 to 512
     found = of_slide(predictor, path, workers)
