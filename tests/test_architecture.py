@@ -27,6 +27,8 @@ OPTIONAL = INTERPRETERS | {"cryptography"}
 DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
 SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"}
 """What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
+SLIDES = {"openslide", "tifffile", "imagecodecs"}
+"""What the extra ``slides`` brings; ``edge_runtime/slides`` alone imports it."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/prediction.schema.json"]
@@ -60,11 +62,15 @@ def offences(package: str, allowed: set[str] | None = None, banned: set[str] = f
 
 def test_the_device_imports_numpy_opencv_click_and_one_interpreter_alone() -> None:
     found = offences("edge_runtime", allowed=DEVICE, banned=HEAVY | {"training", "export"})
-    assert not [line for line in found if not line.startswith("edge_runtime/serving/")]
+    assert not [line for line in found if not line.startswith(("edge_runtime/serving/", "edge_runtime/slides/"))]
 
 
 def test_the_service_adds_the_packages_of_its_extra_alone() -> None:
     assert not offences("edge_runtime/serving", allowed=DEVICE | SERVICE, banned=HEAVY | {"training", "export"})
+
+
+def test_slides_add_the_packages_of_their_extra_alone() -> None:
+    assert not offences("edge_runtime/slides", allowed=DEVICE | SLIDES, banned=HEAVY | {"training", "export"})
 
 
 def test_training_never_imports_export() -> None:
@@ -99,7 +105,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | OPTIONAL | SERVICE | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | SERVICE | SLIDES | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -148,7 +154,7 @@ LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
         *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest"),
-        *("serving", "cli"),
+        *("slides", "serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),
@@ -285,6 +291,10 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "uvicorn<0.55,>=0.54;extra=='serve'",
         "prometheus-client<0.27,>=0.26;extra=='serve'",
         "python-multipart<0.1,>=0.0.34;extra=='serve'",
+        "openslide-python<1.5,>=1.4.1;extra=='slides'",
+        "openslide-bin<4.1,>=4.0.0.6;extra=='slides'",
+        "tifffile<2026.4,>=2025.5.10;extra=='slides'",
+        "imagecodecs<2026.4,>=2025.3.30;extra=='slides'",
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -79,7 +78,7 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
         say(json.dumps(failure.to_dict()) if request.as_json else text)
         sys.exit(EXIT_SOME_FAILED)
     if request.scores_npy is not None:
-        write_file(request.scores_npy, _npy(slide))
+        write_file(request.scores_npy, partial(_write_npy, slide=slide))
     if request.ome_tiff is not None:
         write_file(request.ome_tiff, partial(_score_map_writer(), slide=slide))
     if request.geojson is not None:
@@ -205,7 +204,6 @@ def _failed(slide: SlidePrediction) -> list[str]:
     ]
 
 
-def _npy(slide: SlidePrediction) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, slide.scores, allow_pickle=False)
-    return stream.getvalue()
+def _write_npy(path: Path, slide: SlidePrediction) -> None:
+    with path.open("wb") as file:
+        np.save(file, slide.scores, allow_pickle=False)

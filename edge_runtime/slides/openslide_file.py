@@ -11,7 +11,7 @@ from openslide import OpenSlide, OpenSlideCache, OpenSlideError, OpenSlideUnsupp
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.slides.pyramid import WHITE, Level, Pixels, damaged, unreadable
 
-CACHE_BYTES = 32 << 20
+CACHE_BYTES = 24 << 20
 """Decoded tiles that OpenSlide keeps, for all threads together."""
 SUBPIXEL = 512
 """OpenSlide copies stored pixels if they are off by less than a part of a pixel; above that it interpolates."""

@@ -18,7 +18,7 @@ from edge_runtime.images.reader import read
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.slides.pyramid import WHITE, Level, Pixels, damaged, unreadable
 
-CACHE_BYTES = 32 << 20
+CACHE_BYTES = 24 << 20
 """Decoded tiles that are kept, for all threads together."""
 _MICRONS = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "Å": 1e-4}
 _COLOURS = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)

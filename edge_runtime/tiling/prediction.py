@@ -38,7 +38,7 @@ from edge_runtime.tiling.lazy_image import LazyImage
 from edge_runtime.tiling.slide import Grid, SlidePrediction, SlideReading, Tile
 from edge_runtime.tiling.smoothing import averaged_at, widened
 
-_SQUARE_PX = 2048
+_SQUARE_PX = 1024
 """Side of the squares of a level whose tiles are classified together."""
 
 
