@@ -40,6 +40,7 @@ _HOMES = {
     "ModelSpec": "edge_runtime.bundle.spec",
     "ColourOrder": "edge_runtime.images.colour",
     "SlidePrediction": "edge_runtime.tiling.slide",
+    "open_slide": "edge_runtime.slides.slide",
 }
 """Module of each public name. A name is imported on first use, so that a command imports only what it needs."""
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from edge_runtime.inference.backends.base import Provider, Runtime
     from edge_runtime.inference.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
+    from edge_runtime.slides.slide import open_slide
     from edge_runtime.tiling.slide import SlidePrediction
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "heatmap_png",
+    "open_slide",
 ]
 
 

@@ -8,6 +8,7 @@
     │   ├── ImageSizeError                       too few pixels for the model, or too many to decode
     │   ├── ImageScaleError                      the stated microns per pixel are not the model's
     │   ├── DicomError                           a DICOM object that is damaged, or not what the model is made for
+    │   ├── SlideError                           a slide, or a tile of it, cannot be read at the model's scale
     │   └── ImageRegionError                     the marked region does not fit this image
     ├── UsageError                      exit 2   an argument is invalid
     │   ├── ResultsError                         the results file cannot take these predictions
@@ -99,6 +100,12 @@ class ImageScaleError(ImageError):
     """The stated scale of the image, in microns per pixel, is not the one that the model is made for."""
 
     default_code = "image_scale_wrong"
+
+
+class SlideError(ImageError):
+    """A whole slide, or a tile of it, cannot be read at the model's scale; see ``code``."""
+
+    default_code = "slide"
 
 
 class ImageRegionError(ImageError):

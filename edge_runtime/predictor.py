@@ -246,7 +246,8 @@ class Predictor:
         If the policy has ``neighbours`` and the tiles touch, the adjacent tiles contribute to each tile's score.
 
         Args:
-            image: as in :meth:`predict`, or an image from :func:`edge_runtime.images.reader.read`.
+            image: as in :meth:`predict`, an image from :func:`edge_runtime.images.reader.read`, or the image of a
+                slide from :func:`edge_runtime.open_slide`.
             order: as in :meth:`predict`.
             name: as in :meth:`predict`.
             stride_px: horizontal and vertical distance between tiles in pixels; by default the tiles touch.
@@ -267,9 +268,8 @@ class Predictor:
         start = perf_counter()
         check_asked(None, self.spec.region)
         with machine_faults(name or source_name(image)):
-            if microns_per_pixel is not None:
-                known = image.name if isinstance(image, DecodedImage) else source_name(image)
-                self._check_scale(name or known, microns_per_pixel)
+            known = name or (image.name if isinstance(image, DecodedImage) else source_name(image))
+            self._check_tiles_scale(image, known, microns_per_pixel)
             decoded = image if isinstance(image, DecodedImage) else read(image, order=order, name=name)
             ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
             found = answer_tiles(
@@ -324,6 +324,18 @@ class Predictor:
 
     def _check_scale(self, name: str, stated: float) -> None:
         check_scale(name, stated, self.spec.microns_per_pixel, self.spec.name)
+
+    def _check_tiles_scale(self, image: Source | DecodedImage, name: str, stated: float | None) -> None:
+        """Check the stated scale of an image, or the scale at which a whole slide is read."""
+        from edge_runtime.tiling.lazy_image import LazyImage
+
+        if not isinstance(image, LazyImage):
+            if stated is not None:
+                self._check_scale(name, stated)
+        elif stated is not None:
+            raise UsageError(f"{name}: found a scale for an opened slide. State it where the slide is opened.")
+        elif self.spec.microns_per_pixel is not None:
+            self._check_scale(name, image.reading.microns_per_pixel)
 
     def _engines(self, count: int) -> list[Engine]:
         """Return ``count`` engines. Missing ones are opened now and kept until :meth:`close`."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
-from edge_runtime.bundle.dicom_input import DicomCrop, DicomInput, Photometric, SopClass, Voi
 
 from edge_runtime.bundle.bundle import describe_files, find, write_manifest
+from edge_runtime.bundle.dicom_input import DicomCrop, DicomInput, Photometric, SopClass, Voi
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.runtime_manifest import Format
 from edge_runtime.serialisation.records import canonical_json

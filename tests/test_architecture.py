@@ -29,6 +29,8 @@ SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart
 """What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
 DICOM = {"pydicom", "highdicom", "pynetdicom"}
 """What the extra ``dicom`` brings; ``edge_runtime/dicom`` alone imports it, inside functions."""
+SLIDES = {"openslide", "tifffile", "imagecodecs"}
+"""What the extra ``slides`` brings; ``edge_runtime/slides`` alone imports it."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/prediction.schema.json"]
@@ -62,7 +64,8 @@ def offences(package: str, allowed: set[str] | None = None, banned: set[str] = f
 
 def test_the_device_imports_numpy_opencv_click_and_one_interpreter_alone() -> None:
     found = offences("edge_runtime", allowed=DEVICE, banned=HEAVY | {"training", "export"})
-    assert not [line for line in found if not line.startswith(("edge_runtime/serving/", "edge_runtime/dicom/"))]
+    apart = tuple(f"edge_runtime/{folder}/" for folder in ("serving", "dicom", "slides"))
+    assert not [line for line in found if not line.startswith(apart)]
 
 
 def test_the_service_adds_the_packages_of_its_extra_alone() -> None:
@@ -79,6 +82,10 @@ def test_dicom_adds_the_packages_of_its_extra_alone() -> None:
 def test_the_plugin_for_orthanc_needs_the_standard_library_alone() -> None:
     found = imported(ROOT / "edge_runtime" / "dicom" / "orthanc_plugin.py")
     assert set(found) - sys.stdlib_module_names == {"orthanc"}
+
+
+def test_slides_add_the_packages_of_their_extra_alone() -> None:
+    assert not offences("edge_runtime/slides", allowed=DEVICE | SLIDES, banned=HEAVY | {"training", "export"})
 
 
 def test_training_never_imports_export() -> None:
@@ -114,7 +121,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | OPTIONAL | SERVICE | DICOM | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | SERVICE | DICOM | SLIDES | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -162,8 +169,18 @@ def test_everything_public_is_documented() -> None:
 LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
-        *("inference.backends", "golden", "inference", "explain", "tiling", "dicom", "predictor", "results", "selftest"),
-        *("assurance", "serving", "cli"),
+        *(
+            "inference.backends",
+            "golden",
+            "inference",
+            "explain",
+            "tiling",
+            "dicom",
+            "predictor",
+            "results",
+            "selftest",
+        ),
+        *("assurance", "slides", "serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),
@@ -304,6 +321,10 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "highdicom<0.29,>=0.28.2;platform_machine!='armv7l'andextra=='dicom'",
         "pynetdicom<3.1,>=3.0.4;platform_machine!='armv7l'andextra=='dicom'",
         "python-gdcm<3.3,>=3.2.6;platform_machine!='armv7l'andextra=='dicom-codecs'",
+        "openslide-python<1.5,>=1.4.1;extra=='slides'",
+        "openslide-bin<4.1,>=4.0.0.6;extra=='slides'",
+        "tifffile<2026.4,>=2025.5.10;extra=='slides'",
+        "imagecodecs<2026.4,>=2025.3.30;extra=='slides'",
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",

@@ -48,6 +48,10 @@ class CommandOptions:
     tiles: str | None
     map_png: Path | None
     scores: Path | None
+    ome_tiff: Path | None
+    geojson: Path | None
+    read_at: float | None
+    white_tiles: bool
     heatmap: Path | None
     heatmap_label: str | None
     opacity: float
@@ -88,6 +92,10 @@ class CommandOptions:
                 "--tiles cannot be combined with --output or --watch. Remove these options.",
             ),
             (not self.tiles and (self.map_png or self.scores), "--map and --scores need --tiles SLIDE."),
+            (
+                not self.tiles and (self.ome_tiff or self.geojson or self.read_at or self.white_tiles),
+                "--ome-tiff, --geojson, --read-at and --white-tiles need --tiles SLIDE.",
+            ),
             (
                 not self.output and (self.resume or self.retry_failed or self.watch),
                 "--resume, --retry-failed and --watch need --output FILE.",
@@ -192,9 +200,11 @@ _ANSWERS = (
     ),
     click.option(
         "--microns-per-pixel",
+        "--mpp",
+        "microns_per_pixel",
         type=click.FloatRange(0, min_open=True),
         metavar="MICRONS",
-        help="The scale of the images. A model of another scale rejects them.",
+        help="The scale of the images. A model of another scale rejects them. For a slide: of its finest level.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),
     click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line."),
@@ -235,7 +245,18 @@ _RESULTS = (
     ),
 )
 _TILES = (
-    click.option("--tiles", metavar="SLIDE", help="Classify a large image tile by tile."),
+    click.option("--tiles", metavar="SLIDE", help="Classify a large image or a slide tile by tile."),
     click.option("--map", "map_png", type=_FILE, metavar="FILE", help="With --tiles, draw the scores as PNG."),
     click.option("--scores", type=_FILE, metavar="FILE", help="With --tiles, write the scores as .npy, float32."),
+    click.option(
+        "--ome-tiff", type=_FILE, metavar="FILE", help="With --tiles, write the scores as pyramidal OME-TIFF."
+    ),
+    click.option("--geojson", type=_FILE, metavar="FILE", help="With --tiles, write the tiles as GeoJSON for QuPath."),
+    click.option(
+        "--read-at",
+        type=click.FloatRange(0, min_open=True),
+        metavar="MICRONS",
+        help="Microns per pixel at which a slide is read, for a model whose spec states none.",
+    ),
+    click.option("--white-tiles", is_flag=True, help="Also classify the tiles of a slide that show empty glass."),
 )

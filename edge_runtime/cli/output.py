@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -88,8 +88,8 @@ def open_closed_descriptors() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write an output file atomically.
+def write_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
+    """Write an output file atomically: bytes, or what a function writes to the path that it is given.
 
     Raises:
         UsageError: the file cannot be written.

@@ -76,9 +76,21 @@ def main(**given: Any) -> None:
             from edge_runtime.cli.tiles import TileRequest, run_tiles  # imported here, as below: one image needs none
 
             as_json = request.style == Style.JSON.value
-            outputs = request.map_png, request.scores
-            scale = request.microns_per_pixel
-            run_tiles(predictor, TileRequest(request.tiles, *outputs, as_json, request.workers, scale))
+            run_tiles(
+                predictor,
+                TileRequest(
+                    request.tiles,
+                    request.map_png,
+                    request.scores,
+                    as_json,
+                    request.workers,
+                    request.microns_per_pixel,
+                    request.ome_tiff,
+                    request.geojson,
+                    request.read_at,
+                    request.white_tiles,
+                ),
+            )
         elif request.output is not None:
             _file(predictor, request.output, request)
         elif regions:

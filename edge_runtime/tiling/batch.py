@@ -86,8 +86,33 @@ def exact_batch(
     return engine.logits(np.stack(prepared), exact=True)
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Return one batch that joins ``batches``."""
+def by_squares(wanted: npt.NDArray[np.intp], grid: Grid, side: int) -> list[int]:
+    """Return tile numbers ordered square by square, so that tiles near each other are read soon after each other.
+
+    Args:
+        wanted: numbers of tiles.
+        side: tiles along one side of a square.
+    """
+    row, column = np.divmod(wanted, grid.columns)
+    return [int(number) for number in wanted[np.lexsort((wanted, column // side, row // side))]]
+
+
+def in_rows(batch: Batch) -> Batch:
+    """Return the same results, row by row."""
+    order = np.argsort(np.array(batch.numbers, dtype=np.intp))
+    return Batch(
+        numbers=tuple(batch.numbers[i] for i in order),
+        logits=batch.logits[order],
+        rerun=batch.rerun[order],
+        familiarity=tuple(batch.familiarity[i] for i in order),
+        failures=tuple(sorted(batch.failures, key=lambda failure: (failure.y_px, failure.x_px))),
+    )
+
+
+def joined(batches: Sequence[Batch], outputs: int) -> Batch:
+    """Return one batch that joins ``batches``, of a network with the given number of outputs."""
+    if not batches:
+        return Batch((), np.empty((0, outputs), np.float32), np.empty(0, np.bool_), (), ())
     return Batch(
         numbers=tuple(number for batch in batches for number in batch.numbers),
         logits=np.concatenate([batch.logits for batch in batches]),

@@ -9,6 +9,7 @@ from edge_runtime.decision.verdict import Decision
 from edge_runtime.explain.drawing import INK, OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import NOTICE
+from edge_runtime.tiling.lazy_image import LazyImage
 from edge_runtime.tiling.slide import SlidePrediction
 
 SIDE_PX = 1200
@@ -29,7 +30,7 @@ def overlay_png(image: DecodedImage, slide: SlidePrediction) -> bytes:
 
 def draw(image: DecodedImage, slide: SlidePrediction) -> Pixels:
     """Return the pixels of :func:`overlay_png`, uint8 H×W×3 BGR."""
-    tissue, factor = fitted(bgr(image), SIDE_PX / max(image.pixels.shape[:2]))
+    tissue, factor = _fitted(image)
     blended = _blend(tissue, slide, factor)
     for tile in slide.positive:
         first, last = _corners(slide, tile.x_px, tile.y_px, factor)
@@ -42,6 +43,15 @@ def draw(image: DecodedImage, slide: SlidePrediction) -> Pixels:
     return framed(with_bar(blended, slide.cutoff), _legend(slide))
 
 
+def _fitted(image: DecodedImage) -> tuple[Pixels, float]:
+    """Return the image as it is drawn, and the drawn pixels per pixel of the image."""
+    longer = max(image.pixels.shape[:2])
+    if not isinstance(image, LazyImage):
+        return fitted(bgr(image), SIDE_PX / longer)
+    shown = image.overview(SIDE_PX)
+    return fitted(shown, SIDE_PX / max(shown.shape[:2]))[0], SIDE_PX / longer
+
+
 def _corners(slide: SlidePrediction, x_px: int, y_px: int, factor: float) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the first and the last pixel (x, y) of a tile in the drawn slide."""
     right, below = x_px + slide.grid.tile_width_px, y_px + slide.grid.tile_height_px
@@ -50,12 +60,12 @@ def _corners(slide: SlidePrediction, x_px: int, y_px: int, factor: float) -> tup
 
 def _blend(tissue: Pixels, slide: SlidePrediction, factor: float) -> Pixels:
     """Blend the colour of each tile over the slide. Where tiles overlap, the later one is drawn."""
-    tints, blended = colours(slide.scores), tissue.copy()
-    for tile in slide.tiles:
+    blended = tissue.copy()
+    tints = colours(np.array([[tile.score for tile in slide.tiles]], np.float32))
+    for number, tile in enumerate(slide.tiles):
         (x, y), (right, below) = _corners(slide, tile.x_px, tile.y_px, factor)
-        row, column = tile.y_px // slide.grid.step_px[1], tile.x_px // slide.grid.step_px[0]
-        area = slice(y, below + 1), slice(x, right + 1)
-        blended[area] = np.rint(tissue[area] * (1 - OPACITY) + tints[row, column] * OPACITY)
+        area = slice(y, max(below, y) + 1), slice(x, max(right, x) + 1)  # a pixel at least
+        blended[area] = np.rint(tissue[area] * (1 - OPACITY) + tints[0, number] * OPACITY)
     return blended
 
 
@@ -63,10 +73,12 @@ def _legend(slide: SlidePrediction) -> list[str]:
     case, grid = slide.case, slide.grid
     whole = f"{case.decision.value} ({case.reason.value})" if case else "no decision: the model has no rule for it"
     counts = ", ".join(f"{slide.count(decision)} {decision.value}" for decision in Decision)
+    white = "" if slide.white is None else f"; empty glass: {slide.white}"
     tile = "each tile" if slide.neighbours is None else f"each tile and its neighbours (weight {slide.neighbours:g})"
     return [
         f"{slide.model} {slide.version}: positive score 0..1 of {tile}; black line on the bar: cut-off",
-        f"outlined: POSITIVE; crossed out: no answer ({len(slide.failures)}); left out at the edge: {grid.left_out}",
+        f"outlined: POSITIVE; crossed out: no answer ({len(slide.failures)}); left out at the edge: {grid.left_out}"
+        f"{white}",
         f"{counts}; whole slide: {whole}",
         NOTICE,
     ]

@@ -2,7 +2,7 @@
 
 The grid starts at the upper left corner. A tile that would cross the right or lower edge is left out and counted,
 because padding or stretching would show the model tissue that does not exist. All other tiles are classified,
-including empty glass.
+including empty glass; only of a whole slide (:mod:`edge_runtime.slides`) are white tiles left out and counted.
 
 If the policy has no ``neighbours``, or the tiles do not touch, each tile gets the result that
 :meth:`Predictor.predict` returns for its pixels. Otherwise a tile's result comes from the weighted mean of its logits
@@ -34,9 +34,13 @@ from edge_runtime.inference.pipeline import since
 from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.steps import CentreCrop, Letterbox, Pad, covered
-from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, exact_batch, joined
-from edge_runtime.tiling.slide import Grid, SlidePrediction, Tile
-from edge_runtime.tiling.smoothing import averaged, widened
+from edge_runtime.tiling.batch import Batch, answer_batch, batches_of, by_squares, exact_batch, in_rows, joined
+from edge_runtime.tiling.lazy_image import LazyImage
+from edge_runtime.tiling.slide import Grid, SlidePrediction, SlideReading, Tile
+from edge_runtime.tiling.smoothing import averaged_at, widened
+
+_SQUARE_PX = 1024
+"""Side of the squares of a level whose tiles are classified together."""
 
 Result = TypeVar("Result")
 
@@ -104,10 +108,16 @@ def answer_tiles(
     """
     start, spec = perf_counter(), plan.spec
     grid = grid_of(image, spec, stride_px)
+    reading: SlideReading | None = None
+    white: npt.NDArray[np.bool_] | None = None
+    wanted: Sequence[int] = range(grid.rows * grid.columns)
+    if isinstance(image, LazyImage):
+        reading, white = image.reading, None if image.glass is None else image.glass(grid).ravel()
+        wanted = _wanted(white, grid, reading)
     weight = spec.policy.neighbours if grid.touching else None
     calls = [partial(answer_batch, engine, plan, image, grid, weight is None) for engine in engines]
     workers = [partial(_after, between, call) for call in calls]
-    batch = joined(list(in_order(workers, batches_of(range(grid.rows * grid.columns)))))
+    batch = in_rows(joined(list(in_order(workers, batches_of(wanted))), spec.outputs))
     if weight is not None:
         batch = _smoothed(batch, image, plan, engines, grid, weight, between)
     tiles, scores = _decide(batch, spec, grid)
@@ -129,6 +139,9 @@ def answer_tiles(
         ms=Timing(decode_ms, 0.0, since(start, perf_counter())),
         neighbours=weight,
         fallback=plan.fallback,
+        microns_per_pixel=None if reading is None else reading.microns_per_pixel,
+        reading=reading,
+        white=None if white is None else int(np.count_nonzero(white)),
     )
 
 
@@ -138,6 +151,12 @@ def _after(
     if between is not None:
         between()
     return work(wanted)
+
+
+def _wanted(white: npt.NDArray[np.bool_] | None, grid: Grid, reading: SlideReading) -> list[int]:
+    """Return the numbers of the tiles of a slide to classify, in an order in which few stored tiles are read twice."""
+    numbers = np.arange(grid.rows * grid.columns) if white is None else np.flatnonzero(~white)
+    return by_squares(numbers, grid, max(1, _SQUARE_PX * 256 // (reading.factor_256 * max(grid.step_px))))
 
 
 def _smoothed(
@@ -158,14 +177,14 @@ def _smoothed(
     cells = np.zeros((grid.rows * grid.columns, plan.spec.outputs))
     shape = grid.rows, grid.columns, plan.spec.outputs
     cells[numbers] = batch.logits
-    logits = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers]
+    logits = averaged_at(numbers, cells.reshape(shape), present, weight)
     near = familiar & near_threshold(logits, plan.spec, plan.guard_band)
     if near.any():
         again = np.flatnonzero(widened(_on_grid(numbers[near], grid)) & present).tolist()
         workers = [partial(_after, between, partial(exact_batch, engine, plan, image, grid)) for engine in engines]
         cells[again] = np.concatenate(list(in_order(workers, batches_of(again))))
         # all other tiles keep the mean of the first file, so that no mean mixes the two files
-        logits[near] = averaged(cells.reshape(shape), present, weight).reshape(cells.shape)[numbers[near]]
+        logits[near] = averaged_at(numbers[near], cells.reshape(shape), present, weight)
     return replace(batch, logits=logits, rerun=near)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from edge_runtime.inference.prediction import Fallback, Timing
 
 SCHEMA = "edge-tiles/1"
 """Version of the JSON form. The number changes when a key is added, removed or changes its meaning."""
+
+SLIDE_SCHEMA = "edge-slide/1"
+"""The same for a whole slide that is read at a model's scale."""
 
 NO_RULE = "NO_CASE_RULE"
 """The ``reason`` in the JSON form if the policy has no case rule."""
@@ -60,6 +64,37 @@ class Grid:
         x, y = self.place(number)
         pixels = image.pixels[y : y + self.tile_height_px, x : x + self.tile_width_px].copy()
         return DecodedImage(f"{image.name} at x={x}, y={y}", pixels, image.order)
+
+
+@dataclass(frozen=True)
+class SlideReading:
+    """How a whole slide is read at a model's scale.
+
+    Attributes:
+        level: number of the level that is read; 0 is the finest.
+        downsample: pixels of level 0 per pixel of this level, in one direction.
+        factor_256: pixels of this level per pixel of the read image, times 256; 256 if the level is read as it is.
+        level_0_microns: microns per pixel of level 0.
+        stated: whether the user stated ``level_0_microns``; otherwise it is from the file.
+        exact: whether the pixels of the level are those that the file stores.
+    """
+
+    level: int
+    downsample: Fraction
+    factor_256: int
+    level_0_microns: float
+    stated: bool
+    exact: bool
+
+    @property
+    def level_0_px(self) -> Fraction:
+        """Pixels of level 0 per pixel of the read image, in one direction."""
+        return self.downsample * self.factor_256 / 256
+
+    @property
+    def microns_per_pixel(self) -> float:
+        """Scale of the read image."""
+        return self.level_0_microns * float(self.level_0_px)
 
 
 @dataclass(frozen=True)
@@ -110,7 +145,10 @@ class SlidePrediction:
         neighbours: weight of each adjacent tile's logits, above 0 and at most 1; None if each tile was classified on
             its own.
         fallback, site: as in :class:`edge_runtime.inference.prediction.Prediction`.
-        microns_per_pixel: scale of the slide as the user stated it; None if it was not stated, so unknown.
+        microns_per_pixel: scale of the slide as the user stated it; None if it was not stated, so unknown. Of a whole
+            slide it is the scale at which the slide was read.
+        reading: how a whole slide was read; None for other images. Places of tiles are pixels of the read image.
+        white: number of tiles that were left out as empty glass; None if none are left out.
     """
 
     image: str
@@ -131,6 +169,8 @@ class SlidePrediction:
     fallback: Fallback | None = None
     microns_per_pixel: float | None = None
     site: Site = SITE
+    reading: SlideReading | None = None
+    white: int | None = None
 
     @property
     def positive(self) -> tuple[Tile, ...]:
@@ -153,8 +193,42 @@ class SlidePrediction:
         """Return the number of tiles with ``decision``."""
         return sum(tile.decision is decision for tile in self.tiles)
 
+    def level_0(self, side_px: int) -> float:
+        """Return a place or length of the read image in pixels of level 0; in pixels of the image if it is no slide."""
+        return side_px if self.reading is None else float(side_px * self.reading.level_0_px)
+
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/reference/json.md): counts, the decision on the slide and all POSITIVE tiles."""
+        found = self._to_dict()
+        return found if self.reading is None else {**found, **self._slide_keys(self.reading)}
+
+    def _slide_keys(self, reading: SlideReading) -> dict[str, object]:
+        """Return the keys that the JSON form of a whole slide has more, or with another meaning."""
+        return {
+            "schema": SLIDE_SCHEMA,
+            "slide": {
+                "level": reading.level,
+                "level_0_microns_per_pixel": reading.level_0_microns,
+                "microns_from": "statement" if reading.stated else "file",
+                "level_0_px": float(reading.level_0_px),
+                "factor_256": reading.factor_256,
+                "exact": reading.exact,
+                "white": self.white,
+            },
+            "positive": [
+                {"x": self.level_0(t.x_px), "y": self.level_0(t.y_px), "score": t.score} for t in self.positive
+            ],
+            "failures": [
+                {
+                    "x": self.level_0(failure.x_px),
+                    "y": self.level_0(failure.y_px),
+                    "error": {"code": failure.error.code, "message": failure.error.message},
+                }
+                for failure in self.failures
+            ],
+        }
+
+    def _to_dict(self) -> dict[str, object]:
         case = self.case
         together = {} if self.neighbours is None else {"neighbours": self.neighbours}
         scale = {} if self.microns_per_pixel is None else {"microns_per_pixel": self.microns_per_pixel}

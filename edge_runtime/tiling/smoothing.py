@@ -11,6 +11,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+_BAND_ROWS = 64
 _AROUND = tuple((row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1))
 """Offsets of the eight neighbours of a cell in a grid that is padded by one cell on each side."""
 
@@ -36,6 +37,31 @@ def averaged(logits: npt.ArrayLike, present: Bools, weight: float) -> Floats:
         count += there[down : down + rows, right : right + columns]
     mean = (own + weight * total) / (1.0 + weight * count[..., np.newaxis])
     return np.asarray(np.where(present[..., np.newaxis], mean, own))
+
+
+def averaged_at(cells: npt.NDArray[np.intp], logits: Floats, present: Bools, weight: float) -> Floats:
+    """Return the means of some cells only: :func:`averaged` of bands of rows, so that a large grid needs little memory.
+
+    Args:
+        cells: N numbers of cells, row by row from 0, ascending.
+        logits: as in :func:`averaged`.
+        present: as in :func:`averaged`.
+        weight: as in :func:`averaged`.
+
+    Returns:
+        float64 N×outputs.
+    """
+    rows, columns, outputs = logits.shape
+    found = np.empty((len(cells), outputs))
+    for start in range(0, rows, _BAND_ROWS):
+        stop = min(start + _BAND_ROWS, rows)
+        first, last = np.searchsorted(cells, (start * columns, stop * columns))
+        if first == last:
+            continue
+        above, below = max(start - 1, 0), min(stop + 1, rows)  # with the rows that touch the band
+        band = averaged(logits[above:below], present[above:below], weight).reshape(-1, outputs)
+        found[first:last] = band[cells[first:last] - above * columns]
+    return found
 
 
 def widened(cells: Bools) -> Bools:

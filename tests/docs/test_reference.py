@@ -32,6 +32,7 @@ from edge_runtime.preprocessing.steps import (
     Window,
 )
 from edge_runtime.serialisation.records import to_dict
+from edge_runtime.slides.area_average import averaged
 from tests.phantom_bundle import CHECKED
 from tests.places import ROOT
 
@@ -70,6 +71,14 @@ def noise(*shape: int, dtype: Any = np.uint8) -> Any:
 def same(found: Any, expected: Any) -> None:
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("factor", [256, 300, 1014])
+def test_the_area_average_of_slides_is_the_same(factor: int) -> None:
+    known, pixels = algorithms("slides.md"), noise(40, 50, 3)
+    expected = known["area_average"](pixels, factor)
+    found = averaged(lambda x, y, w, h: pixels[y : y + h, x : x + w], 0, 0, *expected.shape[1::-1], factor)
+    same(found, expected)
 
 
 def test_grey_is_the_same_for_many_colours(page: dict[str, Any]) -> None:
