@@ -111,8 +111,14 @@ def options(command: Command) -> Command:
     return command
 
 
-_MODEL = (
-    click.argument("images", nargs=-1, metavar="IMAGE_OR_FOLDER..."),
+def model_options(command: Command) -> Command:
+    """Add the options that select and open a model."""
+    for option in reversed(_OPENED):
+        command = option(command)
+    return command
+
+
+_OPENED = (
     click.option(
         "--model",
         envvar=MODEL_VARIABLE,
@@ -153,6 +159,10 @@ _MODEL = (
     click.option(
         "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of each interpreter."
     ),
+)
+_MODEL = (
+    click.argument("images", nargs=-1, metavar="IMAGE_OR_FOLDER..."),
+    *_OPENED,
     click.option(
         "--workers",
         type=click.IntRange(1, 64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,15 +32,33 @@ if TYPE_CHECKING:
 
 
 class _Command(Command):
-    """Runs ``edge-predict check FILE`` as a separate command. Name an image called ``check`` as ``./check``."""
+    """Runs ``edge-predict check`` and ``edge-predict archive`` as separate commands.
+
+    Name an image called ``check`` as ``./check``. A file or folder called ``archive`` is still predicted, unless one of
+    the commands of ``edge-predict archive`` follows.
+    """
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         given = sys.argv[1:] if args is None else list(args)
-        if given[:1] != ["check"]:
+        command = _separate_command(given)
+        if command is None:
             return super().main(given, *rest, **extra)
-        from edge_runtime.cli.check import check  # imported here: predictions do not need it
+        return command.main(given[1:], **{**extra, "prog_name": f"edge-predict {given[0]}"})
 
-        return check.main(given[1:], **{**extra, "prog_name": "edge-predict check"})
+
+def _separate_command(given: Sequence[str]) -> click.Command | None:
+    """Return the command that the first argument names; imported here, as predictions need none of them."""
+    first = given[0] if given else None
+    if first == "check":
+        from edge_runtime.cli.check import check
+
+        return check
+    if first == "archive":
+        from edge_runtime.cli.archive import main as archive
+
+        if set(given[1:2]) & {*archive.commands, "-h", "--help"} or not os.path.lexists(first):
+            return archive
+    return None
 
 
 @click.command(cls=_Command, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,6 +70,7 @@ def main(**given: Any) -> None:
     A folder means all images in it and in its subfolders, sorted by name.
 
     The command "edge-predict check FILE" summarises a results file.
+    "edge-predict archive" scores archives on one machine or many.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
