@@ -27,6 +27,8 @@ OPTIONAL = INTERPRETERS | {"cryptography"}
 DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
 SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"}
 """What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
+ARCHIVE = {"pyarrow", "fsspec", "ray", "dask", "distributed"}
+"""What the extras ``archive``, ``ray`` and ``dask`` bring; ``edge_runtime/archive`` alone imports it, by name."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/prediction.schema.json"]
@@ -99,7 +101,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | OPTIONAL | SERVICE | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | SERVICE | ARCHIVE | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -148,7 +150,7 @@ LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
         *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest"),
-        *("serving", "cli"),
+        *("archive", "serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),
@@ -285,6 +287,12 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "uvicorn<0.55,>=0.54;extra=='serve'",
         "prometheus-client<0.27,>=0.26;extra=='serve'",
         "python-multipart<0.1,>=0.0.34;extra=='serve'",
+        "pyarrow<27,>=21;platform_machine!='armv7l'andextra=='archive'",
+        "fsspec<2026.10,>=2025.3;extra=='archive'",
+        "edge-predict[archive];extra=='ray'",
+        "ray<2.61,>=2.49;platform_machine!='armv7l'andextra=='ray'",
+        "edge-predict[archive];extra=='dask'",
+        "distributed<2026.9,>=2025.5;extra=='dask'",
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",

@@ -41,17 +41,16 @@ class DaskEngine:
 
     def _client(self, stack: ExitStack) -> Any:
         config = require("dask", "dask").config
-        stack.enter_context(
-            config.set(
-                {"distributed.scheduler.allowed-failures": RETRIES, "distributed.admin.log-format": "%(message)s"}
-            )
-        )
+        stack.enter_context(config.set({"distributed.scheduler.allowed-failures": RETRIES}))
         if self.address is not None:
             return stack.enter_context(self._distributed.Client(self.address))
-        for name in ("distributed", "distributed.nanny", "distributed.worker", "distributed.scheduler"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # a worker that is replaced is no news
         cluster = self._distributed.LocalCluster(
-            n_workers=self.workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=False
+            n_workers=self.workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            silence_logs=logging.CRITICAL,  # a worker that is replaced is no news
         )
         return stack.enter_context(self._distributed.Client(stack.enter_context(cluster)))
 
