@@ -24,6 +24,7 @@ from tests.places import ROOT
 from tests.unit.archive.rows import score_all, untimed
 
 Planned = Callable[..., Archive]
+Edited = Callable[[Callable[[dict[str, object]], object]], Path]
 
 
 def test_a_finished_shard_is_not_touched_and_a_missing_one_is_made(images: Path, planned: Planned) -> None:
@@ -63,7 +64,7 @@ def test_a_plan_that_was_interrupted_is_no_plan(images: Path, planned: Planned, 
 def test_a_shard_of_another_model_or_plan_is_refused_and_not_skipped(
     images: Path,
     planned: Planned,
-    edited_bundle: Callable[[Callable[[dict[str, object]], object]], Path],
+    edited_bundle: Edited,
     tmp_path: Path,
 ) -> None:
     archive = planned(images)
@@ -84,9 +85,7 @@ def test_a_shard_of_another_model_or_plan_is_refused_and_not_skipped(
     assert found.value.code == "archive_damaged"
 
 
-def test_a_model_that_changed_since_the_plan_is_refused(
-    images: Path, planned: Planned, edited_bundle: Callable[[Callable[[dict[str, object]], object]], Path]
-) -> None:
+def test_a_model_that_changed_since_the_plan_is_refused(images: Path, planned: Planned, edited_bundle: Edited) -> None:
     bundle = edited_bundle(lambda found: None)
     archive = planned(images, model=bundle)
     path = bundle / "bundle.json"
@@ -164,7 +163,7 @@ def test_images_that_kill_their_process_get_an_error_and_the_others_an_answer(im
     assert not list((archive.folder / "attempts").iterdir())
 
 
-def test_memory_of_a_plan_does_not_grow_with_its_records(
+def test_records_are_found_again_in_whichever_file_of_the_manifest(
     planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "SHARDS_PER_PART", 3)

@@ -14,9 +14,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import Result
 
 from edge_runtime.archive.plan import Archive
-from edge_runtime.archive.reading import contents
+from edge_runtime.archive.reading import Content, contents
 from edge_runtime.archive.record import ArchiveRecord
 from edge_runtime.archive.sources import read_source
 from edge_runtime.errors import ArchiveError, EdgeError
@@ -24,6 +25,7 @@ from edge_runtime.images.left_out import LeftOut
 from tests.unit.archive.rows import score_all, untimed
 
 Planned = Callable[..., Archive]
+Called = Callable[..., Result]
 
 
 def records(source: object, column: str | None = None) -> list[ArchiveRecord]:
@@ -36,14 +38,13 @@ def left_out(source: object) -> dict[str, str]:
 
 def read(found: list[ArchiveRecord]) -> list[object]:
     """Content of each record: bytes, or the code of the error."""
-    return [
-        content.code
-        if isinstance(content, EdgeError)
-        else Path(content).read_bytes()
-        if isinstance(content, str)
-        else content
-        for _, content in contents(found)
-    ]
+    return [_shown(content) for _, content in contents(found)]
+
+
+def _shown(content: Content) -> object:
+    if isinstance(content, EdgeError):
+        return content.code
+    return Path(content).read_bytes() if isinstance(content, str) else content
 
 
 def tar_of(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
@@ -64,7 +65,7 @@ def test_a_folder_gives_the_lines_of_the_command(
     images: Path,
     planned: Planned,
     phantom_bundle: Path,
-    edge_predict: Callable[..., object],
+    edge_predict: Called,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(images.parent)
@@ -73,17 +74,17 @@ def test_a_folder_gives_the_lines_of_the_command(
     assert archive.plan.records == 24
     assert archive.plan.left_out == {"hidden": 1, "unknown_kind": 1}
     monkeypatch.chdir("/")  # workers have other working directories
-    assert score_all(archive) == untimed(direct.stdout.splitlines())  # type: ignore[attr-defined]
+    assert score_all(archive) == untimed(direct.stdout.splitlines())
     names = [json.loads(line)["image"] for line in (archive.folder / "left_out.jsonl").read_text().splitlines()]
     assert names == ["images/.hidden", "images/notes.txt"]
 
 
 def test_a_folder_without_images_and_one_that_cannot_be_listed_are_rows(
-    planned: Planned, phantom_bundle: Path, tmp_path: Path, edge_predict: Callable[..., object]
+    planned: Planned, phantom_bundle: Path, tmp_path: Path, edge_predict: Called
 ) -> None:
     (tmp_path / "empty").mkdir()
     direct = edge_predict(tmp_path / "empty", "--json", "--model", phantom_bundle)
-    assert score_all(planned(tmp_path / "empty")) == untimed(direct.stdout.splitlines())  # type: ignore[attr-defined]
+    assert score_all(planned(tmp_path / "empty")) == untimed(direct.stdout.splitlines())
 
 
 def test_names_in_other_encodings_keep_their_lines(
@@ -91,7 +92,7 @@ def test_names_in_other_encodings_keep_their_lines(
     phantom_bundle: Path,
     phantom_patches: list[Path],
     tmp_path: Path,
-    edge_predict: Callable[..., object],
+    edge_predict: Called,
 ) -> None:
     folder = tmp_path / "names"
     folder.mkdir()
@@ -99,7 +100,7 @@ def test_names_in_other_encodings_keep_their_lines(
         shutil.copy(phantom_patches[0], os.fsencode(folder) + b"/" + name)
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.png")).write_bytes(b"no image")
     direct = edge_predict(folder, "--json", "--model", phantom_bundle)
-    assert score_all(planned(folder)) == untimed(direct.stdout.splitlines())  # type: ignore[attr-defined]
+    assert score_all(planned(folder)) == untimed(direct.stdout.splitlines())
 
 
 def test_a_list_names_sources_of_every_kind(images: Path, tmp_path: Path, patches: list[bytes]) -> None:
@@ -110,7 +111,7 @@ def test_a_list_names_sources_of_every_kind(images: Path, tmp_path: Path, patche
     assert names[0] == lines[0]
     assert names[-2:] == [f"{tar}/a.png", "gone.png"]
     assert len(names) == 1 + 15 + 2
-    assert os.path.isabs(records(tmp_path / "list.txt")[-1].place)
+    assert Path(records(tmp_path / "list.txt")[-1].place).is_absolute()
 
 
 @pytest.mark.parametrize("name, mode", [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tgz", "w:gz")])
@@ -125,9 +126,7 @@ def test_a_tar_file_gives_its_members_by_content(tmp_path: Path, patches: list[b
     assert sorted(left_out(tar).values()) == ["apple_double", "system", "unknown_kind", "unknown_kind"]
 
 
-def test_a_tar_file_that_is_cut_off_keeps_its_first_members_and_has_an_error(
-    tmp_path: Path, patches: list[bytes]
-) -> None:
+def test_a_cut_tar_file_keeps_its_first_members_and_has_an_error(tmp_path: Path, patches: list[bytes]) -> None:
     tar = tar_of(tmp_path / "a.tar", {f"{n}.png": data for n, data in enumerate(patches)})
     whole = records(tar)
     tar.write_bytes(tar.read_bytes()[: whole[4].start + 100])
