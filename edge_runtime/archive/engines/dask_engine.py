@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from edge_runtime.archive.engines.engine import RETRIES, WINDOW_PER_WORKER, Outcome, Task, fault_of
+from edge_runtime.archive.engines.engine import RETRIES, WINDOW_PER_WORKER, Outcome, Task, engine_error, fault_of
 from edge_runtime.archive.packages import require
 
 
@@ -40,11 +40,15 @@ class DaskEngine:
                     break
 
     def _client(self, stack: ExitStack) -> Any:
-        config = require("dask", "dask").config
-        stack.enter_context(config.set({"distributed.scheduler.allowed-failures": RETRIES}))
-        if self.address is not None:
-            return stack.enter_context(self._distributed.Client(self.address))
-        cluster = self._distributed.LocalCluster(
+        config = {"distributed.scheduler.allowed-failures": RETRIES, "distributed.comm.timeouts.connect": "120s"}
+        stack.enter_context(require("dask", "dask").config.set(config))
+        try:
+            return stack.enter_context(self._distributed.Client(self.address or stack.enter_context(self._cluster())))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise engine_error("Dask", self.address, error) from error
+
+    def _cluster(self) -> Any:
+        return self._distributed.LocalCluster(
             n_workers=self.workers,
             threads_per_worker=1,
             processes=True,
@@ -52,7 +56,6 @@ class DaskEngine:
             worker_dashboard_address=None,
             silence_logs=logging.CRITICAL,  # a worker that is replaced is no news
         )
-        return stack.enter_context(self._distributed.Client(stack.enter_context(cluster)))
 
 
 def _submit(client: Any, completed: Any, task: Task, item: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edge_runtime.errors import EdgeError
+from edge_runtime.errors import EdgeError, MachineError
 
 RETRIES = 8
 """Times that a task is started again after its process died."""
@@ -44,3 +44,12 @@ class TaskEngine(Protocol):
 def fault_of(error: BaseException) -> EdgeError | str:
     """Return what an outcome tells of an exception."""
     return error if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}"
+
+
+def engine_error(name: str, address: str | None, error: Exception) -> MachineError:
+    """Return the error for an engine that cannot be started or reached."""
+    what = "could not be started here" if address is None else f"could not be reached at {address}"
+    return MachineError(
+        f"{name}: {what} ({error}). Check the cluster, or use --engine local. Finished shards are kept.",
+        code="archive_engine",
+    )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edge_runtime.archive.engines.engine import RETRIES, WINDOW_PER_WORKER, Outcome, Task, fault_of
+from edge_runtime.archive.engines.engine import RETRIES, WINDOW_PER_WORKER, Outcome, Task, engine_error, fault_of
 from edge_runtime.archive.packages import require
 
 _QUIET = {
@@ -15,6 +15,9 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default, without a warning
     "RAY_DEDUP_LOGS": "0",
 }
+
+_STARTS = 3
+"""Attempts to start Ray."""
 
 
 class RayEngine:
@@ -50,11 +53,21 @@ class RayEngine:
                 ray.shutdown()
 
     def _start(self) -> None:
+        """Connect to the cluster, or start one here.
+
+        Ray waits 15 s for its own helper processes, which is too short on a busy machine (ray-project/ray#65983).
+        """
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-        if self.address is not None:
-            self._ray.init(address=self.address, **quiet)
-        else:
-            self._ray.init(address="local", num_cpus=self.workers, include_dashboard=False, **quiet)
+        here = {"address": "local", "num_cpus": self.workers, "include_dashboard": False}
+        for tries_left in reversed(range(_STARTS)):
+            try:
+                self._ray.init(**(here if self.address is None else {"address": self.address}), **quiet)
+            except Exception as error:  # Ray raises bare ones
+                self._ray.shutdown()
+                if not tries_left:
+                    raise engine_error("Ray", self.address, error) from error
+            else:
+                return
 
     def _ended(self, pending: dict[Any, Any]) -> Outcome:
         """Wait for one task. A failed one has an exception as its value."""

@@ -62,7 +62,7 @@ class Site:
                     found.append(process)
         return found
 
-    def wait_for_shards(self, archive: Path, count: int, seconds: float = 120) -> int:
+    def wait_for_shards(self, archive: Path, count: int, seconds: float = 240) -> int:
         """Wait until so many shards are finished; return how many there are."""
         end = time.monotonic() + seconds
         while (there := finished_shards(archive)) < count:
