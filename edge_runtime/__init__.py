@@ -33,6 +33,7 @@ _HOMES = {
     "Prediction": "edge_runtime.inference.prediction",
     "Timing": "edge_runtime.inference.prediction",
     "Predictor": "edge_runtime.predictor",
+    "PredictorConfig": "edge_runtime.inference.config",
     "Marked": "edge_runtime.images.region",
     "Region": "edge_runtime.images.region",
     "Explanation": "edge_runtime.explain.explanation",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from edge_runtime.images.colour import ColourOrder
     from edge_runtime.images.region import Marked, Region
     from edge_runtime.inference.backends.base import Provider, Runtime
+    from edge_runtime.inference.config import PredictorConfig
     from edge_runtime.inference.prediction import Failure, Prediction, Timing
     from edge_runtime.predictor import Predictor
     from edge_runtime.slides.slide import open_slide
@@ -76,6 +78,7 @@ __all__ = [
     "Precision",
     "Prediction",
     "Predictor",
+    "PredictorConfig",
     "Provider",
     "Reason",
     "Region",

@@ -14,6 +14,7 @@
     │   ├── ResultsError                         the results file cannot take these predictions
     │   ├── AcceptanceError                      the cases or the protocol of a site acceptance cannot be used
     │   │   └── CasesError                       the list of cases is invalid
+    │   ├── ArchiveError                         the plan, a source or a shard of an archive cannot be used
     │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
     │   └── RegionError                          the region is invalid, missing or unexpected
     ├── BundleError                     exit 3   the model cannot be trusted
@@ -30,7 +31,8 @@
     │   └── KnownAnswersError                    the logits differ from those recorded at export
     ├── WriteError                      exit 5   a prediction could not be written
     │   ├── OutputError                          to stdout
-    │   └── ResultsWriteError                    to the results file
+    │   ├── ResultsWriteError                    to the results file
+    │   └── ArchiveWriteError                    to the folder of an archive
     └── MachineError                    exit 6   memory, descriptors or I/O failed; the image may be sound
 
 Each message says what was found, what was expected, where, and what to do. ``code`` is stable and meant for
@@ -54,6 +56,14 @@ class EdgeError(Exception):
     def __reduce__(self) -> tuple[type[EdgeError], tuple[str], dict[str, str]]:
         """Keep ``code`` when an error crosses a process boundary."""
         return type(self), (self.message,), {"code": self.code}
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether type, message and attributes are equal, as after :mod:`pickle`."""
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        """Hash what does not change after an error is raised."""
+        return hash((type(self), self.message, self.code))
 
 
 class ImageError(EdgeError):
@@ -141,6 +151,12 @@ class CasesError(AcceptanceError):
     """The list of cases is invalid: a column, an image or a label is missing, unknown or contradicts another."""
 
     default_code = "acceptance_cases"
+
+
+class ArchiveError(UsageError):
+    """A plan, a source or a shard of an archive cannot be used. ``code`` gives the reason."""
+
+    default_code = "archive_source"
 
 
 class KeyFileError(UsageError):
@@ -246,6 +262,12 @@ class ResultsWriteError(WriteError):
     """The results file cannot be written."""
 
     default_code = "results_write"
+
+
+class ArchiveWriteError(WriteError):
+    """A file in the folder of an archive cannot be written. The finished shards are complete."""
+
+    default_code = "archive_write"
 
 
 class MachineError(EdgeError):

@@ -11,12 +11,12 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from edge_runtime.bundle.bundle import find_files, key_in_force
+from edge_runtime.bundle.bundle import find_files, is_name, key_in_force
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
-from edge_runtime.errors import ImageError, MachineError, UsageError
+from edge_runtime.errors import ImageError, IntegrityError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.discovery import may_be_dicom
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
@@ -24,6 +24,7 @@ from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.images.scale import check_scale
 from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
+from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.pipeline import InferenceInput, infer, read_input, since
 from edge_runtime.inference.prediction import Failure, Prediction
@@ -49,6 +50,8 @@ class Predictor:
 
     Several threads may share one predictor; calls into the interpreter are serialised. ``digest`` is the SHA-256 of
     the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
+
+    A predictor from :meth:`load` can be pickled: its ``config`` is stored, and the other process loads the model again.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Predictor:
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
         self._lock = ForkSafeLock()
+        self.config: PredictorConfig | None = None
 
     @classmethod
     def load(
@@ -106,8 +110,38 @@ class Predictor:
             BackendError: no installed interpreter can run the model, or its logits differ from the recorded ones.
         """
         name_or_path = model_in_force() if model is None else os.fspath(model)
-        bundle = find_files(name_or_path, trusted_key=key_in_force(trusted_key))
-        return cls(bundle, backend, precision, threads, provider)
+        return cls.from_config(
+            PredictorConfig(name_or_path, backend, precision, threads, key_in_force(trusted_key), provider)
+        )
+
+    @classmethod
+    def from_config(cls, config: PredictorConfig) -> Predictor:
+        """Load a model as :meth:`load` does, from the ``config`` of another predictor.
+
+        Raises:
+            IntegrityError: the model is not the one that ``config.bundle`` names.
+            BundleError, BackendError: as in :meth:`load`.
+        """
+        bundle = find_files(config.model, trusted_key=key_in_force(config.trusted_key))
+        if config.bundle not in (None, bundle.digest):
+            raise IntegrityError(
+                f"{config.model}: found bundle {bundle.digest}, expected {config.bundle}. "
+                "Install the same version here.",
+                code="bundle_changed",
+            )
+        predictor = cls(bundle, config.backend, config.precision, config.threads, config.provider)
+        model = config.model if is_name(config.model) else str(Path(config.model).absolute())
+        key = None if config.trusted_key is None else config.trusted_key.absolute()
+        predictor.config = replace(
+            config, model=model, backend=predictor.runtime, trusted_key=key, bundle=bundle.digest
+        )
+        return predictor
+
+    def __reduce__(self) -> tuple[Callable[[PredictorConfig], Predictor], tuple[PredictorConfig]]:
+        """Pickle the configuration alone."""
+        if self.config is None:
+            raise TypeError("found a Predictor of an open bundle, expected one from Predictor.load. It can be pickled.")
+        return type(self).from_config, (self.config,)
 
     def predict(
         self,

@@ -19,6 +19,7 @@ import click
 
 import edge_runtime
 import edge_runtime.cli.accept
+import edge_runtime.cli.archive
 import edge_runtime.cli.bundle
 import edge_runtime.cli.dicom
 import edge_runtime.cli.predict
@@ -33,6 +34,7 @@ FILE = Path(__file__).with_suffix(".json")
 COMMANDS = {
     "edge-predict": edge_runtime.cli.predict.main,
     "edge-predict accept": edge_runtime.cli.accept.command,
+    "edge-predict archive": edge_runtime.cli.archive.main,
     "edge-bundle": edge_runtime.cli.bundle.main,
     "edge-dicom": edge_runtime.cli.dicom.main,
     "edge-serve": edge_runtime.cli.serve.main,

@@ -31,6 +31,8 @@ DICOM = {"pydicom", "highdicom", "pynetdicom"}
 """What the extra ``dicom`` brings; ``edge_runtime/dicom`` alone imports it, inside functions."""
 SLIDES = {"openslide", "tifffile", "imagecodecs"}
 """What the extra ``slides`` brings; ``edge_runtime/slides`` alone imports it."""
+ARCHIVE = {"pyarrow", "fsspec", "ray", "dask", "distributed"}
+"""What the extras ``archive``, ``ray`` and ``dask`` bring; ``edge_runtime/archive`` alone imports it, by name."""
 BUNDLES = "edge_runtime/bundles/"
 MOST_PACKED, MOST_UNPACKED = 20_000_000, 30_000_000
 PACKAGE_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/prediction.schema.json"]
@@ -121,7 +123,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_the_runtime_and_both_commands_starts_nothing_heavy() -> None:
     found = modules_after("import edge_runtime, edge_runtime.cli.predict, edge_runtime.cli.bundle")
     assert {"numpy", "cv2", "click"} <= found
-    assert not found & (HEAVY | OPTIONAL | SERVICE | DICOM | SLIDES | {"training", "export"})
+    assert not found & (HEAVY | OPTIONAL | SERVICE | DICOM | SLIDES | ARCHIVE | {"training", "export"})
 
 
 @pytest.mark.parametrize("backend, module", [("litert", "ai_edge_litert"), ("onnxruntime", "onnxruntime")])
@@ -169,18 +171,8 @@ def test_everything_public_is_documented() -> None:
 LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
-        *(
-            "inference.backends",
-            "golden",
-            "inference",
-            "explain",
-            "tiling",
-            "dicom",
-            "predictor",
-            "results",
-            "selftest",
-        ),
-        *("assurance", "slides", "serving", "cli"),
+        *("inference.backends", "golden", "inference", "explain", "tiling", "dicom", "predictor", "results"),
+        *("selftest", "assurance", "slides", "archive", "serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),
@@ -325,6 +317,12 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "openslide-bin<4.1,>=4.0.0.6;extra=='slides'",
         "tifffile<2026.4,>=2025.5.10;extra=='slides'",
         "imagecodecs<2026.4,>=2025.3.30;extra=='slides'",
+        "pyarrow<27,>=21;platform_machine!='armv7l'andextra=='archive'",
+        "fsspec<2026.10,>=2025.3;extra=='archive'",
+        "edge-predict[archive];extra=='ray'",
+        "ray<2.61,>=2.49;platform_machine!='armv7l'andextra=='ray'",
+        "edge-predict[archive];extra=='dask'",
+        "distributed<2026.9,>=2025.5;extra=='dask'",
         "tflite-runtime<2.15,>=2.14;extra=='tflite'",
         "numpy<2;extra=='tflite'",
         "opencv-python-headless<4.12;extra=='tflite'",

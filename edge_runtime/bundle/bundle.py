@@ -39,6 +39,7 @@ __all__ = [
     "describe_files",
     "find",
     "find_files",
+    "is_name",
     "key_in_force",
     "shipped",
     "write_manifest",
@@ -154,6 +155,11 @@ def _mode(path: Path, name: str) -> int:
             f"Found no model {name[:200]!r}: no such path, and the models that ship are "
             f"{', '.join(shipped()) or 'none'}. See: edge-bundle list"
         ) from None
+
+
+def is_name(model: str) -> bool:
+    """Return whether :func:`find` opens this as the name of an installed or shipped bundle, not as a path."""
+    return current_folder(model) is not None or model in shipped()
 
 
 def shipped() -> tuple[str, ...]:

@@ -136,8 +136,14 @@ def _frame(_context: click.Context, _parameter: click.Parameter, text: str | Non
     raise click.BadParameter(f"{text!r} is no frame. Give a number from 1, or all.")
 
 
-_MODEL = (
-    click.argument("images", nargs=-1, metavar="IMAGE_OR_FOLDER..."),
+def model_options(command: Command) -> Command:
+    """Add the options that select and open a model."""
+    for option in reversed(_OPENED):
+        command = option(command)
+    return command
+
+
+_OPENED = (
     click.option(
         "--model",
         envvar=MODEL_VARIABLE,
@@ -178,6 +184,10 @@ _MODEL = (
     click.option(
         "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of each interpreter."
     ),
+)
+_MODEL = (
+    click.argument("images", nargs=-1, metavar="IMAGE_OR_FOLDER..."),
+    *_OPENED,
     click.option(
         "--workers",
         type=click.IntRange(1, 64),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +32,38 @@ if TYPE_CHECKING:
     from edge_runtime.images.left_out import LeftOut
 
 
-_COMMANDS = {"check": ("edge_runtime.cli.check", "check"), "accept": ("edge_runtime.cli.accept", "command")}
-"""First word of the command line → module and name of a separate command."""
-
-
 class _Command(Command):
-    """Runs ``edge-predict check FILE`` and the like as separate commands. Name an image ``check`` as ``./check``."""
+    """Runs ``edge-predict check``, ``accept`` and ``archive`` as separate commands.
+
+    Name an image called ``check`` or ``accept`` as ``./check``. A file or folder called ``archive`` is still predicted,
+    unless one of the commands of ``edge-predict archive`` follows.
+    """
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         given = sys.argv[1:] if args is None else list(args)
-        if given[:1] == [] or given[0] not in _COMMANDS:
+        command = _separate_command(given)
+        if command is None:
             return super().main(given, *rest, **extra)
-        module, name = _COMMANDS[given[0]]
-        command: click.Command = getattr(import_module(module), name)  # imported here: predictions do not need it
         return command.main(given[1:], **{**extra, "prog_name": f"edge-predict {given[0]}"})
+
+
+def _separate_command(given: Sequence[str]) -> click.Command | None:
+    """Return the command that the first argument names; imported here, as predictions need none of them."""
+    first = given[0] if given else None
+    if first == "check":
+        from edge_runtime.cli.check import check
+
+        return check
+    if first == "accept":
+        from edge_runtime.cli.accept import command as accept
+
+        return accept
+    if first == "archive":
+        from edge_runtime.cli.archive import main as archive
+
+        if set(given[1:2]) & {*archive.commands, "-h", "--help"} or not os.path.lexists(first):
+            return archive
+    return None
 
 
 @click.command(cls=_Command, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +75,8 @@ def main(**given: Any) -> None:
     A folder means all images in it and in its subfolders, sorted by name. Models that state it also take DICOM files
     and zipped studies.
 
-    The command "edge-predict check FILE" summarises a results file.
+    The command "edge-predict check FILE" summarises a results file. "edge-predict accept" accepts a model for a site.
+    "edge-predict archive" scores archives on one machine or many.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """

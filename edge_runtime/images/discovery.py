@@ -64,10 +64,25 @@ def look_into(folder: str | os.PathLike[str], *, dicom: bool = False) -> FolderC
     Links to files are followed; links to folders are not. A hidden, thumbnail or linked folder is reported as one
     entry, without its contents. ``folder`` itself is always entered, whatever its name.
     """
-    walk = _Walk(dicom)
-    walk.through(str(Path(folder)))
-    unreadable = {str(error.filename): error for error in walk.unreadable}
-    return FolderContents(tuple(walk.images), tuple(walk.left_out), tuple(unreadable.values()))
+    images: list[ImageFile] = []
+    left_out: list[LeftOut] = []
+    unreadable: dict[str, OSError] = {}
+    for entry in walk(folder, dicom=dicom):
+        if isinstance(entry, ImageFile):
+            images.append(entry)
+        elif isinstance(entry, LeftOut):
+            left_out.append(entry)
+        else:
+            unreadable[str(entry.filename)] = entry
+    return FolderContents(tuple(images), tuple(left_out), tuple(unreadable.values()))
+
+
+def walk(folder: str | os.PathLike[str], *, dicom: bool = False) -> Iterator[ImageFile | LeftOut | OSError]:
+    """Yield what :func:`look_into` collects, one entry at a time; memory grows with the largest folder alone.
+
+    The errors of a folder that cannot be listed may be yielded more than once.
+    """
+    return _Walk(dicom).through(str(Path(folder)))
 
 
 def reason_of_file(path: str, mode: int, *, dicom: bool = False) -> LeftOutReason | None:
@@ -101,19 +116,19 @@ def folder_error(error: OSError) -> ImageUnreadableError | MachineError:
 
 
 class _Walk:
-    """One walk through a folder; collects the fields of :class:`FolderContents`."""
+    """One walk through a folder. ``_found`` holds what was found since the last entry was yielded."""
 
     def __init__(self, dicom: bool) -> None:
         self._dicom = dicom
-        self.images: list[ImageFile] = []
-        self.left_out: list[LeftOut] = []
-        self.unreadable: list[OSError] = []
+        self._found: list[ImageFile | LeftOut | OSError] = []
 
-    def through(self, root: str) -> None:
+    def through(self, root: str) -> Iterator[ImageFile | LeftOut | OSError]:
         """Visit all entries, ordered by the parts of their paths. Iterative, so any depth works."""
         pending = [(root, self._entries(root))]
         above = [_identity(root)]
         while pending:
+            yield from self._found
+            self._found.clear()
             folder, entries = pending[-1]
             entry = next(entries, None)
             if entry is None:
@@ -129,6 +144,7 @@ class _Walk:
             else:
                 pending.append((path, self._entries(path)))
                 above.append(identity)
+        yield from self._found
 
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
         try:
@@ -171,22 +187,22 @@ class _Walk:
         if reason is not None:
             self._leave(path, reason)
         elif stat.S_ISREG(status.st_mode):
-            self.images.append(ImageFile(path, status.st_size, status.st_mtime_ns))
+            self._found.append(ImageFile(path, status.st_size, status.st_mtime_ns))
         else:
-            self.images.append(ImageFile(path))
+            self._found.append(ImageFile(path))
 
     def _without_content(self, path: str, reason: LeftOutReason) -> None:
         """Record an entry that cannot be read: as an image, whose error is reported later, or as left out."""
         if unless_image(path, reason) is None:
-            self.images.append(ImageFile(path))
+            self._found.append(ImageFile(path))
         else:
             self._leave(path, reason)
 
     def _leave(self, path: str, reason: LeftOutReason) -> None:
-        self.left_out.append(LeftOut(path, reason))
+        self._found.append(LeftOut(path, reason))
 
     def _cannot_list(self, folder: str, error: OSError) -> None:
-        self.unreadable.append(OSError(error.errno, error.strerror, folder))
+        self._found.append(OSError(error.errno, error.strerror, folder))
 
 
 def head_of(path: str) -> bytes:

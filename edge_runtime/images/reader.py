@@ -177,7 +177,7 @@ def load_file(path: str, name: str) -> bytes:
         with open(path, "rb") as file:
             data = file.read(status.st_size + 1)
     except (OSError, ValueError, MemoryError) as error:
-        raise _load_error(error, name) from None
+        raise load_error(error, name) from None
     if len(data) != status.st_size:
         raise ImageUnreadableError(
             f"{name}: found {len(data)} bytes, expected {status.st_size}: the file changed while it was read. "
@@ -187,7 +187,7 @@ def load_file(path: str, name: str) -> bytes:
     return data
 
 
-def _load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageError | MachineError:
+def load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageError | MachineError:
     """Return the error for a file that cannot be read: a MachineError if the machine is at fault."""
     if fault := machine_error(error, name):
         return fault

@@ -83,13 +83,18 @@ class Written(Protocol):
 
 
 def to_line(answer: Written, file: FileStamp | None = None) -> str:
-    """Return the JSON line without its end, in ASCII.
-
-    The last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line without that key.
-    """
+    """Return the JSON line without its end, in ASCII."""
     fields = answer.to_dict()
     if file is not None:
         fields["file"] = {"bytes": file.bytes, "modified_ns": file.modified_ns}
+    return line_of(fields)
+
+
+def line_of(fields: dict[str, object]) -> str:
+    """Return the JSON line of these keys, in their order.
+
+    The last key is ``check``: the first 16 hexadecimal digits of the SHA-256 of the line without that key.
+    """
     text = json.dumps(fields, allow_nan=False)
     return text[:-1] + (_TAIL % _check_of(text.encode("ascii"))).decode("ascii")
 

@@ -1,0 +1,145 @@
+"""Read the bytes of planned images, one file after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from edge_runtime.archive.packages import require
+from edge_runtime.archive.record import ArchiveRecord, RecordKind
+from edge_runtime.archive.sources.parquet import BYTES
+from edge_runtime.archive.sources.places import is_remote, opened, remote
+from edge_runtime.archive.sources.tars import DAMAGE, uncompressed
+from edge_runtime.errors import EdgeError, ImageError, ImageUnreadableError, MachineError
+from edge_runtime.images.reader import MAX_BYTES, load_error
+from edge_runtime.platform.machine_faults import machine_error
+
+_ROWS_AT_ONCE = 16
+"""Rows of a Parquet file that are decoded at once."""
+Content = str | bytes | EdgeError
+"""What the reader of images takes: a path, or the bytes of a file; or the error that stands in their place."""
+Begin = Callable[[], object]
+
+
+def contents(records: Iterable[ArchiveRecord], begin: Begin = bool) -> Iterator[tuple[ArchiveRecord, Content]]:
+    """Yield each record with its content, in order. Neighbouring records of one file are read from it together.
+
+    Args:
+        begin: called before the content of each record is read.
+    """
+    for (kind, place, detail), group in groupby(records, key=lambda record: (record.kind, record.place, record.detail)):
+        if kind is RecordKind.TAR:
+            yield from _members(place, group, begin)
+        elif kind is RecordKind.PARQUET:
+            yield from _rows(place, detail, list(group), begin)
+        else:
+            for record in group:
+                begin()
+                yield record, _whole_file(record)
+
+
+def _whole_file(record: ArchiveRecord) -> Content:
+    if record.kind is RecordKind.FAILURE:
+        return ImageError(record.detail, code=record.code)
+    return _remote_file(record) if is_remote(record.place) else record.place
+
+
+def _remote_file(record: ArchiveRecord) -> Content:
+    try:
+        system, path = remote(record.place)
+        return bytes(system.cat_file(path, start=0, end=MAX_BYTES + 1))
+    except Exception as error:  # each file system of fsspec has errors of its own
+        return place_error(error, record)
+
+
+def _members(place: str, group: Iterable[ArchiveRecord], begin: Begin) -> Iterator[tuple[ArchiveRecord, Content]]:
+    records = iter(group)
+    try:
+        with opened(place) as raw, uncompressed(raw) as file:
+            for record in records:
+                begin()
+                yield record, _member(file, record)
+    except OSError as error:
+        for record in records:
+            begin()
+            yield record, place_error(error, record)
+
+
+def _member(file: Any, record: ArchiveRecord) -> Content:
+    try:
+        file.seek(record.start)
+        data: bytes = file.read(min(record.size, MAX_BYTES + 1))
+    except (*DAMAGE, OSError) as error:
+        return place_error(error, record)
+    return data if len(data) == min(record.size, MAX_BYTES + 1) else place_error(EOFError("it ends early"), record)
+
+
+def _rows(
+    place: str, column: str, records: list[ArchiveRecord], begin: Begin
+) -> Iterator[tuple[ArchiveRecord, Content]]:
+    """Yield the rows of one Parquet file. Records of one file are in order and without gaps."""
+    rest, fault = iter(records), None
+    try:
+        with opened(place) as file:
+            values = _values(require("pyarrow.parquet").ParquetFile(file), column, records[0].start, len(records))
+            for record in rest:
+                begin()
+                found = _next(values)
+                yield record, place_error(found, record) if isinstance(found, Exception) else found
+    except (require("pyarrow").ArrowException, OSError) as error:
+        fault = error
+    for record in rest:
+        begin()
+        yield record, place_error(fault or EOFError("it ends early"), record)
+
+
+def _next(values: Iterator[bytes]) -> bytes | Exception:
+    """Return the next value, or the error in its place."""
+    try:
+        return next(values)
+    except StopIteration:
+        return EOFError("it ends early")
+    except (require("pyarrow").ArrowException, OSError, KeyError) as error:
+        return error
+
+
+def _values(file: Any, column: str, first: int, count: int) -> Iterator[bytes]:
+    """Yield ``count`` values of a column of bytes from row ``first``; a missing value is empty."""
+    groups, start, end = [], 0, first + count
+    skipped = 0
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        if start < end and start + rows > first:
+            groups.append(number)
+        elif not groups:
+            skipped += rows
+        start += rows
+    row = skipped
+    for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=groups, columns=[column]):
+        values = batch.column(0)
+        for index in range(max(0, first - row), min(len(values), end - row)):
+            value = values[index].as_py()
+            yield (value.get(BYTES) if isinstance(value, dict) else value) or b""
+        row += len(values)
+        if row >= end:
+            return
+
+
+def place_error(error: Exception, record: ArchiveRecord) -> EdgeError:
+    """Return the error for a record whose bytes cannot be read: of the machine, unless the file is at fault."""
+    if isinstance(error, (*DAMAGE, KeyError, require("pyarrow").ArrowInvalid)):
+        return ImageUnreadableError(
+            f"{record.image}: found a damaged file {record.place} ({error}), expected a whole one. Copy it again.",
+            code="archive_place_damaged",
+        )
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        return load_error(error, record.image)
+    return machine_error(error, record.image) or _network(error, record)
+
+
+def _network(error: Exception, record: ArchiveRecord) -> MachineError:
+    return MachineError(
+        f"{record.image}: could not be read ({str(error) or type(error).__name__}); the image may be valid. "
+        "Check the network and the rights, then try again."
+    )

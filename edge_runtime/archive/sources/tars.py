@@ -1,0 +1,75 @@
+"""Tar files, plain or gzip, and WebDataset shards: the members that are images, with their place in the file."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from edge_runtime.archive.record import ArchiveRecord, RecordKind
+from edge_runtime.archive.sources.places import absolute, open_place
+from edge_runtime.images.content import HEAD_BYTES, kind_of
+from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name
+from edge_runtime.images.left_out import LeftOut, LeftOutReason
+
+GZIP = b"\x1f\x8b"
+DAMAGE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
+"""Exceptions of a tar file that is damaged or truncated."""
+
+
+def tar_members(source: str) -> Iterator[ArchiveRecord | LeftOut]:
+    """Yield the image members of a tar file in their order, and the others as left out.
+
+    If the file is damaged or truncated, the members before the damage are yielded, then a failure.
+
+    Raises:
+        ArchiveError: ``archive_source``: the file cannot be opened.
+        MachineError: memory, descriptors or I/O failed.
+    """
+    with open_place(source) as raw, uncompressed(raw) as file:
+        count = 0
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                while (member := tar.next()) is not None:
+                    tar.members.clear()  # type: ignore[attr-defined]  # it keeps every member otherwise
+                    if not member.isdir():
+                        yield _judged(source, member, file)
+                        count += 1
+        except DAMAGE as error:
+            message = (
+                f"{source}: found a damaged tar file ({error}) after {count} members, expected a whole one. "
+                "Copy or make it again."
+            )
+            yield ArchiveRecord(source, RecordKind.FAILURE, source, detail=message, code="archive_tar_damaged")
+
+
+def uncompressed(file: BinaryIO) -> BinaryIO:
+    """Return the file itself, or what it holds if it is compressed by gzip, at its start."""
+    compressed = file.read(len(GZIP)) == GZIP
+    file.seek(0)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
+
+
+def _judged(source: str, member: tarfile.TarInfo, file: BinaryIO) -> ArchiveRecord | LeftOut:
+    name = f"{source}/{member.name}"
+    reason = _reason(member, file)
+    if reason is not None:
+        return LeftOut(name, reason)
+    return ArchiveRecord(name, RecordKind.TAR, absolute(source), member.offset_data, member.size)
+
+
+def _reason(member: tarfile.TarInfo, file: BinaryIO) -> LeftOutReason | None:
+    *folders, base = member.name.removeprefix("./").split("/")
+    for folder in folders:
+        if reason := reason_of_name(folder, is_folder=True):
+            return reason
+    if reason := reason_of_name(base, is_folder=False):
+        return reason
+    if not member.isreg() or member.issparse():
+        return LeftOutReason.SPECIAL_FILE
+    if has_image_suffix(base):
+        return None
+    file.seek(member.offset_data)
+    return reason_of_content(base, kind_of(file.read(min(member.size, HEAD_BYTES))))

@@ -1,0 +1,33 @@
+"""Class :class:`PredictorConfig`: everything that is needed to load the same model again, in another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.inference.backends.base import Provider, Runtime
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """The arguments of :meth:`edge_runtime.Predictor.load`, and the model that they led to. It can be pickled.
+
+    Attributes:
+        model: name of an installed or shipped model, or the absolute path of a bundle or model file.
+        backend: the interpreter; the one that was chosen, if the predictor was loaded.
+        precision: the requested precision.
+        threads: threads inside the interpreter.
+        trusted_key: absolute path of the file with public keys; None if no key was trusted.
+        provider: the device that onnxruntime computes on.
+        bundle: SHA-256 of the bundle's ``bundle.json``, or of the single model file. A model with another one is
+            rejected; None accepts any.
+    """
+
+    model: str
+    backend: Runtime = Runtime.AUTO
+    precision: Precision = Precision.INT8
+    threads: int = 1
+    trusted_key: Path | None = None
+    provider: Provider = Provider.CPU
+    bundle: str | None = None
