@@ -148,7 +148,7 @@ LAYERS = {
     "edge_runtime": (
         *("errors", "platform", "serialisation", "images", "preprocessing", "ood", "bundle", "decision"),
         *("inference.backends", "golden", "inference", "explain", "tiling", "predictor", "results", "selftest"),
-        *("serving", "cli"),
+        *("assurance", "serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),
