@@ -73,6 +73,33 @@ def test_a_slide_has_the_bits_of_the_png_of_its_pixels(kind: str, predictor: Pre
         assert answers(of_slide(predictor, path, workers, white=True)) == answers(expected)
 
 
+def test_tiles_are_read_square_by_square_and_told_row_by_row(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = tissue(HEIGHT, WIDTH)
+    path = damage(write_tiled(tmp_path / "a.tif", [pixels]), 0, 1)
+    expected = of_slide(predictor, path)
+    monkeypatch.setattr("edge_runtime.tiling.prediction._SQUARE_PX", 100)
+    found = of_slide(predictor, path)
+    assert answers(found) == answers(expected) and found.failures
+    places = [(tile.y_px, tile.x_px) for tile in found.tiles]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "jpeg", None])
+def test_a_level_that_is_no_whole_part_is_read_as_it_is_stored(compression: str | None, tmp_path: Path) -> None:
+    fine = cv2.blur(tissue(1039, 1299), (9, 9))
+    coarse = np.ascontiguousarray(fine[::4, ::4][:259, :324])  # 1039 / 259 is 4.01
+    path = write_svs(tmp_path / "a.svs", [fine, coarse], 1.0, compression=compression)
+    with open_slide(path, 4.0, white=True) as slide:
+        assert (slide.reading.level, slide.reading.factor_256, slide.reading.exact) == (1, 256, True)
+        found = slide.image.pixels[111:211, 207:307]
+    if compression == "jpeg":
+        assert np.abs(found.astype(int) - coarse[111:211, 207:307]).mean() < 4
+    else:
+        assert np.array_equal(found, coarse[111:211, 207:307])
+
+
 def test_neighbours_are_averaged_as_in_the_png(model: Path, tmp_path: Path) -> None:
     manifest = json.loads((model / "bundle.json").read_text())
     manifest["spec"]["policy"]["neighbours"] = 0.5

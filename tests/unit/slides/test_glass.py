@@ -23,7 +23,7 @@ def test_white_is_bright_and_nearly_grey() -> None:
 def test_a_tile_is_white_if_all_its_pixels_are(factor: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glass, "BLOCK_PX", block)
     pixels = white(190, 230)
-    for x, y in ((0, 0), (49, 51), (50, 50), (100, 149), (229, 189), (151, 20)):
+    for x, y in ((0, 0), (49, 51), (50, 50), (100, 149), (229, 189), (151, 20), (58, 120)):
         pixels[y, x] = 100
     count = 190 * 256 // factor // 50, 230 * 256 // factor // 50
     grid = Grid(50, 50, None, *count, 0)

@@ -23,7 +23,7 @@ from edge_runtime.preprocessing.steps import MinMax, Resize
 from edge_runtime.tiling import overlay
 from edge_runtime.tiling.overlay import draw
 from edge_runtime.tiling.slide import Grid, SlidePrediction
-from edge_runtime.tiling.smoothing import averaged, widened
+from edge_runtime.tiling.smoothing import averaged, averaged_at, widened
 from tests.benchmarks.system_4 import BUNDLE
 from tests.unit.decision.plain_decision import plain_verdict
 from tests.unit.tiling.test_slide import COLUMNS, ROWS, SIDE, slide_pixels
@@ -106,6 +106,14 @@ def test_a_mean_is_the_double_loops(shape: tuple[int, int, int], weight: float) 
         present = rng.random(shape[:2]) < share
         logits[~present] = np.nan if share else 7
         np.testing.assert_allclose(averaged(logits, present, weight), by_hand(logits, present, weight), rtol=1e-14)
+
+
+def test_bands_of_rows_have_the_bits_of_the_whole() -> None:
+    rng = np.random.default_rng(11)
+    logits, present = rng.normal(size=(200, 7, 2)), rng.random((200, 7)) < 0.8
+    whole = averaged(logits, present, 0.5).reshape(-1, 2)
+    for cells in (np.arange(1400), np.flatnonzero(rng.random(1400) < 0.01), np.array([445, 450]), np.empty(0, np.intp)):
+        assert np.array_equal(averaged_at(cells, logits, present, 0.5), whole[cells])
 
 
 def test_a_hand_made_grid_gives_the_sums_on_paper() -> None:
