@@ -161,7 +161,9 @@ bool model(const Json& each, const std::string& bundles) {
         const Json& circle = each.at("region");
         shown = edge::region_crop(whole, circle.at("x"), circle.at("y"), circle.at("radius"), spec.at("region"));
     }
-    const std::string contract = edge::sha256(spec.at("steps").dump());
+    Json contracted = spec.at("steps");
+    if (spec.contains("dicom")) contracted = {{"dicom", spec.at("dicom")}, {"steps", spec.at("steps")}};
+    const std::string contract = edge::sha256(contracted.dump());
     bool equal = contract == manifest.at("contract") && contract == each.at("contract") &&
                  digest(edge::preprocess(spec.at("steps"), shown)) == each.at("tensor_sha256");
     if (each.contains("share")) {
