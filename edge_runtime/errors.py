@@ -11,6 +11,8 @@
     │   └── ImageRegionError                     the marked region does not fit this image
     ├── UsageError                      exit 2   an argument is invalid
     │   ├── ResultsError                         the results file cannot take these predictions
+    │   ├── AcceptanceError                      the cases or the protocol of a site acceptance cannot be used
+    │   │   └── CasesError                       the list of cases is invalid
     │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
     │   └── RegionError                          the region is invalid, missing or unexpected
     ├── BundleError                     exit 3   the model cannot be trusted
@@ -120,6 +122,18 @@ class ResultsError(UsageError):
     """The results file cannot take these predictions. It was not changed. ``code`` gives the reason."""
 
     default_code = "results"
+
+
+class AcceptanceError(UsageError):
+    """A site acceptance cannot go on: protocol, cases or answers are not those that were fixed; see ``code``."""
+
+    default_code = "acceptance"
+
+
+class CasesError(AcceptanceError):
+    """The list of cases is invalid: a column, an image or a label is missing, unknown or contradicts another."""
+
+    default_code = "acceptance_cases"
 
 
 class KeyFileError(UsageError):

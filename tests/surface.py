@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 import edge_runtime
+import edge_runtime.cli.accept
 import edge_runtime.cli.bundle
 import edge_runtime.cli.dicom
 import edge_runtime.cli.predict
@@ -31,6 +32,7 @@ from edge_runtime.cli.exit_codes import EXIT_CODES
 FILE = Path(__file__).with_suffix(".json")
 COMMANDS = {
     "edge-predict": edge_runtime.cli.predict.main,
+    "edge-predict accept": edge_runtime.cli.accept.command,
     "edge-bundle": edge_runtime.cli.bundle.main,
     "edge-dicom": edge_runtime.cli.dicom.main,
     "edge-serve": edge_runtime.cli.serve.main,

@@ -173,7 +173,7 @@ LAYERS = {
             "results",
             "selftest",
         ),
-        *("serving", "cli"),
+        *("assurance", "serving", "cli"),
     ),
     "training": (
         *("errors", "data", "networks", "recipes", "artifact", "metrics", "policy", "explain", "evaluation"),

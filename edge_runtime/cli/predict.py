@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +32,20 @@ if TYPE_CHECKING:
     from edge_runtime.images.left_out import LeftOut
 
 
+_COMMANDS = {"check": ("edge_runtime.cli.check", "check"), "accept": ("edge_runtime.cli.accept", "command")}
+"""First word of the command line → module and name of a separate command."""
+
+
 class _Command(Command):
-    """Runs ``edge-predict check FILE`` as a separate command. Name an image called ``check`` as ``./check``."""
+    """Runs ``edge-predict check FILE`` and the like as separate commands. Name an image ``check`` as ``./check``."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         given = sys.argv[1:] if args is None else list(args)
-        if given[:1] != ["check"]:
+        if given[:1] == [] or given[0] not in _COMMANDS:
             return super().main(given, *rest, **extra)
-        from edge_runtime.cli.check import check  # imported here: predictions do not need it
-
-        return check.main(given[1:], **{**extra, "prog_name": "edge-predict check"})
+        module, name = _COMMANDS[given[0]]
+        command: click.Command = getattr(import_module(module), name)  # imported here: predictions do not need it
+        return command.main(given[1:], **{**extra, "prog_name": f"edge-predict {given[0]}"})
 
 
 @click.command(cls=_Command, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.images.region import Region, split_name
+from edge_runtime.serialisation.csv_file import CsvRow, read_rows
 from export.errors import CalibrationError
 from export.source.file_signatures import HEAD_BYTES, fault_of, is_stand_in
-from training.data.csv_file import CsvRow, read_rows
 
 LIST = "samples.csv"
 

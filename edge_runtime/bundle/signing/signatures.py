@@ -17,18 +17,21 @@ from edge_runtime.platform.regular_files import reason
 DOMAIN = b"edge-predict bundle.json, signature 1\0"
 """Prefix of the signed bytes, so that no signature for another purpose with the same key is valid for a bundle."""
 
+REPORT_DOMAIN = b"edge-predict acceptance.json, signature 1\0"
+"""The same for the report of a site acceptance."""
+
 _TEXT = re.compile(rb"key sha256 ([0-9a-f]{64})\ned25519 ([0-9a-f]{128})\n")
 
 
-def sign(manifest: bytes, private: Path) -> bytes:
-    """Return the content of ``bundle.sig`` for the bytes of a ``bundle.json``.
+def sign(content: bytes, private: Path, domain: bytes = DOMAIN) -> bytes:
+    """Return the content of a signature file for ``content``, by default the bytes of a ``bundle.json``.
 
     Raises:
         KeyFileError: ``private`` is not an unencrypted Ed25519 private key.
         SigningMissingError: ``cryptography`` is not installed.
     """
     key = read_private_key(private)
-    return f"key sha256 {key.public.fingerprint}\ned25519 {key.sign(DOMAIN + manifest).hex()}\n".encode("ascii")
+    return f"key sha256 {key.public.fingerprint}\ned25519 {key.sign(domain + content).hex()}\n".encode("ascii")
 
 
 def require(container: Container, manifest: bytes, trusted: Path) -> PublicKey:
@@ -57,8 +60,10 @@ def read_signature(read: Reader, where: str) -> bytes:
         raise _unreadable(where, f"cannot be read ({reason(error)})") from None
 
 
-def check(signature: bytes, manifest: bytes, keys: tuple[PublicKey, ...], where: str) -> PublicKey:
-    """Return the key of ``keys`` that signed ``manifest``, the bytes of ``bundle.json`` in ``where``.
+def check(
+    signature: bytes, content: bytes, keys: tuple[PublicKey, ...], where: str, domain: bytes = DOMAIN
+) -> PublicKey:
+    """Return the key of ``keys`` that signed ``content``, by default the bytes of ``bundle.json`` in ``where``.
 
     Raises:
         SignatureError: ``signature_unreadable``, ``signature_other_key`` or ``signature_wrong``.
@@ -73,10 +78,11 @@ def check(signature: bytes, manifest: bytes, keys: tuple[PublicKey, ...], where:
             "Install a bundle that its maker signed with the trusted key."
         )
         raise SignatureError(message, code="signature_other_key")
-    if not _fits(value, manifest, signer):
+    if not _fits(value, domain + content, signer):
+        subject, again = (MANIFEST, "Install the bundle") if domain == DOMAIN else ("its content", "Fetch both")
         message = (
-            f"{where}: {MANIFEST} does not match the signature by key {name[:16]}. One of them was altered. "
-            "Install the bundle again."
+            f"{where}: {subject} does not match the signature by key {name[:16]}. One of them was altered. "
+            f"{again} again."
         )
         raise SignatureError(message, code="signature_wrong")
     return signer
@@ -108,10 +114,10 @@ def _unreadable(where: str, fault: str) -> SignatureError:
     return SignatureError(f"{where}: {SIGNATURE} {fault}. Copy it again.", code="signature_unreadable")
 
 
-def _fits(signature: bytes, manifest: bytes, signer: PublicKey) -> bool:
+def _fits(signature: bytes, signed: bytes, signer: PublicKey) -> bool:
     crypto = package()
     try:
-        crypto.ed25519.Ed25519PublicKey.from_public_bytes(signer.raw).verify(signature, DOMAIN + manifest)
+        crypto.ed25519.Ed25519PublicKey.from_public_bytes(signer.raw).verify(signature, signed)
     except crypto.invalid:
         return False
     return True

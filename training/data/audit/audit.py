@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from edge_runtime.serialisation.csv_file import read_rows
 from training.data.audit.duplicates import NEAR, SAME_SCAN, DuplicatePair, DuplicateSearch, compare
-from training.data.csv_file import read_rows
 from training.data.datasets import Dataset, Sample, breast_us, busbra, busi, idc, mendeley, mias, ultrasound
 from training.errors import DatasetError
 

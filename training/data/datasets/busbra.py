@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from training.data.csv_file import CsvRow, read_rows
+from edge_runtime.serialisation.csv_file import CsvRow, read_rows
 from training.data.datasets.dataset import BI_RADS, SCANNER, SITE, Dataset, Sample, Traits, absent_labels, refuse_faults
 from training.errors import DatasetError
 

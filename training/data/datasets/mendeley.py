@@ -17,7 +17,7 @@ import enum
 import re
 from pathlib import Path
 
-from training.data.csv_file import read_rows
+from edge_runtime.serialisation.csv_file import read_rows
 from training.data.datasets.dataset import Dataset, Sample, Traits, absent_labels, empty_folders, refuse_faults
 from training.errors import DatasetError
 

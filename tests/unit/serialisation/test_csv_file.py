@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data.csv_file import CsvRow, read_rows
+from edge_runtime.serialisation.csv_file import CsvRow, read_rows
 from training.errors import DatasetError
 
 PLAIN = 'name,sha256\nä/1.png,aa\n"b, c@1,2,3",bb\n'
