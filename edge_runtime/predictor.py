@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from edge_runtime.bundle.bundle import find_files, key_in_force
 from edge_runtime.bundle.model_files import ModelFiles
@@ -186,10 +188,9 @@ class Predictor:
             ImageError, RegionError, BackendError, MachineError: as in :meth:`predict`.
         """
         marked = None if region is None else Region.of(region)
-        opened = self._opened(image, name, frame, marks)
-        if isinstance(opened, tuple):
-            source, name = opened
-            return self._explained(read_input(self._plan, source, marked, order, name), label)
+        opened = self._opened(image, marked, order, name, frame, marks)
+        if isinstance(opened, InferenceInput):
+            return self._explained(opened, label)
         found, stored = opened.image(self.spec, opened.one_frame(), marked)
         explanation = self.explain_decoded(found.decoded(), found.inside(stored), label)
         return replace(explanation, prediction=found.told(explanation.prediction, stored))
@@ -296,28 +297,43 @@ class Predictor:
         frame: Frame = None,
         marks: Sequence[Any] = (),
     ) -> Prediction:
-        opened = self._opened(image, name, frame, marks)
-        if isinstance(opened, tuple):
-            source, name = opened
-            return infer(self._plan, engine, read_input(self._plan, source, region, order, name), self._ran_by)
+        opened = self._opened(image, region, order, name, frame, marks)
+        if isinstance(opened, InferenceInput):
+            return infer(self._plan, engine, opened, self._ran_by)
         from edge_runtime.dicom.cine import most_serious
 
         return most_serious([self._of_frame(engine, opened, one, region) for one in opened.frames(self.spec)])
 
     def _of_frame(self, engine: Engine, opened: OpenedObject, frame: int | None, region: Region | None) -> Prediction:
+        start = perf_counter()
         found, stored = opened.image(self.spec, frame, region)
+        decode_ms = since(start, perf_counter())
         prediction = infer(self._plan, engine, self._decoded(found.decoded(), found.inside(stored)), self._ran_by)
-        return found.told(prediction, stored)
+        return found.told(replace(prediction, ms=replace(prediction.ms, decode=decode_ms)), stored)
 
     def _opened(
-        self, image: AnySource, name: str | None, frame: Frame, marks: Sequence[Any]
-    ) -> OpenedObject | tuple[Source, str | None]:
-        """Return the DICOM object of a source; source and name of an image that is no DICOM."""
-        if not may_be_dicom(image):
-            return cast("Source", image), name
+        self,
+        image: AnySource,
+        region: Region | None,
+        order: ColourOrder,
+        name: str | None,
+        frame: Frame,
+        marks: Sequence[Any],
+    ) -> InferenceInput | OpenedObject:
+        """Return an image, preprocessed, or a DICOM object, opened.
+
+        The reader of images says what is no image, so an ordinary image takes the shortest way.
+        """
+        if isinstance(image, str | bytes | os.PathLike | np.ndarray) and frame is None and not marks:
+            try:
+                return read_input(self._plan, image, region, order, name)
+            except ImageError as error:
+                if error.code != "image_format" or not may_be_dicom(image):
+                    raise
         from edge_runtime.dicom.study import open_object  # imported here: most images need none
 
-        return open_object(image, name, frame, marks, self.spec)
+        opened = open_object(image, name, frame, marks, self.spec)
+        return opened if not isinstance(opened, tuple) else read_input(self._plan, opened[0], region, order, opened[1])
 
     def _decoded(self, image: DecodedImage, region: Region | None) -> InferenceInput:
         return read_input(self._plan, image, region, image.order, None)

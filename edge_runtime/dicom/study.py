@@ -20,7 +20,7 @@ from edge_runtime.dicom.objects import DIRECTORY, check_object, not_accepted
 from edge_runtime.dicom.pixels import NAME, DicomImage, image_of, region_of
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.zips import ZipEntry
-from edge_runtime.errors import ImageError
+from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.images.content import HEAD_BYTES, is_dicom
 from edge_runtime.images.discovery import may_be_dicom
 from edge_runtime.images.region import Region, check_asked
@@ -102,11 +102,15 @@ class OpenedObject:
             RegionError: a region is given to a model of whole images.
             MachineError: too little memory.
         """
-        check_object(self.dataset, spec, self.name)
-        marked = region_of(self.dataset, spec, region, self.marks, frame, self.name)
-        check_asked(marked, spec.region)
-        shown = self.name if frame is None else f"{self.name}#{frame}"
-        return image_of(self.dataset, spec, frame, name=shown, sha256=self.sha256), marked
+        try:
+            check_object(self.dataset, spec, self.name)
+            marked = region_of(self.dataset, spec, region, self.marks, frame, self.name)
+            check_asked(marked, spec.region)
+            shown = self.name if frame is None else f"{self.name}#{frame}"
+            return image_of(self.dataset, spec, frame, name=shown, sha256=self.sha256), marked
+        except ImageError as error:
+            error.sha256 = self.sha256
+            raise
 
 
 def open_object(
@@ -121,6 +125,15 @@ def open_object(
     if isinstance(source, StudyItem):
         frame, marks = source.frame if frame is None else frame, marks or source.marks
         source, name = source.source, name or source.name
+    found = _object_of(source, name, frame, marks, spec)
+    if isinstance(found, tuple) and frame is not None:
+        raise UsageError(f"{found[1] or 'image'}: found a frame for an image that is no DICOM. Leave the frame out.")
+    return found
+
+
+def _object_of(
+    source: Any, name: str | None, frame: Frame, marks: Sequence[Any], spec: ModelSpec
+) -> OpenedObject | tuple[Any, str | None]:
     if is_dataset(source):
         return OpenedObject(source, name or NAME, frame, _parsed(marks), None)
     if isinstance(source, ZipEntry):

@@ -67,7 +67,7 @@ _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d\.\d{3}Z", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
-_CODE = re.compile(r"(image|folder)(_[a-z0-9]+)*")
+_CODE = re.compile(r"(image|folder|dicom|region)(_[a-z0-9]+)*")
 _OF_DECISION = {
     Reason.ABOVE_CUTOFF: (Decision.POSITIVE,),
     Reason.BELOW_CUTOFF: (Decision.NEGATIVE,),
