@@ -80,6 +80,7 @@ def test_no_release_is_let_in_that_is_newer_than_those_tried(needed: list[Requir
     newest = {"numpy": "2.6.0", "opencv-python-headless": "5.1.0.0", "ai-edge-litert": "2.4.0", "onnxruntime": "1.33.0"}
     newest |= {"tflite-runtime": "2.15.0", "click": "8.6.0", "cryptography": "51.0.0"}
     newest |= {"starlette": "1.11.0", "uvicorn": "0.55.0", "prometheus-client": "0.27.0", "python-multipart": "0.1.0"}
+    newest |= {"pydicom": "3.1.0", "highdicom": "0.29.0", "pynetdicom": "3.1.0", "python-gdcm": "3.3.0"}
     named = set()
     for requirement in needed:
         if not re.search("""['"](dev|docs)['"]""", str(requirement.marker)):
