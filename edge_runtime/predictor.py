@@ -36,14 +36,12 @@ from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.preprocessing.preprocessor import Preprocessor
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
-    from edge_runtime.dicom.study import Frame, OpenedObject, StudyItem
+    from edge_runtime.dicom.study import DicomSource, Frame, OpenedObject
     from edge_runtime.explain.explainer import Explainer
     from edge_runtime.explain.explanation import Explanation
     from edge_runtime.tiling.slide import SlidePrediction
 
-    AnySource: TypeAlias = Source | Dataset | StudyItem
+    AnySource: TypeAlias = Source | DicomSource
     """What can be classified."""
 
 

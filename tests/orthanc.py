@@ -105,6 +105,10 @@ class Orthanc:
             found: bytes = answer.read()
             return found
 
+    def put(self, path: str, content: bytes) -> None:
+        request = urllib.request.Request(f"{self.url}{path}", content, method="PUT")
+        urllib.request.urlopen(request, timeout=30).close()
+
     def post(self, path: str, content: bytes) -> Any:
         request = urllib.request.Request(f"{self.url}{path}", content, method="POST")
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from pynetdicom.events import Event
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OUT_OF_RESOURCES = 0xA700
 """Status of an instance for which there is no room (PS3.4, table B.2-1)."""
@@ -217,6 +219,7 @@ def _server_class() -> type[Any]:
                 return found
 
             socket.recv = limited
+            self.server.connections.append((association, self.request, time.monotonic()))
             return association
 
     class LimitedServer(ThreadedAssociationServer):  # type: ignore[misc]
@@ -224,6 +227,7 @@ def _server_class() -> type[Any]:
 
         def __init__(self, entity: Any, address: Any, where: Listening, context: Any, handlers: Any) -> None:
             self.where, self._opening = where, threading.BoundedSemaphore(_MOST_OPENING)
+            self.connections: list[tuple[Association, Any, float]] = []
             super().__init__(entity, address, where.title, entity.supported_contexts, context, handlers, LimitedHandler)
 
         def get_request(self) -> tuple[Any, Any]:
@@ -231,6 +235,17 @@ def _server_class() -> type[Any]:
             client, address = self.socket.accept()
             client.settimeout(_ESTABLISH_S)
             return client, address
+
+        def service_actions(self) -> None:
+            """Close connections that pynetdicom leaves open: of ended associations, and of peers that begin none."""
+            super().service_actions()
+            late = time.monotonic() - 2 * _ESTABLISH_S
+            for connection in tuple(self.connections):
+                association, request, since = connection
+                ended = association.ident is not None and not association.is_alive()
+                if ended or (since < late and not association.accepted_contexts):
+                    self.connections.remove(connection)
+                    self.shutdown_request(request)
 
         def process_request(self, request: Any, client_address: Any) -> None:
             if not self._opening.acquire(blocking=False):

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_runtime.bundle.dicom_input import FrameChoice, Frames
 from edge_runtime.bundle.spec import ModelSpec
@@ -46,6 +46,11 @@ class StudyItem:
     name: str
     frame: Frame = None
     marks: Sequence[Any] = ()
+
+
+if TYPE_CHECKING:
+    DicomSource: TypeAlias = Dataset | StudyItem
+    """What is classified besides files, bytes and arrays."""
 
 
 @dataclass(frozen=True, eq=False)

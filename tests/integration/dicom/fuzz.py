@@ -29,7 +29,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
     """Return a file with one to four faults."""
     found = bytearray(data)
     for _ in range(chance.randint(1, 4)):
-        place = chance.randrange(132, min(len(found), 132 + HEADER))
+        place = chance.randrange(132, min(len(found) - 2, 132 + HEADER))
         match chance.randrange(6):
             case 0:
                 found[place] = chance.randrange(256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -63,6 +64,37 @@ def test_results_reach_the_archive_and_what_comes_back_is_ignored(
         receiver.await_events("delivered", 4)
         assert set(results(archive).values()) == {1}
         assert receiver.stop() == 0
+
+
+def test_orthanc_sends_a_whole_study_with_our_results_in_it(
+    archive: Orthanc, dicom_bundle: Path, tmp_path: Path, image: Path
+) -> None:
+    """It sends nothing of a study of which the receiver accepts a part alone."""
+    with receiving(tmp_path / "r", dicom_bundle, f"{TITLE}@127.0.0.1:{archive.dicom}") as receiver:
+        archive.post("/instances", image.read_bytes())
+        modality = {"AET": RECEIVER, "Host": "127.0.0.1", "Port": receiver.port}
+        archive.put("/modalities/edge", json.dumps(modality).encode())
+        (study,) = archive.get("/studies")
+        archive.post("/modalities/edge/store", study.encode())
+        await_count(archive, 3, 30)
+        archive.post("/modalities/edge/store", study.encode())  # now with report and heatmap; raises if one is refused
+        receiver.await_events("delivered", 4)
+        assert len(archive.get("/instances")) == 3
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x01\x00\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n", b"\x04\x00\x00\x00\x00\x04????"]
+)
+def test_bytes_that_are_no_association(head: bytes, dicom_bundle: Path, tmp_path: Path) -> None:
+    """A length of 4 GiB, another protocol, and data without an association end the connection and nothing else."""
+    with receiving(tmp_path / "r", dicom_bundle, NOBODY) as receiver:
+        with socket.create_connection(("127.0.0.1", receiver.port), 20) as client:
+            client.sendall(head + b"x" * 100_000)
+            client.settimeout(20)
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(4096):
+                    pass
+        assert not echo(receiver)
 
 
 def test_called_and_calling_titles_are_checked(dicom_bundle: Path, tmp_path: Path) -> None:

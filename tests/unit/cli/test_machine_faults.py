@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Names of files whose reading fails, with the number of the fault; may change meanwhile."""
     faults: dict[str, int] = {}
-    load = reader._load
+    load = reader.load_file
 
     def meddled(path: str, name: str) -> bytes:
         number = faults.get(Path(path).name)
@@ -44,7 +44,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
             raise reader._load_error(OSError(number, os.strerror(number), path), name)
         return load(path, name)
 
-    monkeypatch.setattr(reader, "_load", meddled)
+    monkeypatch.setattr(reader, "load_file", meddled)
     return faults
 
 
