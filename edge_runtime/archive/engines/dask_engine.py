@@ -52,8 +52,7 @@ class DaskEngine:
             n_workers=self.workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # its server starts in any case, on port 8787 of all networks
             silence_logs=logging.CRITICAL,  # a worker that is replaced is no news
         )
 
