@@ -6,6 +6,12 @@ gives the same network in every process. The predictions in its folder say that 
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,14 +96,45 @@ def fit_fold(
 
 
 def run_task(task: FoldTask) -> None:
-    """Fit a fold in another process, unless it is fitted.
+    """Fit a fold in a process of its own, unless it is fitted. The process ends if this one dies.
+
+    Dask calls tasks in threads, in which Keras draws other random numbers than in the main thread of a process.
+
+    Raises:
+        ArtifactError: the fold failed; the message is the end of what the process printed.
+    """
+    if task.fold.finished:
+        return
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", f"from {__name__} import fit_from_stdin; fit_from_stdin()"]
+    with tempfile.TemporaryFile() as told:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": told}
+        with subprocess.Popen(command, env=environment, **pipes) as process:  # type: ignore[call-overload]
+            pickle.dump(task, process.stdin)
+            process.stdin.flush()
+            process.wait()
+        if process.returncode:
+            told.seek(0)
+            lines = told.read().decode("utf-8", "replace").strip().splitlines() or ["nothing was printed"]
+            raise ArtifactError(f"exit status {process.returncode}: {lines[-1]}")
+
+
+def fit_from_stdin() -> None:
+    """Fit the fold of the task on stdin, and end at once when stdin is closed: the process that asked is dead."""
+    task: FoldTask = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=lambda: os._exit(1 + len(os.read(0, 1))), daemon=True).start()
+    fit_alone(task)
+    sys.stderr.flush()
+    os._exit(0)  # the thread still reads
+
+
+def fit_alone(task: FoldTask) -> None:
+    """Load the data of a task and fit its fold.
 
     Raises:
         ArtifactError: the data are not those of the plan.
         DatasetError: as in :meth:`Fold.fit`.
     """
-    if task.fold.finished:
-        return
     plan, dataset = task.plan, task.student.source.load(task.data)
     turns = turns_of(task.student, dataset, plan.folds, plan.trait, plan.seed)
     if inputs_of(task.recipe, dataset, turns, plan.trait) != plan.inputs:
