@@ -40,7 +40,7 @@ def in_order(workers: Sequence[Callable[[Item], Result]], items: Iterable[Item])
         finally:
             idle.put(worker)
 
-    with ThreadPoolExecutor(len(workers), thread_name_prefix="edge") as pool:
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="edge-batch") as pool:
         pending: deque[Future[Result]] = deque()
         try:
             yield from _windowed(lambda item: pool.submit(run, item), items, pending, WINDOW_PER_WORKER * len(workers))

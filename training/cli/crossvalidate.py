@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from edge_runtime.archive.engines import EngineKind, open_engine
 from training.cli.options import FOLDER
 from training.cli.tables import figure_row, site_table, table_of
 from training.recipes import find_recipe
+
+if TYPE_CHECKING:
+    from training.experiments.cross_validation_folder import CrossMeasured
 
 
 @click.command()
@@ -23,13 +28,26 @@ from training.recipes import find_recipe
     help="One fold for each value of a trait (site, scanner): fit without it, test on it. Replaces --folds.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs, if fewer than in the recipe.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the folds; by default, that of the recipe's split.")
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=click.IntRange(min=0),
+    help="Seed of the folds; by default, that of the recipe's split. Repeat it for more runs, in seed-N of --out.",
+)
 @click.option(
     "--weights",
     metavar="imagenet|PATH",
     help="Pretrained backbone of a transfer recipe. The default is random weights.",
 )
 @click.option("--resume", is_flag=True, help="Continue in --out; finished folds are not fitted again.")
+@click.option(
+    "--engine",
+    type=click.Choice([kind.value for kind in EngineKind]),
+    help="Fit the folds in processes of this engine. By default they are fitted here, one by one.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of the engine; one per core by default.")
+@click.option("--address", metavar="ADDRESS", help="A running cluster of Ray or Dask. It needs the same files.")
 def crossvalidate(
     recipe: str,
     data: Path,
@@ -37,9 +55,12 @@ def crossvalidate(
     folds: int,
     leave_out: str | None,
     epochs: int | None,
-    seed: int | None,
+    seeds: tuple[int, ...],
     weights: str | None,
     resume: bool,
+    engine: str | None,
+    workers: int | None,
+    address: str | None,
 ) -> None:
     """Cross-validate RECIPE over all patients.
 
@@ -49,23 +70,57 @@ def crossvalidate(
     given = click.get_current_context().get_parameter_source("folds") is not ParameterSource.DEFAULT
     if leave_out is not None and given:
         raise click.UsageError("found --folds and --leave-out, expected one of them. The trait's values are the folds.")
+    if engine is None and (workers or address):
+        raise click.UsageError("--workers and --address need --engine.")
+    if len(set(seeds)) != len(seeds):
+        raise click.UsageError("found a --seed twice, expected each once.")
     chosen = find_recipe(recipe)
-    from training.experiments.cross_validation import (
-        crossvalidate as run,  # imported here, so that other commands do not load a framework
-    )
+    opened = None if engine is None else open_engine(EngineKind(engine), workers, address)
+    # imported here, so that other commands do not load a framework
+    from training.experiments.cross_validation import crossvalidate as run
+    from training.experiments.cross_validation import fit_seeds
 
-    measured = run(
-        chosen,
-        data,
-        out,
-        folds=folds,
-        leave_out=leave_out,
-        epochs=epochs,
-        seed=seed,
-        weights=weights,
-        resume=resume,
-        say=lambda line: click.echo(line, err=True),
-    )
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    several = len(seeds) > 1
+    if opened is not None and several:
+        folders = {seed: out / f"seed-{seed}" for seed in seeds}
+        fit_seeds(
+            chosen,
+            data,
+            folders,
+            opened,
+            folds=folds,
+            leave_out=leave_out,
+            epochs=epochs,
+            weights=weights,
+            resume=resume,
+            say=say,
+        )
+        resume = resume or chosen.teacher is None
+    for seed in seeds or (None,):
+        folder = out / f"seed-{seed}" if several else out
+        going_on = resume and (folder.is_dir() or not several)
+        measured = run(
+            chosen,
+            data,
+            folder,
+            folds=folds,
+            leave_out=leave_out,
+            epochs=epochs,
+            seed=seed,
+            weights=weights,
+            resume=going_on,
+            engine=opened,
+            say=say,
+        )
+        if several:
+            click.echo(f"seed {seed}")
+        _print(measured, folder)
+
+
+def _print(measured: CrossMeasured, folder: Path) -> None:
     if measured.sites is not None:
         click.echo(site_table(measured.sites))
     for evaluation in measured.evaluations:
@@ -74,4 +129,4 @@ def crossvalidate(
     click.echo(f"each fold at the temperature fitted on the others: {temperatures}")
     click.echo(figure_row(measured.tempered.calibration.error))
     click.echo(f"  {'by chance, were confidences right':36} {measured.tempered.by_chance:.3f}")
-    click.echo(f"metrics: {out / 'metrics.json'}", err=True)
+    click.echo(f"metrics: {folder / 'metrics.json'}", err=True)

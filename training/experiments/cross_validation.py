@@ -15,26 +15,23 @@ of the folder. The student of a fold learns from the teachers of this fold: no t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.archive.engines.engine import TaskEngine
 from edge_runtime.bundle.manifest import Evaluation
 from edge_runtime.bundle.spec import ModelSpec
 from training.data.datasets import Dataset
-from training.data.folds import LeftOut, folds_by_group
-from training.data.folds import leave_out as leave_one_out
-from training.data.splits import Part
+from training.data.folds import LeftOut
 from training.data.tensors import Tensors, load_tensors
 from training.errors import ArtifactError
 from training.evaluation.measure import beside
 from training.experiments.cross_validated_calibration import cross_fit
-from training.experiments.cross_validation_folder import CrossMeasured, CrossPlan, digest, open_folder, write_measured
-from training.experiments.fold import Fold, counts, parts_of
+from training.experiments.cross_validation_folder import CrossMeasured, CrossPlan, open_folder, write_measured
+from training.experiments.fold_tasks import FoldTask, fit_fold, inputs_of, of_teacher, run_tasks, turns_of
 from training.experiments.never_seen import read_never_seen
 from training.experiments.predictions import HeldOutPrediction, write_predictions
 from training.metrics.sites import never_seen_figures
@@ -58,6 +55,7 @@ def crossvalidate(
     seed: int | None = None,
     weights: str | None = None,
     resume: bool = False,
+    engine: TaskEngine | None = None,
     say: Say = lambda line: None,
 ) -> CrossMeasured:
     """Fit ``folds`` networks on the data below ``data``, measure their pooled predictions and write all to ``out``.
@@ -68,95 +66,135 @@ def crossvalidate(
         seed: seed that assigns groups to folds; by default the seed of the recipe's split.
         weights: file of the pretrained backbone, for a transfer recipe.
         resume: continue in ``out``; folds that already have predictions are not fitted again.
+        engine: fits the folds in other processes; by default they are fitted here, one after the other.
         say: called with each line of progress.
 
     Raises:
         RecipeError: ``weights`` is given for a recipe that takes none.
         DatasetError: the data do not match the published layout, are too few for this number of folds, or do not have
             the trait to leave out.
-        ArtifactError: ``out`` holds files and ``resume`` is False, or the files belong to another plan.
+        ArtifactError: ``out`` holds files and ``resume`` is False, or the files belong to another plan; or a fold
+            failed on the engine.
     """
     recipe.check_weights(weights)
     dataset = recipe.source.load(data)
     for line in (dataset.summary(), *dataset.notes):
         say(line)
     seed = recipe.split.seed if seed is None else seed
-    turns = _turns(recipe, dataset, folds, leave_out, seed)
-    left_out = [f"{turn.value},{name}" for turn in turns for name in sorted(turn.tested)] if leave_out else []
+    turns = turns_of(recipe, dataset, folds, leave_out, seed)
 
     def planned(fitted: Recipe) -> CrossPlan:
-        return CrossPlan(
-            fitted.spec.name,
-            len(turns),
-            seed,
-            epochs or fitted.plan.epochs,
-            weights if fitted.transfer else None,
-            digest(fitted.spec, dataset, left_out),
-            leave_out,
-            tuple(turn.value for turn in turns) if leave_out else None,
-        )
+        return _plan(fitted, dataset, turns, seed, leave_out, epochs, weights)
 
     measured = open_folder(out, planned(recipe), resume=resume)
     if measured is not None:
         say(f"{out}: all {len(turns)} folds are already measured")
         return measured
-    taught_by = [find_recipe(name) for name in recipe.teacher.recipes] if recipe.teacher else []
+    taught_by = tuple(find_recipe(name) for name in recipe.teacher.recipes) if recipe.teacher else ()
     for teacher in taught_by:
-        folder = _of_teacher(out, teacher)
+        folder = of_teacher(out, teacher)
         if open_folder(folder, planned(teacher), resume=folder.is_dir()) is None:
             say(f"teacher {teacher.spec.name}:")
-            _run(teacher, dataset, turns, planned(teacher), folder, say, saved=True)
-    return _run(recipe, dataset, turns, planned(recipe), out, say, teachers=taught_by)
+            tasks = _tasks(teacher, recipe, (), data, folder, planned(teacher), saved=True)
+            _run(tasks, dataset, turns, engine, say)
+    tasks = _tasks(recipe, recipe, taught_by, data, out, planned(recipe), saved=False)
+    return _run(tasks, dataset, turns, engine, say)
 
 
-def _of_teacher(out: Path, teacher: Recipe) -> Path:
-    return out / "teachers" / teacher.spec.name
+def fit_seeds(
+    recipe: Recipe,
+    data: Path,
+    folders: Mapping[int, Path],
+    engine: TaskEngine,
+    *,
+    folds: int = 5,
+    leave_out: str | None = None,
+    epochs: int | None = None,
+    weights: str | None = None,
+    resume: bool = False,
+    say: Say = lambda line: None,
+) -> None:
+    """Fit the folds of several seeds at once; :func:`crossvalidate` with ``resume`` then measures each seed.
+
+    Nothing is done for a distilled recipe, whose teachers must be fitted first.
+
+    Args:
+        folders: seed → folder of its cross-validation.
+
+    Raises:
+        RecipeError, DatasetError, ArtifactError: as in :func:`crossvalidate`.
+    """
+    if recipe.teacher is not None:
+        return
+    recipe.check_weights(weights)
+    dataset, tasks = recipe.source.load(data), list[FoldTask]()
+    for seed, folder in folders.items():
+        turns = turns_of(recipe, dataset, folds, leave_out, seed)
+        plan = _plan(recipe, dataset, turns, seed, leave_out, epochs, weights)
+        if open_folder(folder, plan, resume=resume and folder.is_dir()) is None:
+            tasks += _tasks(recipe, recipe, (), data, folder, plan, saved=False)
+    run_tasks(tasks, engine, say)
 
 
-def _turns(recipe: Recipe, dataset: Dataset, folds: int, trait: str | None, seed: int) -> tuple[LeftOut, ...]:
-    """Return the folds, each with the names of the images that it tests."""
-    if trait is not None:
-        return leave_one_out(dataset.samples, replace(recipe.split, seed=seed), dataset.traits, trait)
-    splits = folds_by_group(dataset.samples, folds, seed)
-    return tuple(
-        LeftOut(str(turn), frozenset(s.name for s in dataset.samples if split[s.group] is Part.TEST), split)
-        for turn, split in enumerate(splits, start=1)
-    )
-
-
-def _run(
+def _plan(
     recipe: Recipe,
     dataset: Dataset,
     turns: tuple[LeftOut, ...],
-    plan: CrossPlan,
-    out: Path,
-    say: Say,
-    *,
-    teachers: Sequence[Recipe] = (),
-    saved: bool = False,
-) -> CrossMeasured:
-    """Fit and predict what ``out`` lacks, measure all folds together and write the figures.
+    seed: int,
+    trait: str | None,
+    epochs: int | None,
+    weights: str | None,
+) -> CrossPlan:
+    return CrossPlan(
+        recipe.spec.name,
+        len(turns),
+        seed,
+        epochs or recipe.plan.epochs,
+        weights if recipe.transfer else None,
+        inputs_of(recipe, dataset, turns, trait),
+        trait,
+        tuple(turn.value for turn in turns) if trait else None,
+    )
 
-    Args:
-        teachers: recipes whose networks of each fold are saved below ``out``.
-        saved: save the network of each fold.
-    """
+
+def _tasks(
+    recipe: Recipe,
+    student: Recipe,
+    teachers: tuple[Recipe, ...],
+    data: Path,
+    out: Path,
+    plan: CrossPlan,
+    *,
+    saved: bool,
+) -> list[FoldTask]:
+    data, out = data.absolute(), out.absolute()  # workers have other working directories
+    return [FoldTask(recipe, student, teachers, data, out, plan, turn, saved) for turn in range(1, plan.folds + 1)]
+
+
+def _run(
+    tasks: Sequence[FoldTask],
+    dataset: Dataset,
+    turns: tuple[LeftOut, ...],
+    engine: TaskEngine | None,
+    say: Say,
+) -> CrossMeasured:
+    """Fit and predict what is missing, measure all folds together and write the figures."""
+    recipe, plan, out = tasks[0].recipe, tasks[0].plan, tasks[0].out
     tensors = load_tensors(dataset.samples, recipe.spec, label="all")
+    if engine is not None:
+        run_tasks(tasks, engine, say)
     predictions: list[HeldOutPrediction] = []
     epochs: list[int] = []
-    for turn, left_out in enumerate(turns, start=1):
-        fold, name = Fold(out / f"fold-{turn}", turn), f" without {left_out.value}" if plan.trait else ""
-        if fold.finished:
-            say(f"fold {turn} of {plan.folds}{name}: already fitted")
-        else:
-            parts = parts_of(tensors, left_out.split, dataset.contradicted, left_out.tested)
-            say(f"fold {turn} of {plan.folds}{name}: {counts(parts)}")
-            keras.utils.clear_session()  # earlier folds are read from their files
-            taught = [Fold(_of_teacher(out, teacher) / f"fold-{turn}", turn).teacher(teacher) for teacher in teachers]
-            fold.fit(recipe, parts, plan, taught, dataset.traits, saved=saved)
-        predictions += fold.predictions()
-        epochs.append(fold.epochs())
+    for task, left_out in zip(tasks, turns, strict=True):
+        if not task.fold.finished:
+            fit_fold(task, dataset, tensors, turns, say)
+        elif engine is None:
+            name = f" without {left_out.value}" if plan.trait else ""
+            say(f"fold {task.turn} of {plan.folds}{name}: already fitted")
+        predictions += task.fold.predictions()
+        epochs.append(task.fold.epochs())
     write_predictions(out / "predictions.csv", sorted(predictions, key=lambda p: p.name))
+    part = f"each {plan.trait} in turn" if plan.trait else f"{plan.folds} folds"
     measured = CrossMeasured(
         plan,
         dataset.summary(),
@@ -164,9 +202,7 @@ def _run(
         len(dataset.contradicted),
         len(tensors.refused),
         tuple(epochs),
-        pooled(
-            predictions, tensors, recipe.spec, f"each {plan.trait} in turn" if plan.trait else f"{plan.folds} folds"
-        ),
+        pooled(predictions, tensors, recipe.spec, part),
         cross_fit(predictions, recipe.spec),
         never_seen_figures(read_never_seen(out, recipe.spec, YOUDEN)) if plan.trait else None,
     )

@@ -10,6 +10,15 @@ from typing import Any
 from edge_runtime.archive.engines.engine import RETRIES, WINDOW_PER_WORKER, Outcome, Task, engine_error, fault_of
 from edge_runtime.archive.packages import require
 
+_SETTINGS: dict[str, object] = {
+    "distributed.scheduler.allowed-failures": RETRIES,
+    "distributed.comm.timeouts.connect": "120s",
+    # each worker observes itself all the time otherwise, which costs more than Dask's own work
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
+
 
 class DaskEngine:
     """Dask futures. The scheduler starts a task again whose worker died; a local worker is replaced."""
@@ -40,8 +49,7 @@ class DaskEngine:
                     break
 
     def _client(self, stack: ExitStack) -> Any:
-        config = {"distributed.scheduler.allowed-failures": RETRIES, "distributed.comm.timeouts.connect": "120s"}
-        stack.enter_context(require("dask", "dask").config.set(config))
+        stack.enter_context(require("dask", "dask").config.set(_SETTINGS))
         try:
             return stack.enter_context(self._distributed.Client(self.address or stack.enter_context(self._cluster())))
         except (OSError, RuntimeError, ValueError) as error:
@@ -52,8 +60,7 @@ class DaskEngine:
             n_workers=self.workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # its server starts in any case, on port 8787 of all networks
             silence_logs=logging.CRITICAL,  # a worker that is replaced is no news
         )
 

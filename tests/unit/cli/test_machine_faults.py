@@ -41,7 +41,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     def meddled(path: str, name: str) -> bytes:
         number = faults.get(Path(path).name)
         if number is not None:
-            raise reader._load_error(OSError(number, os.strerror(number), path), name)
+            raise reader.load_error(OSError(number, os.strerror(number), path), name)
         return load(path, name)
 
     monkeypatch.setattr(reader, "load_file", meddled)

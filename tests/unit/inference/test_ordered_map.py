@@ -19,7 +19,7 @@ from edge_runtime.predictor import Predictor
 
 
 def running() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edge")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edge-batch")]
 
 
 def slow(item: int) -> int:
