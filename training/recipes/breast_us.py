@@ -111,7 +111,7 @@ def _crops(windows: Crops) -> CropPlan:
 BREAST_US = Recipe(
     spec=ModelSpec(
         name="breast-us",
-        version="1.0.0",
+        version="1.1.0",
         summary="Breast ultrasound image: benign lesion, malignant lesion, or normal.",
         steps=(Colour(ColourOrder.GREY), *letterboxed(WHOLE.backbone.side_px), Scale(divisor=127.5, offset=-1.0)),
         labels=ultrasound.LABELS,
@@ -134,7 +134,7 @@ BREAST_US = Recipe(
 BREAST_US_LESION = Recipe(
     spec=ModelSpec(
         name="breast-us-lesion",
-        version="1.0.0",
+        version="1.1.0",
         summary="A marked lesion of a breast ultrasound image: benign or malignant?",
         steps=(Colour(ColourOrder.GREY), *halved(LESION.backbone.side_px), Scale(divisor=127.5, offset=-1.0)),
         labels=ultrasound.LESION_LABELS,

@@ -51,7 +51,7 @@ def network(weights: str | None = None) -> keras.Model:
 MIAS_REGION = Recipe(
     spec=ModelSpec(
         name="mias-region",
-        version="1.0.0",
+        version="1.1.0",
         summary="A marked region of a mammogram (mini-MIAS, 200 µm a pixel): does it hold a lesion or normal tissue?",
         steps=(Colour(ColourOrder.GREY), *halved(BACKBONE.side_px), Scale(divisor=127.5, offset=-1.0)),
         labels=mias_regions.LABELS,
