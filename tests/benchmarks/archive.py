@@ -90,7 +90,7 @@ def run_seconds(name: str, folder: Path) -> float:
     if name == "edge-predict":
         return processor_seconds(folder, "--json", "--workers", 2)
     archive = folder.with_name("archive")
-    plan = ["archive", "plan", str(folder), "--out", str(archive), "--shard-size", "250"]
+    plan = ["archive", "plan", str(folder), "--out", str(archive)]
     subprocess.run([*COMMAND, *plan], check=True, stderr=subprocess.DEVNULL)
     spent = processor_seconds("archive", "run", archive, "--engine", name, "--workers", 2)
     shutil.rmtree(archive)
