@@ -62,10 +62,13 @@ class Site:
                     found.append(process)
         return found
 
-    def wait_for_shards(self, archive: Path, count: int, seconds: float = 240) -> int:
-        """Wait until so many shards are finished; return how many there are."""
+    def wait_for_shards(self, archive: Path, count: int, driver: subprocess.Popen[bytes], seconds: float = 240) -> int:
+        """Wait until so many shards of a running driver are finished; return how many there are."""
         end = time.monotonic() + seconds
         while (there := finished_shards(archive)) < count:
+            if driver.poll() is not None:
+                skip_without_engine(driver.communicate()[1].decode())
+                assert finished_shards(archive) >= count, "the driver ended early"
             assert time.monotonic() < end, f"only {there} shards after {seconds} s"
             time.sleep(0.01)
         return there
@@ -76,6 +79,12 @@ class Site:
         while left := self.processes():
             assert time.monotonic() < end, [process.cmdline() for process in left]
             time.sleep(0.1)
+
+
+def skip_without_engine(err: str) -> None:
+    """Skip the test if the engine itself did not start: on a busy machine Ray gives up after three tries of 15 s."""
+    if "[archive_engine]" in err:
+        pytest.skip("the engine does not start on this busy machine")
 
 
 def finished_shards(archive: Path) -> int:
