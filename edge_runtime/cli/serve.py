@@ -105,7 +105,7 @@ def _bytes(context: click.Context, option: click.Parameter, value: str) -> int:
 def main(models: tuple[str, ...], **given: Any) -> None:
     """Answer images over HTTP, and show a page.
 
-    MODEL is a name or path. Without one, all installed and shipped models are served.
+    MODEL is a name or path; the first is the default. Without one, all installed and shipped models are served.
 
     The answers are those of edge-predict --json. Any address but loopback needs --token-file or --tls-client-ca.
 

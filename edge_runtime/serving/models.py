@@ -210,14 +210,14 @@ class Models:
         """Load the models.
 
         Args:
-            sources: names or paths; empty for all installed and shipped models.
+            sources: names or paths, the default model first; empty for all installed and shipped models, where the
+                default is that of ``edge-predict``.
             options: how they are opened.
 
         Raises:
             EdgeError: a model cannot be loaded, or two have one name.
         """
         self._options, self._all = options, not sources
-        self._named = model_in_force()
         self._models: dict[str, ServedModel] = {}
         for source in sources or _every_name():
             self._add(source)
@@ -235,7 +235,8 @@ class Models:
     @property
     def default(self) -> str:
         """Name of the model that answers if a request names none."""
-        return self._named if self._named in self._models else next(iter(self._models))
+        preferred = model_in_force()
+        return preferred if self._all and preferred in self._models else next(iter(self._models))
 
     def get(self, name: str | None) -> ServedModel:
         """Return a model; the default one for None.

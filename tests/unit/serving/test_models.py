@@ -158,6 +158,14 @@ def test_models_have_different_names_and_golden_vectors(place: Path, edited_bund
     assert missing.value.code == "golden_missing"
 
 
+def test_the_first_named_model_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_PREDICT_MODEL", "phantom-patch")
+    served = Models(("mias-region", str(COMMITTED)), ModelOptions())
+    assert [model.name for model in served] == ["mias-region", "phantom-patch"]
+    assert served.default == "mias-region"
+    served.close()
+
+
 def test_all_models_are_the_installed_and_the_shipped_ones(
     tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
