@@ -20,7 +20,6 @@ from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, IntegrityError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.discovery import may_be_dicom
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.images.scale import check_scale
@@ -360,6 +359,8 @@ class Predictor:
             try:
                 return read_input(self._plan, image, region, order, name)
             except ImageError as error:
+                from edge_runtime.images.discovery import may_be_dicom  # imported here: images need none of it
+
                 if error.code != "image_format" or not may_be_dicom(image):
                     raise
         from edge_runtime.dicom.study import open_object  # imported here: most images need none
