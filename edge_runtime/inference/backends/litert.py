@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.errors import BackendError, InterpreterBrokenError
+from edge_runtime.errors import BackendError, InterpreterBrokenError, MachineError
 from edge_runtime.inference.backends.base import MOMENTS, Runtime
 from edge_runtime.inference.backends.registry import REMEDY
 from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew_in_child
@@ -98,7 +98,10 @@ class LiteRtBackend:
         """Return the logits of one image, 1×H×W×C. The interpreter copies its input and its output."""
         ready = tensor if tensor.dtype == self._dtype else _quantise(tensor, self._input)
         self._interpreter.set_tensor(self._input_index, ready)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise _refusal(error, self.runtime, "cannot run") from None
         logits: npt.NDArray[Any] = self._interpreter.get_tensor(self._logits_index)
         return logits if self._logit_of is None else self._logit_of[logits]
 
@@ -118,12 +121,14 @@ def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
         try:
             return listen(lambda: _start(interpreter_class, model, threads), _GREETING)[0]
         except (ValueError, RuntimeError, SystemError, TypeError) as error:
-            if fault := machine_error(error, runtime.value):
-                raise fault from None
-            raise InterpreterBrokenError(
-                f"{runtime.value} rejects this model: {_cause(str(error))} "
-                "Update the interpreter, or use --backend onnxruntime."
-            ) from None
+            raise _refusal(error, runtime, "rejects") from None
+
+
+def _refusal(error: Exception, runtime: Runtime, verb: str) -> MachineError | InterpreterBrokenError:
+    """Return the error for an exception of the interpreter: the machine's fault, or the model's."""
+    return machine_error(error, runtime.value) or InterpreterBrokenError(
+        f"{runtime.value} {verb} this model: {_cause(str(error))} Update the interpreter, or use --backend onnxruntime."
+    )
 
 
 def _cause(text: str) -> str:

@@ -289,3 +289,20 @@ def test_a_package_that_does_not_import_names_the_pip_command(
     with pytest.raises(InterpreterBrokenError, match="is installed but cannot be imported") as caught:
         open_model(b"", runtime)
     assert f"Reinstall it with: {REMEDIES[runtime]}" in caught.value.message
+
+
+def test_an_operator_that_fails_while_it_runs_is_the_interpreters_fault(
+    phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_model(model(phantom_bundle, Runtime.LITERT, "float32"), Runtime.LITERT)
+
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            return lambda *_: None
+
+        def invoke(self) -> None:
+            raise RuntimeError("Div only supports FLOAT32, INT32 and quantized UINT8 now, got 9.Node number 3 failed.")
+
+    monkeypatch.setattr(opened, "_interpreter", Failing())
+    with pytest.raises(InterpreterBrokenError, match=r"litert cannot run this model: Div only .* --backend onnx"):
+        opened.run(np.zeros((1, *SHAPE), np.float32))
