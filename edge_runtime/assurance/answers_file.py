@@ -58,10 +58,9 @@ class AnswersFile:
         """
         if isinstance(answer, Failure):
             answer = answer.by(self._bundle)
-        line = (to_line(answer) + "\n").encode("ascii")
-        parsed = self._parsed(json.loads(line), f"image {len(self.answers) + 1} of the list")
+        parsed = self._parsed(answer.to_dict(), f"image {len(self.answers) + 1} of the list")
         try:
-            self._file.append(line)
+            self._file.append((to_line(answer) + "\n").encode("ascii"))
         except OSError as error:
             raise write_error(self.path, error, len(self.answers)) from None
         self.answers.append(parsed)

@@ -29,10 +29,9 @@ _WIDTH = 600
 
 def page_of(report: AcceptanceReport) -> str:
     """Return the page; every text from outside is escaped."""
-    protocol, result, machine = report.protocol, report.result, report.certificate.machine
+    protocol, result = report.protocol, report.result
     title = f"Site acceptance of {protocol.model} {protocol.version}"
     verdict = ("shown", "Accepted: every floor was shown.") if result.accepted else ("below", "Not accepted.")
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     claims = protocol.claims
     return "\n".join(
         [
@@ -67,28 +66,33 @@ def page_of(report: AcceptanceReport) -> str:
             ),
             *([] if not result.subgroups else ["<h2>Subgroups, for information</h2>", _subgroups(report)]),
             "<h2>Protocol</h2>",
-            _table(
-                (),
-                (
-                    ("protocol, SHA-256", f"<code>{report.protocol_sha256}</code>"),
-                    ("cases, SHA-256", f"<code>{protocol.cases}</code>"),
-                    ("answers, SHA-256", f"<code>{report.answers_sha256}</code>"),
-                    ("bundle, SHA-256", f"<code>{protocol.bundle}</code>"),
-                    ("contract", f"<code>{protocol.contract}</code>"),
-                    ("cut-off, confidence floor", f"{protocol.cutoff:g}, {protocol.confidence_floor:g}"),
-                    ("cases", f"{protocol.positive_cases} positive, {protocol.negative_cases} negative"),
-                    ("images", f"{protocol.images}"),
-                    ("software", escape(f"{report.software}, Python {machine.python}, {versions}")),
-                    ("interpreter", escape(f"{protocol.backend}, {protocol.precision}")),
-                    ("device", escape(f"{machine.processor} ({machine.architecture}), {machine.system}")),
-                    ("self-test", f"passed, {escape(report.certificate.date)}"),
-                    ("date", escape(report.date)),
-                ),
-            ),
+            _protocol(report),
             f"<p>{escape(report.notice)}</p>",
             "</main></body></html>\n",
         ]
     )
+
+
+def _protocol(report: AcceptanceReport) -> str:
+    """Return the table of what was fixed, with what, and where."""
+    protocol, machine = report.protocol, report.certificate.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    rows = (
+        ("protocol, SHA-256", f"<code>{report.protocol_sha256}</code>"),
+        ("cases, SHA-256", f"<code>{protocol.cases}</code>"),
+        ("answers, SHA-256", f"<code>{report.answers_sha256}</code>"),
+        ("bundle, SHA-256", f"<code>{protocol.bundle}</code>"),
+        ("contract", f"<code>{protocol.contract}</code>"),
+        ("cut-off, confidence floor", f"{protocol.cutoff:g}, {protocol.confidence_floor:g}"),
+        ("cases", f"{protocol.positive_cases} positive, {protocol.negative_cases} negative"),
+        ("images", f"{protocol.images}"),
+        ("software", escape(f"{report.software}, Python {machine.python}, {versions}")),
+        ("interpreter", escape(f"{protocol.backend}, {protocol.precision}")),
+        ("device", escape(f"{machine.processor} ({machine.architecture}), {machine.system}")),
+        ("self-test", f"passed, {escape(report.certificate.date)}"),
+        ("date", escape(report.date)),
+    )
+    return _table((), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

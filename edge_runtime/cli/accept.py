@@ -13,7 +13,7 @@ from edge_runtime.assurance.binomial import cases_needed
 from edge_runtime.assurance.protocol import Claims, Counting
 from edge_runtime.assurance.report import PAGE, REPORT, verify
 from edge_runtime.bundle.bundle import find, key_in_force
-from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.output import progress, say, tell
 from edge_runtime.inference.backends.base import Runtime
@@ -99,8 +99,9 @@ def command(
             raise click.UsageError("Expected FOLDER, --cases CSV and --out FOLDER, or --verify FOLDER, or --table.")
         claims = Claims(sensitivity_floor, specificity_floor, confidence, Counting(referred), Counting(failed))
         request = AcceptanceRequest(folder, cases, claims, out, workers, sign_key)
-        with Predictor.load(model, backend=Runtime(backend)) as predictor:
-            bundle = find(model if model is not None else DEFAULT_MODEL, trusted_key=key_in_force())
+        name = model_in_force() if model is None else model
+        with Predictor.load(name, backend=Runtime(backend)) as predictor:
+            bundle = find(name, trusted_key=key_in_force())
             report = accept(request, predictor, bundle, tell, progress)
         say(describe(report.result))
         tell(f"{out / PAGE}, {out / REPORT}: the report.")
