@@ -36,10 +36,12 @@ class Response:
 
     @property
     def code(self) -> str:
-        """The code of an error; it must be the documented object."""
+        """The code of an error; it must be the documented object, of a kind that fits the status."""
         assert self.headers["content-type"] == "application/json", self
         error = self.json["error"]
-        assert error["message"] and error["kind"] in ("request", "server", "image", "machine"), error
+        assert error.keys() == {"kind", "code", "message"} and error["message"], error
+        kinds = ({4: "request", 5: "server"}[self.status // 100], "image", "machine")
+        assert error["kind"] in kinds, error
         return str(error["code"])
 
 

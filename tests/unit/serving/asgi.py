@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edge_runtime.serving.app import Service
 from edge_runtime.serving.body import Departure
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A response."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def code(self) -> str:
-        """The code of the error, which must have the documented form."""
-        assert self.headers["content-type"] == "application/json"
-        error = self.json["error"]
-        assert error.keys() == {"kind", "code", "message"} and error["message"]
-        assert error["kind"] == {4: "request", 5: "server"}[self.status // 100] or error["kind"] in ("image", "machine")
-        return str(error["code"])
+from tests.serving import Response
 
 
 async def call(
@@ -43,7 +20,7 @@ async def call(
     *,
     leaves_after: float | None = None,
     pause_s: float = 0.0,
-) -> Reply | None:
+) -> Response | None:
     """Send one request; return its response, or None if there was none."""
     path, _, query = target.partition("?")
     given = {"host": "localhost", **(headers or {})}
@@ -86,10 +63,10 @@ async def call(
         return None
     start, *bodies = sent
     heads = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
-    return Reply(start["status"], heads, b"".join(body["body"] for body in bodies))
+    return Response(start["status"], heads, b"".join(body["body"] for body in bodies))
 
 
-def ask(service: Service, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:
+def ask(service: Service, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
     """Send one request that gets a response; underscores in names of headers stand for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     reply = asyncio.run(call(service, method, target, (body,), named))

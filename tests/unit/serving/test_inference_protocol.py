@@ -11,19 +11,20 @@ import pytest
 
 from edge_runtime.serving.app import Service
 from tests.places import ROOT
-from tests.unit.serving.asgi import Reply, ask
+from tests.serving import Response
+from tests.unit.serving.asgi import ask
 
 IMAGE = (ROOT / "docs" / "phantom.png").read_bytes()
 MODEL = "/v2/models/phantom-patch"
 TENSOR = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(IMAGE).decode()]}
 
 
-def infer(service: Service, request: Any, path: str = f"{MODEL}/infer") -> Reply:
+def infer(service: Service, request: Any, path: str = f"{MODEL}/infer") -> Response:
     body = request if isinstance(request, bytes) else json.dumps(request).encode()
     return ask(service, "POST", path, body, content_type="application/json")
 
 
-def infer_binary(service: Service, rest: bytes, size: object, length: object = None, **more: Any) -> Reply:
+def infer_binary(service: Service, rest: bytes, size: object, length: object = None, **more: Any) -> Response:
     tensor = {"name": "image", "shape": [1, 1], "datatype": "BYTES", "parameters": {"binary_data_size": size}}
     head = json.dumps({"inputs": [tensor], **more}).encode()
     given = str(len(head) if length is None else length)

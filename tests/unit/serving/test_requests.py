@@ -16,7 +16,8 @@ from edge_runtime.serving.openapi import document
 from edge_runtime.serving.server import ServeOptions, core_of
 from edge_runtime.serving.static_files import StaticFiles
 from tests.places import ROOT
-from tests.unit.serving.asgi import Reply, ask, call, form
+from tests.serving import Response
+from tests.unit.serving.asgi import ask, call, form
 
 IMAGE = (ROOT / "docs" / "phantom.png").read_bytes()
 SECRET = "mueller-1950-04-01"
@@ -119,7 +120,7 @@ def test_all_bodies_together_are_limited(service: Service) -> None:
 
 
 def test_a_client_that_leaves_is_counted_and_gets_nothing(service: Service) -> None:
-    async def left() -> list[Reply | None]:
+    async def left() -> list[Response | None]:
         hold = asyncio.ensure_future(service.core.queue.run(lambda: __import__("time").sleep(0.4)))
         await asyncio.sleep(0.05)
         waiting = await call(service, "POST", "/v1/predict", [IMAGE], leaves_after=0.05)
