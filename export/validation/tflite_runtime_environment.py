@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,11 +95,19 @@ def _certificate(bundle: Path, python: Path) -> Certificate:
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=bundle.parent, check=False)
     if not written.is_file():
-        raise ExportError(
-            f"{python}: the self-test of {bundle.name} wrote no certificate (exit status "
-            f"{done.returncode}: {_last(done.stderr)})."
-        )
+        raise ExportError(_died(done.returncode, done.stderr))
     return from_json(Certificate, written.read_bytes(), str(written))
+
+
+def _died(status: int, errors: str) -> str:
+    """Return why the self-test wrote no certificate, without a path of this machine.
+
+    An operator that tflite-runtime cannot run sometimes aborts its whole process.
+    """
+    if status < 0:
+        return f"the process of tflite-runtime ended with {signal.Signals(-status).name}"
+    lines = errors.strip().splitlines()
+    return f"its self-test ended with status {status}: {lines[-1][-_LAST_CHARACTERS:] if lines else 'no message'}"
 
 
 def _last(text: str) -> str:
