@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,9 @@ RUNTIMES = {FORMAT[runtime]: runtime for runtime in (Runtime.LITERT, Runtime.ONN
 
 USUAL = 0.95
 """Smallest share of parity images whose int8 error lies within the guard band."""
+
+LARGEST_ROUNDING = 1e-3
+"""Largest relative |Δ logit| of a float32 file that is put down to rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -109,21 +112,35 @@ def check(found: FileLogits, reference: Logits, spec: ModelSpec) -> None:
     limit = spec.tolerance
     if found.entry.precision is Precision.FLOAT32:
         difference = np.abs(logits - reference) / np.maximum(1.0, np.abs(reference))
-        _check_limit(name, logits.shape, "relative |Δ logit|", float(difference.max()), limit.float32_logit_max)
+        found_difference = float(difference.max())
+        _check_limit(name, "relative |Δ logit|", found_difference, limit.float32_logit_max, _float32_remedy)
         return
     scores = np.abs(positive_scores(logits, spec) - positive_scores(reference, spec))
-    _check_limit(name, logits.shape, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean)
+    _check_limit(name, "mean |Δ score|", float(scores.mean()), limit.int8_score_mean, _int8_remedy)
     flips, allowed = _flips(decisions(logits, spec), decisions(reference, spec)), allowed_flips(len(logits), spec)
-    _check_limit(name, logits.shape, "flipped decisions", flips, allowed)
+    _check_limit(name, "number of flipped decisions", flips, allowed, _int8_remedy)
 
 
-def _check_limit(name: str, shape: tuple[int, ...], what: str, found: float, limit: float) -> None:
+def _check_limit(name: str, what: str, found: float, limit: float, remedy: Callable[[float], str]) -> None:
     if not found <= limit:
         raise ParityError(
-            f"{name}: {what} is {found:.6g}, tolerance {limit:.6g}, over logits of shape {shape}. "
-            "Nothing was written. For an int8 file, add calibration images; for a float32 file, look for a "
-            "conversion fault."
+            f"{name}: found a {what} of {found:.6g}, expected {limit:.6g} at most. Nothing was written. {remedy(found)}"
         )
+
+
+def _int8_remedy(_: float) -> str:
+    return "Add calibration images."
+
+
+def _float32_remedy(found: float) -> str:
+    """A conversion fault changes logits by much more than rounding in another order does."""
+    if found <= LARGEST_ROUNDING:
+        return (
+            "So small a difference is rounding in another order, which this network enlarges, as a normalisation of "
+            f"nearly constant values does. If {found:.1g} in a logit does no harm, set tolerance.float32_logit_max in "
+            "the spec above it."
+        )
+    return "That is more than rounding: a layer is converted wrongly. Replace the newest or rarest layer and try again."
 
 
 def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float:
