@@ -67,6 +67,33 @@ def crossvalidate(
     One network is fitted per fold, so that each patient is tested exactly once. The predictions of all folds are
     measured together. With --leave-out site, each fold tests one site that its network never saw.
     """
+    _check(leave_out, engine, workers, address, seeds)
+    # imported here, so that other commands do not load a framework
+    from training.experiments.cross_validation import crossvalidate_seeds
+
+    runs = crossvalidate_seeds(
+        find_recipe(recipe),
+        data,
+        out,
+        seeds,
+        folds=folds,
+        leave_out=leave_out,
+        epochs=epochs,
+        weights=weights,
+        resume=resume,
+        engine=None if engine is None else open_engine(EngineKind(engine), workers, address),
+        say=lambda line: click.echo(line, err=True),
+    )
+    for folder, measured in runs:
+        if len(seeds) > 1:
+            click.echo(f"seed {measured.plan.seed}")
+        _print(measured, folder)
+
+
+def _check(
+    leave_out: str | None, engine: str | None, workers: int | None, address: str | None, seeds: tuple[int, ...]
+) -> None:
+    """Refuse options that contradict each other."""
     given = click.get_current_context().get_parameter_source("folds") is not ParameterSource.DEFAULT
     if leave_out is not None and given:
         raise click.UsageError("found --folds and --leave-out, expected one of them. The trait's values are the folds.")
@@ -74,50 +101,6 @@ def crossvalidate(
         raise click.UsageError("--workers and --address need --engine.")
     if len(set(seeds)) != len(seeds):
         raise click.UsageError("found a --seed twice, expected each once.")
-    chosen = find_recipe(recipe)
-    opened = None if engine is None else open_engine(EngineKind(engine), workers, address)
-    # imported here, so that other commands do not load a framework
-    from training.experiments.cross_validation import crossvalidate as run
-    from training.experiments.cross_validation import fit_seeds
-
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    several = len(seeds) > 1
-    if opened is not None and several:
-        folders = {seed: out / f"seed-{seed}" for seed in seeds}
-        fit_seeds(
-            chosen,
-            data,
-            folders,
-            opened,
-            folds=folds,
-            leave_out=leave_out,
-            epochs=epochs,
-            weights=weights,
-            resume=resume,
-            say=say,
-        )
-        resume = resume or chosen.teacher is None
-    for seed in seeds or (None,):
-        folder = out / f"seed-{seed}" if several else out
-        going_on = resume and (folder.is_dir() or not several)
-        measured = run(
-            chosen,
-            data,
-            folder,
-            folds=folds,
-            leave_out=leave_out,
-            epochs=epochs,
-            seed=seed,
-            weights=weights,
-            resume=going_on,
-            engine=opened,
-            say=say,
-        )
-        if several:
-            click.echo(f"seed {seed}")
-        _print(measured, folder)
 
 
 def _print(measured: CrossMeasured, folder: Path) -> None:

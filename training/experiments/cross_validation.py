@@ -15,7 +15,7 @@ of the folder. The student of a fold learns from the teachers of this fold: no t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,39 +101,62 @@ def crossvalidate(
     return _run(tasks, dataset, turns, engine, say)
 
 
-def fit_seeds(
+def crossvalidate_seeds(
     recipe: Recipe,
     data: Path,
-    folders: Mapping[int, Path],
-    engine: TaskEngine,
+    out: Path,
+    seeds: Sequence[int],
     *,
     folds: int = 5,
     leave_out: str | None = None,
     epochs: int | None = None,
     weights: str | None = None,
     resume: bool = False,
+    engine: TaskEngine | None = None,
     say: Say = lambda line: None,
-) -> None:
-    """Fit the folds of several seeds at once; :func:`crossvalidate` with ``resume`` then measures each seed.
+) -> Iterator[tuple[Path, CrossMeasured]]:
+    """Cross-validate once for each seed, and yield the folder and the figures of each.
 
-    Nothing is done for a distilled recipe, whose teachers must be fitted first.
+    On an engine, the folds of several seeds are fitted at once, except those of a distilled recipe, whose teachers must
+    be fitted first.
 
     Args:
-        folders: seed → folder of its cross-validation.
+        seeds: with several, each has the folder ``seed-N`` of ``out``. With one or none, ``out`` itself is the folder.
 
-    Raises:
-        RecipeError, DatasetError, ArtifactError: as in :func:`crossvalidate`.
+    The other arguments and the errors are those of :func:`crossvalidate`.
     """
-    if recipe.teacher is not None:
-        return
-    recipe.check_weights(weights)
-    dataset, tasks = recipe.source.load(data), list[FoldTask]()
+    folders = {seed: out / f"seed-{seed}" for seed in seeds}
+    begun = {seed: resume and folder.is_dir() for seed, folder in folders.items()}
+    if len(seeds) < 2:
+        seed = seeds[0] if seeds else recipe.split.seed
+        folders, begun = {seed: out}, {seed: resume}
+    elif engine is not None and recipe.teacher is None:
+        recipe.check_weights(weights)
+        dataset, tasks = recipe.source.load(data), list[FoldTask]()
+        for seed, folder in folders.items():
+            turns = turns_of(recipe, dataset, folds, leave_out, seed)
+            plan = _plan(recipe, dataset, turns, seed, leave_out, epochs, weights)
+            if open_folder(folder, plan, resume=begun[seed]) is None:
+                tasks += _tasks(recipe, recipe, (), data, folder, plan, saved=False)
+            begun[seed] = True
+        run_tasks(tasks, engine, say)
     for seed, folder in folders.items():
-        turns = turns_of(recipe, dataset, folds, leave_out, seed)
-        plan = _plan(recipe, dataset, turns, seed, leave_out, epochs, weights)
-        if open_folder(folder, plan, resume=resume and folder.is_dir()) is None:
-            tasks += _tasks(recipe, recipe, (), data, folder, plan, saved=False)
-    run_tasks(tasks, engine, say)
+        yield (
+            folder,
+            crossvalidate(
+                recipe,
+                data,
+                folder,
+                folds=folds,
+                leave_out=leave_out,
+                epochs=epochs,
+                seed=seed,
+                weights=weights,
+                resume=begun[seed],
+                engine=engine,
+                say=say,
+            ),
+        )
 
 
 def _plan(
