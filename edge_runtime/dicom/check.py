@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.bundle.dicom_input import Voi
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import number, silent, text, value
-from edge_runtime.dicom.decoding import is_lossy, layout_of
+from edge_runtime.dicom.layout import is_lossy, layout_of
 from edge_runtime.dicom.levels import is_inverted, voi_of
 from edge_runtime.dicom.objects import class_name
 from edge_runtime.dicom.pixels import DicomImage, image_of

@@ -18,7 +18,8 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.burnt_in import has_text
 from edge_runtime.dicom.colour import rgb_levels
 from edge_runtime.dicom.dataset import number, silent, text
-from edge_runtime.dicom.decoding import PixelLayout, frame_of, is_lossy, layout_of
+from edge_runtime.dicom.decoding import frame_of
+from edge_runtime.dicom.layout import PixelLayout, is_lossy, layout_of
 from edge_runtime.dicom.levels import grey_levels
 from edge_runtime.dicom.marks import marked_regions, one_region
 from edge_runtime.dicom.objects import check_object
