@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.dicom.dataset import silent, text, value
-from edge_runtime.dicom.guard import MOST_DEPTH, MOST_ELEMENTS
 from edge_runtime.dicom.refusals import Refusal, refused
+from edge_runtime.dicom.structure import MOST_DEPTH, MOST_ELEMENTS
 from edge_runtime.images.region import Region
 
 if TYPE_CHECKING:

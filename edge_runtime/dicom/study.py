@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edge_runtime.bundle.dicom_input import FrameChoice, Frames
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import load, parse, require_pydicom
-from edge_runtime.dicom.guard import class_in_meta, judge
+from edge_runtime.dicom.guard import judge
 from edge_runtime.dicom.layout import layout_of
 from edge_runtime.dicom.marks import may_mark
+from edge_runtime.dicom.meta_header import class_in_meta
 from edge_runtime.dicom.objects import DIRECTORY, check_object, not_accepted
 from edge_runtime.dicom.pixels import NAME, DicomImage, image_of, region_of
 from edge_runtime.dicom.refusals import Refusal, refused
