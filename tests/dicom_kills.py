@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_runtime.dicom.header import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
 from tests.dicom_sources import encoded, ultrasound
 from tests.orthanc import Orthanc
 

@@ -12,7 +12,6 @@ from edge_runtime.decision.verdict import Reason
 from edge_runtime.dicom.answer import DicomAnswer
 from edge_runtime.dicom.header import (
     PURPOSE,
-    SECONDARY_CAPTURE,
     ModelFacts,
     ResultPlace,
     copied,
@@ -21,6 +20,7 @@ from edge_runtime.dicom.header import (
     source_item,
     source_uids,
 )
+from edge_runtime.dicom.own_results import SECONDARY_CAPTURE
 from edge_runtime.dicom.report import identity, local_time
 from edge_runtime.dicom.uids import Kind, derived_uid
 from edge_runtime.explain.drawing import OPACITY, WHITE, bgr, colours

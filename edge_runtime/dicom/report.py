@@ -10,11 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.decision.verdict import Reason, Site
 from edge_runtime.dicom.answer import DicomAnswer
 from edge_runtime.dicom.header import (
-    COMPREHENSIVE_3D_SR,
-    MANUFACTURER,
     PURPOSE,
     ModelFacts,
     ResultPlace,
@@ -23,6 +22,7 @@ from edge_runtime.dicom.header import (
     source_item,
     source_uids,
 )
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, MANUFACTURER
 from edge_runtime.dicom.uids import Kind, derived_uid
 from edge_runtime.inference.prediction import Prediction, now
 
@@ -53,8 +53,10 @@ _NAMES = {
 
 
 def identity(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> tuple[str, ...]:
-    """Return what the UID of a report or a heatmap depends on: source, model, and the region or the refusal's code."""
+    """Return what the UID of a report or a heatmap depends on: source, frame, model, and region or refusal."""
     frame = "" if answer.source.frame is None else str(answer.source.frame)
+    if answer.frames > 1:
+        frame = FrameChoice.ALL.value
     outcome = "" if answer.region is None else str(answer.region)
     if answer.failure is not None:
         outcome = f"refused:{answer.failure.code}"
