@@ -68,6 +68,7 @@ class DicomAnswer:
         explanation: the heatmap, in pixels of the classified image; None unless it was requested and the bundle has
             one.
         frames: number of classified frames: more than 1 if all frames were one case.
+        text: as in :class:`edge_runtime.dicom.pixels.DicomImage`.
     """
 
     source: SourceReference
@@ -77,6 +78,7 @@ class DicomAnswer:
     region: Region | None = None
     explanation: Explanation | None = None
     frames: int = 1
+    text: bool = False
 
     def heatmap(self) -> Floats | None:
         """Return the heatmap on the stored pixels.
@@ -158,4 +160,5 @@ def _of_frame(
         placement=image.placement,
         region=marked,
         explanation=explanation,
+        text=image.text,
     )

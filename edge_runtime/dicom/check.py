@@ -88,6 +88,8 @@ def _told(image: DicomImage, spec: ModelSpec) -> str:
         told.append(f"from column {place.left} and row {place.top}")
     if (place.image_width, place.image_height) != (place.width, place.height):
         told.append(f"scaled to {place.image_width}x{place.image_height}")
+    if image.text:
+        told.append("with text inside, which by Burned In Annotation NO identifies nobody")
     if spec.region is not None:
         told.append("a circle must mark the finding")
     return ", ".join(told)

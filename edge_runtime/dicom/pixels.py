@@ -54,6 +54,7 @@ class DicomImage:
         placement: where it lies in the stored pixels.
         source: identity of the object; ``source.frame`` is the frame.
         sha256: SHA-256 of the file's bytes; None if only a data set was given.
+        text: whether text stands inside the ultrasound region, of which the object says that it identifies nobody.
     """
 
     name: str
@@ -61,6 +62,7 @@ class DicomImage:
     placement: Placement
     source: SourceReference
     sha256: str | None = None
+    text: bool = False
 
     def decoded(self) -> DecodedImage:
         """Return the image as the rest of the package takes it."""
@@ -109,8 +111,9 @@ def image_of(
             spacing = spacing_of(dataset, None if region is None else region.spacing_mm, name)
         pixels = _levels(dataset, layout, accepted, index, name)
         pixels, placement = _cropped(pixels, region)
-        if region is not None and burnt != "NO" and has_text(pixels):
-            expected = "tissue alone. Store the image without captions."
+        has_captions = region is not None and has_text(pixels)
+        if has_captions and burnt != "NO":
+            expected = "tissue alone, or Burned In Annotation NO. Store the image without captions."
             raise refused(Refusal.BURNT_IN, name, "text inside the ultrasound region", expected)
         if spacing is not None and accepted.spacing_mm is not None:
             pixels = at_spacing(pixels, spacing, accepted.spacing_mm, name)
@@ -120,7 +123,7 @@ def image_of(
     except Exception as error:
         raise_machine_fault(error, name)
         raise
-    return DicomImage(name, pixels, placement, source_of(dataset, frame), sha256)
+    return DicomImage(name, pixels, placement, source_of(dataset, frame), sha256, has_captions)
 
 
 def source_of(dataset: Dataset, frame: int | None = None) -> SourceReference:

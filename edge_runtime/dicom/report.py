@@ -198,6 +198,8 @@ def _comments(answer: DicomAnswer, model: ModelFacts) -> list[str]:
         lines.append(f"Region in stored pixels, x and y of the centre and radius: {answer.region}.")
     if answer.frames > 1:
         lines.append(f"{answer.frames} frames were classified as one case.")
+    if answer.text:
+        lines.append("Text stands inside the classified region. Captions changed up to 3 of 100 decisions in tests.")
     if model.research_only:
         lines.append("Research only: the licence of the training images allows no other use.")
     return [line.encode("ascii", "replace").decode("ascii") for line in lines]

@@ -1,4 +1,4 @@
-"""A model of marked lesions behind the receiver, the service and Orthanc: the circle comes before or after its image."""
+"""A model of marked lesions behind receiver, service and Orthanc: the circle comes before or after its image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.dicom_kills import await_count, results
 from tests.dicom_objects import file_of
 from tests.dicom_objects import ultrasound as clip_of
 from tests.dicom_pairs import CIRCLE, image, mark
-from tests.dicom_receiver import Receiver, receiving
+from tests.dicom_receiver import receiving
 from tests.dicom_sources import encoded, ultrasound
 from tests.integration.dicom.conftest import PLUGIN, Service
 from tests.orthanc import TITLE, Orthanc, orthanc
