@@ -28,6 +28,10 @@ MOST_FRAMES_OF_CASE = 1_000
 """Largest number of frames that are one case here: a request or an instance must not hold up the next ones for long."""
 
 
+MOST_EXPLAINED_PIXELS = 16_000_000
+"""Largest classified image that gets a heatmap: a map of floats at its size, and what is drawn of it, take memory."""
+
+
 class AnyPredictor(Protocol):
     """What an answer needs of a :class:`edge_runtime.Predictor`."""
 
@@ -110,8 +114,8 @@ def answer(
         frame: frame number from 1; ``ALL`` for all frames as one case; None for an object of one frame.
         region: a marked region in stored pixels, pixel centres at whole numbers.
         marks: presentation states and structured reports, one of which may mark the region.
-        explain: whether to compute a heatmap, if the bundle has parts for one. Of a case, it is that of the frame that
-            decides.
+        explain: whether to compute a heatmap, if the bundle has parts for one and the classified image has at most
+            16 million pixels. Of a case, it is that of the frame that decides.
         name: name of the object in the prediction and in errors.
 
     Raises:
@@ -150,7 +154,7 @@ def _of_frame(
     image, marked = opened.image(predictor.spec, frame, region)
     inside = image.inside(marked)
     explanation = None
-    if explain:
+    if explain and image.pixels.shape[0] * image.pixels.shape[1] <= MOST_EXPLAINED_PIXELS:
         with suppress(SaliencyError):
             explanation = predictor.explain_decoded(image.decoded(), inside, None)
     prediction = predictor.predict_decoded(image.decoded(), inside) if explanation is None else explanation.prediction

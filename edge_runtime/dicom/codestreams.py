@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edge_runtime.dicom.syntaxes import Codec
 
-_START, _SCAN = 0xD8, 0xDA
+_START, _SCAN, _ADOBE = 0xD8, 0xDA, 0xEE
 _WITH_LOSS, _LOSSLESS, _LS = frozenset({0xC0, 0xC1, 0xC2}), 0xC3, 0xF7  # SOF0 to SOF2, SOF3, SOF55
 _SIZE, _CODING, _OF_COMPONENT, _CAPABILITIES, _TILE, _END = 0x51, 0x52, 0x53, 0x50, 0x90, b"\xff\xd9"
 _HIGH_THROUGHPUT = 1 << 17  # bit 15 of Pcap, counted from the most significant one as T.800 does
@@ -28,12 +28,14 @@ class Codestream:
         columns, rows: size in pixels.
         samples: number of components.
         lossy: whether the coding itself loses something: a transform in floating point, a tolerance, dropped bits.
+        luminance: whether its components are luminance and chroma; None where it does not say so.
     """
 
     columns: int
     rows: int
     samples: int
     lossy: bool
+    luminance: bool | None = None
 
 
 def read_codestream(encoded: bytes, codec: Codec) -> Codestream | None:
@@ -49,19 +51,23 @@ def read_codestream(encoded: bytes, codec: Codec) -> Codestream | None:
 def _jpeg(encoded: bytes, codec: Codec) -> Codestream | None:
     if encoded[:2] != bytes((0xFF, _START)):
         return None
-    size, kind = None, 0
+    size, kind, luminance = None, 0, None
     for marker, place in _segments(encoded, 2):
         if marker in _WITH_LOSS or marker in (_LOSSLESS, _LS):
             if (marker == _LS) is not (codec is Codec.JPEG_LS):
                 return None
             kind, size = marker, struct.unpack_from(">HHB", encoded, place + 5)
+            if encoded[place + 10 : place + 19 : 3] == b"RGB":  # the names of the components
+                luminance = False
+        elif marker == _ADOBE and encoded[place + 4 : place + 9] == b"Adobe":
+            luminance = encoded[place + 15 : place + 16] == b"\x01"
         elif marker == _SCAN:
             if size is None:
                 return None
             # Of lossless JPEG the last byte drops bits (T.81 H.1); of JPEG-LS the first one is the tolerance.
             near, _, dropped = struct.unpack_from("3B", encoded, place + 5 + 2 * encoded[place + 4])
             lossy = kind in _WITH_LOSS or bool(near if kind == _LS else dropped & 15)
-            return Codestream(size[1], size[0], size[2], lossy)
+            return Codestream(size[1], size[0], size[2], lossy, luminance if size[2] == 3 else None)
     return None
 
 
@@ -69,7 +75,7 @@ def _jpeg_2000(encoded: bytes, *, high_throughput: bool) -> Codestream | None:
     start = encoded.find(b"\xff\x4f\xff\x51", 0, _MOST_BEFORE)
     if start < 0:
         return None
-    size, lossy, capabilities = None, False, 0
+    size, lossy, luminance, capabilities = None, False, False, 0
     for marker, place in _segments(encoded, start + 2):
         if marker == _SIZE:
             right, bottom, left, top = struct.unpack_from(">4I", encoded, place + 6)
@@ -78,13 +84,14 @@ def _jpeg_2000(encoded: bytes, *, high_throughput: bool) -> Codestream | None:
             capabilities = struct.unpack_from(">I", encoded, place + 4)[0]
         elif marker == _CODING:
             lossy |= encoded[place + 13 : place + 14] == b"\0"  # the 9-7 transform, T.800 table A.20
+            luminance = encoded[place + 8 : place + 9] == b"\x01"  # the component transform, T.800 table A.17
         elif marker == _OF_COMPONENT and size is not None:
             lossy |= encoded[place + (10 if size[2] < 257 else 11) :][:1] == b"\0"
         elif marker == _TILE:
             is_whole = size is not None and _tiles_end(encoded, place)
             if size is None or not is_whole or bool(capabilities & _HIGH_THROUGHPUT) is not high_throughput:
                 return None
-            return Codestream(*size, lossy)
+            return Codestream(*size, lossy, luminance if size[2] == 3 else None)
     return None
 
 

@@ -90,6 +90,10 @@ def _check_codestream(encoded: bytes, layout: PixelLayout, name: str) -> None:
     if (found.columns, found.rows, found.samples) != (layout.columns, layout.rows, layout.samples):
         told = f"a frame of {found.columns}x{found.rows} pixels and {found.samples} samples"
         raise refused(Refusal.SIZE_WRONG, name, told, f"{layout.columns}x{layout.rows} and {layout.samples}: {SIZES}")
+    if _contradicts(found.luminance, layout):
+        kind = "luminance and chroma" if found.luminance else "red, green and blue"
+        expected = "what the frame holds. Correct the object at its source."
+        raise refused(Refusal.PHOTOMETRIC, name, f"{layout.photometric.value} of a frame of {kind}", expected)
     if found.lossy and not layout.syntax.lossy:
         expected = "pixels without loss, as its syntax says. Ask the archive for the original."
         raise refused(Refusal.LOSSY, name, f"a frame with loss in the syntax {layout.syntax.name}", expected)
@@ -99,7 +103,9 @@ def _native(dataset: Dataset, layout: PixelLayout, index: int) -> tuple[npt.NDAr
     """Return uncompressed pixels: a view of the data set's bytes where they need no conversion."""
     from pydicom.pixels import get_decoder
 
-    pixels, after = get_decoder(layout.syntax.uid).as_array(dataset, index=index, view_only=True)
+    pixels, after = get_decoder(layout.syntax.uid).as_array(
+        dataset, index=index, view_only=True, correct_unused_bits=False
+    )
     return pixels, Photometric(after["photometric_interpretation"])
 
 
@@ -110,6 +116,15 @@ def _of_rle(encoded: bytes, layout: PixelLayout, name: str) -> tuple[npt.NDArray
     from pydicom.pixels import convert_color_space
 
     return convert_color_space(pixels, "YBR_FULL", "RGB"), Photometric.RGB
+
+
+def _contradicts(luminance: bool | None, layout: PixelLayout) -> bool:
+    """Return whether a frame says other colours than its object. JPEG 2000 in RGB is decoded right in either case."""
+    if luminance is None or (layout.photometric is Photometric.RGB and layout.syntax.codec is not Codec.JPEG):
+        return False
+    if layout.syntax.codec is Codec.JPEG:
+        return luminance is (layout.photometric is Photometric.RGB)
+    return luminance is not (layout.photometric in (Photometric.YBR_RCT, Photometric.YBR_ICT))
 
 
 def _require_decoder(layout: PixelLayout, name: str) -> None:

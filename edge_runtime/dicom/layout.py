@@ -82,6 +82,7 @@ def layout_of(dataset: Dataset, name: str) -> PixelLayout:
         high = _whole(dataset, "HighBit", numbers["stored"] - 1)
         photometric = _photometric(dataset, name)
         syntax = syntax_of(dataset, name)
+        planar = _whole(dataset, "PlanarConfiguration", 0 if syntax.compressed else -1)
         has_overlay = any(
             dataset.get((group, 0x0102)) is not None and int(dataset[group, 0x0102].value or 0) > 0
             for group in range(0x6000, 0x6020, 2)
@@ -94,6 +95,9 @@ def layout_of(dataset: Dataset, name: str) -> PixelLayout:
     if samples != (1 if photometric.is_grey or photometric is Photometric.PALETTE else 3) or signed not in (0, 1):
         expected = "1 of grey, 3 of colour. Store the image again."
         raise refused(Refusal.PHOTOMETRIC, name, f"{samples} samples in {photometric.value}", expected)
+    if samples == 3 and planar not in (0, 1):
+        expected = "0 or 1. Store the image again."
+        raise refused(Refusal.PHOTOMETRIC, name, "colour without a valid Planar Configuration", expected)
     if has_overlay:
         expected = "pixels alone. Remove the overlay, or store it as Overlay Data."
         raise refused(Refusal.OVERLAY, name, "an overlay in the bits of the pixels", expected)

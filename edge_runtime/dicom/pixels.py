@@ -26,7 +26,7 @@ from edge_runtime.dicom.objects import check_object
 from edge_runtime.dicom.placement import Placement
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.source import SourceReference
-from edge_runtime.dicom.spacing import at_spacing, spacing_of
+from edge_runtime.dicom.spacing import at_spacing, check_square, spacing_of
 from edge_runtime.dicom.ultrasound import UltrasoundRegion, region_of_tissue
 from edge_runtime.errors import DicomError, EdgeError
 from edge_runtime.images.colour import ColourOrder
@@ -103,6 +103,7 @@ def image_of(
         if is_lossy(dataset, layout, name) and not accepted.lossy:
             expected = "lossless ones. Ask the archive for the original."
             raise refused(Refusal.LOSSY, name, "pixels that were compressed with loss", expected)
+        check_square(dataset, name)
         index = _frame_index(layout, frame, accepted, name)
         burnt = _burned_in(dataset, name)
         region = _region(dataset, layout, accepted, burnt, name)
