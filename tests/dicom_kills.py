@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_runtime.dicom.header import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, MANUFACTURER, SECONDARY_CAPTURE
 from tests.dicom_sources import encoded, ultrasound
 from tests.orthanc import Orthanc
 
@@ -66,6 +66,8 @@ def results(archive: Orthanc) -> Counter[tuple[str, str]]:
     """Return (SOP class, UID of the source) of each report and heatmap."""
     found: Counter[tuple[str, str]] = Counter()
     for tags in archive.tags():
+        if tags.get("Manufacturer") != MANUFACTURER:
+            continue
         if tags["SOPClassUID"] == COMPREHENSIVE_3D_SR:
             evidence = tags["CurrentRequestedProcedureEvidenceSequence"][0]["ReferencedSeriesSequence"][0]  # type: ignore[index]
             found[tags["SOPClassUID"], evidence["ReferencedSOPSequence"][0]["ReferencedSOPInstanceUID"]] += 1  # type: ignore[index]

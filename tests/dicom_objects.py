@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -32,7 +33,11 @@ DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 RLE, BASELINE = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
 LOSSLESS_14, LOSSLESS_SV1 = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
 JPEG_LS, JPEG_2000 = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
-LOSSLESS = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, RLE, LOSSLESS_14, LOSSLESS_SV1, JPEG_LS, JPEG_2000)
+HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K = (f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203))
+LOSSLESS = (
+    *(IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, RLE, LOSSLESS_14, LOSSLESS_SV1, JPEG_LS, JPEG_2000),
+    *(HTJ2K_LOSSLESS, HTJ2K_RPCL),
+)
 
 _DCMTK = {
     LOSSLESS_14: ("dcmcjpeg", "+el"),
@@ -127,8 +132,8 @@ def file_of(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
         return _saved(dataset, syntax)
     if syntax == BIG_ENDIAN:
         return _big_endian(dataset)
-    if syntax == JPEG_2000:
-        return _jpeg_2000(dataset)
+    if syntax in (JPEG_2000, HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K):
+        return _jpeg_2000(dataset, syntax)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.dcm", Path(folder) / "out.dcm"
         source.write_bytes(_saved(dataset, EXPLICIT))
@@ -161,25 +166,29 @@ def _big_endian(dataset: Dataset) -> bytes:
     return out.getvalue()
 
 
-def _jpeg_2000(dataset: Dataset) -> bytes:
-    """Compress every frame with Pillow, without loss."""
+def _jpeg_2000(dataset: Dataset, syntax: str) -> bytes:
+    """Compress every frame: by Pillow (OpenJPEG) without loss, HTJ2K by imagecodecs (OpenJPH)."""
     found = copy.deepcopy(dataset)
     colour, frames = found.SamplesPerPixel == 3, int(found.get("NumberOfFrames") or 1)
     shape = (frames, found.Rows, found.Columns) + ((3,) if colour else ())
     values = np.frombuffer(found.PixelData, f"u{found.BitsAllocated // 8}")[: int(np.prod(shape))].reshape(shape)
-    encoded = []
-    for frame in values:
-        out = BytesIO()
-        Image.fromarray(frame).save(out, "JPEG2000", no_jp2=True, irreversible=False, mct=int(colour))
-        encoded.append(out.getvalue())
-    found.PixelData = encapsulate(encoded)
+    found.PixelData = encapsulate([_codestream(frame, syntax) for frame in values])
     found["PixelData"].VR, found["PixelData"].is_undefined_length = "OB", True
     if colour:
-        found.PhotometricInterpretation = "YBR_RCT"
-    found.file_meta.TransferSyntaxUID = UID(JPEG_2000)
+        found.PhotometricInterpretation = "YBR_ICT" if syntax == HTJ2K else "YBR_RCT"
+    found.file_meta.TransferSyntaxUID = UID(syntax)
     out = BytesIO()
     found.save_as(out, enforce_file_format=True)
     return out.getvalue()
+
+
+def _codestream(frame: np.ndarray[Any, Any], syntax: str) -> bytes:
+    if syntax == JPEG_2000:
+        out = BytesIO()
+        Image.fromarray(frame).save(out, "JPEG2000", no_jp2=True, irreversible=False, mct=int(frame.ndim == 3))
+        return out.getvalue()
+    lossy = {"reversible": False, "level": 0.002} if syntax == HTJ2K else {}
+    return bytes(imagecodecs.htj2k_encode(frame, **lossy))
 
 
 def _reference(uid: str, frames: list[int] | None) -> Dataset:

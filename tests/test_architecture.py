@@ -314,6 +314,8 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "highdicom<0.29,>=0.28.2;platform_machine!='armv7l'andextra=='dicom'",
         "pynetdicom<3.1,>=3.0.4;platform_machine!='armv7l'andextra=='dicom'",
         "python-gdcm<3.3,>=3.2.6;platform_machine!='armv7l'andextra=='dicom-codecs'",
+        "pylibjpeg<2.2,>=2.1;platform_machine!='armv7l'andextra=='dicom-codecs'",
+        "pylibjpeg-openjpeg<2.7,>=2.5;platform_machine!='armv7l'andextra=='dicom-codecs'",
         "openslide-python<1.5,>=1.4.1;extra=='slides'",
         "openslide-bin<4.1,>=4.0.0.6;extra=='slides'",
         "tifffile<2026.4,>=2025.5.10;extra=='slides'",

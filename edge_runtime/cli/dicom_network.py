@@ -64,6 +64,13 @@ _KEY = click.option("--tls-key", type=_FILE, help="Its key, PEM.")
 @click.option(
     "--free-mib", type=click.IntRange(0), default=512, show_default=True, help="Disk that stays free, in MiB."
 )
+@click.option(
+    "--mark-hours",
+    type=click.FloatRange(0, 720),
+    default=24,
+    show_default=True,
+    help="Longest wait of an image for its circle, and of a circle for its image.",
+)
 @click.option("--no-heatmap", is_flag=True, help="Send reports alone.")
 @click.option("--ready-file", type=_FILE, help="File that exists while instances are received.")
 @click.option("--trusted-key", type=_FILE, help="Public key; the bundle must be signed by it.")
@@ -85,6 +92,7 @@ def receive(
     max_mib: int,
     spool_mib: int,
     free_mib: int,
+    mark_hours: float,
     no_heatmap: bool,
     ready_file: Path | None,
     trusted_key: Path | None,
@@ -104,7 +112,8 @@ def receive(
         from edge_runtime.dicom.peer import Peer, TlsFiles, ae_title
         from edge_runtime.dicom.receiver import Listening
         from edge_runtime.dicom.results import facts_of
-        from edge_runtime.dicom.spool import Spool, SpoolLimits
+        from edge_runtime.dicom.room import SpoolLimits
+        from edge_runtime.dicom.spool import Spool
 
         own = TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert or tls_key or tls_client_ca else None
         peer = Peer.parse(to, ae_title(aet), _outgoing(to_tls, tls_cert, tls_key, to_ca))
@@ -120,7 +129,7 @@ def receive(
         facts = facts_of(bundle.manifest, bundle.digest)
         kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
         with Predictor.load(model, trusted_key=trusted_key) as predictor, stops_on_signals() as stop:
-            gateway = Gateway(where, kept, predictor, facts, peer, log, heatmap=not no_heatmap)
+            gateway = Gateway(where, kept, predictor, facts, peer, log, not no_heatmap, mark_hours * 3600)
             log("spool", **kept.counts())
             _run(gateway, stop, ready_file)
         kept.close()

@@ -8,7 +8,8 @@ from typing import Any
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.cli.images import NamedImages, in_folder, without_images
-from edge_runtime.dicom.study import PartOfStudy, StudyItem, mark_name, parsed_mark, part_of
+from edge_runtime.dicom.parts import PartOfStudy, part_of
+from edge_runtime.dicom.study import StudyItem, mark_name, parsed_mark
 from edge_runtime.dicom.zips import ZipEntry, entries_of, is_zip
 from edge_runtime.errors import DicomError, ImageError, MachineError
 from edge_runtime.images.content import HEAD_BYTES, is_dicom, kind_of
@@ -80,13 +81,13 @@ def _sorted(found: list[Found], left_out: list[LeftOut], spec: ModelSpec, named:
             images.append(item)
             continue
         head = _dicom_head(item)
-        part = part_of(head) if head else PartOfStudy.IMAGE
+        part = part_of(head, item.source) if head else PartOfStudy.IMAGE
         if part is PartOfStudy.MARK and spec.region is not None:
             marks.append(item.source)
         elif part is PartOfStudy.IMAGE or item.name in named:
             images.append((item, bool(head)))
-        else:
-            left_out.append(LeftOut(item.name, LeftOutReason.DICOM_NO_IMAGE))
+        elif part.reason is not None:
+            left_out.append(LeftOut(item.name, part.reason))
     if spec.region is not None and not any(not isinstance(each, Failure) and each[1] for each in images):
         raise region_error(None)
     parsed, broken = _parsed(marks)

@@ -16,7 +16,7 @@ from edge_runtime.images.left_out import summary as summary_of_left_out
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.results.lines import ImageIdentity, Origin
 from edge_runtime.results.watched_file import WatchedResults
-from edge_runtime.results.watcher import Watch, stamp_of
+from edge_runtime.results.watcher import DicomReason, Watch, stamp_of
 
 DEATHS = 2
 """Number of times that the process may die at an image before the image is recorded as failed."""
@@ -75,6 +75,7 @@ class WatchLoop:
     def _look(self) -> None:
         self._service.alive()
         self._follow()
+        self._watch.take_dicom(self._dicom_reason())
         found = self._watch.look(self._results)
         self._tell_unreadable()
         faults = set[str]()
@@ -88,6 +89,14 @@ class WatchLoop:
         if found:
             self._results.let_go()
         self._told &= faults
+
+    def _dicom_reason(self) -> DicomReason | None:
+        """Return which DICOM files are images, for a model that accepts some."""
+        if self._model.predictor.spec.dicom is None:
+            return None
+        from edge_runtime.dicom.parts import reason_of_object  # imported here: other models need none
+
+        return reason_of_object
 
     def _leave_out(self) -> None:
         """Write a line for each left-out file that a user may expect a result for."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.dicom.pixels import NAME, DicomImage, image_of, region_of, source_of
+from edge_runtime.dicom.cine import most_serious
+from edge_runtime.dicom.pixels import NAME, source_of
 from edge_runtime.dicom.placement import Floats, Placement
+from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.source import SourceReference
+from edge_runtime.dicom.study import Frame, OpenedObject
 from edge_runtime.errors import ImageError, MachineError, RegionError, SaliencyError
 from edge_runtime.explain.explanation import Explanation
 from edge_runtime.images.reader import DecodedImage
@@ -18,6 +22,14 @@ from edge_runtime.inference.prediction import Prediction
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+
+MOST_FRAMES_OF_CASE = 1_000
+"""Largest number of frames that are one case here: a request or an instance must not hold up the next ones for long."""
+
+
+MOST_EXPLAINED_PIXELS = 16_000_000
+"""Largest classified image that gets a heatmap: a map of floats at its size, and what is drawn of it, take memory."""
 
 
 class AnyPredictor(Protocol):
@@ -60,6 +72,7 @@ class DicomAnswer:
         explanation: the heatmap, in pixels of the classified image; None unless it was requested and the bundle has
             one.
         frames: number of classified frames: more than 1 if all frames were one case.
+        text: as in :class:`edge_runtime.dicom.pixels.DicomImage`.
     """
 
     source: SourceReference
@@ -69,6 +82,7 @@ class DicomAnswer:
     region: Region | None = None
     explanation: Explanation | None = None
     frames: int = 1
+    text: bool = False
 
     def heatmap(self) -> Floats | None:
         """Return the heatmap on the stored pixels.
@@ -85,7 +99,7 @@ class DicomAnswer:
 def answer(
     predictor: AnyPredictor,
     dataset: Dataset,
-    frame: int | None = None,
+    frame: Frame = None,
     *,
     region: Region | None = None,
     marks: Sequence[Any] = (),
@@ -97,34 +111,52 @@ def answer(
     Args:
         predictor: a loaded model.
         dataset: the object, from :func:`edge_runtime.dicom.dataset.read_dataset`.
-        frame: frame number from 1; None for an object of one frame.
+        frame: frame number from 1; ``ALL`` for all frames as one case; None for an object of one frame.
         region: a marked region in stored pixels, pixel centres at whole numbers.
         marks: presentation states and structured reports, one of which may mark the region.
-        explain: whether to compute a heatmap, if the bundle has parts for one.
+        explain: whether to compute a heatmap, if the bundle has parts for one and the classified image has at most
+            16 million pixels. Of a case, it is that of the frame that decides.
         name: name of the object in the prediction and in errors.
 
     Raises:
         BackendError: as in :meth:`edge_runtime.Predictor.predict`.
     """
-    source = source_of(dataset, frame)
+    opened = OpenedObject(dataset, name, frame, marks, None)
     try:
-        marked = region_of(dataset, predictor.spec, region, marks, frame, name)
-        image = image_of(dataset, predictor.spec, frame, name=name)
-        return _answered(predictor, image, marked, explain)
+        numbers = opened.frames(predictor.spec)
+        if len(numbers) > MOST_FRAMES_OF_CASE:
+            expected = f"at most {MOST_FRAMES_OF_CASE} as one case. Send a shorter clip."
+            raise refused(Refusal.FRAMES, name, f"{len(numbers)} frames", expected)
+        decides = numbers[0] if len(numbers) == 1 else _deciding(predictor, opened, numbers, region)
+        return replace(_of_frame(predictor, opened, decides, region, explain), frames=len(numbers))
     except (ImageError, RegionError) as error:
-        return DicomAnswer(source, failure=DicomFailure(error.code, error.message))
+        failure = DicomFailure(error.code, error.message)
     except MachineError as error:
-        return DicomAnswer(source, failure=DicomFailure(error.code, error.message, of_machine=True))
+        failure = DicomFailure(error.code, error.message, of_machine=True)
+    return DicomAnswer(source_of(dataset, frame if isinstance(frame, int) else None), failure=failure)
 
 
-def _answered(predictor: AnyPredictor, image: DicomImage, marked: Region | None, explain: bool) -> DicomAnswer:
+def _deciding(
+    predictor: AnyPredictor, opened: OpenedObject, numbers: Sequence[int | None], region: Region | None
+) -> int | None:
+    """Return the frame that decides a case."""
+    found = []
+    for number in numbers:
+        image, marked = opened.image(predictor.spec, number, region)
+        found.append(predictor.predict_decoded(image.decoded(), image.inside(marked)))
+    decides = most_serious(found)
+    return next(number for number, each in zip(numbers, found, strict=True) if each is decides)
+
+
+def _of_frame(
+    predictor: AnyPredictor, opened: OpenedObject, frame: int | None, region: Region | None, explain: bool
+) -> DicomAnswer:
+    image, marked = opened.image(predictor.spec, frame, region)
     inside = image.inside(marked)
     explanation = None
-    if explain:
-        try:
+    if explain and image.pixels.shape[0] * image.pixels.shape[1] <= MOST_EXPLAINED_PIXELS:
+        with suppress(SaliencyError):
             explanation = predictor.explain_decoded(image.decoded(), inside, None)
-        except SaliencyError:
-            explanation = None
     prediction = predictor.predict_decoded(image.decoded(), inside) if explanation is None else explanation.prediction
     return DicomAnswer(
         image.source,
@@ -132,4 +164,5 @@ def _answered(predictor: AnyPredictor, image: DicomImage, marked: Region | None,
         placement=image.placement,
         region=marked,
         explanation=explanation,
+        text=image.text,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.bundle.dicom_input import Voi
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import number, silent, text, value
-from edge_runtime.dicom.decoding import is_lossy, layout_of
+from edge_runtime.dicom.layout import is_lossy, layout_of
 from edge_runtime.dicom.levels import is_inverted, voi_of
 from edge_runtime.dicom.objects import class_name
 from edge_runtime.dicom.pixels import DicomImage, image_of
@@ -88,6 +88,8 @@ def _told(image: DicomImage, spec: ModelSpec) -> str:
         told.append(f"from column {place.left} and row {place.top}")
     if (place.image_width, place.image_height) != (place.width, place.height):
         told.append(f"scaled to {place.image_width}x{place.image_height}")
+    if image.text:
+        told.append("with text inside, which by Burned In Annotation NO identifies nobody")
     if spec.region is not None:
         told.append("a circle must mark the finding")
     return ", ".join(told)

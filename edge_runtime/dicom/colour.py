@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.dicom_input import Photometric
 from edge_runtime.dicom.dataset import silent
-from edge_runtime.dicom.decoding import PixelLayout, Stored
+from edge_runtime.dicom.layout import PixelLayout, Stored
 from edge_runtime.dicom.refusals import Refusal, refused
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+
+_LOOKED_AT_ROWS = 256
+_NEAR = 4.0  # levels: rounding, and chroma of half the resolution
 
 
 def rgb_levels(
@@ -36,7 +40,31 @@ def rgb_levels(
     if after is not Photometric.RGB or layout.stored != 8 or layout.signed:
         found = f"{after.value} of {layout.stored} bits"
         raise refused(Refusal.PHOTOMETRIC, name, found, "RGB of 8 bits after decoding. Convert the image.")
+    if _is_mislabelled(pixels[:: max(len(pixels) // _LOOKED_AT_ROWS, 1)], layout.photometric):
+        expected = "the one of its pixels. Correct the object at its source."
+        raise refused(Refusal.PHOTOMETRIC, name, f"a wrong {layout.photometric.value}", expected)
     return np.ascontiguousarray(pixels, np.uint8)
+
+
+def _is_mislabelled(shown: Stored, stated: Photometric) -> bool:
+    """Return whether most pixels are grey in the other colour space, and none of them in the stated one.
+
+    Nearly all pixels of ultrasound are grey: R = G = B, or chroma 128. RGB that was taken for YBR has a luminance equal
+    to its chroma; YBR that was taken for RGB has G = B = 128.
+    """
+    known: npt.NDArray[np.bool_]
+    red, green, blue = (shown[..., channel].astype(np.float32) for channel in range(3))
+    if stated is Photometric.RGB:
+        first, others = red, (green - 128, blue - 128)
+        known = np.full(first.shape, True)
+    elif stated in (Photometric.YBR_FULL, Photometric.YBR_FULL_422):
+        first = 0.299 * red + 0.587 * green + 0.114 * blue  # T.871, 7
+        others = (blue - first) / 1.772 + 128 - first, (red - first) / 1.402 + 128 - first
+        known = np.all((shown > 0) & (shown < 255), axis=-1)  # the others were cut off
+    else:
+        return False
+    wrong = known & (np.abs(others[0]) <= _NEAR) & (np.abs(others[1]) <= _NEAR)
+    return bool(2 * wrong.sum() > known.sum() > 0 and first[wrong].std() > 2 * _NEAR)
 
 
 def _by_palette(pixels: Stored, dataset: Dataset, name: str) -> npt.NDArray[np.uint8]:

@@ -102,7 +102,7 @@ class _Quiet:
         self._lock = ForkSafeLock()
         self._inside = 0
         self._caught = warnings.catch_warnings()
-        self._disabled = False
+        self._level = logging.NOTSET
 
     def __enter__(self) -> None:
         log = logging.getLogger("pydicom")
@@ -111,7 +111,8 @@ class _Quiet:
                 self._caught = warnings.catch_warnings()
                 self._caught.__enter__()
                 warnings.simplefilter("ignore")
-                self._disabled, log.disabled = log.disabled, True
+                self._level = log.level
+                log.setLevel(logging.CRITICAL + 1)  # its child loggers take the level over, and not ``disabled``
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +120,7 @@ class _Quiet:
             self._inside -= 1
             if self._inside == 0:
                 self._caught.__exit__(None, None, None)
-                logging.getLogger("pydicom").disabled = self._disabled
+                logging.getLogger("pydicom").setLevel(self._level)
 
 
 _QUIET = _Quiet()

@@ -5,15 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.dicom.answer import AnyPredictor
+from edge_runtime.dicom.dataset import read_dataset, silent, text
 from edge_runtime.dicom.header import ModelFacts
+from edge_runtime.dicom.mark_store import MarkStore
+from edge_runtime.dicom.marks import may_mark
+from edge_runtime.dicom.own_results import own_result
 from edge_runtime.dicom.peer import Peer, PeerError, accepts
+from edge_runtime.dicom.pixels import NAME
 from edge_runtime.dicom.receiver import Listening, Log, Receiver
 from edge_runtime.dicom.results import DicomResults, results_of
-from edge_runtime.dicom.spool import Spool
+from edge_runtime.dicom.spool import Place, Spool
 from edge_runtime.errors import BackendError, ImageError, MachineError
 from edge_runtime.platform.machine_faults import machine_error
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 """Pauses before the next attempt on a peer or after a fault of the machine; each is twice the one before."""
@@ -36,8 +46,19 @@ class Gateway:
         peer: Peer,
         log: Log,
         heatmap: bool,
+        mark_wait_s: float,
     ) -> None:
         """Bind the address; :meth:`start` begins to answer.
+
+        Args:
+            where: address and limits.
+            spool: holds what was received and what is to be sent.
+            predictor: the model.
+            model: what results say of it.
+            peer: takes the results.
+            log: called with an event and fields; none of them is of a data set.
+            heatmap: whether heatmaps are wanted.
+            mark_wait_s: longest time that an image waits for its circle, and a circle for its image, in seconds.
 
         Raises:
             UsageError: as in :class:`edge_runtime.dicom.receiver.Receiver`.
@@ -45,7 +66,9 @@ class Gateway:
         self._spool, self._predictor, self._model = spool, predictor, model
         self._peer, self._log, self._heatmap = peer, log, heatmap
         self._stop, self._received, self._made = threading.Event(), threading.Event(), threading.Event()
-        self._receiver = Receiver(where, spool, self._received.set, log)
+        self._marks = MarkStore(spool, mark_wait_s)
+        takes_marks = predictor.spec.region is not None
+        self._receiver = Receiver(where, spool, self._received.set, log, keeps_reports=takes_marks)
         self._refused_until: dict[Path, tuple[float, float]] = {}
         self._threads = [
             threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in (self._work, self._send)
@@ -90,6 +113,9 @@ class Gateway:
 
     def _work_off(self) -> bool:
         """Answer what is there. Return False if the machine failed: the instance is tried again after a pause."""
+        dropped = self._marks.expire()
+        if dropped:
+            self._log("marks_dropped", count=dropped)
         for instance in self._spool.waiting():
             if self._stop.is_set():
                 return True
@@ -106,22 +132,36 @@ class Gateway:
         return True
 
     def _answer(self, instance: Path) -> None:
-        began = time.perf_counter()
         try:
-            found = results_of(self._predictor, self._model, instance.read_bytes(), heatmap=self._heatmap)
+            self._answer_object(instance, read_dataset(instance, NAME))
         except (MachineError, OSError, MemoryError):
             raise
         except (ImageError, BackendError) as error:
             self._set_aside(instance, error.code)
         except Exception as error:  # a text of pydicom may quote a value
             self._set_aside(instance, type(error).__name__)
-        else:
-            self._spool.finish(instance, found.instances)
-            self._made.set()
-            self._log("answered", results=len(found.instances), ms=_ms(began), **_said(found))
+
+    def _answer_object(self, instance: Path, source: Dataset) -> None:
+        """Answer an image, with all its frames as one case; keep a mark; let an image without its mark wait."""
+        began = time.perf_counter()
+        with silent(NAME):
+            uid, is_mark = text(source, "SOPInstanceUID"), may_mark(text(source, "SOPClassUID"))
+            own = own_result(source)
+        takes_marks = self._predictor.spec.region is not None
+        if takes_marks and is_mark and not own:
+            self._log("mark_kept" if self._marks.keep(instance, source) else "mark_without_circle")
+            return
+        marks = self._marks.of(uid) if takes_marks else ()
+        found = results_of(*(self._predictor, self._model, source, FrameChoice.ALL), marks=marks, heatmap=self._heatmap)
+        if found.lacks_mark and self._marks.wait(instance, uid):
+            self._log("waits_for_mark")
+            return
+        self._spool.finish(instance, found.instances)
+        self._made.set()
+        self._log("answered", results=len(found.instances), ms=_ms(began), **_said(found))
 
     def _set_aside(self, instance: Path, code: str) -> None:
-        self._spool.set_aside(instance)
+        self._spool.move(instance, Place.REFUSED)
         self._log("set_aside", reason=code)
 
     def _send(self) -> None:
@@ -147,10 +187,10 @@ class Gateway:
             PeerError: the peer does not answer, or the association ended early.
         """
         now = time.monotonic()
-        due = [path for path in self._spool.results() if self._refused_until.get(path, (0.0, 0.0))[0] <= now]
+        due = [path for path in self._spool.outbox.results() if self._refused_until.get(path, (0.0, 0.0))[0] <= now]
         for path, status in self._peer.store(due):
             if accepts(status):
-                self._spool.accepted(path)
+                self._spool.outbox.accepted(path)
                 self._refused_until.pop(path, None)
                 self._log("delivered")
             elif status is None:

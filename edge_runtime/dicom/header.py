@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from edge_runtime import __version__
+from edge_runtime.dicom.own_results import MANUFACTURER
 from edge_runtime.dicom.pixels import NAME
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.syntaxes import EXPLICIT_LITTLE
@@ -16,11 +17,6 @@ from edge_runtime.dicom.syntaxes import EXPLICIT_LITTLE
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
 
-MANUFACTURER = "edge-predict"
-"""Manufacturer (0008,0070) of every instance that this package makes; :func:`is_own_result` looks at it."""
-
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 PURPOSE = "PRELIMINARY result of decision support, not a diagnosis and not a medical device."
 
 _IMPLEMENTATION = "2.25.329800735698586629295641978511506172918"
@@ -85,12 +81,6 @@ class ResultPlace:
 def is_structured_report(sop_class: str) -> bool:
     """Return whether a SOP class is one of structured reports."""
     return sop_class.startswith(_STRUCTURED_REPORTS)
-
-
-def is_own_result(dataset: Dataset) -> bool:
-    """Return whether an instance is a report or a heatmap that this package made."""
-    known = str(dataset.get("SOPClassUID", "")) in (SECONDARY_CAPTURE, COMPREHENSIVE_3D_SR)
-    return known and str(dataset.get("Manufacturer", "")).strip() == MANUFACTURER
 
 
 def source_uids(source: Dataset) -> tuple[str, str, str, str]:

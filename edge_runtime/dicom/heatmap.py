@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,7 +13,6 @@ from edge_runtime.decision.verdict import Reason
 from edge_runtime.dicom.answer import DicomAnswer
 from edge_runtime.dicom.header import (
     PURPOSE,
-    SECONDARY_CAPTURE,
     ModelFacts,
     ResultPlace,
     copied,
@@ -21,6 +21,8 @@ from edge_runtime.dicom.header import (
     source_item,
     source_uids,
 )
+from edge_runtime.dicom.own_results import SECONDARY_CAPTURE
+from edge_runtime.dicom.placement import Placement
 from edge_runtime.dicom.report import identity, local_time
 from edge_runtime.dicom.uids import Kind, derived_uid
 from edge_runtime.explain.drawing import OPACITY, WHITE, bgr, colours
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 SERIES_NUMBER = 9902
+MOST_PIXELS = 16_000_000
+"""Largest heatmap. That of a larger source has its rows and columns divided by a whole number."""
+
 MARK = "PRELIMINARY - NOT A DIAGNOSIS"
 """Drawn at the lower edge of every heatmap that is wide enough for it."""
 
@@ -38,6 +43,7 @@ RESEARCH_MARK = "PRELIMINARY - RESEARCH ONLY - NOT A DIAGNOSIS"
 """Drawn in its place if the licence of the training images allows research alone."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_ROWS = 256
 _LEAST_SCALE, _SMALL_SCALE, _MOST_SCALE = 0.25, 0.4, 1.0
 _COPIED = ("PixelSpacing", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
@@ -58,9 +64,9 @@ def heatmap_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datas
     Raises:
         DicomError: the source lacks a UID that the heatmap has to refer to.
     """
-    shares, pixels = answer.heatmap(), _stored_image(answer)
-    if shares is None or pixels is None or answer.explanation is None or answer.prediction is None:
+    if answer.explanation is None or answer.placement is None or answer.prediction is None:
         return None
+    factor = _factor(answer)
     series = (source_uids(source)[3], model.name, model.version, model.contract)
     place = ResultPlace(
         SECONDARY_CAPTURE,
@@ -73,8 +79,27 @@ def heatmap_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Datas
     )
     heatmap = result_of(source, place, model, local_time(answer.prediction.time))
     _add_image(heatmap, source, answer.explanation, answer.source.frame)
-    _add_pixels(heatmap, drawn_over(pixels, shares, RESEARCH_MARK if model.research_only else MARK))
+    _scale_spacing(heatmap, factor)
+    _add_pixels(heatmap, _drawn(answer, answer.explanation, factor, model))
     return heatmap
+
+
+def _factor(answer: DicomAnswer) -> int:
+    """Return what the source's rows and columns are divided by."""
+    return math.ceil(math.sqrt(answer.source.rows * answer.source.columns / MOST_PIXELS))
+
+
+def _drawn(answer: DicomAnswer, explanation: Explanation, factor: int, model: ModelFacts) -> Pixels:
+    assert answer.placement is not None
+    size, place = (answer.source.rows // factor, answer.source.columns // factor), answer.placement.reduced(factor)
+    shares = place.on_stored(explanation.on_picture(), *size)
+    pixels = _stored_image(explanation, place, size)
+    return drawn_over(pixels, shares, RESEARCH_MARK if model.research_only else MARK)
+
+
+def _scale_spacing(heatmap: Dataset, factor: int) -> None:
+    if "PixelSpacing" in heatmap and factor > 1:
+        heatmap.PixelSpacing = [float(each) * factor for each in heatmap.PixelSpacing]
 
 
 def _add_image(heatmap: Dataset, source: Dataset, explanation: Explanation, frame: int | None) -> None:
@@ -125,16 +150,12 @@ def _add_pixels(heatmap: Dataset, pixels: Pixels) -> None:
     heatmap.add_new("PixelData", "OB", content + b"\0" * (len(content) % 2))
 
 
-def _stored_image(answer: DicomAnswer) -> Pixels | None:
-    """Return the classified image at its place in the stored pixels, uint8 rows×columns×3 RGB, black around it."""
-    place = answer.placement
-    if answer.explanation is None or place is None:
-        return None
-    size = place.width, place.height
-    image = rgb(answer.explanation.picture)
-    if image.shape[1::-1] != size:
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    whole = np.zeros((answer.source.rows, answer.source.columns, 3), np.uint8)
+def _stored_image(explanation: Explanation, place: Placement, size: tuple[int, int]) -> Pixels:
+    """Return the classified image at its place among ``size`` rows and columns, uint8 RGB, black around it."""
+    image = rgb(explanation.picture)
+    if image.shape[1::-1] != (place.width, place.height):
+        image = np.asarray(cv2.resize(image, (place.width, place.height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    whole = np.zeros((*size, 3), np.uint8)
     whole[place.top : place.top + place.height, place.left : place.left + place.width] = image
     return whole
 
@@ -152,9 +173,12 @@ def drawn_over(pixels: Pixels, shares: Floats, mark: str = MARK) -> Pixels:
         shares: float32 H×W, 0..1; NaN where there is no value.
         mark: text at the lower edge.
     """
-    colour = np.ascontiguousarray(colours(np.nan_to_num(shares))[..., ::-1])
-    mixed = cv2.addWeighted(pixels, 1 - OPACITY, colour, OPACITY, 0.0)
-    drawn = np.where(np.isnan(shares)[..., np.newaxis], pixels, mixed)
+    drawn = np.empty_like(pixels)
+    for row in range(0, len(pixels), _ROWS):  # maps of floats are four times as large as levels
+        part, share = pixels[row : row + _ROWS], shares[row : row + _ROWS]
+        colour = np.ascontiguousarray(colours(np.nan_to_num(share))[..., ::-1])
+        mixed = cv2.addWeighted(part, 1 - OPACITY, colour, OPACITY, 0.0)
+        drawn[row : row + _ROWS] = np.where(np.isnan(share)[..., np.newaxis], part, mixed)
     _write_mark(drawn, mark)
     return drawn
 

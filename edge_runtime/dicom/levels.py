@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.dicom_input import Photometric, Voi
 from edge_runtime.dicom.dataset import number, silent, text, value
-from edge_runtime.dicom.decoding import PixelLayout, Stored
+from edge_runtime.dicom.layout import PixelLayout, Stored
 from edge_runtime.dicom.refusals import Refusal, refused
 
 if TYPE_CHECKING:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.dicom.dataset import silent, text, value
-from edge_runtime.dicom.guard import MOST_DEPTH, MOST_ELEMENTS
+from edge_runtime.dicom.own_results import own_result
 from edge_runtime.dicom.refusals import Refusal, refused
+from edge_runtime.dicom.structure import MOST_DEPTH, MOST_ELEMENTS
 from edge_runtime.images.region import Region
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 PRESENTATION_STATES = ("1.2.840.10008.5.1.4.1.1.11.",)
 REPORTS = ("1.2.840.10008.5.1.4.1.1.88.",)
 CORNER_TO_CENTRE = 0.5
+_PIXEL = "PIXEL"
 
 
 def may_mark(class_uid: str) -> bool:
@@ -44,14 +47,26 @@ def marked_regions(marks: Sequence[Dataset], instance_uid: str, frame: int | Non
     """
     found: list[Region] = []
     with silent(name):
-        for mark in marks:
-            kind = text(mark, "SOPClassUID")
-            circles = _of_report if kind.startswith(REPORTS) else _of_presentation_state
-            for data in circles(mark, instance_uid, frame, name):
-                region = _region(data, name)
-                if region not in found:
-                    found.append(region)
+        for circle in (each for mark in marks for each in _circles(mark)):
+            if not circle.shows(instance_uid, frame):
+                continue
+            if circle.units != _PIXEL:
+                expected = "PIXEL. Draw the circle on the image."
+                raise refused(Refusal.MARK_KIND, name, "a circle in units of the display", expected)
+            region = _region(circle.data, name)
+            if region not in found:
+                found.append(region)
     return tuple(found)
+
+
+def instances_marked_by(mark: Dataset, name: str) -> frozenset[str]:
+    """Return the SOP Instance UIDs of the images that the circles of a presentation state or report refer to.
+
+    Raises:
+        DicomError: ``dicom_damaged``: a value of the mark cannot be read.
+    """
+    with silent(name):
+        return frozenset(text(each, "ReferencedSOPInstanceUID") for circle in _circles(mark) for each in circle.images)
 
 
 def one_region(regions: Sequence[Region], name: str) -> Region:
@@ -81,25 +96,39 @@ def _region(data: Sequence[Any], name: str) -> Region:
     return Region(x - CORNER_TO_CENTRE, y - CORNER_TO_CENTRE, radius)
 
 
-def _of_presentation_state(mark: Dataset, uid: str, frame: int | None, name: str) -> Iterator[Any]:
-    series = (value(each, "ReferencedImageSequence") or () for each in value(mark, "ReferencedSeriesSequence") or ())
-    if not any(_refers(each, uid, frame) for each in series):
-        return
+@dataclass(frozen=True, eq=False)
+class _Circle:
+    """A drawn circle: the images that it refers to, which are among those of its object, its units and its numbers."""
+
+    images: Sequence[Any]
+    among: Sequence[Any]
+    units: str
+    data: Sequence[Any]
+
+    def shows(self, uid: str, frame: int | None) -> bool:
+        return _refers(self.images, uid, frame) and _refers(self.among, uid, frame)
+
+
+def _circles(mark: Dataset) -> Iterator[_Circle]:
+    """Yield the circles that people drew; a report of this package repeats one. Use it inside :func:`silent`."""
+    if own_result(mark) is not None:
+        return iter(())
+    return (_of_report if text(mark, "SOPClassUID").startswith(REPORTS) else _of_presentation_state)(mark)
+
+
+def _of_presentation_state(mark: Dataset) -> Iterator[_Circle]:
+    series = value(mark, "ReferencedSeriesSequence") or ()
+    among = [image for each in series for image in value(each, "ReferencedImageSequence") or ()]
     for annotation in value(mark, "GraphicAnnotationSequence") or ():
         own = value(annotation, "ReferencedImageSequence")
-        if own is not None and not _refers(own, uid, frame):
-            continue
         for graphic in value(annotation, "GraphicObjectSequence") or ():
-            if text(graphic, "GraphicType") != "CIRCLE":
-                continue
-            if text(graphic, "GraphicAnnotationUnits") != "PIXEL":
-                expected = "PIXEL. Draw the circle on the image."
-                raise refused(Refusal.MARK_KIND, name, "a circle in units of the display", expected)
-            yield value(graphic, "GraphicData") or ()
+            if text(graphic, "GraphicType") == "CIRCLE":
+                units = text(graphic, "GraphicAnnotationUnits")
+                yield _Circle(among if own is None else own, among, units, value(graphic, "GraphicData") or ())
 
 
-def _of_report(mark: Dataset, uid: str, frame: int | None, _name: str) -> Iterator[Any]:
-    """Yield the circles of a content tree that are selected from the image (PS3.3 C.18.6, C.17.3.2.4)."""
+def _of_report(mark: Dataset) -> Iterator[_Circle]:
+    """Yield the circles of a content tree that are selected from an image (PS3.3 C.18.6, C.17.3.2.4)."""
     pending, visited = [(mark, 0)], 0
     while pending:
         item, depth = pending.pop()
@@ -108,10 +137,9 @@ def _of_report(mark: Dataset, uid: str, frame: int | None, _name: str) -> Iterat
         if depth > MOST_DEPTH or visited > MOST_ELEMENTS:
             return
         pending += [(each, depth + 1) for each in reversed(below)]
-        if text(item, "ValueType") != "SCOORD" or text(item, "GraphicType") != "CIRCLE":
-            continue
-        if any(_refers(value(each, "ReferencedSOPSequence") or (), uid, frame) for each in below):
-            yield value(item, "GraphicData") or ()
+        if text(item, "ValueType") == "SCOORD" and text(item, "GraphicType") == "CIRCLE":
+            images = [image for each in below for image in value(each, "ReferencedSOPSequence") or ()]
+            yield _Circle(images, images, _PIXEL, value(item, "GraphicData") or ())
 
 
 def _refers(references: Iterable[Any], uid: str, frame: int | None) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.bundle.dicom_input import DicomInput
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import silent, text
+from edge_runtime.dicom.own_results import own_result
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.errors import DicomError
 
@@ -38,12 +39,15 @@ def check_object(dataset: Dataset, spec: ModelSpec, name: str) -> DicomInput:
     """Return what the model accepts, if the object is of such a kind.
 
     Raises:
-        DicomError: ``dicom_document``, ``dicom_segmentation``, ``dicom_for_processing`` or ``dicom_not_accepted``.
+        DicomError: ``dicom_own_result``, ``dicom_document``, ``dicom_segmentation``, ``dicom_for_processing``,
+            ``dicom_float_pixels``, ``dicom_no_pixels`` or ``dicom_not_accepted``.
     """
     with silent(name):
         uid, intent = text(dataset, "SOPClassUID"), text(dataset, "PresentationIntentType")
         float_pixels = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
-        pixels = "PixelData" in dataset
+        pixels, own = "PixelData" in dataset, own_result(dataset)
+    if own is not None:
+        raise refused(Refusal.OWN_RESULT, name, own, "the image that it belongs to. Name that object.")
     if uid in DOCUMENTS:
         expected = "an image. Name the image object of the study."
         raise refused(Refusal.DOCUMENT, name, DOCUMENTS[uid], expected)

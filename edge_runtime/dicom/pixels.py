@@ -18,14 +18,15 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.burnt_in import has_text
 from edge_runtime.dicom.colour import rgb_levels
 from edge_runtime.dicom.dataset import number, silent, text
-from edge_runtime.dicom.decoding import PixelLayout, frame_of, is_lossy, layout_of
+from edge_runtime.dicom.decoding import frame_of
+from edge_runtime.dicom.layout import PixelLayout, is_lossy, layout_of
 from edge_runtime.dicom.levels import grey_levels
 from edge_runtime.dicom.marks import marked_regions, one_region
 from edge_runtime.dicom.objects import check_object
 from edge_runtime.dicom.placement import Placement
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.source import SourceReference
-from edge_runtime.dicom.spacing import at_spacing, spacing_of
+from edge_runtime.dicom.spacing import at_spacing, check_square, spacing_of
 from edge_runtime.dicom.ultrasound import UltrasoundRegion, region_of_tissue
 from edge_runtime.errors import DicomError, EdgeError
 from edge_runtime.images.colour import ColourOrder
@@ -53,6 +54,7 @@ class DicomImage:
         placement: where it lies in the stored pixels.
         source: identity of the object; ``source.frame`` is the frame.
         sha256: SHA-256 of the file's bytes; None if only a data set was given.
+        text: whether text stands inside the ultrasound region, of which the object says that it identifies nobody.
     """
 
     name: str
@@ -60,6 +62,7 @@ class DicomImage:
     placement: Placement
     source: SourceReference
     sha256: str | None = None
+    text: bool = False
 
     def decoded(self) -> DecodedImage:
         """Return the image as the rest of the package takes it."""
@@ -100,6 +103,7 @@ def image_of(
         if is_lossy(dataset, layout, name) and not accepted.lossy:
             expected = "lossless ones. Ask the archive for the original."
             raise refused(Refusal.LOSSY, name, "pixels that were compressed with loss", expected)
+        check_square(dataset, name)
         index = _frame_index(layout, frame, accepted, name)
         burnt = _burned_in(dataset, name)
         region = _region(dataset, layout, accepted, burnt, name)
@@ -108,8 +112,9 @@ def image_of(
             spacing = spacing_of(dataset, None if region is None else region.spacing_mm, name)
         pixels = _levels(dataset, layout, accepted, index, name)
         pixels, placement = _cropped(pixels, region)
-        if region is not None and burnt != "NO" and has_text(pixels):
-            expected = "tissue alone. Store the image without captions."
+        has_captions = region is not None and has_text(pixels)
+        if has_captions and burnt != "NO":
+            expected = "tissue alone, or Burned In Annotation NO. Store the image without captions."
             raise refused(Refusal.BURNT_IN, name, "text inside the ultrasound region", expected)
         if spacing is not None and accepted.spacing_mm is not None:
             pixels = at_spacing(pixels, spacing, accepted.spacing_mm, name)
@@ -119,7 +124,7 @@ def image_of(
     except Exception as error:
         raise_machine_fault(error, name)
         raise
-    return DicomImage(name, pixels, placement, source_of(dataset, frame), sha256)
+    return DicomImage(name, pixels, placement, source_of(dataset, frame), sha256, has_captions)
 
 
 def source_of(dataset: Dataset, frame: int | None = None) -> SourceReference:

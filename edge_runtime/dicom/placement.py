@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -65,10 +65,20 @@ class Placement:
         Returns:
             float32 rows×columns; NaN outside the rectangle and where ``values`` is NaN.
         """
+        whole = np.full((rows, columns), np.nan, np.float32)
+        place = whole[self.top : self.top + self.height, self.left : self.left + self.width]
         size = self.width, self.height
+        if size == (self.image_width, self.image_height):
+            place[:] = values
+            return whole
         known = cv2.resize((~np.isnan(values)).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
         spread = np.asarray(cv2.resize(np.nan_to_num(values), size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-        whole = np.full((rows, columns), np.nan, np.float32)
-        spread[~known] = np.nan
-        whole[self.top : self.top + self.height, self.left : self.left + self.width] = spread
+        np.copyto(place, spread, where=known)
         return whole
+
+    def reduced(self, factor: int) -> Placement:
+        """Return the placement in stored pixels that are ``factor`` times as wide and high."""
+        if factor == 1:
+            return self
+        width, height = max(self.width // factor, 1), max(self.height // factor, 1)
+        return replace(self, left=self.left // factor, top=self.top // factor, width=width, height=height)

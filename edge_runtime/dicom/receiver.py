@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.dicom.header import is_structured_report
+from edge_runtime.dicom.limited_server import ESTABLISH_S, limited_server
 from edge_runtime.dicom.peer import TlsFiles
-from edge_runtime.dicom.spool import Spool, SpoolFullError
+from edge_runtime.dicom.room import SpoolFullError
+from edge_runtime.dicom.spool import Spool
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ TOO_LARGE = 0xC001
 
 _SUCCESS = 0x0000
 _PDU_BYTES = 131_072
-_LARGEST_PDU = 1 << 20  # of a peer that ignores the length that was negotiated
-_ESTABLISH_S = 5
-_MOST_OPENING = 32  # connections before their association
+_LARGEST_COMMAND = 1 << 20
 _PREAMBLE = b"\0" * 128 + b"DICM"
 
 Log = Callable[..., None]
@@ -81,7 +80,9 @@ class Listening:
 class Receiver:
     """The running receiver."""
 
-    def __init__(self, where: Listening, spool: Spool, received: Callable[[], None], log: Log) -> None:
+    def __init__(
+        self, where: Listening, spool: Spool, received: Callable[[], None], log: Log, *, keeps_reports: bool = False
+    ) -> None:
         """Bind the address; :meth:`start` begins to answer.
 
         Args:
@@ -89,6 +90,8 @@ class Receiver:
             spool: takes the instances.
             received: called after each stored instance.
             log: called with an event and fields; none of them is of a data set.
+            keeps_reports: whether structured reports are stored, as they may mark regions; otherwise they are
+                acknowledged and dropped.
 
         Raises:
             UsageError: the address cannot be used, or a file for TLS is wrong.
@@ -98,17 +101,18 @@ class Receiver:
         where.check()
         _config.UNRESTRICTED_STORAGE_SERVICE = True
         self._where, self._spool, self._received, self._log = where, spool, received, log
+        self._keeps_reports = keeps_reports
         entity = AE(where.title)
         entity.add_supported_context("1.2.840.10008.1.1")
         entity.maximum_associations, entity.maximum_pdu_size = where.most_associations, _PDU_BYTES
         entity.require_called_aet, entity.require_calling_aet = True, list(where.callers)
-        entity.acse_timeout = _ESTABLISH_S
+        entity.acse_timeout = ESTABLISH_S
         entity.dimse_timeout = entity.network_timeout = where.idle_s
         handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_ECHO, lambda event: _SUCCESS)]
         handlers += [(evt.EVT_REJECTED, lambda event: log("association_rejected")), (evt.EVT_PDU_RECV, self._limit)]
         context = None if where.tls is None else where.tls.server()
         try:
-            self._server = _server_class()(entity, (where.host, where.port), where, context, handlers)
+            self._server = limited_server(entity, (where.host, where.port), where.idle_s, context, handlers)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or "invalid"
             raise UsageError(
@@ -145,7 +149,7 @@ class Receiver:
         message = event.assoc.dimse.message
         if message is None:
             return
-        if message.encoded_command_set.tell() > _LARGEST_PDU:
+        if message.encoded_command_set.tell() > _LARGEST_COMMAND:
             message.encoded_command_set = _Discarded()  # it cannot be decoded: the association ends
         if message.data_set is not None and message.data_set.tell() > self._where.most_bytes:
             message.data_set = _Discarded()
@@ -153,7 +157,7 @@ class Receiver:
     def _store(self, event: Event) -> int:
         try:
             sop_class = str(event.request.AffectedSOPClassUID or "")
-            if is_structured_report(sop_class):
+            if is_structured_report(sop_class) and not self._keeps_reports:
                 return _SUCCESS  # a report of ours that comes back, or of others: nothing to classify
             if isinstance(event.request.DataSet, _Discarded):
                 self._log("too_large", most=self._where.most_bytes)
@@ -195,73 +199,3 @@ class _Discarded(io.BytesIO):
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         """Drop the data."""
         return len(data)
-
-
-def _server_class() -> type[Any]:
-    """Return pynetdicom's server with limits that it lacks: for pauses, lengths of PDUs and sizes of instances."""
-    from pynetdicom.association import Association
-    from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
-
-    class LimitedHandler(RequestHandler):  # type: ignore[misc]
-        """Limits what an association reads."""
-
-        server: LimitedServer
-
-        def _create_association(self) -> Association:
-            association = super()._create_association()
-            socket: Any = association.dul.socket
-            receive = socket.recv
-
-            def limited(count: int) -> bytearray:
-                if count > _LARGEST_PDU:
-                    raise OSError("the peer sends a PDU beyond the limit")  # pynetdicom closes the connection
-                found: bytearray = receive(count)
-                return found
-
-            socket.recv = limited
-            self.server.connections.append((association, self.request, time.monotonic()))
-            return association
-
-    class LimitedServer(ThreadedAssociationServer):  # type: ignore[misc]
-        """Leaves the TLS handshake to a thread of the connection: a peer that stalls in it holds up no other."""
-
-        def __init__(self, entity: Any, address: Any, where: Listening, context: Any, handlers: Any) -> None:
-            self.where, self._opening = where, threading.BoundedSemaphore(_MOST_OPENING)
-            self.connections: list[tuple[Association, Any, float]] = []
-            super().__init__(entity, address, where.title, entity.supported_contexts, context, handlers, LimitedHandler)
-
-        def get_request(self) -> tuple[Any, Any]:
-            assert self.socket is not None
-            client, address = self.socket.accept()
-            client.settimeout(_ESTABLISH_S)
-            return client, address
-
-        def service_actions(self) -> None:
-            """Close connections that pynetdicom leaves open: of ended associations, and of peers that begin none."""
-            super().service_actions()
-            late = time.monotonic() - 2 * _ESTABLISH_S
-            for connection in tuple(self.connections):
-                association, request, since = connection
-                ended = association.ident is not None and not association.is_alive()
-                if ended or (since < late and not association.accepted_contexts):
-                    self.connections.remove(connection)
-                    self.shutdown_request(request)
-
-        def process_request(self, request: Any, client_address: Any) -> None:
-            if not self._opening.acquire(blocking=False):
-                self.shutdown_request(request)
-                return
-            threading.Thread(target=self._open, args=(request, client_address), daemon=True).start()
-
-        def _open(self, request: Any, client_address: Any) -> None:
-            try:
-                if self.ssl_context is not None:
-                    request = self.ssl_context.wrap_socket(request, server_side=True)
-                request.settimeout(self.where.idle_s)
-                self.finish_request(request, client_address)  # starts the association's own thread
-            except (OSError, RuntimeError):  # the handshake failed, or there are no more threads
-                self.shutdown_request(request)
-            finally:
-                self._opening.release()
-
-    return LimitedServer

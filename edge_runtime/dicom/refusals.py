@@ -49,6 +49,8 @@ class Refusal(enum.Enum):
     MARK_MISSING = "mark_missing"
     MARKS_SEVERAL = "marks_several"
     MARK_KIND = "mark_kind"
+    OWN_RESULT = "own_result"
+    SEVERAL_IMAGES = "several_images"
     ZIP = "zip"
     WITHOUT_UIDS = "without_uids"
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.decision.verdict import Reason, Site
 from edge_runtime.dicom.answer import DicomAnswer
 from edge_runtime.dicom.header import (
-    COMPREHENSIVE_3D_SR,
-    MANUFACTURER,
     PURPOSE,
     ModelFacts,
     ResultPlace,
@@ -23,6 +22,7 @@ from edge_runtime.dicom.header import (
     source_item,
     source_uids,
 )
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, MANUFACTURER
 from edge_runtime.dicom.uids import Kind, derived_uid
 from edge_runtime.inference.prediction import Prediction, now
 
@@ -53,8 +53,10 @@ _NAMES = {
 
 
 def identity(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> tuple[str, ...]:
-    """Return what the UID of a report or a heatmap depends on: source, model, and the region or the refusal's code."""
+    """Return what the UID of a report or a heatmap depends on: source, frame, model, and region or refusal."""
     frame = "" if answer.source.frame is None else str(answer.source.frame)
+    if answer.frames > 1:
+        frame = FrameChoice.ALL.value
     outcome = "" if answer.region is None else str(answer.region)
     if answer.failure is not None:
         outcome = f"refused:{answer.failure.code}"
@@ -196,6 +198,8 @@ def _comments(answer: DicomAnswer, model: ModelFacts) -> list[str]:
         lines.append(f"Region in stored pixels, x and y of the centre and radius: {answer.region}.")
     if answer.frames > 1:
         lines.append(f"{answer.frames} frames were classified as one case.")
+    if answer.text:
+        lines.append("Text stands inside the classified region. Captions changed up to 3 of 100 decisions in tests.")
     if model.research_only:
         lines.append("Research only: the licence of the training images allows no other use.")
     return [line.encode("ascii", "replace").decode("ascii") for line in lines]

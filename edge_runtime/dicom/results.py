@@ -1,17 +1,23 @@
-"""From the bytes of one object to the bytes of its report and heatmap: the way of receiver and HTTP service alike."""
+"""From one object to the bytes of its report and heatmap: the way of receiver and HTTP service alike."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from edge_runtime.dicom.answer import AnyPredictor, DicomAnswer, answer
 from edge_runtime.dicom.dataset import read_dataset, silent
-from edge_runtime.dicom.header import SECONDARY_CAPTURE, ModelFacts, is_own_result, is_structured_report
+from edge_runtime.dicom.header import ModelFacts, is_structured_report
 from edge_runtime.dicom.heatmap import heatmap_of
+from edge_runtime.dicom.marks import may_mark
+from edge_runtime.dicom.meta_header import class_in_meta
+from edge_runtime.dicom.own_results import SECONDARY_CAPTURE, own_result
 from edge_runtime.dicom.pixels import NAME
+from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.report import report_of
+from edge_runtime.dicom.study import Frame
 from edge_runtime.errors import MachineError
 
 if TYPE_CHECKING:
@@ -34,34 +40,60 @@ class DicomResults:
     answer: DicomAnswer | None = None
     instances: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
+    @property
+    def lacks_mark(self) -> bool:
+        """Whether the object was refused only because no circle marks its region."""
+        failure = None if self.answer is None else self.answer.failure
+        return failure is not None and failure.code == Refusal.MARK_MISSING.code
+
 
 def results_of(
-    predictor: AnyPredictor, model: ModelFacts, content: bytes, frame: int | None = None, *, heatmap: bool = True
+    predictor: AnyPredictor,
+    model: ModelFacts,
+    source: Dataset,
+    frame: Frame = None,
+    *,
+    marks: Sequence[Dataset] = (),
+    heatmap: bool = True,
 ) -> DicomResults:
     """Answer one object.
 
     Args:
         predictor: a loaded model.
         model: what the results say of it.
-        content: the bytes of a DICOM file.
-        frame: frame number from 1; None for an object of one frame.
+        source: the object.
+        frame: frame number from 1; ``ALL`` for all frames as one case; None for an object of one frame.
+        marks: presentation states and reports, one of which may mark the region.
         heatmap: whether a heatmap is wanted.
 
     Raises:
-        ImageError: no report can be made: the bytes are no DICOM object, or it lacks the UIDs to refer to.
+        ImageError: no report can be made: the object lacks the UIDs to refer to.
         MachineError: the machine failed; another attempt may succeed.
         BackendError: as in :meth:`edge_runtime.Predictor.predict`.
     """
-    source = read_dataset(content, NAME)
     with silent(NAME):
         if to_be_ignored(source, predictor):
             return DicomResults()
-    found = answer(predictor, source, frame, explain=heatmap)
+    found = answer(predictor, source, frame, marks=marks, explain=heatmap)
     if found.failure is not None and found.failure.of_machine:
         raise MachineError(found.failure.message, code=found.failure.code)
     with silent(NAME):
         made = [report_of(source, found, model), heatmap_of(source, found, model)]
         return DicomResults(found, tuple((str(each.SOPInstanceUID), _encoded(each)) for each in made if each))
+
+
+def image_and_marks(files: Sequence[bytes]) -> tuple[Dataset, tuple[Dataset, ...]]:
+    """Return the one image of some DICOM files, and what may mark it. A single file is the image, whatever it is.
+
+    Raises:
+        DicomError: ``dicom_several_images``, or a file is refused.
+    """
+    marking = [len(files) > 1 and may_mark(class_in_meta(each)) for each in files]
+    if marking.count(False) != 1:
+        found = f"{marking.count(False)} objects that are no presentation state or report"
+        raise refused(Refusal.SEVERAL_IMAGES, NAME, found, "one. Send one image with each request.")
+    read = [read_dataset(each, NAME) for each in files]
+    return read[marking.index(False)], tuple(each for each, marks in zip(read, marking, strict=True) if marks)
 
 
 def to_be_ignored(source: Dataset, predictor: AnyPredictor) -> bool:
@@ -71,7 +103,7 @@ def to_be_ignored(source: Dataset, predictor: AnyPredictor) -> bool:
     them.
     """
     sop_class = str(source.get("SOPClassUID", ""))
-    if is_own_result(source) or is_structured_report(sop_class) or sop_class.startswith(_PRESENTATION_STATES):
+    if own_result(source) or is_structured_report(sop_class) or sop_class.startswith(_PRESENTATION_STATES):
         return True
     accepted = predictor.spec.dicom
     return sop_class == SECONDARY_CAPTURE and not (accepted is not None and accepted.accepts(sop_class))

@@ -59,6 +59,18 @@ def spacing_of(dataset: Dataset, region_mm: tuple[float, float] | None, name: st
     return (found[0] + found[1]) / 2
 
 
+def check_square(dataset: Dataset, name: str) -> None:
+    """Refuse an image whose Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7) is not 1 within 1 %: tissue would be distorted.
+
+    Raises:
+        DicomError: ``dicom_spacing_wrong``.
+    """
+    with silent(name):
+        found = _pair(dataset, "PixelAspectRatio")
+    if found is not None and not (min(found) > 0 and abs(found[0] - found[1]) <= NOT_SQUARE * max(found)):
+        raise _wrong(name, "pixels that are not square", "a Pixel Aspect Ratio of 1")
+
+
 def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
     found = value(dataset, keyword)
     if found is None:

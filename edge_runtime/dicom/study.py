@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import os
 import sys
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edge_runtime.bundle.dicom_input import FrameChoice, Frames
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.dataset import load, parse, require_pydicom
-from edge_runtime.dicom.decoding import layout_of
-from edge_runtime.dicom.guard import class_in_meta, judge
-from edge_runtime.dicom.marks import may_mark
-from edge_runtime.dicom.objects import DIRECTORY, check_object, not_accepted
+from edge_runtime.dicom.guard import judge
+from edge_runtime.dicom.layout import layout_of
+from edge_runtime.dicom.meta_header import class_in_meta
+from edge_runtime.dicom.objects import check_object, not_accepted
 from edge_runtime.dicom.pixels import NAME, DicomImage, image_of, region_of
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.zips import ZipEntry
@@ -108,11 +107,11 @@ class OpenedObject:
             MachineError: too little memory.
         """
         try:
-            check_object(self.dataset, spec, self.name)
+            shown = self.name if frame is None else f"{self.name}#{frame}"
+            image = image_of(self.dataset, spec, frame, name=shown, sha256=self.sha256)
             marked = region_of(self.dataset, spec, region, self.marks, frame, self.name)
             check_asked(marked, spec.region)
-            shown = self.name if frame is None else f"{self.name}#{frame}"
-            return image_of(self.dataset, spec, frame, name=shown, sha256=self.sha256), marked
+            return image, marked
         except ImageError as error:
             error.sha256 = self.sha256
             raise
@@ -198,28 +197,3 @@ def parsed_mark(mark: Any) -> Any:
 def mark_name(mark: Any) -> str:
     """Return the name of a mark in errors."""
     return mark.name if isinstance(mark, ZipEntry) else os.fspath(mark) if isinstance(mark, str | os.PathLike) else NAME
-
-
-class PartOfStudy(enum.Enum):
-    """What a file of a study is for."""
-
-    IMAGE = enum.auto()  # to classify, or to refuse by name
-    MARK = enum.auto()  # a presentation state or report, which may mark a region
-    NO_IMAGE = enum.auto()  # the directory of a medium, a document, a waveform, a plan
-
-
-_NO_IMAGE = (
-    DIRECTORY,
-    "1.2.840.10008.5.1.4.1.1.66",
-    *(f"1.2.840.10008.5.1.4.1.1.{kind}." for kind in ("9", "66", "104")),
-    *(f"1.2.840.10008.5.1.4.1.1.481.{kind}" for kind in ("3", "4", "5", "6", "7", "8", "9")),
-)
-
-
-def part_of(head: bytes) -> PartOfStudy:
-    """Return what a file that begins with ``head`` is for, by the SOP class in its meta header."""
-    found = class_in_meta(head)
-    if may_mark(found):
-        return PartOfStudy.MARK
-    is_none = any(found == each or (each.endswith(".") and found.startswith(each)) for each in _NO_IMAGE)
-    return PartOfStudy.NO_IMAGE if is_none else PartOfStudy.IMAGE

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.dicom.dataset import number, silent, value
-from edge_runtime.dicom.decoding import PixelLayout
+from edge_runtime.dicom.layout import PixelLayout
 from edge_runtime.dicom.refusals import Refusal, refused
 
 if TYPE_CHECKING:

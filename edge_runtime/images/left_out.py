@@ -20,6 +20,7 @@ class LeftOutReason(enum.Enum):
     CAMERA_RAW = "camera_raw"
     UNREADABLE = "unreadable"
     DICOM_NO_IMAGE = "dicom_no_image"
+    DICOM_OWN_RESULT = "dicom_own_result"
     UNKNOWN_KIND = "unknown_kind"
     HIDDEN = "hidden"
     UNFINISHED = "unfinished"
@@ -45,6 +46,7 @@ class LeftOutReason(enum.Enum):
 _WORDS = {
     LeftOutReason.DICOM: "DICOM",
     LeftOutReason.DICOM_NO_IMAGE: "DICOM without image",
+    LeftOutReason.DICOM_OWN_RESULT: "results of edge-predict",
     LeftOutReason.APPLE_DOUBLE: "AppleDouble",
 }
 

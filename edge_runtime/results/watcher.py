@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from edge_runtime.errors import EdgeError
@@ -24,6 +24,8 @@ Stamp = tuple[int, int]
 """Size and time of last change, as in :class:`FileStamp`. A tuple is faster to create and compare."""
 Names = dict[str, Stamp]
 """The files of one directory by name."""
+DicomReason = Callable[[str], LeftOutReason | None]
+"""Why a DICOM file is left out; None for one to predict."""
 
 
 class Watch:
@@ -46,6 +48,12 @@ class Watch:
         self.unreadable: tuple[EdgeError, ...] = ()
         self.left_out: dict[str, LeftOut] = {}
         self._expected: list[tuple[LeftOut, FileStamp]] = []
+        self._dicom: DicomReason | None = None
+
+    def take_dicom(self, reason: DicomReason | None) -> None:
+        """Set which DICOM files count as images; None, as at the beginning, for none."""
+        if reason is not self._dicom:
+            self._dicom, self._settled = reason, {}
 
     def take_expected(self) -> list[tuple[LeftOut, FileStamp]]:
         """Return the files left out since the last call that a user may expect a result for, each with its stamp."""
@@ -91,7 +99,7 @@ class Watch:
 
     def _left_out(self, path: str, name: str, mode: int, stamp: Stamp) -> bool:
         """Return whether a file is left out, and record it."""
-        reason = _reason(path, name, mode)
+        reason = self._reason(path, name, mode)
         if reason is None:
             self.left_out.pop(path, None)
             return False
@@ -100,14 +108,15 @@ class Watch:
             self._expected.append((item, FileStamp(*stamp)))
         return True
 
-
-def _reason(path: str, name: str, mode: int) -> LeftOutReason | None:
-    """Return the reason why a file is left out; None for an image to process."""
-    if reason := reason_of_name(name, is_folder=False):
-        return reason
-    if stat.S_ISDIR(mode):
-        return LeftOutReason.LINKED_FOLDER
-    return reason_of_file(path, mode)
+    def _reason(self, path: str, name: str, mode: int) -> LeftOutReason | None:
+        """Return the reason why a file is left out; None for an image to process."""
+        if reason := reason_of_name(name, is_folder=False):
+            return reason
+        if stat.S_ISDIR(mode):
+            return LeftOutReason.LINKED_FOLDER
+        if (reason := reason_of_file(path, mode, dicom=self._dicom is not None)) or self._dicom is None:
+            return reason
+        return self._dicom(path)
 
 
 def _files(place: str, places: list[str], quiet: Names, now_quiet: Names) -> list[tuple[str, Stamp, int]]:

@@ -133,14 +133,15 @@ def _dicom(model: Json) -> Json:
         "summary": "Report and heatmap of one DICOM object, as DICOM objects.",
         "parameters": [
             model,
-            _parameter("frame", "The frame to classify, counted from 1.", "integer"),
+            _parameter("frame", "The frame to classify, counted from 1, or all: one case of all frames."),
             _parameter("heatmap", "0 leaves the heatmap out."),
+            _parameter("unmarked", "wait: an image without the circle that the model needs has no report, but 422."),
         ],
-        "requestBody": {"required": True, "content": {"application/dicom": {"schema": binary}}},
+        "requestBody": {"required": True, "content": {"application/dicom": {"schema": binary}, **related}},
         "responses": {
             "200": {"description": "The report, then the heatmap; a refusal has a report alone.", "content": related},
             "204": {"description": "Nothing to answer: another report, or a result of this package."},
-            "422": _response("The bytes are no readable DICOM object, so that there is no report.", "error"),
+            "422": _response("There is no report: no readable DICOM object, or no circle and unmarked=wait.", "error"),
             **_errors("400", "401", "403", "404", "408", "413", "415", "500", "501", "503"),
         },
     }

@@ -83,6 +83,7 @@ def test_files_that_others_name_lie_in_the_site(site: Path) -> None:
         "certificate.schema.json",
         "edge-predict.service",
         "edge-serve.service",
+        "edge-dicom.service",
     ):
         assert (site / name).read_bytes() == (DOCS / name).read_bytes()
     assert (site / "constraints" / "aarch64-litert-py311.txt").is_file()

@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from edge_runtime.dicom.header import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
 from tests.chromium import browser
 from tests.dicom_kills import await_count
 from tests.dicom_sources import encoded, ultrasound

@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from edge_runtime.dicom.header import COMPREHENSIVE_3D_SR, MANUFACTURER, SECONDARY_CAPTURE
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, MANUFACTURER, SECONDARY_CAPTURE
 from tests.dicom_sources import encoded, ultrasound
 from tests.integration.dicom.conftest import Service
 from tests.serving import Response, Served

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.dicom.header import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
+from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE
 from tests.dicom_kills import COUNT, Killer, await_count, expected, results, write_instances
 from tests.dicom_sources import encoded, ultrasound
 from tests.integration.dicom.conftest import Service

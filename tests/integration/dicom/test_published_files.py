@@ -16,7 +16,8 @@ import pydicom
 import pytest
 
 from edge_runtime.dicom.dataset import read_dataset, silent, text
-from edge_runtime.dicom.decoding import frame_of, layout_of
+from edge_runtime.dicom.decoding import frame_of
+from edge_runtime.dicom.layout import layout_of
 from edge_runtime.dicom.pixels import image_of
 from edge_runtime.dicom.syntaxes import RLE
 from edge_runtime.errors import EdgeError

@@ -87,6 +87,7 @@ def test_no_release_is_let_in_that_is_newer_than_those_tried(needed: list[Requir
         "imagecodecs": "2026.4.1",
     }
     newest |= {"pydicom": "3.1.0", "highdicom": "0.29.0", "pynetdicom": "3.1.0", "python-gdcm": "3.3.0"}
+    newest |= {"pylibjpeg": "2.2.0", "pylibjpeg-openjpeg": "2.7.0"}
     newest |= {"pyarrow": "27.0.0", "fsspec": "2026.10.0", "ray": "2.61.0", "distributed": "2026.9.0"}
     named = set()
     for requirement in needed:

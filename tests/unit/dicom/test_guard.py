@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.dicom import guard
-from edge_runtime.dicom.guard import MOST_BYTES, MOST_DEPTH, class_in_meta, judge
+from edge_runtime.dicom import guard, structure
+from edge_runtime.dicom.guard import MOST_BYTES, judge
+from edge_runtime.dicom.meta_header import class_in_meta
+from edge_runtime.dicom.structure import MOST_DEPTH
 from edge_runtime.errors import DicomError
 from tests.dicom_objects import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, ULTRASOUND, file_of, meant, ultrasound
 from tests.places import ROOT
 
 
 def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
-    long = vr in guard._LONG
+    long = vr in structure.LONG
     length = b"\0\0" + struct.pack("<I", len(value)) if long else struct.pack("<H", len(value))
     return struct.pack("<HH", group, number) + vr + length + value
 
@@ -143,7 +145,7 @@ def test_deflate_bombs_and_damaged_deflate_are_refused() -> None:
 
 
 def test_too_many_elements_and_too_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "MOST_ELEMENTS", 50)
+    monkeypatch.setattr(structure, "MOST_ELEMENTS", 50)
     item = struct.pack("<HHI", 0xFFFE, 0xE000, 0)
     assert code(meta(EXPLICIT) + element(8, 0x1140, b"SQ", item * 60)) == "dicom_too_large"
     monkeypatch.setattr(guard, "MOST_BYTES", 100)

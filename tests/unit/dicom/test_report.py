@@ -16,8 +16,10 @@ from edge_runtime import Predictor
 from edge_runtime.bundle.bundle import find
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.dicom.answer import DicomAnswer, DicomFailure, answer
-from edge_runtime.dicom.header import MANUFACTURER, ModelFacts, is_own_result
+from edge_runtime.dicom.dataset import read_dataset
+from edge_runtime.dicom.header import ModelFacts
 from edge_runtime.dicom.heatmap import heatmap_of
+from edge_runtime.dicom.own_results import MANUFACTURER, own_result
 from edge_runtime.dicom.pixels import source_of
 from edge_runtime.dicom.report import NO_ANSWER, SCHEME, report_of
 from edge_runtime.dicom.results import facts_of, results_of
@@ -178,12 +180,12 @@ def test_the_heatmap_leaves_out_what_lies_around_the_region(predictor: Predictor
 
 
 def test_bytes_in_and_bytes_out(predictor: Predictor, facts: ModelFacts) -> None:
-    made = results_of(predictor, facts, encoded(ultrasound(1, SIZE)))
+    made = results_of(predictor, facts, read_dataset(encoded(ultrasound(1, SIZE))))
     read = [pydicom.dcmread(io.BytesIO(content)) for _, content in made.instances]
     assert [str(each.SOPInstanceUID) for each in read] == [uid for uid, _ in made.instances]
-    assert all(is_own_result(each) and each.Manufacturer == MANUFACTURER for each in read)
+    assert all(own_result(each) and each.Manufacturer == MANUFACTURER for each in read)
     assert {each.ConceptNameCodeSequence[0].CodeValue for each in read[:1]} == {"126000"}
-    assert not any(results_of(predictor, facts, content).instances for _, content in made.instances)
-    assert not is_own_result(ultrasound(1, SIZE))
+    assert not any(results_of(predictor, facts, read_dataset(content)).instances for _, content in made.instances)
+    assert not own_result(ultrasound(1, SIZE))
     assert SCHEME in str(read[0])
     assert np.asarray(read[1].pixel_array).dtype == np.uint8

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.dicom.spool import MOST_ATTEMPTS, Spool, SpoolFullError, SpoolLimits
+from edge_runtime.dicom.room import SpoolFullError, SpoolLimits
+from edge_runtime.dicom.spool import MOST_ATTEMPTS, Spool
 from edge_runtime.errors import UsageError
 from tests.places import ROOT
 
@@ -40,11 +41,11 @@ def test_results_appear_together_and_the_instance_leaves(spool: Spool, tmp_path:
     spool.finish(instance, [("1.2", b"report"), ("1.3", b"heatmap")])
     assert not spool.waiting()
     later = again(spool, tmp_path)
-    found = list(later.results())
+    found = list(later.outbox.results())
     assert sorted(path.read_bytes() for path in found) == [b"heatmap", b"report"]
     for path in found:
-        later.accepted(path)
-    assert later.counts() == {"incoming": 0, "outgoing": 0, "refused": 0}
+        later.outbox.accepted(path)
+    assert later.counts() == dict.fromkeys(("incoming", "marks", "unmarked", "refused", "outgoing"), 0)
     assert not list((tmp_path / "spool" / "outgoing").iterdir())
 
 
@@ -52,7 +53,7 @@ def test_the_same_results_are_stored_once(spool: Spool) -> None:
     for _ in range(2):
         spool.add([b"image"], 5)
         spool.finish(spool.waiting()[0], [("1.2", b"report")])
-    assert len(list(spool.results())) == 1
+    assert len(list(spool.outbox.results())) == 1
 
 
 def test_a_full_spool_refuses_and_takes_again_when_there_is_room(spool: Spool) -> None:
@@ -85,7 +86,7 @@ def test_a_full_disk_while_writing_leaves_nothing(spool: Spool, monkeypatch: pyt
         spool.add([b"x"], 1)
     monkeypatch.undo()
     assert not spool.waiting()
-    assert spool._bytes == 0
+    assert spool._room.held == 0
 
 
 def test_an_instance_that_ends_the_process_again_and_again_is_set_aside(spool: Spool, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_an_instance_that_ends_the_process_again_and_again_is_set_aside(spool: S
         assert spool.begin(spool.waiting()[0])
         spool = again(spool, tmp_path)
     assert not spool.begin(spool.waiting()[0])
-    assert spool.counts() == {"incoming": 0, "outgoing": 0, "refused": 1}
+    assert spool.counts() == dict.fromkeys(("incoming", "marks", "unmarked", "outgoing"), 0) | {"refused": 1}
 
 
 def test_a_fault_of_the_machine_counts_as_no_attempt(spool: Spool) -> None:
@@ -154,6 +155,6 @@ def test_kills_at_random_lose_nothing_that_was_acknowledged(tmp_path: Path) -> N
             lines += process.stdout
         acknowledged = 1 + max(int(line) for line in lines if line.endswith("\n"))
     spool = Spool(folder, SpoolLimits(1 << 30, 0))
-    held = {int(path.read_bytes()) for path in [*spool.waiting(), *spool.results()]}
+    held = {int(path.read_bytes()) for path in [*spool.waiting(), *spool.outbox.results()]}
     assert acknowledged > 3
     assert held >= set(range(acknowledged))

@@ -1,0 +1,106 @@
+"""Marks and the images that wait for them: which of two comes first does not matter, nor a kill between them.
+
+A presentation state or report with a circle is kept in the folder ``marks`` of the spool, an image without a circle in
+``unmarked``, both for a stated time after they came. They belong together by the SOP Instance UID that the circle
+refers to. What is where decides; the index in memory is made from the folders at each start.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_runtime.dicom.dataset import read_dataset
+from edge_runtime.dicom.marks import instances_marked_by
+from edge_runtime.dicom.pixels import NAME
+from edge_runtime.dicom.spool import Place, Spool, age_s
+from edge_runtime.errors import ImageError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+class MarkStore:
+    """Pairs marks and images in a spool. One thread uses it."""
+
+    def __init__(self, spool: Spool, wait_s: float) -> None:
+        """Take over what an earlier process left: every image that waited is looked at again.
+
+        Args:
+            spool: holds the folders.
+            wait_s: longest time that an image waits for a mark, and that a mark is kept for images, in seconds.
+        """
+        self._spool, self._wait_s = spool, wait_s
+        self._marks: dict[str, set[Path]] = defaultdict(set)
+        self._waiting: dict[str, set[Path]] = defaultdict(set)
+        for path in spool.waiting(Place.UNMARKED):
+            spool.move(path, Place.INCOMING)
+        for path in spool.waiting(Place.MARKS):
+            try:
+                self._index(path, instances_marked_by(read_dataset(path, NAME), NAME))
+            except ImageError:  # somebody changed the file
+                spool.move(path, Place.REFUSED)
+
+    def keep(self, instance: Path, mark: Dataset) -> bool:
+        """Keep a mark, and let the images go on that waited for it. Return False if it has no circle: it is dropped.
+
+        Raises:
+            DicomError: a value of the mark cannot be read.
+            OSError: the disk failed. The instance is still there.
+        """
+        marked = instances_marked_by(mark, NAME)
+        if not marked or self._is_over(instance):
+            self._spool.drop(instance)
+            return False
+        self._index(self._spool.move(instance, Place.MARKS), marked)
+        for uid in marked & self._waiting.keys():
+            self._go_on(self._waiting.pop(uid))
+        return True
+
+    def of(self, uid: str) -> list[Dataset]:
+        """Return the kept marks that refer to an image."""
+        return [read_dataset(path, NAME) for path in sorted(self._marks.get(uid, ()))]
+
+    def wait(self, instance: Path, uid: str) -> bool:
+        """Let an image wait for a mark. Return False if it has waited for the longest time."""
+        if self._is_over(instance):
+            return False
+        self._waiting[uid].add(self._spool.move(instance, Place.UNMARKED))
+        return True
+
+    def expire(self) -> int:
+        """Let the images go on that waited long enough, and drop the marks that were kept long enough.
+
+        Returns:
+            The number of dropped marks.
+        """
+        for uid, paths in list(self._waiting.items()):
+            over = {path for path in paths if self._is_over(path)}
+            self._go_on(over)
+            _subtract(self._waiting, uid, over)
+        dropped = {path for paths in self._marks.values() for path in paths if self._is_over(path)}
+        for path in dropped:
+            self._spool.drop(path)
+        for uid in list(self._marks) if dropped else ():
+            _subtract(self._marks, uid, dropped)
+        return len(dropped)
+
+    def _index(self, mark: Path, marked: Iterable[str]) -> None:
+        for uid in marked:
+            self._marks[uid].add(mark)
+
+    def _is_over(self, path: Path) -> bool:
+        return age_s(path) >= self._wait_s
+
+    def _go_on(self, images: Iterable[Path]) -> None:
+        for path in images:
+            self._spool.move(path, Place.INCOMING)
+
+
+def _subtract(index: dict[str, set[Path]], uid: str, paths: set[Path]) -> None:
+    """Remove paths from an index, and the entry if nothing is left of it."""
+    index[uid] -= paths
+    if not index[uid]:
+        del index[uid]
