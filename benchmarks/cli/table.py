@@ -1,0 +1,89 @@
+"""``python -m benchmarks table``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from benchmarks import machine, report
+from benchmarks.cases.cold_start import cold_start
+from benchmarks.cases.folder import folder
+from benchmarks.cases.heatmap import heatmap
+from benchmarks.cases.one_image import array, path
+from benchmarks.cases.serving import serving
+from benchmarks.cases.tiles import tiles
+from benchmarks.cases.watch import watch
+from benchmarks.cli.options import load_networks, on_cores, run_options, settings_of
+from benchmarks.networks import Network
+from benchmarks.settings import Settings
+from benchmarks.turns import Table
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
+
+Case = Callable[[], Table]
+
+
+@click.command()
+@run_options
+@click.option("--write", is_flag=True, help="Write the tables to docs/explanation/performance.md.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write a file for pyperf.")
+def table(
+    models: tuple[str, ...],
+    folders: tuple[str, ...],
+    rounds: int | None,
+    cpu: tuple[int, ...],
+    tiny: bool,
+    write: bool,
+    out: Path | None,
+) -> None:
+    """Measure this package beside its peers.
+
+    Peers that are not installed are named with the reason. See docs/explanation/performance.md for the method.
+    """
+    load = os.getloadavg()[0]
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch,
+        tqdm(unit="turn", disable=None, leave=False) as bar,
+    ):
+        settings = settings_of(Path(scratch), folders, rounds, tiny, step=bar.update)
+        found = load_networks(models, settings)
+        with on_cores(cpu):
+            tables = [run() for run in _one_core(found, settings)]
+            told = machine.lines(load)
+        tables += [run() for run in _all_cores(found, settings)]
+    text = report.markdown(tables, told)
+    if write:
+        report.write_between(PAGE, "the headline", report.headline(tables))
+        report.write_between(PAGE, "the tables", text)
+    else:
+        click.echo(f"{report.headline(tables)}\n\n{text}")
+    if out is not None:
+        from benchmarks import results
+
+        results.write(tables, told, out)
+
+
+def _one_core(found: Sequence[Network], settings: Settings) -> list[Case]:
+    """Return the cases that use one core; those of one network alone are measured on the first, the default model."""
+    first = found[0]
+    return [
+        *(partial(case, network, settings) for case in (array, path, cold_start) for network in found),
+        *([partial(tiles, first, settings)] if first.colour else []),
+        partial(heatmap, first, settings),
+        partial(watch, settings),
+    ]
+
+
+def _all_cores(found: Sequence[Network], settings: Settings) -> list[Case]:
+    """Return the cases that need two cores."""
+    whole = [network for network in found if not network.regions][:1]
+    return [
+        *(partial(folder, network, settings) for network in whole),
+        *(partial(serving, network, settings) for network in whole),
+    ]
