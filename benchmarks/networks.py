@@ -54,10 +54,17 @@ class Network:
         """Return the path of a model file."""
         return str(self.files[form, precision])
 
-    def task(self, peer: str, model: str, kind: str = "array", count: int | None = None, **options: str) -> Task:
+    def task(
+        self,
+        peer: str,
+        model: str,
+        kind: str = "array",
+        count: int | None = None,
+        options: dict[str, str] | None = None,
+    ) -> Task:
         """Return the task of a peer on these images, or on the first ``count``."""
         paths, regions = self.paths[:count], self.regions[:count]
-        return Task(f"benchmarks.peers.{peer}", self.name, model, self.labels, paths, regions, kind, options)
+        return Task(f"benchmarks.peers.{peer}", self.name, model, self.labels, paths, regions, kind, options or {})
 
 
 def names(chosen: Sequence[str] = ()) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def _ours(table: Table | None) -> str:
     if table is None:
         return "–"
     row = next(row for row in table.rows if row.name.startswith("edge-predict"))
-    return _ratio(row.ratio)
+    return ratio_text(row.ratio)
 
 
 def markdown(tables: Sequence[Table], machine: Sequence[str]) -> str:
@@ -58,12 +58,13 @@ def _lines(table: Table) -> list[str]:
 
 
 def _cells(row: Row, reference: bool) -> str:
-    ratios = ("1", "1") if reference else (_ratio(row.ratio), _ratio(row.wall_ratio))
+    ratios = ("1", "1") if reference else (ratio_text(row.ratio), ratio_text(row.wall_ratio))
     times = _time(row.processor_ms.median), _time(row.wall_ms.median)
     return f"| {row.name} | {ratios[0]} | {times[0]} | {ratios[1]} | {times[1]} | {row.peak_mb:.0f} |"
 
 
-def _ratio(found: Interval) -> str:
+def ratio_text(found: Interval) -> str:
+    """Return a ratio with its interval, if it has one."""
     if found.low is None or found.high is None:
         return f"{found.median:.2f}"
     return f"{found.median:.2f} [{found.low:.2f}, {found.high:.2f}]"

@@ -33,8 +33,10 @@ def minimal(network: Network) -> Command:
     return Command("minimal script", [sys.executable, script, network.name, model, network.paths[0], *circle])
 
 
-def ours(network: Network, name: str = "edge-predict", runtime: Path | None = None) -> Command:
+def ours(
+    network: Network, name: str = "edge-predict", runtime: Path | None = None, python: Path | None = None
+) -> Command:
     """Return the command on the first image."""
     region = [f"--region={','.join(map(str, circle))}" for circle in network.regions[:1]]
-    command = [sys.executable, "-c", CODE, network.paths[0], "--model", network.name, *region]
+    command = [str(python or sys.executable), "-c", CODE, network.paths[0], "--model", network.name, *region]
     return Command(name, command, runtime=runtime)

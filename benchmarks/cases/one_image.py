@@ -74,7 +74,7 @@ def _runtimes(network: Network, kind: str) -> list[Wanted]:
 
     def ours(backend: str) -> Callable[[], Contestant]:
         name = OURS if backend == "litert" else "edge-predict, onnxruntime"
-        return lambda: Worker(name, network.task("edge_runtime", network.name, kind, backend=backend))
+        return lambda: Worker(name, network.task("edge_runtime", network.name, kind, options={"backend": backend}))
 
     return [
         (LOOP, lambda: Worker(LOOP, network.task("litert_loop", tflite, kind))),

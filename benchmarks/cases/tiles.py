@@ -18,6 +18,21 @@ from edge_runtime.bundle.manifest import Format
 
 def tiles(network: Network, settings: Settings) -> Table:
     """Measure ``predict_tiles`` on a drawn slide, every other row of it empty glass."""
+    loop, ours = tasks(network, settings)
+    with ExitStack() as stack:
+        contestants = [Worker("LiteRT, look-up loop", loop), Worker("predict_tiles, one worker", ours)]
+        for each in contestants:
+            stack.callback(each.close)
+        count, reruns = settings.tiles_side**2, contestants[1].answers[0]
+        remark = f"a drawn slide, half of it glass; the float32 file decides {reruns} of {count} tiles"
+        rounds = min(settings.rounds, 9)
+        return measured(
+            f"a slide of {count} tiles", network.name, contestants, (), settings, rounds=rounds, remarks=[remark]
+        )
+
+
+def tasks(network: Network, settings: Settings) -> tuple[Task, Task]:
+    """Draw the slide; return the task of the loop and that of this package."""
     path = settings.scratch / "slide.png"
     draw_slide(str(path), settings.tiles_side, network.side_px)
     paths, side = (str(path),), str(network.side_px)
@@ -29,16 +44,7 @@ def tiles(network: Network, settings: Settings) -> Table:
         options={"side_px": side},
     )
     ours = Task("benchmarks.peers.edge_tiles", network.name, network.name, paths=paths)
-    with ExitStack() as stack:
-        contestants = [Worker("LiteRT, look-up loop", loop), Worker("predict_tiles, one worker", ours)]
-        for each in contestants:
-            stack.callback(each.close)
-        count, reruns = settings.tiles_side**2, contestants[1].answers[0]
-        remark = f"a drawn slide, half of it glass; the float32 file decides {reruns} of {count} tiles"
-        rounds = min(settings.rounds, 9)
-        return measured(
-            f"a slide of {count} tiles", network.name, contestants, (), settings, rounds=rounds, remarks=[remark]
-        )
+    return loop, ours
 
 
 def draw_slide(path: str, side_tiles: int, tile_px: int) -> None:

@@ -24,14 +24,19 @@ from benchmarks.networks import Network
 from benchmarks.settings import Settings
 from benchmarks.turns import Table
 
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
+_DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {
+    "the headline": _DOCS / "explanation" / "performance.md",
+    "the tables": _DOCS / "research" / "benchmark-tables.md",
+}
+"""Name of the markers → the page that has them."""
 
 Case = Callable[[], Table]
 
 
 @click.command()
 @run_options
-@click.option("--write", is_flag=True, help="Write the tables to docs/explanation/performance.md.")
+@click.option("--write", is_flag=True, help="Write the tables into docs.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write a file for pyperf.")
 def table(
     models: tuple[str, ...],
@@ -59,8 +64,8 @@ def table(
         tables += [run() for run in _all_cores(found, settings)]
     text = report.markdown(tables, told)
     if write:
-        report.write_between(PAGE, "the headline", report.headline(tables))
-        report.write_between(PAGE, "the tables", text)
+        for name, part in zip(PAGES, (report.headline(tables), text), strict=True):
+            report.write_between(PAGES[name], name, part)
     else:
         click.echo(f"{report.headline(tables)}\n\n{text}")
     if out is not None:
@@ -74,8 +79,8 @@ def _one_core(found: Sequence[Network], settings: Settings) -> list[Case]:
     first = found[0]
     return [
         *(partial(case, network, settings) for case in (array, path, cold_start) for network in found),
+        *(partial(heatmap, network, settings) for network in found),
         *([partial(tiles, first, settings)] if first.colour else []),
-        partial(heatmap, first, settings),
         partial(watch, settings),
     ]
 

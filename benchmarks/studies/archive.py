@@ -4,8 +4,9 @@
     python -m benchmarks archive-memory [--records 1000 --records 1000000]
 
 ``archive-cost`` runs every engine, and ``edge-predict --workers 2 --json``, on a small and on a large part of the
-folder, in turns. The processor time of all processes of a run is summed (their CPU times are read ten times a second, found by a
-mark in their environment). The difference of the two sizes is the marginal cost, without the start of the engine.
+folder, in turns. The processor time of all processes of a run is summed (their CPU times are read ten times a second,
+found by a mark in their environment). The difference of the two sizes is the marginal cost, without the start of the
+engine.
 
 ``archive-memory`` plans lists of paths that do not exist, so that each image costs little, and prints the largest
 resident size of ``plan``, of the driver of ``run`` (its workers not included), of ``status`` and of ``merge``.
