@@ -21,8 +21,9 @@ _VNNI = ("avx512_vnni", "avx_vnni", "asimddp")
 
 def lines(load_before: float) -> tuple[str, ...]:
     """Return what the reader of a table has to know about this machine, one line each."""
+    cores = len(os.sched_getaffinity(0))
     return (
-        f"processor: {processor()}, {os.cpu_count()} cores, of which this run used {len(os.sched_getaffinity(0))}",
+        f"processor: {processor()}, {os.cpu_count()} cores{_virtual()}; {cores} used (a folder, `edge-serve`: all)",
         f"int8 dot products (VNNI, on Arm dotprod): {'yes' if has_dot_products() else 'no'}",
         f"load of the last minute: {load_before:.1f} before, {os.getloadavg()[0]:.1f} after",
         f"Python {platform.python_version()}, {', '.join(_versions())}",
@@ -33,6 +34,11 @@ def processor() -> str:
     """Return the processor's name as Linux gives it, and the architecture."""
     names = [value for key, value in _cpuinfo() if key in ("model name", "Model")]
     return f"{names[0]} ({platform.machine()})" if names else platform.machine()
+
+
+def _virtual() -> str:
+    flags = {flag for key, value in _cpuinfo() if key == "flags" for flag in value.split()}
+    return " of a virtual machine" if "hypervisor" in flags else ""
 
 
 def has_dot_products() -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.contestant import ROOT
 from benchmarks.task import Circle, Task
+from edge_runtime import ImageError, Predictor, Runtime
 from edge_runtime.bundle.bundle import Bundle, find, shipped
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
@@ -73,18 +74,57 @@ def names(chosen: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def load(name: str, folder: Path | None, scratch: Path, images: int = IMAGES) -> Network:
-    """Return a network with images from ``folder``, or with drawn ones that are written to ``scratch``."""
+    """Return a network with images from ``folder``, or with drawn ones that are written to ``scratch``.
+
+    Images that the guard band passes to the float32 file, and those that the model does not take, are left out: no
+    peer has a second run.
+
+    Raises:
+        SystemExit: no image is left.
+    """
     bundle = find(name)
-    spec = bundle.manifest.spec
-    side = spec.size_px[0]
-    if folder is None:
-        paths, source = drawn(scratch / f"{name}-images", _DRAWN_PX.get(side, side), images), "drawn images"
-    else:
-        paths, source = published(folder, images), f"{images} published images"
-    labels = tuple(spec.labels) if spec.outputs > 1 else tuple(spec.positive)
+    spec, side = bundle.manifest.spec, bundle.manifest.spec.size_px[0]
+    paths = (
+        drawn(scratch / f"{name}-images", _DRAWN_PX.get(side, side), images)
+        if folder is None
+        else published(folder, images)
+    )
     share = _FINDING.get(name, 8)
-    regions = tuple(_region(path, share) for path in paths) if spec.region is not None else ()
-    return Network(name, _files(bundle, scratch / name), labels, paths, regions, source, side, spec.channels == 3)
+    items = [(path, None if spec.region is None else _region(path, share)) for path in paths]
+    kept = _decided_once(name, items)
+    source = f"{len(kept)} of {len(items)} {'drawn' if folder is None else 'published'} images"
+    if len(kept) < len(items):
+        source += "; the others lie in the guard band, where float32 runs as well, or are refused"
+    return Network(
+        name=name,
+        files=_files(bundle, scratch / name),
+        labels=tuple(spec.labels) if spec.outputs > 1 else tuple(spec.positive),
+        paths=tuple(path for path, _ in kept),
+        regions=tuple(region for _, region in kept if region is not None),
+        source=source,
+        side_px=side,
+        colour=spec.channels == 3,
+    )
+
+
+def _decided_once(name: str, items: Sequence[tuple[str, Circle | None]]) -> list[tuple[str, Circle | None]]:
+    """Return the images that one file decides, and the model takes.
+
+    Raises:
+        SystemExit: there are none.
+    """
+    kept = []
+    with Predictor.load(name, backend=Runtime.LITERT) as predictor:
+        for path, region in items:
+            try:
+                found = predictor.predict(path, region=region)
+            except ImageError:
+                continue
+            if found.precision == predictor.precision.value:
+                kept.append((path, region))
+    if not kept:
+        raise SystemExit(f"{name}: found no image that its int8 file decides, expected some. Name other images.")
+    return kept
 
 
 def _files(bundle: Bundle, scratch: Path) -> dict[tuple[Format, Precision], Path]:

@@ -30,7 +30,7 @@ class Settings:
     items: int = 10
     images: int = 40
     folders: Mapping[str, Path] = field(default_factory=dict)
-    cold_starts: int = 15
+    cold_starts: int = 11
     tiles_side: int = 60
     watched: int = 20_000
     folder_images: int = 500

@@ -9,7 +9,7 @@ from benchmarks.cases.measuring import measured, opened
 from benchmarks.contestant import Contestant, NoFiguresError, Worker
 from benchmarks.environments import MEDIAPIPE, MODEL_API, OPENVINO, Environment
 from benchmarks.networks import KERAS, Network
-from benchmarks.peers.edge_runtime import RERUN
+from benchmarks.peers.edge_runtime import ONCE, RERUN
 from benchmarks.settings import Settings
 from benchmarks.turns import Table
 from edge_runtime.bundle.manifest import Format, Precision
@@ -30,42 +30,37 @@ def path(network: Network, settings: Settings) -> Table:
     return _table("predict(path)", network, settings, "path", _runtimes(network, "path"))
 
 
-def _table(title: str, network: Network, settings: Settings, kind: str, wanted: Sequence[Wanted]) -> Table:
+def _table(case: str, network: Network, settings: Settings, kind: str, wanted: Sequence[Wanted]) -> Table:
+    items = range(len(network.paths))
     with ExitStack() as stack:
         contestants, skipped = opened(stack, wanted)
-        ours = next(each for each in contestants if each.name == OURS)
-        assert isinstance(ours, Worker)
-        once = [i for i, answer in enumerate(ours.answers) if answer != RERUN]
-        reruns = len(ours.answers) - len(once)
-        remarks = [
-            f"{len(once)} of {len(ours.answers)} {network.source}; {_rerun_text(reruns)}",
-            *_agreement(contestants),
-        ]
+        workers = [each for each in contestants if isinstance(each, Worker)]
         return measured(
-            *(title, network.name, contestants, skipped, settings),
-            items=once or range(len(ours.answers)),
-            per_turn=min(settings.items, len(once) or 1),
-            remarks=remarks,
+            *(case, network.name, contestants, skipped, settings),
+            items=items,
+            per_turn=min(settings.items, len(items)),
+            remarks=[network.source, *_agreement(workers), *_reruns(workers)],
         )
 
 
-def _rerun_text(reruns: int) -> str:
-    return (
-        f"the other {reruns} lie in the guard band, where float32 runs as well" if reruns else "none in the guard band"
-    )
-
-
-def _agreement(contestants: Sequence[Contestant]) -> list[str]:
-    """Say of peers how often their label is the loop's: the same network has to answer alike."""
-    workers = [
-        each for each in contestants if isinstance(each, Worker) and each.answers and each.answers[0] in (0, 1, 2)
-    ]
-    told = []
+def _agreement(workers: Sequence[Worker]) -> list[str]:
+    """Say how often a peer's label is the loop's, if it differs on some image: the same network has to answer alike."""
+    told, expected = [], workers[0].answers
     for peer in workers[1:]:
-        same = sum(a == b for a, b in zip(peer.answers, workers[0].answers, strict=True))
-        if same < len(peer.answers):
-            told.append(f"{peer.name}: the loop's label on {same} of {len(peer.answers)} images")
+        same = sum(a == b for a, b in zip(peer.answers, expected, strict=True))
+        if same < len(expected) and not set(peer.answers) <= {RERUN, ONCE}:
+            told.append(f"{peer.name}: the loop's label on {same} of {len(expected)} images")
     return told
+
+
+def _reruns(workers: Sequence[Worker]) -> list[str]:
+    """Say how many images float32 ran on as well, which is possible with another interpreter than LiteRT."""
+    counts = {worker.name: worker.answers.count(RERUN) for worker in workers}
+    return [
+        f"{name}: {count} images lie in the guard band, where float32 ran as well"
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _runtimes(network: Network, kind: str) -> list[Wanted]:

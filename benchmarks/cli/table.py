@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from tqdm import tqdm
@@ -31,7 +32,7 @@ PAGES = {
 }
 """Name of the markers → the page that has them."""
 
-Case = Callable[[], Table]
+Case = partial[Table]
 
 
 @click.command()
@@ -59,9 +60,9 @@ def table(
         settings = settings_of(Path(scratch), folders, rounds, tiny, step=bar.update)
         found = load_networks(models, settings)
         with on_cores(cpu):
-            tables = [run() for run in _one_core(found, settings)]
+            tables = _run(_one_core(found, settings), bar)
             told = machine.lines(load)
-        tables += [run() for run in _all_cores(found, settings)]
+        tables += _run(_all_cores(found, settings), bar)
     text = report.markdown(tables, told)
     if write:
         for name, part in zip(PAGES, (report.headline(tables), text), strict=True):
@@ -72,6 +73,15 @@ def table(
         from benchmarks import results
 
         results.write(tables, told, out)
+
+
+def _run(cases: Sequence[Case], bar: tqdm[NoReturn]) -> list[Table]:
+    """Measure one case after the other; the bar names it."""
+    tables = []
+    for case in cases:
+        bar.set_description(case.func.__name__)
+        tables.append(case())
+    return tables
 
 
 def _one_core(found: Sequence[Network], settings: Settings) -> list[Case]:

@@ -13,13 +13,13 @@ RERUN, ONCE = "rerun", "once"
 
 def open_peer(task: Task) -> Callable[[Item], str]:
     """Return a function of an item that says which files ran."""
-    from edge_runtime import ColourOrder, Predictor, Reason, Runtime
+    from edge_runtime import ColourOrder, Predictor, Runtime
 
     predictor = Predictor.load(task.model, backend=Runtime(task.options.get("backend", "litert")))
     more: dict[str, Any] = {"order": ColourOrder.BGR} if task.kind == "array" else {}
 
     def call(item: Item) -> str:
         found = predictor.predict(item.image, region=item.region, **more)
-        return RERUN if found.verdict.reason is Reason.PRECISION_RERUN else ONCE
+        return ONCE if found.precision == predictor.precision.value else RERUN
 
     return call

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks import environments, networks
+from benchmarks.cases import one_image
 from benchmarks.cli import _COMMANDS, main
 from benchmarks.report import HEADLINE
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
@@ -35,6 +36,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     out = tmp_path_factory.mktemp("table") / "results.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environments, "FOLDER", out.parent / "none")
+        patch.setattr(one_image, "KERAS", out.parent / "none")  # TensorFlow takes longer to start than all others
         return run("table", "--tiny", "--model", DEFAULT_MODEL, "--out", out).stdout, out
 
 
@@ -60,6 +62,7 @@ def test_a_peer_that_is_not_installed_is_named_with_the_command_that_installs_it
         r"not measured: (.+?): not installed; run python -m benchmarks peers --install (\S+)\.", table[0]
     )
     assert [name for _, name in skipped] == [each.name for each in environments.ENVIRONMENTS]
+    assert "not measured: Keras, float32: model.keras of this network is not in the checkout." in table[0]
 
 
 def test_peers_in_this_environment_answer_as_the_loop_does(table: tuple[str, Path]) -> None:
