@@ -15,7 +15,7 @@ import numpy as np
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Manifest
 from export.conversion import ExportFolder, Logits, ParityImages, convert
-from export.converters.isolation import in_own_process
+from export.converters.isolation import begin_imports, in_own_process
 from export.errors import ExportError
 from export.progress import ExportProgress, Stage
 from export.proof import prove
@@ -65,6 +65,7 @@ def export_source(
             left at ``out``.
     """
     check_wanted(source, out, float16=float16)
+    begin_imports()
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as hidden,

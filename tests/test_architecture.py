@@ -95,10 +95,15 @@ def test_training_never_imports_export() -> None:
     assert not offences("training", banned={"export"})
 
 
-def test_no_storey_imports_tests() -> None:
-    assert not [
-        line for package in ("edge_runtime", "training", "export") for line in offences(package, None, {"tests"})
-    ]
+def test_no_storey_imports_tests_or_benchmarks() -> None:
+    for package in ("edge_runtime", "training", "export"):
+        assert not offences(package, None, {"tests", "benchmarks"})
+
+
+def test_a_peer_of_the_benchmarks_imports_its_own_package_numpy_and_opencv_alone() -> None:
+    """Each runs in an environment of its own, in which this package is not installed."""
+    own = {"ai_edge_litert", "onnxruntime", "openvino", "model_api", "mediapipe", "keras", "tensorflow", "edge_runtime"}
+    assert not offences("benchmarks/peers", {"numpy", "cv2", "benchmarks"} | own)
 
 
 def test_what_is_optional_is_imported_inside_functions_alone() -> None:
@@ -219,7 +224,11 @@ def test_a_layer_imports_those_before_it_alone(package: str) -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    files = [path for package in ("edge_runtime", "training", "export") for path in (ROOT / package).rglob("*.py")]
+    files = [
+        path
+        for package in ("edge_runtime", "training", "export", "benchmarks")
+        for path in (ROOT / package).rglob("*.py")
+    ]
     bare = [str(p.relative_to(ROOT)) for p in files if not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))]
     assert not bare, f"without a docstring: {bare}"
 

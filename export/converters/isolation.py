@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
@@ -99,6 +100,15 @@ def in_own_process(job: Callable[..., None], *args: Any, fresh: bool = False) ->
         said = log.read_text(errors="replace").splitlines()[-_LOG_LINES:] if log.exists() else []
         what = _death(process.exitcode) if failure is None else first_line(failure)
         raise ConversionError(f"{job.__module__}.{job.__name__} failed: {what}", "\n".join(said))
+
+
+def begin_imports() -> None:
+    """Start the server that conversions are forked from, and return while it imports TensorFlow.
+
+    An export calls this first: reading images takes as long as the imports, and overlaps with them.
+    """
+    if isinstance(_context(fresh=False), ForkServerContext):
+        forkserver.ensure_running()
 
 
 def _death(status: int | None) -> str:

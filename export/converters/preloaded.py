@@ -1,9 +1,12 @@
 """What the server imports that conversions are forked from; see :mod:`export.converters.isolation`.
 
 It imports and computes nothing: the only threads that are alive when it forks are OpenBLAS's, which expect it.
+What was imported is frozen: the garbage collector of a forked process would visit TensorFlow's million objects in every
+full collection, of which a conversion to ONNX makes 24, and copy their pages to do so.
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 
@@ -29,3 +32,6 @@ with _silenced():
     import onnxruntime  # noqa: F401
     import tensorflow  # noqa: F401
     import tf2onnx  # noqa: F401
+
+gc.collect()
+gc.freeze()

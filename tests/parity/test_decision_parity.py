@@ -22,8 +22,8 @@ from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, installed, open_model
 from edge_runtime.predictor import Predictor
 from export.validation.parity import guard_band
-from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from tests.places import ROOT
+from tests.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.data.datasets import idc
 from training.data.datasets.phantoms import PhantomSet, write

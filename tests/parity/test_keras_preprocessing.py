@@ -28,7 +28,7 @@ from edge_runtime.preprocessing.steps import (
 )
 from edge_runtime.serialisation.records import from_dict, to_dict
 from export.source.keras_networks import NETWORKS, KerasNetwork, spec_like
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 
 FLOAT32 = PixelType.FLOAT32
 FAMILIES = {network.family: network for network in NETWORKS.values() if hasattr(keras.applications, network.family)}

@@ -23,7 +23,7 @@ from edge_runtime.images.reader import read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, installed, open_model
 from edge_runtime.preprocessing.preprocessor import preprocess
-from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
+from tests.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 from training.data.datasets import idc
 from training.data.datasets.phantoms import PhantomSet, write

@@ -10,8 +10,8 @@ from edge_runtime.bundle.manifest import FileEntry, Format, Precision, Role
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import open_model
 from export.pipeline import export
-from tests.benchmarks.system_4 import ARTIFACT, BUNDLE
 from tests.places import ROOT
+from tests.system_4 import ARTIFACT, BUNDLE
 from training.artifact import Artifact
 
 CALIBRATION = ROOT / "calibration_data" / ARTIFACT.name

@@ -11,7 +11,7 @@ from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.manifest import Format, Precision, Role
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.serialisation.records import canonical_json
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 
 MODEL, CARD = "model.int8.onnx", "MODEL_CARD.md"
 FILES = 2

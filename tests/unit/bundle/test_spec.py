@@ -28,7 +28,7 @@ from edge_runtime.preprocessing.steps import (
     Window,
 )
 from edge_runtime.serialisation.records import canonical_json, from_dict, from_json, to_dict
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 
 COLOUR = Colour(ColourOrder.BGR)
 RESIZE = Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8)

@@ -17,7 +17,7 @@ from edge_runtime.inference.backends.base import Backend, Runtime
 from edge_runtime.inference.backends.litert import _cause, _dequantise, _logit_of_level, _quantise
 from edge_runtime.inference.backends.registry import FORMAT, choose, open_model
 from edge_runtime.preprocessing.preprocessor import Preprocessor, look_up
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]
 BOTH = frozenset(Format)

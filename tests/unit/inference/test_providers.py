@@ -23,8 +23,8 @@ from edge_runtime.errors import InterpreterBrokenError, InterpreterMissingError
 from edge_runtime.inference.backends.registry import for_provider, ran_by
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import to_dict
-from tests.benchmarks.system_4 import BUNDLE
 from tests.places import ROOT
+from tests.system_4 import BUNDLE
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 DOCS = ROOT / "docs"

@@ -24,8 +24,8 @@ from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.predictor import Predictor
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
-from tests.benchmarks.system_4 import BUNDLE
 from tests.places import ROOT
+from tests.system_4 import BUNDLE
 
 SCHEMA = json.loads((ROOT / "docs" / "prediction.schema.json").read_text(encoding="utf-8"))
 K = len(NAMES)

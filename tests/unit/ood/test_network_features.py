@@ -15,7 +15,7 @@ from edge_runtime.errors import ManifestError
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.network_features import FEATURES, NetworkFamiliarity, features, packed_components
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 
 CHANNELS, COMPONENTS = 3, 2
 

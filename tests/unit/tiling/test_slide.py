@@ -27,7 +27,7 @@ from edge_runtime.tiling.batch import BATCH
 from edge_runtime.tiling.overlay import draw, overlay_png
 from edge_runtime.tiling.prediction import grid_of
 from edge_runtime.tiling.slide import NO_RULE, SlidePrediction
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 
 ROWS, COLUMNS, SIDE = 5, 9, 50
 assert ROWS * COLUMNS > BATCH

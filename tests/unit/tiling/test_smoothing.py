@@ -24,7 +24,7 @@ from edge_runtime.tiling import overlay
 from edge_runtime.tiling.overlay import draw
 from edge_runtime.tiling.slide import Grid, SlidePrediction
 from edge_runtime.tiling.smoothing import averaged, averaged_at, widened
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 from tests.unit.decision.plain_decision import plain_verdict
 from tests.unit.tiling.test_slide import COLUMNS, ROWS, SIDE, slide_pixels
 

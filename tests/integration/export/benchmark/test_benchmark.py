@@ -31,9 +31,9 @@ from export.benchmark.timing import Turn, order, settle
 from export.cli.benchmark import benchmark as command
 from export.converters import to_onnx, to_tflite
 from export.errors import ConversionError, ExportError
-from tests.benchmarks.system_4 import BUNDLE
 from tests.integration.export.networks import SIDE, branches, convert
 from tests.places import ROOT
+from tests.system_4 import BUNDLE
 
 FILES = {
     "model.float32.tflite": (Format.TFLITE, Precision.FLOAT32, to_tflite.write_float32),

@@ -1,8 +1,10 @@
 """A conversion in a process of its own: results in files, failures as errors with what was last printed."""
 
+import gc
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -110,6 +112,31 @@ def test_a_conversion_is_forked_from_a_server_with_tensorflow_unless_it_must_be_
     assert first == second, "two conversions had two servers"
     assert first[0] == "True" and first[1] != str(os.getpid())
     assert (imported, parent) == ("False", str(os.getpid()))
+
+
+def wrote_tracked_objects(out: str) -> None:
+    Path(out).write_text(f"{len(gc.get_objects())} {gc.get_freeze_count()}", encoding="ascii")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="conversions start a new interpreter elsewhere")
+def test_a_full_collection_in_a_conversion_does_not_visit_what_the_server_imported(tmp_path: Path) -> None:
+    """A conversion to ONNX makes 24 of them, and TensorFlow has a million objects."""
+    in_own_process(wrote_tracked_objects, str(tmp_path / "out"))
+    visited, frozen = map(int, (tmp_path / "out").read_text(encoding="ascii").split())
+    assert frozen > 100_000 > visited, (visited, frozen)
+
+
+def test_the_imports_begin_without_waiting_for_them_and_serve_the_next_conversion(tmp_path: Path) -> None:
+    """In a process of its own: this one's server runs already."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom export.converters.isolation import begin_imports\n"
+        "begin_imports()\nfrom multiprocessing import forkserver\n"
+        "print(forkserver._forkserver._forkserver_pid, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    server, imported = done.stdout.split()
+    assert (server != "None") is (sys.platform == "linux")
+    assert imported == "False"
 
 
 def test_many_conversions_in_a_row_end(tmp_path: Path) -> None:

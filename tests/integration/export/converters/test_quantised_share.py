@@ -23,8 +23,8 @@ from export.converters.quantised_share import quantised_share
 from export.quantisation import gain
 from export.quantisation.schemes import FloatLayerNames, Quantisation
 from export.quantisation.shares import shares
-from tests.benchmarks.system_4 import BUNDLE
 from tests.integration.export.networks import SIDE, convert, dots
+from tests.system_4 import BUNDLE
 
 BY_HAND = {  # of the network below: multiply-accumulates and weights of each layer
     "wide": (SIDE * SIDE * 8 * 3 * 3 * 3, 8 * 3 * 3 * 3),

@@ -18,7 +18,7 @@ from edge_runtime.bundle.metrics import (
     Subgroup,
 )
 from export.model_card import model_card
-from tests.benchmarks.system_4 import BUNDLE
+from tests.system_4 import BUNDLE
 from training.data.datasets import idc
 
 SECTIONS = [

@@ -12,8 +12,8 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Attempt, Coverage, FileEntry, Labelled, Manifest, Parity, Role
 from export.validation import report
 from export.validation.report import parity_page
-from tests.benchmarks.system_4 import BUNDLE
 from tests.page_text import is_as_before
+from tests.system_4 import BUNDLE
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 PNG = cv2.imencode(".png", np.zeros((4, 6, 3), np.uint8))[1].tobytes()

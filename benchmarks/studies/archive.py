@@ -1,19 +1,19 @@
 """What an archive costs: processor time for each further image, and the memory of the planning and running process.
 
-    python tests/benchmarks/archive.py cost --folder PATCHES [--engine local --engine dask --engine ray] [--rounds 3]
-    python tests/benchmarks/archive.py memory [--records 1000 --records 1000000]
+    python -m benchmarks archive-cost --folder PATCHES [--engine local --engine dask --engine ray] [--rounds 3]
+    python -m benchmarks archive-memory [--records 1000 --records 1000000]
 
-``cost`` runs every engine, and ``edge-predict --workers 2 --json``, on a small and on a large part of the folder, in
-turns. The processor time of all processes of a run is summed (their CPU times are read ten times a second, found by a
-mark in their environment). The difference of the two sizes is the marginal cost, without the start of the engine.
+``archive-cost`` runs every engine, and ``edge-predict --workers 2 --json``, on a small and on a large part of the
+folder, in turns. The processor time of all processes of a run is summed (their CPU times are read ten times a second,
+found by a mark in their environment). The difference of the two sizes is the marginal cost, without the start of the
+engine.
 
-``memory`` plans lists of paths that do not exist, so that each image costs little, and prints the largest resident size
-of ``plan``, of the driver of ``run`` (its workers not included), of ``status`` and of ``merge``.
+``archive-memory`` plans lists of paths that do not exist, so that each image costs little, and prints the largest
+resident size of ``plan``, of the driver of ``run`` (its workers not included), of ``status`` and of ``merge``.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import shutil
@@ -22,9 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
+import click
 import psutil
 
 COMMAND = [sys.executable, "-m", "edge_runtime.cli.predict"]
@@ -64,7 +66,7 @@ def peak_mb(*arguments: object) -> float:
     return float(done.stderr.split()[-1])
 
 
-def cost(folder: Path, engines: list[str], rounds: int) -> None:
+def cost(folder: Path, engines: Sequence[str], rounds: int) -> None:
     """Print processor milliseconds for each further image."""
     found: dict[str, list[float]] = {name: [] for name in ("edge-predict", *engines)}
     with tempfile.TemporaryDirectory() as scratch:
@@ -98,7 +100,7 @@ def run_seconds(name: str, folder: Path) -> float:
     return spent
 
 
-def memory(sizes: list[int]) -> None:
+def memory(sizes: Sequence[int]) -> None:
     """Print the largest resident sizes."""
     print(f"{'records':>10} {'plan':>7} {'run':>7} {'status':>7} {'merge':>7}  MB")
     for size in sizes:
@@ -116,20 +118,17 @@ def memory(sizes: list[int]) -> None:
         print(f"{size:10} " + " ".join(f"{peak:7.0f}" for peak in peaks), flush=True)
 
 
-def main() -> None:
-    """Measure what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["cost", "memory"])
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--engine", action="append")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--records", type=int, action="append")
-    chosen = parser.parse_args()
-    if chosen.what == "cost":
-        cost(chosen.folder, chosen.engine or ["local", "dask", "ray"], chosen.rounds)
-    else:
-        memory(chosen.records or [1_000, 10_000, 100_000, 1_000_000])
+@click.command()
+@click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--engine", "engines", multiple=True, default=("local", "dask", "ray"), show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+def archive_cost(folder: Path, engines: tuple[str, ...], rounds: int) -> None:
+    """Print the processor time of each further image, by engine, beside edge-predict --workers 2."""
+    cost(folder, engines, rounds)
 
 
-if __name__ == "__main__":
-    main()
+@click.command()
+@click.option("--records", type=click.IntRange(1), multiple=True, default=(1_000, 10_000, 100_000, 1_000_000))
+def archive_memory(records: tuple[int, ...]) -> None:
+    """Print the largest resident size of plan, run, status and merge, by number of records."""
+    memory(records)

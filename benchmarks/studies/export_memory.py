@@ -1,19 +1,19 @@
 """Peak memory of an export for calibration folders of several sizes: it must not depend on the size.
 
-    python -m tests.benchmarks.export_memory [--count 64 512 2000] [--side 128]
+    python -m benchmarks export-memory [--count 64 --count 2000] [--side 128]
 
 draws images of noise, exports a small network with random weights, and prints a table for docs/how-to/keras-model.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 
@@ -65,29 +65,24 @@ def measure(folder: Path, count: int) -> dict[str, int]:
     }
 
 
-def main() -> None:
-    """Print a Markdown table, one row for each number of images."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, nargs="+", default=[64, 512, 2000])
-    parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.only:
-        print(json.dumps(measure(chosen.only, chosen.count[0])))
+@click.command()
+@click.option("--count", "counts", type=click.IntRange(1), multiple=True, default=(64, 512, 2000), show_default=True)
+@click.option("--side", type=click.IntRange(16), default=128, show_default=True, help="Side of the input in pixels.")
+@click.option("--only", type=click.Path(path_type=Path), hidden=True)
+def export_memory(counts: tuple[int, ...], side: int, only: Path | None) -> None:
+    """Print the peak memory of an export, by number of calibration images, as a Markdown table."""
+    if only is not None:
+        print(json.dumps(measure(only, counts[0])))
         return
     with tempfile.TemporaryDirectory() as name:
-        folder, side = Path(name), chosen.side
+        folder = Path(name)
         resize = {"kind": "resize", "width_px": side, "height_px": side, "interpolation": "linear", "result": "float32"}
         steps = [{"kind": "colour", "order": "rgb"}, resize, {"kind": "scale", "divisor": 127.5, "offset": -1}]
         (folder / "spec.json").write_text(json.dumps({**SPEC, "steps": steps}), encoding="utf-8")
         network(side, folder / "model.keras")
         print("| images in the folder | used | the command | its largest job |\n|---|---|---|---|")
-        for count in chosen.count:  # each in a process of its own, whose peak is its own
-            command = [sys.executable, "-m", __spec__.name, "--only", name, "--count", str(count)]
+        for count in counts:  # each in a process of its own, whose peak is its own
+            command = [sys.executable, "-m", "benchmarks", "export-memory", "--only", name, "--count", str(count)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             row = json.loads(done.stdout.splitlines()[-1])
             print(f"| {count} | {row['images']} | {row['own'] >> 20} MiB | {row['job'] >> 20} MiB |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

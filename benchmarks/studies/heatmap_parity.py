@@ -1,6 +1,6 @@
 """Heatmaps of networks against TensorFlow's, on real images: the table in docs/research/heatmaps.md.
 
-    python -m tests.benchmarks.heatmap_parity ARTIFACT=DATA… [--format tflite] [--format onnx]
+    python -m benchmarks heatmap-parity ARTIFACT=DATA… [--format tflite] [--format onnx]
 
 For each artifact, fitted on the data set below DATA: 100 of its images, validation patients' first, through
 TensorFlow's own Grad-CAM and through the float32 files with the head's matrices in NumPy, and the largest difference as
@@ -37,7 +37,7 @@ WRITERS = {Format.TFLITE: to_tflite.write_float32, Format.ONNX: to_onnx.write_fl
 @click.command()
 @click.argument("pairs", nargs=-1, required=True, metavar="ARTIFACT=DATA...")
 @click.option("--format", "wanted", type=click.Choice([form.value for form in Format]), multiple=True)
-def main(pairs: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+def heatmap_parity(pairs: tuple[str, ...], wanted: tuple[str, ...]) -> None:
     """Print one row of Markdown for each artifact."""
     forms = tuple(Format(name) for name in wanted) or tuple(Format)
     worst = " | ".join(f"largest difference, {form.value}" for form in forms)
@@ -82,7 +82,3 @@ def _text(name: str, found: Saliency, rows: tuple[MapParity, ...], explained: he
     why = f" ({found.why})" if found.why else ""
     cells = (f"{height}×{width}×{channels}", f"`{found.layer}`", carried, str(rows[0].images), str(rows[0].blank))
     return " | ".join([f"| `{name}`", found.method.value + why, *cells, *(f"{row.worst:.1e}" for row in rows)]) + " |"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,122 @@
+"""Every benchmark runs to its end on tiny input: what it prints is complete, and nothing is timed by a test."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyperf
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks import environments, networks
+from benchmarks.cases import one_image
+from benchmarks.cli import _COMMANDS, main
+from benchmarks.report import HEADLINE
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
+from tests.places import ROOT
+
+CASES = {
+    *("`predict(array)`", "`predict(path)`", "Cold command", "A slide of 4 tiles", "Heatmap"),
+    *("A folder of 4 images", "A request to `edge-serve`"),
+}
+
+
+def run(*arguments: object) -> Result:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the command prints for the default model, and its file for pyperf, where no peer is installed."""
+    out = tmp_path_factory.mktemp("table") / "results.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environments, "FOLDER", out.parent / "none")
+        patch.setattr(one_image, "KERAS", out.parent / "none")  # TensorFlow takes longer to start than all others
+        return run("table", "--tiny", "--model", DEFAULT_MODEL, "--out", out).stdout, out
+
+
+def test_every_case_has_a_table_with_figures(table: tuple[str, Path]) -> None:
+    found = re.findall(r"^#### (.+)$", table[0], re.MULTILINE)
+    assert set(found) == {f"{case}, `{DEFAULT_MODEL}`" for case in CASES} | {"`--watch` over 20 files"}
+    rows = [line for line in table[0].splitlines() if line.startswith("| ") and line.count("|") == 7]
+    assert len(rows) > 2 * len(found)
+    figures = [re.fullmatch(r"\| .+ \| [\d.]+ \| [\d.e+]+ \| [\d.]+ \| [\d.e+]+ \| \d+ \|", row) for row in rows]
+    assert [row for row, figure in zip(rows, figures, strict=True) if figure is None] == [
+        "| | processor time, ratio | ms | wall time, ratio | ms | peak MB |"
+    ] * len(found)
+
+
+def test_the_headline_has_the_default_model_and_a_figure_for_each_of_its_cases(table: tuple[str, Path]) -> None:
+    first, _, line = table[0].splitlines()[:3]
+    assert all(case in first for case in HEADLINE)
+    assert re.fullmatch(rf"\| `{DEFAULT_MODEL}` \| [\d.]+ \| [\d.]+ \| [\d.]+ \|", line)
+
+
+def test_a_peer_that_is_not_installed_is_named_with_the_command_that_installs_it(table: tuple[str, Path]) -> None:
+    skipped = re.findall(
+        r"not measured: (.+?): not installed; run python -m benchmarks peers --install (\S+)\.", table[0]
+    )
+    assert [name for _, name in skipped] == [each.name for each in environments.ENVIRONMENTS]
+    assert "not measured: Keras, float32: model.keras of this network is not in the checkout." in table[0]
+
+
+def test_peers_in_this_environment_answer_as_the_loop_does(table: tuple[str, Path]) -> None:
+    assert "the loop's label on" not in table[0]
+
+
+def test_the_file_is_pyperfs_and_does_not_name_the_machine(table: tuple[str, Path]) -> None:
+    suite = pyperf.BenchmarkSuite.load(str(table[1]))
+    assert f"predict(array) / {DEFAULT_MODEL} / edge-predict, LiteRT" in suite.get_benchmark_names()
+    assert "hostname" not in table[1].read_text(encoding="utf-8")
+
+
+def test_a_commit_is_compared_with_this_checkout_and_its_worktree_is_gone() -> None:
+    if subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, cwd=ROOT, check=False).returncode != 0:
+        pytest.skip("not a git checkout")
+    before = _worktrees()
+    said = run("check", "HEAD", "--tiny", "--model", DEFAULT_MODEL).stdout.splitlines()
+    cases = [line for line in said if line.startswith(DEFAULT_MODEL)]
+    assert len(cases) == 4 and all(line.endswith("no change seen") for line in cases)  # one round has no interval
+    assert said[-1] == "0 of 4 cases moved beyond their intervals"
+    assert _worktrees() == before
+
+
+def _worktrees() -> str:
+    return subprocess.run(["git", "worktree", "list"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+
+
+def test_an_unknown_commit_is_an_error_that_names_it() -> None:
+    done = CliRunner().invoke(main, ["check", "no-such-commit", "--tiny", "--model", DEFAULT_MODEL])
+    assert done.exit_code == 1
+    assert "no-such-commit" in done.output
+
+
+def test_the_kernels_of_int8_are_compared_and_so_are_their_decisions() -> None:
+    folder = ROOT / "calibration_data" / "phantom-patch"
+    said = run("int8-kernels", "--tiny", "--model", DEFAULT_MODEL, "--images", f"{DEFAULT_MODEL}={folder}").stdout
+    assert said.count("int8, ") >= 2 * 3
+    assert re.search(r"- float32: 0 of \d\d+ decisions differ, 0 beyond the guard band, mean \|Δ logit\| 0\.0000", said)
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    assert run(command, "--help").stdout.startswith("Usage: ")
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    code = "import sys\nfrom benchmarks.cli import main\nmain(['--help'], standalone_mode=False)\n"
+    code += "assert not {'numpy', 'benchmarks.turns', 'export'} & set(sys.modules), sorted(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+@pytest.mark.slow
+def test_every_network_that_ships_is_measured() -> None:
+    said = run("table", "--tiny").stdout
+    for name in networks.names():
+        for case in ("`predict(array)`", "`predict(path)`", "Cold command"):
+            assert f"#### {case}, `{name}`" in said
