@@ -10,17 +10,18 @@ DIR/attempts/000123                    the record that is being processed, while
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.archive.packages import require
 from edge_runtime.archive.record import ArchiveRecord, from_table
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.errors import ArchiveError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.platform.machine_faults import machine_error
-from edge_runtime.serialisation.records import from_json
+from edge_runtime.serialisation.records import ABSENT, from_json
 
 PLAN, MANIFEST, SHARDS, ATTEMPTS, LEFT_OUT = "plan.json", "manifest", "shards", "attempts", "left_out.jsonl"
 SCHEMA = "edge-archive/1"
@@ -69,6 +70,7 @@ class ArchivePlan:
         records: number of images.
         shard_size: images in each shard; the last one may have fewer.
         left_out: number of files that are left out, by reason.
+        frame: what is asked of DICOM objects of several frames; None refuses them.
     """
 
     schema: str
@@ -78,6 +80,7 @@ class ArchivePlan:
     records: int
     shard_size: int
     left_out: dict[str, int]
+    frame: FrameChoice | None = field(default=None, metadata=ABSENT)
 
     @property
     def shards(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +12,7 @@ from edge_runtime.archive.record import ArchiveRecord, RecordKind
 from edge_runtime.archive.sources.parquet import BYTES
 from edge_runtime.archive.sources.places import is_remote, opened, remote
 from edge_runtime.archive.sources.tars import DAMAGE, uncompressed
+from edge_runtime.dicom.zips import StudyZip
 from edge_runtime.errors import EdgeError, ImageError, ImageUnreadableError, MachineError
 from edge_runtime.images.reader import MAX_BYTES, load_error
 from edge_runtime.platform.machine_faults import machine_error
@@ -28,15 +30,22 @@ def contents(records: Iterable[ArchiveRecord], begin: Begin = bool) -> Iterator[
     Args:
         begin: called before the content of each record is read.
     """
-    for (kind, place, detail), group in groupby(records, key=lambda record: (record.kind, record.place, record.detail)):
+    for (kind, place, column), group in groupby(records, key=_file):
         if kind is RecordKind.TAR:
             yield from _members(place, group, begin)
+        elif kind is RecordKind.ZIP:
+            yield from _zipped(place, group, begin)
         elif kind is RecordKind.PARQUET:
-            yield from _rows(place, detail, list(group), begin)
+            yield from _rows(place, column, list(group), begin)
         else:
             for record in group:
                 begin()
                 yield record, _whole_file(record)
+
+
+def _file(record: ArchiveRecord) -> tuple[RecordKind, str, str]:
+    """Return what neighbouring records of one file share."""
+    return record.kind, record.place, record.detail if record.kind is RecordKind.PARQUET else ""
 
 
 def _whole_file(record: ArchiveRecord) -> Content:
@@ -73,6 +82,23 @@ def _member(file: Any, record: ArchiveRecord) -> Content:
     except (*DAMAGE, OSError) as error:
         return place_error(error, record)
     return data if len(data) == min(record.size, MAX_BYTES + 1) else place_error(EOFError("it ends early"), record)
+
+
+def _zipped(place: str, group: Iterable[ArchiveRecord], begin: Begin) -> Iterator[tuple[ArchiveRecord, Content]]:
+    """Yield the files of a zip, which is opened once."""
+    study: StudyZip | None = None
+    with ExitStack() as stack:
+        for record in group:
+            begin()
+            name = record.image.removesuffix(f"/{record.detail}")  # of the zip, as it was given
+            try:
+                if study is None:
+                    study = stack.enter_context(StudyZip(stack.enter_context(opened(place)), name))
+                yield record, study.read(record.detail)
+            except EdgeError as error:
+                yield record, error
+            except Exception as error:  # each file system of fsspec has errors of its own
+                yield record, place_error(error, record)
 
 
 def _rows(

@@ -19,6 +19,7 @@ class RecordKind(enum.Enum):
     FILE = "file"
     TAR = "tar"  # a range of bytes of a tar file
     PARQUET = "parquet"  # one row of a Parquet file
+    ZIP = "zip"  # one file of a zipped study
     FAILURE = "failure"  # nowhere: a folder or tar file that cannot be read, as ``edge-predict`` reports it
 
 
@@ -31,7 +32,7 @@ class ArchiveRecord:
         place: absolute path or URL of the file with the bytes.
         start: first byte of a tar member in the uncompressed tar file, or number of the row, from 0.
         size: bytes of a tar member.
-        detail: column of a Parquet file, or the message of a failure.
+        detail: column of a Parquet file, name in a zip, or the message of a failure.
         code: error code of a failure.
     """
 

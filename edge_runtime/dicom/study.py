@@ -80,6 +80,13 @@ class OpenedObject:
         """
         if not isinstance(self.frame, FrameChoice):
             return (self.frame,)
+        try:
+            return self._all_frames(spec)
+        except ImageError as error:
+            error.sha256 = self.sha256
+            raise
+
+    def _all_frames(self, spec: ModelSpec) -> tuple[int | None, ...]:
         accepted = check_object(self.dataset, spec, self.name)
         count = layout_of(self.dataset, self.name).frames
         if count == 1:
@@ -214,6 +221,11 @@ _NO_IMAGE = (
     *(f"1.2.840.10008.5.1.4.1.1.{kind}." for kind in ("9", "66", "104")),
     *(f"1.2.840.10008.5.1.4.1.1.481.{kind}" for kind in ("3", "4", "5", "6", "7", "8", "9")),
 )
+
+
+def part_of_file(head: bytes) -> PartOfStudy:
+    """Return what a file of any kind is for, by its first bytes; one that is no DICOM file is an image."""
+    return part_of(head) if is_dicom(head) else PartOfStudy.IMAGE
 
 
 def part_of(head: bytes) -> PartOfStudy:

@@ -7,27 +7,30 @@ from typing import Any
 
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
 from edge_runtime.archive.sources.places import absolute
+from edge_runtime.archive.sources.studies import reason_of_head, without_images
+from edge_runtime.dicom.study import PartOfStudy, part_of_file
 from edge_runtime.errors import ArchiveError, MachineError
-from edge_runtime.images.content import HEAD_BYTES, kind_of
-from edge_runtime.images.discovery import ImageFile, folder_error, walk
-from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name
-from edge_runtime.images.left_out import LeftOut
+from edge_runtime.images.content import HEAD_BYTES
+from edge_runtime.images.discovery import ImageFile, folder_error, head_of, walk
+from edge_runtime.images.entries import has_image_suffix, reason_of_name
+from edge_runtime.images.left_out import LeftOut, LeftOutReason
 
 
-def local_folder(folder: str) -> Iterator[ArchiveRecord | LeftOut]:
+def local_folder(folder: str, *, dicom: bool = False) -> Iterator[ArchiveRecord | LeftOut]:
     """Yield the files of a local folder, then a failure for each folder in it that cannot be listed.
 
-    DICOM files are left out with their reason, as by :func:`edge_runtime.images.discovery.walk`. When that walk yields
-    them as images, they are planned as files, and :meth:`Predictor.predict` reads them.
+    Args:
+        folder: path of the folder.
+        dicom: whether DICOM files count as images; those without an image are left out all the same.
 
     Raises:
         MachineError: memory, descriptors or I/O failed while a folder was listed.
     """
     images, unreadable = 0, {}
-    for entry in walk(folder):
+    for entry in walk(folder, dicom=dicom):
         if isinstance(entry, ImageFile):
             images += 1
-            yield ArchiveRecord(entry.path, RecordKind.FILE, absolute(entry.path))
+            yield _file(entry.path, dicom)
         elif isinstance(entry, LeftOut):
             yield entry
         else:
@@ -40,35 +43,37 @@ def local_folder(folder: str) -> Iterator[ArchiveRecord | LeftOut]:
         yield without_images(folder)
 
 
-def remote_folder(system: Any, path: str, name: str) -> Iterator[ArchiveRecord | LeftOut]:
+def _file(path: str, dicom: bool) -> ArchiveRecord | LeftOut:
+    try:
+        head = head_of(path) if dicom else b""
+    except OSError:  # the reader of images says why
+        head = b""
+    if part_of_file(head) is not PartOfStudy.IMAGE:
+        return LeftOut(path, LeftOutReason.DICOM_NO_IMAGE)
+    return ArchiveRecord(path, RecordKind.FILE, absolute(path))
+
+
+def remote_folder(system: Any, path: str, name: str, *, dicom: bool = False) -> Iterator[ArchiveRecord | LeftOut]:
     """Yield the files below a path of an fsspec file system, sorted as local ones.
 
     The first bytes of a file are read only if its name has no image extension, since each read is a request.
 
     Args:
         name: the URL as it was given; names of images begin with it.
+        dicom: as in :func:`local_folder`.
 
     Raises:
         ArchiveError: ``archive_source``: a folder cannot be listed.
     """
     found = False
-    for entry in _walk(system, path, name.rstrip("/")):
+    for entry in _walk(system, path, name.rstrip("/"), dicom):
         found = found or isinstance(entry, ArchiveRecord)
         yield entry
     if not found:
         yield without_images(name)
 
 
-def without_images(folder: str) -> ArchiveRecord:
-    """Return the failure of a folder without images, as ``edge-predict`` reports it."""
-    message = (
-        f"{folder}: found a folder without images, expected PNG, JPEG, TIFF, BMP, PNM or WebP files (by content). "
-        "Check the folder."
-    )
-    return ArchiveRecord(folder, RecordKind.FAILURE, folder, detail=message, code="folder_without_images")
-
-
-def _walk(system: Any, path: str, name: str) -> Iterator[ArchiveRecord | LeftOut]:
+def _walk(system: Any, path: str, name: str, dicom: bool) -> Iterator[ArchiveRecord | LeftOut]:
     try:
         below = ((entry["name"].rstrip("/"), entry["type"]) for entry in system.ls(path, detail=True))
         entries = sorted((key.rpartition("/")[2], kind) for key, kind in below if key != path.rstrip("/"))
@@ -79,11 +84,11 @@ def _walk(system: Any, path: str, name: str) -> Iterator[ArchiveRecord | LeftOut
         is_folder = kind == "directory"
         reason = reason_of_name(base, is_folder)
         if reason is None and not is_folder and not has_image_suffix(base):
-            reason = reason_of_content(base, kind_of(_head(system, inside, shown)))
+            reason = reason_of_head(base, _head(system, inside, shown), dicom=dicom)
         if reason is not None:
             yield LeftOut(shown, reason)
         elif is_folder:
-            yield from _walk(system, inside, shown)
+            yield from _walk(system, inside, shown, dicom)
         else:
             yield ArchiveRecord(shown, RecordKind.FILE, shown)
 

@@ -10,8 +10,9 @@ from typing import BinaryIO, cast
 
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
 from edge_runtime.archive.sources.places import absolute, open_place
-from edge_runtime.images.content import HEAD_BYTES, kind_of
-from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name
+from edge_runtime.archive.sources.studies import reason_of_head
+from edge_runtime.images.content import HEAD_BYTES
+from edge_runtime.images.entries import has_image_suffix, reason_of_path
 from edge_runtime.images.left_out import LeftOut, LeftOutReason
 
 GZIP = b"\x1f\x8b"
@@ -19,10 +20,14 @@ DAMAGE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
 """Exceptions of a tar file that is damaged or truncated."""
 
 
-def tar_members(source: str) -> Iterator[ArchiveRecord | LeftOut]:
+def tar_members(source: str, *, dicom: bool = False) -> Iterator[ArchiveRecord | LeftOut]:
     """Yield the image members of a tar file in their order, and the others as left out.
 
     If the file is damaged or truncated, the members before the damage are yielded, then a failure.
+
+    Args:
+        source: path or URL of the tar file.
+        dicom: whether DICOM files count as images.
 
     Raises:
         ArchiveError: ``archive_source``: the file cannot be opened.
@@ -35,7 +40,7 @@ def tar_members(source: str) -> Iterator[ArchiveRecord | LeftOut]:
                 while (member := tar.next()) is not None:
                     tar.members.clear()  # type: ignore[attr-defined]  # it keeps every member otherwise
                     if not member.isdir():
-                        yield _judged(source, member, file)
+                        yield _judged(source, member, file, dicom)
                         count += 1
         except DAMAGE as error:
             message = (
@@ -52,24 +57,20 @@ def uncompressed(file: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
 
 
-def _judged(source: str, member: tarfile.TarInfo, file: BinaryIO) -> ArchiveRecord | LeftOut:
+def _judged(source: str, member: tarfile.TarInfo, file: BinaryIO, dicom: bool) -> ArchiveRecord | LeftOut:
     name = f"{source}/{member.name}"
-    reason = _reason(member, file)
+    reason = _reason(member, file, dicom)
     if reason is not None:
         return LeftOut(name, reason)
     return ArchiveRecord(name, RecordKind.TAR, absolute(source), member.offset_data, member.size)
 
 
-def _reason(member: tarfile.TarInfo, file: BinaryIO) -> LeftOutReason | None:
-    *folders, base = member.name.removeprefix("./").split("/")
-    for folder in folders:
-        if reason := reason_of_name(folder, is_folder=True):
-            return reason
-    if reason := reason_of_name(base, is_folder=False):
+def _reason(member: tarfile.TarInfo, file: BinaryIO, dicom: bool) -> LeftOutReason | None:
+    if reason := reason_of_path(member.name):
         return reason
     if not member.isreg() or member.issparse():
         return LeftOutReason.SPECIAL_FILE
-    if has_image_suffix(base):
+    if has_image_suffix(member.name):
         return None
     file.seek(member.offset_data)
-    return reason_of_content(base, kind_of(file.read(min(member.size, HEAD_BYTES))))
+    return reason_of_head(member.name, file.read(min(member.size, HEAD_BYTES)), dicom=dicom)
