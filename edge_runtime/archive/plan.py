@@ -10,7 +10,7 @@ DIR/attempts/000123                    the record that is being processed, while
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.archive.packages import require
@@ -21,10 +21,10 @@ from edge_runtime.errors import ArchiveError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.platform.machine_faults import machine_error
-from edge_runtime.serialisation.records import ABSENT, from_json
+from edge_runtime.serialisation.records import from_json
 
 PLAN, MANIFEST, SHARDS, ATTEMPTS, LEFT_OUT = "plan.json", "manifest", "shards", "attempts", "left_out.jsonl"
-SCHEMA = "edge-archive/1"
+SCHEMA = "edge-archive/2"
 """Version of the plan. The number changes when a key is added, removed or changes its meaning."""
 SHARDS_PER_PART = 1000
 """Shards in one file of the manifest, and in one folder of results."""
@@ -80,7 +80,7 @@ class ArchivePlan:
     records: int
     shard_size: int
     left_out: dict[str, int]
-    frame: FrameChoice | None = field(default=None, metadata=ABSENT)
+    frame: FrameChoice | None
 
     @property
     def shards(self) -> int:

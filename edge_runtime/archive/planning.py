@@ -135,7 +135,7 @@ class _Asked:
     def digest(self, model: PlannedModel) -> hashlib._Hash:
         """Return the hash of the settings, to which the records are added."""
         settings = [SCHEMA, model.bundle, model.contract, model.precision.value, model.backend.value, self.shard_size]
-        return plan_hash([*settings, model.provider.value, *([] if self.frame is None else [self.frame.value])])
+        return plan_hash([*settings, model.provider.value, None if self.frame is None else self.frame.value])
 
 
 def _write(part: Path, asked: _Asked, model: PlannedModel, seen: Seen) -> ArchivePlan:

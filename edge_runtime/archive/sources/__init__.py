@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from edge_runtime.archive.place_errors import source_error
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
 from edge_runtime.archive.sources.folders import local_folder, remote_folder
 from edge_runtime.archive.sources.lists import listed
@@ -65,7 +66,7 @@ def _remote(source: str, dicom: bool) -> Iterator[ArchiveRecord | LeftOut]:
     try:
         is_folder, is_file = system.isdir(path), system.isfile(path)
     except Exception as error:  # each file system of fsspec has errors of its own
-        raise ArchiveError(f"{source}: cannot be read ({error}). Check the address and the rights.") from None
+        raise source_error(error, source) from None
     if is_file and not is_folder:
         yield ArchiveRecord(source, RecordKind.FILE, source)
     elif is_folder:

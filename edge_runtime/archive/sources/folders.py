@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edge_runtime.archive.place_errors import source_error
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
-from edge_runtime.archive.sources.places import absolute
+from edge_runtime.archive.sources.places import absolute, stamp_of
 from edge_runtime.archive.sources.studies import reason_of_head, without_images
 from edge_runtime.dicom.study import PartOfStudy, part_of_file
-from edge_runtime.errors import ArchiveError, MachineError
+from edge_runtime.errors import MachineError
 from edge_runtime.images.content import HEAD_BYTES
 from edge_runtime.images.discovery import ImageFile, folder_error, head_of, walk
 from edge_runtime.images.entries import has_image_suffix, reason_of_name
@@ -75,13 +76,13 @@ def remote_folder(system: Any, path: str, name: str, *, dicom: bool = False) -> 
 
 def _walk(system: Any, path: str, name: str, dicom: bool) -> Iterator[ArchiveRecord | LeftOut]:
     try:
-        below = ((entry["name"].rstrip("/"), entry["type"]) for entry in system.ls(path, detail=True))
-        entries = sorted((key.rpartition("/")[2], kind) for key, kind in below if key != path.rstrip("/"))
+        below = ((entry["name"].rstrip("/"), entry) for entry in system.ls(path, detail=True))
+        entries = {key.rpartition("/")[2]: entry for key, entry in below if key != path.rstrip("/")}
     except Exception as error:  # each file system of fsspec has errors of its own
-        raise ArchiveError(f"{name}: cannot be listed ({error}). Check the address and the rights.") from None
-    for base, kind in entries:
+        raise source_error(error, name) from None
+    for base in sorted(entries):
         inside, shown = f"{path.rstrip('/')}/{base}", f"{name}/{base}"
-        is_folder = kind == "directory"
+        is_folder = entries[base]["type"] == "directory"
         reason = reason_of_name(base, is_folder)
         if reason is None and not is_folder and not has_image_suffix(base):
             reason = reason_of_head(base, _head(system, inside, shown), dicom=dicom)
@@ -90,11 +91,11 @@ def _walk(system: Any, path: str, name: str, dicom: bool) -> Iterator[ArchiveRec
         elif is_folder:
             yield from _walk(system, inside, shown, dicom)
         else:
-            yield ArchiveRecord(shown, RecordKind.FILE, shown)
+            yield ArchiveRecord(shown, RecordKind.FILE, shown, stamp=stamp_of(entries[base]))
 
 
 def _head(system: Any, path: str, name: str) -> bytes:
     try:
         return bytes(system.cat_file(path, end=HEAD_BYTES))
-    except Exception as error:
-        raise ArchiveError(f"{name}: cannot be read ({error}). Check the address and the rights.") from None
+    except Exception as error:  # each file system of fsspec has errors of its own
+        raise source_error(error, name) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
-from edge_runtime.archive.sources.places import absolute, open_place
+from edge_runtime.archive.sources.places import absolute, open_place, planned_stamp
 from edge_runtime.dicom.study import PartOfStudy, part_of_file
 from edge_runtime.dicom.zips import StudyZip, entry_name
 from edge_runtime.errors import DicomError
@@ -38,6 +38,7 @@ def zip_entries(source: str) -> Iterator[ArchiveRecord | LeftOut]:
     """
     images, left_out = 0, list[LeftOut]()
     with open_place(source) as file:
+        stamp = planned_stamp(source)
         try:
             with StudyZip(file, source) as opened:
                 for entry in opened.entries():
@@ -45,7 +46,7 @@ def zip_entries(source: str) -> Iterator[ArchiveRecord | LeftOut]:
                     reason = reason_of_path(entry) or reason_of_head(entry, opened.head(entry, HEAD_BYTES), dicom=True)
                     if reason is None:
                         images += 1
-                        yield ArchiveRecord(name, RecordKind.ZIP, absolute(source), detail=entry)
+                        yield ArchiveRecord(name, RecordKind.ZIP, absolute(source), detail=entry, stamp=stamp)
                     else:
                         left_out.append(LeftOut(name, reason))
         except DicomError as error:
