@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge_runtime.archive.packages import require
 from edge_runtime.archive.record import ArchiveRecord, from_table
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.errors import ArchiveError
 from edge_runtime.inference.backends.base import Provider, Runtime
@@ -23,7 +24,7 @@ from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.serialisation.records import from_json
 
 PLAN, MANIFEST, SHARDS, ATTEMPTS, LEFT_OUT = "plan.json", "manifest", "shards", "attempts", "left_out.jsonl"
-SCHEMA = "edge-archive/1"
+SCHEMA = "edge-archive/2"
 """Version of the plan. The number changes when a key is added, removed or changes its meaning."""
 SHARDS_PER_PART = 1000
 """Shards in one file of the manifest, and in one folder of results."""
@@ -69,6 +70,7 @@ class ArchivePlan:
         records: number of images.
         shard_size: images in each shard; the last one may have fewer.
         left_out: number of files that are left out, by reason.
+        frame: what is asked of DICOM objects of several frames; None refuses them.
     """
 
     schema: str
@@ -78,6 +80,7 @@ class ArchivePlan:
     records: int
     shard_size: int
     left_out: dict[str, int]
+    frame: FrameChoice | None
 
     @property
     def shards(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections import Counter
@@ -25,6 +26,7 @@ from edge_runtime.archive.plan import (
 )
 from edge_runtime.archive.record import ArchiveRecord, plan_hash, record_schema, to_table
 from edge_runtime.archive.sources import read_source
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.errors import ArchiveError, ArchiveWriteError
 from edge_runtime.images.left_out import LeftOut
 from edge_runtime.inference.prediction import LeftOutLine
@@ -54,6 +56,7 @@ def plan_archive(
     *,
     shard_size: int = SHARD_SIZE,
     column: str | None = None,
+    frame: FrameChoice | None = None,
     seen: Seen = bool,
 ) -> Archive:
     """Find the images of all sources and write the plan into ``folder``.
@@ -64,6 +67,7 @@ def plan_archive(
         sources: as in :func:`edge_runtime.archive.sources.read_source`.
         predictor: the loaded model that every worker will load again.
         column: column with the bytes of the images, for Parquet files.
+        frame: what is asked of DICOM objects of several frames; None refuses them, as :meth:`Predictor.predict` does.
         seen: called with the number of images found so far, after each shard.
 
     Raises:
@@ -79,7 +83,8 @@ def plan_archive(
     try:
         part.mkdir(parents=True)
         try:
-            plan = _write(part, sources, model, shard_size, column, seen)
+            asked = _Asked(tuple(sources), shard_size, column, frame, dicom=predictor.spec.dicom is not None)
+            plan = _write(part, asked, model, seen)
             return _put(part, folder, plan)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -113,16 +118,31 @@ def _model(predictor: Predictor) -> PlannedModel:
     )
 
 
-def _write(
-    part: Path, sources: Sequence[str], model: PlannedModel, shard_size: int, column: str | None, seen: Seen
-) -> ArchivePlan:
-    written = _Written()
-    settings = [SCHEMA, model.bundle, model.contract, model.precision.value, model.backend.value, shard_size]
-    digest = plan_hash([*settings, model.provider.value])
+@dataclass(frozen=True)
+class _Asked:
+    """What is planned; ``dicom``: whether the model accepts DICOM."""
+
+    sources: tuple[str, ...]
+    shard_size: int
+    column: str | None
+    frame: FrameChoice | None
+    dicom: bool
+
+    def found(self) -> Iterator[ArchiveRecord | LeftOut]:
+        """Yield the images of all sources, and what is left out."""
+        return (each for source in self.sources for each in read_source(source, self.column, dicom=self.dicom))
+
+    def digest(self, model: PlannedModel) -> hashlib._Hash:
+        """Return the hash of the settings, to which the records are added."""
+        settings = [SCHEMA, model.bundle, model.contract, model.precision.value, model.backend.value, self.shard_size]
+        return plan_hash([*settings, model.provider.value, None if self.frame is None else self.frame.value])
+
+
+def _write(part: Path, asked: _Asked, model: PlannedModel, seen: Seen) -> ArchivePlan:
+    written, digest = _Written(), asked.digest(model)
     (part / MANIFEST).mkdir()
     with (part / LEFT_OUT).open("w", encoding="ascii") as left_out, _Parts(part) as parts:
-        found = (entry for source in sources for entry in read_source(source, column))
-        for rows in _shards(_records(found, left_out, model.bundle, written), shard_size):
+        for rows in _shards(_records(asked.found(), left_out, model.bundle, written), asked.shard_size):
             for row in rows:
                 digest.update(row.hashed() + b"\n")
             parts.append(rows)
@@ -130,7 +150,9 @@ def _write(
             seen(written.records)
     sync_content(part / LEFT_OUT)
     counts = {reason: written.left_out[reason] for reason in sorted(written.left_out)}
-    return ArchivePlan(SCHEMA, digest.hexdigest(), model, tuple(sources), written.records, shard_size, counts)
+    return ArchivePlan(
+        SCHEMA, digest.hexdigest(), model, asked.sources, written.records, asked.shard_size, counts, asked.frame
+    )
 
 
 def _records(

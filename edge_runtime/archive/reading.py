@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import groupby
 from typing import Any
 
 from edge_runtime.archive.packages import require
+from edge_runtime.archive.place_errors import DAMAGE, changed, place_error
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
 from edge_runtime.archive.sources.parquet import BYTES
-from edge_runtime.archive.sources.places import is_remote, opened, remote
-from edge_runtime.archive.sources.tars import DAMAGE, uncompressed
-from edge_runtime.errors import EdgeError, ImageError, ImageUnreadableError, MachineError
-from edge_runtime.images.reader import MAX_BYTES, load_error
-from edge_runtime.platform.machine_faults import machine_error
+from edge_runtime.archive.sources.places import is_planned, is_remote, opened, remote, stamp_now
+from edge_runtime.archive.sources.tars import uncompressed
+from edge_runtime.dicom.zips import StudyZip
+from edge_runtime.errors import EdgeError, ImageError
+from edge_runtime.images.reader import MAX_BYTES
 
 _ROWS_AT_ONCE = 16
 """Rows of a Parquet file that are decoded at once."""
@@ -28,15 +30,35 @@ def contents(records: Iterable[ArchiveRecord], begin: Begin = bool) -> Iterator[
     Args:
         begin: called before the content of each record is read.
     """
-    for (kind, place, detail), group in groupby(records, key=lambda record: (record.kind, record.place, record.detail)):
-        if kind is RecordKind.TAR:
+    for (kind, place, column, stamp), group in groupby(records, key=_file):
+        if stamp and kind is not RecordKind.FILE and (fault := _not_planned(place, stamp)):
+            for record in group:
+                begin()
+                yield record, _error(fault, record) if isinstance(fault, Exception) else changed(record)
+        elif kind is RecordKind.TAR:
             yield from _members(place, group, begin)
+        elif kind is RecordKind.ZIP:
+            yield from _zipped(place, group, begin)
         elif kind is RecordKind.PARQUET:
-            yield from _rows(place, detail, list(group), begin)
+            yield from _rows(place, column, list(group), begin)
         else:
             for record in group:
                 begin()
                 yield record, _whole_file(record)
+
+
+def _file(record: ArchiveRecord) -> tuple[RecordKind, str, str, str]:
+    """Return what neighbouring records of one file share."""
+    column = record.detail if record.kind is RecordKind.PARQUET else ""
+    return record.kind, record.place, column, record.stamp
+
+
+def _not_planned(place: str, stamp: str) -> Exception | bool:
+    """Return whether a file is another one than was planned, or the error of looking at it."""
+    try:
+        return stamp_now(place) != stamp
+    except Exception as error:  # each file system of fsspec has errors of its own
+        return error
 
 
 def _whole_file(record: ArchiveRecord) -> Content:
@@ -48,9 +70,10 @@ def _whole_file(record: ArchiveRecord) -> Content:
 def _remote_file(record: ArchiveRecord) -> Content:
     try:
         system, path = remote(record.place)
-        return bytes(system.cat_file(path, start=0, end=MAX_BYTES + 1))
+        data = bytes(system.cat_file(path, start=0, end=MAX_BYTES + 1))
+        return data if is_planned(record.place, record.stamp, data) else changed(record)
     except Exception as error:  # each file system of fsspec has errors of its own
-        return place_error(error, record)
+        return _error(error, record)
 
 
 def _members(place: str, group: Iterable[ArchiveRecord], begin: Begin) -> Iterator[tuple[ArchiveRecord, Content]]:
@@ -63,7 +86,7 @@ def _members(place: str, group: Iterable[ArchiveRecord], begin: Begin) -> Iterat
     except OSError as error:
         for record in records:
             begin()
-            yield record, place_error(error, record)
+            yield record, _error(error, record)
 
 
 def _member(file: Any, record: ArchiveRecord) -> Content:
@@ -71,8 +94,23 @@ def _member(file: Any, record: ArchiveRecord) -> Content:
         file.seek(record.start)
         data: bytes = file.read(min(record.size, MAX_BYTES + 1))
     except (*DAMAGE, OSError) as error:
-        return place_error(error, record)
-    return data if len(data) == min(record.size, MAX_BYTES + 1) else place_error(EOFError("it ends early"), record)
+        return _error(error, record)
+    return data if len(data) == min(record.size, MAX_BYTES + 1) else _error(EOFError("it ends early"), record)
+
+
+def _zipped(place: str, group: Iterable[ArchiveRecord], begin: Begin) -> Iterator[tuple[ArchiveRecord, Content]]:
+    """Yield the files of a zip, which is opened once."""
+    study: StudyZip | None = None
+    with ExitStack() as stack:
+        for record in group:
+            begin()
+            name = record.image.removesuffix(f"/{record.detail}")  # of the zip, as it was given
+            try:
+                if study is None:
+                    study = stack.enter_context(StudyZip(stack.enter_context(opened(place)), name))
+                yield record, study.read(record.detail)
+            except Exception as error:  # each file system of fsspec has errors of its own
+                yield record, _error(error, record)
 
 
 def _rows(
@@ -86,12 +124,12 @@ def _rows(
             for record in rest:
                 begin()
                 found = _next(values)
-                yield record, place_error(found, record) if isinstance(found, Exception) else found
+                yield record, _error(found, record) if isinstance(found, Exception) else found
     except (require("pyarrow").ArrowException, OSError) as error:
         fault = error
     for record in rest:
         begin()
-        yield record, place_error(fault or EOFError("it ends early"), record)
+        yield record, _error(fault or EOFError("it ends early"), record)
 
 
 def _next(values: Iterator[bytes]) -> bytes | Exception:
@@ -126,20 +164,5 @@ def _values(file: Any, column: str, first: int, count: int) -> Iterator[bytes]:
             return
 
 
-def place_error(error: Exception, record: ArchiveRecord) -> EdgeError:
-    """Return the error for a record whose bytes cannot be read: of the machine, unless the file is at fault."""
-    if isinstance(error, (*DAMAGE, KeyError, require("pyarrow").ArrowInvalid)):
-        return ImageUnreadableError(
-            f"{record.image}: found a damaged file {record.place} ({error}), expected a whole one. Copy it again.",
-            code="archive_place_damaged",
-        )
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-        return load_error(error, record.image)
-    return machine_error(error, record.image) or _network(error, record)
-
-
-def _network(error: Exception, record: ArchiveRecord) -> MachineError:
-    return MachineError(
-        f"{record.image}: could not be read ({str(error) or type(error).__name__}); the image may be valid. "
-        "Check the network and the rights, then try again."
-    )
+def _error(error: Exception, record: ArchiveRecord) -> EdgeError:
+    return place_error(error, record, remote=is_remote(record.place))

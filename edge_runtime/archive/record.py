@@ -19,6 +19,7 @@ class RecordKind(enum.Enum):
     FILE = "file"
     TAR = "tar"  # a range of bytes of a tar file
     PARQUET = "parquet"  # one row of a Parquet file
+    ZIP = "zip"  # one file of a zipped study
     FAILURE = "failure"  # nowhere: a folder or tar file that cannot be read, as ``edge-predict`` reports it
 
 
@@ -31,8 +32,10 @@ class ArchiveRecord:
         place: absolute path or URL of the file with the bytes.
         start: first byte of a tar member in the uncompressed tar file, or number of the row, from 0.
         size: bytes of a tar member.
-        detail: column of a Parquet file, or the message of a failure.
+        detail: column of a Parquet file, name in a zip, or the message of a failure.
         code: error code of a failure.
+        stamp: size and version of the file with the bytes, as :func:`edge_runtime.archive.sources.places.stamp_of`
+            tells them; empty if it is not compared.
     """
 
     image: str
@@ -42,10 +45,12 @@ class ArchiveRecord:
     size: int = 0
     detail: str = ""
     code: str = ""
+    stamp: str = ""
 
     def hashed(self) -> bytes:
         """Return a line that identifies the record, for the hash of the plan."""
-        return json.dumps([self.image, self.kind.value, self.place, self.start, self.size, self.detail]).encode("ascii")
+        fields = [self.image, self.kind.value, self.place, self.start, self.size, self.detail, self.stamp]
+        return json.dumps(fields).encode("ascii")
 
 
 def plan_hash(settings: Sequence[object]) -> hashlib._Hash:
@@ -57,7 +62,9 @@ def record_schema() -> Any:
     """Return the Arrow schema of planned records. Names are bytes, as file systems have them."""
     pa = require("pyarrow")
     names = (("image", pa.binary()), ("kind", pa.string()), ("place", pa.binary()), ("start", pa.int64()))
-    return pa.schema([*names, ("size", pa.int64()), ("detail", pa.binary()), ("code", pa.string())])
+    return pa.schema(
+        [*names, ("size", pa.int64()), ("detail", pa.binary()), ("code", pa.string()), ("stamp", pa.string())]
+    )
 
 
 def to_table(records: Sequence[ArchiveRecord]) -> Any:
@@ -70,6 +77,7 @@ def to_table(records: Sequence[ArchiveRecord]) -> Any:
         "size": [r.size for r in records],
         "detail": [os.fsencode(r.detail) for r in records],
         "code": [r.code for r in records],
+        "stamp": [r.stamp for r in records],
     }
     return require("pyarrow").Table.from_pydict(columns, schema=record_schema())
 
@@ -77,6 +85,6 @@ def to_table(records: Sequence[ArchiveRecord]) -> Any:
 def from_table(table: Any) -> Iterator[ArchiveRecord]:
     """Yield the records of a table."""
     columns = [table.column(name).to_pylist() for name in record_schema().names]
-    for image, kind, place, start, size, detail, code in zip(*columns, strict=True):
+    for image, kind, place, start, size, detail, code, stamp in zip(*columns, strict=True):
         names = os.fsdecode(image), RecordKind(kind), os.fsdecode(place)
-        yield ArchiveRecord(*names, start, size, os.fsdecode(detail), code)
+        yield ArchiveRecord(*names, start, size, os.fsdecode(detail), code, stamp)

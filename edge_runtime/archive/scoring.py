@@ -14,7 +14,9 @@ from edge_runtime.archive.reading import Content, contents
 from edge_runtime.archive.record import ArchiveRecord
 from edge_runtime.archive.shard import finished, write_shard
 from edge_runtime.archive.table import row_of
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.errors import EdgeError, ImageError, ImageUnreadableError, MachineError
+from edge_runtime.images.discovery import may_be_dicom
 from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.platform.machine_faults import machine_faults
@@ -49,20 +51,27 @@ def _predictor(config: PredictorConfig) -> Predictor:
 def _rows(archive: Archive, shard: int, predictor: Predictor, attempts: Attempts) -> Iterator[dict[str, Any]]:
     first = archive.plan.first(shard)
     numbers = count(first)
-    found = contents(archive.records(shard), lambda: attempts.begin(next(numbers)))
-    for number, (record, content) in enumerate(found, start=first):
-        answer = answered(predictor, record.image, _killer(record) if number in attempts.killers else content)
+    read = contents(archive.records(shard), lambda: attempts.begin(next(numbers)))
+    for number, (record, content) in enumerate(read, start=first):
+        found = _killer(record) if number in attempts.killers else content
+        answer = answered(predictor, record.image, found, archive.plan.frame)
         if isinstance(answer, Failure) and answer.of_machine:
             raise answer.error
         yield row_of(number, answer)
 
 
-def answered(predictor: Predictor, name: str, content: Content) -> Prediction | Failure:
-    """Classify one image, as :meth:`Predictor.predict_all` does, under the name that the plan gives it."""
+def answered(
+    predictor: Predictor, name: str, content: Content, frame: FrameChoice | None = None
+) -> Prediction | Failure:
+    """Classify one image, as :meth:`Predictor.predict_all` does, under the name that the plan gives it.
+
+    ``frame`` is asked of DICOM objects alone.
+    """
     if isinstance(content, EdgeError):
         return Failure(name, content, bundle=predictor.digest)
     try:
-        return predictor.predict(content, name=name)
+        asked = frame if frame is not None and may_be_dicom(content) else None
+        return predictor.predict(content, name=name, frame=asked)
     except (ImageError, MachineError) as error:
         return Failure(name, error, bundle=predictor.digest)
 

@@ -15,6 +15,7 @@ from edge_runtime.archive.plan import Archive, open_archive
 from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
 from edge_runtime.archive.running import ArchiveProgress, progress_of, run_archive
 from edge_runtime.archive.scoring import score_shard
+from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import Group, leave_with, stops_command
 from edge_runtime.cli.options import model_options
@@ -57,12 +58,18 @@ def main() -> None:
     help="Images in one shard.",
 )
 @click.option("--column", metavar="NAME", help="Column with the images, in Parquet files that have several.")
+@click.option(
+    "--frame",
+    type=click.Choice([choice.value for choice in FrameChoice]),
+    help="Classify all frames of a DICOM file as one case. Otherwise files of several frames are refused.",
+)
 @model_options
 def plan(
     sources: tuple[str, ...],
     out: Path,
     shard_size: int,
     column: str | None,
+    frame: str | None,
     model: str | None,
     backend: str,
     provider: str,
@@ -73,8 +80,8 @@ def plan(
     """Find the images of every SOURCE and divide them into shards.
 
     A SOURCE is a folder, an image, a list (.txt, or - for stdin), a tar file or
-    WebDataset shard, a Parquet file with images, or a URL that fsspec reads,
-    such as s3://bucket/folder.
+    WebDataset shard, a Parquet file with images, a zipped DICOM study, or a URL
+    that fsspec reads, such as s3://bucket/folder.
     """
     chosen = Runtime(backend), Precision(precision), Provider(provider)
     with (
@@ -84,7 +91,15 @@ def plan(
         ) as predictor,
     ):
         counter = _Counter()
-        planned = plan_archive(sources, out, predictor, shard_size=shard_size, column=column, seen=counter.show)
+        planned = plan_archive(
+            sources,
+            out,
+            predictor,
+            shard_size=shard_size,
+            column=column,
+            frame=None if frame is None else FrameChoice(frame),
+            seen=counter.show,
+        )
         counter.end()
         found = planned.plan
         tell(f"{out}: {_many(found.records, 'image')} in {_many(found.shards, 'shard')}, {found.model.name}.")

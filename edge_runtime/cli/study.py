@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.cli.images import NamedImages, in_folder, without_images
 from edge_runtime.dicom.parts import PartOfStudy, part_of
 from edge_runtime.dicom.study import StudyItem, mark_name, parsed_mark
-from edge_runtime.dicom.zips import ZipEntry, entries_of, is_zip
+from edge_runtime.dicom.zips import StudyZip, ZipEntry, is_zip
 from edge_runtime.errors import DicomError, ImageError, MachineError
 from edge_runtime.images.content import HEAD_BYTES, is_dicom, kind_of
 from edge_runtime.images.discovery import head_of
-from edge_runtime.images.entries import reason_of_content, reason_of_name
-from edge_runtime.images.left_out import LeftOut, LeftOutReason
+from edge_runtime.images.entries import reason_of_content, reason_of_path
+from edge_runtime.images.left_out import LeftOut
 from edge_runtime.images.region import region_error
 from edge_runtime.inference.prediction import Failure
 
@@ -54,23 +55,18 @@ def _in_zip(archive: str) -> tuple[list[Found], list[LeftOut]]:
     images: list[Found] = []
     left_out: list[LeftOut] = []
     try:
-        for entry in entries_of(archive):
-            reason = _reason(entry)
-            if reason is None:
-                images.append(StudyItem(entry, entry.name))
-            else:
-                left_out.append(LeftOut(entry.name, reason))
+        with StudyZip(archive, archive) as opened:
+            for entry in opened.entries():
+                kind = kind_of(opened.head(entry, HEAD_BYTES))
+                reason = reason_of_path(entry) or reason_of_content(entry, kind, dicom=True)
+                item = ZipEntry(archive, entry)
+                if reason is None:
+                    images.append(StudyItem(item, item.name))
+                else:
+                    left_out.append(LeftOut(item.name, reason))
     except (DicomError, MachineError) as error:
         images.append(Failure(archive, error))
     return images or [without_images(archive)], left_out
-
-
-def _reason(entry: ZipEntry) -> LeftOutReason | None:
-    *folders, file = entry.entry.split("/")
-    for part, is_folder in (*((folder, True) for folder in folders), (file, False)):
-        if reason := reason_of_name(part, is_folder):
-            return reason
-    return reason_of_content(entry.entry, kind_of(entry.head(HEAD_BYTES)), dicom=True)
 
 
 def _sorted(found: list[Found], left_out: list[LeftOut], spec: ModelSpec, named: set[str]) -> NamedImages:
@@ -81,7 +77,7 @@ def _sorted(found: list[Found], left_out: list[LeftOut], spec: ModelSpec, named:
             images.append(item)
             continue
         head = _dicom_head(item)
-        part = part_of(head, item.source) if head else PartOfStudy.IMAGE
+        part = part_of(head, partial(_source, item)) if head else PartOfStudy.IMAGE
         if part is PartOfStudy.MARK and spec.region is not None:
             marks.append(item.source)
         elif part is PartOfStudy.IMAGE or item.name in named:
@@ -93,6 +89,10 @@ def _sorted(found: list[Found], left_out: list[LeftOut], spec: ModelSpec, named:
     parsed, broken = _parsed(marks)
     kept = [each if isinstance(each, Failure) else _asked(*each, parsed, spec) for each in images]
     return NamedImages((*kept, *broken), tuple(left_out))
+
+
+def _source(item: StudyItem) -> Any:
+    return item.source
 
 
 def _asked(item: StudyItem, is_dicom: bool, marks: list[Any], spec: ModelSpec) -> str | StudyItem | Failure:

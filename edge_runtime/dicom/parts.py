@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Any
 
 from edge_runtime.dicom.dataset import silent
@@ -11,7 +12,7 @@ from edge_runtime.dicom.meta_header import class_in_meta
 from edge_runtime.dicom.objects import DIRECTORY
 from edge_runtime.dicom.own_results import COMPREHENSIVE_3D_SR, SECONDARY_CAPTURE, own_result
 from edge_runtime.dicom.study import mark_name, parsed_mark
-from edge_runtime.errors import ImageError, MachineError
+from edge_runtime.errors import EdgeError
 from edge_runtime.images.content import HEAD_BYTES, is_dicom
 from edge_runtime.images.discovery import head_of
 from edge_runtime.images.left_out import LeftOutReason
@@ -41,16 +42,16 @@ class PartOfStudy(enum.Enum):
         return LeftOutReason.DICOM_OWN_RESULT if own else LeftOutReason.DICOM_NO_IMAGE
 
 
-def part_of(head: bytes, source: Any) -> PartOfStudy:
+def part_of(head: bytes, load: Callable[[], Any]) -> PartOfStudy:
     """Return what a file is for.
 
     Args:
         head: its first bytes.
-        source: the file, as in :func:`edge_runtime.dicom.study.parsed_mark`. It is read only if it is of a kind that
-            this package makes, and counts as no result of it if it cannot be read.
+        load: returns the file, as in :func:`edge_runtime.dicom.study.parsed_mark`. It is called only for a file of a
+            kind that this package makes. A file that cannot be read counts as no result of this package.
     """
     found = class_in_meta(head)
-    if found in (SECONDARY_CAPTURE, COMPREHENSIVE_3D_SR) and _is_own(source):
+    if found in (SECONDARY_CAPTURE, COMPREHENSIVE_3D_SR) and _is_own(load):
         return PartOfStudy.OWN_RESULT
     if may_mark(found):
         return PartOfStudy.MARK
@@ -64,13 +65,14 @@ def reason_of_object(path: str) -> LeftOutReason | None:
         head = head_of(path)
     except OSError:  # whoever reads the image says why
         return None
-    return part_of(head, path).reason if is_dicom(head[:HEAD_BYTES]) else None
+    return part_of(head, lambda: path).reason if is_dicom(head[:HEAD_BYTES]) else None
 
 
-def _is_own(source: Any) -> bool:
+def _is_own(load: Callable[[], Any]) -> bool:
     try:
+        source = load()
         dataset = parsed_mark(source)
         with silent(mark_name(source)):
             return own_result(dataset) is not None
-    except (ImageError, MachineError):
+    except EdgeError:
         return False

@@ -79,6 +79,13 @@ class OpenedObject:
         """
         if not isinstance(self.frame, FrameChoice):
             return (self.frame,)
+        try:
+            return self._all_frames(spec)
+        except ImageError as error:
+            error.sha256 = self.sha256
+            raise
+
+    def _all_frames(self, spec: ModelSpec) -> tuple[int | None, ...]:
         accepted = check_object(self.dataset, spec, self.name)
         count = layout_of(self.dataset, self.name).frames
         if count == 1:

@@ -46,6 +46,15 @@ def reason_of_name(name: str, is_folder: bool) -> LeftOutReason | None:
     return LeftOutReason.UNFINISHED if not is_folder and lower.endswith(_UNFINISHED) else None
 
 
+def reason_of_path(path: str) -> LeftOutReason | None:
+    """Return why a file in a tar file or zip is left out because of a name in its path, as :func:`reason_of_name`."""
+    *folders, file = path.removeprefix("./").split("/")
+    for name, is_folder in (*((folder, True) for folder in folders), (file, False)):
+        if reason := reason_of_name(name, is_folder):
+            return reason
+    return None
+
+
 def reason_of_content(path: str, kind: ContentKind, *, dicom: bool = False) -> LeftOutReason | None:
     """Return why a regular file is left out because of its content; None for an image.
 

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass
 
-from tifffile import COMPRESSION, TiffFile, TiffFileError
+from tifffile import COMPRESSION, TiffFile, TiffFileError, TiffPage
 
 from edge_runtime.errors import ImageNotFoundError, SlideError
 from edge_runtime.platform.machine_faults import raise_machine_fault
+from edge_runtime.slides.mirax_parts import check_parts
 from edge_runtime.slides.openslide_file import OpenSlideUnsupportedFormatError, SlideFile
 from edge_runtime.slides.pyramid import Pyramid, unreadable
 from edge_runtime.slides.tiff_file import TiledTiff
 
 _DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
+_HAMAMATSU = "hamamatsu"
+
+
+@dataclass(frozen=True)
+class _Tiff:
+    """What the choice needs of a TIFF file.
+
+    Attributes:
+        sizes: width and height of each image.
+    """
+
+    ome: bool = False
+    deflate: bool = False
+    sizes: frozenset[tuple[int, int]] = frozenset()
 
 
 def open_pyramid(path: str) -> Pyramid:
@@ -25,20 +41,23 @@ def open_pyramid(path: str) -> Pyramid:
 
     Raises:
         ImageNotFoundError: ``image_not_found`` or ``image_not_regular``.
-        SlideError: ``slide_unreadable`` or ``slide_format``.
+        SlideError: ``slide_unreadable``, ``slide_parts_missing`` or ``slide_format``.
         MachineError: memory, file descriptors or I/O failed.
     """
     _check_file(path)
-    kind = _tiff_kind(path)
-    if kind == "ome":
+    check_parts(path)
+    tiff = _tiff(path)
+    if tiff is not None and tiff.ome:
         return TiledTiff(path, path)
     try:
         slide = SlideFile(path, path)
     except OpenSlideUnsupportedFormatError:
-        if kind is None:
+        if tiff is None:
             raise unreadable(path, "its format is unknown") from None
         return TiledTiff(path, path)
-    return slide if kind is None or (slide.exact and kind != "deflate") else _by_tifffile(path, slide)
+    if slide.vendor == _HAMAMATSU:  # OpenSlide adds levels there: JPEG images decoded at 1/2, 1/4 and 1/8
+        slide.keep_levels(frozenset() if tiff is None else tiff.sizes)
+    return slide if tiff is None or (slide.exact and not tiff.deflate) else _by_tifffile(path, slide)
 
 
 def _by_tifffile(path: str, slide: SlideFile) -> Pyramid:
@@ -52,11 +71,15 @@ def _by_tifffile(path: str, slide: SlideFile) -> Pyramid:
     return tiff
 
 
-def _tiff_kind(path: str) -> str | None:
-    """Return ``ome`` or ``deflate`` for such TIFF files, ``tiff`` for another one, and None for anything else."""
+def _tiff(path: str) -> _Tiff | None:
+    """Look into a TIFF file; None for anything else."""
     try:
         with TiffFile(path) as file:
-            return "ome" if file.is_ome else "deflate" if file.pages.first.compression in _DEFLATE else "tiff"
+            if file.is_ome:
+                return _Tiff(ome=True)
+            file.pages.useframes = False  # frames would have the size of the first page
+            sizes = frozenset((page.imagewidth, page.imagelength) for page in file.pages if isinstance(page, TiffPage))
+            return _Tiff(deflate=file.pages.first.compression in _DEFLATE, sizes=sizes)
     except TiffFileError:
         return None
     except Exception as error:  # a damaged TIFF file: the reader says what is wrong with it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from fractions import Fraction
 from threading import Lock
 
@@ -51,9 +52,18 @@ class SlideFile:
             Level(width, height, _whole(downsample))
             for (width, height), downsample in zip(sizes, downsamples, strict=True)
         )
-        self.exact = all(_is_exact(level) for level in self.levels)
+        self._numbers = tuple(range(len(self.levels)))
+        # where tiles overlap, or lie at parts of a pixel, OpenSlide names no size of a tile
+        side_by_side = all(f"openslide.level[{number}].tile-width" in known for number in self._numbers)
+        self.exact = side_by_side and all(_is_exact(level) for level in self.levels)
         sides = [_number(known.get(f"openslide.mpp-{axis}")) for axis in "xy"]
         self.microns = None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
+
+    def keep_levels(self, sizes: Container[tuple[int, int]]) -> None:
+        """Leave out the levels, other than level 0, whose width and height are not among these."""
+        kept = [n for n, level in enumerate(self.levels) if n == 0 or (level.width_px, level.height_px) in sizes]
+        self._numbers = tuple(self._numbers[n] for n in kept)
+        self.levels = tuple(self.levels[n] for n in kept)
 
     def _open(self) -> OpenSlide:
         slide = OpenSlide(self._path)
@@ -67,7 +77,7 @@ class SlideFile:
         step = self.levels[level].downsample
         try:
             slide = slide or self._open()
-            found = slide.read_region((round(x * step), round(y * step)), level, (width, height))
+            found = slide.read_region((round(x * step), round(y * step)), self._numbers[level], (width, height))
             pixels = np.asarray(found)
         except OpenSlideError as error:
             if slide is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -22,6 +23,7 @@ CACHE_BYTES = 24 << 20
 """Decoded tiles that are kept, for all threads together."""
 _MICRONS = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "Å": 1e-4}
 _COLOURS = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # damage is told by an error alone
 
 
 class TiledTiff:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from edge_runtime.archive.engines.engine import RETRIES, WINDOW_PER_WORKER, Outcome, Task, engine_error, fault_of
@@ -16,8 +18,10 @@ _QUIET = {
     "RAY_DEDUP_LOGS": "0",
 }
 
+START_S = 300.0
+"""Seconds in which starts of Ray that time out are repeated."""
 _STARTS = 3
-"""Attempts to start Ray."""
+"""Attempts to start Ray if it fails otherwise."""
 
 
 class RayEngine:
@@ -55,16 +59,19 @@ class RayEngine:
     def _start(self) -> None:
         """Connect to the cluster, or start one here.
 
-        Ray waits 15 s for its own helper processes, which is too short on a busy machine (ray-project/ray#65983).
+        Ray waits 15 s for its own helper processes, which no setting changes, and which is too short on a busy machine
+        (ray-project/ray#65983). So a start that times out is repeated until :data:`START_S` have passed.
         """
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
         here = {"address": "local", "num_cpus": self.workers, "include_dashboard": False}
-        for tries_left in reversed(range(_STARTS)):
+        end = time.monotonic() + START_S
+        for attempt in count(1):
             try:
                 self._ray.init(**(here if self.address is None else {"address": self.address}), **quiet)
             except Exception as error:  # Ray raises bare ones
                 self._ray.shutdown()
-                if not tries_left:
+                again = time.monotonic() < end if _timed_out(error) else attempt < _STARTS
+                if not again:
                     raise engine_error("Ray", self.address, error) from error
             else:
                 return
@@ -80,6 +87,10 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:  # the process or its node died too often
             return Outcome(item, fault_of(error))
         return Outcome(item)
+
+
+def _timed_out(error: Exception) -> bool:
+    return "timed out" in str(error).lower()
 
 
 def _call(task: Task, item: Any) -> None:

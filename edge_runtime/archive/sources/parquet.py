@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_runtime.archive.packages import require
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
-from edge_runtime.archive.sources.places import absolute, open_place
+from edge_runtime.archive.sources.places import absolute, open_place, planned_stamp
 from edge_runtime.errors import ArchiveError
 
 BYTES = "bytes"
@@ -30,9 +30,9 @@ def parquet_rows(source: str, column: str | None) -> Iterator[ArchiveRecord]:
             raise ArchiveError(f"{source}: found no valid Parquet file ({error}). Check the file.") from None
         detail = _column(source, opened.schema_arrow, column)
         count = opened.metadata.num_rows
-    place = absolute(source)
+    place, stamp = absolute(source), planned_stamp(source)
     for row in range(count):
-        yield ArchiveRecord(f"{source}#{row}", RecordKind.PARQUET, place, row, detail=detail)
+        yield ArchiveRecord(f"{source}#{row}", RecordKind.PARQUET, place, row, detail=detail, stamp=stamp)
 
 
 def holds_bytes(kind: Any) -> bool:

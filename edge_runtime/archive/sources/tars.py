@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import gzip
 import tarfile
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
+from edge_runtime.archive.place_errors import DAMAGE
 from edge_runtime.archive.record import ArchiveRecord, RecordKind
-from edge_runtime.archive.sources.places import absolute, open_place
-from edge_runtime.images.content import HEAD_BYTES, kind_of
-from edge_runtime.images.entries import has_image_suffix, reason_of_content, reason_of_name
+from edge_runtime.archive.sources.places import absolute, open_place, planned_stamp
+from edge_runtime.archive.sources.studies import reason_of_head
+from edge_runtime.dicom.guard import MOST_BYTES
+from edge_runtime.images.content import HEAD_BYTES
+from edge_runtime.images.entries import has_image_suffix, reason_of_path
 from edge_runtime.images.left_out import LeftOut, LeftOutReason
 
 GZIP = b"\x1f\x8b"
-DAMAGE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
-"""Exceptions of a tar file that is damaged or truncated."""
 
 
-def tar_members(source: str) -> Iterator[ArchiveRecord | LeftOut]:
+def tar_members(source: str, *, dicom: bool = False) -> Iterator[ArchiveRecord | LeftOut]:
     """Yield the image members of a tar file in their order, and the others as left out.
 
     If the file is damaged or truncated, the members before the damage are yielded, then a failure.
+
+    Args:
+        source: path or URL of the tar file.
+        dicom: whether DICOM files count as images.
 
     Raises:
         ArchiveError: ``archive_source``: the file cannot be opened.
         MachineError: memory, descriptors or I/O failed.
     """
     with open_place(source) as raw, uncompressed(raw) as file:
-        count = 0
+        count, stamp = 0, planned_stamp(source)
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
                     tar.members.clear()  # type: ignore[attr-defined]  # it keeps every member otherwise
                     if not member.isdir():
-                        yield _judged(source, member, file)
+                        yield _judged(source, stamp, member, file, dicom)
                         count += 1
         except DAMAGE as error:
             message = (
@@ -52,24 +56,24 @@ def uncompressed(file: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
 
 
-def _judged(source: str, member: tarfile.TarInfo, file: BinaryIO) -> ArchiveRecord | LeftOut:
+def _judged(source: str, stamp: str, member: tarfile.TarInfo, file: BinaryIO, dicom: bool) -> ArchiveRecord | LeftOut:
     name = f"{source}/{member.name}"
-    reason = _reason(member, file)
+    reason = _reason(member, file, dicom)
     if reason is not None:
         return LeftOut(name, reason)
-    return ArchiveRecord(name, RecordKind.TAR, absolute(source), member.offset_data, member.size)
+    return ArchiveRecord(name, RecordKind.TAR, absolute(source), member.offset_data, member.size, stamp=stamp)
 
 
-def _reason(member: tarfile.TarInfo, file: BinaryIO) -> LeftOutReason | None:
-    *folders, base = member.name.removeprefix("./").split("/")
-    for folder in folders:
-        if reason := reason_of_name(folder, is_folder=True):
-            return reason
-    if reason := reason_of_name(base, is_folder=False):
+def _reason(member: tarfile.TarInfo, file: BinaryIO, dicom: bool) -> LeftOutReason | None:
+    if reason := reason_of_path(member.name):
         return reason
     if not member.isreg() or member.issparse():
         return LeftOutReason.SPECIAL_FILE
-    if has_image_suffix(base):
+    if has_image_suffix(member.name):
         return None
-    file.seek(member.offset_data)
-    return reason_of_content(base, kind_of(file.read(min(member.size, HEAD_BYTES))))
+
+    def load(most: int = MOST_BYTES) -> bytes:
+        file.seek(member.offset_data)
+        return file.read(min(member.size, most))
+
+    return reason_of_head(member.name, load(HEAD_BYTES), load, dicom=dicom)

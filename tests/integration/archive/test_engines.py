@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.archive.conftest import Site, finished_shards, skip_without_engine
+from tests.integration.archive.conftest import SECONDS, Site, finished_shards, skip_without_engine
 from tests.unit.archive.rows import untimed
 
 ENGINES = ["local", "ray", "dask"]
@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed_stops_no_run(
     driver = site.start("archive", "run", archive, "--engine", engine, "--workers", 2)
     site.wait_for_shards(archive, 3, driver)
     kill_a_worker(site)
-    _, err = driver.communicate(timeout=240)
+    _, err = driver.communicate(timeout=SECONDS)
     skip_without_engine(err.decode())
     assert driver.returncode == 1, err.decode()
     assert merged(site, archive) == expected

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.slides.made import tissue, write_sparse
+from tests.integration.slides.layouts.drawing import tissue
+from tests.integration.slides.layouts.tiff import write_sparse
 from tests.places import ROOT
 
 SMALL, LARGE = 5_000, int(os.environ.get("EDGE_SLIDE_SIDE", "20000"))

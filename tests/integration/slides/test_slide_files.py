@@ -12,7 +12,8 @@ import pytest
 import tifffile
 
 from edge_runtime.slides.score_map import halved
-from tests.integration.slides.made import damage, tissue, write_svs, write_tiled
+from tests.integration.slides.layouts.drawing import tissue
+from tests.integration.slides.layouts.tiff import damage, write_svs, write_tiled
 
 
 @pytest.fixture

@@ -15,16 +15,9 @@ import tifffile
 from edge_runtime import Predictor, SlidePrediction, UsageError, open_slide
 from edge_runtime.errors import ImageScaleError, SlideError
 from edge_runtime.tiling.slide import SLIDE_SCHEMA
-from tests.integration.slides.made import (
-    Pixels,
-    cut_short,
-    damage,
-    tissue,
-    write_dicom,
-    write_ome,
-    write_svs,
-    write_tiled,
-)
+from tests.integration.slides.layouts.dicom import write_dicom
+from tests.integration.slides.layouts.drawing import Pixels, tissue
+from tests.integration.slides.layouts.tiff import cut_short, damage, write_ome, write_svs, write_tiled
 
 HEIGHT, WIDTH = 416, 628
 FORMATS: dict[str, Callable[[Path, Pixels], Path]] = {
@@ -38,7 +31,7 @@ FORMATS: dict[str, Callable[[Path, Pixels], Path]] = {
     "tiled by OpenSlide": lambda folder, pixels: write_tiled(folder / "a.tif", [pixels], compression="lzw"),
     "tiled": lambda folder, pixels: write_tiled(folder / "a.tif", [pixels, pixels[::2, ::2]]),
     "ome": lambda folder, pixels: write_ome(folder / "a.ome.tif", [pixels, pixels[::2, ::2]]),
-    "dicom": lambda folder, pixels: write_dicom(folder / "a.dcm", pixels),
+    "dicom": lambda folder, pixels: write_dicom(folder, [pixels]),
 }
 
 

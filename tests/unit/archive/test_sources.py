@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -133,7 +134,8 @@ def test_a_cut_tar_file_keeps_its_first_members_and_has_an_error(tmp_path: Path,
     found = records(tar)
     assert read(found)[:4] == patches[:4]
     assert read(found)[-1] == "archive_tar_damaged"
-    assert read(whole)[:5] == [*patches[:4], "archive_place_damaged"]
+    assert read(whole) == ["archive_place_changed"] * 9
+    assert read([replace(record, stamp="") for record in whole])[:5] == [*patches[:4], "archive_place_damaged"]
     tar.unlink()
     assert read(whole) == ["image_not_found"] * 9
     (tmp_path / "zero.tar").touch()
@@ -179,6 +181,8 @@ def test_a_parquet_file_that_was_damaged_after_the_plan_gives_errors(tmp_path: P
     pq.write_table(pa.table({"one": patches}), path, row_group_size=3)
     found = records(path)
     pq.write_table(pa.table({"one": patches[:5]}), path, row_group_size=3)
+    assert read(found) == ["archive_place_changed"] * 9
+    found = [replace(record, stamp="") for record in found]
     assert read(found) == [*patches[:5], *["archive_place_damaged"] * 4]
     path.write_bytes(b"other")
     assert read(found) == ["archive_place_damaged"] * 9

@@ -231,7 +231,7 @@ def test_marks_and_zips_are_refused_by_name(tmp_path: Any) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(b"PK\3\4" + bytes(50))
     with pytest.raises(DicomError) as caught:
-        zips.entries_of(str(path))
+        zips.StudyZip(str(path), str(path)).entries()
     assert caught.value.code == "dicom_zip"
     opened = study.OpenedObject(breast(), "x", None, (report([50, 40, 53, 44]),) * 2, None)
     region_spec = replace(X_RAY, region=find("mias-region").manifest.spec.region)
