@@ -115,12 +115,17 @@ def _stop(recorder: Recorder, error: BaseException) -> None:
         tell(f"error [{fault.code}]: {fault.message}")
 
 
+Record = Callable[[Callable[[], "Event"]], None]
+
+
 @contextmanager
-def change_recorded(log: Path | None) -> Iterator[Callable[[Event], None]]:
-    """Give a function that records one event. The log is opened before, so that no change is made without it.
+def change_recorded(log: Path | None) -> Iterator[Record]:
+    """Give a function that records the event which another function returns. Without a log, it calls neither.
+
+    The log is opened before, so that no change is made that cannot be recorded.
 
     Raises:
-        AuditError, AuditWriteError: the log cannot be written; in the first case nothing was changed.
+        AuditError, AuditWriteError: the log cannot be written; before the context, nothing was changed.
     """
     if log is None:
         yield lambda event: None
@@ -129,11 +134,11 @@ def change_recorded(log: Path | None) -> Iterator[Callable[[Event], None]]:
 
     opened = AuditLog(log)
     opened.require_writable()
-    yield lambda event: _record(opened, event)
 
+    def record(event: Callable[[], Event]) -> None:
+        opened.append([event()])
 
-def _record(log: Any, event: Event) -> None:
-    log.append([event])
+    yield record
 
 
 def _tell_fault(error: EdgeError) -> None:

@@ -74,7 +74,7 @@ async def dicom(core: Core, request: Request) -> Reply:
         body = await read_body(headers, request.receive, lease, core.uploads.limits)
         exchange.body_read = True
         found = await _ask(core, model, body, wanted, request)
-    _count(core, model, found, exchange)
+    await _count(core, model, found, exchange)
     return _multipart(found) if found.instances else Reply(b"", NO_CONTENT)
 
 
@@ -107,7 +107,7 @@ def _require_packages() -> None:
         raise Problem(NOT_IMPLEMENTED, error.code, error.message) from None
 
 
-def _count(core: Core, model: ServedModel, found: DicomResults, exchange: Exchange) -> None:
+async def _count(core: Core, model: ServedModel, found: DicomResults, exchange: Exchange) -> None:
     counted: Prediction | Failure | None = None
     if found.answer is not None and found.answer.failure is not None:
         failure = found.answer.failure
@@ -116,7 +116,7 @@ def _count(core: Core, model: ServedModel, found: DicomResults, exchange: Exchan
     elif found.answer is not None:
         counted = found.answer.prediction
     if counted is not None:
-        core.metrics.answer(model.name, counted)
+        await core.count(model, counted)
 
 
 def _multipart(found: DicomResults) -> Reply:

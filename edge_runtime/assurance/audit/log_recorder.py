@@ -100,12 +100,13 @@ class LogRecorder(Recorder):
         return self._settings.period_s == 0
 
     def admit(self, predictor: Predictor, *, site_policy: str | None = None, certificate: str | None = None) -> None:
-        self.admit_model(ModelAdmitted.of(predictor, site_policy, certificate))
+        self.admit_model(lambda: ModelAdmitted.of(predictor, site_policy, certificate))
 
-    def admit_model(self, model: ModelAdmitted) -> None:
+    def admit_model(self, model: Callable[[], ModelAdmitted]) -> None:
+        admitted = model()
         with self._counting:
-            self._models[model.bundle] = model
-            self._waiting.append(model)
+            self._models[admitted.bundle] = admitted
+            self._waiting.append(admitted)
         self._write()
 
     def answer(self, answer: Prediction | Failure, bundle: str | None = None) -> None:
@@ -119,9 +120,9 @@ class LogRecorder(Recorder):
                 self._messages.append(message)
         self.count(named, decision=f"{answer.verdict.decision.value} {answer.verdict.reason.value}")
 
-    def count(self, bundle: str, *, decision: str = "", failure: str = "") -> None:
+    def count(self, bundle: str, *, decision: str = "", failure: str = "", times: int = 1) -> None:
         with self._counting:
-            self._counts[bundle, decision, failure] += 1
+            self._counts[bundle, decision, failure] += times
 
     def through(
         self, results: Iterator[Result], of: Callable[[Result], Prediction | Failure], bundle: str

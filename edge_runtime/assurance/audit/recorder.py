@@ -44,13 +44,13 @@ class Recorder:
     def admit(self, predictor: Predictor, *, site_policy: str | None = None, certificate: str | None = None) -> None:
         """From now on, this model answers. The hashes are those of its site policy and of its self-test here."""
 
-    def admit_model(self, model: ModelAdmitted) -> None:
-        """The same for a model that this process does not load."""
+    def admit_model(self, model: Callable[[], ModelAdmitted]) -> None:
+        """The same for a model that this process does not load; the function is called if there is a log."""
 
     def answer(self, answer: Prediction | Failure, bundle: str | None = None) -> None:
         """Count a prediction, or an image without one. ``bundle`` is its bundle if the answer does not name one."""
 
-    def count(self, bundle: str, *, decision: str = "", failure: str = "") -> None:
+    def count(self, bundle: str, *, decision: str = "", failure: str = "", times: int = 1) -> None:
         """Count a decision with its reason, an error code, or, without both, a slide."""
 
     def through(

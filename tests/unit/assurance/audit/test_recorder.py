@@ -68,7 +68,7 @@ def counts(place: Path) -> dict[str, int]:
 
 def test_a_run_is_told_from_its_start_to_its_end(place: Path) -> None:
     recorder = started(place)
-    recorder.admit_model(admitted())
+    recorder.admit_model(admitted)
     for _ in range(3):
         recorder.answer(answer("a.png"))
     recorder.answer(failure("c.png"))
@@ -90,7 +90,7 @@ def test_a_run_is_told_from_its_start_to_its_end(place: Path) -> None:
 
 def test_a_summary_comes_each_period_and_once_a_day_without_answers(place: Path, clock: Clock) -> None:
     recorder = started(place, period_s=3600)
-    recorder.admit_model(admitted())
+    recorder.admit_model(admitted)
     recorder.answer(answer("a.png"))
     clock.now += 3599
     recorder.tick()
@@ -128,7 +128,7 @@ def test_answers_go_on_and_are_counted_while_the_disk_is_full(
         return append(self, *arguments)
 
     monkeypatch.setattr(AuditLog, "append", maybe)
-    recorder.admit_model(admitted())
+    recorder.admit_model(admitted)
     for _ in range(50):
         recorder.answer(answer("a.png"))
         clock.now += 3600
@@ -167,7 +167,7 @@ def test_a_log_that_cannot_be_written_stops_the_start_and_is_an_error_at_the_end
 
 def test_threads_lose_no_count(place: Path) -> None:
     recorder = started(place, period_s=0)
-    recorder.admit_model(admitted())
+    recorder.admit_model(admitted)
 
     def work() -> None:
         for _ in range(40):
