@@ -15,6 +15,7 @@
     │   ├── AcceptanceError                      the cases or the protocol of a site acceptance cannot be used
     │   │   └── CasesError                       the list of cases is invalid
     │   ├── ArchiveError                         the plan, a source or a shard of an archive cannot be used
+    │   ├── AuditError                           a file is no audit log, or an audit log cannot be read
     │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
     │   └── RegionError                          the region is invalid, missing or unexpected
     ├── BundleError                     exit 3   the model cannot be trusted
@@ -32,7 +33,8 @@
     ├── WriteError                      exit 5   a prediction could not be written
     │   ├── OutputError                          to stdout
     │   ├── ResultsWriteError                    to the results file
-    │   └── ArchiveWriteError                    to the folder of an archive
+    │   ├── ArchiveWriteError                    to the folder of an archive
+    │   └── AuditWriteError                      an entry, to the audit log
     └── MachineError                    exit 6   memory, descriptors or I/O failed; the image may be sound
 
 Each message says what was found, what was expected, where, and what to do. ``code`` is stable and meant for
@@ -159,6 +161,12 @@ class ArchiveError(UsageError):
     default_code = "archive_source"
 
 
+class AuditError(UsageError):
+    """A file is no audit log, or an audit log, a checkpoint or an expected hash cannot be read; see ``code``."""
+
+    default_code = "audit_unusable"
+
+
 class KeyFileError(UsageError):
     """A key file is missing, exists already, or does not contain the required kind of key."""
 
@@ -268,6 +276,12 @@ class ArchiveWriteError(WriteError):
     """A file in the folder of an archive cannot be written. The finished shards are complete."""
 
     default_code = "archive_write"
+
+
+class AuditWriteError(WriteError):
+    """The audit log cannot be written. Answers are not affected; the log says later what it missed."""
+
+    default_code = "audit_write"
 
 
 class MachineError(EdgeError):

@@ -6,23 +6,31 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_runtime.archive.engines import EngineKind, open_engine
 from edge_runtime.archive.merging import lines, merge
-from edge_runtime.archive.plan import Archive, open_archive
+from edge_runtime.archive.plan import Archive, PlannedModel, open_archive
 from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
 from edge_runtime.archive.running import ArchiveProgress, progress_of, run_archive
 from edge_runtime.archive.scoring import score_shard
+from edge_runtime.archive.shard import finished
+from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import Group, leave_with, stops_command
 from edge_runtime.cli.options import model_options
 from edge_runtime.cli.output import require_stdout, say, tell
+from edge_runtime.cli.recording import DEFAULT_PERIOD_S, audit_option, recording
 from edge_runtime.images.left_out import LeftOutReason
 from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.inference.backends.registry import ran_by
 from edge_runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from edge_runtime.assurance.audit.events import ModelAdmitted
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _EXIT_CODES = """\b
@@ -119,8 +127,15 @@ def plan(
 @click.option("--address", metavar="ADDRESS", help="A running cluster of Ray or Dask, instead of processes here.")
 @click.option("--shard", type=click.IntRange(0), metavar="N", help="Run this shard alone, in this process.")
 @click.option("--stride", type=click.IntRange(1), metavar="M", help="With --shard N, also run N+M, N+2M and so on.")
+@audit_option
 def run(
-    folder: Path, engine: str, workers: int | None, address: str | None, shard: int | None, stride: int | None
+    folder: Path,
+    engine: str,
+    workers: int | None,
+    address: str | None,
+    shard: int | None,
+    stride: int | None,
+    audit: Path | None,
 ) -> None:
     """Score the missing shards of a planned archive.
 
@@ -135,18 +150,42 @@ def run(
         raise click.UsageError("--address needs --engine ray or --engine dask.")
     with stops_command():
         archive = open_archive(folder)
-        if shard is not None:
-            archive.check_shard(shard)
-            for number in range(shard, archive.plan.shards if stride else shard + 1, stride or 1):
-                score_shard(str(folder), number)
-            return
-        before = progress_of(archive)
-        faults = _run(archive, before, EngineKind(engine), workers, address)
-        done = progress_of(archive)
-        _tell_progress(archive, done)
-        for fault in faults:
-            tell(f"not finished: {fault}")
-    leave_with(done.failed + _expected(archive), archive.plan.shards - done.shards)
+        with recording("edge-predict archive run", audit, DEFAULT_PERIOD_S, None) as recorder:
+            recorder.admit_model(lambda: _admitted(archive.plan.model))
+            if shard is not None:
+                archive.check_shard(shard)
+                for number in range(shard, archive.plan.shards if stride else shard + 1, stride or 1):
+                    score_shard(str(folder), number)
+                    _count(recorder, archive, _of_shard(archive, number))
+                return
+            before = progress_of(archive)
+            faults = _run(archive, before, EngineKind(engine), workers, address)
+            done = progress_of(archive)
+            _count(recorder, archive, ArchiveProgress(0, done.rows - before.rows, done.failed - before.failed))
+            _tell_progress(archive, done)
+            for fault in faults:
+                tell(f"not finished: {fault}")
+            leave_with(done.failed + _expected(archive), archive.plan.shards - done.shards)
+
+
+def _admitted(model: PlannedModel) -> ModelAdmitted:
+    from edge_runtime.assurance.audit.events import ModelAdmitted
+
+    backend = ran_by(model.backend, model.provider)
+    names = model.name, model.version, model.bundle, model.contract
+    return ModelAdmitted(*names, backend, model.precision.value)
+
+
+def _of_shard(archive: Archive, shard: int) -> ArchiveProgress:
+    found = finished(archive, shard)
+    return ArchiveProgress() if found is None else ArchiveProgress(1, found.rows, found.failed)
+
+
+def _count(recorder: Recorder, archive: Archive, done: ArchiveProgress) -> None:
+    """Count the images of finished shards; their decisions are in the shards alone."""
+    bundle = archive.plan.model.bundle
+    recorder.count(bundle, decision="ANSWERED", times=done.rows - done.failed)
+    recorder.count(bundle, failure="FAILED", times=done.failed)
 
 
 def _run(

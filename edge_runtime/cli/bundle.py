@@ -12,6 +12,7 @@ from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find, key_in_force
 from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.signing.signatures import read_signature, signer_name
 from edge_runtime.cli import selftest
+from edge_runtime.cli.audit import audit
 from edge_runtime.cli.describe import describe, rows
 from edge_runtime.cli.exit_codes import Group, stops_command
 from edge_runtime.cli.install import install, remove, rollback, trusted_key_option
@@ -30,7 +31,7 @@ Exit status:
        not signed by the trusted key; or the installed models cannot be
        read or changed
   4    no interpreter can run the self-test here
-  5    stdout is closed, or its target is full or gone"""
+  5    stdout is closed, or its target or the audit log is full or gone"""
 
 
 @click.group(cls=Group, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -93,7 +94,7 @@ def verify(bundle: str, key: Path | None) -> None:
             say(f"{SIGNATURE} was not checked: name the public key with --key.")
 
 
-for command in (install, rollback, remove, key, sign, selftest.command):
+for command in (install, rollback, remove, key, sign, selftest.command, audit):
     main.add_command(command)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from edge_runtime.cli.compared_log import ComparedLog
 from edge_runtime.cli.exit_codes import stops_command
 from edge_runtime.cli.output import say
 from edge_runtime.platform.machine_faults import machine_error
@@ -23,9 +24,10 @@ _SHOWN = 20
 """Largest number of damaged lines that are listed."""
 _EXIT_CODES = """\b
 Exit status:
-  0    every line is valid
-  1    the file contains damaged lines, or lines of another release
-  2    the file cannot be read"""
+  0    every line is valid, and the audit log, if it is given, agrees
+  1    the file contains damaged lines, or lines of another release; or the
+       audit log does not hold, or does not agree
+  2    a file cannot be read"""
 
 
 @dataclass
@@ -71,17 +73,27 @@ class ResultsSummary:
 
 @click.command(epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-def check(file: Path) -> None:
-    """Summarise a results file of edge-predict and check every line."""
+@click.option("--audit", type=click.Path(path_type=Path), metavar="LOG", help="Compare with this audit log.")
+@click.option("--audit-key", type=click.Path(path_type=Path), metavar="KEY", help="The key of its keyed hashes.")
+def check(file: Path, audit: Path | None, audit_key: Path | None) -> None:
+    """Summarise a results file of edge-predict and check every line.
+
+    With an audit log: verify it, show which models answered when, and check that each line is of one of them.
+    """
+    if audit is None and audit_key is not None:
+        raise click.UsageError("--audit-key needs --audit LOG.")
     with stops_command():
-        content = _content(file)
+        compared = None if audit is None else ComparedLog.read(audit, audit_key)
+        content = _content(file, compared)
         for row in rows(content):
             say(row)
-    if content.damaged or content.tail:
+        for row in () if compared is None else compared.rows():
+            say(row)
+    if content.damaged or content.tail or (compared is not None and not compared.holds):
         sys.exit(EXIT_DAMAGED)
 
 
-def _content(path: Path) -> ResultsSummary:
+def _content(path: Path, compared: ComparedLog | None) -> ResultsSummary:
     content = ResultsSummary()
     try:
         if not path.is_file():
@@ -89,6 +101,8 @@ def _content(path: Path) -> ResultsSummary:
         with path.open("rb") as file:
             for entry in entries(file):
                 content.take(entry)
+                if compared is not None:
+                    compared.take(entry)
     except OSError as error:
         if fault := machine_error(error, str(path)):
             raise fault from None

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.output import say, tell
+from edge_runtime.cli.recording import recording, recording_options
 from edge_runtime.cli.service import Service
 from edge_runtime.cli.signals import StopSignal, stops_on_signals
-from edge_runtime.errors import BundleError, MachineError, UsageError
+from edge_runtime.errors import BundleError, EdgeError, MachineError, UsageError
 from edge_runtime.inference.backends.base import Provider
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.escaped_names import shown
@@ -74,6 +76,7 @@ _KEY = click.option("--tls-key", type=_FILE, help="Its key, PEM.")
 @click.option("--no-heatmap", is_flag=True, help="Send reports alone.")
 @click.option("--ready-file", type=_FILE, help="File that exists while instances are received.")
 @click.option("--trusted-key", type=_FILE, help="Public key; the bundle must be signed by it.")
+@recording_options
 def receive(
     to: str,
     spool: Path,
@@ -96,6 +99,9 @@ def receive(
     no_heatmap: bool,
     ready_file: Path | None,
     trusted_key: Path | None,
+    audit: Path | None,
+    audit_period: float,
+    audit_key: Path | None,
 ) -> None:
     """Receive images by C-STORE, and send report and heatmap to an archive.
 
@@ -125,17 +131,45 @@ def receive(
             trusted_network=trusted_network,
         )
         where.check()
-        bundle = _tested(model, trusted_key)
+        bundle, certificate = _tested(model, trusted_key)
         facts = facts_of(bundle.manifest, bundle.digest)
         kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
-        with Predictor.load(model, trusted_key=trusted_key) as predictor, stops_on_signals() as stop:
-            gateway = Gateway(where, kept, predictor, facts, peer, log, not no_heatmap, mark_hours * 3600)
+        with (
+            recording("edge-dicom receive", audit, audit_period, audit_key, say=_tell_audit) as recorder,
+            Predictor.load(model, trusted_key=trusted_key) as predictor,
+            stops_on_signals() as stop,
+        ):
+            recorder.admit(predictor, certificate=certificate)
+            counting = _CountingLog(recorder, predictor.digest)
+            gateway = Gateway(where, kept, predictor, facts, peer, counting, not no_heatmap, mark_hours * 3600)
             log("spool", **kept.counts())
-            _run(gateway, stop, ready_file)
+            _run(gateway, stop, ready_file, recorder)
         kept.close()
 
 
-def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None) -> None:
+class _CountingLog:
+    """The log of the gateway, which also counts the answers for the audit log."""
+
+    def __init__(self, recorder: Recorder, bundle: str) -> None:
+        self._recorder, self._bundle = recorder, bundle
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Write an event, and count it if it is an answer."""
+        log(event, **fields)
+        decision, reason = str(fields.get("decision", "")), str(fields.get("reason", ""))
+        if event == "set_aside" or (event == "answered" and decision == "NO_ANSWER"):
+            self._recorder.count(self._bundle, failure=reason)
+        elif event == "answered" and reason:
+            self._recorder.count(self._bundle, decision=f"{decision} {reason}")
+        if self._recorder.each:
+            self._recorder.tick()
+
+
+def _tell_audit(error: EdgeError) -> None:
+    log("audit_failed", code=error.code)
+
+
+def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None, recorder: Recorder) -> None:
     """Run until a signal. Raise MachineError if one of the gateway's threads ended."""
     service = Service()
     gateway.start()
@@ -146,6 +180,7 @@ def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None) -> None:
     try:
         while stop.by is None:
             stop.sleep(_LOOK_S, service.alive)
+            recorder.tick()
             if not gateway.alive:
                 raise MachineError("a part of the receiver has ended; the spool is complete. Start the command again.")
     finally:
@@ -157,16 +192,17 @@ def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None) -> None:
         service.close()
 
 
-def _tested(model: str | None, trusted_key: Path | None) -> Bundle:
-    """Return the bundle after its self-test on this machine."""
+def _tested(model: str | None, trusted_key: Path | None) -> tuple[Bundle, str]:
+    """Return the bundle after its self-test on this machine, and the SHA-256 of the certificate."""
     bundle = find(model_in_force() if model is None else model, trusted_key=key_in_force(trusted_key))
-    failed = [check.subject for check in selftest(bundle, Provider.CPU).failed()]
+    certificate = selftest(bundle, Provider.CPU)
+    failed = [check.subject for check in certificate.failed()]
     if failed:
         raise BundleError(
             f"{bundle.manifest.spec.name}: its self-test differs on this machine ({', '.join(failed)}). "
             "Run edge-bundle selftest here."
         )
-    return bundle
+    return bundle, certificate.sha256
 
 
 @click.command("send", cls=Command)

@@ -27,7 +27,8 @@ Exit status:
   3    the model is missing, altered, from a newer release, or not signed by
        the trusted key
   4    no interpreter can run the model here
-  5    an answer could not be written: stdout is closed, or the disk is full
+  5    an answer, or the audit log, could not be written: stdout is closed, or
+       the disk is full
   6    the machine failed (memory, descriptors, I/O); run the command again,
        the answers so far are valid
   130  interrupted; the output so far is complete (143: SIGTERM)"""

@@ -14,6 +14,7 @@ from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.cli.recording import RECORDING
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
 from edge_runtime.inference.backends.base import Provider, Runtime
@@ -55,6 +56,9 @@ class CommandOptions:
     heatmap: Path | None
     heatmap_label: str | None
     opacity: float
+    audit: Path | None
+    audit_period: float
+    audit_key: Path | None
 
     @property
     def style(self) -> str | None:
@@ -124,7 +128,7 @@ class CommandOptions:
 
 def options(command: Command) -> Command:
     """Add all options of :class:`CommandOptions` to a command, in the order in which ``--help`` lists them."""
-    for option in reversed((*_MODEL, *_ANSWERS, *_HEATMAPS, *_RESULTS, *_TILES)):
+    for option in reversed((*_MODEL, *_ANSWERS, *_HEATMAPS, *_RESULTS, *_TILES, *RECORDING)):
         command = option(command)
     return command
 

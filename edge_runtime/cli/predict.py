@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_runtime import __version__
+from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import EXIT_CODES, Command, leave_with, stops_command
 from edge_runtime.cli.images import named
 from edge_runtime.cli.options import CommandOptions, options
 from edge_runtime.cli.output import progress, require_stdout, say, tell
+from edge_runtime.cli.recording import recording
 from edge_runtime.cli.render import Style, renderer
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.images.scale import check_scale
@@ -82,7 +85,8 @@ def main(**given: Any) -> None:
     """
     request = CommandOptions(**given)
     request.check()
-    with stops_command(), _load(request) as predictor:
+    with stops_command(), _recording(request) as recorder, _load(request) as predictor:
+        recorder.admit(predictor)
         if request.model is None:
             _tell_default(predictor)
         if request.tiles is None:  # the result for a slide tells its scale
@@ -109,16 +113,17 @@ def main(**given: Any) -> None:
                     request.read_at,
                     request.white_tiles,
                 ),
+                recorder,
             )
         elif request.output is not None:
-            _file(predictor, request.output, request)
+            _file(predictor, request.output, request, recorder)
         elif regions:
-            _print(predictor, [Marked(_framed(request), region) for region in regions], (), request)
+            _print(predictor, [Marked(_framed(request), region) for region in regions], (), request, recorder)
         elif request.frame is not None:
-            _print(predictor, [_framed(request)], (), request)
+            _print(predictor, [_framed(request)], (), request, recorder)
         else:
             inputs = named(request.images, predictor.spec)
-            _print(predictor, inputs.images, inputs.left_out, request)
+            _print(predictor, inputs.images, inputs.left_out, request, recorder)
 
 
 def _framed(request: CommandOptions) -> str | StudyItem:
@@ -131,6 +136,11 @@ def _framed(request: CommandOptions) -> str | StudyItem:
 
     all_frames = request.frame == FrameChoice.ALL.value
     return StudyItem(image, image, FrameChoice.ALL if all_frames else int(request.frame))
+
+
+def _recording(request: CommandOptions) -> AbstractContextManager[Recorder]:
+    name = "edge-predict --watch" if request.watch else "edge-predict"
+    return recording(name, request.audit, request.audit_period, request.audit_key)
 
 
 def _load(request: CommandOptions) -> Predictor:
@@ -185,20 +195,20 @@ def _tell_known_answers(predictor: Predictor) -> None:
             tell(f"{precision.value} file checked against known answers in {answers.ms:.0f} ms, {kept}.")
 
 
-def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
+def _file(predictor: Predictor, output: Path, request: CommandOptions, recorder: Recorder) -> None:
     from edge_runtime.cli.results_file import ResultsOptions, file_answers
 
     filing = ResultsOptions(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
         inputs = named(request.images, predictor.spec)
-        file_answers(predictor, inputs.images, filing, inputs.left_out)
+        file_answers(predictor, inputs.images, filing, inputs.left_out, recorder)
         return
     from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watch import watch_folder
 
     model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force())
     with model:
-        watch_folder(model, request.watch, filing, request.interval)
+        watch_folder(model, request.watch, filing, request.interval, recorder)
 
 
 def _print(
@@ -206,6 +216,7 @@ def _print(
     images: Sequence[str | StudyItem | Marked | Failure],
     left_out: Sequence[LeftOut],
     request: CommandOptions,
+    recorder: Recorder,
 ) -> None:
     """Print each result as soon as it is computed, and list the files that are left out on stderr."""
     chosen = Style(request.style) if request.style else Style.CARD if len(images) == 1 else Style.TABLE
@@ -221,6 +232,7 @@ def _print(
 
         heatmaps = HeatmapOptions(predictor, request.heatmap, request.heatmap_label, request.opacity)
         results, line = heatmaps.answers(images), partial(heatmaps.line, render)
+    results = recorder.through(results, _counted, predictor.digest)
     failed, of_machine = _print_each(
         results if sys.stdout.isatty() else progress(results, len(images)), line, render.end
     )
@@ -232,6 +244,10 @@ def _print(
     if of_machine:
         tell(f"{of_machine} of them failed because of this machine; the images may be sound. Run the command again.")
     leave_with(failed + missing, of_machine)
+
+
+def _counted(result: Prediction | Failure | DrawnExplanation) -> Prediction | Failure:
+    return result if isinstance(result, Prediction | Failure) else result.explanation.prediction
 
 
 def _print_each(

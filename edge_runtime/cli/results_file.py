@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, NoReturn
 
+from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.cli.exit_codes import EXIT_SIGNAL, leave_with
 from edge_runtime.cli.output import progress, tell
 from edge_runtime.cli.signals import StopSignal, stops_on_signals
@@ -77,6 +78,7 @@ def file_answers(
     paths: Sequence[str | StudyItem | Failure],
     filing: ResultsOptions,
     left_out: Sequence[LeftOut] = (),
+    recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Classify every image that the results file lacks, then exit with the matching status.
 
@@ -86,7 +88,7 @@ def file_answers(
     with stops_on_signals() as stop, filing.open(predictor) as results:
         there = Counter(results.failed(identity) for identity in images if identity in results)
         todo = [path for identity, path in images.items() if identity not in results]
-        done = _append_all(predictor.predict_all(todo, workers=filing.workers), len(todo), results, stop)
+        done = _append_all(predictor.predict_all(todo, workers=filing.workers), len(todo), results, stop, recorder)
         for item in left_out if stop.by is None else ():
             results.leave_out(item.path, item.reason.value)
     if stop.by is not None and len(done) < len(todo):
@@ -121,7 +123,9 @@ def tell_fault(failure: Failure) -> None:
     tell(f"not answered [{failure.error.code}]: {failure.error.message}")
 
 
-def _append_all(found: Iterator[Prediction | Failure], count: int, results: Results, stop: StopSignal) -> RunSummary:
+def _append_all(
+    found: Iterator[Prediction | Failure], count: int, results: Results, stop: StopSignal, recorder: Recorder
+) -> RunSummary:
     done: Counter[bool] = Counter()
     of_machine: Counter[str] = Counter()
     for answer in progress(found, count):
@@ -132,6 +136,8 @@ def _append_all(found: Iterator[Prediction | Failure], count: int, results: Resu
         else:
             results.append(answer)
             done[isinstance(answer, Failure)] += 1
+        recorder.answer(answer, results.origin.bundle)
+        recorder.tick()
         if stop.by is not None:
             break
     return RunSummary(done[False], done[True], of_machine)

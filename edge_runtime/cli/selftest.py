@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +13,13 @@ from edge_runtime.bundle.manifest import Manifest
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.output import say, tell, write_file
+from edge_runtime.cli.recording import audit_option, change_recorded
 from edge_runtime.inference.backends.base import Provider
 from edge_runtime.selftest.certificate import Certificate, Check, Step
 from edge_runtime.selftest.replay import selftest
-from edge_runtime.serialisation.records import to_dict
+
+if TYPE_CHECKING:
+    from edge_runtime.assurance.audit.events import SelfTested
 
 _EXIT_CODES = """\b
 Exit status:
@@ -56,22 +59,32 @@ _PACKAGES = {  # runtime → the package that ran the same file at export
     type=click.Path(dir_okay=False),
     help="Write the certificate to FILE as JSON.",
 )
-def command(bundle: str, provider: str, json_file: str | None) -> None:
+@audit_option
+def command(bundle: str, provider: str, json_file: str | None, audit: Path | None) -> None:
     """Test a model on this machine.
 
     The command replays the golden images of the bundle and compares bytes, tensors, logits and decisions with those
-    recorded at export. It sends no data, and writes a file only with --json.
+    recorded at export. It sends no data, and writes a file only with --json or --audit.
     """
-    with stops_command():
+    with stops_command(), change_recorded(audit) as record:
         found = find(bundle, trusted_key=key_in_force())
         certificate = selftest(found, Provider(provider))
+        record(lambda: _event(certificate, found.digest))
         if json_file is not None:
-            _save(certificate, Path(json_file))
+            write_file(Path(json_file), certificate.json)
         say(describe(certificate))
         for check in certificate.failed():
             tell(f"failed: {_where(check)}: {_finding(check)} {remedy(check, found.manifest)}")
     if not certificate.passed:
         sys.exit(EXIT_SOME_FAILED)
+
+
+def _event(certificate: Certificate, bundle: str) -> SelfTested:
+    from edge_runtime.assurance.audit.events import SelfTested
+
+    failed = tuple(f"{check.step.value} {_where(check)}" for check in certificate.failed())
+    passed = certificate.passed
+    return SelfTested(certificate.bundle, certificate.version, bundle, certificate.sha256, passed, failed)
 
 
 def describe(certificate: Certificate) -> str:
@@ -130,8 +143,3 @@ def _amount(check: Check) -> str:
     counted = f"{check.differing} of {check.values} {_COUNTED[check.step]}"
     judged = "none" if check.difference is None else f"{check.difference:.3g}"
     return f"in {counted} {by} (judged: {judged}, tolerance {check.tolerance:.3g}), most in {check.picture}."
-
-
-def _save(certificate: Certificate, path: Path) -> None:
-    """Write the certificate as JSON (docs/certificate.schema.json)."""
-    write_file(path, (json.dumps(to_dict(certificate), indent=2, allow_nan=False) + "\n").encode("utf-8"))

@@ -12,8 +12,9 @@ import click
 from edge_runtime import __version__
 from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.cli.exit_codes import Command, stops_command
+from edge_runtime.cli.recording import recording, recording_options
 from edge_runtime.cli.service import Service
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import EdgeError, UsageError
 from edge_runtime.inference.backends.base import Provider, Runtime
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ Exit status:
        "serve" is not installed
   3    a model is missing, altered, from a newer release, without golden
        vectors, or not signed by the trusted key
-  4    no interpreter can run a model here"""
+  4    no interpreter can run a model here
+  5    the audit log cannot be written"""
 
 _FILE = click.Path(path_type=Path)
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
@@ -101,6 +103,7 @@ def _bytes(context: click.Context, option: click.Parameter, value: str) -> int:
     show_envvar=True,
     help="Reject models that are not signed by this public key.",
 )
+@recording_options
 @click.version_option(__version__, prog_name="edge-serve")
 def main(models: tuple[str, ...], **given: Any) -> None:
     """Answer images over HTTP, and show a page.
@@ -148,10 +151,22 @@ def main(models: tuple[str, ...], **given: Any) -> None:
         opened = ModelOptions(backend, provider, given["threads"], given["trusted_key"])
         service = Service()
         try:
-            server.serve(models, opened, options, listen, _notifier(service))
+            with recording("edge-serve", *_audit(given), say=_tell_audit) as recorder:
+                server.serve(models, opened, options, listen, _notifier(service), recorder)
         finally:
             service.close()
             sockets.remove(own)
+
+
+def _audit(given: dict[str, Any]) -> tuple[Path | None, float, Path | None]:
+    return given["audit"], given["audit_period"], given["audit_key"]
+
+
+def _tell_audit(error: EdgeError) -> None:
+    """Write into the log that the audit log cannot be written; answers go on."""
+    from edge_runtime.serving.logs import tell
+
+    tell("audit_failed", code=error.code)
 
 
 def _tls(given: dict[str, Any]) -> Tls | None:

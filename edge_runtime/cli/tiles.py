@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED
 from edge_runtime.cli.output import say, tell, write_file
 from edge_runtime.cli.render import FALLBACKS, SITES
@@ -55,7 +56,7 @@ class TileRequest:
     white_tiles: bool = False
 
 
-def run_tiles(predictor: Predictor, request: TileRequest) -> None:
+def run_tiles(predictor: Predictor, request: TileRequest, recorder: Recorder = NO_RECORDER) -> None:
     """Classify the slide, write the requested files and print the result.
 
     Exit with 1 if the slide, or a tile of a whole slide, cannot be read.
@@ -74,9 +75,11 @@ def run_tiles(predictor: Predictor, request: TileRequest) -> None:
                 write_file(request.map_png, overlay_png(image, slide))
     except ImageError as error:
         failure = Failure(request.slide, error)
+        recorder.answer(failure, predictor.digest)
         text = f"FAILED    {shown(failure.image)}\n[{error.code}] {shown(str(error))}"
         say(to_slide_line(failure) if request.as_json else text)
         sys.exit(EXIT_SOME_FAILED)
+    recorder.count(predictor.digest)
     if request.scores_npy is not None:
         write_file(request.scores_npy, partial(_write_npy, slide=slide))
     if request.ome_tiff is not None:

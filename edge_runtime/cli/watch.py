@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.cli.current_model import CurrentModel
 from edge_runtime.cli.output import tell
 from edge_runtime.cli.results_file import ResultsOptions, summary, tell_fault
@@ -22,7 +23,9 @@ DEATHS = 2
 """Number of times that the process may die at an image before the image is recorded as failed."""
 
 
-def watch_folder(model: CurrentModel, folder: Path, filing: ResultsOptions, interval_s: float) -> None:
+def watch_folder(
+    model: CurrentModel, folder: Path, filing: ResultsOptions, interval_s: float, recorder: Recorder = NO_RECORDER
+) -> None:
     """Scan the folder every ``interval_s`` seconds and classify unchanged images, until SIGINT or SIGTERM.
 
     Raises:
@@ -35,7 +38,7 @@ def watch_folder(model: CurrentModel, folder: Path, filing: ResultsOptions, inte
         elsewhere = f"; {before} images were answered before" if before > results.lines else ""
         tell(f"watching {folder}; {filing.path} holds {results.lines} answers{elsewhere}.")
         watch = Watch(folder)
-        watching = WatchLoop(model, watch, results, stop, Service())
+        watching = WatchLoop(model, watch, results, stop, Service(), recorder)
         watching.run(interval_s)
     done = watching.done
     if watch.left_out:
@@ -51,9 +54,16 @@ class WatchLoop:
     """
 
     def __init__(
-        self, model: CurrentModel, watch: Watch, results: WatchedResults, stop: StopSignal, service: Service
+        self,
+        model: CurrentModel,
+        watch: Watch,
+        results: WatchedResults,
+        stop: StopSignal,
+        service: Service,
+        recorder: Recorder = NO_RECORDER,
     ) -> None:
         self._model, self._watch, self._results, self._stop, self._service = model, watch, results, stop, service
+        self._recorder = recorder
         self.done: Counter[bool] = Counter()
         self._unreadable: frozenset[str] = frozenset()
         self._told: set[str] = set()
@@ -68,6 +78,7 @@ class WatchLoop:
                 self._service.tell("READY=1")
             self._look()
             self._service.tell(self._status())
+            self._recorder.tick()
             self._stop.sleep(interval_s, self._service.alive)
         self._service.tell("STOPPING=1")
         self._service.close()
@@ -108,6 +119,7 @@ class WatchLoop:
         """Load a new version of the model, and continue in a new results file, where these were changed."""
         if self._model.refresh():
             self._results.take_over(Origin.of(self._model.predictor))
+            self._recorder.admit(self._model.predictor)
         if self._results.follow():
             tell(f"{self._results.path}: was moved or removed; continuing in a new file.")
 
@@ -127,6 +139,7 @@ class WatchLoop:
             self._results.let_go()  # an error or a second signal: the image did not kill the process
             raise
         if isinstance(answer, Failure) and answer.of_machine:
+            self._recorder.answer(answer, self._model.predictor.digest)
             if answer.error.code not in self._told:
                 tell_fault(answer)
             self._told.add(answer.error.code)
@@ -138,6 +151,8 @@ class WatchLoop:
     def _write(self, answer: Prediction | Failure, image: ImageIdentity) -> None:
         self._results.append(answer, image.file)
         self.done[isinstance(answer, Failure)] += 1
+        self._recorder.answer(answer, self._model.predictor.digest)
+        self._recorder.tick()
 
     def _status(self) -> str:
         waiting = f"; {len(self._unreadable)} folders cannot be listed" if self._unreadable else ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import hashlib
+import json
 from dataclasses import dataclass
 
 from edge_runtime.selftest.machine import Machine
+from edge_runtime.serialisation.records import to_dict
 
 SCHEMA = "edge-selftest/1"
 """Version of the JSON form; it changes when a key is added, removed or changes its meaning."""
@@ -91,6 +94,16 @@ class Certificate:
     machine: Machine
     checks: tuple[Check, ...]
     not_run: tuple[NotRun, ...]
+
+    @property
+    def json(self) -> bytes:
+        """The JSON form (docs/certificate.schema.json), as ``edge-bundle selftest --json`` writes it."""
+        return (json.dumps(to_dict(self), indent=2, allow_nan=False) + "\n").encode("utf-8")
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of :attr:`json`."""
+        return hashlib.sha256(self.json).hexdigest()
 
     def failed(self) -> tuple[Check, ...]:
         """Return the checks that did not pass, in the order of the steps."""

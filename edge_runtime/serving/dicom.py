@@ -103,7 +103,7 @@ async def dicom(core: Core, request: Request) -> Reply:
         exchange.body_read = True
         parts = _parts(body, headers.get(b"content-type", b""))
         found = await _ask(core, model, parts, wanted, request)
-    _count(core, model, found, exchange)
+    await _count(core, model, found, exchange)
     return _multipart(found) if found.instances else Reply(b"", NO_CONTENT)
 
 
@@ -150,7 +150,7 @@ def _require_packages() -> None:
         raise Problem(NOT_IMPLEMENTED, error.code, error.message) from None
 
 
-def _count(core: Core, model: ServedModel, found: DicomResults, exchange: Exchange) -> None:
+async def _count(core: Core, model: ServedModel, found: DicomResults, exchange: Exchange) -> None:
     counted: Prediction | Failure | None = None
     if found.answer is not None and found.answer.failure is not None:
         failure = found.answer.failure
@@ -159,7 +159,7 @@ def _count(core: Core, model: ServedModel, found: DicomResults, exchange: Exchan
     elif found.answer is not None:
         counted = found.answer.prediction
     if counted is not None:
-        core.metrics.answer(model.name, counted)
+        await core.count(model, counted)
 
 
 def _multipart(found: DicomResults) -> Reply:

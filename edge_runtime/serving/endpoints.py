@@ -11,8 +11,10 @@ from typing import Any
 
 from starlette.requests import Request
 
+from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.errors import EdgeError
 from edge_runtime.images.region import Region
+from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.serialisation.records import to_dict
 from edge_runtime.serving import metrics as metric
 from edge_runtime.serving.answers import BYTES, Answer, Question, Wanted, answer
@@ -50,6 +52,18 @@ class Core:
     queue: WorkQueue
     uploads: Uploads
     metrics: Metrics
+    recorder: Recorder = NO_RECORDER
+
+    async def count(self, model: ServedModel, answer: Prediction | Failure | None) -> None:
+        """Count an answer in the metrics and for the audit log; None for a slide."""
+        loaded = model.loaded.predictor
+        self.metrics.answer(model.name, loaded.spec.version, answer)
+        if answer is None:
+            self.recorder.count(loaded.digest)
+        else:
+            self.recorder.answer(answer, loaded.digest)
+        if self.recorder.each:
+            await asyncio.to_thread(self.recorder.tick)
 
 
 async def predict(core: Core, request: Request) -> Reply:
@@ -115,8 +129,7 @@ async def ask(core: Core, model: ServedModel, question: Question, request: Reque
     except EdgeError as error:
         raise problem_of(error) from error
     exchange.code = found.code
-    if found.counted is not None:
-        core.metrics.answer(model.name, found.counted)
+    await core.count(model, found.counted)
     return found
 
 

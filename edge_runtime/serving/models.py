@@ -27,6 +27,9 @@ from edge_runtime.serving.problems import NOT_FOUND, Problem, busy
 Tell = Callable[..., None]
 """Writes an event into the log: its name, then fields."""
 
+Admit = Callable[["LoadedModel"], object]
+"""Is told of a model just before it may answer."""
+
 RETRY_S = 60.0
 """Seconds before a bundle that could not be taken over is tried again."""
 
@@ -50,7 +53,11 @@ class State(enum.Enum):
 
 
 class LoadedModel:
-    """A predictor with its bundle. It is closed when it was replaced and no request uses it any more."""
+    """A predictor with its bundle. It is closed when it was replaced and no request uses it any more.
+
+    Attributes:
+        certificate: SHA-256 of the certificate of its self-test here; None before it.
+    """
 
     def __init__(self, source: str, options: ModelOptions) -> None:
         """Open the model that the name or path ``source`` refers to.
@@ -63,6 +70,7 @@ class LoadedModel:
         load_golden(self.bundle)
         self.manifest: Manifest = self.bundle.manifest
         self.predictor = Predictor(self.bundle, options.backend, Precision.INT8, options.threads, options.provider)
+        self.certificate: str | None = None
         self._lock, self._users, self._retired = threading.Lock(), 0, False
 
     def card(self) -> str:
@@ -77,6 +85,7 @@ class LoadedModel:
             EdgeError: a result differs from the recorded one, or cannot be computed.
         """
         certificate = selftest(self.bundle, self.predictor.provider, self.predictor.runtime)
+        self.certificate = certificate.sha256
         steps = [check.step.value for check in certificate.failed() if not self._is_replaced(check)]
         if steps:
             spec = self.manifest.spec
@@ -158,22 +167,22 @@ class ServedModel:
         if self.state is State.FAILED:
             raise busy("selftest_failed", f"The self-test of {self.name} failed. See: edge-bundle selftest.", 60)
 
-    def refresh(self, tell: Tell) -> None:
+    def refresh(self, tell: Tell, admit: Admit = bool) -> None:
         """Run the self-test that is due, or take over another bundle if the name refers to one. It may take seconds."""
         if self.state is State.TESTING:
-            self._first_test(tell)
+            self._first_test(tell, admit)
         seen = model_state(self._source)
         if seen == self._seen and monotonic() < self._retry_at:
             return
         self._seen, self._retry_at = seen, float("inf")
         try:
-            self._take_over(tell)
+            self._take_over(tell, admit)
         except EdgeError as error:
             self._retry_at = monotonic() + RETRY_S
             spec = self.loaded.manifest.spec
             tell("model_kept", model=self.name, version=spec.version, code=error.code)
 
-    def _first_test(self, tell: Tell) -> None:
+    def _first_test(self, tell: Tell, admit: Admit) -> None:
         version = self.loaded.manifest.spec.version
         try:
             self.loaded.test()
@@ -181,10 +190,11 @@ class ServedModel:
             self.state = State.FAILED
             tell("selftest_failed", model=self.name, version=version, code=error.code)
         else:
+            admit(self.loaded)
             self.state = State.READY
             tell("model_ready", model=self.name, version=version, bundle=self.loaded.predictor.digest)
 
-    def _take_over(self, tell: Tell) -> None:
+    def _take_over(self, tell: Tell, admit: Admit) -> None:
         new = LoadedModel(self._source, self._options)
         old = self.loaded
         if new.predictor.digest == old.predictor.digest:
@@ -197,6 +207,7 @@ class ServedModel:
         except EdgeError:
             new.predictor.close()
             raise
+        admit(new)
         self.loaded, self.state = new, State.READY
         old.retire()
         spec = new.manifest.spec
@@ -255,10 +266,10 @@ class Models:
         """Whether the self-test of every model has passed."""
         return all(model.state is State.READY for model in self)
 
-    def refresh(self, tell: Tell) -> None:
+    def refresh(self, tell: Tell, admit: Admit = bool) -> None:
         """Run due self-tests and take over changed bundles; load newly installed ones if all models are served."""
         for model in self:
-            model.refresh(tell)
+            model.refresh(tell, admit)
         if not self._all:
             return
         try:

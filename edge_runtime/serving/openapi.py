@@ -55,73 +55,82 @@ def document() -> Json:
 
 
 def _paths() -> Json:
-    image = {
-        "required": True,
-        "content": {
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {"image": {"type": "string", "format": "binary"}},
-                }
-            },
-        },
-    }
     model = _parameter("model", "Name of a model; by default the default one.")
-    scale = _parameter("microns_per_pixel", "Scale of the image. A model of another scale rejects it.", "number")
-    region = _parameter("region", "Centre and radius in pixels, x,y,radius, for models of marked regions.")
-    heatmap = _parameter("heatmap", "1 adds the member heatmap.")
-    predict = {
-        "summary": "The result for one image: what edge-predict --json prints.",
-        "parameters": [model, region, heatmap, scale],
-        "requestBody": image,
-        "responses": {
-            "200": _response("A prediction.", "answer"),
-            "422": _response("The image or its region is refused.", "failure"),
-            **_errors("400", "401", "403", "404", "408", "413", "415", "500", "503"),
-        },
-    }
-    tiles = {
-        **predict,
-        "summary": "The result for a slide, tile by tile: what edge-predict --tiles --json prints.",
-        "parameters": [model, scale],
-    }
-    tiles["responses"] = {**predict["responses"], "200": _response("The result for the slide.", "slide")}  # type: ignore[dict-item]
     name = {**_parameter("name", "Name of a model."), "in": "path", "required": True}
+    about = "Manifest with spec and measured figures, and the model card."
     return {
-        "/v1/predict": {"post": predict},
-        "/v1/tiles": {"post": tiles},
+        "/v1/predict": {"post": _predict(model)},
+        "/v1/tiles": {"post": _tiles(model)},
         "/v1/dicom": {"post": _dicom(model)},
         "/v1/models": {"get": _get("The models.", "models", "401", "403")},
-        "/v1/models/{name}": {
-            "get": {
-                **_get("Manifest with spec and measured figures, and the model card.", "model", "401", "403", "404"),
-                "parameters": [name],
-            }
-        },
+        "/v1/models/{name}": {"get": {**_get(about, "model", "401", "403", "404"), "parameters": [name]}},
         "/health/live": {"get": _get("The process answers.", "health")},
-        "/health/ready": {
-            "get": {
-                **_get("200 if the self-test of every model has passed.", "health"),
-            }
-        },
-        "/metrics": {
-            "get": {
-                "summary": "Metrics for Prometheus.",
-                "responses": {"200": {"description": "Text format of Prometheus.", "content": {"text/plain": {}}}},
-            }
-        },
-        "/v2/models/{name}/infer": {
-            "post": {
-                "summary": "The Open Inference Protocol (KServe v2): one BYTES tensor named image.",
-                "parameters": [name],
-                "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}}},
-                "responses": {
-                    "200": {"description": "The output tensors."},
-                    "default": _response("An error.", "protocolError"),
-                },
-            }
+        "/health/ready": {"get": _get("200 if the self-test of every model has passed.", "health")},
+        "/metrics": {"get": _metrics()},
+        "/v2/models/{name}/infer": {"post": _infer(name)},
+    }
+
+
+def _predict(model: Json) -> Json:
+    return {
+        "summary": "The result for one image: what edge-predict --json prints.",
+        "parameters": [
+            model,
+            _parameter("region", "Centre and radius in pixels, x,y,radius, for models of marked regions."),
+            _parameter("heatmap", "1 adds the member heatmap."),
+            _scale(),
+        ],
+        "requestBody": _image(),
+        "responses": _responses(_response("A prediction.", "answer")),
+    }
+
+
+def _tiles(model: Json) -> Json:
+    return {
+        "summary": "The result for a slide, tile by tile: what edge-predict --tiles --json prints.",
+        "parameters": [model, _scale()],
+        "requestBody": _image(),
+        "responses": _responses(_response("The result for the slide.", "slide")),
+    }
+
+
+def _responses(ok: Json) -> Json:
+    """Return the responses of an endpoint that takes an image."""
+    return {
+        "200": ok,
+        "422": _response("The image or its region is refused.", "failure"),
+        **_errors("400", "401", "403", "404", "408", "413", "415", "500", "503"),
+    }
+
+
+def _image() -> Json:
+    binary = {"type": "string", "format": "binary"}
+    form = {"type": "object", "required": ["image"], "properties": {"image": binary}}
+    return {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": binary}, "multipart/form-data": {"schema": form}},
+    }
+
+
+def _scale() -> Json:
+    return _parameter("microns_per_pixel", "Scale of the image. A model of another scale rejects it.", "number")
+
+
+def _metrics() -> Json:
+    return {
+        "summary": "Metrics for Prometheus.",
+        "responses": {"200": {"description": "Text format of Prometheus.", "content": {"text/plain": {}}}},
+    }
+
+
+def _infer(name: Json) -> Json:
+    return {
+        "summary": "The Open Inference Protocol (KServe v2): one BYTES tensor named image.",
+        "parameters": [name],
+        "requestBody": {"required": True, "content": {_JSON: {"schema": {"type": "object"}}}},
+        "responses": {
+            "200": {"description": "The output tensors."},
+            "default": _response("An error.", "protocolError"),
         },
     }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.errors import UsageError
 from edge_runtime.serving.access import Access
 from edge_runtime.serving.app import Service
@@ -24,7 +25,7 @@ from edge_runtime.serving.connection import Connection
 from edge_runtime.serving.endpoints import Core
 from edge_runtime.serving.logs import take_over_logging, tell
 from edge_runtime.serving.metrics import Metrics
-from edge_runtime.serving.models import ModelOptions, Models
+from edge_runtime.serving.models import LoadedModel, ModelOptions, Models
 from edge_runtime.serving.work_queue import WorkQueue
 
 LOOK_S = 1.0
@@ -75,12 +76,12 @@ class Notifier:
         """A stop signal was received."""
 
 
-def core_of(models: Models, options: ServeOptions) -> Core:
+def core_of(models: Models, options: ServeOptions, recorder: Recorder = NO_RECORDER) -> Core:
     """Return what the endpoints share."""
     queue = WorkQueue(options.queue, options.workers)
     most = options.most_bytes
     uploads = Uploads(BodyLimits(most, options.read_timeout_s, HELD_BODIES * most))
-    return Core(models, queue, uploads, Metrics(models, queue, uploads))
+    return Core(models, queue, uploads, Metrics(models, queue, uploads, recorder), recorder)
 
 
 def serve(
@@ -89,6 +90,7 @@ def serve(
     options: ServeOptions,
     listen: Callable[[], list[socket.socket]],
     notifier: Notifier,
+    recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Load the models, listen, and answer until a signal.
 
@@ -98,13 +100,14 @@ def serve(
         options: limits and rules.
         listen: returns the listening sockets; called after the models are loaded.
         notifier: is told about the state.
+        recorder: is told about models and answers.
 
     Raises:
         EdgeError: a model cannot be loaded, or a file of TLS cannot be used.
     """
     take_over_logging()
     models = Models(sources, model_options)
-    core = core_of(models, options)
+    core = core_of(models, options, recorder)
     config = _config(Service(core, options.access), options)
     sockets = listen()
     server = Server(config, core, notifier)
@@ -186,12 +189,16 @@ class Server(uvicorn.Server):
 
     async def _keep_up(self) -> None:
         while True:
-            await asyncio.to_thread(self._core.models.refresh, tell)
+            await asyncio.to_thread(self._core.models.refresh, tell, self._admit)
+            await asyncio.to_thread(self._core.recorder.tick)
             if self._core.models.ready and not self._was_ready:
                 self._was_ready = True
                 self._notifier.ready()
                 tell("ready")
             await asyncio.sleep(LOOK_S)
+
+    def _admit(self, loaded: LoadedModel) -> None:
+        self._core.recorder.admit(loaded.predictor, certificate=loaded.certificate)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from edge_runtime.serialisation.records import to_dict
 from edge_runtime.slides.area_average import averaged
 from tests.phantom_bundle import CHECKED
 from tests.places import ROOT
+from tests.unit.assurance.audit.made import RUN, written
 
 REFERENCE = ROOT / "docs" / "reference"
 RANDOM = np.random.default_rng(20161)
@@ -184,3 +186,16 @@ def test_the_distance_of_the_phantom_is_the_one_that_an_answer_names() -> None:
         assert own is not None
         share = known["distance"](known["image_statistics"](pixels), own.mean, own.whitening) / own.limit
         assert share == pytest.approx(predictor.predict(phantom).familiarity, rel=1e-9)
+
+
+def test_the_program_for_audit_logs_finds_what_the_package_finds(tmp_path: Path) -> None:
+    head_of, log = algorithms("audit.md")["head_of"], tmp_path / "audit.jsonl"
+    head = written(log, 5).head
+    lines = log.read_text(encoding="ascii").splitlines()
+    assert head is not None and head_of(lines) == (head.number, head.hash)
+    for number in range(5):
+        with pytest.raises(ValueError, match=f"entry {number + 1} was changed"):
+            head_of([*lines[:number], lines[number].replace(RUN, RUN[::-1]), *lines[number + 1 :]])
+        if number < 4:
+            with pytest.raises(ValueError, match=f"entry {number + 1} is missing"):
+                head_of(lines[:number] + lines[number + 1 :])

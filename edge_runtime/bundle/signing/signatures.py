@@ -20,6 +20,9 @@ DOMAIN = b"edge-predict bundle.json, signature 1\0"
 REPORT_DOMAIN = b"edge-predict acceptance.json, signature 1\0"
 """The same for the report of a site acceptance."""
 
+AUDIT_DOMAIN = b"edge-predict audit head, signature 1\0"
+"""The same for the head of an audit log."""
+
 _TEXT = re.compile(rb"key sha256 ([0-9a-f]{64})\ned25519 ([0-9a-f]{128})\n")
 
 

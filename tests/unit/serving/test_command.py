@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.cli import serve
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.serving import server as serving_server
@@ -29,9 +30,15 @@ class Served:
         self.places: list[Any] = []
 
     def __call__(
-        self, sources: tuple[str, ...], models: ModelOptions, options: ServeOptions, listen: Any, notifier: Notifier
+        self,
+        sources: tuple[str, ...],
+        models: ModelOptions,
+        options: ServeOptions,
+        listen: Any,
+        notifier: Notifier,
+        recorder: Recorder,
     ) -> None:
-        self.sources, self.models, self.options = sources, models, options
+        self.sources, self.models, self.options, self.recorder = sources, models, options, recorder
         for each in listen():
             self.places.append(each.getsockname())
             each.close()
