@@ -110,6 +110,8 @@ def _model(predictor: Predictor) -> PlannedModel:
         provider=config.provider,
         threads=config.threads,
         trusted_key=key,
+        site_policy=None if predictor.site_policy is None else config.site_policy,
+        site_policy_sha256=config.site_policy_sha256,
     )
 
 
@@ -118,7 +120,8 @@ def _write(
 ) -> ArchivePlan:
     written = _Written()
     settings = [SCHEMA, model.bundle, model.contract, model.precision.value, model.backend.value, shard_size]
-    digest = plan_hash([*settings, model.provider.value])
+    site = () if model.site_policy_sha256 is None else (model.site_policy_sha256,)
+    digest = plan_hash([*settings, model.provider.value, *site])
     (part / MANIFEST).mkdir()
     with (part / LEFT_OUT).open("w", encoding="ascii") as left_out, _Parts(part) as parts:
         found = (entry for source in sources for entry in read_source(source, column))

@@ -52,14 +52,16 @@ class CurrentModel:
         if new is None:
             return False
         old, self.predictor = self.predictor, new
-        tell(f"model {old.spec.name} {old.spec.version} is replaced by {new.spec.version} (bundle {new.digest[:16]}).")
+        site = "no site policy" if new.site_policy is None else f"site policy {new.site_policy}"
+        by = f"{new.spec.version} (bundle {new.digest[:16]}, {site})"
+        tell(f"model {old.spec.name} {old.spec.version} is replaced by {by}.")
         old.close()
         return True
 
     def _opened(self) -> Predictor | None:
-        """Return a predictor for the bundle that the name refers to now; None if that bundle is already open."""
+        """Return a predictor for the bundle and site policy in force now; None if both are open already."""
         new = self._load()
-        if new.digest == self.predictor.digest:
+        if (new.digest, new.site_policy) == (self.predictor.digest, self.predictor.site_policy):
             new.close()
             return None
         try:

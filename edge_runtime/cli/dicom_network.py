@@ -12,6 +12,7 @@ import click
 from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.options import site_policy_option
 from edge_runtime.cli.output import say, tell
 from edge_runtime.cli.service import Service
 from edge_runtime.cli.signals import StopSignal, stops_on_signals
@@ -67,6 +68,7 @@ _KEY = click.option("--tls-key", type=_FILE, help="Its key, PEM.")
 @click.option("--no-heatmap", is_flag=True, help="Send reports alone.")
 @click.option("--ready-file", type=_FILE, help="File that exists while instances are received.")
 @click.option("--trusted-key", type=_FILE, help="Public key; the bundle must be signed by it.")
+@site_policy_option
 def receive(
     to: str,
     spool: Path,
@@ -88,6 +90,7 @@ def receive(
     no_heatmap: bool,
     ready_file: Path | None,
     trusted_key: Path | None,
+    site_policy: Path | None,
 ) -> None:
     """Receive images by C-STORE, and send report and heatmap to an archive.
 
@@ -117,9 +120,12 @@ def receive(
         )
         where.check()
         bundle = _tested(model, trusted_key)
-        facts = facts_of(bundle.manifest, bundle.digest)
         kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
-        with Predictor.load(model, trusted_key=trusted_key) as predictor, stops_on_signals() as stop:
+        with (
+            Predictor.load(model, trusted_key=trusted_key, site_policy=site_policy) as predictor,
+            stops_on_signals() as stop,
+        ):
+            facts = facts_of(bundle.manifest, bundle.digest, predictor.site_policy)
             gateway = Gateway(where, kept, predictor, facts, peer, log, heatmap=not no_heatmap)
             log("spool", **kept.counts())
             _run(gateway, stop, ready_file)

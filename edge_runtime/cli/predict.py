@@ -143,6 +143,7 @@ def _load(request: CommandOptions) -> Predictor:
         threads=request.threads,
         trusted_key=request.trusted_key,
         provider=Provider(request.provider),
+        site_policy=request.site_policy,
     )
 
 
@@ -210,7 +211,7 @@ def _print(
     """Print each result as soon as it is computed, and list the files that are left out on stderr."""
     chosen = Style(request.style) if request.style else Style.CARD if len(images) == 1 else Style.TABLE
     render = renderer(chosen)
-    if head := render.head(predictor.spec):
+    if head := render.head(predictor.spec, predictor.site_policy):
         say(head, render.end)
     results: Iterator[Prediction | Failure | DrawnExplanation] = predictor.predict_all(
         images, workers=request.workers or 1

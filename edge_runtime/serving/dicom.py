@@ -94,7 +94,7 @@ def _work(model: ServedModel, body: bytes, wanted: _Wanted) -> DicomResults:
     from edge_runtime.dicom.results import facts_of, results_of
 
     with model.use() as loaded:
-        facts = facts_of(loaded.manifest, loaded.predictor.digest)
+        facts = facts_of(loaded.manifest, loaded.predictor.digest, loaded.predictor.site_policy)
         return results_of(loaded.predictor, facts, body, wanted.frame, heatmap=wanted.heatmap)
 
 
