@@ -64,9 +64,7 @@ def describe(bundle: Bundle) -> str:
     here = [first, f"found        {shown(bundle.where)} ({state})", f"signature    {_signature(bundle)}"]
     path = installed_site_policy(bundle.manifest.spec.name) if state.endswith("current") else None
     if path is not None:
-        here.append(
-            f"site policy  {read_site_policy(path).id}; edge-bundle site-policy show {bundle.manifest.spec.name}"
-        )
+        here.append(f"site policy  {read_site_policy(path).id} is in force; edge-bundle site-policy show tells more")
     return "\n".join([*here, *rest])
 
 

@@ -165,7 +165,8 @@ def _figures(policy: SitePolicy) -> list[str]:
 
 
 def _thresholds(found: Thresholds) -> str:
-    return f"cut-off {found.cutoff:.4f}, confidence floor {found.confidence_floor:.4f}, temperature {found.temperature:.4g}"
+    floor = f"confidence floor {found.confidence_floor:.4f}"
+    return f"cut-off {found.cutoff:.4f}, {floor}, temperature {found.temperature:.4g}"
 
 
 def _bundle(model: str, key: Path | None) -> Bundle:
