@@ -17,6 +17,7 @@ from edge_runtime.assurance.calibration.case_scores import Bools, CaseAnswers, d
 from edge_runtime.assurance.calibration.comparison import (
     balanced_change,
     balanced_sign_test,
+    margin_over_chance,
     share_change,
     sign_test,
 )
@@ -114,9 +115,8 @@ def _evidence(
         balanced_change(positive, before, after),
         share_change("decided", _decided(unfitted), _decided(fitted)),
     )
-    sick, well = (_changed(before[chosen], after[chosen]) for chosen in (positive, ~positive))
     judge = _judge_youden if target.sensitivity is None else _judge_sensitivity
-    criterion, p_value, missing = judge(changes, sick, well, target)
+    criterion, p_value, missing = judge(changes, (positive, before, after), target)
     if not missing and target.max_error is not None:
         missing = _too_many_errors(positive, fitted, target.max_error)
     cutoffs = [policy.cutoff for policy in policies]
@@ -133,13 +133,17 @@ def _changed(before: Bools, after: Bools) -> tuple[int, int, int]:
     return int((~before & after).sum()), int((before & ~after).sum()), len(before)
 
 
+def _changes_of(positive: Bools, before: Bools, after: Bools) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Return gained, lost and all cases, of the positive and of the negative ones."""
+    return _changed(before[positive], after[positive]), _changed(before[~positive], after[~positive])
+
+
 Judgement = tuple[str, float, str]
 """The criterion, the p-value of its test, and what is missing."""
 
 
-def _judge_youden(
-    changes: Sequence[Change], sick: tuple[int, int, int], well: tuple[int, int, int], _: SiteTarget
-) -> Judgement:
+def _judge_youden(changes: Sequence[Change], cases: tuple[Bools, Bools, Bools], _: SiteTarget) -> Judgement:
+    sick, well = _changes_of(*cases)
     p_value, gain = balanced_sign_test(sick, well), changes[2].difference
     criterion = (
         "The balanced accuracy on cases rises: the 95 % interval of the paired difference is above 0, and the exact "
@@ -149,17 +153,17 @@ def _judge_youden(
     return criterion, p_value, "" if shown else f"the balanced accuracy changes by {gain.text()}, p = {p_value:.3f}"
 
 
-def _judge_sensitivity(
-    changes: Sequence[Change], sick: tuple[int, int, int], well: tuple[int, int, int], target: SiteTarget
-) -> Judgement:
+def _judge_sensitivity(changes: Sequence[Change], cases: tuple[Bools, Bools, Bools], target: SiteTarget) -> Judgement:
     """Judge a target sensitivity: the shortfall must shrink, or the specificity must rise at the target."""
+    sick, well = _changes_of(*cases)
     wanted, level = target.sensitivity or 0.0, LEVEL / 2
     sensitivity, specificity, balanced = changes[:3]
     rises = sign_test(sick[0], sick[1]), sign_test(well[0], well[1])
     criterion = (
         f"Either the sensitivity, which was below {wanted:g}, rises; or the specificity rises, and the sensitivity "
         f"stays at {wanted:g} or where it was, less {TOLERATED:g} at most. The exact paired test (McNemar) has a "
-        f"one-sided p of {level:g} or less. The balanced accuracy after is better than chance, with its 95 % interval."
+        f"one-sided p of {level:g} or less. The balanced accuracy is better than chance, and more specificity is kept "
+        "than by calling cases positive at random up to the same sensitivity, both with their 95 % intervals."
     )
     nearer = rises[0] <= level and sensitivity.before.value < wanted
     kept = sensitivity.after.value >= min(wanted, sensitivity.before.value) - TOLERATED - 1e-9
@@ -168,11 +172,15 @@ def _judge_sensitivity(
         f"the sensitivity changes by {sensitivity.difference.text()} (p = {rises[0]:.3f}), the specificity by "
         f"{specificity.difference.text()} (p = {rises[1]:.3f})"
     )
+    margin = margin_over_chance(*cases)
     p_value = rises[1] if cleaner and not nearer else rises[0]
     if not (nearer or cleaner):
         return criterion, min(rises), told
     if balanced.after.low <= 0.5:
         return criterion, p_value, f"the balanced accuracy after is {balanced.after.text()}, which may be chance"
+    if not cleaner and margin.low <= 0.0:
+        why = f"the specificity is higher by {margin.text()} than with cases called positive at random"
+        return criterion, p_value, f"{why}, which may be chance"
     return criterion, p_value, ""
 
 
