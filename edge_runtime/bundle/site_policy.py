@@ -117,6 +117,8 @@ class Validation:
         cutoff_low, cutoff_high: smallest and largest cut-off of the folds.
         criterion: what had to be shown, as a sentence.
         p_value: of the exact paired test in the criterion.
+        tries: number of different targets that were tried on these answers, this one included. The p-value has to be
+            smaller by this factor.
     """
 
     folds: int
@@ -125,6 +127,7 @@ class Validation:
     cutoff_high: float
     criterion: str
     p_value: float
+    tries: int
 
 
 @dataclass(frozen=True)

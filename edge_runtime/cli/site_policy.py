@@ -153,7 +153,8 @@ def describe_calibration(found: Calibration) -> str:
     if found.policy is None:
         lines.append(f"result       NOT SHOWN TO HELP: {found.evidence.missing}. No site policy is written.")
     else:
-        lines.append(f"result       helps (p = {validation.p_value:.2g}): site policy {found.policy.version}")
+        how = f"p = {validation.p_value:.2g}, try {validation.tries}"
+        lines.append(f"result       helps ({how}): site policy {found.policy.version}")
     return "\n".join(lines)
 
 

@@ -25,8 +25,9 @@ from edge_runtime.errors import CalibrationError, SitePolicyError, UsageError
 from edge_runtime.inference.prediction import NOTICE, now
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.predictor import Predictor
+from edge_runtime.serialisation.records import canonical_json
 
-ANSWERS = "calibration.jsonl"
+ANSWERS, TRIES = "calibration.jsonl", "tries.txt"
 LIMITS = (
     "The thresholds hold for cases like those that they were fitted on. They say nothing about other scanners, other "
     "patients or later times. Accept the model on other cases before use."
@@ -97,7 +98,8 @@ def calibrate(request: CalibrationRequest, predictor: Predictor, bundle: Bundle,
     with AnswersFile(request.out / ANSWERS, cases, predictor.digest) as file:
         answer_cases(predictor, request.folder, request.workers, file, progress)
         answers = case_answers(cases, file.answers, predictor.spec)
-    evidence = validate(answers, [case.name for case in cases], request.target)
+    tries = _tries(request, cases)
+    evidence = validate(answers, [case.name for case in cases], request.target, tries)
     after = fit(answers, request.target)
     if not evidence.helps:
         return Calibration(evidence, predictor.spec.policy, after, None, None)
@@ -126,6 +128,18 @@ def _prepare(out: Path) -> None:
             f"{out}: found files without {ANSWERS}, expected an empty folder. Name another --out.",
             code="calibration_folder",
         )
+
+
+def _tries(request: CalibrationRequest, cases: Sequence[Case]) -> int:
+    """Return the number of different targets that were tried on the answers in the folder, and note this one."""
+    path, this = request.out / TRIES, f"{cases_hash(cases)} {canonical_json(request.target)}"
+    try:
+        before = path.read_text("utf-8").splitlines() if path.exists() else []
+        noted = list(dict.fromkeys((*before, this)))
+        write_whole(path, "".join(f"{line}\n" for line in noted).encode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}). Name another --out.") from None
+    return len(noted)
 
 
 def _policy(
