@@ -197,7 +197,7 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions) -> None:
     from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watch import watch_folder
 
-    model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force())
+    model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force(), request.site_policy)
     with model:
         watch_folder(model, request.watch, filing, request.interval)
 
