@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.assurance.binomial import lower_bound, upper_bound
 from edge_runtime.assurance.calibration.comparison import (
     balanced_change,
     balanced_sign_test,
@@ -20,8 +21,8 @@ from edge_runtime.bundle.site_policy import Change
 Bools = npt.NDArray[np.bool_]
 
 LEVEL = 0.025
-"""Largest one-sided p-value of what is shown. Where two things may be shown, each has half of it; several tries on the
-same answers share it (Bonferroni)."""
+"""Largest one-sided p-value of what is shown. Where three things may be shown, each has a third of it; several tries on
+the same answers share it (Bonferroni)."""
 TOLERATED = 0.05
 """Loss of sensitivity (0..1) below the target that a gain in specificity may cost."""
 
@@ -74,7 +75,7 @@ def judge(cases: Compared, changes: tuple[Change, ...], target: SiteTarget, leve
     """
     if target.sensitivity is None:
         return _judge_youden(cases, changes, level)
-    return _judge_sensitivity(cases, changes, target.sensitivity, level / 2)
+    return _judge_sensitivity(cases, changes, target.sensitivity, level / 3)
 
 
 def _judge_youden(cases: Compared, changes: tuple[Change, ...], level: float) -> Judgement:
@@ -89,32 +90,33 @@ def _judge_youden(cases: Compared, changes: tuple[Change, ...], level: float) ->
 
 
 def _judge_sensitivity(cases: Compared, changes: tuple[Change, ...], wanted: float, level: float) -> Judgement:
-    """Judge a target sensitivity: the shortfall must shrink, or the specificity must rise at the target."""
+    """Judge a target sensitivity. A change along the same curve is no help if the bundle meets the target already."""
     criterion = (
-        f"Either the sensitivity, which was below {wanted:g}, rises, and more specificity is kept than by calling "
-        f"cases positive at random; or the specificity rises, and the sensitivity stays at {wanted:g} or where it was, "
-        f"less {TOLERATED:g} at most. The exact paired test (McNemar) has a one-sided p of {level:g} or less. The "
-        "balanced accuracy is better than chance."
+        f"One of three: (1) the sensitivity before is below {wanted:g}, rises, and more specificity is kept than by "
+        f"calling cases positive at random; (2) the sensitivity before is above {wanted:g}, and the specificity rises; "
+        f"(3) the balanced accuracy rises. In (2) and (3) the sensitivity stays at {wanted:g} or where it was, less "
+        f"{TOLERATED:g} at most. Each by exact tests with a one-sided p of {level:.2g} or less. The balanced accuracy "
+        "after is better than chance."
     )
     sensitivity, specificity, balanced = changes[:3]
-    rises, clears = (sign_test(gained, lost) for gained, lost, _ in cases.changed())
-    nearer = rises <= level and sensitivity.before.value < wanted
+    sick, well = cases.changed()
+    rises, clears, gains = sign_test(*sick[:2]), sign_test(*well[:2]), balanced_sign_test(sick, well)
+    right, count = int(cases.before[cases.positive].sum()), sick[2]
     kept = sensitivity.after.value >= min(wanted, sensitivity.before.value) - TOLERATED - 1e-9
-    cleaner = clears <= level and kept
-    if not (nearer or cleaner):
+    below = upper_bound(right, count, 1.0 - level) < wanted and margin_over_chance(*cases).low > 0.0
+    above = lower_bound(right, count, 1.0 - level) > wanted and kept
+    better = kept and balanced.difference.low > 0.0
+    shown = [p for p, holds in ((rises, below), (clears, above), (gains, better)) if holds and p <= level]
+    if not shown:
         missing = (
-            f"the sensitivity changes by {sensitivity.difference.text()} (p = {rises:.3f}), the specificity by "
-            f"{specificity.difference.text()} (p = {clears:.3f})"
+            f"sensitivity {sensitivity.difference.text()} (p = {rises:.3f}), specificity "
+            f"{specificity.difference.text()} (p = {clears:.3f}), balanced accuracy {balanced.difference.text()} "
+            f"(p = {gains:.3f})"
         )
-        return Judgement(criterion, min(rises, clears), missing)
-    p_value = clears if cleaner else rises
+        return Judgement(criterion, min(rises, clears, gains), missing)
     if balanced.after.low <= 0.5:
-        return Judgement(criterion, p_value, f"the balanced accuracy {balanced.after.text()} may be chance")
-    margin = margin_over_chance(*cases)
-    if not cleaner and margin.low <= 0.0:
-        missing = f"the specificity is {margin.text()} above that of cases called positive at random"
-        return Judgement(criterion, p_value, missing)
-    return Judgement(criterion, p_value, "")
+        return Judgement(criterion, min(shown), f"the balanced accuracy {balanced.after.text()} may be chance")
+    return Judgement(criterion, min(shown), "")
 
 
 def _changed(before: Bools, after: Bools) -> tuple[int, int, int]:
