@@ -14,6 +14,7 @@
     │   ├── ResultsError                         the results file cannot take these predictions
     │   ├── AcceptanceError                      the cases or the protocol of a site acceptance cannot be used
     │   │   └── CasesError                       the list of cases is invalid
+    │   ├── CalibrationError                     the cases cannot calibrate a model for a site
     │   ├── ArchiveError                         the plan, a source or a shard of an archive cannot be used
     │   ├── AuditError                           a file is no audit log, or an audit log cannot be read
     │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
@@ -23,6 +24,7 @@
     │   ├── ManifestError                        bundle.json or an embedded spec is invalid
     │   ├── IntegrityError                       a file does not match its SHA-256 in the manifest
     │   ├── StoreError                           installed bundles cannot be read or changed
+    │   ├── SitePolicyError                      the site policy is missing, invalid, or of another model
     │   ├── SaliencyError                        the bundle has no parts for heatmaps
     │   ├── SignatureError                       bundle.json is not signed by a trusted key
     │   └── SigningMissingError                  the package that checks signatures is missing
@@ -155,6 +157,12 @@ class CasesError(AcceptanceError):
     default_code = "acceptance_cases"
 
 
+class CalibrationError(UsageError):
+    """Labelled cases cannot calibrate a model for a site: too few, or no thresholds meet the target; see ``code``."""
+
+    default_code = "calibration"
+
+
 class ArchiveError(UsageError):
     """A plan, a source or a shard of an archive cannot be used. ``code`` gives the reason."""
 
@@ -208,6 +216,12 @@ class StoreError(BundleError):
     """Installed bundles cannot be read or changed. The current version is still complete."""
 
     default_code = "store"
+
+
+class SitePolicyError(BundleError):
+    """A site policy is missing, altered, invalid, or of another model, version, bundle or contract; see ``code``."""
+
+    default_code = "site_policy"
 
 
 class SaliencyError(BundleError):

@@ -17,6 +17,7 @@ from edge_runtime.bundle.bundle import find_files, is_name, key_in_force
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY, load_site_policy
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, IntegrityError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
@@ -35,6 +36,7 @@ from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.preprocessing.preprocessor import Preprocessor
 
 if TYPE_CHECKING:
+    from edge_runtime.bundle.site_policy_file import LoadedSitePolicy
     from edge_runtime.dicom.study import DicomSource, Frame, OpenedObject
     from edge_runtime.explain.explainer import Explainer
     from edge_runtime.explain.explanation import Explanation
@@ -48,7 +50,8 @@ class Predictor:
     """A loaded model that classifies images. Use it as a context manager, or call :meth:`close`.
 
     Several threads may share one predictor; calls into the interpreter are serialised. ``digest`` is the SHA-256 of
-    the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
+    the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file. ``spec`` is the bundle's, with
+    the thresholds of the site policy in force; ``site_policy`` names that policy and is None without one.
 
     A predictor from :meth:`load` can be pickled: its ``config`` is stored, and the other process loads the model again.
     """
@@ -60,21 +63,25 @@ class Predictor:
         precision: Precision,
         threads: int,
         provider: Provider = Provider.CPU,
+        site_policy: LoadedSitePolicy | None = None,
     ) -> None:
         """Open the model files of ``bundle``. Most programs call :meth:`load` instead."""
         if threads < 1:
             raise UsageError(f"found threads={threads}, expected 1 or more. Pass a larger number.")
-        self._bundle = bundle
-        self.spec = bundle.manifest.spec
+        self._bundle, own = bundle, bundle.manifest.spec
+        self.spec = own if site_policy is None else site_policy.policy.applied_to(own)
+        self.site_policy = None if site_policy is None else site_policy.id
         self.runtime, self.provider = choose(for_provider(backend, provider), bundle.formats()), provider
         self.digest, self._ran_by = bundle.digest, ran_by(self.runtime, provider)
         files = ModelSession(bundle, self.runtime, provider, precision, threads)
         opened = files.open_first()
         self.precision, self.known_answers = files.first, files.known
         ready = Preprocessor(self.spec.steps), DecisionRule(self.spec)
-        band, fallback = files.guard_band, files.fallback
-        near = files.familiarity_band
-        self._plan = Plan(self.spec, *ready, files.first, band, files.open, fallback, bundle.digest, near)
+        band = files.guard_band if site_policy is None else site_policy.guard_band(files.guard_band, own)
+        fallback, near = files.fallback, files.familiarity_band
+        self._plan = Plan(
+            self.spec, *ready, files.first, band, files.open, fallback, bundle.digest, near, self.site_policy
+        )
         self._engine = Engine(self._plan, opened)
         self._more: list[Engine] = []
         self._explainer: Explainer | None = None
@@ -91,6 +98,7 @@ class Predictor:
         threads: int = 1,
         trusted_key: Path | None = None,
         provider: Provider = Provider.CPU,
+        site_policy: str | os.PathLike[str] | None = None,
     ) -> Predictor:
         """Load an installed or shipped model by its name, or a bundle or model file by its path.
 
@@ -103,14 +111,25 @@ class Predictor:
             trusted_key: a file with public keys; by default the file in ``EDGE_TRUSTED_KEY``, if that is set.
                 With a key, only bundles that it signed are loaded.
             provider: the device that onnxruntime computes on. Any value except ``CPU`` selects onnxruntime.
+            site_policy: the file of a site policy, whose thresholds replace the bundle's; ``"none"`` for the bundle's
+                own. By default the file in ``EDGE_SITE_POLICY``, else the policy that is installed for the name.
 
         Raises:
-            BundleError: the model is missing, altered, of an unknown format, or not signed by a trusted key.
+            BundleError: the model is missing, altered, of an unknown format, or not signed by a trusted key; or its
+                site policy is missing, altered, or of another bundle.
             BackendError: no installed interpreter can run the model, or its logits differ from the recorded ones.
         """
         name_or_path = model_in_force() if model is None else os.fspath(model)
         return cls.from_config(
-            PredictorConfig(name_or_path, backend, precision, threads, key_in_force(trusted_key), provider)
+            PredictorConfig(
+                name_or_path,
+                backend,
+                precision,
+                threads,
+                key_in_force(trusted_key),
+                provider,
+                site_policy=None if site_policy is None else os.fspath(site_policy),
+            )
         )
 
     @classmethod
@@ -118,21 +137,30 @@ class Predictor:
         """Load a model as :meth:`load` does, from the ``config`` of another predictor.
 
         Raises:
-            IntegrityError: the model is not the one that ``config.bundle`` names.
+            IntegrityError: the model or its site policy is not the one that ``config`` names.
             BundleError, BackendError: as in :meth:`load`.
         """
-        bundle = find_files(config.model, trusted_key=key_in_force(config.trusted_key))
+        trusted = key_in_force(config.trusted_key)
+        bundle = find_files(config.model, trusted_key=trusted)
         if config.bundle not in (None, bundle.digest):
             raise IntegrityError(
                 f"{config.model}: found bundle {bundle.digest}, expected {config.bundle}. "
                 "Install the same version here.",
                 code="bundle_changed",
             )
-        predictor = cls(bundle, config.backend, config.precision, config.threads, config.provider)
+        policy = load_site_policy(config.site_policy, config.model, bundle, trusted)
+        config.check_site_policy(policy)
+        predictor = cls(bundle, config.backend, config.precision, config.threads, config.provider, policy)
         model = config.model if is_name(config.model) else str(Path(config.model).absolute())
         key = None if config.trusted_key is None else config.trusted_key.absolute()
         predictor.config = replace(
-            config, model=model, backend=predictor.runtime, trusted_key=key, bundle=bundle.digest
+            config,
+            model=model,
+            backend=predictor.runtime,
+            trusted_key=key,
+            bundle=bundle.digest,
+            site_policy=NO_SITE_POLICY if policy is None else str(policy.path),
+            site_policy_sha256=None if policy is None else policy.sha256,
         )
         return predictor
 

@@ -29,5 +29,6 @@ def _no_store_of_this_machine(tmp_path_factory: pytest.TempPathFactory, monkeypa
     """What is installed or chosen on the developer's machine decides no test."""
     monkeypatch.setenv("EDGE_MODELS", str(tmp_path_factory.getbasetemp() / "no-models"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    for variable in ("EDGE_TRUSTED_KEY", "EDGE_PREDICT_MODEL", "EDGE_AUDIT_LOG", "EDGE_AUDIT_PERIOD", "EDGE_AUDIT_KEY"):
+    audit = ("EDGE_AUDIT_LOG", "EDGE_AUDIT_PERIOD", "EDGE_AUDIT_KEY")
+    for variable in ("EDGE_TRUSTED_KEY", "EDGE_PREDICT_MODEL", "EDGE_SITE_POLICY", *audit):
         monkeypatch.delenv(variable, raising=False)

@@ -53,7 +53,7 @@ def _write_lines(archive: Archive, path: Path) -> None:
 
 def _write_parquet(archive: Archive, path: Path) -> None:
     metadata = {key: value for key, value in metadata_of(archive.plan, 0).items() if not key.endswith(".shard")}
-    schema = row_schema(metadata)
+    schema = row_schema(metadata, site_policy=archive.plan.calibrated)
     with require("pyarrow.parquet").ParquetWriter(path, schema, compression="zstd") as writer:
         for table in _tables(archive):
             writer.write_table(table.cast(schema))

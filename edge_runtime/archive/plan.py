@@ -10,18 +10,19 @@ DIR/attempts/000123                    the record that is being processed, while
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.archive.packages import require
 from edge_runtime.archive.record import ArchiveRecord, from_table
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.errors import ArchiveError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.platform.machine_faults import machine_error
-from edge_runtime.serialisation.records import from_json
+from edge_runtime.serialisation.records import ABSENT, from_json
 
 PLAN, MANIFEST, SHARDS, ATTEMPTS, LEFT_OUT = "plan.json", "manifest", "shards", "attempts", "left_out.jsonl"
 SCHEMA = "edge-archive/2"
@@ -38,6 +39,8 @@ class PlannedModel:
         path: name or absolute path.
         trusted_key: absolute path.
         bundle, contract: SHA-256 of ``bundle.json`` and of the preprocessing steps.
+        site_policy: absolute path of the site policy's file; None without one.
+        site_policy_sha256: SHA-256 of that file.
     """
 
     path: str
@@ -50,13 +53,23 @@ class PlannedModel:
     provider: Provider
     threads: int
     trusted_key: str | None
+    site_policy: str | None = field(default=None, metadata=ABSENT)
+    site_policy_sha256: str | None = field(default=None, metadata=ABSENT)
 
     @property
     def config(self) -> PredictorConfig:
         """The configuration with which every worker loads the model."""
         key = None if self.trusted_key is None else Path(self.trusted_key)
         return PredictorConfig(
-            self.path, self.backend, self.precision, self.threads, key, self.provider, bundle=self.bundle
+            self.path,
+            self.backend,
+            self.precision,
+            self.threads,
+            key,
+            self.provider,
+            bundle=self.bundle,
+            site_policy=NO_SITE_POLICY if self.site_policy is None else self.site_policy,
+            site_policy_sha256=self.site_policy_sha256,
         )
 
 
@@ -86,6 +99,11 @@ class ArchivePlan:
     def shards(self) -> int:
         """Number of shards."""
         return -(-self.records // self.shard_size)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a site policy decides."""
+        return self.model.site_policy_sha256 is not None
 
     def first(self, shard: int) -> int:
         """Return the number of the first record of a shard."""

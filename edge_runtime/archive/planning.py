@@ -115,6 +115,8 @@ def _model(predictor: Predictor) -> PlannedModel:
         provider=config.provider,
         threads=config.threads,
         trusted_key=key,
+        site_policy=None if predictor.site_policy is None else config.site_policy,
+        site_policy_sha256=config.site_policy_sha256,
     )
 
 
@@ -135,7 +137,9 @@ class _Asked:
     def digest(self, model: PlannedModel) -> hashlib._Hash:
         """Return the hash of the settings, to which the records are added."""
         settings = [SCHEMA, model.bundle, model.contract, model.precision.value, model.backend.value, self.shard_size]
-        return plan_hash([*settings, model.provider.value, None if self.frame is None else self.frame.value])
+        site = () if model.site_policy_sha256 is None else (model.site_policy_sha256,)
+        frame = None if self.frame is None else self.frame.value
+        return plan_hash([*settings, model.provider.value, frame, *site])
 
 
 def _write(part: Path, asked: _Asked, model: PlannedModel, seen: Seen) -> ArchivePlan:

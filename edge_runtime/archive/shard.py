@@ -18,6 +18,8 @@ from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.machine_faults import machine_error
 
 _FAILED = "edge-archive.failed"
+SITE_POLICY_KEY = "edge-archive.site_policy"
+"""Key of the SHA-256 of the site policy; absent without one."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ def metadata_of(plan: ArchivePlan, shard: int) -> dict[str, str]:
         "edge-archive.model": f"{model.name} {model.version}",
         "edge-archive.bundle": model.bundle,
         "edge-archive.contract": model.contract,
+        **({} if model.site_policy_sha256 is None else {SITE_POLICY_KEY: model.site_policy_sha256}),
     }
 
 
@@ -51,7 +54,8 @@ def write_shard(archive: Archive, shard: int, rows: list[dict[str, Any]]) -> Non
         MachineError: memory, descriptors or I/O failed, or the disk is full.
     """
     failed = sum("error" in row for row in rows)
-    schema = row_schema({**metadata_of(archive.plan, shard), _FAILED: str(failed)})
+    metadata = {**metadata_of(archive.plan, shard), _FAILED: str(failed)}
+    schema = row_schema(metadata, site_policy=archive.plan.calibrated)
     path = archive.shard_path(shard)
     part = path.with_name(f".{path.stem}.{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}.part")
     parquet = require("pyarrow.parquet")
@@ -102,14 +106,15 @@ def check_metadata(path: Path, found: dict[str, str], plan: ArchivePlan, shard: 
         ArchiveError: as in :func:`finished`.
     """
     expected = {"edge-archive": ROWS_SCHEMA, **metadata_of(plan, shard)}
-    other = [key for key, value in expected.items() if found.get(key) != value]
+    keys = dict.fromkeys((*expected, SITE_POLICY_KEY))
+    other = [key for key in keys if found.get(key) != expected.get(key)]
     if not other:
         return
-    of_model = {"edge-archive.bundle", "edge-archive.contract"} & set(other)
+    of_model = {"edge-archive.bundle", "edge-archive.contract", SITE_POLICY_KEY} & set(other)
     key = sorted(of_model)[0] if of_model else other[0]
-    what = "another model" if of_model else "another plan"
+    what = "another plan" if not of_model else "another site policy" if key == SITE_POLICY_KEY else "another model"
     raise ArchiveError(
-        f"{path}: found a shard of {what} ({key} {found.get(key, 'absent')}, not {expected[key]}). "
+        f"{path}: found a shard of {what} ({key} {found.get(key, 'absent')}, not {expected.get(key, 'absent')}). "
         "Move the file away, or use the folder of its plan.",
         code="archive_other_model" if of_model else "archive_other_plan",
     )

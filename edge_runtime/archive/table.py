@@ -14,21 +14,27 @@ ROWS_SCHEMA = "edge-archive-rows/1"
 RECORD, LINE = "record", "line"
 
 
-def row_schema(metadata: dict[str, str]) -> Any:
+def row_schema(metadata: dict[str, str], *, site_policy: bool = False) -> Any:
     """Return the Arrow schema of results.
 
     ``record`` is the number of the image in the plan. ``line`` is the JSON line itself, for the rare row with a text
     that is no Unicode, such as a file name in another encoding; the other columns show it escaped.
+
+    Args:
+        metadata: of the file, besides the version of the columns.
+        site_policy: whether a site policy decides: the table has the column ``site_policy`` then.
     """
     pa = require("pyarrow")
     text, number = pa.string(), pa.float64()
     point = pa.struct([("x", number), ("y", number), ("radius", number)])
     timing = pa.struct([("decode", number), ("prepare", number), ("run", number)])
+    policy = pa.struct([("name", text), ("version", pa.int64()), ("sha256", text)])
     error = pa.struct([("kind", text), ("code", text), ("message", text)])
     columns = (
         *((RECORD, pa.int64()), ("schema", text), ("image", text), ("time", text), ("bundle", text), ("sha256", text)),
         *(("region", point), ("model", text), ("version", text), ("label", text), ("scores", pa.map_(text, number))),
         *(("score", number), ("confidence", number), ("cutoff", number), ("confidence_floor", number), ("site", text)),
+        *((("site_policy", policy),) if site_policy else ()),
         *(("decision", text), ("reason", text), ("familiarity", number), ("contract", text), ("backend", text)),
         *(("precision", text), ("fallback", text), ("ms", timing), ("error", error), (LINE, text)),
     )

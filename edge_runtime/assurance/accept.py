@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime import __version__
 from edge_runtime.assurance.acceptance import Acceptance, judge
+from edge_runtime.assurance.answering import Progress, answer_cases, passed_selftest
 from edge_runtime.assurance.answers_file import AnswersFile
-from edge_runtime.assurance.cases import Case, CaseImage, read_cases
+from edge_runtime.assurance.cases import Case, read_cases
 from edge_runtime.assurance.outcome import ImageAnswer, Outcome, outcome_of
 from edge_runtime.assurance.page import page_of
 from edge_runtime.assurance.protocol import Claims, Protocol, protocol_of
@@ -20,17 +21,12 @@ from edge_runtime.bundle.bundle import Bundle
 from edge_runtime.bundle.policy import DecisionPolicy
 from edge_runtime.bundle.signing.keys import read_private_key
 from edge_runtime.bundle.signing.signatures import REPORT_DOMAIN, sign
-from edge_runtime.errors import AcceptanceError, BackendError, ManifestError, UsageError
-from edge_runtime.images.region import Marked, Region
-from edge_runtime.inference.backends.base import Provider
-from edge_runtime.inference.prediction import NOTICE, Failure, Prediction, now
+from edge_runtime.errors import AcceptanceError, ManifestError, UsageError
+from edge_runtime.inference.prediction import NOTICE, now
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.predictor import Predictor
-from edge_runtime.selftest.certificate import Certificate
-from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import from_json, write_record
 
-Answers = Iterator[Prediction | Failure]
 LIMITS = (
     "The result holds for cases like those of the list, on this device and software. It says nothing about other "
     "scanners, other patients or later times."
@@ -63,7 +59,7 @@ def accept(
     predictor: Predictor,
     bundle: Bundle,
     say: Callable[[str], None],
-    progress: Callable[[Answers, int], Answers],
+    progress: Progress,
 ) -> AcceptanceReport:
     """Run the acceptance and write its files; see :class:`AcceptanceRequest`.
 
@@ -85,9 +81,9 @@ def accept(
     cases = read_cases(request.cases, request.folder, predictor.spec)
     protocol = protocol_of(predictor, request.claims, cases)
     _fix(protocol, request.out, say)
-    certificate = _certificate(bundle, predictor.provider)
+    certificate = passed_selftest(bundle, predictor.provider)
     with AnswersFile(request.out / ANSWERS, cases, predictor.digest) as answers:
-        _answer(predictor, request, answers, progress)
+        answer_cases(predictor, request.folder, request.workers, answers, progress)
         result = _judged(cases, answers.answers, predictor.spec.policy, request.claims)
     report = AcceptanceReport(
         protocol,
@@ -130,36 +126,6 @@ def _fix(protocol: Protocol, out: Path, say: Callable[[str], None]) -> None:
             code="acceptance_protocol_changed",
         )
     say(f"{path}: continues, protocol SHA-256 {protocol.sha256}")
-
-
-def _certificate(bundle: Bundle, provider: Provider) -> Certificate:
-    certificate = selftest(bundle, provider)
-    if not certificate.passed:
-        raise BackendError(
-            f"{certificate.bundle}: its self-test failed on this machine, so its answers are not those of the model. "
-            "Run edge-bundle selftest and follow its remedy.",
-            code="acceptance_selftest",
-        )
-    return certificate
-
-
-def _answer(
-    predictor: Predictor,
-    request: AcceptanceRequest,
-    answers: AnswersFile,
-    progress: Callable[[Answers, int], Answers],
-) -> None:
-    todo = answers.open_images
-    sources = [_source(image, request.folder) for image in todo]
-    for answer in progress(predictor.predict_all(sources, workers=request.workers), len(todo)):
-        if isinstance(answer, Failure) and answer.of_machine:
-            raise answer.error
-        answers.append(answer)
-
-
-def _source(image: CaseImage, folder: Path) -> str | Marked:
-    path = str(folder / image.path)
-    return path if image.region is None else Marked(path, Region.parse(image.region))
 
 
 def _judged(

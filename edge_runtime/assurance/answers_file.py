@@ -108,4 +108,6 @@ class AnswersFile:
         if isinstance(error, dict):
             return ImageAnswer(None, str(error["code"]))
         confidence, score = (float(str(fields[name])) for name in ("confidence", "score"))
-        return ImageAnswer(Decision(fields["decision"]), str(fields["reason"]), confidence, score)
+        scores = fields["scores"]
+        each = tuple(map(float, scores.values())) if isinstance(scores, dict) else ()
+        return ImageAnswer(Decision(fields["decision"]), str(fields["reason"]), confidence, score, each)

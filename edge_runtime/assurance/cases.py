@@ -8,6 +8,7 @@ subgroup, such as ``scanner``. A case has one line for each image, and the same 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import CasesError, RegionError
 from edge_runtime.images.region import Region
 from edge_runtime.serialisation.csv_file import CsvRow, read_rows
+from edge_runtime.serialisation.records import canonical_json
 
 HEADER = "case,image,label"
 _OWN = (*HEADER.split(","), "region")
@@ -89,6 +91,11 @@ def read_cases(file: Path, folder: Path, spec: ModelSpec) -> tuple[Case, ...]:
         images = (*known.images, image) if known is not None else (image,)
         cases[case.name] = Case(case.name, case.positive, images, case.groups)
     return tuple(cases.values())
+
+
+def cases_hash(cases: Sequence[Case]) -> str:
+    """Return the SHA-256 (hex) of names, labels, subgroups, regions and file hashes of all cases."""
+    return hashlib.sha256(canonical_json(cases).encode("ascii")).hexdigest()
 
 
 def _case(row: CsvRow, image: CaseImage, spec: ModelSpec, where: str) -> Case:

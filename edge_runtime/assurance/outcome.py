@@ -31,12 +31,14 @@ class ImageAnswer:
         reason: reason of the decision, or code of the error.
         confidence: 0..1; 0 if the image was rejected.
         score: positive score, 0..1; None if the image was rejected.
+        scores: score of each label, 0..1, in the order of the spec; empty if the image was rejected.
     """
 
     decision: Decision | None
     reason: str
     confidence: float = 0.0
     score: float | None = None
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

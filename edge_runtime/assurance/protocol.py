@@ -6,7 +6,7 @@ import enum
 import hashlib
 from dataclasses import dataclass, field
 
-from edge_runtime.assurance.cases import Case
+from edge_runtime.assurance.cases import Case, cases_hash
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import UsageError
 from edge_runtime.predictor import Predictor
@@ -75,6 +75,7 @@ class Protocol:
         negative_cases: number of negative cases.
         images: number of images.
         cases: SHA-256 of names, labels, subgroups, regions and file hashes of all cases.
+        site_policy: SHA-256 of the site policy whose thresholds decide; None for the model's own.
     """
 
     schema: str
@@ -92,6 +93,7 @@ class Protocol:
     negative_cases: int
     images: int
     cases: str
+    site_policy: str | None = field(default=None, metadata=ABSENT)
 
     @property
     def sha256(self) -> str:
@@ -127,7 +129,8 @@ def protocol_of(predictor: Predictor, claims: Claims, cases: tuple[Case, ...]) -
         positive_cases=positive,
         negative_cases=len(cases) - positive,
         images=sum(len(case.images) for case in cases),
-        cases=hashlib.sha256(canonical_json(cases).encode("ascii")).hexdigest(),
+        cases=cases_hash(cases),
+        site_policy=None if predictor.site_policy is None else predictor.site_policy.sha256,
     )
 
 

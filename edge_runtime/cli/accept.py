@@ -15,6 +15,7 @@ from edge_runtime.assurance.report import PAGE, REPORT, verify
 from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.options import site_policy_option
 from edge_runtime.cli.output import progress, say, tell
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
@@ -62,6 +63,7 @@ _TRUTHS = (0.90, 0.95, 0.98)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Images answered in parallel."
 )
+@site_policy_option
 @click.option("--sign-key", type=_FILE, metavar="PRIVATE", help="Sign the report with this private key.")
 @click.option("--verify", "verified", type=_FOLDER, metavar="FOLDER", help="Check the signature of a report.")
 @click.option("--key", type=_FILE, metavar="PUBLIC", help="With --verify, the public key.")
@@ -78,6 +80,7 @@ def command(
     model: str | None,
     backend: str,
     workers: int,
+    site_policy: Path | None,
     sign_key: Path | None,
     verified: Path | None,
     key: Path | None,
@@ -100,7 +103,7 @@ def command(
         claims = Claims(sensitivity_floor, specificity_floor, confidence, Counting(referred), Counting(failed))
         request = AcceptanceRequest(folder, cases, claims, out, workers, sign_key)
         name = model_in_force() if model is None else model
-        with Predictor.load(name, backend=Runtime(backend)) as predictor:
+        with Predictor.load(name, backend=Runtime(backend), site_policy=site_policy) as predictor:
             bundle = find(name, trusted_key=key_in_force())
             report = accept(request, predictor, bundle, tell, progress)
         say(describe(report.result))

@@ -83,6 +83,7 @@ def plan(
     provider: str,
     precision: str,
     trusted_key: Path | None,
+    site_policy: Path | None,
     threads: int,
 ) -> None:
     """Find the images of every SOURCE and divide them into shards.
@@ -95,7 +96,13 @@ def plan(
     with (
         stops_command(),
         Predictor.load(
-            model, backend=chosen[0], precision=chosen[1], threads=threads, trusted_key=trusted_key, provider=chosen[2]
+            model,
+            backend=chosen[0],
+            precision=chosen[1],
+            threads=threads,
+            trusted_key=trusted_key,
+            provider=chosen[2],
+            site_policy=site_policy,
         ) as predictor,
     ):
         counter = _Counter()

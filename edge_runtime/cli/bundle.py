@@ -11,9 +11,9 @@ from edge_runtime import __version__
 from edge_runtime.bundle.bundle import SIGNATURE, Bundle, find, key_in_force
 from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.signing.signatures import read_signature, signer_name
-from edge_runtime.cli import selftest
+from edge_runtime.cli import calibrate_site, selftest, site_policy
 from edge_runtime.cli.audit import audit
-from edge_runtime.cli.describe import describe, rows
+from edge_runtime.cli.describe import describe, rows, site_state
 from edge_runtime.cli.exit_codes import Group, stops_command
 from edge_runtime.cli.install import install, remove, rollback, trusted_key_option
 from edge_runtime.cli.keys import key, sign
@@ -51,7 +51,7 @@ def list_bundles() -> None:
         for row in rows():
             try:
                 spec = find(row.folder).manifest.spec
-                say(f"{spec.name} {spec.version}  {spec.summary}  ({row.state})")
+                say(f"{spec.name} {spec.version}  {spec.summary}  ({row.state}{site_state(row)})")
             except BundleError as error:
                 say(f"{shown(row.name)} {row.version or '?'}  CANNOT BE USED [{error.code}]  ({row.state})")
                 fault = fault or error
@@ -94,7 +94,8 @@ def verify(bundle: str, key: Path | None) -> None:
             say(f"{SIGNATURE} was not checked: name the public key with --key.")
 
 
-for command in (install, rollback, remove, key, sign, selftest.command, audit):
+_COMMANDS = (install, rollback, remove, key, sign, selftest.command, calibrate_site.command, site_policy.group, audit)
+for command in _COMMANDS:
     main.add_command(command)
 
 

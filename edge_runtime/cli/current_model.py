@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.bundle.registry.model_state import State, model_state
@@ -19,15 +20,18 @@ _RETRY_S = 60.0
 class CurrentModel:
     """The predictor of a model name, reloaded when the name refers to another bundle. Use as a context manager."""
 
-    def __init__(self, predictor: Predictor, load: Callable[[], Predictor], name: str) -> None:
+    def __init__(
+        self, predictor: Predictor, load: Callable[[], Predictor], name: str, site_policy: Path | None = None
+    ) -> None:
         """Start with a predictor that ``load`` has just returned.
 
         Args:
             load: opens the bundle that the name refers to now.
             name: name or path of the model.
+            site_policy: file of the site policy, if one was given instead of the installed one.
         """
         self.predictor, self._load, self._first = predictor, load, predictor
-        self._name = name
+        self._name, self._files = name, () if site_policy is None else (site_policy,)
         self._state = self._look()
         self._retry_at = float("inf")
 
@@ -52,14 +56,16 @@ class CurrentModel:
         if new is None:
             return False
         old, self.predictor = self.predictor, new
-        tell(f"model {old.spec.name} {old.spec.version} is replaced by {new.spec.version} (bundle {new.digest[:16]}).")
+        site = "no site policy" if new.site_policy is None else f"site policy {new.site_policy}"
+        by = f"{new.spec.version} (bundle {new.digest[:16]}, {site})"
+        tell(f"model {old.spec.name} {old.spec.version} is replaced by {by}.")
         old.close()
         return True
 
     def _opened(self) -> Predictor | None:
-        """Return a predictor for the bundle that the name refers to now; None if that bundle is already open."""
+        """Return a predictor for the bundle and site policy in force now; None if both are open already."""
         new = self._load()
-        if new.digest == self.predictor.digest:
+        if (new.digest, new.site_policy) == (self.predictor.digest, self.predictor.site_policy):
             new.close()
             return None
         try:
@@ -72,7 +78,7 @@ class CurrentModel:
         return new
 
     def _look(self) -> State:
-        return model_state(self._name)
+        return model_state(self._name, self._files)
 
     def __enter__(self) -> CurrentModel:
         """Return the model itself."""

@@ -11,7 +11,9 @@ from edge_runtime.bundle.bundle import SIGNATURE, Bundle
 from edge_runtime.bundle.manifest import Evaluation, Manifest
 from edge_runtime.bundle.quantisation import without_int8
 from edge_runtime.bundle.registry.pointers import installed
+from edge_runtime.bundle.registry.site_pointers import installed_site_policy
 from edge_runtime.bundle.signing.signatures import read_signature, signer_name
+from edge_runtime.bundle.site_policy_file import read_site_policy
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.serialisation.records import canonical_json
 
@@ -43,13 +45,27 @@ def rows() -> Iterator[BundleRow]:
         yield BundleRow(name, None, bundles.SHIPPED / name, state)
 
 
+def site_state(row: BundleRow) -> str:
+    """Return which site policy is in force, for the version that the name refers to; empty without one.
+
+    Raises:
+        SitePolicyError: the installed site policy cannot be read.
+    """
+    if not row.state.endswith("current"):
+        return ""
+    path = installed_site_policy(row.name)
+    return "" if path is None else f"; site policy {read_site_policy(path).id}"
+
+
 def describe(bundle: Bundle) -> str:
     """Return a bundle as text: its path, signature, spec, files, training data and measured figures."""
     state = next((row.state for row in rows() if str(row.folder) == bundle.where), "named by its path")
     first, *rest = _lines(bundle.manifest)
-    return "\n".join(
-        [first, f"found        {shown(bundle.where)} ({state})", f"signature    {_signature(bundle)}", *rest]
-    )
+    here = [first, f"found        {shown(bundle.where)} ({state})", f"signature    {_signature(bundle)}"]
+    path = installed_site_policy(bundle.manifest.spec.name) if state.endswith("current") else None
+    if path is not None:
+        here.append(f"site policy  {read_site_policy(path).id} is in force; edge-bundle site-policy show tells more")
+    return "\n".join([*here, *rest])
 
 
 def _signature(bundle: Bundle) -> str:

@@ -13,6 +13,7 @@ from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.options import site_policy_option
 from edge_runtime.cli.output import say, tell
 from edge_runtime.cli.recording import recording, recording_options
 from edge_runtime.cli.service import Service
@@ -77,6 +78,7 @@ _KEY = click.option("--tls-key", type=_FILE, help="Its key, PEM.")
 @click.option("--ready-file", type=_FILE, help="File that exists while instances are received.")
 @click.option("--trusted-key", type=_FILE, help="Public key; the bundle must be signed by it.")
 @recording_options
+@site_policy_option
 def receive(
     to: str,
     spool: Path,
@@ -102,6 +104,7 @@ def receive(
     audit: Path | None,
     audit_period: float,
     audit_key: Path | None,
+    site_policy: Path | None,
 ) -> None:
     """Receive images by C-STORE, and send report and heatmap to an archive.
 
@@ -132,13 +135,13 @@ def receive(
         )
         where.check()
         bundle, certificate = _tested(model, trusted_key)
-        facts = facts_of(bundle.manifest, bundle.digest)
         kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
         with (
             recording("edge-dicom receive", audit, audit_period, audit_key, say=_tell_audit) as recorder,
-            Predictor.load(model, trusted_key=trusted_key) as predictor,
+            Predictor.load(model, trusted_key=trusted_key, site_policy=site_policy) as predictor,
             stops_on_signals() as stop,
         ):
+            facts = facts_of(bundle.manifest, bundle.digest, predictor.site_policy)
             recorder.admit(predictor, certificate=certificate)
             counting = _CountingLog(recorder, predictor.digest)
             gateway = Gateway(where, kept, predictor, facts, peer, counting, not no_heatmap, mark_hours * 3600)

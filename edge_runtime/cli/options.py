@@ -14,6 +14,7 @@ from edge_runtime.bundle.bundle import TRUSTED_KEY
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_in_force import SITE_POLICY
 from edge_runtime.cli.recording import RECORDING
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
@@ -37,6 +38,7 @@ class CommandOptions:
     provider: str
     precision: str
     trusted_key: Path | None
+    site_policy: Path | None
     threads: int
     workers: int | None
     as_json: bool
@@ -147,6 +149,14 @@ def model_options(command: Command) -> Command:
     return command
 
 
+site_policy_option = click.option(
+    "--site-policy",
+    type=_FILE,
+    metavar="FILE|none",
+    envvar=SITE_POLICY,
+    show_envvar=True,
+    help="Use the thresholds of this site policy instead of the installed one's; none: the model's own.",
+)
 _OPENED = (
     click.option(
         "--model",
@@ -185,6 +195,7 @@ _OPENED = (
         show_envvar=True,
         help="Reject models that are not signed by this public key.",
     ),
+    site_policy_option,
     click.option(
         "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of each interpreter."
     ),

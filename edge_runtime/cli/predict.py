@@ -153,6 +153,7 @@ def _load(request: CommandOptions) -> Predictor:
         threads=request.threads,
         trusted_key=request.trusted_key,
         provider=Provider(request.provider),
+        site_policy=request.site_policy,
     )
 
 
@@ -206,7 +207,7 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions, recorder:
     from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watch import watch_folder
 
-    model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force())
+    model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force(), request.site_policy)
     with model:
         watch_folder(model, request.watch, filing, request.interval, recorder)
 
@@ -221,7 +222,7 @@ def _print(
     """Print each result as soon as it is computed, and list the files that are left out on stderr."""
     chosen = Style(request.style) if request.style else Style.CARD if len(images) == 1 else Style.TABLE
     render = renderer(chosen)
-    if head := render.head(predictor.spec):
+    if head := render.head(predictor.spec, predictor.site_policy):
         say(head, render.end)
     results: Iterator[Prediction | Failure | DrawnExplanation] = predictor.predict_all(
         images, workers=request.workers or 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.verdict import SITE, Reason, Site
+from edge_runtime.decision.verdict import Reason, SitePolicyId, site_of
 from edge_runtime.images.region import region_name
 from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.platform.escaped_names import shown, shown_cell
@@ -22,15 +22,32 @@ _WHY = {
 FALLBACKS = {
     Fallback.KNOWN_ANSWERS_DIFFER: "fallback to float32: the int8 logits differ on this machine from the known ones"
 }
-SITES = {
-    Site.UNCALIBRATED: "uncalibrated: cut-off not chosen at this site",
-    Site.CALIBRATED: "calibrated: cut-off chosen at this site",
-}
 _REGION = "region"  # a column after the image, for models that require regions
 _COLUMNS = (
     *("image", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"),
-    *("contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback", "site"),
+    *(
+        "contract",
+        "backend",
+        "precision",
+        "error_code",
+        "error_message",
+        "familiarity",
+        "fallback",
+        "site",
+        "site_policy",
+    ),
 )
+
+
+def site_text(policy: SitePolicyId | None) -> str:
+    """Return whether the cut-off was calibrated at the site, and by which site policy."""
+    if policy is None:
+        return f"{site_of(policy).value}: cut-off not chosen at this site"
+    return f"{site_of(policy).value}: site policy {policy}, SHA-256 {policy.sha256[:16]}"
+
+
+def _site(policy: SitePolicyId | None) -> str:
+    return site_of(policy).value + ("" if policy is None else f" (site policy {policy})")
 
 
 class Style(enum.Enum):
@@ -48,7 +65,7 @@ class Renderer(Protocol):
     @property
     def end(self) -> str: ...
 
-    def head(self, spec: ModelSpec) -> str: ...
+    def head(self, spec: ModelSpec, site_policy: SitePolicyId | None = None) -> str: ...
     def line(self, answer: Prediction | Failure) -> str: ...
     def foot(self) -> str: ...
 
@@ -58,7 +75,7 @@ class JsonRenderer:
 
     end = "\n"
 
-    def head(self, spec: ModelSpec) -> str:
+    def head(self, spec: ModelSpec, site_policy: SitePolicyId | None = None) -> str:
         return ""
 
     def line(self, answer: Prediction | Failure) -> str:
@@ -78,7 +95,7 @@ class CsvRenderer:
 
     end = "\r\n"
 
-    def head(self, spec: ModelSpec) -> str:
+    def head(self, spec: ModelSpec, site_policy: SitePolicyId | None = None) -> str:
         return _csv_row(_columns(spec.region is not None))
 
     def line(self, answer: Prediction | Failure) -> str:
@@ -87,6 +104,8 @@ class CsvRenderer:
             fields |= {"error_code": answer.error.code, "error_message": _cell(answer.error.message)}
         elif _is_unfamiliar(answer):
             fields |= dict.fromkeys(("label", "score", "confidence"), "")
+        if isinstance(answer, Prediction) and answer.site_policy is not None:
+            fields["site_policy"] = f"{answer.site_policy} {answer.site_policy.sha256}"
         if answer.region is not None:
             fields[_REGION] = str(answer.region)  # x,y,radius, as for --region
         return _csv_row([fields.get(name, "") for name in _columns(answer.region is not None)])
@@ -123,7 +142,7 @@ class CardRenderer:
 
     end = "\n"
 
-    def head(self, spec: ModelSpec) -> str:
+    def head(self, spec: ModelSpec, site_policy: SitePolicyId | None = None) -> str:
         return ""
 
     def line(self, answer: Prediction | Failure) -> str:
@@ -137,7 +156,7 @@ class CardRenderer:
                 f"model     {answer.model} {answer.version} ({answer.precision}, {answer.backend})",
                 *([] if answer.fallback is None else [f"          {FALLBACKS[answer.fallback]}"]),
                 *_scores(answer),
-                f"site      {SITES[answer.site]}",
+                f"site      {site_text(answer.site_policy)}",
                 *([] if answer.familiarity is None else [_familiarity(answer.familiarity, answer)]),
                 f"decision  {verdict.decision.value}",
                 f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",
@@ -172,11 +191,11 @@ class TableRenderer:
 
     end = "\n"
 
-    def head(self, spec: ModelSpec) -> str:
+    def head(self, spec: ModelSpec, site_policy: SitePolicyId | None = None) -> str:
         policy = spec.policy
         return (
             f"model {spec.name} {spec.version}: {spec.summary}\n"
-            f"cut-off {policy.cutoff:.4f}, confidence floor {policy.confidence_floor:.4f}, site {SITE.value}\n"
+            f"cut-off {policy.cutoff:.4f}, confidence floor {policy.confidence_floor:.4f}, site {_site(site_policy)}\n"
             f"{'decision':9} {'score':>6}  {'label':12} {'reason':16} image"
         )
 

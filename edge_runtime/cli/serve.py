@@ -11,6 +11,7 @@ import click
 
 from edge_runtime import __version__
 from edge_runtime.bundle.bundle import TRUSTED_KEY
+from edge_runtime.bundle.site_policy_in_force import SITE_POLICY
 from edge_runtime.cli.exit_codes import Command, stops_command
 from edge_runtime.cli.recording import recording, recording_options
 from edge_runtime.cli.service import Service
@@ -104,6 +105,16 @@ def _bytes(context: click.Context, option: click.Parameter, value: str) -> int:
     help="Reject models that are not signed by this public key.",
 )
 @recording_options
+@click.option(
+    "--site-policy",
+    "site_policies",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE|none",
+    envvar=SITE_POLICY,
+    show_envvar=True,
+    help="Thresholds of the site for the model that FILE names; none: the models' own. Repeatable.",
+)
 @click.version_option(__version__, prog_name="edge-serve")
 def main(models: tuple[str, ...], **given: Any) -> None:
     """Answer images over HTTP, and show a page.
@@ -148,7 +159,7 @@ def main(models: tuple[str, ...], **given: Any) -> None:
             tls=tls,
         )
         backend, provider = Runtime(given["backend"]), Provider(given["provider"])
-        opened = ModelOptions(backend, provider, given["threads"], given["trusted_key"])
+        opened = ModelOptions(backend, provider, given["threads"], given["trusted_key"], given["site_policies"])
         service = Service()
         try:
             with recording("edge-serve", *_audit(given), say=_tell_audit) as recorder:

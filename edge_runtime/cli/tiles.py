@@ -14,7 +14,7 @@ import numpy as np
 from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED
 from edge_runtime.cli.output import say, tell, write_file
-from edge_runtime.cli.render import FALLBACKS, SITES
+from edge_runtime.cli.render import FALLBACKS, site_text
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError, UsageError
 from edge_runtime.images.reader import DecodedImage, read
@@ -166,7 +166,7 @@ def card(slide: SlidePrediction, expected: float | None = None) -> str:
             *_failed(slide),
             f"positive  {len(rows)}",
             *rows,
-            f"site      {SITES[slide.site]}",
+            f"site      {site_text(slide.site_policy)}",
             f"decision  {whole}",
         ]
     )

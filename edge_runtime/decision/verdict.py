@@ -28,16 +28,43 @@ class Site(enum.Enum):
     """Whether the site that uses a model has calibrated it on labelled images of its own."""
 
     UNCALIBRATED = "uncalibrated"
-    CALIBRATED = "calibrated"  # reserved: no release writes it yet
+    CALIBRATED = "calibrated"  # a site policy is in force
 
 
-SITE = Site.UNCALIBRATED
-"""The ``site`` of every prediction; this is the only place that decides it.
+@dataclass(frozen=True)
+class SitePolicyId:
+    """Identity of a site policy, as answers name it.
 
-A cut-off is chosen on images of the sites in a model's data. At another site, the same cut-off gives another
-sensitivity and specificity (docs/research/other-sites.md). This release cannot store a calibration of the site, neither
-in a policy nor beside a bundle. So no prediction is calibrated, and each one says so.
-"""
+    Attributes:
+        name: the site's name of it.
+        version: 1 or more; it rises with each policy of a model.
+        sha256: SHA-256 (hex) of the policy's file.
+    """
+
+    name: str
+    version: int
+    sha256: str
+
+    def __str__(self) -> str:
+        """Return name and version."""
+        return f"{self.name} {self.version}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form (docs/reference/json.md)."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+def site_of(policy: SitePolicyId | None) -> Site:
+    """Return the ``site`` of a prediction; this is the only place that decides it.
+
+    A cut-off is chosen on images of the sites in a model's data. At another site, the same cut-off gives another
+    sensitivity and specificity (docs/research/other-sites.md). Only a site policy, which was fitted and validated on
+    labelled cases of the site, makes a prediction calibrated.
+
+    Args:
+        policy: the site policy in force; None if the bundle's own thresholds are.
+    """
+    return Site.UNCALIBRATED if policy is None else Site.CALIBRATED
 
 
 @dataclass(frozen=True)

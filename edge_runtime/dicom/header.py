@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from edge_runtime import __version__
+from edge_runtime.decision.verdict import SitePolicyId
 from edge_runtime.dicom.own_results import MANUFACTURER
 from edge_runtime.dicom.pixels import NAME
 from edge_runtime.dicom.refusals import Refusal, refused
@@ -44,6 +45,7 @@ class ModelFacts:
         contract: SHA-256 of preprocessing and accepted objects.
         bundle: SHA-256 of the bundle.
         research_only: the licence of the training images allows research alone.
+        site_policy: the site policy in force; None without one.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ModelFacts:
     contract: str
     bundle: str
     research_only: bool = False
+    site_policy: SitePolicyId | None = None
 
     @property
     def marks(self) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.dicom_input import FrameChoice
-from edge_runtime.decision.verdict import Reason, Site
+from edge_runtime.decision.verdict import Reason
 from edge_runtime.dicom.answer import DicomAnswer
 from edge_runtime.dicom.header import (
     PURPOSE,
@@ -53,14 +53,15 @@ _NAMES = {
 
 
 def identity(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> tuple[str, ...]:
-    """Return what the UID of a report or a heatmap depends on: source, frame, model, and region or refusal."""
+    """Return what a result's UID depends on: source, frame, model, region or refusal, and site policy."""
     frame = "" if answer.source.frame is None else str(answer.source.frame)
     if answer.frames > 1:
         frame = FrameChoice.ALL.value
     outcome = "" if answer.region is None else str(answer.region)
     if answer.failure is not None:
         outcome = f"refused:{answer.failure.code}"
-    return source_uids(source)[1], frame, model.name, model.version, model.contract, outcome
+    site = () if model.site_policy is None else (model.site_policy.sha256,)
+    return source_uids(source)[1], frame, model.name, model.version, model.contract, outcome, *site
 
 
 def report_of(source: Dataset, answer: DicomAnswer, model: ModelFacts) -> Dataset:
@@ -142,6 +143,8 @@ def _group(
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID, None if frame is None else [frame]
     )
     parameters = [f"contract {model.contract}", f"bundle {model.bundle}"]
+    if model.site_policy is not None:
+        parameters.append(f"site policy {model.site_policy} {model.site_policy.sha256}")
     if prediction is not None:
         parameters.append(f"file {prediction.precision} on {prediction.backend}")
     group = sr.MeasurementsAndQualitativeEvaluations(
@@ -209,8 +212,11 @@ def _about(prediction: Prediction) -> list[str]:
     verdict = prediction.verdict
     unfamiliar = "Refer: the image is unlike the training images. Label and score have no meaning and are left out."
     lines = [unfamiliar if verdict.reason is Reason.UNFAMILIAR_INPUT else f"Label: {verdict.label}."]
-    if prediction.site is Site.UNCALIBRATED:
+    if prediction.site_policy is None:
         lines.append("Site: uncalibrated. The cut-off was not chosen on images of this site.")
+    else:
+        policy = prediction.site_policy
+        lines.append(f"Site: calibrated by site policy {policy}, SHA-256 {policy.sha256}.")
     return lines
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from edge_runtime.decision.verdict import SitePolicyId
 from edge_runtime.dicom.answer import AnyPredictor, DicomAnswer, answer
 from edge_runtime.dicom.dataset import read_dataset, silent
 from edge_runtime.dicom.header import ModelFacts, is_structured_report
@@ -109,10 +110,17 @@ def to_be_ignored(source: Dataset, predictor: AnyPredictor) -> bool:
     return sop_class == SECONDARY_CAPTURE and not (accepted is not None and accepted.accepts(sop_class))
 
 
-def facts_of(manifest: Manifest, digest: str) -> ModelFacts:
-    """Return what results say of the model of a bundle; ``digest`` is the SHA-256 of its ``bundle.json``."""
+def facts_of(manifest: Manifest, digest: str, site_policy: SitePolicyId | None = None) -> ModelFacts:
+    """Return what results say of the model of a bundle.
+
+    Args:
+        manifest: of the bundle.
+        digest: SHA-256 of its ``bundle.json``.
+        site_policy: the site policy in force; None without one.
+    """
     spec, training = manifest.spec, manifest.training
-    return ModelFacts(spec.name, spec.version, spec.contract, digest, training is not None and training.research_only)
+    research_only = training is not None and training.research_only
+    return ModelFacts(spec.name, spec.version, spec.contract, digest, research_only, site_policy)
 
 
 def _encoded(dataset: Dataset) -> bytes:

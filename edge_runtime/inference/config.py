@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.errors import IntegrityError
 from edge_runtime.inference.backends.base import Provider, Runtime
+
+if TYPE_CHECKING:
+    from edge_runtime.bundle.site_policy_file import LoadedSitePolicy
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class PredictorConfig:
         provider: the device that onnxruntime computes on.
         bundle: SHA-256 of the bundle's ``bundle.json``, or of the single model file. A model with another one is
             rejected; None accepts any.
+        site_policy: file of the site policy, or ``none``; None takes the environment's or the installed one.
+        site_policy_sha256: SHA-256 of that file. Another one is rejected; None accepts any.
     """
 
     model: str
@@ -31,3 +38,19 @@ class PredictorConfig:
     trusted_key: Path | None = None
     provider: Provider = Provider.CPU
     bundle: str | None = None
+    site_policy: str | None = None
+    site_policy_sha256: str | None = None
+
+    def check_site_policy(self, found: LoadedSitePolicy | None) -> None:
+        """Reject another site policy than the one that this configuration names.
+
+        Raises:
+            IntegrityError: ``site_policy_changed``.
+        """
+        sha256 = None if found is None else found.sha256
+        if self.site_policy_sha256 not in (None, sha256):
+            raise IntegrityError(
+                f"{self.site_policy}: found site policy {sha256}, expected {self.site_policy_sha256}. "
+                "Restore the file.",
+                code="site_policy_changed",
+            )

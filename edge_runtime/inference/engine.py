@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import DecisionRule, near_threshold
-from edge_runtime.decision.verdict import Verdict
+from edge_runtime.decision.verdict import SitePolicyId, Verdict
 from edge_runtime.errors import BackendError
 from edge_runtime.inference.backends.base import Backend
 from edge_runtime.inference.prediction import Fallback
@@ -47,6 +47,7 @@ class Plan:
         bundle: SHA-256 of ``bundle.json``, copied into each prediction.
         familiarity_band: distance of the out-of-distribution share from 1 within which the float32 file decides; 0 if
             it never does.
+        site_policy: the site policy whose thresholds ``spec`` has; None for the bundle's own.
     """
 
     spec: ModelSpec
@@ -58,6 +59,7 @@ class Plan:
     fallback: Fallback | None = None
     bundle: str | None = None
     familiarity_band: float = 0.0
+    site_policy: SitePolicyId | None = None
 
 
 class Answer(NamedTuple):

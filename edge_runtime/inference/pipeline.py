@@ -107,6 +107,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         fallback=plan.fallback,
         bundle=plan.bundle,
         sha256=preprocessed.image.sha256,
+        site_policy=plan.site_policy,
     )
 
 

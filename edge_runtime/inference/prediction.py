@@ -6,7 +6,7 @@ import enum
 import time
 from dataclasses import dataclass, field, replace
 
-from edge_runtime.decision.verdict import SITE, Site, Verdict
+from edge_runtime.decision.verdict import Site, SitePolicyId, Verdict, site_of
 from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.images.region import Region
 
@@ -54,7 +54,7 @@ class Prediction:
         fallback: reason of the fallback to float32; None if there was none.
         bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
         sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md).
-        site: whether the cut-off was calibrated at the site that uses the model.
+        site_policy: the site policy whose thresholds were applied; None if they are the bundle's own.
         time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
             predictions are compared.
     """
@@ -74,8 +74,13 @@ class Prediction:
     fallback: Fallback | None = None
     bundle: str | None = None
     sha256: str | None = None
-    site: Site = SITE
+    site_policy: SitePolicyId | None = None
     time: str = field(default_factory=now, compare=False)
+
+    @property
+    def site(self) -> Site:
+        """Whether the cut-off was calibrated at the site that uses the model."""
+        return site_of(self.site_policy)
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/reference/json.md). Attributes that are None are omitted."""
@@ -95,6 +100,7 @@ class Prediction:
             "cutoff": self.cutoff,
             "confidence_floor": self.confidence_floor,
             "site": self.site.value,
+            **({} if self.site_policy is None else {"site_policy": self.site_policy.to_dict()}),
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
             **familiarity,

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime.inference.prediction import SCHEMA
 
@@ -54,6 +54,7 @@ class Origin:
     Attributes:
         contract: SHA-256 of the preprocessing steps.
         bundle: SHA-256 of ``bundle.json``.
+        site_policy: SHA-256 of the site policy; None without one.
     """
 
     model: str
@@ -62,12 +63,23 @@ class Origin:
     cutoff: float
     confidence_floor: float
     bundle: str
+    site_policy: str | None = None
 
     @classmethod
     def of(cls, predictor: Predictor) -> Origin:
         """Return the origin of all predictions of a predictor."""
         spec, policy = predictor.spec, predictor.spec.policy
-        return cls(spec.name, spec.version, spec.contract, policy.cutoff, policy.confidence_floor, predictor.digest)
+        site = None if predictor.site_policy is None else predictor.site_policy.sha256
+        return cls(
+            spec.name, spec.version, spec.contract, policy.cutoff, policy.confidence_floor, predictor.digest, site
+        )
+
+    @classmethod
+    def of_line(cls, fields: dict[str, Any]) -> Origin:
+        """Return the origin that the line of a prediction names."""
+        site = fields.get("site_policy", {}).get("sha256")
+        names = [name for name in cls.__dataclass_fields__ if name != "site_policy"]
+        return cls(**{name: fields[name] for name in names}, site_policy=site)
 
     def differences(self, other: Origin) -> list[str]:
         """Return ``name VALUE, not OTHER_VALUE`` for every attribute that differs."""

@@ -162,6 +162,7 @@ _KINDS: dict[LineKind, tuple[dict[str, Test], dict[str, Test]]] = {
             "familiarity": _amount,
             "fallback": _one_of(*(f.value for f in Fallback)),
             "site": _one_of(*(site.value for site in Site)),  # absent from lines of earlier builds
+            "site_policy": _object({"name": _like(_NAME), "version": _whole, "sha256": _like(_HEX_64)}),
         },
     ),
     LineKind.FAILURE: ({**_COMMON, "error": _object(_ERROR)}, {**_OPTIONAL, **_HASHED}),
@@ -213,9 +214,10 @@ def _said(kind: LineKind, fields: dict[str, Any]) -> tuple[str, Origin | None]:
         and fields["label"] in fields["scores"]
         and (reason != Reason.PRECISION_RERUN.value or fields["precision"] == Precision.FLOAT32.value)
         and (reason == Reason.UNFAMILIAR_INPUT.value) == (fields.get("familiarity", 0) > 1)
+        and ("site_policy" in fields) == (fields.get("site") == Site.CALIBRATED.value)
     ):
-        raise LineError(f"decision {decision} and reason {reason} do not match the other values")
-    return f"{decision} {reason}", Origin(**{name: fields[name] for name in Origin.__dataclass_fields__})
+        raise LineError(f"decision {decision}, reason {reason} or site do not match the other values")
+    return f"{decision} {reason}", Origin.of_line(fields)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

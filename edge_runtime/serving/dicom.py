@@ -133,7 +133,7 @@ def _work(model: ServedModel, parts: list[bytes], wanted: _Wanted) -> DicomResul
 
     image, marks = image_and_marks(parts)
     with model.use() as loaded:
-        facts = facts_of(loaded.manifest, loaded.predictor.digest)
+        facts = facts_of(loaded.manifest, loaded.predictor.digest, loaded.predictor.site_policy)
         found = results_of(loaded.predictor, facts, image, wanted.frame, marks=marks, heatmap=wanted.heatmap)
     if wanted.waits and found.lacks_mark:
         message = "DICOM object: found no marked region, expected a circle. Send its presentation state or report too."

@@ -92,7 +92,9 @@ async def model(core: Core, request: Request) -> Reply:
     except EdgeError as error:
         raise problem_of(error) from error
     about = {"bundle": loaded.predictor.digest, "manifest": to_dict(loaded.manifest), "card": card}
-    return json_reply({**_row(found, core.models.default), **about})
+    policy = loaded.predictor.site_policy
+    site = {} if policy is None else {"site_policy": policy.to_dict()}
+    return json_reply({**_row(found, core.models.default), **about, **site})
 
 
 async def live(core: Core, request: Request) -> Reply:

@@ -16,7 +16,10 @@ from edge_runtime.bundle.manifest import Manifest, Role
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.registry.model_state import model_state
 from edge_runtime.bundle.registry.pointers import installed
+from edge_runtime.bundle.registry.site_pointers import installed_site_policy
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_file import LoadedSitePolicy, read_site_policy
+from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY, load_site_policy
 from edge_runtime.errors import BackendError, EdgeError, UsageError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.predictor import Predictor
@@ -36,12 +39,43 @@ RETRY_S = 60.0
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How models are opened; as the options of ``edge-predict``."""
+    """How models are opened; as the options of ``edge-predict``.
+
+    Attributes:
+        site_policies: files of site policies, each for the model that it names; ``none`` alone for none at all. A model
+            without one has the installed one.
+    """
 
     backend: Runtime = Runtime.AUTO
     provider: Provider = Provider.CPU
     threads: int = 1
     trusted_key: Path | None = None
+    site_policies: tuple[str, ...] = ()
+
+    def site_policy(self, source: str, bundle: Bundle) -> LoadedSitePolicy | None:
+        """Return the site policy in force for a model; None if there is none.
+
+        Args:
+            source: name or path of the model.
+            bundle: its bundle.
+
+        Raises:
+            SitePolicyError, SignatureError: as in :func:`load_site_policy`.
+        """
+        key = key_in_force(self.trusted_key)
+        given = [path for path in self.site_policies if path != NO_SITE_POLICY]
+        if not given:
+            return load_site_policy(NO_SITE_POLICY if self.site_policies else None, source, bundle, key)
+        for path in given:
+            if read_site_policy(Path(path), key).policy.model == bundle.manifest.spec.name:
+                return load_site_policy(path, source, bundle, key)
+        installed = installed_site_policy(source)
+        return load_site_policy(NO_SITE_POLICY if installed is None else installed, source, bundle, key)
+
+    @property
+    def site_policy_files(self) -> tuple[Path, ...]:
+        """The files of site policies that were given."""
+        return tuple(Path(path) for path in self.site_policies if path != NO_SITE_POLICY)
 
 
 class State(enum.Enum):
@@ -69,7 +103,10 @@ class LoadedModel:
         self.bundle: Bundle = find(source, trusted_key=key_in_force(options.trusted_key))
         load_golden(self.bundle)
         self.manifest: Manifest = self.bundle.manifest
-        self.predictor = Predictor(self.bundle, options.backend, Precision.INT8, options.threads, options.provider)
+        policy = options.site_policy(source, self.bundle)
+        self.predictor = Predictor(
+            self.bundle, options.backend, Precision.INT8, options.threads, options.provider, policy
+        )
         self.certificate: str | None = None
         self._lock, self._users, self._retired = threading.Lock(), 0, False
 
@@ -134,7 +171,7 @@ class ServedModel:
             EdgeError: as in :class:`LoadedModel`.
         """
         self._source, self._options = source, options
-        self._seen = model_state(source)
+        self._seen = model_state(source, options.site_policy_files)
         self._retry_at = float("inf")
         self.loaded = LoadedModel(source, options)
         self.name = self.loaded.manifest.spec.name
@@ -171,7 +208,7 @@ class ServedModel:
         """Run the self-test that is due, or take over another bundle if the name refers to one. It may take seconds."""
         if self.state is State.TESTING:
             self._first_test(tell, admit)
-        seen = model_state(self._source)
+        seen = model_state(self._source, self._options.site_policy_files)
         if seen == self._seen and monotonic() < self._retry_at:
             return
         self._seen, self._retry_at = seen, float("inf")
@@ -192,12 +229,12 @@ class ServedModel:
         else:
             admit(self.loaded)
             self.state = State.READY
-            tell("model_ready", model=self.name, version=version, bundle=self.loaded.predictor.digest)
+            tell("model_ready", model=self.name, version=version, **_about(self.loaded.predictor))
 
     def _take_over(self, tell: Tell, admit: Admit) -> None:
         new = LoadedModel(self._source, self._options)
         old = self.loaded
-        if new.predictor.digest == old.predictor.digest:
+        if (new.predictor.digest, new.predictor.site_policy) == (old.predictor.digest, old.predictor.site_policy):
             new.predictor.close()
             return
         try:
@@ -211,7 +248,12 @@ class ServedModel:
         self.loaded, self.state = new, State.READY
         old.retire()
         spec = new.manifest.spec
-        tell("model_replaced", model=self.name, version=spec.version, bundle=new.predictor.digest)
+        tell("model_replaced", model=self.name, version=spec.version, **_about(new.predictor))
+
+
+def _about(predictor: Predictor) -> dict[str, str]:
+    policy = predictor.site_policy
+    return {"bundle": predictor.digest} | ({} if policy is None else {"site_policy": f"{policy} {policy.sha256}"})
 
 
 class Models:
@@ -226,12 +268,15 @@ class Models:
             options: how they are opened.
 
         Raises:
-            EdgeError: a model cannot be loaded, or two have one name.
+            EdgeError: a model cannot be loaded, two have one name, or a site policy is for none of them.
         """
         self._options, self._all = options, not sources
         self._models: dict[str, ServedModel] = {}
         for source in sources or _every_name():
             self._add(source)
+        for path in options.site_policy_files:
+            if (name := read_site_policy(path).policy.model) not in self._models:
+                raise UsageError(f"{path}: found a site policy for {name}, which is not served. Leave it out.")
 
     def _add(self, source: str) -> None:
         model = ServedModel(source, self._options)

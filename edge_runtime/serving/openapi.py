@@ -206,7 +206,7 @@ def _schemas() -> Json:
             "message": {"description": "For people; it may change.", **string},
         },
     }
-    about = {"bundle": string, "manifest": thing, "card": string}
+    about = {"bundle": string, "manifest": thing, "card": string, "site_policy": thing}
     models = {"type": "object", "properties": {"models": {"type": "array", "items": {"$ref": _PLACE + "modelRow"}}}}
     return {
         **found,

@@ -142,6 +142,7 @@ def answer_tiles(
         microns_per_pixel=None if reading is None else reading.microns_per_pixel,
         reading=reading,
         white=None if white is None else int(np.count_nonzero(white)),
+        site_policy=plan.site_policy,
     )
 
 

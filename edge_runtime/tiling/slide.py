@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decision.case import CaseVerdict
-from edge_runtime.decision.verdict import SITE, Decision, Reason, Site
+from edge_runtime.decision.verdict import Decision, Reason, Site, SitePolicyId, site_of
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Fallback, Timing
@@ -144,7 +144,7 @@ class SlidePrediction:
         case: the decision on the whole slide; None if the policy has no case rule.
         neighbours: weight of each adjacent tile's logits, above 0 and at most 1; None if each tile was classified on
             its own.
-        fallback, site: as in :class:`edge_runtime.inference.prediction.Prediction`.
+        fallback, site_policy: as in :class:`edge_runtime.inference.prediction.Prediction`.
         microns_per_pixel: scale of the slide as the user stated it; None if it was not stated, so unknown. Of a whole
             slide it is the scale at which the slide was read.
         reading: how a whole slide was read; None for other images. Places of tiles are pixels of the read image.
@@ -168,9 +168,14 @@ class SlidePrediction:
     neighbours: float | None = None
     fallback: Fallback | None = None
     microns_per_pixel: float | None = None
-    site: Site = SITE
+    site_policy: SitePolicyId | None = None
     reading: SlideReading | None = None
     white: int | None = None
+
+    @property
+    def site(self) -> Site:
+        """Whether the cut-off was calibrated at the site that uses the model."""
+        return site_of(self.site_policy)
 
     @property
     def positive(self) -> tuple[Tile, ...]:
@@ -257,6 +262,7 @@ class SlidePrediction:
             "cutoff": self.cutoff,
             "confidence_floor": self.confidence_floor,
             "site": self.site.value,
+            **({} if self.site_policy is None else {"site_policy": self.site_policy.to_dict()}),
             **together,
             **scale,
             "contract": self.contract,

@@ -23,6 +23,9 @@ REPORT_DOMAIN = b"edge-predict acceptance.json, signature 1\0"
 AUDIT_DOMAIN = b"edge-predict audit head, signature 1\0"
 """The same for the head of an audit log."""
 
+SITE_POLICY_DOMAIN = b"edge-predict site-policy.json, signature 1\0"
+"""The same for a site policy."""
+
 _TEXT = re.compile(rb"key sha256 ([0-9a-f]{64})\ned25519 ([0-9a-f]{128})\n")
 
 
@@ -72,14 +75,12 @@ def check(
         SignatureError: ``signature_unreadable``, ``signature_other_key`` or ``signature_wrong``.
         SigningMissingError: ``cryptography`` is not installed.
     """
-    name, value = _parsed(signature, where)
+    name, value = _parsed(signature, where, SIGNATURE if domain == DOMAIN else "its signature")
     signer = next((key for key in keys if key.fingerprint == name), None)
     if signer is None:
         trusted = ", ".join(key.fingerprint[:16] for key in keys)
-        message = (
-            f"{where}: found a signature by key {name[:16]}, expected {trusted}. "
-            "Install a bundle that its maker signed with the trusted key."
-        )
+        remedy = "Install a bundle that its maker signed" if domain == DOMAIN else "Sign it"
+        message = f"{where}: found a signature by key {name[:16]}, expected {trusted}. {remedy} with the trusted key."
         raise SignatureError(message, code="signature_other_key")
     if not _fits(value, domain + content, signer):
         subject, again = (MANIFEST, "Install the bundle") if domain == DOMAIN else ("its content", "Fetch both")
@@ -106,15 +107,15 @@ def unsigned(where: object, remedy: str) -> SignatureError:
     return SignatureError(message, code="signature_missing")
 
 
-def _parsed(signature: bytes, where: str) -> tuple[str, bytes]:
+def _parsed(signature: bytes, where: str, name: str = SIGNATURE) -> tuple[str, bytes]:
     text = _TEXT.fullmatch(signature)
     if text is None:
-        raise _unreadable(where, "is damaged, expected two lines as edge-bundle sign writes")
+        raise _unreadable(where, "is damaged, expected two lines as edge-bundle sign writes", name)
     return text[1].decode("ascii"), bytes.fromhex(text[2].decode("ascii"))
 
 
-def _unreadable(where: str, fault: str) -> SignatureError:
-    return SignatureError(f"{where}: {SIGNATURE} {fault}. Copy it again.", code="signature_unreadable")
+def _unreadable(where: str, fault: str, name: str = SIGNATURE) -> SignatureError:
+    return SignatureError(f"{where}: {name} {fault}. Copy it again.", code="signature_unreadable")
 
 
 def _fits(signature: bytes, signed: bytes, signer: PublicKey) -> bool:

@@ -26,6 +26,7 @@ from edge_runtime.dicom.results import facts_of, results_of
 from edge_runtime.errors import DicomError
 from edge_runtime.images.region import Region
 from tests.dicom_sources import encoded, ultrasound
+from tests.site_policies import site_policy
 
 SIZE = (120, 160)
 
@@ -83,6 +84,23 @@ def test_a_prediction_in_a_report(found: DicomAnswer, facts: ModelFacts) -> None
     assert "not a diagnosis" in told["121106"] and "Label: malignant" in told["121106"]
     assert f"contract {facts.contract}" in told["111002"]
     assert "Research only" not in told["121106"]
+
+
+def test_a_site_policy_in_a_report(bundle: Path, found: DicomAnswer, facts: ModelFacts, tmp_path: Path) -> None:
+    """The report names it, and is another instance than that of the model's own thresholds."""
+    policy = site_policy(bundle, tmp_path)
+    opened, source = find(bundle), ultrasound(1, SIZE)
+    with Predictor.load(str(bundle), site_policy=policy.path) as calibrated:
+        answered = answer(calibrated, source)
+        named = facts_of(opened.manifest, opened.digest, calibrated.site_policy)
+    assert answered.prediction is not None
+    report, plain = report_of(source, answered, named), report_of(source, found, facts)
+    told = items(report)
+    assert told["SITE"] == "CALIBRATED" and float(told["CUTOFF"]) == 0.93
+    assert f"Site: calibrated by site policy ward 1, SHA-256 {policy.sha256}." in told["121106"]
+    assert f"site policy ward 1 {policy.sha256}" in told["111002"]
+    assert report.SOPInstanceUID != plain.SOPInstanceUID
+    assert report.SeriesInstanceUID == plain.SeriesInstanceUID
 
 
 def test_an_unfamiliar_image_has_no_score_and_no_label(found: DicomAnswer, facts: ModelFacts) -> None:

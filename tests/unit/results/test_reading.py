@@ -152,7 +152,10 @@ def test_lines_from_before_the_key_site_are_read_and_tell_the_same() -> None:
     before = {key: value for key, value in line.items() if key != "site"}
     assert line["site"] == "uncalibrated" and VALID.is_valid(before)
     assert from_line(sealed(before)) == from_line(sealed(line))
-    assert not refused(line | {"site": "calibrated"})
+    policy = {"name": "some-site", "version": 3, "sha256": "d" * 64}
+    assert not refused(line | {"site": "calibrated", "site_policy": policy})
+    assert refused(line | {"site": "calibrated"}) and refused(line | {"site_policy": policy})
+    assert refused(line | {"site": "calibrated", "site_policy": policy | {"version": "3"}})
     assert refused(line | {"site": "Calibrated"})
 
 

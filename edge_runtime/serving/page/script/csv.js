@@ -6,7 +6,7 @@ import { State } from "./session.js";
 
 export const COLUMNS = [
   ...["image", "region", "model", "version", "label", "score", "confidence", "cutoff", "confidence_floor", "decision", "reason"],
-  ...["contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback", "site", "sha256", "time"],
+  ...["contract", "backend", "precision", "error_code", "error_message", "familiarity", "fallback", "site", "site_policy", "sha256", "time"],
 ];
 
 /** Where a spreadsheet could start a formula: edge_runtime.platform.escaped_names.shown_cell has the same rule. */
@@ -33,7 +33,9 @@ function line(item) {
 }
 
 function answerFields(answer) {
-  return unfamiliar(answer) ? { ...answer, label: "", score: "", confidence: "" } : { ...answer };
+  const policy = answer.site_policy;
+  const fields = { ...answer, site_policy: policy ? `${policy.name} ${policy.version} ${policy.sha256}` : "" };
+  return unfamiliar(answer) ? { ...fields, label: "", score: "", confidence: "" } : fields;
 }
 
 function failureFields(item) {

@@ -3,7 +3,7 @@
 import { moment, number, text } from "./catalogue.js";
 import { drawing, element, shown } from "./dom.js";
 import { announcement, cause, decision, reason, refused, regionText, remedy, unfamiliar } from "./phrases.js";
-import { distance, glyph, scores } from "./result.js";
+import { distance, glyph, scores, siteText } from "./result.js";
 import { State } from "./session.js";
 import { heatmapText, heatmapUrl } from "./viewer.js";
 
@@ -36,7 +36,8 @@ function entry(item) {
 
 function answered(item) {
   const found = item.answer;
-  const site = found.site === "uncalibrated" ? element("p", {}, element("strong", {}, `${text("site.title")} `), text("site.uncalibrated")) : null;
+  const said = siteText(found);
+  const site = said ? element("p", {}, element("strong", {}, `${text("site.title")} `), said) : null;
   return [
     element("p", { class: `plate plate-${found.decision.toLowerCase()}` }, glyph(found.decision.toLowerCase()), decision(found)),
     element("p", {}, reason(found), ` (${found.reason})`),

@@ -97,8 +97,15 @@ export function distance(found) {
 }
 
 function site(found) {
-  const said = found.site && textOfCode("site", found.site);
+  const said = siteText(found);
   return said ? element("p", { class: "note" }, element("strong", {}, `${text("site.title")} `), said) : null;
+}
+
+/** Return whether the cut-off was calibrated at the site, and by which site policy; nothing for older answers. */
+export function siteText(found) {
+  const said = found.site && textOfCode("site", found.site);
+  const policy = found.site_policy;
+  return said && policy ? `${said} ${text("site.policy", { name: `${policy.name} ${policy.version}`, sha256: policy.sha256.slice(0, 16) })}` : said;
 }
 
 function block(title, value, ...rest) {

@@ -1,0 +1,114 @@
+"""The command ``edge-bundle calibrate-site``: fit and validate thresholds on a site's own labelled cases."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edge_runtime.assurance.protocol import Counting
+from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
+from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
+from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
+from edge_runtime.cli.install import trusted_key_option
+from edge_runtime.cli.output import progress, say, tell
+from edge_runtime.inference.backends.base import Runtime
+from edge_runtime.platform.escaped_names import shown
+
+_EXIT_CODES = """\b
+Exit status:
+  0    the site policy is shown to help, and is written
+  1    it is not shown to help; nothing is written
+  2    the command line or the cases are invalid, or too few
+  3    the model cannot be trusted, or has no golden vectors; or the
+       installed models cannot be changed
+  4    no interpreter can run the model here, or its self-test failed
+  6    the machine failed; the same command continues"""
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+_COUNTING = click.Choice([counting.value for counting in Counting])
+
+
+@click.command("calibrate-site", cls=Command, epilog=_EXIT_CODES)
+@click.argument("folder", metavar="FOLDER", type=_FOLDER)
+@click.option(
+    "--cases", type=_FILE, required=True, metavar="CSV", help="List of the cases, with the columns case, image, label."
+)
+@click.option("--out", type=_FOLDER, required=True, metavar="FOLDER", help="Folder for answers and site policy.")
+@click.option("--sensitivity", type=_SHARE, metavar="SHARE", help="Target: this sensitivity on cases, or more.")
+@click.option("--youden", is_flag=True, help="Target: the largest sensitivity + specificity on cases.")
+@click.option(
+    "--max-error", type=_SHARE, metavar="SHARE", help="Also fit the floor: largest error among decided cases."
+)
+@click.option("--referred", type=_COUNTING, default="wrong", show_default=True, help="How a referred case is counted.")
+@click.option("--failed", type=_COUNTING, default="wrong", show_default=True, help="How a failed case is counted.")
+@click.option("--name", default="site", show_default=True, metavar="NAME", help="The site's name of the policy.")
+@click.option("--model", envvar=MODEL_VARIABLE, show_envvar=True, show_default=DEFAULT_MODEL, metavar="NAME|PATH")
+@click.option(
+    "--backend",
+    type=click.Choice([runtime.value for runtime in Runtime]),
+    default=Runtime.AUTO.value,
+    show_default=True,
+    help="The interpreter that runs the model.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Images answered in parallel."
+)
+@click.option("--sign-key", type=_FILE, metavar="PRIVATE", help="Sign the site policy with this private key.")
+@click.option("--install", "installs", is_flag=True, help="Install the site policy for the model's name.")
+@trusted_key_option
+def command(
+    folder: Path,
+    cases: Path,
+    out: Path,
+    sensitivity: float | None,
+    youden: bool,
+    max_error: float | None,
+    referred: str,
+    failed: str,
+    name: str,
+    model: str | None,
+    backend: str,
+    workers: int,
+    sign_key: Path | None,
+    installs: bool,
+    key: Path | None,
+) -> None:
+    """Calibrate a model for a site, on the site's own labelled cases in FOLDER.
+
+    Temperature, cut-off and confidence floor are fitted by case. Cross-validation over cases measures whether they
+    help. Only then is a site policy written. The bundle keeps its bytes.
+    """
+    from edge_runtime.assurance.calibration.calibrate import CalibrationRequest, calibrate
+    from edge_runtime.assurance.calibration.target import SiteTarget
+    from edge_runtime.bundle.bundle import find, key_in_force
+    from edge_runtime.bundle.registry.site_policies import install_site_policy
+    from edge_runtime.cli.site_policy import describe_calibration, require_name
+    from edge_runtime.predictor import Predictor
+
+    with stops_command():
+        target = SiteTarget(sensitivity, youden, max_error, Counting(referred), Counting(failed))
+        request = CalibrationRequest(folder, cases, target, out, name, workers, sign_key)
+        chosen, key = model_in_force() if model is None else model, key_in_force(key)
+        if installs:
+            require_name(chosen)
+        with Predictor.load(
+            chosen,
+            backend=Runtime(backend),
+            precision=Precision.FLOAT32,
+            trusted_key=key,
+            site_policy=NO_SITE_POLICY,
+        ) as predictor:
+            bundle = find(chosen, trusted_key=key)
+            found = calibrate(request, predictor, bundle, progress)
+        say(describe_calibration(found))
+        if found.path is not None:
+            tell(f"{shown(found.path)}: the site policy.")
+            if installs:
+                pointer = install_site_policy(found.path, bundle, key)
+                tell(f"site policy {pointer.current} of {bundle.manifest.spec.name} is installed and in force.")
+    if found.policy is None:
+        sys.exit(EXIT_SOME_FAILED)
