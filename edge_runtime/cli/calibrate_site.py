@@ -14,6 +14,7 @@ from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.install import trusted_key_option
 from edge_runtime.cli.output import progress, say, tell
+from edge_runtime.cli.recording import audit_option, change_recorded
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.platform.escaped_names import shown
 
@@ -60,6 +61,7 @@ _COUNTING = click.Choice([counting.value for counting in Counting])
 @click.option("--sign-key", type=_FILE, metavar="PRIVATE", help="Sign the site policy with this private key.")
 @click.option("--install", "installs", is_flag=True, help="Install the site policy for the model's name.")
 @trusted_key_option
+@audit_option
 def command(
     folder: Path,
     cases: Path,
@@ -76,6 +78,7 @@ def command(
     sign_key: Path | None,
     installs: bool,
     key: Path | None,
+    audit: Path | None,
 ) -> None:
     """Calibrate a model for a site, on the site's own labelled cases in FOLDER.
 
@@ -86,10 +89,10 @@ def command(
     from edge_runtime.assurance.calibration.target import SiteTarget
     from edge_runtime.bundle.bundle import find, key_in_force
     from edge_runtime.bundle.registry.site_policies import install_site_policy
-    from edge_runtime.cli.site_policy import describe_calibration, require_name
+    from edge_runtime.cli.site_policy import describe_calibration, require_name, site_policy_changed
     from edge_runtime.predictor import Predictor
 
-    with stops_command():
+    with stops_command(), change_recorded(audit) as record:
         target = SiteTarget(sensitivity, youden, max_error, Counting(referred), Counting(failed))
         request = CalibrationRequest(folder, cases, target, out, name, workers, sign_key)
         chosen, key = model_in_force() if model is None else model, key_in_force(key)
@@ -109,6 +112,7 @@ def command(
             tell(f"{shown(found.path)}: the site policy.")
             if installs:
                 pointer = install_site_policy(found.path, bundle, key)
+                record(lambda: site_policy_changed(bundle.manifest.spec.name))
                 tell(f"site policy {pointer.current} of {bundle.manifest.spec.name} is installed and in force.")
     if found.policy is None:
         sys.exit(EXIT_SOME_FAILED)

@@ -21,11 +21,13 @@ from edge_runtime.bundle.site_policy_file import LoadedSitePolicy, read_site_pol
 from edge_runtime.cli.exit_codes import Group, stops_command
 from edge_runtime.cli.install import trusted_key_option
 from edge_runtime.cli.output import say
+from edge_runtime.cli.recording import audit_option, change_recorded
 from edge_runtime.errors import BundleError, UsageError
 from edge_runtime.platform.escaped_names import shown
 from edge_runtime.serialisation.records import to_dict
 
 if TYPE_CHECKING:
+    from edge_runtime.assurance.audit.events import SitePolicyChanged
     from edge_runtime.assurance.calibration.calibrate import Calibration
 
 
@@ -69,38 +71,44 @@ def show(policy: str, as_json: bool, key: Path | None) -> None:
 @group.command("install")
 @click.argument("policy", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @trusted_key_option
-def install(policy: Path, key: Path | None) -> None:
+@audit_option
+def install(policy: Path, key: Path | None, audit: Path | None) -> None:
     """Install a site policy; its thresholds decide from now on.
 
     The policy before is kept for rollback. An older version than any installed one is rejected.
     """
-    with stops_command():
+    with stops_command(), change_recorded(audit) as record:
         key = key_in_force(key)
         model = read_site_policy(policy, key).policy.model
         install_site_policy(policy, _bundle(model, key), key)
+        record(lambda: site_policy_changed(model))
         say(_state(model))
 
 
 @group.command("rollback")
 @click.argument("model", metavar="MODEL")
 @trusted_key_option
-def rollback(model: str, key: Path | None) -> None:
+@audit_option
+def rollback(model: str, key: Path | None, audit: Path | None) -> None:
     """Return to the site policy before. A second rollback undoes the first."""
-    with stops_command():
+    with stops_command(), change_recorded(audit) as record:
         key = key_in_force(key)
         rollback_site_policy(model, _bundle(model, key), key)
+        record(lambda: site_policy_changed(model))
         say(_state(model))
 
 
 @group.command("remove")
 @click.argument("model", metavar="MODEL")
-def remove(model: str) -> None:
+@audit_option
+def remove(model: str, audit: Path | None) -> None:
     """Remove the site policies of a model.
 
     The model's own thresholds decide from then on, and its answers say that the site is uncalibrated.
     """
-    with stops_command():
+    with stops_command(), change_recorded(audit) as record:
         remove_site_policy(model)
+        record(lambda: site_policy_changed(model))
         say(f"{shown(model)}: site policies removed; the model's own thresholds decide.")
 
 
@@ -112,6 +120,17 @@ def require_name(model: str) -> None:
     """
     if not is_name(model):
         raise UsageError(f"{shown(model)}: found a path, expected the name of a model. Install the bundle first.")
+
+
+def site_policy_changed(model: str) -> SitePolicyChanged:
+    """Return the audit event of a change, after it was made."""
+    from edge_runtime.assurance.audit.events import SitePolicyChanged
+
+    path = installed_site_policy(model)
+    if path is None:
+        return SitePolicyChanged(model)
+    found = read_site_policy(path)
+    return SitePolicyChanged(model, found.policy.bundle, found.sha256)
 
 
 def describe(found: LoadedSitePolicy, *, checked: bool = False) -> str:

@@ -54,9 +54,9 @@ class ModelAdmitted:
     certificate: str | None = field(default=None, metadata=ABSENT)
 
     @classmethod
-    def of(cls, predictor: Predictor, site_policy: str | None = None, certificate: str | None = None) -> ModelAdmitted:
+    def of(cls, predictor: Predictor, certificate: str | None = None) -> ModelAdmitted:
         """Return the event for a loaded model."""
-        spec = predictor.spec
+        spec, policy = predictor.spec, predictor.site_policy
         differs = not all(known.passed for known in predictor.known_answers.values())
         return cls(
             spec.name,
@@ -66,7 +66,7 @@ class ModelAdmitted:
             ran_by(predictor.runtime, predictor.provider),
             predictor.precision.value,
             Fallback.KNOWN_ANSWERS_DIFFER if differs else None,
-            site_policy,
+            None if policy is None else policy.sha256,
             certificate,
         )
 
@@ -155,12 +155,12 @@ class SitePolicyChanged:
 
     Attributes:
         policy: SHA-256 of the policy that is in force now; None without one.
-        bundle: SHA-256 of the ``bundle.json`` that it is for.
+        bundle: SHA-256 of the ``bundle.json`` that it is for; None without one.
     """
 
     KIND = "site_policy"
     model: str
-    bundle: str
+    bundle: str | None = field(default=None, metadata=ABSENT)
     policy: str | None = field(default=None, metadata=ABSENT)
 
 

@@ -99,8 +99,8 @@ class LogRecorder(Recorder):
     def each(self) -> bool:
         return self._settings.period_s == 0
 
-    def admit(self, predictor: Predictor, *, site_policy: str | None = None, certificate: str | None = None) -> None:
-        self.admit_model(lambda: ModelAdmitted.of(predictor, site_policy, certificate))
+    def admit(self, predictor: Predictor, *, certificate: str | None = None) -> None:
+        self.admit_model(lambda: ModelAdmitted.of(predictor, certificate))
 
     def admit_model(self, model: Callable[[], ModelAdmitted]) -> None:
         admitted = model()

@@ -41,8 +41,8 @@ class Recorder:
         """Whether each answer has an entry of its own."""
         return False
 
-    def admit(self, predictor: Predictor, *, site_policy: str | None = None, certificate: str | None = None) -> None:
-        """From now on, this model answers. The hashes are those of its site policy and of its self-test here."""
+    def admit(self, predictor: Predictor, *, certificate: str | None = None) -> None:
+        """From now on, this model answers; ``certificate`` is the SHA-256 of that of its self-test here."""
 
     def admit_model(self, model: Callable[[], ModelAdmitted]) -> None:
         """The same for a model that this process does not load; the function is called if there is a log."""

@@ -14,6 +14,7 @@ from edge_runtime.assurance.audit.events import (
     Event,
     ModelAdmitted,
     SelfTested,
+    SitePolicyChanged,
     Started,
     Stopped,
     StoreAction,
@@ -23,7 +24,9 @@ from edge_runtime.assurance.audit.events import (
 from edge_runtime.assurance.audit.log import AuditLog
 from edge_runtime.assurance.audit.verification import verify
 from edge_runtime.bundle.bundle import find
+from tests.phantom_bundle import COMMITTED
 from tests.places import ROOT
+from tests.site_policies import site_policy
 from tests.unit.assurance.audit.made import counted, written
 from tests.unit.bundle import small_bundle
 from tests.unit.bundle.shipped_bundle import NAME, image
@@ -132,6 +135,24 @@ def test_changes_of_the_store_are_recorded(
         StoreChanged(StoreAction.ROLLBACK, "tiny", "made current again", "1.0.0", digests["old"], "1.1.0"),
         StoreChanged(StoreAction.REMOVE, "tiny", "removed"),
     ]
+
+
+def test_changes_of_the_site_policy_are_recorded(
+    edge_bundle: Any, edge_predict: Any, named_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_MODELS", str(tmp_path / "store"))
+    edge_bundle("install", COMMITTED)
+    policy = site_policy(COMMITTED, tmp_path / "policy")
+    edge_bundle("site-policy", "install", policy.path)
+    edge_predict(PHANTOM, "--model", "phantom-patch")
+    edge_bundle("site-policy", "remove", "phantom-patch")
+    found = events(named_log)
+    bundle = find(COMMITTED).digest
+    assert [each for each in found if isinstance(each, SitePolicyChanged)] == [
+        SitePolicyChanged("phantom-patch", bundle, policy.sha256),
+        SitePolicyChanged("phantom-patch"),
+    ]
+    assert [each.site_policy for each in found if isinstance(each, ModelAdmitted)] == [policy.sha256]
 
 
 def test_a_self_test_is_recorded_with_the_hash_of_its_certificate(
