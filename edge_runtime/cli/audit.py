@@ -12,9 +12,8 @@ from edge_runtime.assurance.audit.checkpoint import checkpoint, read_checkpoint
 from edge_runtime.assurance.audit.entry import SealedEntry
 from edge_runtime.assurance.audit.periods import AuditHistory, ModelPeriod
 from edge_runtime.assurance.audit.verification import Finding, Verification, verify, verify_log
-from edge_runtime.bundle.bundle import key_in_force
+from edge_runtime.bundle.bundle import TRUSTED_KEY, key_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Group, stops_command
-from edge_runtime.cli.install import trusted_key_option
 from edge_runtime.cli.output import say, tell, write_file
 from edge_runtime.cli.recording import AUDIT_LOG
 from edge_runtime.errors import AuditError, UsageError
@@ -49,7 +48,15 @@ def audit() -> None:
 @_log
 @click.option("--expect", multiple=True, metavar="HASH", help="The hash of an entry that must be there. Repeatable.")
 @click.option("--checkpoint", "signed", type=_FILE, metavar="CHECKPOINT", help="A signed hash that must be there.")
-@trusted_key_option
+@click.option(
+    "--key",
+    "key",
+    type=_FILE,
+    metavar="PUBLIC",
+    envvar=TRUSTED_KEY,
+    show_envvar=True,
+    help="The public key of the checkpoint.",
+)
 @click.option("--alone", is_flag=True, help="Read no rotated files.")
 def verify_command(log: Path, expect: tuple[str, ...], signed: Path | None, key: Path | None, alone: bool) -> None:
     """Check every entry of a log and print the hash of the last one.
