@@ -10,12 +10,10 @@ import click
 
 from edge_runtime.assurance.audit.checkpoint import checkpoint, read_checkpoint
 from edge_runtime.assurance.audit.entry import SealedEntry
-from edge_runtime.assurance.audit.log import AuditLog
 from edge_runtime.assurance.audit.periods import AuditHistory, ModelPeriod
-from edge_runtime.assurance.audit.verification import Finding, Verification, files_of, verify
-from edge_runtime.bundle.bundle import key_in_force
+from edge_runtime.assurance.audit.verification import Finding, Verification, verify, verify_log
+from edge_runtime.bundle.bundle import TRUSTED_KEY, key_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Group, stops_command
-from edge_runtime.cli.install import trusted_key_option
 from edge_runtime.cli.output import say, tell, write_file
 from edge_runtime.cli.recording import AUDIT_LOG
 from edge_runtime.errors import AuditError, UsageError
@@ -50,7 +48,15 @@ def audit() -> None:
 @_log
 @click.option("--expect", multiple=True, metavar="HASH", help="The hash of an entry that must be there. Repeatable.")
 @click.option("--checkpoint", "signed", type=_FILE, metavar="CHECKPOINT", help="A signed hash that must be there.")
-@trusted_key_option
+@click.option(
+    "--key",
+    "key",
+    type=_FILE,
+    metavar="PUBLIC",
+    envvar=TRUSTED_KEY,
+    show_envvar=True,
+    help="The public key of the checkpoint.",
+)
 @click.option("--alone", is_flag=True, help="Read no rotated files.")
 def verify_command(log: Path, expect: tuple[str, ...], signed: Path | None, key: Path | None, alone: bool) -> None:
     """Check every entry of a log and print the hash of the last one.
@@ -62,11 +68,8 @@ def verify_command(log: Path, expect: tuple[str, ...], signed: Path | None, key:
         expected = [_checked(each) for each in expect]
         if signed is not None:
             expected.append(_signed(signed, key))
-        files = [log] if alone else files_of(log)
-        hashes: list[str] = []
-        found = verify(files, (), take=lambda sealed: hashes.append(sealed.hash))
-        found.missing = [each for each in expected if not any(full.startswith(each) for full in hashes)]
-        for row in rows(found, len(files)):
+        found = verify([log], expected) if alone else verify_log(log, expected)
+        for row in rows(found):
             say(row)
     if not found.holds:
         sys.exit(EXIT_SOME_FAILED)
@@ -88,7 +91,7 @@ def show(log: Path, as_json: bool) -> None:
                 say(json.dumps({**to_dict(sealed.entry), "hash": sealed.hash}))
             history.take(sealed)
 
-        found = verify(files_of(log), take=take)
+        found = verify_log(log, take=take)
         for row in () if as_json else periods(history):
             say(row)
         if not found.holds:
@@ -105,6 +108,8 @@ def rotate(log: Path) -> None:
     The name gets the number of its last entry. Running commands go on in the
     new file.
     """
+    from edge_runtime.assurance.audit.log import AuditLog  # imported here, as it needs a POSIX system
+
     with stops_command():
         if not log.exists():
             raise AuditError(f"{log}: found no file, expected an audit log. Name its file.")
@@ -123,16 +128,16 @@ def sign(log: Path, private: Path, out: Path) -> None:
     the device.
     """
     with stops_command():
-        found = verify(files_of(log))
+        found = verify_log(log)
         if found.head is None or not found.holds:
             raise UsageError(f"{log}: the chain does not hold, so it is not signed. See: edge-bundle audit verify")
         write_file(out, checkpoint(found.head, private))
         say(f"{shown(out)}: entry {found.head.number}, hash {found.head.hash}")
 
 
-def rows(found: Verification, files: int) -> list[str]:
+def rows(found: Verification) -> list[str]:
     """Return the report of a verification as lines."""
-    lines = [f"entries   {found.entries:7}  in {files} {'file' if files == 1 else 'files'}"]
+    lines = [f"entries   {found.entries:7}  in {found.files} {'file' if found.files == 1 else 'files'}"]
     if found.first is not None and found.head is not None:
         lines += [f"first     {found.first.number:7}  {found.first.hash}"]
         lines += [f"head      {found.head.number:7}  {found.head.hash}"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_runtime.assurance.audit.agreement import Agreement, AgreementCheck
 from edge_runtime.assurance.audit.keyed_hash import read_key
 from edge_runtime.assurance.audit.periods import AuditHistory
-from edge_runtime.assurance.audit.verification import Verification, files_of, verify
+from edge_runtime.assurance.audit.verification import Verification, verify_log
 from edge_runtime.cli.audit import periods
 from edge_runtime.cli.audit import rows as rows_of_log
 from edge_runtime.results.entries import ResultsEntry
@@ -19,7 +19,6 @@ from edge_runtime.results.entries import ResultsEntry
 class ComparedLog:
     """A verified audit log, to compare the lines of a results file with."""
 
-    files: int
     verification: Verification
     history: AuditHistory
     check: AgreementCheck
@@ -32,9 +31,9 @@ class ComparedLog:
             AuditError: the log or the key cannot be read.
         """
         secret = None if key is None else read_key(key)
-        files, history = files_of(log), AuditHistory()
-        found = verify(files, take=history.take)
-        return cls(len(files), found, history, AgreementCheck(history, secret))
+        history = AuditHistory()
+        found = verify_log(log, take=history.take)
+        return cls(found, history, AgreementCheck(history, secret))
 
     def take(self, entry: ResultsEntry) -> None:
         """Compare one line of the results file."""
@@ -53,7 +52,7 @@ class ComparedLog:
     def rows(self) -> list[str]:
         """Return the report as lines."""
         found = self.agreement
-        lines = ["", "audit log", *rows_of_log(self.verification, self.files), *periods(self.history)]
+        lines = ["", "audit log", *rows_of_log(self.verification), *periods(self.history)]
         lines.append(f"agrees    {found.agreeing:7}  of {found.lines} lines are of a model that answered then")
         lines += [f"          line {number}: {text}" for number, text in found.strangers.items()]
         lines += [f"          {text}" for text in found.too_many]

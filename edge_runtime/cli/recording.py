@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AUDIT_LOG, AUDIT_PERIOD, AUDIT_KEY = "EDGE_AUDIT_LOG", "EDGE_AUDIT_PERIOD", "EDGE_AUDIT_KEY"
 """Environment variables in place of the options."""
-DEFAULT_PERIOD_S = 3600.0
+DEFAULT_PERIOD_S = 3600
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -42,6 +42,7 @@ RECORDING = (
         show_default=True,
         metavar="SECONDS",
         envvar=AUDIT_PERIOD,
+        show_envvar=True,
         help="Time between two counts of answers in the audit log; 0 for an entry for each answer.",
     ),
     click.option(
@@ -49,6 +50,7 @@ RECORDING = (
         type=_FILE,
         metavar="FILE",
         envvar=AUDIT_KEY,
+        show_envvar=True,
         help="A secret; with it, the audit log has a keyed hash of the answers.",
     ),
 )

@@ -56,13 +56,14 @@ class AuditHistory:
     Attributes:
         periods: the models of all runs.
         selftests: bundle → its last self-test.
-        hashes: (time, bundle → predictions, keyed hash) of each summary with a keyed hash.
+        hashes: number of predictions, and keyed hash, of each summary that has one.
     """
 
     periods: list[ModelPeriod] = field(default_factory=list)
     selftests: dict[str, SelfTested] = field(default_factory=dict)
     hashes: list[tuple[int, str]] = field(default_factory=list)
     _starts: dict[str, Started] = field(default_factory=dict)
+    _of_run: dict[str, list[ModelPeriod]] = field(default_factory=dict)
 
     def take(self, sealed: SealedEntry) -> None:
         """Learn from an entry."""
@@ -90,15 +91,17 @@ class AuditHistory:
                 period.end = time
         start = self._starts.get(run)
         command, software = ("", "") if start is None else (start.command, start.software)
-        self.periods.append(ModelPeriod(run, command, software, model, time, last=time))
+        period = ModelPeriod(run, command, software, model, time, last=time)
+        self.periods.append(period)
+        self._of_run.setdefault(run, []).append(period)
 
     def _summarise(self, run: str, event: Summary, time: str) -> None:
         for answers in event.answers:
-            of_run = [each for each in self.periods if each.run == run and each.model.bundle == answers.bundle]
+            of_run = [each for each in self._of_run.get(run, ()) if each.model.bundle == answers.bundle]
             if of_run:
                 of_run[-1].count(answers, time)
         if event.keyed_hash is not None:
             self.hashes.append((sum(answers.answered for answers in event.answers), event.keyed_hash))
 
     def _open(self, run: str) -> list[ModelPeriod]:
-        return [period for period in self.periods if period.run == run and period.end is None]
+        return [period for period in self._of_run.get(run, ()) if period.end is None]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from edge_runtime.assurance.audit.entry import ORIGIN, EntryError, Link, SealedEntry, from_line, is_torn
 from edge_runtime.assurance.audit.events import Lost, Mended, Missed, Rotated
+from edge_runtime.assurance.audit.faults import break_of, fault_of, loss_of
 from edge_runtime.assurance.audit.segments import rotated
 from edge_runtime.errors import AuditError
 
@@ -34,6 +40,7 @@ class Verification:
     """The result for a log.
 
     Attributes:
+        files: number of files.
         entries: number of valid entries.
         first, head: the first and the last of them; None if there is none.
         faults: what breaks the chain: changed, missing, inserted or moved lines.
@@ -41,6 +48,7 @@ class Verification:
         missing: expected links that no entry has.
     """
 
+    files: int = 0
     entries: int = 0
     first: Link | None = None
     head: Link | None = None
@@ -61,7 +69,8 @@ def files_of(path: Path) -> list[Path]:
         AuditError: ``audit_unusable``.
     """
     try:
-        found = [*rotated(path), *([path] if path.is_file() else ())]
+        current = [path] if path.is_file() else []  # first, as it may be rotated now
+        found = [*rotated(path), *current]
     except OSError as error:
         raise _unusable(path, error.strerror or "no folder") from None
     if not found:
@@ -69,27 +78,54 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
+def verify_log(path: Path, expected: Iterable[str] = (), take: Take = id) -> Verification:
+    """Verify a log with the rotated files beside it; as :func:`verify`.
+
+    Commands may write and rotate it meanwhile: the file at ``path`` is opened first, and read last, up to its end then.
+    """
+    with ExitStack() as opened:
+        current = opened.enter_context(_opened(path)) if path.is_file() else None
+        files = [each for each in files_of(path) if current is None or each != path]
+        if current is None:
+            return verify(files, expected, take)
+        mine = os.fstat(current.fileno())
+        before = list(itertools.takewhile(lambda each: not os.path.samestat(os.stat(each), mine), files))
+        return _verified(before, (path, current), expected, take)
+
+
 def verify(files: Iterable[Path], expected: Iterable[str] = (), take: Take = id) -> Verification:
     """Verify the files of one log.
 
     Args:
         files: in order, the oldest first.
-        expected: hashes (64 hexadecimal digits) that entries must have, such as a head that was kept elsewhere.
+        expected: hashes, or their beginnings, that entries must have, such as a head that was kept elsewhere.
         take: receives each valid entry.
 
     Raises:
         AuditError: a file cannot be read.
     """
+    return _verified(files, None, expected, take)
+
+
+def _verified(
+    files: Iterable[Path], last: tuple[Path, BinaryIO] | None, expected: Iterable[str], take: Take
+) -> Verification:
     walk, wanted = _Walk(take), dict.fromkeys(expected)
     for path in files:
-        try:
-            with path.open("rb") as file:
-                walk.file(path, iter(lambda: file.readline(LONGEST), b""))
-        except OSError as error:
-            raise _unusable(path, error.strerror or "no file") from None
+        with _opened(path) as file:
+            walk.file(path, file)
+    if last is not None:
+        walk.file(*last)
     result = walk.result
-    result.missing = [each for each in wanted if each not in walk.hashes]
+    result.missing = [each for each in wanted if not any(there.startswith(each) for there in walk.hashes)]
     return result
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unusable(path, error.strerror or "no file") from None
 
 
 class _Walk:
@@ -101,9 +137,10 @@ class _Walk:
         self._last: Link | None = None  # as the line above states it, also if it is no valid entry
         self._rest: list[bytes] = []
 
-    def file(self, path: Path, lines: Iterator[bytes]) -> None:
+    def file(self, path: Path, file: BinaryIO) -> None:
+        self.result.files += 1
         number = 0
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(_lines(path, file), 1):
             try:
                 sealed = from_line(line)
             except EntryError as error:
@@ -132,10 +169,10 @@ class _Walk:
             where = f" are in {entry.event.file}, which is" if isinstance(entry.event, Rotated) else " are"
             text = f"the entries before number {entry.number}{where} not here"
             result.notes.append(Finding(path, number, text))
-        elif text := _break_of(sealed, last or ORIGIN, self.hashes):
+        elif text := break_of(sealed, last or ORIGIN, self.hashes):
             self._fault(path, number, text)
         if isinstance(entry.event, Lost):
-            self._fault(path, number, _lost(entry.event))
+            self._fault(path, number, loss_of(entry.event))
         self._note(path, number, sealed)
         result.entries += 1
         result.first, result.head = result.first or sealed.link, sealed.link
@@ -153,7 +190,7 @@ class _Walk:
         """Name the lines before ``number`` that are no entries."""
         end = "; the next entry that is written will name it" if at_end else ""
         for place, line in enumerate(self._rest, number - len(self._rest)):
-            text = _fault_of(line)
+            text = fault_of(line)
             if not text:
                 continue
             if at_end and is_torn(line.rstrip(b"\n")):
@@ -177,36 +214,11 @@ class _Walk:
         self.result.faults.append(Finding(path, number, text))
 
 
-def _fault_of(line: bytes) -> str:
-    """Return why a line is no entry; empty if it was named already, as it states its place."""
+def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
     try:
-        from_line(line)
-    except EntryError as error:
-        return "" if error.link is not None else str(error)
-    return ""
-
-
-def _break_of(sealed: SealedEntry, last: Link, hashes: dict[str, int]) -> str:
-    """Return why an entry does not follow the one before it; empty if it does."""
-    number, expected = sealed.entry.number, last.number + 1
-    if number == expected and sealed.entry.previous == last.hash:
-        return ""
-    if sealed.hash in hashes:
-        return f"a copy of entry {number}, which is above"
-    if number > expected:
-        missing = f"entry {expected}" if number == expected + 1 else f"entries {expected} to {number - 1}"
-        return f"found entry {number}: {missing} was removed or moved"
-    if number < expected:
-        return f"found entry {number}, expected {expected}: a line was moved or inserted"
-    return f"found entry {number}, which does not follow the line above: one of the two was replaced"
-
-
-def _lost(event: Lost) -> str:
-    if not event.found:
-        return f"entries 1 to {event.number} were removed while the service ran"
-    if event.found == event.number:
-        return f"entry {event.number} was replaced while the service ran"
-    return f"entries {event.found + 1} to {event.number} were cut off while the service ran"
+        yield from iter(partial(file.readline, LONGEST), b"")
+    except OSError as error:
+        raise _unusable(path, error.strerror or "no file") from None
 
 
 def _unusable(path: Path, reason: str) -> AuditError:

@@ -6,9 +6,12 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge_runtime.assurance.audit.periods import AuditHistory
+from edge_runtime.assurance.audit.verification import verify
 from edge_runtime.bundle.bundle import SHIPPED, find
 from edge_runtime.bundle.registry.install import install, rollback
 from edge_runtime.bundle.signing.keys import write_key_pair
@@ -119,6 +122,28 @@ def test_an_installed_and_a_rolled_back_model_are_taken_over_without_a_restart(
     assert [line["bundle"] for line in found] == [digests[p] for p in (old, old, new, new, old, new)]
     assert images(site.place)[:2] == first and len(images(site.place)) == 7, "none is answered again"
     assert "is replaced by" not in said
+
+
+def test_the_audit_log_says_which_version_answered_when(
+    site: Site, monkeypatch: pytest.MonkeyPatch, edge_predict: Any
+) -> None:
+    monkeypatch.setenv("EDGE_MODELS", str(site.store))
+    log, (_, new) = site.root / "audit.jsonl", versions(site.root)
+    site.bring(2)
+    site.start("--audit", str(log))
+    site.hold(2)
+    install(new)
+    site.bring(1)
+    (site.folder / "bad.png").write_bytes(b"no image")
+    site.hold(4)
+    site.end()
+    history = AuditHistory()
+    assert verify([log], take=history.take).holds
+    old, late = history.periods
+    assert (old.model.version, late.model.version, old.end) == ("1.0.0", "1.0.1", late.begin)
+    assert (old.decisions.total(), late.decisions.total(), late.failures.total()) == (2, 1, 1)
+    checked = edge_predict("check", site.place, "--audit", log)
+    assert checked.exit_code == 0 and "4  of 4 lines are of a model that answered then" in checked.stdout
 
 
 def test_a_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(

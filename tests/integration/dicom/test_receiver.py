@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.assurance.audit.periods import AuditHistory
+from edge_runtime.assurance.audit.verification import verify
 from edge_runtime.dicom.peer import TlsFiles
 from edge_runtime.dicom.receiver import OUT_OF_RESOURCES, TOO_LARGE
 from tests.dicom_kills import await_count, results
@@ -64,6 +66,21 @@ def test_results_reach_the_archive_and_what_comes_back_is_ignored(
         receiver.await_events("delivered", 4)
         assert set(results(archive).values()) == {1}
         assert receiver.stop() == 0
+
+
+def test_the_audit_log_counts_answers_and_names_nobody(dicom_bundle: Path, tmp_path: Path, image: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    with receiving(tmp_path / "r", dicom_bundle, NOBODY, "--audit", str(log)) as receiver:
+        assert receiver.send(image) == [0]
+        (event,) = receiver.await_events("answered", 1)
+        assert receiver.stop() == 0
+    history = AuditHistory()
+    assert verify([log], take=history.take).holds
+    (period,) = history.periods
+    assert (period.command, period.end is not None) == ("edge-dicom receive", True)
+    assert period.decisions == {f"{event['decision']} {event['reason']}": 1} and not period.failures
+    assert len(period.model.certificate or "") == 64
+    assert b"1.2.826" not in log.read_bytes() and b"dcm" not in log.read_bytes()
 
 
 def test_orthanc_sends_a_whole_study_with_our_results_in_it(

@@ -11,6 +11,9 @@ import pytest
 from click.testing import Result
 
 from edge_runtime.archive import packages
+from edge_runtime.assurance.audit.periods import AuditHistory
+from edge_runtime.assurance.audit.verification import verify
+from edge_runtime.bundle.bundle import find
 
 Called = Callable[..., Result]
 
@@ -43,11 +46,18 @@ def test_plan_run_status_and_merge(
     assert (found["shards"], found["shards_done"], found["seconds_left"]) == (5, 0, None)
     result = edge_predict("archive", "merge", archive)
     assert (result.exit_code, "[archive_incomplete]" in result.stderr, result.stdout) == (2, True, "")
-    result = edge_predict("archive", "run", archive, "--shard", 1, "--stride", 2)
+    log = tmp_path / "audit.jsonl"
+    result = edge_predict("archive", "run", archive, "--shard", 1, "--stride", 2, "--audit", log)
     assert (result.exit_code, result.output) == (0, "")
     assert json.loads(edge_predict("archive", "status", archive, "--json").stdout)["seconds_left"] is not None
-    edge_predict("archive", "run", archive, "--shard", 0, "--stride", 1)
-    result = edge_predict("archive", "run", archive)
+    result = edge_predict("archive", "run", archive, "--workers", 1, "--audit", log)
+    shown = edge_predict("archive", "run", archive, "--audit", log)
+    history = AuditHistory()
+    assert verify([log], take=history.take).holds
+    counts = [(period.decisions["ANSWERED"], period.failures["FAILED"]) for period in history.periods]
+    assert [sum(column) for column in zip(*counts, strict=True)] == [29, 1] and counts[2] == (0, 0)
+    assert {period.model.bundle for period in history.periods} == {find(phantom_bundle).digest}
+    assert shown.exit_code == 1
     assert (result.exit_code, "29 answered, 1 failed, 0 missing" in result.stderr) == (1, True)
     result = edge_predict("archive", "merge", archive, "--out", tmp_path / "all.jsonl")
     assert result.exit_code == 1
