@@ -26,11 +26,11 @@ class Settings:
     """
 
     scratch: Path
-    rounds: int = 15
+    rounds: int = 11
     items: int = 10
     images: int = 40
     folders: Mapping[str, Path] = field(default_factory=dict)
-    cold_starts: int = 11
+    cold_starts: int = 9
     tiles_side: int = 60
     watched: int = 20_000
     folder_images: int = 500

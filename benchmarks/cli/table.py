@@ -89,7 +89,7 @@ def _one_core(found: Sequence[Network], settings: Settings) -> list[Case]:
     first = found[0]
     return [
         *(partial(case, network, settings) for case in (array, path, cold_start) for network in found),
-        *(partial(heatmap, network, settings) for network in found),
+        partial(heatmap, first, settings),
         *([partial(tiles, first, settings)] if first.colour else []),
         partial(watch, settings),
     ]
