@@ -28,7 +28,7 @@ MOST_FRAMES_OF_CASE = 1_000
 """Largest number of frames that are one case here: a request or an instance must not hold up the next ones for long."""
 
 
-MOST_EXPLAINED_PIXELS = 16_000_000
+MOST_EXPLAINED_PIXELS = 12_000_000
 """Largest classified image that gets a heatmap: a map of floats at its size, and what is drawn of it, take memory."""
 
 
@@ -115,7 +115,7 @@ def answer(
         region: a marked region in stored pixels, pixel centres at whole numbers.
         marks: presentation states and structured reports, one of which may mark the region.
         explain: whether to compute a heatmap, if the bundle has parts for one and the classified image has at most
-            16 million pixels. Of a case, it is that of the frame that decides.
+            12 million pixels. Of a case, it is that of the frame that decides.
         name: name of the object in the prediction and in errors.
 
     Raises:

@@ -1,6 +1,7 @@
 """A process of its own in which compressed frames are decoded; :mod:`edge_runtime.dicom.isolation` starts it.
 
-Decoders in C++ end their process on some damaged frames. A request is a line of JSON and the frame; an answer is a line
+Decoders in C++ end their process on some damaged frames, and a header of JPEG 2000 of a few bytes makes them allocate
+gigabytes. So this process limits its own memory. A request is a line of JSON and the frame; an answer is a line
 of JSON, and the pixels if there are any. What decoders write on standard error is their only word about damage, so it
 is caught and told.
 """
@@ -9,11 +10,16 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import sys
 import tempfile
 import warnings
+from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+FRAMES_HELD, SPARE_BYTES = 8, 64 << 20
+"""Memory that decoding may take: so many times the decoded frame, and some bytes. JPEG 2000 takes the most."""
 
 _MAGIC = b"edge-dicom\n"
 
@@ -23,6 +29,7 @@ def serve(descriptor: int) -> None:
     from pydicom.encaps import encapsulate
     from pydicom.pixels import get_decoder
 
+    at_start = _in_kib("/proc/self/status", "VmData") << 10
     warnings.simplefilter("ignore")  # only what the decoders themselves write counts as damage
     with (
         socket.socket(fileno=descriptor) as channel,
@@ -34,6 +41,7 @@ def serve(descriptor: int) -> None:
         stream.flush()
         while request := stream.readline():
             options = json.loads(request)
+            most = _limit_memory(at_start, options)
             frame = encapsulate([stream.read(options.pop("size"))])
             heard.seek(0)
             heard.truncate()
@@ -43,7 +51,8 @@ def serve(descriptor: int) -> None:
                     frame, index=0, number_of_frames=1, pixel_keyword="PixelData", **options
                 )
             except MemoryError:
-                _answer(stream, {"memory": True})
+                short = _in_kib("/proc/meminfo", "MemAvailable") << 10 < most
+                _answer(stream, {"memory": True} if short else {"failed": True})
             except Exception:
                 _answer(stream, {"failed": True})
             else:
@@ -61,6 +70,25 @@ def _answer(stream: BinaryIO, told: dict[str, Any], pixels: bytes | memoryview =
     stream.write(json.dumps({**told, "size": len(pixels)}).encode("ascii") + b"\n")
     stream.write(pixels)
     stream.flush()
+
+
+def _limit_memory(at_start: int, options: dict[str, Any]) -> int:
+    """Limit the private memory of this process for one frame, and return by how much it may grow, in bytes.
+
+    Beyond it a decoder fails, or ends this process.
+    """
+    size = options["rows"] * options["columns"] * options["samples_per_pixel"] * options["bits_allocated"] // 8
+    most = SPARE_BYTES + FRAMES_HELD * int(size)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = at_start + most
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    return most
+
+
+def _in_kib(path: str, name: str) -> int:
+    """Return a value of a file of Linux that lists memory in KiB."""
+    line = next(line for line in Path(path).read_text("ascii").splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1])
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import pytest
 from edge_runtime.dicom.dataset import read_dataset
 from edge_runtime.dicom.pixels import image_of
 from edge_runtime.errors import DicomError
-from tests.dicom_objects import JPEG_LS, LOSSLESS_SV1, RLE, can_write, file_of, image, meant
+from tests.dicom_objects import HTJ2K_LOSSLESS, JPEG_LS, LOSSLESS_SV1, RLE, can_write, file_of, image, meant
 from tests.dicom_specs import ANYTHING
 from tests.integration.dicom.fuzz import attempt
 from tests.places import ROOT
@@ -80,7 +80,7 @@ def test_a_frame_that_was_cut_is_refused(syntax: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", LOSSLESS_SV1])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", LOSSLESS_SV1, HTJ2K_LOSSLESS])
 def test_the_largest_frame_is_read_within_the_memory(syntax: str, tmp_path: Path) -> None:
     """5,700 × 5,800 pixels of 12 bits, 66 MB: the largest that is accepted."""
     if not can_write(syntax):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -259,6 +260,31 @@ def test_hostile_htj2k_ends_in_named_errors() -> None:
             codes.add(error.code)
     assert codes <= {"dicom_decoding", "dicom_size_wrong", "dicom_lossy", "dicom_photometric"}
     assert {"dicom_decoding", "dicom_size_wrong"} <= codes
+
+
+def test_a_header_that_asks_for_gigabytes_is_refused_within_the_memory() -> None:
+    """Precincts of 2 × 2 samples: a few bytes made the decoder allocate 9 GB."""
+    from edge_runtime.dicom import isolation
+
+    flat = np.zeros((2000, 2000), np.uint8)
+    encoded = bytearray(imagecodecs.htj2k_encode(flat))
+    coding = encoded.index(b"\xff\x52")
+    length, levels = struct.unpack_from(">H", encoded, coding + 2)[0], encoded[coding + 9]
+    encoded[coding + 4] |= 1
+    encoded[coding + 2 : coding + 4] = struct.pack(">H", length + levels + 1)
+    encoded[coding + 2 + length : coding + 2 + length] = bytes([0x11] * (levels + 1))
+    dataset = read_dataset(file_of(image(flat), HTJ2K_LOSSLESS))
+    assert image_of(dataset, ANYTHING).pixels.shape == flat.shape
+    process = isolation._DECODER._process
+    assert process is not None
+    dataset.PixelData = encapsulate([bytes(encoded)])
+    dataset["PixelData"].is_undefined_length = True
+    with pytest.raises(DicomError) as caught:
+        image_of(dataset, ANYTHING)
+    assert caught.value.code == "dicom_decoding"
+    if process.poll() is None:
+        (peak,) = [line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "VmHWM" in line]
+        assert int(peak.split()[1]) < 300_000
 
 
 def test_what_headers_say() -> None:
