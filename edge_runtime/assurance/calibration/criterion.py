@@ -95,9 +95,9 @@ def _judge_sensitivity(cases: Compared, changes: tuple[Change, ...], wanted: flo
     criterion = (
         f"One of three: (1) the sensitivity before is below {wanted:g}, rises, and more specificity is kept than by "
         f"calling cases positive at random; (2) the sensitivity before is above {wanted:g}, and the specificity rises; "
-        f"(3) the balanced accuracy rises. In (2) and (3) the sensitivity stays at {wanted:g} or where it was, less "
-        f"{loss:.2g} at most. Each by exact tests with a one-sided p of {level:.2g} or less. The balanced accuracy "
-        "after is better than chance."
+        "(3) the balanced accuracy rises by more than the sensitivity falls. In (2) and (3) the sensitivity stays at "
+        f"{wanted:g} or where it was, less {loss:.2g} at most. Each by exact tests with a one-sided p of {level:.2g} or "
+        "less. The balanced accuracy after is better than chance."
     )
     sensitivity, specificity, balanced = changes[:3]
     sick, well = cases.changed()
@@ -106,7 +106,7 @@ def _judge_sensitivity(cases: Compared, changes: tuple[Change, ...], wanted: flo
     kept = sensitivity.after.value >= min(wanted, sensitivity.before.value) - loss - 1e-9
     below = upper_bound(right, count, 1.0 - level) < wanted and margin_over_chance(*cases).low > 0.0
     above = lower_bound(right, count, 1.0 - level) > wanted and kept
-    better = kept and balanced.difference.low > 0.0
+    better = kept and balanced.difference.low > max(0.0, -sensitivity.difference.value)
     shown = [p for p, holds in ((rises, below), (clears, above), (gains, better)) if holds and p <= level]
     if not shown:
         missing = (
