@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.verdict import Reason, SitePolicyId, site_of
+from edge_runtime.decision.verdict import SITE_WITH_POLICY, Reason, SitePolicyId
 from edge_runtime.images.region import region_name
 from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.platform.escaped_names import shown, shown_cell
@@ -41,13 +41,14 @@ _COLUMNS = (
 
 def site_text(policy: SitePolicyId | None) -> str:
     """Return whether the cut-off was calibrated at the site, and by which site policy."""
+    site = SITE_WITH_POLICY[policy is not None].value
     if policy is None:
-        return f"{site_of(policy).value}: cut-off not chosen at this site"
-    return f"{site_of(policy).value}: site policy {policy}, SHA-256 {policy.sha256[:16]}"
+        return f"{site}: cut-off not chosen at this site"
+    return f"{site}: site policy {policy}, SHA-256 {policy.sha256[:16]}"
 
 
 def _site(policy: SitePolicyId | None) -> str:
-    return site_of(policy).value + ("" if policy is None else f" (site policy {policy})")
+    return SITE_WITH_POLICY[policy is not None].value + ("" if policy is None else f" (site policy {policy})")
 
 
 class Style(enum.Enum):

@@ -54,17 +54,13 @@ class SitePolicyId:
         return {"name": self.name, "version": self.version, "sha256": self.sha256}
 
 
-def site_of(policy: SitePolicyId | None) -> Site:
-    """Return the ``site`` of a prediction; this is the only place that decides it.
+SITE_WITH_POLICY = {False: Site.UNCALIBRATED, True: Site.CALIBRATED}
+"""The ``site`` of every prediction, by whether a site policy is in force; this is the only place that decides it.
 
-    A cut-off is chosen on images of the sites in a model's data. At another site, the same cut-off gives another
-    sensitivity and specificity (docs/research/other-sites.md). Only a site policy, which was fitted and validated on
-    labelled cases of the site, makes a prediction calibrated.
-
-    Args:
-        policy: the site policy in force; None if the bundle's own thresholds are.
-    """
-    return Site.UNCALIBRATED if policy is None else Site.CALIBRATED
+A cut-off is chosen on images of the sites in a model's data. At another site, the same cut-off gives another
+sensitivity and specificity (docs/research/other-sites.md). Only a site policy, which was fitted and validated on
+labelled cases of the site, makes a prediction calibrated.
+"""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import enum
 import time
 from dataclasses import dataclass, field, replace
 
-from edge_runtime.decision.verdict import Site, SitePolicyId, Verdict, site_of
+from edge_runtime.decision.verdict import SITE_WITH_POLICY, Site, SitePolicyId, Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.images.region import Region
 
@@ -80,7 +80,7 @@ class Prediction:
     @property
     def site(self) -> Site:
         """Whether the cut-off was calibrated at the site that uses the model."""
-        return site_of(self.site_policy)
+        return SITE_WITH_POLICY[self.site_policy is not None]
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form (docs/reference/json.md). Attributes that are None are omitted."""

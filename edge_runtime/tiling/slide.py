@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.decision.case import CaseVerdict
-from edge_runtime.decision.verdict import Decision, Reason, Site, SitePolicyId, site_of
+from edge_runtime.decision.verdict import SITE_WITH_POLICY, Decision, Reason, Site, SitePolicyId
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Fallback, Timing
@@ -175,7 +175,7 @@ class SlidePrediction:
     @property
     def site(self) -> Site:
         """Whether the cut-off was calibrated at the site that uses the model."""
-        return site_of(self.site_policy)
+        return SITE_WITH_POLICY[self.site_policy is not None]
 
     @property
     def positive(self) -> tuple[Tile, ...]:

@@ -23,8 +23,8 @@ Bools = npt.NDArray[np.bool_]
 LEVEL = 0.025
 """Largest one-sided p-value of what is shown. Where three things may be shown, each has a third of it; several tries on
 the same answers share it (Bonferroni)."""
-TOLERATED = 0.05
-"""Loss of sensitivity (0..1) below the target that a gain in specificity may cost."""
+TOLERATED = 1 / 3
+"""Share by which more positive cases may be missed than the target allows, where the specificity gains."""
 
 
 class Compared(NamedTuple):
@@ -91,21 +91,22 @@ def _judge_youden(cases: Compared, changes: tuple[Change, ...], level: float) ->
 
 def _judge_sensitivity(cases: Compared, changes: tuple[Change, ...], wanted: float, level: float) -> Judgement:
     """Judge a target sensitivity. A change along the same curve is no help if the bundle meets the target already."""
+    loss = TOLERATED * (1.0 - wanted)
     criterion = (
         f"One of three: (1) the sensitivity before is below {wanted:g}, rises, and more specificity is kept than by "
         f"calling cases positive at random; (2) the sensitivity before is above {wanted:g}, and the specificity rises; "
-        f"(3) the balanced accuracy rises. In (2) and (3) the sensitivity stays at {wanted:g} or where it was, less "
-        f"{TOLERATED:g} at most. Each by exact tests with a one-sided p of {level:.2g} or less. The balanced accuracy "
-        "after is better than chance."
+        "(3) the balanced accuracy rises by more than the sensitivity falls. In (2) and (3) the sensitivity stays at "
+        f"{wanted:g} or where it was, less {loss:.2g} at most. Each by exact tests with a one-sided p of {level:.2g} or "
+        "less. The balanced accuracy after is better than chance."
     )
     sensitivity, specificity, balanced = changes[:3]
     sick, well = cases.changed()
     rises, clears, gains = sign_test(*sick[:2]), sign_test(*well[:2]), balanced_sign_test(sick, well)
     right, count = int(cases.before[cases.positive].sum()), sick[2]
-    kept = sensitivity.after.value >= min(wanted, sensitivity.before.value) - TOLERATED - 1e-9
+    kept = sensitivity.after.value >= min(wanted, sensitivity.before.value) - loss - 1e-9
     below = upper_bound(right, count, 1.0 - level) < wanted and margin_over_chance(*cases).low > 0.0
     above = lower_bound(right, count, 1.0 - level) > wanted and kept
-    better = kept and balanced.difference.low > 0.0
+    better = kept and balanced.difference.low > max(0.0, -sensitivity.difference.value)
     shown = [p for p, holds in ((rises, below), (clears, above), (gains, better)) if holds and p <= level]
     if not shown:
         missing = (
