@@ -69,13 +69,16 @@ def answer_batch(
     if not prepared:
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
     if not alone:
-        logits, found = engine.screen(np.stack(prepared))
-        rerun = np.zeros(len(prepared), np.bool_)
-    else:
-        familiar = np.array([is_familiar(share) for share in shares])
-        logits, rerun, found = engine.answer_all(np.stack(prepared), familiar)
-    familiarity = tuple(shares) if found is None else tuple(found.tolist())
-    return Batch(tuple(numbers), logits, rerun, familiarity, tuple(failures))
+        logits, shares = engine.screen(np.stack(prepared), shares)
+        return Batch(tuple(numbers), logits, np.zeros(len(prepared), np.bool_), tuple(shares), tuple(failures))
+    answers = engine.answer_all(np.stack(prepared), shares)
+    return Batch(
+        numbers=tuple(numbers),
+        logits=np.stack([answer.logits for answer in answers]),
+        rerun=np.array([answer.exact for answer in answers], dtype=np.bool_),
+        familiarity=tuple(answer.share for answer in answers),
+        failures=tuple(failures),
+    )
 
 
 def exact_batch(
