@@ -56,18 +56,19 @@ def answer_batch(
         alone: each tile is decided by its own logits, so rerun those near a threshold in float32. If False, rerun none.
         wanted: numbers of the tiles.
     """
-    prepared, numbers, shares, failures = [], [], [], []
-    detector = plan.spec.image_check
+    prepared, numbers, tiles, failures = [], [], [], []
     for number in wanted:
         try:
             tile = grid.cut(image, number)
             prepared.append(plan.preprocessor.levels(tile))
-            shares.append(None if detector is None else detector.share(tile))
+            tiles.append(tile)
             numbers.append(number)
         except ImageError as error:
             failures.append(TileFailure(*grid.place(number), error))
     if not prepared:
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
+    detector = plan.spec.image_check
+    shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.shares(tiles)
     if not alone:
         logits, shares = engine.screen(np.stack(prepared), shares)
         return Batch(tuple(numbers), logits, np.zeros(len(prepared), np.bool_), tuple(shares), tuple(failures))
