@@ -1,4 +1,4 @@
-"""Class :class:`Predictor`: read an image, crop a marked region, preprocess, infer and decide."""
+"""Class :class:`Predictor`: a loaded model, the public face of the runtime."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from edge_runtime.inference.backends.base import Backend, Provider, Runtime
 from edge_runtime.inference.backends.registry import choose, for_provider, ran_by
 from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.inference.engine import Engine, Plan
+from edge_runtime.inference.engine_pool import EnginePool
 from edge_runtime.inference.pipeline import InferenceInput, infer, read_input, since
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.inference.session import ModelSession
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
     AnySource: TypeAlias = Source | DicomSource
     """What can be classified."""
+
+_READABLE = (np.ndarray, str, bytes, os.PathLike)
+"""Types of the sources that the reader of images takes."""
 
 
 class Predictor:
@@ -82,8 +86,7 @@ class Predictor:
         self._plan = Plan(
             self.spec, *ready, files.first, band, files.open, fallback, bundle.digest, near, self.site_policy
         )
-        self._engine = Engine(self._plan, opened)
-        self._more: list[Engine] = []
+        self._engines = EnginePool(self._plan, opened)
         self._explainer: Explainer | None = None
         self._lock = ForkSafeLock()
         self.config: PredictorConfig | None = None
@@ -204,13 +207,13 @@ class Predictor:
             MachineError: memory, file descriptors or I/O failed.
         """
         if microns_per_pixel is not None:
-            self._check_scale(name or source_name(image), microns_per_pixel)
+            check_scale(name or source_name(image), microns_per_pixel, self.spec.microns_per_pixel, self.spec.name)
         marked = None if region is None else Region.of(region)
-        return self._predict(self._engine, image, marked, order, name, frame, marks)
+        return self._predict(self._engines.first, image, marked, order, name, frame, marks)
 
     def predict_decoded(self, image: DecodedImage, region: Region | None = None) -> Prediction:
         """Classify an image that is decoded already; ``region`` is in its pixels. Raises as :meth:`predict`."""
-        return infer(self._plan, self._engine, self._decoded(image, region), self._ran_by)
+        return self._infer(self._decoded(image, region))
 
     def explain_decoded(
         self, image: DecodedImage, region: Region | None = None, label: str | None = None
@@ -259,8 +262,8 @@ class Predictor:
 
         with self._lock.held:
             self._explainer = self._explainer or Explainer(self._bundle, self._plan)
-        prediction = infer(self._plan, self._engine, preprocessed, self._ran_by)
-        return self._explainer.explain(preprocessed, prediction, self._engine, label)
+        prediction = self._infer(preprocessed)
+        return self._explainer.explain(preprocessed, prediction, self._engines.first, label)
 
     def predict_all(
         self, images: Iterable[AnySource | Marked | Failure], *, workers: int = 1
@@ -285,9 +288,7 @@ class Predictor:
             return (self._attempt(self.predict, image) for image in images)
         from edge_runtime.inference.ordered_map import in_order  # imported here: one image needs no thread pool
 
-        predicts = [
-            partial(self._predict, engine, order=ColourOrder.RGB, name=None) for engine in self._engines(workers)
-        ]
+        predicts = [partial(self._predict, engine) for engine in self._engines.take(workers)]
         return in_order([partial(self._attempt, predict) for predict in predicts], images)
 
     def predict_tiles(
@@ -323,15 +324,16 @@ class Predictor:
             BackendError, MachineError: as in :meth:`predict`.
         """
         from edge_runtime.inference.ordered_map import cores
+        from edge_runtime.tiling.lazy_image import check_scale_of
         from edge_runtime.tiling.prediction import answer_tiles  # imported here: most images are no slides
 
         start = perf_counter()
         check_asked(None, self.spec.region)
         with machine_faults(name or source_name(image)):
             known = name or (image.name if isinstance(image, DecodedImage) else source_name(image))
-            self._check_tiles_scale(image, known, microns_per_pixel)
+            check_scale_of(image, known, microns_per_pixel, self.spec)
             decoded = image if isinstance(image, DecodedImage) else read(image, order=order, name=name)
-            ms, engines = since(start, perf_counter()), self._engines(cores() if workers is None else workers)
+            ms, engines = since(start, perf_counter()), self._engines.take(cores() if workers is None else workers)
             found = answer_tiles(
                 decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms, between=between
             )
@@ -350,25 +352,18 @@ class Predictor:
         self,
         engine: Engine,
         image: AnySource,
-        region: Region | None,
-        order: ColourOrder,
-        name: str | None,
+        region: Region | None = None,
+        order: ColourOrder = ColourOrder.RGB,
+        name: str | None = None,
         frame: Frame = None,
         marks: Sequence[Any] = (),
     ) -> Prediction:
         opened = self._opened(image, region, order, name, frame, marks)
         if isinstance(opened, InferenceInput):
             return infer(self._plan, engine, opened, self._ran_by)
-        from edge_runtime.dicom.cine import most_serious
+        from edge_runtime.dicom.classification import predict_object  # imported here: most images are no DICOM
 
-        return most_serious([self._of_frame(engine, opened, one, region) for one in opened.frames(self.spec)])
-
-    def _of_frame(self, engine: Engine, opened: OpenedObject, frame: int | None, region: Region | None) -> Prediction:
-        start = perf_counter()
-        found, stored = opened.image(self.spec, frame, region)
-        decode_ms = since(start, perf_counter())
-        prediction = infer(self._plan, engine, self._decoded(found.decoded(), found.inside(stored)), self._ran_by)
-        return found.told(replace(prediction, ms=replace(prediction.ms, decode=decode_ms)), stored)
+        return predict_object(self._plan, engine, opened, region, self._ran_by)
 
     def _opened(
         self,
@@ -383,7 +378,7 @@ class Predictor:
 
         The reader of images says what is no image, so an ordinary image takes the shortest way.
         """
-        if isinstance(image, str | bytes | os.PathLike | np.ndarray) and frame is None and not marks:
+        if frame is None and not marks and isinstance(image, _READABLE):
             try:
                 return read_input(self._plan, image, region, order, name)
             except ImageError as error:
@@ -391,49 +386,26 @@ class Predictor:
 
                 if error.code != "image_format" or not may_be_dicom(image):
                     raise
-        from edge_runtime.dicom.study import open_object  # imported here: most images need none
+        from edge_runtime.dicom.classification import open_source  # imported here, as above
 
-        opened = open_object(image, name, frame, marks, self.spec)
-        return opened if not isinstance(opened, tuple) else read_input(self._plan, opened[0], region, order, opened[1])
+        return open_source(self._plan, image, region, order, name, frame, marks)
 
     def _decoded(self, image: DecodedImage, region: Region | None) -> InferenceInput:
         return read_input(self._plan, image, region, image.order, None)
 
-    def _check_scale(self, name: str, stated: float) -> None:
-        check_scale(name, stated, self.spec.microns_per_pixel, self.spec.name)
-
-    def _check_tiles_scale(self, image: Source | DecodedImage, name: str, stated: float | None) -> None:
-        """Check the stated scale of an image, or the scale at which a whole slide is read."""
-        from edge_runtime.tiling.lazy_image import LazyImage
-
-        if not isinstance(image, LazyImage):
-            if stated is not None:
-                self._check_scale(name, stated)
-        elif stated is not None:
-            raise UsageError(f"{name}: found a scale for an opened slide. State it where the slide is opened.")
-        elif self.spec.microns_per_pixel is not None:
-            self._check_scale(name, image.reading.microns_per_pixel)
-
-    def _engines(self, count: int) -> list[Engine]:
-        """Return ``count`` engines. Missing ones are opened now and kept until :meth:`close`."""
-        if count < 1:
-            raise UsageError(f"found workers={count}, expected 1 or more. Pass a larger number.")
-        with self._lock.held:
-            while len(self._more) < count - 1:
-                self._more.append(Engine(self._plan))
-            return [self._engine, *self._more[: count - 1]]
+    def _infer(self, preprocessed: InferenceInput) -> Prediction:
+        return infer(self._plan, self._engines.first, preprocessed, self._ran_by)
 
     @property
     def _backend(self) -> Backend:
-        return self._engine.backend
+        return self._engines.first.backend
 
     def _exact_backend(self) -> Backend:
-        return self._engine.exact.backend
+        return self._engines.first.exact.backend
 
     def close(self) -> None:
         """Release the interpreters."""
-        for engine in (self._engine, *self._more):
-            engine.close()
+        self._engines.close()
 
     def __enter__(self) -> Predictor:
         """Return the predictor itself."""

@@ -13,6 +13,7 @@ TWICE = {
     "predictor.py": "the progress bar asks for the next answer, in place of the loop",
     "images/formats/acceptance.py": "what is foreign is refused before a format is inspected, the rest after it",
     "images/formats/header.py": "what a file declares: all that read it look at it",
+    "ood/detector.py": "statistics are computed before the network runs, and compared with the limit after it",
     "preprocessing/preprocessor.py": "its last step is a table, which is looked up at the network's input",
     "inference/prediction.py": "a prediction is made at the way's end, and CSV and JSON take its fields",
     "platform/escaped_names.py": "names are escaped as they are laid out, and the text once more as it is printed",

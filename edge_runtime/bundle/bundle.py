@@ -127,7 +127,7 @@ def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -
     place = current_folder(name)
     if place is not None:
         return _as_installed(_open_container(_listed(place), trusted_key, opener), place)
-    path = SHIPPED / name if name in shipped() else Path(model)
+    path = SHIPPED / name if is_shipped(name) else Path(model)
     mode = _mode(path, name)
     if stat.S_ISDIR(mode):
         return _open_container(_of_bundle(_listed(path)), trusted_key, opener)
@@ -159,7 +159,15 @@ def _mode(path: Path, name: str) -> int:
 
 def is_name(model: str) -> bool:
     """Return whether :func:`find` opens this as the name of an installed or shipped bundle, not as a path."""
-    return current_folder(model) is not None or model in shipped()
+    return current_folder(model) is not None or is_shipped(model)
+
+
+def is_shipped(name: str) -> bool:
+    """Return whether ``name`` is one of :func:`shipped`, without listing the others."""
+    try:
+        return Path(name).name == name and (SHIPPED / name / MANIFEST).is_file()
+    except OSError:  # no file system takes such a name
+        return False
 
 
 def shipped() -> tuple[str, ...]:

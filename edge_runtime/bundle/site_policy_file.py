@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.model_files import ModelFiles
+from edge_runtime.bundle.policy import SitePolicyId
+from edge_runtime.bundle.rescaling import carried_band
 from edge_runtime.bundle.site_policy import SitePolicy
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.rescaling import carried_band
-from edge_runtime.decision.verdict import SitePolicyId
 from edge_runtime.errors import ManifestError, SignatureError, SitePolicyError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular, reason

@@ -94,6 +94,7 @@ class DecisionRule:
         """Split the labels of ``spec`` into positive and negative ones."""
         self._spec, self._policy = spec, spec.policy
         indices = range(len(spec.labels))
+        self._temperature = spec.policy.temperature
         self._positive = tuple(i for i in indices if spec.labels[i] in spec.positive)
         self._negative = tuple(i for i in indices if spec.labels[i] not in spec.positive)
         self._side = {
@@ -110,7 +111,7 @@ class DecisionRule:
             familiar: see :func:`decide`.
             rerun: see :func:`decide`.
         """
-        scores, score = self._scores(np.asarray(logits, dtype=np.float64))
+        scores, score = self._scores(logits)
         confidence = max(scores)
         decision, reason = decide(score, confidence, self._policy, familiar=familiar, rerun=rerun)
         return Verdict(
@@ -133,19 +134,35 @@ class DecisionRule:
             return to_floor
         return min(to_floor, abs(verdict.score - self._policy.cutoff))
 
-    def _scores(self, logits: Floats) -> tuple[list[float], float]:
+    def _scores(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
         """Return the score of each label and the positive score, each 0..1."""
-        if self._spec.head is Head.INDEPENDENT_SIGMOIDS:
-            logs: Floats = -np.logaddexp(0.0, -self._divided(logits))
-            log_scores = logs.tolist()
-            lead = max(log_scores[i] for i in self._positive) - max(log_scores[i] for i in self._negative)
-            return np.exp(logs).tolist(), float(np.exp(-np.logaddexp(0.0, -lead)))
-        if self._spec.head is Head.SIGMOID:
-            z = self._divided(logits)
-            scores = np.exp(-np.logaddexp(0.0, np.concatenate([z, -z]))).tolist()
-            return scores, min(scores[1], 1.0)
-        row = logits[np.newaxis]
-        return scores_of(row, self._spec)[0].tolist(), float(positive_scores(row, self._spec)[0])
+        head = self._spec.head
+        if head is Head.SIGMOID:
+            return self._of_one_logit(logits.item() / self._temperature)
+        if head is Head.PROBABILITIES:
+            row = logits[np.newaxis]
+            return scores_of(row, self._spec)[0].tolist(), float(positive_scores(row, self._spec)[0])
+        z: Floats = np.asarray(logits, dtype=np.float64) / self._temperature
+        return self._of_softmax(z) if head is Head.SOFTMAX else self._of_sigmoids(z)
 
-    def _divided(self, logits: Floats) -> Floats:
-        return logits if self._policy.temperature == 1.0 else logits / self._policy.temperature
+    def _of_one_logit(self, z: float) -> tuple[list[float], float]:
+        pair = np.array((z, -z))
+        np.logaddexp(0.0, pair, out=pair)
+        np.negative(pair, out=pair)
+        scores: list[float] = np.exp(pair, out=pair).tolist()
+        return scores, min(scores[1], 1.0)
+
+    def _of_softmax(self, z: Floats) -> tuple[list[float], float]:
+        z -= z.max()
+        np.exp(z, out=z)
+        z /= z.sum()
+        scores: list[float] = z.tolist()
+        if len(self._positive) == 1:
+            return scores, min(scores[self._positive[0]], 1.0)
+        return scores, min(float(z[np.newaxis, self._positive].sum(axis=1)[0]), 1.0)
+
+    def _of_sigmoids(self, z: Floats) -> tuple[list[float], float]:
+        logs: Floats = -np.logaddexp(0.0, -z)
+        log_scores = logs.tolist()
+        lead = max(log_scores[i] for i in self._positive) - max(log_scores[i] for i in self._negative)
+        return np.exp(logs).tolist(), float(np.exp(-np.logaddexp(0.0, -lead)))

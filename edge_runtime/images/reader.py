@@ -117,20 +117,20 @@ def _from_bytes(data: bytes, min_side_px: int, name: str) -> DecodedImage:
 
 
 def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, name: str) -> DecodedImage:
-    found = f"{array.dtype} of shape {array.shape}"
-    if array.dtype.kind != "u" or array.dtype.itemsize > 2:
-        raise _array_error(name, found, "Scale it to 0..255 and convert it with astype(np.uint8)")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
-        raise _array_error(name, found, "Pass one image at a time, without alpha, channels last")
-    if 0 in array.shape or (type(array) is not np.ndarray and hasattr(array, "mask")):
-        raise _array_error(name, found + " without pixels or with a mask", "Pass every pixel of the image")
-    colour = array.ndim == 3 and array.shape[2] == 3
+    dtype, shape = array.dtype, array.shape
+    if dtype.kind != "u" or dtype.itemsize > 2:
+        raise _of_array(array, name, "", "Scale it to 0..255 and convert it with astype(np.uint8)")
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+        raise _of_array(array, name, "", "Pass one image at a time, without alpha, channels last")
+    if 0 in shape or (type(array) is not np.ndarray and hasattr(array, "mask")):
+        raise _of_array(array, name, " without pixels or with a mask", "Pass every pixel of the image")
+    colour = len(shape) == 3 and shape[2] == 3
     if colour and order is ColourOrder.GREY:
-        raise _array_error(name, found + " with order GREY", "Pass order=ColourOrder.RGB or ColourOrder.BGR")
-    check_size(array.shape[1], array.shape[0], min_side_px, name)
-    pixels = array if colour else array.reshape(array.shape[:2])
-    if not (pixels.flags.c_contiguous and pixels.dtype.isnative):
-        pixels = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("="))
+        raise _of_array(array, name, " with order GREY", "Pass order=ColourOrder.RGB or ColourOrder.BGR")
+    check_size(shape[1], shape[0], min_side_px, name)
+    pixels = array if colour else array.reshape(shape[:2])
+    if not (pixels.flags.c_contiguous and dtype.isnative):
+        pixels = np.ascontiguousarray(pixels, dtype=dtype.newbyteorder("="))
     return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, _array_sha256(pixels))
 
 
@@ -140,10 +140,14 @@ def _array_sha256(pixels: Pixels) -> str:
     The hashed bytes are dtype and shape, such as ``uint8 50x50x3``, a newline, and the values in C order. uint16 values
     are little-endian, and grey has the shape H×W. The array's own memory layout has no effect.
     """
-    description = f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n"
-    digest = hashlib.sha256(description.encode("ascii"))
-    digest.update(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).data)
+    values = pixels if pixels.dtype == np.uint8 else np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n".encode("ascii"))
+    digest.update(values.data)
     return digest.hexdigest()
+
+
+def _of_array(array: npt.NDArray[Any], name: str, more: str, remedy: str) -> ImageUnsupportedError:
+    return _array_error(name, f"{array.dtype} of shape {array.shape}{more}", remedy)
 
 
 def _array_error(name: str, found: str, remedy: str) -> ImageUnsupportedError:

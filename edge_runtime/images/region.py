@@ -196,12 +196,13 @@ def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
             8000 px; ``image_region_blank``, if the rule has a smallest range and the image's part has less.
     """
     height, width = image.pixels.shape[:2]
-    name = region_name(image.name, region)
     if not (0 <= region.x <= width - 1 and 0 <= region.y <= height - 1):
         expected = f"a centre in the image, x in 0..{width - 1} and y in 0..{height - 1}"
         raise _error(
-            "image_region_outside", name, "a centre outside the image", f"{expected} (y from the top). Correct it."
+            *("image_region_outside", region_name(image.name, region), "a centre outside the image"),
+            f"{expected} (y from the top). Correct it.",
         )
+    name = region_name(image.name, region)
     if not 2 * rule.half_px(region) <= MOST_PX:
         found = f"a square of {2 * rule.half_px(region):g} px a side"
         raise _error("image_region_too_large", name, found, f"at most {MOST_PX} px. Mark less of the image.")
@@ -213,6 +214,8 @@ def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
     inside = image.pixels[top:bottom, left:right]
     if rule.least_range is not None:
         _check_not_blank(name, inside, rule.least_range)
+    if inside.shape[:2] == (side, side):
+        return replace(image, name=name, pixels=inside.copy())
     pixels = np.zeros((side, side, *image.pixels.shape[2:]), image.pixels.dtype)
     pixels[top - y : bottom - y, left - x : right - x] = inside
     return replace(image, name=name, pixels=pixels)
@@ -237,9 +240,16 @@ def spread_of(pixels: Pixels) -> int:
     Args:
         pixels: H×W or H×W×C, uint8 or uint16, at least one pixel.
     """
-    values = np.sort(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), axis=0)
+    values = pixels.reshape(pixels.shape[0] * pixels.shape[1], -1)
+    return max(_spread(values[:, channel]) for channel in range(values.shape[1]))
+
+
+def _spread(values: npt.NDArray[np.uint8 | np.uint16]) -> int:
+    """Return the range of one channel from the number of pixels at or below each level, without sorting."""
     cut_off = len(values) // 100
-    return int((values[-1 - cut_off].astype(np.int64) - values[cut_off].astype(np.int64)).max())
+    at_or_below = np.bincount(values).cumsum()
+    low, high = at_or_below.searchsorted((cut_off, len(values) - 1 - cut_off), side="right").tolist()
+    return int(high - low)
 
 
 def _error(code: str, name: str, found: str, expected: str) -> ImageRegionError:

@@ -9,7 +9,7 @@ limit of the check, the float32 file decides both: whether the image is out-of-d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.rule import DecisionRule, near_threshold
-from edge_runtime.decision.verdict import SitePolicyId, Verdict
+from edge_runtime.decision.rule import DecisionRule
+from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
 from edge_runtime.inference.backends.base import Backend
 from edge_runtime.inference.prediction import Fallback
 from edge_runtime.ood.detector import is_familiar, is_near_limit
-from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, look_up
 
@@ -63,30 +63,19 @@ class Plan:
 
 
 class Answer(NamedTuple):
-    """The verdict on one image.
+    """The result of one image.
 
     Attributes:
-        precision: precision of the file that decided.
-        share: out-of-distribution distance divided by the limit; None without a check on network features.
-    """
-
-    verdict: Verdict
-    precision: Precision
-    share: float | None = None
-
-
-class Answers(NamedTuple):
-    """The results of N images.
-
-    Attributes:
-        logits: the deciding logits, float32 N×outputs.
-        rerun: bool N, True where the logits are from a rerun in float32.
-        shares: float64 N, as in :class:`Answer`; None without a check on network features.
+        logits: the deciding logits, float32 (outputs,).
+        verdict: the decision on them.
+        share: out-of-distribution distance divided by the limit; None for a model without such a check.
+        exact: whether the logits are from a rerun in float32.
     """
 
     logits: npt.NDArray[np.float32]
-    rerun: npt.NDArray[np.bool_]
-    shares: npt.NDArray[np.float64] | None
+    verdict: Verdict
+    share: float | None
+    exact: bool
 
 
 class Engine:
@@ -95,105 +84,75 @@ class Engine:
     def __init__(self, plan: Plan, first: Backend | None = None) -> None:
         """Open the first model file, unless ``first`` is that file, already opened."""
         self._plan = plan
+        self._check = plan.spec.network_check
         self._first = _File(first or plan.open(plan.first), plan.preprocessor)
         self._exact: _File | None = None
         self._lock = ForkSafeLock()
 
-    def answer(self, prepared: Preprocessed, *, familiar: bool = True) -> Answer:
-        """Return the verdict on one image.
+    def answer(self, prepared: Preprocessed, share: float | None = None) -> Answer:
+        """Return the result of one image, H×W×C from :meth:`Preprocessor.levels`; see :meth:`answer_all`."""
+        return self.answer_all(prepared[np.newaxis], (share,))[0]
+
+    def answer_all(self, prepared: Preprocessed, shares: Sequence[float | None]) -> list[Answer]:
+        """Return the results of N images.
 
         Args:
-            prepared: H×W×C from :meth:`Preprocessor.levels`.
-            familiar: result of the out-of-distribution check on image statistics. If False, the image is referred and
-                float32 does not run.
+            prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
+            shares: N results of the out-of-distribution check on image statistics; None without such a check. An image
+                above 1 is referred, and float32 does not run for it.
 
         Raises:
             BackendError: the network returned NaN or infinity, or the engine is closed.
         """
-        plan, batch = self._plan, prepared[np.newaxis]
-        if isinstance(plan.spec.familiarity, NetworkFamiliarity):
-            return self._answer_with_share(batch)
-        verdict = plan.rule.verdict(self._first.run(batch)[0], familiar=familiar)
-        if familiar and plan.rule.near_threshold(verdict, plan.guard_band):
-            return Answer(plan.rule.verdict(self.exact.run(batch)[0], rerun=True), Precision.FLOAT32)
-        return Answer(verdict, plan.first)
+        plan, rule = self._plan, self._plan.rule
+        answers: list[Answer] = []
+        again: list[int] = []
+        for row, share in zip(*self._outputs(self._first, prepared, shares), strict=True):
+            familiar = is_familiar(share)
+            answer = Answer(row, rule.verdict(row, familiar=familiar), share, False)
+            near = familiar and rule.near_threshold(answer.verdict, plan.guard_band)
+            if near or is_near_limit(share, plan.familiarity_band):
+                again.append(len(answers))
+            answers.append(answer)
+        if again:
+            before = [answers[i].share for i in again]
+            found = self._outputs(self.exact, prepared[again], before)
+            for i, row, share, first in zip(again, *found, before, strict=True):
+                decided = share if is_near_limit(first, plan.familiarity_band) else first
+                verdict = rule.verdict(row, familiar=is_familiar(decided), rerun=True)
+                answers[i] = Answer(row, verdict, decided, True)
+        return answers
 
-    def _answer_with_share(self, batch: Preprocessed) -> Answer:
-        """Return the verdict on one image, 1×H×W×C, of a model with a check on network features."""
-        plan = self._plan
-        logits, shares = self._with_shares(self._first, batch)
-        share = float(shares[0])
-        verdict = plan.rule.verdict(logits[0], familiar=is_familiar(share))
-        near_limit = is_near_limit(share, plan.familiarity_band)
-        if not near_limit and not (is_familiar(share) and plan.rule.near_threshold(verdict, plan.guard_band)):
-            return Answer(verdict, plan.first, share)
-        logits, shares = self._with_shares(self.exact, batch)
-        if near_limit:
-            share = float(shares[0])
-        return Answer(plan.rule.verdict(logits[0], familiar=is_familiar(share), rerun=True), Precision.FLOAT32, share)
-
-    def answer_all(self, prepared: Preprocessed, familiar: npt.NDArray[np.bool_] | None = None) -> Answers:
-        """Return the deciding logits of N images.
-
-        Args:
-            prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
-            familiar: bool N, as in :meth:`answer`; by default all True.
-
-        Raises:
-            BackendError: as in :meth:`answer`.
-        """
-        plan, shares = self._plan, None
-        if plan.spec.network_check is None:
-            logits = self.logits(prepared)
-            near = near_threshold(logits, plan.spec, plan.guard_band)
-        else:
-            logits, shares = self._with_shares(self._first, prepared)
-            near = near_threshold(logits, plan.spec, plan.guard_band) & (shares <= 1.0)
-            near_limit = self._near_limit(shares)
-            near |= near_limit
-        if familiar is not None:
-            near &= familiar
-        if not near.any():
-            return Answers(logits, near, shares)
-        if shares is None:
-            logits[near] = self.exact.run(prepared[near])
-        else:
-            logits[near], exact = self._with_shares(self.exact, prepared[near])
-            shares[near_limit] = exact[near_limit[near]]
-        return Answers(logits, near, shares)
-
-    def screen(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64] | None]:
-        """Return the first file's logits of N images, float32 N×outputs, and the shares, as in :class:`Answers`.
+    def screen(
+        self, prepared: Preprocessed, shares: Sequence[float | None]
+    ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
+        """Return the first file's logits of N images, float32 N×outputs, and the shares, as in :class:`Answer`.
 
         Near the limit of the check, the share is the float32 file's.
 
         Args:
             prepared: as in :meth:`answer_all`.
+            shares: as in :meth:`answer_all`.
 
         Raises:
-            BackendError: as in :meth:`answer`.
+            BackendError: as in :meth:`answer_all`.
         """
-        if self._plan.spec.network_check is None:
-            return self.logits(prepared), None
-        logits, shares = self._with_shares(self._first, prepared)
-        near = self._near_limit(shares)
-        if near.any():
-            shares[near] = self._with_shares(self.exact, prepared[near])[1]
-        return logits, shares
+        logits, found = self._outputs(self._first, prepared, shares)
+        again = [i for i, share in enumerate(found) if is_near_limit(share, self._plan.familiarity_band)]
+        if again:
+            exact = self._outputs(self.exact, prepared[again], [found[i] for i in again])[1]
+            for i, share in zip(again, exact, strict=True):
+                found[i] = share
+        return logits, found
 
-    def _near_limit(self, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        near = [is_near_limit(share, self._plan.familiarity_band) for share in shares.tolist()]
-        return np.array(near, dtype=np.bool_)
-
-    def _with_shares(
-        self, file: _File, prepared: Preprocessed
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return logits, float32 N×outputs, and out-of-distribution shares, float64 N, of one invocation an image."""
-        check = self._plan.spec.network_check
-        if check is None:
-            raise TypeError(f"{self._plan.spec.name} has no check on network features")
+    def _outputs(
+        self, file: _File, prepared: Preprocessed, shares: Sequence[float | None]
+    ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
+        """Return a file's logits, float32 N×outputs, and the shares: its own if the check is on network features."""
+        if self._check is None:
+            return file.run(prepared), list(shares)
         logits, moments = file.run_with_moments(prepared)
-        return logits, check.shares(moments)
+        return logits, [self._check.share(None if moments is None else moments[i]) for i in range(len(logits))]
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
         """Return the logits of a single model file for N images, float32 N×outputs.
@@ -203,7 +162,7 @@ class Engine:
             exact: run the float32 file instead of the first file.
 
         Raises:
-            BackendError: as in :meth:`answer`.
+            BackendError: as in :meth:`answer_all`.
         """
         return (self.exact if exact else self._first).run(prepared)
 
@@ -211,7 +170,7 @@ class Engine:
         """Return all outputs of the float32 file for one image: see :meth:`Backend.outputs`.
 
         Raises:
-            BackendError: as in :meth:`answer`.
+            BackendError: as in :meth:`answer_all`.
         """
         return self.exact.outputs(prepared[np.newaxis])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.ood.detector import Familiarity, is_familiar
+from edge_runtime.ood.detector import Familiarity
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
 
@@ -35,11 +36,6 @@ class InferenceInput:
     share: float | None
     decode_ms: float
     prepare_ms: float
-
-    @property
-    def familiar(self) -> bool:
-        """Whether the image passed the out-of-distribution check."""
-        return is_familiar(self.share)
 
 
 def read_input(
@@ -81,12 +77,12 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         backend: name of the interpreter and its provider, copied into the prediction.
 
     Raises:
-        BackendError: as in :meth:`Engine.answer`.
+        BackendError: as in :meth:`Engine.answer_all`.
         MachineError: as in :func:`read_input`.
     """
     start, spec = perf_counter(), plan.spec
     try:
-        verdict, precision, share = engine.answer(preprocessed.prepared, familiar=preprocessed.familiar)
+        answer = engine.answer(preprocessed.prepared, preprocessed.share)
     except Exception as error:
         raise_machine_fault(error, preprocessed.image.name)
         raise
@@ -95,15 +91,15 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         image=preprocessed.image.name,
         model=spec.name,
         version=spec.version,
-        verdict=verdict,
+        verdict=answer.verdict,
         cutoff=spec.policy.cutoff,
         confidence_floor=spec.policy.confidence_floor,
         contract=spec.contract,
         backend=backend,
-        precision=precision.value,
+        precision=(Precision.FLOAT32 if answer.exact else plan.first).value,
         ms=Timing(preprocessed.decode_ms, preprocessed.prepare_ms, run_ms),
         region=preprocessed.region,
-        familiarity=preprocessed.share if share is None else share,
+        familiarity=answer.share,
         fallback=plan.fallback,
         bundle=plan.bundle,
         sha256=preprocessed.image.sha256,

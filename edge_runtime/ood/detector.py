@@ -9,6 +9,7 @@ read, which take a fraction of a millisecond and need no access to the network.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,12 @@ class Familiarity:
         if self.whole is None:
             return share
         return max(share, self.whole.shortfall(image))
+
+    def shares(self, images: Sequence[DecodedImage]) -> list[float]:
+        """Return :meth:`share` of each image that is the model's input, with the same bits. At least one image."""
+        from edge_runtime.ood.stacked_statistics import statistics_of_all  # imported here, as in distance
+
+        return [float(self.distances(row)) / self.limit for row in statistics_of_all(images)]
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the distance of each row of statistics: float64 (…, K) to float64 (…)."""

@@ -90,8 +90,21 @@ class NetworkFamiliarity:
         """Number of channels of the feature map, C."""
         return len(self.mean) // 2
 
+    def share(self, moments: npt.NDArray[Any] | None) -> float:
+        """Return the distance of one image divided by the limit; above 1, it is out-of-distribution.
+
+        Args:
+            moments: the second output of a model file for the image, float32 (2C,), as in :meth:`distances_of`.
+
+        Raises:
+            BackendError: as in :meth:`distances_of`.
+        """
+        return self._distance(self._checked(moments)) / self.limit
+
     def distances_of(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return each image's distance, float64 (…).
+
+        Each image is computed alone, so that its last bit never depends on the other images.
 
         Args:
             moments: the second output of a model file, float32 (…, 2C): means, then means of squares; None if the file
@@ -102,18 +115,9 @@ class NetworkFamiliarity:
         """
         import numpy as np
 
-        if moments is None or moments.shape[-1] != len(self.mean):
-            found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
-            raise BackendError(
-                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
-                "Export the model again."
-            )
-        if not np.isfinite(moments).all():
-            raise BackendError(
-                "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
-                "Export the model again."
-            )
-        return self.distances(features(moments))
+        found = self._checked(moments)
+        each = [self._distance(row) for row in found.reshape(-1, found.shape[-1])]
+        return np.array(each).reshape(found.shape[:-1])
 
     def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return each image's distance divided by the limit, float64 (…); above 1, it is out-of-distribution.
@@ -128,25 +132,44 @@ class NetworkFamiliarity:
 
         return np.asarray(self.distances_of(moments) / self.limit)
 
-    def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the distance of each row of features: float64 (…, 2C) to float64 (…).
-
-        Each row is computed alone, so that its last bit never depends on the other rows.
-        """
+    def _checked(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return ``moments``; raise if they are missing, of another size, or not finite."""
         import numpy as np
 
-        rows = np.asarray(found, dtype=np.float64)
-        each = [self._distance(row) for row in rows.reshape(-1, rows.shape[-1])]
+        if moments is None or moments.shape[-1] != len(self.mean):
+            found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
+            raise BackendError(
+                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
+                "Export the model again."
+            )
+        if not np.isfinite(moments).all():
+            raise BackendError(
+                "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
+                "Export the model again."
+            )
+        return moments
+
+    def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the distance of each row of features: float64 (…, 2C) to float64 (…)."""
+        import numpy as np
+
+        rows = np.array(found, dtype=np.float64)
+        each = [self._apart(row) for row in rows.reshape(-1, rows.shape[-1])]
         return np.array(each).reshape(rows.shape[:-1])
 
-    def _distance(self, found: npt.NDArray[Any]) -> float:
-        """Return the distance of one image's features, float64 (2C,)."""
+    def _distance(self, moments: npt.NDArray[Any]) -> float:
+        """Return the distance of one image, from its moments, float32 (2C,)."""
+        return self._apart(features(moments))
+
+    def _apart(self, found: npt.NDArray[Any]) -> float:
+        """Return the distance of one image's features, float64 (2C,), which are overwritten."""
         mean, scale, components, deviations = self._arrays
-        apart = (found - mean) / scale
-        along = components @ apart
-        rest = apart - along @ components
-        whitened = along / deviations
-        return sqrt(float(whitened @ whitened) + float(rest @ rest) / self.residual**2)
+        found -= mean
+        found /= scale
+        along = components @ found
+        found -= along @ components
+        along /= deviations
+        return sqrt(float(along @ along) + float(found @ found) / self.residual**2)
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -167,8 +190,13 @@ def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return means and standard deviations, float64 (…, 2C), from means and means of squares, (…, 2C)."""
     import numpy as np
 
-    mean, square = np.split(np.asarray(moments, dtype=np.float64), 2, axis=-1)
-    return np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0.0))], axis=-1)
+    found = np.array(moments, dtype=np.float64)
+    channels = found.shape[-1] // 2
+    mean, square = found[..., :channels], found[..., channels:]
+    square -= mean * mean
+    np.maximum(square, 0.0, out=square)
+    np.sqrt(square, out=square)
+    return found
 
 
 def packed_components(components: npt.NDArray[Any]) -> str:

@@ -13,9 +13,10 @@ these values are cut off.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,8 +30,8 @@ Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]
 Wide = npt.NDArray[np.int16]
 
-FARTHEST_PX = 16
-"""Largest distance of differences, in pixels."""
+LAGS = (1, 2, 4, 16)
+"""Distances of differences, in pixels."""
 
 SIDE_PX = 64
 """Longest side of overview and centre, in pixels."""
@@ -55,11 +56,22 @@ def statistics(image: DecodedImage) -> Floats:
     Args:
         image: image from :func:`edge_runtime.images.reader.read`, before any step of a spec.
     """
-    small = max(image.pixels.shape[:2]) <= SIDE_PX
+    small = is_small(image)
     overview = _overview(image.pixels)
-    whole = Texture(_grey(overview, image.order))
-    centre = whole if small else Texture(_grey(_centre(image.pixels), image.order))
-    return np.array([*_colour(overview, whole, image.order), *_levels(whole.grey), *_coarse(whole), *_fine(centre)])
+    whole = Texture(to_grey(overview, image.order))
+    centre = whole if small else Texture(to_grey(_centre(image.pixels), image.order))
+    tints = None if image.order is ColourOrder.GREY else Tints.of(overview, whole.grey, image.order)
+    return np.array(numbers(whole, tints, centre))
+
+
+def numbers(whole: Texture, tints: Tints | None, centre: Texture) -> list[float]:
+    """Return the statistics from the textures of overview and centre, and the overview's tints (None if grey)."""
+    return [*_colour(whole, tints), *_levels(whole.grey), *_coarse(whole), *_fine(centre)]
+
+
+def is_small(image: DecodedImage) -> bool:
+    """Return whether an image is its own overview and centre."""
+    return bool(max(image.pixels.shape[:2]) <= SIDE_PX)
 
 
 def _overview(pixels: Pixels) -> Levels:
@@ -67,7 +79,7 @@ def _overview(pixels: Pixels) -> Levels:
     height, width = pixels.shape[:2]
     deep = pixels.dtype != np.uint8
     if max(height, width) <= SIDE_PX:
-        return _upper(pixels)
+        return upper(pixels)
     down, across = min(height, SIDE_PX), min(width, SIDE_PX)
     rows = [i * height // down for i in range(down + 1)]
     columns = [i * width // across for i in range(across + 1)]
@@ -82,32 +94,51 @@ def _overview(pixels: Pixels) -> Levels:
 def _centre(pixels: Pixels) -> Levels:
     height, width = pixels.shape[:2]
     y, x = max(0, (height - SIDE_PX) // 2), max(0, (width - SIDE_PX) // 2)
-    return np.ascontiguousarray(_upper(pixels[y : y + SIDE_PX, x : x + SIDE_PX]))
+    return np.ascontiguousarray(upper(pixels[y : y + SIDE_PX, x : x + SIDE_PX]))
 
 
-def _upper(pixels: npt.NDArray[Any]) -> Levels:
+def upper(pixels: npt.NDArray[Any]) -> Levels:
+    """Return the upper 8 bits of the values."""
     return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, dtype=np.uint8)
 
 
-def _grey(pixels: Levels, order: ColourOrder) -> Levels:
+def to_grey(pixels: Levels, order: ColourOrder) -> Levels:
     """Return 0.299 R + 0.587 G + 0.114 B, rounded (ITU-R BT.601, as in a spec's colour step)."""
     return pixels if order is ColourOrder.GREY else np.asarray(cv2.cvtColor(pixels, _GREY[order]), dtype=np.uint8)
 
 
-def _colour(pixels: Levels, whole: Texture, order: ColourOrder) -> list[float]:
+class Tints(NamedTuple):
+    """Channel differences of a colour image, one value a pixel.
+
+    Attributes:
+        red, blue: R − G and B − G, int16.
+        colourless: whether the pixel is colourless.
+    """
+
+    red: Wide
+    blue: Wide
+    colourless: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, pixels: Levels, grey: Levels, order: ColourOrder) -> Tints:
+        """Compute the differences of colour pixels with these grey levels."""
+        channels = pixels.reshape(-1, 3).T.astype(np.int16, order="C")
+        first, last = channels[0] - channels[1], channels[2] - channels[1]
+        colourless = np.abs(first) + np.abs(last) <= TINT
+        colourless &= (grey <= WHITE).ravel()
+        return cls(first, last, colourless) if order is ColourOrder.RGB else cls(last, first, colourless)
+
+
+def _colour(whole: Texture, tints: Tints | None) -> list[float]:
     """Return six statistics of channel differences: means, spreads, colourless share, and a ratio.
 
     The ratio is the mean of R − G divided by the image's distance from white. A stain absorbs light in proportion to
     its amount, so the ratio hardly depends on the amount.
     """
-    shaded, size = whole.grey <= WHITE, whole.grey.size
-    if order is ColourOrder.GREY:
-        return [0.0, 0.0, 0.0, 0.0, 0.0, np.count_nonzero(shaded) / size]
-    channels = pixels.reshape(-1, 3).T.astype(np.int16, order="C")
-    first, last = channels[0] - channels[1], channels[2] - channels[1]
-    near_grey = np.abs(first) + np.abs(last) <= TINT
-    colourless = np.count_nonzero(near_grey & shaded.ravel()) / size
-    red, blue = (first, last) if order is ColourOrder.RGB else (last, first)
+    size = whole.grey.size
+    if tints is None:
+        return [0.0, 0.0, 0.0, 0.0, 0.0, np.count_nonzero(whole.grey <= WHITE) / size]
+    red, blue, colourless = tints
     red_mean, blue_mean = cv2.sumElems(red)[0] / size, cv2.sumElems(blue)[0] / size
     return [
         red_mean / 255,
@@ -115,7 +146,7 @@ def _colour(pixels: Levels, whole: Texture, order: ColourOrder) -> list[float]:
         blue_mean / 255,
         sqrt(variance(red, red_mean)) / 255,
         sqrt(variance(blue, blue_mean)) / 255,
-        colourless,
+        np.count_nonzero(colourless) / size,
     ]
 
 
@@ -139,7 +170,7 @@ def _coarse(whole: Texture) -> list[float]:
         whole.beside_variance(both_2),
         whole.roughness_4,
         (across - down) / (both + 16),
-        *(_balance(found.laplacian()) for found in (twos, fours, sixteens)),
+        *(_balance(found.laplacian) for found in (twos, fours, sixteens)),
         (cv2.sumElems(upper)[0] / upper.size - whole.mean) / 255,
     ]
 
@@ -149,7 +180,7 @@ def _fine(centre: Texture) -> list[float]:
     across, down = centre.ones.across, centre.ones.down
     pairs = across.size + down.size
     differing = sum(cv2.countNonZero(found) for found in (across, down) if found.size)
-    grain = sqrt(mean_square(centre.ones.laplacian())) / 1020
+    grain = sqrt(mean_square(centre.ones.laplacian)) / 1020
     return [centre.mean / 255, grain, centre.roughness_4, sqrt((pairs - differing) / max(pairs, 1))]
 
 
@@ -162,43 +193,57 @@ def _balance(blobs: npt.NDArray[np.int16]) -> float:
 
 
 class Differences:
-    """Differences of an image's levels over one distance."""
+    """Differences of an image's levels over one distance.
 
-    def __init__(self, line: Wide, shape: tuple[int, int], lag: int) -> None:
-        """Compute the differences across and down.
+    Attributes:
+        across: int16 H×(W − lag): each level minus the one ``lag`` px to its left; empty if the image is narrower.
+        down: int16 ((H − lag)·W,): each level minus the one ``lag`` px above; empty if the image is lower.
+        laplacian: int16 (H − 2 lag)×(W − 2 lag), -1020..1020; positive at a bright dot; empty for a small image.
+    """
+
+    def __init__(self, across: Wide, down: Wide, laplacian: Wide) -> None:
+        """Store the differences."""
+        self.across, self.down, self.laplacian = across, down, laplacian
+
+    @classmethod
+    def of(cls, line: Wide, shape: tuple[int, int], lag: int) -> Differences:
+        """Compute the differences.
 
         Args:
             line: levels row after row, int16, with at least ``lag`` further values at the end.
             shape: height and width.
             lag: distance in pixels.
         """
-        height, width = shape
-        size, row = height * width, lag * width
-        self._shape, self._lag, self._row = shape, lag, row
-        self._line_across: Wide = line[lag : size + lag] - line[:size]
-        self.across: Wide = self._line_across.reshape(shape)[:, :-lag]
-        """int16 H×(W − lag): each level minus the one ``lag`` px to its left; empty if the image is narrower."""
-        self.down: Wide = line[row:size] - line[: max(size - row, 0)]
-        """int16 ((H − lag)·W,): each level minus the one ``lag`` px above; empty if the image is lower."""
+        across, down = lines_of(line, shape, lag)
+        return cls(across.reshape(shape)[:, :-lag], down, laplacian_of(across, down, shape, lag))
 
     def energies(self) -> tuple[float, float]:
         """Return the mean squares across and down; 0 if there are no differences."""
         return mean_square(self.across), mean_square(self.down)
 
-    def laplacian(self) -> Wide:
-        """Return the Laplacian, int16 (H − 2 lag)×(W − 2 lag), -1020..1020; positive at a bright dot.
 
-        It is computed from the changes of the differences, across and down.
-        """
-        (height, width), lag, row = self._shape, self._lag, self._row
-        if height <= 2 * lag or width <= 2 * lag:
-            return np.empty((0, 0), dtype=np.int16)
-        end = height * width - row
-        across, down = self._line_across, self.down
-        found: Wide = across[row - lag : end - lag] - across[row:end]
-        found += down[:-row]
-        found -= down[row:]
-        return found.reshape(-1, width)[:, lag:-lag]
+def lines_of(line: Wide, shape: tuple[int, int], lag: int) -> tuple[Wide, Wide]:
+    """Return the differences across and down over ``lag`` px, row after row; those across meet other rows at an edge.
+
+    Args:
+        line: as in :meth:`Differences.of`.
+        shape: as in :meth:`Differences.of`.
+        lag: as in :meth:`Differences.of`.
+    """
+    height, width = shape
+    size, row = height * width, lag * width
+    return line[lag : size + lag] - line[:size], line[row:size] - line[: max(size - row, 0)]
+
+
+def laplacian_of(across: Wide, down: Wide, shape: tuple[int, int], lag: int) -> Wide:
+    """Return the Laplacian from the changes of the differences, as in :class:`Differences`."""
+    (height, width), row = shape, lag * shape[1]
+    if height <= 2 * lag or width <= 2 * lag:
+        return np.empty((0, 0), dtype=np.int16)
+    found: Wide = across[row - lag : -row - lag] - across[row:-row]
+    found += down[:-row]
+    found -= down[row:]
+    return found.reshape(-1, width)[:, lag:-lag]
 
 
 class Texture:
@@ -211,24 +256,33 @@ class Texture:
         roughness_4: mean square of the differences over 4 px, as a share of the variance.
     """
 
-    def __init__(self, grey: Levels) -> None:
-        """Compute the shared values."""
-        self.grey = grey
+    def __init__(self, grey: Levels, known: Mapping[int, Differences] | None = None) -> None:
+        """Compute the shared values; ``known`` holds the differences by distance, if they are computed already."""
+        self.grey, self._known = grey, known
         self.mean = cv2.sumElems(grey)[0] / grey.size
         self.variance = variance(grey, self.mean)
-        self._line = np.zeros(grey.size + FARTHEST_PX, dtype=np.int16)
-        self._line[: grey.size] = grey.ravel()
+        self._line = None if known is not None else line_of(grey)
         self.ones, self.fours = self.differences(1), self.differences(4)
         self.roughness_4 = self.beside_variance(sum(self.fours.energies()))
 
     def differences(self, lag: int) -> Differences:
-        """Return the differences over ``lag`` px; ``lag`` is at most :data:`FARTHEST_PX`."""
+        """Return the differences over ``lag`` px; ``lag`` is one of :data:`LAGS`."""
+        if self._known is not None:
+            return self._known[lag]
+        assert self._line is not None
         height, width = self.grey.shape
-        return Differences(self._line, (height, width), lag)
+        return Differences.of(self._line, (height, width), lag)
 
     def beside_variance(self, energy: float) -> float:
         """Return a mean square, summed over both directions, as a share of the variance; small for uniform images."""
         return energy / (4 * self.variance + 16)
+
+
+def line_of(grey: Levels) -> Wide:
+    """Return the levels row after row, int16, and further zeros for differences over any distance."""
+    line = np.zeros(grey.size + max(LAGS), dtype=np.int16)
+    line[: grey.size] = grey.ravel()
+    return line
 
 
 def variance(values: npt.NDArray[Any], mean: float) -> float:

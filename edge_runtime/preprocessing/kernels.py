@@ -188,10 +188,12 @@ def _letterbox(step: Letterbox) -> Operation:
     def run(pixels: Array, name: str) -> Array:
         height, width = pixels.shape[:2]
         fitted = step.fitted(width, height)
-        scaled = cv2.resize(pixels, fitted, interpolation=cv2.INTER_LINEAR_EXACT)
         left, top = step.corner(width, height)
         framed = np.zeros((step.height_px, step.width_px, *pixels.shape[2:]), dtype=pixels.dtype)
-        framed[top : top + fitted[1], left : left + fitted[0]] = scaled
+        place = framed[top : top + fitted[1], left : left + fitted[0]]
+        scaled = cv2.resize(pixels, fitted, dst=place, interpolation=cv2.INTER_LINEAR_EXACT)
+        if scaled is not place:  # OpenCV could not write into a part of the frame
+            place[...] = scaled
         return framed
 
     return run

@@ -56,26 +56,30 @@ def answer_batch(
         alone: each tile is decided by its own logits, so rerun those near a threshold in float32. If False, rerun none.
         wanted: numbers of the tiles.
     """
-    prepared, numbers, shares, failures = [], [], [], []
-    detector = plan.spec.image_check
+    prepared, numbers, tiles, failures = [], [], [], []
     for number in wanted:
         try:
             tile = grid.cut(image, number)
             prepared.append(plan.preprocessor.levels(tile))
-            shares.append(None if detector is None else detector.share(tile))
+            tiles.append(tile)
             numbers.append(number)
         except ImageError as error:
             failures.append(TileFailure(*grid.place(number), error))
     if not prepared:
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
+    detector = plan.spec.image_check
+    shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.shares(tiles)
     if not alone:
-        logits, found = engine.screen(np.stack(prepared))
-        rerun = np.zeros(len(prepared), np.bool_)
-    else:
-        familiar = np.array([is_familiar(share) for share in shares])
-        logits, rerun, found = engine.answer_all(np.stack(prepared), familiar)
-    familiarity = tuple(shares) if found is None else tuple(found.tolist())
-    return Batch(tuple(numbers), logits, rerun, familiarity, tuple(failures))
+        logits, shares = engine.screen(np.stack(prepared), shares)
+        return Batch(tuple(numbers), logits, np.zeros(len(prepared), np.bool_), tuple(shares), tuple(failures))
+    answers = engine.answer_all(np.stack(prepared), shares)
+    return Batch(
+        numbers=tuple(numbers),
+        logits=np.stack([answer.logits for answer in answers]),
+        rerun=np.array([answer.exact for answer in answers], dtype=np.bool_),
+        familiarity=tuple(answer.share for answer in answers),
+        failures=tuple(failures),
+    )
 
 
 def exact_batch(

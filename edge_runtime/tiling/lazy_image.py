@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.images.reader import DecodedImage
+from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.errors import UsageError
+from edge_runtime.images.reader import DecodedImage, Source
+from edge_runtime.images.scale import check_scale
 from edge_runtime.tiling.slide import Grid, SlideReading
 
 Glass = Callable[[Grid], npt.NDArray[np.bool_]]
@@ -34,3 +37,25 @@ class LazyImage(DecodedImage):
     reading: SlideReading = field(kw_only=True)
     overview: Overview = field(kw_only=True)
     glass: Glass | None = field(kw_only=True)
+
+
+def check_scale_of(image: Source | DecodedImage, name: str, stated: float | None, spec: ModelSpec) -> None:
+    """Check the stated scale of an image, or the scale at which a whole slide is read.
+
+    Args:
+        image: the image whose tiles are classified.
+        name: its name in the error.
+        stated: its scale in microns per pixel, according to the user; None if it was not stated.
+        spec: the model's spec.
+
+    Raises:
+        ImageScaleError: as in :func:`edge_runtime.images.scale.check_scale`.
+        UsageError: likewise, or a scale is stated for a slide, which has one already.
+    """
+    if not isinstance(image, LazyImage):
+        if stated is not None:
+            check_scale(name, stated, spec.microns_per_pixel, spec.name)
+    elif stated is not None:
+        raise UsageError(f"{name}: found a scale for an opened slide. State it where the slide is opened.")
+    elif spec.microns_per_pixel is not None:
+        check_scale(name, image.reading.microns_per_pixel, spec.microns_per_pixel, spec.name)

@@ -26,9 +26,9 @@ from edge_runtime.images.formats.header import (
 
 _SIGNATURE_BYTES = 8
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
-_AT_ONCE_IN, _AT_ONCE_OUT = 1 << 18, 1 << 26
+_AT_ONCE_IN, _AT_ONCE_OUT = 1 << 19, 1 << 26
 """Largest IDAT data and pixels, in bytes, that libpng decodes itself. libpng also inflates surplus data after the last
-row: one megabyte can hold a gigabyte of it, which takes two seconds."""
+row: half a megabyte can hold half a gigabyte of it, which takes one second."""
 _HEAD_BYTES = 1024  # a palette has 768 bytes; other chunks that are read are shorter
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _READ = frozenset({b"IHDR", b"tRNS", b"PLTE"})

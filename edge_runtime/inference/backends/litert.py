@@ -72,6 +72,8 @@ class LiteRtBackend:
             return self.run(tensors), None
         with self._lock.held:
             self._check(tensors)
+            if len(tensors) == 1:
+                return self._run_one(tensors), self._interpreter.get_tensor(self._moments_index).reshape(1, -1)
             logits, moments = [], []
             for i in range(len(tensors)):
                 logits.append(self._run_one(tensors[i : i + 1]))

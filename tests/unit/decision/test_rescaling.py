@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
-from edge_runtime.decision.rescaling import carried_band, carried_threshold
+from edge_runtime.bundle.rescaling import carried_band, carried_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
 from tests.unit.decision.test_verdict import BASE, PAIR
 

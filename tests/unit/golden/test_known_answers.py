@@ -146,7 +146,7 @@ def test_a_float32_file_that_differs_decides_nothing_near_a_threshold(cache: Pat
     with _load() as predictor:
         assert predictor.precision is Precision.INT8
         with pytest.raises(BackendError, match="float32"):
-            predictor._engine.exact  # noqa: B018
+            predictor._engines.first.exact  # noqa: B018
 
 
 def test_a_file_that_gives_no_numbers_is_not_trusted(cache: Path, spoil: Spoil) -> None:

@@ -21,7 +21,7 @@ from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import BackendError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.inference.backends.base import Runtime
-from edge_runtime.inference.engine import Engine, Plan
+from edge_runtime.inference.engine import Answer, Engine, Plan
 from edge_runtime.preprocessing.preprocessor import Preprocessor
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize
 
@@ -107,40 +107,51 @@ def images(*rows: int) -> np.ndarray:
 
 NOT_FINITE = r"^found NaN or infinity in the logits, expected finite numbers\. Export the model again\.$"
 ALL = images(*range(len(FIRST)))
+NO_CHECK: list[float | None] = [None] * len(FIRST)
+FAMILIAR, UNFAMILIAR = 0.5, 1.5
+
+
+def logits_of(answers: list[Answer]) -> list[float]:
+    return [float(answer.logits[0]) for answer in answers]
+
+
+def reruns_of(answers: list[Answer]) -> list[bool]:
+    return [answer.exact for answer in answers]
 
 
 def test_float32_decides_the_images_near_a_threshold_and_sees_no_other() -> None:
     made = bench()
-    logits, rerun, _ = made.engine.answer_all(ALL)
+    answers = made.engine.answer_all(ALL, NO_CHECK)
     expected = [exact if near else first for first, exact, near in zip(FIRST, EXACT, NEAR, strict=True)]
-    assert logits.ravel().tolist() == np.float32(expected).tolist()
-    assert rerun.tolist() == NEAR
+    assert logits_of(answers) == np.float32(expected).tolist()
+    assert reruns_of(answers) == NEAR
     assert made.exact.seen == [[1, 2, 3, 5]]
 
 
 def test_an_unfamiliar_image_is_not_run_again_among_many() -> None:
     """It is referred whatever float32 says: no rerun is counted, and no time is spent on it."""
     made = bench()
-    familiar = np.array([True, False, True, False, False, True])
-    logits, rerun, _ = made.engine.answer_all(ALL, familiar)
-    assert rerun.tolist() == [False, False, True, False, False, True]
-    assert logits.ravel().tolist() == np.float32([-3.0, -0.5, -0.9, 0.4, 3.0, -0.3]).tolist()
+    shares = [FAMILIAR if familiar else UNFAMILIAR for familiar in (True, False, True, False, False, True)]
+    answers = made.engine.answer_all(ALL, shares)
+    assert reruns_of(answers) == [False, False, True, False, False, True]
+    assert logits_of(answers) == np.float32([-3.0, -0.5, -0.9, 0.4, 3.0, -0.3]).tolist()
+    assert [answer.share for answer in answers] == shares
     assert made.exact.seen == [[2, 5]]
 
 
 def test_where_no_familiar_image_is_near_float32_is_not_even_opened() -> None:
     made = bench()
-    logits, rerun, _ = made.engine.answer_all(ALL, np.array([not near for near in NEAR]))
-    assert not rerun.any()
-    assert logits.ravel().tolist() == np.float32(FIRST).tolist()
+    answers = made.engine.answer_all(ALL, [UNFAMILIAR if near else FAMILIAR for near in NEAR])
+    assert not any(reruns_of(answers))
+    assert logits_of(answers) == np.float32(FIRST).tolist()
     assert made.opened == [Precision.INT8]
 
 
 def test_an_unfamiliar_image_alone_is_referred_by_the_first_file() -> None:
     made = bench()
-    verdict, precision, _ = made.engine.answer(images(1)[0], familiar=False)
+    _, verdict, _, exact = made.engine.answer(images(1)[0], UNFAMILIAR)
     assert (verdict.decision, verdict.reason) == (Decision.REFER, Reason.UNFAMILIAR_INPUT)
-    assert precision is Precision.INT8
+    assert not exact
     assert verdict.scores["b"] == pytest.approx(1 / (1 + np.exp(0.5)), abs=1e-7)
     assert made.opened == [Precision.INT8]
 
@@ -148,37 +159,37 @@ def test_an_unfamiliar_image_alone_is_referred_by_the_first_file() -> None:
 @pytest.mark.parametrize("row", range(len(FIRST)))
 @pytest.mark.parametrize("familiar", [True, False])
 def test_one_image_and_many_are_decided_by_the_same_file(row: int, familiar: bool) -> None:
-    verdict, precision, _ = bench().engine.answer(images(row)[0], familiar=familiar)
-    logits, rerun, _ = bench().engine.answer_all(images(row), np.array([familiar]))
-    assert (precision is Precision.FLOAT32) == rerun[0] == (NEAR[row] and familiar)
-    assert verdict.score == DecisionRule(SPEC).verdict(logits[0]).score
+    share = FAMILIAR if familiar else UNFAMILIAR
+    alone = bench().engine.answer(images(row)[0], share)
+    among = bench().engine.answer_all(ALL, [share] * len(FIRST))[row]
+    assert alone == among
+    assert alone.exact == (NEAR[row] and familiar)
+    assert alone.verdict.score == DecisionRule(SPEC).verdict(alone.logits).score
     if familiar:
-        assert (verdict.reason is Reason.PRECISION_RERUN) == NEAR[row]
+        assert (alone.verdict.reason is Reason.PRECISION_RERUN) == NEAR[row]
 
 
 def test_an_image_on_the_edge_of_the_band_is_run_again() -> None:
     """At logit 0 the score is the cut-off, so the distance is exactly 0; one bit further it lies outside."""
     distance = float(1 / (1 + np.exp(-np.float64(np.float32(0.4))))) - 0.5
     for band, rerun in ((distance, True), (float(np.nextafter(distance, 0)), False)):
-        _, precision, _ = bench(band).engine.answer(images(3)[0])
-        assert (precision is Precision.FLOAT32) is rerun
-        assert bench(band).engine.answer_all(images(3))[1].tolist() == [rerun]
+        assert bench(band).engine.answer(images(3)[0]).exact is rerun
+        assert reruns_of(bench(band).engine.answer_all(images(3), [None])) == [rerun]
 
 
 def test_without_a_band_not_even_a_score_on_the_cutoff_is_run_again() -> None:
     made = bench(band=0.0)
-    verdict, precision, _ = made.engine.answer(images(2)[0])
-    logits, rerun, _ = made.engine.answer_all(ALL)
-    assert (verdict.reason, precision) == (Reason.ABOVE_CUTOFF, Precision.INT8)
-    assert rerun.dtype == np.bool_
-    assert rerun.tolist() == [False] * len(FIRST)
-    assert logits.ravel().tolist() == np.float32(FIRST).tolist()
+    alone = made.engine.answer(images(2)[0])
+    answers = made.engine.answer_all(ALL, NO_CHECK)
+    assert (alone.verdict.reason, alone.exact) == (Reason.ABOVE_CUTOFF, False)
+    assert reruns_of(answers) == [False] * len(FIRST)
+    assert logits_of(answers) == np.float32(FIRST).tolist()
     assert made.opened == [Precision.INT8]
 
 
 def test_float32_that_answers_first_is_opened_once_and_closed_once() -> None:
     made = bench(answers=Precision.FLOAT32)
-    made.engine.answer_all(ALL)
+    made.engine.answer_all(ALL, NO_CHECK)
     assert made.engine.logits(ALL, exact=True).ravel().tolist() == np.float32(EXACT).tolist()
     made.engine.close()
     assert (made.opened, made.exact.closed, made.first.closed) == ([Precision.FLOAT32], 1, 0)
@@ -216,10 +227,10 @@ def test_threads_that_need_float32_at_once_open_it_once() -> None:
 
     def answer(_: int) -> object:
         together.wait()
-        return made.engine.answer(images(2)[0])[1]
+        return made.engine.answer(images(2)[0]).exact
 
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(answer, range(8))) == {Precision.FLOAT32}
+        assert set(pool.map(answer, range(8))) == {True}
     assert made.opened == [Precision.INT8, Precision.FLOAT32]
 
 
@@ -228,7 +239,10 @@ def test_an_output_that_is_no_number_is_an_error(value: float) -> None:
     """Neither the first file nor float32, neither for one image nor for one among many, nor for a heatmap."""
     bad, good = [0.0, 0.0, value], [0.0, 0.0, 0.0]
     for first, exact in ((bad, good), (good, bad)):
-        for ask in (lambda engine: engine.answer(images(2)[0]), lambda engine: engine.answer_all(images(0, 2, 1))):
+        for ask in (
+            lambda engine: engine.answer(images(2)[0]),
+            lambda engine: engine.answer_all(images(0, 2, 1), [None] * 3),
+        ):
             with pytest.raises(BackendError, match=NOT_FINITE):
                 ask(bench(first=first, exact=exact).engine)
     with pytest.raises(BackendError, match=NOT_FINITE):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -78,7 +77,7 @@ def logits_of(bundle: Bundle, pixels: np.ndarray, precision: Precision) -> np.nd
             for y in range(0, rows * SIDE, SIDE)
             for x in range(0, columns * SIDE, SIDE)
         ]
-        found = [engine.answer_all(plan.preprocessor.levels(tile)[np.newaxis])[0][0] for tile in cut]
+        found = [engine.answer(plan.preprocessor.levels(tile)).logits for tile in cut]
         engine.close()
     return np.array(found).reshape(rows, columns, -1)
 
@@ -184,20 +183,26 @@ def test_the_number_of_workers_changes_nothing(slide: SlidePrediction, workers: 
 def test_the_float32_file_is_asked_about_tiles_near_a_threshold_and_around_them_alone(
     monkeypatch: pytest.MonkeyPatch, files: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    asked: list[tuple[bool, int]] = []
-    plain: Callable[..., np.ndarray] = Engine.logits
+    screened: list[int] = []
+    counts: list[int] = []
+    screen, logits = Engine.screen, Engine.logits
 
-    def counted(self: Engine, prepared: np.ndarray, *, exact: bool = False) -> np.ndarray:
-        asked.append((exact, len(prepared)))
-        return plain(self, prepared, exact=exact)
+    def counted_screen(self: Engine, prepared: np.ndarray, shares: list[float | None]) -> object:
+        screened.append(len(prepared))
+        return screen(self, prepared, shares)
 
-    monkeypatch.setattr(Engine, "logits", counted)
+    def counted_logits(self: Engine, prepared: np.ndarray, *, exact: bool = False) -> np.ndarray:
+        counts.append(len(prepared))
+        return logits(self, prepared, exact=exact)
+
+    monkeypatch.setattr(Engine, "screen", counted_screen)
+    monkeypatch.setattr(Engine, "logits", counted_logits)
     with opened(system_4()) as predictor:
         predictor.predict_tiles(slide_pixels(), workers=1)
     mean = by_hand(files[0], np.ones((ROWS, COLUMNS), np.bool_), WEIGHT).reshape(ROWS * COLUMNS, -1)
     near = (margins(mean, system_4().manifest.spec) <= BAND).reshape(ROWS, COLUMNS)
-    assert sum(n for exact, n in asked if exact) == widened(near).sum() < ROWS * COLUMNS
-    assert sum(n for exact, n in asked if not exact) == ROWS * COLUMNS
+    assert sum(counts) == widened(near).sum() < ROWS * COLUMNS
+    assert sum(screened) == ROWS * COLUMNS
 
 
 def test_without_neighbours_and_with_another_stride_every_tile_is_answered_for_itself() -> None:
