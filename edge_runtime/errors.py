@@ -14,6 +14,8 @@
     │   ├── ResultsError                         the results file cannot take these predictions
     │   ├── AcceptanceError                      the cases or the protocol of a site acceptance cannot be used
     │   │   └── CasesError                       the list of cases is invalid
+    │   ├── DriftError                           answers and reference cannot be compared
+    │   │   └── DriftCasesError                      an image of the answers is in no case
     │   ├── ArchiveError                         the plan, a source or a shard of an archive cannot be used
     │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
     │   └── RegionError                          the region is invalid, missing or unexpected
@@ -151,6 +153,18 @@ class CasesError(AcceptanceError):
     """The list of cases is invalid: a column, an image or a label is missing, unknown or contradicts another."""
 
     default_code = "acceptance_cases"
+
+
+class DriftError(UsageError):
+    """Answers cannot be compared with a reference: mixed or other models, no reference, or no case; see ``code``."""
+
+    default_code = "drift"
+
+
+class DriftCasesError(DriftError):
+    """The list or the pattern of the cases is invalid, or has no case for an image of the answers."""
+
+    default_code = "drift_cases"
 
 
 class ArchiveError(UsageError):

@@ -47,6 +47,7 @@ class Plan:
         bundle: SHA-256 of ``bundle.json``, copied into each prediction.
         familiarity_band: distance of the out-of-distribution share from 1 within which the float32 file decides; 0 if
             it never does.
+        statistics: whether each prediction contains the statistics of its image.
     """
 
     spec: ModelSpec
@@ -58,6 +59,7 @@ class Plan:
     fallback: Fallback | None = None
     bundle: str | None = None
     familiarity_band: float = 0.0
+    statistics: bool = False
 
 
 class Answer(NamedTuple):

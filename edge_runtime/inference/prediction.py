@@ -55,6 +55,7 @@ class Prediction:
         bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
         sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md).
         site: whether the cut-off was calibrated at the site that uses the model.
+        statistics: width and height in pixels and the statistics of the whole image, by name; None unless requested.
         time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
             predictions are compared.
     """
@@ -75,6 +76,7 @@ class Prediction:
     bundle: str | None = None
     sha256: str | None = None
     site: Site = SITE
+    statistics: dict[str, float] | None = None
     time: str = field(default_factory=now, compare=False)
 
     def to_dict(self) -> dict[str, object]:
@@ -98,6 +100,7 @@ class Prediction:
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
             **familiarity,
+            **({} if self.statistics is None else {"statistics": dict(self.statistics)}),
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,
