@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class _Command(Command):
     """Runs ``edge-predict check``, ``accept``, ``drift`` and ``archive`` as separate commands.
 
-    Name an image called ``check``, ``accept`` or ``drift`` as ``./check``. A file or folder called ``archive`` is still predicted,
-    unless one of the commands of ``edge-predict archive`` follows.
+    Name an image called ``check``, ``accept`` or ``drift`` as ``./check``. A file or folder called ``archive`` is still
+    predicted, unless one of the commands of ``edge-predict archive`` follows.
     """
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:

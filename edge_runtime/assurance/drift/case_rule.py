@@ -14,15 +14,15 @@ HEADER = "case,image"
 
 
 class CaseRule(Protocol):
-    """Names the case of an image.
+    """Names the case of an image."""
 
-    Attributes:
-        text: the rule as a sentence, for the report.
-        warning: what the reader of a result must know; empty if nothing.
-    """
+    @property
+    def text(self) -> str:
+        """The rule as a sentence, for the report."""
 
-    text: str
-    warning: str
+    @property
+    def warning(self) -> str:
+        """What the reader of a result must know; empty if nothing."""
 
     def case_of(self, image: str) -> str:
         """Return the case of an image, given its path in the results file.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 REPEATS = 500
+POINTS = 200
 _SEED = 0
 _FEWEST = 3
 """A segment after the change has at least this many cases: fewer may be chance."""
@@ -28,6 +29,7 @@ class ChangePoint:
         time: time of the case's first image, RFC 3339.
         earliest, latest: times of the interval.
         before: whether the change may lie before the window: the interval reaches its first case.
+        path: sum of the differences from the reference up to each case, at most :data:`POINTS` at equal steps.
     """
 
     case: int
@@ -37,6 +39,7 @@ class ChangePoint:
     earliest: str
     latest: str
     before: bool
+    path: tuple[float, ...]
 
 
 def first_changed(series: Floats, expected: float) -> int:
@@ -71,8 +74,16 @@ def change_point(series: Floats, expected: float, starts: tuple[str, ...]) -> Ch
     low, high = (int(value) for value in np.quantile(again, (0.025, 0.975), method="nearest"))
     first, last = min(low, found), max(high, found)
     case, earliest, latest = (int(there[index]) for index in (found, first, last))
-    return ChangePoint(case, earliest, latest, starts[case], starts[earliest], starts[latest], before=first == 0)
+    return ChangePoint(
+        case, earliest, latest, starts[case], starts[earliest], starts[latest], first == 0, _path(values - expected)
+    )
 
 
 def _drawn(values: Floats, random: np.random.Generator) -> Floats:
     return values if not len(values) else random.choice(values, len(values))
+
+
+def _path(differences: Floats) -> tuple[float, ...]:
+    sums = np.concatenate([[0.0], np.cumsum(differences)])
+    chosen = np.unique(np.linspace(0, len(differences), min(POINTS, len(sums))).round().astype(int))
+    return tuple(round(float(value), 4) for value in sums[chosen])

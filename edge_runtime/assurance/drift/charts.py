@@ -182,7 +182,7 @@ def _by_day(found: Observations, values: Floats, days: tuple[str, ...]) -> Float
     there = ~np.isnan(values)
     counts = np.bincount(codes[there], minlength=len(days))
     sums = np.bincount(codes[there], weights=values[there], minlength=len(days))
-    return np.divide(sums, counts, out=np.full(len(days), np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(days), np.nan), where=counts > 0))
 
 
 def standardised(values: Floats) -> Floats:

@@ -41,7 +41,7 @@ def positions(values: Floats, reference: Sequence[float]) -> Floats:
     gap = grid[above] - grid[below]
     part = np.divide(values - grid[below], gap, out=np.zeros_like(values), where=gap > 0)
     between = np.clip(below + part, 0, len(grid) - 1)
-    return np.where(right > left, (left + right - 1) / 2, between) / (len(grid) - 1)
+    return np.asarray(np.where(right > left, (left + right - 1) / 2, between) / (len(grid) - 1))
 
 
 def case_means(values: Floats, case: Codes, cases: int) -> Floats:
@@ -49,7 +49,7 @@ def case_means(values: Floats, case: Codes, cases: int) -> Floats:
     there = ~np.isnan(values)
     counts = np.bincount(case[there], minlength=cases)
     sums = np.bincount(case[there], weights=values[there], minlength=cases)
-    return np.divide(sums, counts, out=np.full(cases, np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(cases, np.nan), where=counts > 0))
 
 
 def moments(means: Floats) -> Moments:
