@@ -6,8 +6,8 @@ Only ``bundle.json`` and the model card change. Model files and golden vectors k
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.assurance.drift.observations import Observation, Observations, observation
@@ -34,16 +34,36 @@ FEWEST_PATIENTS = 20
 """With fewer validation patients, an export writes no reference: no number of cases could show a drift from it."""
 
 
-def validation_samples(artifact: Artifact, data: Path) -> tuple[tuple[Sample, ...], str]:
-    """Return the images of the validation patients, and what patients are, as a plural noun.
+@dataclass(frozen=True)
+class Validation:
+    """The validation patients of a model.
+
+    Attributes:
+        samples: their images.
+        grouped_by: what patients are, as a plural noun.
+    """
+
+    samples: tuple[Sample, ...]
+    grouped_by: str
+
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return len({sample.group for sample in self.samples})
+
+
+def validation_of(artifact: Artifact, data: Path | None) -> Validation | None:
+    """Return the validation patients of a training artifact; None without data.
 
     Raises:
         ArtifactError: the artifact is incomplete.
         DatasetError: the data do not match the layout.
     """
+    if data is None:
+        return None
     dataset = find_recipe(artifact.spec().name).source.load(data)
     found = select(dataset.samples, artifact.split(), Part.VALIDATION)
-    return usable(found, Part.VALIDATION, dataset.contradicted), dataset.grouped_by
+    return Validation(usable(found, Part.VALIDATION, dataset.contradicted), dataset.grouped_by)
 
 
 def observed(predictor: Predictor, samples: Iterable[Sample]) -> Observations:
@@ -58,31 +78,30 @@ def observed(predictor: Predictor, samples: Iterable[Sample]) -> Observations:
     return Observations.of(found)
 
 
-def measure(bundle: Bundle, samples: Sequence[Sample], grouped_by: str) -> ReferenceDistribution:
+def measure(bundle: Bundle, validation: Validation) -> ReferenceDistribution:
     """Return the reference distribution of a bundle, answered by its int8 file with all of the runtime's rules."""
     with MeasuringPredictor(bundle, Runtime.AUTO, Precision.INT8, 1) as predictor:
         entry = bundle.model(FORMAT[predictor.runtime], predictor.precision)
         file = "" if entry is None else entry.name
-        answers = observed(predictor, samples)
+        answers = observed(predictor, validation.samples)
         answered_by = f"{file} on {predictor.runtime.value}"
-    return reference_of(answers, f"validation part of the data set ({grouped_by})", answered_by, grouped_by)
+    return reference_of(answers, "validation part of the data set", answered_by, validation.grouped_by)
 
 
-def add_reference(folder: Path, samples: Sequence[Sample], grouped_by: str) -> Manifest:
+def add_reference(folder: Path, validation: Validation) -> Manifest:
     """Measure the reference of the bundle in ``folder``, and write it into ``bundle.json`` and the model card.
 
     Args:
         folder: the bundle, a folder.
-        samples: images of patients on which the model was not fitted.
-        grouped_by: what patients are, as a plural noun.
+        validation: patients on which the model was not fitted.
 
     Raises:
         DriftError: there are too few patients.
-        BundleError: the bundle is damaged, before or after.
+        BundleError: the bundle is damaged.
     """
     bundle = find(folder)
     bundle.verify()
-    manifest = replace(bundle.manifest, reference_distribution=measure(bundle, samples, grouped_by))
+    manifest = replace(bundle.manifest, reference_distribution=measure(bundle, validation))
     (folder / CARD).write_text(model_card(manifest), encoding="utf-8")
     (card,) = describe_files(folder, [(CARD, Role.CARD, None, None)])
     files = tuple(card if entry.role is Role.CARD else entry for entry in manifest.files)
@@ -92,18 +111,16 @@ def add_reference(folder: Path, samples: Sequence[Sample], grouped_by: str) -> M
     return manifest
 
 
-def add_if_enough(folder: Path, artifact: Artifact, data: Path, manifest: Manifest) -> Manifest:
+def add_if_enough(folder: Path, validation: Validation, manifest: Manifest) -> Manifest:
     """Add the reference to a new bundle; leave it out, with a warning, if there are too few validation patients."""
-    samples, grouped_by = validation_samples(artifact, data)
-    patients = len({sample.group for sample in samples})
-    if patients < FEWEST_PATIENTS:
-        _LOG.warning(
-            "no reference for drift: found %d %s in the validation part, expected %d or more. A site can make its own "
-            "with edge-predict drift --write-reference.",
-            *(patients, grouped_by, FEWEST_PATIENTS),
-        )
-        return manifest
-    return add_reference(folder, samples, grouped_by)
+    if validation.patients >= FEWEST_PATIENTS:
+        return add_reference(folder, validation)
+    _LOG.warning(
+        "no reference for drift: found %d %s in the validation part, expected %d or more. A site can make its own "
+        "with edge-predict drift --write-reference.",
+        *(validation.patients, validation.grouped_by, FEWEST_PATIENTS),
+    )
+    return manifest
 
 
 def check_exported_from(bundle: Bundle, artifact: Artifact) -> None:

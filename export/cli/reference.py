@@ -21,12 +21,12 @@ def reference(bundle: Path, artifact: Path, data: Path) -> None:
     so a signed bundle must be signed again.
     """
     from edge_runtime.bundle.bundle import find  # here, so that --help starts without the interpreters
-    from export.reference import add_reference, check_exported_from, validation_samples
+    from export.reference import add_reference, check_exported_from, validation_of
 
     source = Artifact(artifact)
     check_exported_from(find(bundle), source)
-    samples, grouped_by = validation_samples(source, data)
-    found = add_reference(bundle, samples, grouped_by).reference_distribution
+    validation = validation_of(source, data)
+    found = None if validation is None else add_reference(bundle, validation).reference_distribution
     if found is not None:
         click.echo(f"{bundle}: reference of {found.patients} {found.grouped_by}, {found.images} images")
         for quantity in found.quantities:

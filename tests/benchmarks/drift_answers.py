@@ -87,7 +87,7 @@ def held_out(model: str, data: Path) -> tuple[list[Sample], dict[str, dict[str, 
 
 
 def pool(model: str, data: Path) -> Pool:
-    """Answer every held-out image with every change that applies to it."""
+    """Answer every held-out image with every change that applies to all of them."""
     samples, traits = held_out(model, data)
     rows: dict[str, list[Observation]] = {name: [] for name in CHANGES}
     decisions: dict[str, list[str]] = {name: [] for name in CHANGES}
@@ -104,7 +104,7 @@ def pool(model: str, data: Path) -> Pool:
                 decisions[name].append(str(fields.get("decision", "failed")))
     names = sorted({trait for found in traits.values() for trait in found})
     return Pool(
-        {name: Observations.of(found) for name, found in rows.items() if found},
+        {name: Observations.of(found) for name, found in rows.items() if len(found) == len(kept)},
         np.array([str(sample.group) for sample in kept]),
         {trait: np.array([traits[sample.name].get(trait, "") for sample in kept]) for trait in names},
         decisions,

@@ -178,12 +178,9 @@ def _lines(path: Path, notes: list[str]) -> Iterator[_Read]:
 def _opened(path: Path) -> BinaryIO:
     if not path.is_file():
         raise results_error(path, "unusable", "found no regular file, expected a results file. Name another file.")
-    file = path.open("rb")
-    head = file.read(len(_GZIP))
-    file.seek(0)
-    if head != _GZIP:
-        return file
-    return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
 
 
 def same_model(answers: Answers, origin: Origin, where: str) -> None:

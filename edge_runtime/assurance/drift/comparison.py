@@ -136,10 +136,18 @@ def _moved(
 
 
 def _error(variance: float, cases: int, reference_variance: float, patients: int) -> tuple[float, float]:
-    """Return the standard error of a difference of means, and its degrees of freedom (Welch 1947, Satterthwaite)."""
-    one = max(variance, _least(cases)) / cases
-    two = max(reference_variance, _least(patients)) / patients
-    return (one + two) ** 0.5, (one + two) ** 2 / (one**2 / (cases - 1) + two**2 / (patients - 1))
+    """Return the standard error of a difference of means, and its degrees of freedom (Welch 1947, Satterthwaite).
+
+    The window's variance is not taken below the reference's: a few cases that lie close together by chance would
+    otherwise look like a drift. It is larger if the window has fewer images a case than the reference.
+    """
+    theirs = max(reference_variance, _least(patients))
+    own = max(variance, _least(cases))
+    freedom = cases - 1
+    if own <= theirs:
+        own, freedom = theirs, patients - 1
+    one, two = own / cases, theirs / patients
+    return (one + two) ** 0.5, (one + two) ** 2 / (one**2 / freedom + two**2 / (patients - 1))
 
 
 def _least(cases: int) -> float:
