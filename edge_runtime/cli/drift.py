@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edge_runtime.assurance.drift.answers import Answers, Span, read_answers, same_model
+from edge_runtime.assurance.drift.answers import Answers, Span, read_answers, same_model, with_rotated
 from edge_runtime.assurance.drift.case_rule import CaseList, CaseRule, EachImage, NamePattern
 from edge_runtime.assurance.drift.charts import BASELINE_DAYS, RUN_LENGTH, Control, charts_of
 from edge_runtime.assurance.drift.drift import FALSE_ALARMS, Finding, drift_of
@@ -54,6 +54,7 @@ class DriftOptions:
     """The values of all options."""
 
     files: tuple[Path, ...]
+    rotated: bool
     cases: Path | None
     case_pattern: str | None
     model: str | None
@@ -99,6 +100,7 @@ def _window(_context: click.Context, _parameter: click.Parameter, text: str | No
 
 @click.command(cls=Command, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", metavar="RESULTS...", nargs=-1, required=True, type=_FILE)
+@click.option("--rotated", is_flag=True, help="Also read what logrotate made of RESULTS: .1, .2.gz, -20260301.")
 @click.option("--cases", type=_FILE, metavar="CSV", help="List of the cases, with the columns case and image.")
 @click.option("--case-pattern", metavar="REGEX", help="The part of an image's path that names its case.")
 @click.option("--model", metavar="NAME|PATH", help="The bundle whose reference is used, in place of the installed one.")
@@ -147,7 +149,8 @@ def command(**given: Any) -> None:
     _check(request)
     with stops_command():
         rule = request.rule()
-        answers = read_answers(request.files, rule, request.span(), each_time=request.charts)
+        files = with_rotated(request.files) if request.rotated else request.files
+        answers = read_answers(files, rule, request.span(), each_time=request.charts)
         if request.charts:
             status = _charts(request, answers)
         elif request.write_reference is not None:

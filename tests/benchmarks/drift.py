@@ -7,16 +7,14 @@ Each held-out image is answered once with each change (``drift_answers.py``). Th
 replacement: some make the reference, others the window, whose images carry the change. A drift is found if any test of
 the report finds one. Without a change, that is a false alarm. ``--answers FILE`` keeps the answers for the next run.
 
-With 200 repeats, a share of 5 % has a 95 % interval of 2.4 to 9.0 %. Once a change is found in every repeat, larger
-windows are not tried and stand as 1.00.
+With 200 repeats, a share of 5 % has a 95 % interval of 2.4 to 9.0 %.
 """
 
 from __future__ import annotations
 
 import argparse
 import pickle
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,77 +28,70 @@ from edge_runtime.assurance.drift.student import holm
 from edge_runtime.bundle.bundle import find
 
 ALPHA = 0.05
-SIZES = (6, 8, 10, 15, 20, 30, 40, 55, 75, 100, 150)
+SIZES = (6, 10, 15, 20, 30, 40, 55, 75)
 POWER = 0.8
+FEWEST_OF_TRAIT, MOST_OF_TRAIT = 15, 40
+"""Patients of one site or scanner in the reference."""
 
 
-def drifted(window: Observations, reference: Observations) -> bool:
-    """Return whether any test of the report finds a drift."""
-    tests = compare(window, reference_of(reference, "", "", "patients"))
-    return any(value <= ALPHA for value in holm([test.p for test in tests]))
+@dataclass(frozen=True)
+class Draw:
+    """Which patients are drawn.
 
-
-def share(
-    windows: Observations,
-    references: Observations,
-    patients: Sequence[str],
-    sizes: tuple[int, int],
-    others: Sequence[str] | None,
-    repeats: int,
-    codes: np.ndarray,
-) -> int:
-    """Count the repeats with a drift.
-
-    Args:
-        windows: answers with the change, row by row as ``references``.
-        references: answers without it.
-        patients: patients that may be drawn for the reference.
-        sizes: numbers of patients in reference and window.
-        others: patients that may be drawn for the window; None for the rest of ``patients``.
-        repeats: number of draws.
-        codes: patient of each row.
+    Attributes:
+        references: patients that may be drawn for the reference.
+        size: number of patients in the reference.
+        windows: patients that may be drawn for the window; None for the rest of ``references``.
     """
-    random, found = np.random.default_rng(0), 0
+
+    references: list[str]
+    size: int
+    windows: list[str] | None = None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of patients in the window."""
+        most = len(self.references) - self.size if self.windows is None else len(self.windows)
+        return [size for size in SIZES if size <= most]
+
+
+def found_in(pool: Pool, draw: Draw, repeats: int) -> dict[tuple[str, bool], list[int]]:
+    """Count the repeats with a drift, for each change, with and without statistics, and for each size of the window."""
+    random, rows = np.random.default_rng(0), [(change, known) for change in pool.answers for known in (False, True)]
+    counts = {row: [0] * len(draw.sizes) for row in rows}
     for _ in range(repeats):
-        drawn = random.permutation(np.array(patients))
-        reference = drawn[: sizes[0]]
-        rest = drawn[sizes[0] :] if others is None else random.permutation(np.array(others))
-        window = windows.chosen(np.isin(codes, rest[: sizes[1]]))
-        found += drifted(window, references.chosen(np.isin(codes, reference)))
-    return found
+        drawn = random.permutation(np.array(draw.references))
+        chosen = pool.answers["none"].chosen(np.isin(pool.patients, drawn[: draw.size]))
+        reference = reference_of(chosen, "", "", "patients")
+        rest = drawn[draw.size :] if draw.windows is None else random.permutation(np.array(draw.windows))
+        for place, size in enumerate(draw.sizes):
+            inside = np.isin(pool.patients, rest[:size])
+            for change, known in rows:
+                window = pool.answers[change].chosen(inside)
+                tests = compare(window if known else without_statistics(window), reference)
+                counts[change, known][place] += any(p <= ALPHA for p in holm([test.p for test in tests]))
+    return counts
+
+
+def table(pool: Pool, draw: Draw, repeats: int, name: str = "") -> None:
+    """Print the shares of repeats with a drift, as Markdown."""
+    sizes = " | ".join(map(str, draw.sizes))
+    print(f"| change | statistics | {sizes} | 95 % interval of the last | found at |")
+    print(f"|---|---|{'---|' * (len(draw.sizes) + 2)}")
+    for (change, known), counts in found_in(pool, draw, repeats).items():
+        low, high = interval(counts[-1], repeats)
+        enough = [size for size, count in zip(draw.sizes, counts, strict=True) if count >= POWER * repeats]
+        cells = " | ".join(f"{count / repeats:.3f}" for count in counts)
+        first = str(enough[0]) if enough else "–"
+        label = name or ("none (false alarms)" if change == "none" else change)
+        print(
+            f"| {label} | {'with' if known else 'without'} | {cells} | [{low:.3f}, {high:.3f}] | {first} |", flush=True
+        )
 
 
 def without_statistics(answers: Observations) -> Observations:
     """Return the answers as they are without ``--statistics``."""
     return replace(answers, values={name: answers.values[name] for name in ANSWERS if name in answers.values})
-
-
-def row(
-    name: str,
-    found: Pool,
-    change: str,
-    size: int,
-    repeats: int,
-    patients: Sequence[str],
-    others: Sequence[str] | None,
-    *,
-    statistics: bool,
-) -> str:
-    """Return one line: the share of draws with a drift for each number of patients in the window."""
-    most = len(patients) - size if others is None else len(others)
-    cells, first, count = [], "–", 0
-    chosen = (found.answers[change], found.answers["none"])
-    if not statistics:
-        chosen = without_statistics(chosen[0]), without_statistics(chosen[1])
-    for window in (n for n in SIZES if n <= most):
-        if count < repeats:
-            count = share(*chosen, patients, (size, window), others, repeats, found.patients)
-        if first == "–" and count >= POWER * repeats:
-            first = str(window)
-        cells.append(f"{count / repeats:.2f}")
-    low, high = interval(count, repeats)
-    known = "with" if statistics else "without"
-    return f"| {name} | {known} | {' | '.join(cells)} | [{low:.3f}, {high:.3f}] | {first} |"
 
 
 def main() -> None:
@@ -134,14 +125,7 @@ def _by_change(found: Pool, model: str, patients: list[str], size: int, repeats:
     for change in found.answers:
         if change != "none":
             print(f"  {change}: {flips(found, change):.3f} of decisions change, {referred(found, change):.3f} referred")
-    most = len(patients) - size
-    sizes = [str(n) for n in SIZES if n <= most]
-    print(f"| change | statistics | {' | '.join(sizes)} | interval of the last | found at |")
-    print(f"|---|---|{'---|' * (len(sizes) + 2)}")
-    for change in found.answers:
-        for statistics in (False, True):
-            name = "none (false alarms)" if change == "none" else change
-            print(row(name, found, change, size, repeats, patients, None, statistics=statistics), flush=True)
+    table(found, Draw(patients, size), repeats)
 
 
 def _by_trait(found: Pool, trait: str, repeats: int) -> None:
@@ -152,15 +136,12 @@ def _by_trait(found: Pool, trait: str, repeats: int) -> None:
     of = {value: sorted(set(found.patients[values == value].tolist())) for value in sorted(set(values)) if value}
     large = {value: patients for value, patients in of.items() if len(patients) >= SIZES[0]}
     print(f"\n{trait}: " + ", ".join(f"{value} {len(patients)}" for value, patients in large.items()))
+    plain = replace(found, answers={"none": found.answers["none"]})
     for value, patients in large.items():
-        size = min(len(patients) // 2, 40)
-        if size < 15:
-            continue
-        for other, theirs in large.items():
-            others = None if other == value else theirs
-            for statistics in (False, True):
-                name = f"{value} ({size}) → {other}"
-                print(row(name, found, "none", size, repeats, patients, others, statistics=statistics), flush=True)
+        size = min(len(patients) // 2, MOST_OF_TRAIT)
+        for other, theirs in large.items() if size >= FEWEST_OF_TRAIT else ():
+            draw = Draw(patients, size, None if other == value else theirs)
+            table(plain, draw, repeats, f"{value} ({size}), then {other}")
 
 
 if __name__ == "__main__":

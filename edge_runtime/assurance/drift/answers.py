@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -107,6 +108,16 @@ def read_answers(paths: Sequence[Path], rule: CaseRule, span: Span, *, each_time
     if span.cases is not None:
         found = found.last_cases(span.cases)
     return Answers(origin, site, found, tuple(notes))
+
+
+def with_rotated(paths: Sequence[Path]) -> list[Path]:
+    """Return the files, each with those that logrotate made of it: ``NAME.1``, ``NAME.2.gz``, ``NAME-20260301``."""
+    found: list[Path] = []
+    for path in paths:
+        rotated = re.compile(re.escape(path.name) + r"(\.\d+|-\d{8,14})(\.gz)?", re.ASCII)
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        found += [path, *sorted(other for other in beside if rotated.fullmatch(other.name))]
+    return list(dict.fromkeys(found))
 
 
 def _newest(lines: list[_Read], rows: list[Observation]) -> tuple[list[Observation], int]:

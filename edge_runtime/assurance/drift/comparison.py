@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +53,7 @@ class Comparison:
         reference: the same of the reference.
         effect: for ``shift`` and ``spread``: probability (0..1) that an image of the window lies above (further out
             than) one of the reference; 0.5 is no difference. For ``rate``: share in the window minus reference.
-        low, high: 95 % interval of the effect, for this quantity alone.
+        bounds: returns the 95 % interval of the effect, for this quantity alone.
         p: p value of this test alone.
         series: number of each case from which a change point is estimated, in the order of time.
         expected: its expectation under the reference.
@@ -65,8 +67,7 @@ class Comparison:
     window: float
     reference: float
     effect: float
-    low: float
-    high: float
+    bounds: Callable[[], tuple[float, float]]
     p: float
     series: Floats
     expected: float
@@ -116,7 +117,6 @@ def _moved(
     cases = len(own)
     difference = float(own.mean()) - expected.mean
     error, freedom = _error(float(own.var(ddof=1)), cases, expected.variance, reference.patients)
-    reach = t_quantile((1 + _CONFIDENCE) / 2, freedom) * error
     effect = 0.5 + difference
     return Comparison(
         quantity=reference.name,
@@ -126,13 +126,22 @@ def _moved(
         window=middle,
         reference=reference.quantiles[len(reference.quantiles) // 2],
         effect=min(1.0, max(0.0, effect)),
-        low=max(0.0, effect - reach),
-        high=min(1.0, effect + reach),
+        bounds=partial(_around, effect, error, freedom),
         p=two_sided(difference / error, freedom),
         series=series,
         expected=expected.mean,
         deviation=max(expected.variance, _least(reference.patients)) ** 0.5,
     )
+
+
+def _around(effect: float, error: float, freedom: float) -> tuple[float, float]:
+    reach = t_quantile((1 + _CONFIDENCE) / 2, freedom) * error
+    return max(0.0, effect - reach), min(1.0, effect + reach)
+
+
+def _of_share(count: int, images: int, expected: float) -> tuple[float, float]:
+    low, high = interval(count, images, _CONFIDENCE)
+    return low - expected, high - expected
 
 
 def _error(variance: float, cases: int, reference_variance: float, patients: int) -> tuple[float, float]:
@@ -170,7 +179,6 @@ def _rate(happened: Floats, window: Observations, reference: RateReference) -> C
     count, images = deflated(int(seen.sum()), len(seen), effect)
     other, other_images = deflated(reference.count, reference.images, theirs)
     share, expected = float(seen.mean()), reference.count / reference.images
-    low, high = interval(count, images, _CONFIDENCE)
     return Comparison(
         quantity=reference.name,
         kind=Kind.RATE,
@@ -179,8 +187,7 @@ def _rate(happened: Floats, window: Observations, reference: RateReference) -> C
         window=share,
         reference=expected,
         effect=share - expected,
-        low=low - expected,
-        high=high - expected,
+        bounds=partial(_of_share, count, images, expected),
         p=fisher(count, images, other, other_images),
         series=case_means(happened, window.case, window.cases),
         expected=expected,

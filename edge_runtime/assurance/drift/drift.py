@@ -32,9 +32,10 @@ class Finding(enum.Enum):
 
 @dataclass(frozen=True)
 class Moved:
-    """One test of the report; the first eleven as in :class:`edge_runtime.assurance.drift.comparison.Comparison`.
+    """One test of the report; the others as in :class:`edge_runtime.assurance.drift.comparison.Comparison`.
 
     Attributes:
+        low, high: 95 % interval of the effect, for this quantity alone.
         adjusted: p value after Holm's correction over all tests of the report.
         drifted: whether it is at or below the report's probability of a false alarm.
         since: the change point; None without a drift.
@@ -155,7 +156,7 @@ def _tests(found: list[Comparison], answers: Answers, false_alarms: float) -> tu
     for test, level in zip(found, adjusted, strict=True):
         drifted = level <= false_alarms
         since = change_point(test.series, test.expected, answers.observations.starts) if drifted else None
-        known = (test.window, test.reference, test.effect, test.low, test.high, test.p, level)
+        known = (test.window, test.reference, test.effect, *test.bounds(), test.p, level)
         tests.append(Moved(test.quantity, test.kind, test.cases, test.images, *known, drifted, since))
     return tuple(sorted(tests, key=lambda test: (not test.drifted, test.p)))
 

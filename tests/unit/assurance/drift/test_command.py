@@ -113,6 +113,7 @@ def test_rotated_and_compressed_files_are_one_window(
     old.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines[:101]).encode()))
     parts = json.loads(edge_drift(new, old, *PATTERN, "--reference", site, "--json").stdout)
     assert parts["tests"] == whole["tests"]
+    assert edge_drift(new, "--rotated", *PATTERN, "--reference", site, "--json").stdout.count('"cases": 60') >= 1
     assert "1 lines of images that have a newer line were left out." in parts["notes"]
 
 
