@@ -15,6 +15,8 @@
     │   ├── AcceptanceError                      the cases or the protocol of a site acceptance cannot be used
     │   │   └── CasesError                       the list of cases is invalid
     │   ├── CalibrationError                     the cases cannot calibrate a model for a site
+    │   ├── DriftError                           answers and reference cannot be compared
+    │   │   └── DriftCasesError                      an image of the answers is in no case
     │   ├── ArchiveError                         the plan, a source or a shard of an archive cannot be used
     │   ├── AuditError                           a file is no audit log, or an audit log cannot be read
     │   ├── KeyFileError                         the key file is missing, exists already, or has no such key
@@ -161,6 +163,18 @@ class CalibrationError(UsageError):
     """Labelled cases cannot calibrate a model for a site: too few, or no thresholds meet the target; see ``code``."""
 
     default_code = "calibration"
+
+
+class DriftError(UsageError):
+    """Answers cannot be compared with a reference: mixed or other models, no reference, or no case; see ``code``."""
+
+    default_code = "drift"
+
+
+class DriftCasesError(DriftError):
+    """The list or the pattern of the cases is invalid, or has no case for an image of the answers."""
+
+    default_code = "drift_cases"
 
 
 class ArchiveError(UsageError):

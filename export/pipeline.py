@@ -20,6 +20,7 @@ from export.errors import ExportError
 from export.progress import ExportProgress, Stage
 from export.proof import prove
 from export.quantisation.search import SearchPlan
+from export.reference import Validation, add_if_enough, validation_of
 from export.source import feature_map, keras_model
 from export.source.calibration_images import Reading
 from export.source.foreign import network as foreign
@@ -40,7 +41,8 @@ def export(artifact: Artifact, calibration: Path, data: Path | None, out: Path, 
         data: folder of the published data set, whose validation patients give the parity images; None to use the
             calibration images for parity.
     """
-    return export_source(from_artifact(artifact, data), calibration, out, float16=float16)
+    source = from_artifact(artifact, data)
+    return export_source(source, calibration, out, float16=float16, reference=validation_of(artifact, data))
 
 
 def export_source(
@@ -51,6 +53,7 @@ def export_source(
     float16: bool = False,
     insist: bool = False,
     peers: bool = False,
+    reference: Validation | None = None,
 ) -> Manifest:
     """Write the bundle of ``source`` to ``out`` and return its manifest.
 
@@ -59,6 +62,7 @@ def export_source(
         float16: also write a TFLite file with float16 weights.
         insist: export even if the labelled images contradict the model; the model card then has a warning.
         peers: compare the int8 files with other quantisers and settings.
+        reference: validation patients, on whose images the reference for drift is measured; None to leave it out.
 
     Raises:
         ExportError: model and spec contradict each other, or a converter, an image or a comparison failed. Nothing is
@@ -99,6 +103,8 @@ def export_source(
         described = replace(described, source=f"{described.source}; int8 ranges from {same}")
         manifest = prove(source, attempts, described, judged, logits[2], explained, mapped, work, reference_of(network))
         find(work.bundle).verify()
+        if reference is not None:
+            manifest = add_if_enough(work.bundle, reference, manifest)
         work.bundle.rename(out)
     return manifest
 

@@ -22,6 +22,7 @@ import edge_runtime.cli.accept
 import edge_runtime.cli.archive
 import edge_runtime.cli.bundle
 import edge_runtime.cli.dicom
+import edge_runtime.cli.drift
 import edge_runtime.cli.predict
 import edge_runtime.cli.serve
 import export.cli
@@ -34,6 +35,7 @@ FILE = Path(__file__).with_suffix(".json")
 COMMANDS = {
     "edge-predict": edge_runtime.cli.predict.main,
     "edge-predict accept": edge_runtime.cli.accept.command,
+    "edge-predict drift": edge_runtime.cli.drift.command,
     "edge-predict archive": edge_runtime.cli.archive.main,
     "edge-bundle": edge_runtime.cli.bundle.main,
     "edge-dicom": edge_runtime.cli.dicom.main,

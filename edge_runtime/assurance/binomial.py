@@ -7,10 +7,11 @@ approximation does not. Tests compare them with SciPy's beta distribution.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, fsum, lgamma, log, log1p
+
+from edge_runtime.assurance.incomplete_beta import incomplete_beta
 
 _HALVINGS = 60
-"""Steps of bisection: 2^-60 is below the rounding of the sums."""
+"""Steps of bisection: 2^-60 is below the rounding of the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,7 @@ def at_most(count: int, cases: int, share: float) -> float:
         return 1.0
     if share >= 1.0:
         return 0.0
-    yes, no, whole = log(share), log1p(-share), lgamma(cases + 1)
-    terms = (exp(whole - lgamma(k + 1) - lgamma(cases - k + 1) + k * yes + (cases - k) * no) for k in range(count + 1))
-    return min(1.0, fsum(terms))
+    return incomplete_beta(cases - count, count + 1, 1.0 - share)
 
 
 def lower_bound(count: int, cases: int, confidence: float) -> float:

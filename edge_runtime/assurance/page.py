@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
 
 from edge_runtime.assurance.acceptance import Claim, Finding, Share
+from edge_runtime.assurance.html import document, table
 from edge_runtime.assurance.report import AcceptanceReport
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --ground: #fff; --line: #d0d7de; --good: #116329; --bad: #a40e26;
-  --open: #7d4e00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --ground: #0d1117; --line: #3d444d; --good: #56d364;
-  --bad: #ff7b72; --open: #e3b341; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem;
-  margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-code { overflow-wrap: anywhere; }
-.shown { color: var(--good); } .below { color: var(--bad); } .open { color: var(--open); }
-.verdict { font-size: 1.4rem; font-weight: 600; }
-svg { width: 100%; height: 3rem; } svg text { fill: var(--ink); font-size: 11px; }
-"""
 _CLASS = {Finding.SHOWN: "shown", Finding.BELOW: "below", Finding.NOT_SHOWN: "open", None: ""}
 _WIDTH = 600
 
@@ -33,17 +18,14 @@ def page_of(report: AcceptanceReport) -> str:
     title = f"Site acceptance of {protocol.model} {protocol.version}"
     verdict = ("shown", "Accepted: every floor was shown.") if result.accepted else ("below", "Not accepted.")
     claims = protocol.claims
-    return "\n".join(
+    return document(
+        title,
         [
-            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>",
-            f"<h1>{escape(title)}</h1>",
             f'<p class="verdict {verdict[0]}">{verdict[1]}</p>',
             *(f'<p class="open">{escape(note)}</p>' for note in result.notes),
             "<h2>Floors</h2>",
             *(_drawn(claim) for claim in result.claims),
-            _table(
+            table(
                 (
                     "",
                     "floor",
@@ -56,20 +38,19 @@ def page_of(report: AcceptanceReport) -> str:
                 (_claim_row(claim) for claim in result.claims),
             ),
             "<h2>What the model said</h2>",
-            _table(("cases", *result.claims[0].found), (_found_row(claim) for claim in result.claims)),
+            table(("cases", *result.claims[0].found), (_found_row(claim) for claim in result.claims)),
             f"<p>Referred cases are counted as {claims.referred.value}, failed cases as {claims.failed.value}. "
             f"{escape(protocol.case_rule)}</p>",
             *(
                 []
                 if not result.rejected
-                else ["<h2>Rejected images</h2>", _table(("error", "images"), result.rejected.items())]
+                else ["<h2>Rejected images</h2>", table(("error", "images"), result.rejected.items())]
             ),
             *([] if not result.subgroups else ["<h2>Subgroups, for information</h2>", _subgroups(report)]),
             "<h2>Protocol</h2>",
             _protocol(report),
             f"<p>{escape(report.notice)}</p>",
-            "</main></body></html>\n",
-        ]
+        ],
     )
 
 
@@ -92,17 +73,7 @@ def _protocol(report: AcceptanceReport) -> str:
         ("self-test", f"passed, {escape(report.certificate.date)}"),
         ("date", escape(report.date)),
     )
-    return _table((), rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table whose cells are HTML; without ``head``, it has no first row."""
-    names = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
-    top = f"<thead><tr>{names}</tr></thead>" if head else ""
-    body = "".join(
-        f"<tr><th scope=row>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in rows
-    )
-    return f"<table>{top}<tbody>{body}</tbody></table>"
+    return table((), rows)
 
 
 def _claim_row(claim: Claim) -> tuple[str, ...]:
@@ -134,7 +105,7 @@ def _subgroups(report: AcceptanceReport) -> str:
         )
         for group in report.result.subgroups
     )
-    return _table(("subgroup", "positive cases", "sensitivity", "negative cases", "specificity"), rows)
+    return table(("subgroup", "positive cases", "sensitivity", "negative cases", "specificity"), rows)
 
 
 def _share(share: Share) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SiteFigures, SplitAudit
 from edge_runtime.bundle.quantisation import Attempt, QuantisedShare
+from edge_runtime.bundle.reference_distribution import ReferenceDistribution
 from edge_runtime.bundle.runtime_manifest import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.serialisation.records import ABSENT
 
@@ -235,6 +236,7 @@ class Manifest(Runnable):
             network features.
         reference: the ONNX or TFLite file that takes the place of the Keras model; None for a Keras model.
         warnings: what the parity images showed against the model or its spec when it was exported; None if nothing.
+        reference_distribution: answers on validation patients, which drift is measured against; None if not measured.
     """
 
     parity_source: str
@@ -252,6 +254,7 @@ class Manifest(Runnable):
     familiarity_parity: tuple[FamiliarityParity, ...] | None = field(default=None, metadata=ABSENT)
     reference: Reference | None = field(default=None, metadata=ABSENT)
     warnings: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
+    reference_distribution: ReferenceDistribution | None = field(default=None, metadata=ABSENT)
 
     @property
     def compared_with(self) -> str:

@@ -99,7 +99,7 @@ MEASURED = frozenset(
     (
         *("parity_source", "parity", "training", "evaluations", "toolchain", "attempts", "guard_band_exceptions"),
         *("labelled", "map_parity", "localisations", "quantised", "sites", "familiarity_parity", "reference"),
-        "warnings",
+        *("warnings", "reference_distribution"),
     )
 )
 """Keys of ``bundle.json`` that a prediction does not read."""

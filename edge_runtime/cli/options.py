@@ -43,6 +43,7 @@ class CommandOptions:
     workers: int | None
     as_json: bool
     as_csv: bool
+    statistics: bool
     output: Path | None
     resume: bool
     retry_failed: bool
@@ -121,6 +122,11 @@ class CommandOptions:
             ),
             (not self.heatmap and self.heatmap_label, "--heatmap-label needs --heatmap FILE_OR_FOLDER."),
             (self.as_json and self.as_csv, "--json and --csv contradict each other. Remove one of them."),
+            (
+                self.statistics and not (self.as_json or self.output),
+                "--statistics needs --json or --output FILE.",
+            ),
+            (self.statistics and self.tiles, "--statistics is for whole images. Remove --tiles."),
             (self.output and self.as_csv, "--output writes JSON lines. Remove --csv."),
             (self.tiles and self.as_csv, "--tiles prints text or JSON. Remove --csv."),
         ):
@@ -233,6 +239,7 @@ _ANSWERS = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line."),
     click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line."),
+    click.option("--statistics", is_flag=True, help="Add size and statistics of each image, for edge-predict drift."),
 )
 _HEATMAPS = (
     click.option(

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 class _Command(Command):
-    """Runs ``edge-predict check``, ``accept`` and ``archive`` as separate commands.
+    """Runs ``edge-predict check``, ``accept``, ``drift`` and ``archive`` as separate commands.
 
-    Name an image called ``check`` or ``accept`` as ``./check``. A file or folder called ``archive`` is still predicted,
-    unless one of the commands of ``edge-predict archive`` follows.
+    Name an image called ``check``, ``accept`` or ``drift`` as ``./check``. A file or folder called ``archive`` is still
+    predicted, unless one of the commands of ``edge-predict archive`` follows.
     """
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
@@ -53,6 +53,10 @@ class _Command(Command):
 def _separate_command(given: Sequence[str]) -> click.Command | None:
     """Return the command that the first argument names; imported here, as predictions need none of them."""
     first = given[0] if given else None
+    if first == "drift":
+        from edge_runtime.cli.drift import command as drift
+
+        return drift
     if first == "check":
         from edge_runtime.cli.check import check
 
@@ -79,7 +83,8 @@ def main(**given: Any) -> None:
     and zipped studies.
 
     The command "edge-predict check FILE" summarises a results file. "edge-predict accept" accepts a model for a site.
-    "edge-predict archive" scores archives on one machine or many.
+    "edge-predict drift" says whether its answers have moved since. "edge-predict archive" scores archives on one
+    machine or many.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
@@ -146,7 +151,7 @@ def _recording(request: CommandOptions) -> AbstractContextManager[Recorder]:
 def _load(request: CommandOptions) -> Predictor:
     if request.output is None:
         require_stdout()
-    return Predictor.load(
+    return _kind(request).load(
         request.model,
         backend=Runtime(request.backend),
         precision=Precision(request.precision),
@@ -155,6 +160,14 @@ def _load(request: CommandOptions) -> Predictor:
         provider=Provider(request.provider),
         site_policy=request.site_policy,
     )
+
+
+def _kind(request: CommandOptions) -> type[Predictor]:
+    if not request.statistics:
+        return Predictor
+    from edge_runtime.assurance.measuring_predictor import MeasuringPredictor  # imported here: few runs need it
+
+    return MeasuringPredictor
 
 
 def _reload(request: CommandOptions) -> Predictor:

@@ -48,6 +48,7 @@ class Plan:
         familiarity_band: distance of the out-of-distribution share from 1 within which the float32 file decides; 0 if
             it never does.
         site_policy: the site policy whose thresholds ``spec`` has; None for the bundle's own.
+        statistics: whether each prediction contains the statistics of its image.
     """
 
     spec: ModelSpec
@@ -60,6 +61,7 @@ class Plan:
     bundle: str | None = None
     familiarity_band: float = 0.0
     site_policy: SitePolicyId | None = None
+    statistics: bool = False
 
 
 class Answer(NamedTuple):

@@ -12,9 +12,12 @@ from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.ood.detector import Familiarity
+from edge_runtime.ood.detector import NAMES, Familiarity
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
+
+STATISTIC_DIGITS = 6
+"""Decimals of image statistics in predictions; the statistics are about -1..1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,18 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         bundle=plan.bundle,
         sha256=preprocessed.image.sha256,
         site_policy=plan.site_policy,
+        statistics=_statistics(preprocessed.image) if plan.statistics else None,
     )
+
+
+def _statistics(image: DecodedImage) -> dict[str, float]:
+    """Return size and statistics of the whole image by name; see docs/reference/statistics.md."""
+    # imported here: most predictions do not contain them
+    from edge_runtime.ood.statistics import statistics
+
+    height, width = image.pixels.shape[:2]
+    numbers = (round(value, STATISTIC_DIGITS) for value in statistics(image).tolist())
+    return {"width": width, "height": height, **dict(zip(NAMES, numbers, strict=True))}
 
 
 def since(start: float, end: float) -> float:

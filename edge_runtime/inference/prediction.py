@@ -56,6 +56,7 @@ class Prediction:
         bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
         sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md).
         site_policy: the site policy whose thresholds were applied; None if they are the bundle's own.
+        statistics: width and height in pixels and the statistics of the whole image, by name; None unless requested.
         time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
             predictions are compared.
     """
@@ -76,6 +77,7 @@ class Prediction:
     bundle: str | None = None
     sha256: str | None = None
     site_policy: SitePolicyId | None = None
+    statistics: dict[str, float] | None = None
     time: str = field(default_factory=now, compare=False)
 
     @property
@@ -105,6 +107,7 @@ class Prediction:
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
             **familiarity,
+            **({} if self.statistics is None else {"statistics": dict(self.statistics)}),
             "contract": self.contract,
             "backend": self.backend,
             "precision": self.precision,

@@ -103,6 +103,10 @@ def _scores(value: Any) -> bool:
     return isinstance(value, dict) and len(value) >= 2 and all(map(_share, value.values()))
 
 
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(map(_number, value.values()))
+
+
 def _like(pattern: re.Pattern[str]) -> Test:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
@@ -163,6 +167,7 @@ _KINDS: dict[LineKind, tuple[dict[str, Test], dict[str, Test]]] = {
             "fallback": _one_of(*(f.value for f in Fallback)),
             "site": _one_of(*(site.value for site in Site)),  # absent from lines of earlier builds
             "site_policy": _object({"name": _like(_NAME), "version": _whole, "sha256": _like(_HEX_64)}),
+            "statistics": _numbers,
         },
     ),
     LineKind.FAILURE: ({**_COMMON, "error": _object(_ERROR)}, {**_OPTIONAL, **_HASHED}),

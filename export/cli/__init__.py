@@ -13,6 +13,7 @@ from export.cli.benchmark import benchmark
 from export.cli.bundle import bundle
 from export.cli.coverage import coverage
 from export.cli.matrix import matrix
+from export.cli.reference import reference
 from export.cli.report import report
 from export.cli.spec import spec
 from export.errors import ExportError
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for command in (bundle, spec, report, benchmark, matrix, coverage):
+for command in (bundle, spec, reference, report, benchmark, matrix, coverage):
     main.add_command(command)

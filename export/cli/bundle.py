@@ -65,6 +65,7 @@ def bundle(
         raise click.UsageError("Missing option '--out'.")
     from export.pipeline import check_wanted, export_source  # here, so that --help starts without the converters
     from export.preview import preview
+    from export.reference import validation_of
     from export.source.calibration_images import left_out_of
     from export.source.foreign.formats import check_model
     from export.source.source import from_artifact, from_model, is_keras_model
@@ -93,7 +94,8 @@ def bundle(
         check_wanted(source, out, float16=float16)
         click.echo(preview(source, calibration, float16=float16, insist=insist).text())
         return
-    done = export_source(source, calibration, out, float16=float16, insist=insist, peers=peers)
+    patients = None if spec is not None else validation_of(Artifact(model), data)
+    done = export_source(source, calibration, out, float16=float16, insist=insist, peers=peers, reference=patients)
     click.echo(_summary(done, out))
 
 

@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.assurance.drift.observations import ANSWERS
 from edge_runtime.bundle.manifest import KERAS, ROUNDED, Attempt, Manifest
 from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SiteFigures
 from edge_runtime.bundle.quantisation import without_int8
+from edge_runtime.bundle.reference_distribution import QUANTILES
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.serialisation.records import canonical_json
 from export.model_card.analysis import BASELINE, Analysis, BaselineComparison, figure_of
@@ -20,6 +22,7 @@ from training.reporting.tables import figure_table, part_table, site_table
 
 _TEMPLATE = Path(__file__).parents[1] / "templates" / "model_card.md.j2"
 _HELD_OUT = ("validation", "test")
+_QUARTILES = tuple((QUANTILES - 1) * quarter // 4 for quarter in (2, 1, 3))
 _CITED = {
     Method.GRAD_CAM: "Grad-CAM (Selvaraju et al. 2017, ICCV 618)",
     Method.EIGEN_CAM: "Eigen-CAM (Muhammad & Yeasin 2020, IJCNN), which shows what the network sees most of, whatever "
@@ -146,6 +149,23 @@ class ModelCard:
     def files(self) -> FileTables:
         """Tables of the exported files."""
         return FileTables(self.manifest)
+
+    @property
+    def usual(self) -> Table:
+        """Distributions of score, confidence and familiarity, and rates, on patients that were not fitted on."""
+        found = self.manifest.reference_distribution
+        if found is None:
+            return Table((), ())
+        rows = [
+            (row.name, *(f"{row.quantiles[at]:.3f}" for at in _QUARTILES), f"{row.design_effect:.2f}")
+            for row in found.quantities
+            if row.name in ANSWERS
+        ]
+        rows += [
+            (f"{row.name}, share", f"{row.count / row.images:.3f}", "", "", f"{row.design_effect:.2f}")
+            for row in found.rates
+        ]
+        return Table(("quantity", "median, or share", "lower quartile", "upper quartile", "design effect"), tuple(rows))
 
     @property
     def heatmap_method(self) -> str:
