@@ -17,13 +17,13 @@ from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
 from edge_runtime.archive.running import ArchiveProgress, progress_of, run_archive
 from edge_runtime.archive.scoring import score_shard
 from edge_runtime.archive.shard import finished
-from edge_runtime.assurance.audit.recorder import Recorder
+from edge_runtime.assurance.audit.recorder import PERIOD_S, Recorder
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import Group, leave_with, stops_command
 from edge_runtime.cli.options import model_options
 from edge_runtime.cli.output import require_stdout, say, tell
-from edge_runtime.cli.recording import DEFAULT_PERIOD_S, audit_option, recording
+from edge_runtime.cli.recording import audit_option, recording
 from edge_runtime.images.left_out import LeftOutReason
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import ran_by
@@ -157,7 +157,7 @@ def run(
         raise click.UsageError("--address needs --engine ray or --engine dask.")
     with stops_command():
         archive = open_archive(folder)
-        with recording("edge-predict archive run", audit, DEFAULT_PERIOD_S, None) as recorder:
+        with recording("edge-predict archive run", audit, PERIOD_S, None) as recorder:
             recorder.admit_model(lambda: _admitted(archive.plan.model))
             if shard is not None:
                 archive.check_shard(shard)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
+from edge_runtime.assurance.audit.recorder import NO_RECORDER, PERIOD_S, Recorder
 from edge_runtime.cli.output import tell
 from edge_runtime.errors import AuditError, AuditWriteError, EdgeError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 AUDIT_LOG, AUDIT_PERIOD, AUDIT_KEY = "EDGE_AUDIT_LOG", "EDGE_AUDIT_PERIOD", "EDGE_AUDIT_KEY"
 """Environment variables in place of the options."""
-DEFAULT_PERIOD_S = 3600
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -38,7 +37,7 @@ RECORDING = (
     click.option(
         "--audit-period",
         type=click.FloatRange(0, 86_400),
-        default=DEFAULT_PERIOD_S,
+        default=PERIOD_S,
         show_default=True,
         metavar="SECONDS",
         envvar=AUDIT_PERIOD,

@@ -27,14 +27,12 @@ from edge_runtime.assurance.audit.events import (
 )
 from edge_runtime.assurance.audit.keyed_hash import keyed_hash, message_of
 from edge_runtime.assurance.audit.log import AuditLog
-from edge_runtime.assurance.audit.recorder import Recorder, Result
+from edge_runtime.assurance.audit.recorder import PERIOD_S, Recorder, Result
 from edge_runtime.errors import AuditError, AuditWriteError, EdgeError
 from edge_runtime.inference.prediction import Failure, Prediction, now
 from edge_runtime.predictor import Predictor
 from edge_runtime.selftest.machine import this_machine
 
-PERIOD_S = 3600.0
-"""Seconds between two summaries."""
 HEARTBEAT_S = 86_400.0
 """Seconds after which a summary is written although there were no answers."""
 RETRY_S = 10.0

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+PERIOD_S = 3600
+"""Seconds between two summaries."""
+
 
 class Recorder:
     """Records nothing."""
