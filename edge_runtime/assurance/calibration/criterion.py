@@ -96,8 +96,8 @@ def _judge_sensitivity(cases: Compared, changes: tuple[Change, ...], wanted: flo
         f"One of three: (1) the sensitivity before is below {wanted:g}, rises, and more specificity is kept than by "
         f"calling cases positive at random; (2) the sensitivity before is above {wanted:g}, and the specificity rises; "
         "(3) the balanced accuracy rises by more than the sensitivity falls. In (2) and (3) the sensitivity stays at "
-        f"{wanted:g} or where it was, less {loss:.2g} at most. Each by exact tests with a one-sided p of {level:.2g} or "
-        "less. The balanced accuracy after is better than chance."
+        f"{wanted:g} or where it was, less {loss:.2g} at most. Each by exact tests with a one-sided p of {level:.2g} "
+        "or less. The balanced accuracy after is better than chance."
     )
     sensitivity, specificity, balanced = changes[:3]
     sick, well = cases.changed()
