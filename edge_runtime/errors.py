@@ -162,7 +162,7 @@ class CasesError(AcceptanceError):
 class CalibrationError(UsageError):
     """Labelled cases cannot calibrate a model for a site: too few, or no thresholds meet the target; see ``code``."""
 
-    default_code = "calibration"
+    default_code = "calibration_target"
 
 
 class DriftError(UsageError):
@@ -235,7 +235,7 @@ class StoreError(BundleError):
 class SitePolicyError(BundleError):
     """A site policy is missing, altered, invalid, or of another model, version, bundle or contract; see ``code``."""
 
-    default_code = "site_policy"
+    default_code = "site_policy_invalid"
 
 
 class SaliencyError(BundleError):
