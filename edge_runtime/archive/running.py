@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from edge_runtime.archive.engines.engine import TaskEngine
@@ -15,34 +14,6 @@ from edge_runtime.errors import EdgeError, MachineError
 ROUNDS = 3
 """Rounds without a new shard after which a run ends."""
 Progress = Callable[[int], object]
-
-
-@dataclass
-class ArchiveProgress:
-    """Counts of the finished shards of an archive.
-
-    Attributes:
-        shards, rows, failed: shards that are finished, their images, and those of the images that have an error.
-    """
-
-    shards: int = 0
-    rows: int = 0
-    failed: int = 0
-
-
-def progress_of(archive: Archive) -> ArchiveProgress:
-    """Count the finished shards of an archive, by their files.
-
-    Raises:
-        ArchiveError, MachineError: as in :func:`edge_runtime.archive.shard.finished`.
-    """
-    done = ArchiveProgress()
-    for shard in range(archive.plan.shards):
-        if (found := finished(archive, shard)) is not None:
-            done.shards += 1
-            done.rows += found.rows
-            done.failed += found.failed
-    return done
 
 
 def run_archive(archive: Archive, engine: TaskEngine, progress: Progress = bool) -> list[str]:

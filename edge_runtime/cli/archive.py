@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edge_runtime.archive.engines import EngineKind, open_engine
 from edge_runtime.archive.merging import lines, merge
-from edge_runtime.archive.plan import Archive, PlannedModel, open_archive
+from edge_runtime.archive.plan import open_archive
 from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
-from edge_runtime.archive.running import ArchiveProgress, progress_of, run_archive
+from edge_runtime.archive.progress import progress_of, status_of
+from edge_runtime.archive.running import run_archive
 from edge_runtime.archive.scoring import score_shard
-from edge_runtime.archive.shard import finished
-from edge_runtime.assurance.audit.recorder import PERIOD_S, Recorder
+from edge_runtime.assurance.audit.recorder import PERIOD_S
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.cli.archive_audit import admitted, count_rows, count_shard
+from edge_runtime.cli.archive_output import found_counter, scoring_bar, tell_left_out, tell_plan, tell_progress
 from edge_runtime.cli.exit_codes import Group, leave_with, stops_command
 from edge_runtime.cli.options import model_options
 from edge_runtime.cli.output import require_stdout, say, tell
 from edge_runtime.cli.recording import audit_option, recording
-from edge_runtime.images.left_out import LeftOutReason
 from edge_runtime.inference.backends.base import Provider, Runtime
-from edge_runtime.inference.backends.registry import ran_by
 from edge_runtime.predictor import Predictor
-
-if TYPE_CHECKING:
-    from edge_runtime.assurance.audit.events import ModelAdmitted
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 _EXIT_CODES = """\b
@@ -92,33 +86,24 @@ def plan(
     WebDataset shard, a Parquet file with images, a zipped DICOM study, or a URL
     that fsspec reads, such as s3://bucket/folder.
     """
-    chosen = Runtime(backend), Precision(precision), Provider(provider)
     with (
         stops_command(),
         Predictor.load(
             model,
-            backend=chosen[0],
-            precision=chosen[1],
+            backend=Runtime(backend),
+            precision=Precision(precision),
             threads=threads,
             trusted_key=trusted_key,
-            provider=chosen[2],
+            provider=Provider(provider),
             site_policy=site_policy,
         ) as predictor,
     ):
-        counter = _Counter()
-        planned = plan_archive(
-            sources,
-            out,
-            predictor,
-            shard_size=shard_size,
-            column=column,
-            frame=None if frame is None else FrameChoice(frame),
-            seen=counter.show,
-        )
-        counter.end()
-        found = planned.plan
-        tell(f"{out}: {_many(found.records, 'image')} in {_many(found.shards, 'shard')}, {found.model.name}.")
-        _tell_left_out(planned)
+        choice = None if frame is None else FrameChoice(frame)
+        with found_counter() as seen:
+            planned = plan_archive(
+                sources, out, predictor, shard_size=shard_size, column=column, frame=choice, seen=seen
+            )
+        tell_plan(planned)
 
 
 @main.command(context_settings=_HELP, epilog=_EXIT_CODES)
@@ -158,54 +143,24 @@ def run(
     with stops_command():
         archive = open_archive(folder)
         with recording("edge-predict archive run", audit, PERIOD_S, None) as recorder:
-            recorder.admit_model(lambda: _admitted(archive.plan.model))
+            recorder.admit_model(lambda: admitted(archive.plan.model))
             if shard is not None:
                 archive.check_shard(shard)
                 for number in range(shard, archive.plan.shards if stride else shard + 1, stride or 1):
                     score_shard(str(folder), number)
-                    _count(recorder, archive, _of_shard(archive, number))
+                    count_shard(recorder, archive, number)
                 return
-            before = progress_of(archive)
-            faults = _run(archive, before, EngineKind(engine), workers, address)
+            before, faults = progress_of(archive), list[str]()
+            if before.missing_shards:
+                opened = open_engine(EngineKind(engine), workers, address)
+                with scoring_bar(before.missing_rows) as progress:
+                    faults = run_archive(archive, opened, progress)
             done = progress_of(archive)
-            _count(recorder, archive, ArchiveProgress(0, done.rows - before.rows, done.failed - before.failed))
-            _tell_progress(archive, done)
+            count_rows(recorder, archive, done.rows - before.rows, done.failed - before.failed)
+            tell_progress(archive, done)
             for fault in faults:
                 tell(f"not finished: {fault}")
-            leave_with(done.failed + _expected(archive), archive.plan.shards - done.shards)
-
-
-def _admitted(model: PlannedModel) -> ModelAdmitted:
-    from edge_runtime.assurance.audit.events import ModelAdmitted
-
-    backend = ran_by(model.backend, model.provider)
-    names = model.name, model.version, model.bundle, model.contract
-    return ModelAdmitted(*names, backend, model.precision.value)
-
-
-def _of_shard(archive: Archive, shard: int) -> ArchiveProgress:
-    found = finished(archive, shard)
-    return ArchiveProgress() if found is None else ArchiveProgress(1, found.rows, found.failed)
-
-
-def _count(recorder: Recorder, archive: Archive, done: ArchiveProgress) -> None:
-    """Count the images of finished shards; their decisions are in the shards alone."""
-    bundle = archive.plan.model.bundle
-    recorder.count(bundle, decision="ANSWERED", times=done.rows - done.failed)
-    recorder.count(bundle, failure="FAILED", times=done.failed)
-
-
-def _run(
-    archive: Archive, before: ArchiveProgress, kind: EngineKind, workers: int | None, address: str | None
-) -> list[str]:
-    """Run the missing shards, with a progress bar and the time left on a terminal."""
-    if before.shards == archive.plan.shards:
-        return []
-    opened = open_engine(kind, workers, address)
-    if not sys.stderr.isatty():
-        return run_archive(archive, opened)
-    with click.progressbar(length=archive.plan.records - before.rows, label="scoring", file=sys.stderr) as bar:
-        return run_archive(archive, opened, bar.update)
+            leave_with(done.without_answer, done.missing_shards)
 
 
 @main.command(context_settings=_HELP, epilog=_EXIT_CODES)
@@ -215,43 +170,12 @@ def status(folder: Path, as_json: bool) -> None:
     """Count the finished shards of an archive, by their files."""
     with stops_command():
         require_stdout()
-        archive = open_archive(folder)
-        done = progress_of(archive)
-        left = _seconds_left(archive, done)
+        found = status_of(open_archive(folder))
         if as_json:
-            say(json.dumps(_status(archive, done, left)))
+            say(json.dumps(found))
         else:
-            for name, value in _status(archive, done, left).items():
+            for name, value in found.items():
                 say(f"{name:13} {value}")
-
-
-def _status(archive: Archive, done: ArchiveProgress, left: float | None) -> dict[str, object]:
-    found = archive.plan
-    return {
-        "model": f"{found.model.name} {found.model.version}",
-        "bundle": found.model.bundle,
-        "shards": found.shards,
-        "shards_done": done.shards,
-        "images": found.records,
-        "images_done": done.rows,
-        "failed": done.failed,
-        "left_out": sum(found.left_out.values()),
-        "seconds_left": None if left is None else round(left),
-    }
-
-
-def _seconds_left(archive: Archive, done: ArchiveProgress) -> float | None:
-    """Return the time left at the rate of the last shards; None if too few are finished, 0 if all are."""
-    if done.shards == archive.plan.shards:
-        return 0.0
-    times = sorted(path.stat().st_mtime for path in archive.folder.glob("shards/*/*.parquet"))[-_LAST:]
-    if len(times) < 2 or times[0] >= (now := time.time()):
-        return None
-    return (archive.plan.shards - done.shards) * (now - times[0]) / (len(times) - 1)
-
-
-_LAST = 50
-"""Shards whose times give the rate of a run."""
 
 
 @main.command("merge", context_settings=_HELP, epilog=_EXIT_CODES)
@@ -268,48 +192,6 @@ def merge_command(folder: Path, out: Path | None) -> None:
             require_stdout()
             for line in lines(archive):
                 say(line)
-        _tell_progress(archive, done)
-        _tell_left_out(archive)
-    leave_with(done.failed + _expected(archive), 0)
-
-
-def _tell_progress(archive: Archive, done: ArchiveProgress) -> None:
-    found = archive.plan
-    tell(
-        f"{archive.folder}: {done.shards} of {_many(found.shards, 'shard')} finished; "
-        f"{done.rows - done.failed} answered, {done.failed} failed, {found.records - done.rows} missing."
-    )
-
-
-def _tell_left_out(archive: Archive) -> None:
-    counts = archive.plan.left_out
-    if counts:
-        parts = [f"{counts[reason.value]} {reason.words}" for reason in LeftOutReason if reason.value in counts]
-        tell(f"left out: {', '.join(parts)} (left_out.jsonl).")
-
-
-def _expected(archive: Archive) -> int:
-    """Return the number of left-out files for which a user expects a result."""
-    return sum(count for name, count in archive.plan.left_out.items() if LeftOutReason(name).expects_answer)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-class _Counter:
-    """The number of images found, on a terminal."""
-
-    def __init__(self) -> None:
-        self._shown = 0.0
-
-    def show(self, count: int) -> None:
-        """Show the number, at most ten times a second."""
-        if sys.stderr.isatty() and time.monotonic() - self._shown > 0.1:
-            self._shown = time.monotonic()
-            click.echo(f"\rfound {count} images", err=True, nl=False)
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._shown:
-            click.echo("\r\033[K", err=True, nl=False)
+        tell_progress(archive, done)
+        tell_left_out(archive)
+    leave_with(done.without_answer, 0)

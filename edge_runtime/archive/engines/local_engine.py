@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -110,16 +108,11 @@ def _started(task: Task) -> tuple[Any, Connection]:
 
 
 def _work(pipe: Connection, task: Task) -> None:
-    """Work until the other end is closed, also by the death of that process.
-
-    What the first task has imported and loaded stays for ever, so garbage collection need not look at it again.
-    """
+    """Work until the other end is closed, also by the death of that process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent stops this process
     with suppress(EOFError, OSError):
-        for number in count():
+        while True:
             item = pipe.recv()
-            if number == 1:
-                gc.freeze()
             try:
                 task(item)
             except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import shapely
 import tifffile
 
 from edge_runtime.slides.score_map import halved
@@ -64,6 +65,33 @@ def check_geojson(found: dict[str, Any], told: dict[str, Any], scores: np.ndarra
         if properties["classification"]["name"] == "POSITIVE":
             positive.append({"x": left, "y": top, "score": score})
     assert positive == told["positive"]
+
+
+def test_another_reader_of_geojson_finds_the_grid_of_tiles(
+    edge_predict: Any, model: Path, slide: Path, tmp_path: Path
+) -> None:
+    """QuPath cannot be installed from a package registry; its documented form is read by Shapely, which is built on
+    GEOS."""
+    path = tmp_path / "a.geojson"
+    edge_predict("--model", model, "--tiles", slide, "--geojson", path)
+    text = path.read_text(encoding="utf-8")
+    found = json.loads(text)
+    polygons = list(shapely.from_geojson(text).geoms)
+    assert len(polygons) == len(found["features"]) > 20
+    assert all(shapely.is_valid(each) and each.area == 100 * 100 for each in polygons)
+    tree = shapely.STRtree(polygons)
+    overlapping = [pair for pair in tree.query(polygons, predicate="overlaps").T.tolist() if pair[0] != pair[1]]
+    assert not overlapping, "tiles touch and do not overlap"
+    whole = shapely.unary_union(polygons)
+    assert whole.bounds == (0, 0, 1400, 1200) and whole.area == len(polygons) * 100 * 100
+    for feature in found["features"]:
+        properties = feature["properties"]
+        assert set(feature) == {"type", "geometry", "properties"} and feature["type"] == "Feature"
+        assert set(properties) <= {"objectType", "classification", "isLocked", "measurements", "metadata"}
+        assert properties["objectType"] == "tile" and isinstance(properties["isLocked"], bool)
+        assert all(isinstance(value, float) for value in properties["measurements"].values())
+        assert all(isinstance(value, str) for value in properties["metadata"].values())
+        assert all(0 <= level <= 255 and isinstance(level, int) for level in properties["classification"]["color"])
 
 
 def test_the_command_shows_the_scale_the_glass_and_the_places(edge_predict: Any, model: Path, slide: Path) -> None:

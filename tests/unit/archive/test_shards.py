@@ -14,7 +14,7 @@ import pytest
 from edge_runtime.archive import planning, scoring
 from edge_runtime.archive.merging import lines, merge
 from edge_runtime.archive.plan import Archive, open_archive
-from edge_runtime.archive.running import progress_of
+from edge_runtime.archive.progress import progress_of
 from edge_runtime.archive.scoring import score_shard
 from edge_runtime.archive.shard import finished, write_shard
 from edge_runtime.archive.table import line_of_row
