@@ -11,7 +11,7 @@ import pytest
 from edge_runtime import Predictor
 from edge_runtime.archive.merging import lines, merge
 from edge_runtime.archive.planning import plan_archive
-from edge_runtime.archive.running import progress_of
+from edge_runtime.archive.progress import progress_of
 from edge_runtime.archive.scoring import score_shard
 from edge_runtime.archive.shard import SITE_POLICY_KEY, finished
 from edge_runtime.errors import ArchiveError, EdgeError
