@@ -20,7 +20,7 @@ from edge_runtime import __version__
 from edge_runtime.assurance.drift.answers import Answers
 from edge_runtime.assurance.drift.ewma import WEIGHT, limit_for
 from edge_runtime.assurance.drift.observations import Observations
-from edge_runtime.assurance.drift.student import two_sided
+from edge_runtime.assurance.drift.student import t_quantile, two_sided
 from edge_runtime.errors import DriftError
 from edge_runtime.inference.prediction import now
 from edge_runtime.results.lines import Origin
@@ -67,6 +67,7 @@ class Chart:
         quantity: name of the number.
         values: mean of the day's images; None on a day without an answer.
         baseline_mean, baseline_deviation: over the days of the baseline.
+        lower, upper: limits of a point of this day, from the days before it; None during the baseline.
         standardised: standard normal value of each day in control; None during the first two days.
         ewma: of the standardised values after the baseline; None before.
         signal: the first day out of control; None if there is none. Points after it are drawn, not tested.
@@ -76,6 +77,8 @@ class Chart:
     values: tuple[float | None, ...]
     baseline_mean: float
     baseline_deviation: float
+    lower: tuple[float | None, ...]
+    upper: tuple[float | None, ...]
     standardised: tuple[float | None, ...]
     ewma: tuple[float | None, ...]
     signal: Signal | None
@@ -217,15 +220,30 @@ def _chart(
         if signal is None and abs(average) > edge:
             signal = Signal(days[index], Rule.EWMA)
     base = values[there[there < baseline]]
+    lower, upper = _limits(values, there, baseline, point_limit)
     return Chart(
         name,
         _optional(values),
         float(base.mean()) if len(base) else 0.0,
         float(base.std(ddof=1)) if len(base) > 1 else 0.0,
+        _optional(lower),
+        _optional(upper),
         _optional(normal),
         _optional(averages),
         signal,
     )
+
+
+def _limits(values: Floats, there: npt.NDArray[np.intp], baseline: int, point_limit: float) -> tuple[Floats, Floats]:
+    """Return the values of each day at which its standardised point reaches the limit; NaN during the baseline."""
+    lower, upper = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    for place, index in enumerate(there):
+        if index >= baseline and place >= 2:
+            before = values[there[:place]]
+            reach = t_quantile(NormalDist().cdf(point_limit), place - 1.0) * sqrt(1.0 + 1.0 / place)
+            middle, deviation = float(before.mean()), float(before.std(ddof=1))
+            lower[index], upper[index] = middle - reach * deviation, middle + reach * deviation
+    return lower, upper
 
 
 def _optional(values: Floats) -> tuple[float | None, ...]:

@@ -69,12 +69,12 @@ def path_of(test: Moved, since: ChangePoint, cases: int) -> str:
 
 
 def chart_of(chart: Chart, report: ChartReport) -> str:
-    """Draw the values of each day with the limits of the baseline, and the first day out of control."""
-    known = [(index, value) for index, value in enumerate(chart.values) if value is not None]
-    reach = report.point_limit * chart.baseline_deviation
-    limits = (chart.baseline_mean - reach, chart.baseline_mean + reach)
-    values = [value for _, value in known] + [*limits]
+    """Draw the values of each day with the limits of a point, and the first day out of control."""
+    known, lower, upper = (_known(values) for values in (chart.values, chart.lower, chart.upper))
+    values = [value for _, value in (*known, *lower, *upper)]
     low, high = min(values), max(values)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
 
     def x(day: float) -> float:
         return round(70 + (_WIDTH - 90) * day / max(len(report.days) - 1, 1), 1)
@@ -82,16 +82,19 @@ def chart_of(chart: Chart, report: ChartReport) -> str:
     def y(value: float) -> float:
         return round(_TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - value) / max(high - low, 1e-12), 1)
 
+    def line(points: Sequence[tuple[int, float]], style: str) -> str:
+        shown = " ".join(f"{x(day)},{y(value)}" for day, value in points)
+        return f'<polyline points="{shown}" fill="none" {style}/>'
+
     parts = [
         *(
-            f'<line x1="70" x2="{_WIDTH - 20}" y1="{y(limit)}" y2="{y(limit)}" stroke="var(--bad)" '
-            f'stroke-dasharray="3 3"/><text x="64" y="{y(limit) + 4}" text-anchor="end">{limit:.4g}</text>'
-            for limit in limits
+            f'<text x="64" y="{y(value) + 4}" text-anchor="end">{value:.4g}</text>'
+            for value in dict.fromkeys((min(values), max(values)))
         ),
+        *(line(points, 'stroke="var(--bad)" stroke-dasharray="3 3"') for points in (lower, upper)),
         f'<line x1="{x(report.baseline - 0.5)}" x2="{x(report.baseline - 0.5)}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" '
         'stroke="var(--line)"/>',
-        f'<polyline points="{" ".join(f"{x(day)},{y(value)}" for day, value in known)}" fill="none" '
-        'stroke="var(--ink)" stroke-width="1.5"/>',
+        line(known, 'stroke="var(--ink)" stroke-width="1.5"'),
         f'<text x="70" y="{_HEIGHT - 6}">{escape(report.days[0])}</text>',
         f'<text x="{_WIDTH - 20}" y="{_HEIGHT - 6}" text-anchor="end">{escape(report.days[-1])}</text>',
     ]
@@ -105,6 +108,11 @@ def chart_of(chart: Chart, report: ChartReport) -> str:
                 f'<circle cx="{x(day)}" cy="{y(value)}" r="5" fill="none" stroke="var(--bad)" stroke-width="2"/>'
             )
     return _figure(label, parts)
+
+
+def _known(values: Sequence[float | None]) -> list[tuple[int, float]]:
+    """Return the days that have a value, each with it."""
+    return [(day, value) for day, value in enumerate(values) if value is not None]
 
 
 def _figure(label: str, parts: Sequence[str]) -> str:

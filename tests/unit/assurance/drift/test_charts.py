@@ -65,6 +65,20 @@ def test_false_alarms_come_as_rarely_as_stated() -> None:
     assert alarms <= stats.binom.ppf(0.999, runs, expected)
 
 
+def test_a_point_is_beyond_its_limits_where_its_standardised_value_is() -> None:
+    report = charts_of(answers(np.random.default_rng(4).standard_t(2, 120)), run_length=10.0)
+    (chart,) = report.charts
+    beyond = 0
+    for day in range(20, 120):
+        value, lower, upper, point = (
+            side[day] for side in (chart.values, chart.lower, chart.upper, chart.standardised)
+        )
+        assert value is not None and lower is not None and upper is not None and point is not None
+        assert (not lower <= value <= upper) == (abs(point) > report.point_limit)
+        beyond += not lower <= value <= upper
+    assert 0 < beyond < 50
+
+
 def test_a_short_baseline_is_no_answer() -> None:
     assert charts_of(answers(np.arange(15.0))).control is Control.BASELINE
     with pytest.raises(DriftError, match="found a baseline of 5 days, expected 8 or more"):
