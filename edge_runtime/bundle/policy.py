@@ -1,4 +1,4 @@
-"""The decision policy of a spec: head, thresholds and case rule."""
+"""The decision policy of a spec: head, thresholds and case rule; and the identity of a site policy."""
 
 from __future__ import annotations
 
@@ -73,3 +73,26 @@ class DecisionPolicy:
             raise ValueError(
                 f"policy: found neighbours {self.neighbours}, expected more than 0 and at most 1, or none."
             )
+
+
+@dataclass(frozen=True)
+class SitePolicyId:
+    """Identity of a site policy, as answers name it.
+
+    Attributes:
+        name: the site's name of it.
+        version: 1 or more; it rises with each policy of a model.
+        sha256: SHA-256 (hex) of the policy's file.
+    """
+
+    name: str
+    version: int
+    sha256: str
+
+    def __str__(self) -> str:
+        """Return name and version."""
+        return f"{self.name} {self.version}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form (docs/reference/json.md)."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}

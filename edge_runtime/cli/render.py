@@ -6,8 +6,9 @@ import enum
 from collections.abc import Sequence
 from typing import Protocol
 
+from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.verdict import SITE_WITH_POLICY, Reason, SitePolicyId
+from edge_runtime.decision.verdict import SITE_WITH_POLICY, Reason
 from edge_runtime.images.region import region_name
 from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
 from edge_runtime.platform.escaped_names import shown, shown_cell

@@ -31,29 +31,6 @@ class Site(enum.Enum):
     CALIBRATED = "calibrated"  # a site policy is in force
 
 
-@dataclass(frozen=True)
-class SitePolicyId:
-    """Identity of a site policy, as answers name it.
-
-    Attributes:
-        name: the site's name of it.
-        version: 1 or more; it rises with each policy of a model.
-        sha256: SHA-256 (hex) of the policy's file.
-    """
-
-    name: str
-    version: int
-    sha256: str
-
-    def __str__(self) -> str:
-        """Return name and version."""
-        return f"{self.name} {self.version}"
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the JSON form (docs/reference/json.md)."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
-
-
 SITE_WITH_POLICY = {False: Site.UNCALIBRATED, True: Site.CALIBRATED}
 """The ``site`` of every prediction, by whether a site policy is in force; this is the only place that decides it.
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from edge_runtime import __version__
-from edge_runtime.decision.verdict import SitePolicyId
+from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.dicom.pixels import NAME
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.syntaxes import EXPLICIT_LITTLE

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from edge_runtime.decision.verdict import SitePolicyId
+from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.dicom.answer import AnyPredictor, DicomAnswer, answer
 from edge_runtime.dicom.dataset import read_dataset, silent
 from edge_runtime.dicom.header import SECONDARY_CAPTURE, ModelFacts, is_own_result, is_structured_report

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.rule import DecisionRule, near_threshold
-from edge_runtime.decision.verdict import SitePolicyId, Verdict
+from edge_runtime.decision.verdict import Verdict
 from edge_runtime.errors import BackendError
 from edge_runtime.inference.backends.base import Backend
 from edge_runtime.inference.prediction import Fallback

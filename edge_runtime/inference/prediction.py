@@ -6,7 +6,8 @@ import enum
 import time
 from dataclasses import dataclass, field, replace
 
-from edge_runtime.decision.verdict import SITE_WITH_POLICY, Site, SitePolicyId, Verdict
+from edge_runtime.bundle.policy import SitePolicyId
+from edge_runtime.decision.verdict import SITE_WITH_POLICY, Site, Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.images.region import Region
 

@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.decision.case import CaseVerdict
-from edge_runtime.decision.verdict import SITE_WITH_POLICY, Decision, Reason, Site, SitePolicyId
+from edge_runtime.decision.verdict import SITE_WITH_POLICY, Decision, Reason, Site
 from edge_runtime.errors import ImageError
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import Fallback, Timing
