@@ -18,6 +18,7 @@ from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY, load_site_policy
+from edge_runtime.decision.rescaling import carried_band
 from edge_runtime.decision.rule import DecisionRule
 from edge_runtime.errors import ImageError, IntegrityError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
@@ -81,7 +82,7 @@ class Predictor:
         opened = files.open_first()
         self.precision, self.known_answers = files.first, files.known
         ready = Preprocessor(self.spec.steps), DecisionRule(self.spec)
-        band = files.guard_band if site_policy is None else site_policy.guard_band(files.guard_band, own)
+        band = carried_band(files.guard_band, own.head, own.policy, self.spec.policy)
         fallback, near = files.fallback, files.familiarity_band
         self._plan = Plan(
             self.spec, *ready, files.first, band, files.open, fallback, bundle.digest, near, self.site_policy

@@ -1,4 +1,4 @@
-"""The decision policy of a spec: head, thresholds and case rule; and the identity of a site policy in its place."""
+"""The decision policy of a spec: head, thresholds and case rule; and the identity of a site policy."""
 
 from __future__ import annotations
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.policy import SitePolicyId
-from edge_runtime.bundle.rescaling import carried_band
 from edge_runtime.bundle.site_policy import SitePolicy
-from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ManifestError, SignatureError, SitePolicyError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular, reason
@@ -38,15 +36,6 @@ class LoadedSitePolicy:
     def id(self) -> SitePolicyId:
         """Name, version and SHA-256, as answers have them."""
         return SitePolicyId(self.policy.name, self.policy.version, self.sha256)
-
-    def guard_band(self, band: float, spec: ModelSpec) -> float:
-        """Return the guard band (0..1) for the thresholds of the site; see :func:`carried_band`.
-
-        Args:
-            band: guard band of the bundle.
-            spec: the bundle's own spec.
-        """
-        return carried_band(band, spec.head, spec.policy, self.policy.thresholds.applied_to(spec.policy))
 
     def check_for(self, bundle: ModelFiles) -> None:
         """Reject a bundle that the policy was not made for.

@@ -26,7 +26,7 @@ from edge_runtime.assurance.calibration.case_scores import (
 from edge_runtime.assurance.calibration.target import SiteTarget
 from edge_runtime.assurance.outcome import Found
 from edge_runtime.bundle.policy import DecisionPolicy, Head
-from edge_runtime.bundle.rescaling import carried_threshold
+from edge_runtime.decision.rescaling import carried_threshold
 from edge_runtime.decision.scores import positive_scores
 from edge_runtime.errors import CalibrationError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_runtime.assurance import accept as module
+from edge_runtime.assurance import answering as module
 from edge_runtime.cli.accept import command
 from edge_runtime.errors import MachineError
 from edge_runtime.inference.prediction import Failure

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
-from edge_runtime.bundle.rescaling import carried_band, carried_threshold
+from edge_runtime.decision.rescaling import carried_band, carried_threshold
 from edge_runtime.decision.scores import positive_scores, scores_of
 from tests.unit.decision.test_verdict import BASE, PAIR
 
@@ -21,7 +21,7 @@ def test_the_same_images_reach_a_threshold_that_was_carried_over(head: Head, aft
     spec = replace(PAIR, head=head, policy=DecisionPolicy(0.5, 0.0, 1.7))
     other = replace(spec, policy=replace(spec.policy, temperature=after))
     logits = GENERATOR.normal(0.0, 4.0, (2000, spec.outputs))
-    for threshold in (0.55, 0.88, 0.999):
+    for threshold in (0.55, 0.88, 0.99):
         before = scores_of(logits, spec).max(axis=1) >= threshold
         found = scores_of(logits, other).max(axis=1) >= carried_threshold(threshold, 1.7, after)
         assert 0 < before.sum() < len(before)
@@ -50,7 +50,7 @@ def test_a_band_covers_the_errors_of_logits_that_it_covered_before(after: Decisi
     flipped = (score >= after.cutoff) != (other >= after.cutoff)
     assert flipped.sum() > 20
     assert (np.abs(other - after.cutoff)[flipped] <= wide).all()
-    if wide > band:  # the bundle's own band would have missed some of them
+    if after.temperature < 1:  # the bundle's own band would have missed some of them
         assert (np.abs(other - after.cutoff)[flipped] > band).any()
 
 
