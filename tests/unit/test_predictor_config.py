@@ -14,6 +14,7 @@ import pytest
 from edge_runtime import Failure, Predictor, PredictorConfig, Runtime, errors
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.errors import EdgeError, ImageError, ImageUnreadableError, IntegrityError, MachineError
 from tests.places import ROOT
 
@@ -26,7 +27,12 @@ def test_a_pickled_predictor_loads_the_same_model_and_answers_the_same(
     monkeypatch.chdir(phantom_bundle.parent)
     with Predictor.load(phantom_bundle.name, precision=Precision.FLOAT32, threads=2) as predictor:
         assert predictor.config == PredictorConfig(
-            str(phantom_bundle), Runtime.LITERT, Precision.FLOAT32, threads=2, bundle=predictor.digest
+            str(phantom_bundle),
+            Runtime.LITERT,
+            Precision.FLOAT32,
+            threads=2,
+            bundle=predictor.digest,
+            site_policy=NO_SITE_POLICY,
         )
         monkeypatch.chdir("/")  # the path in it is absolute
         with pickle.loads(pickle.dumps(predictor)) as again:

@@ -137,7 +137,7 @@ def test_the_window_and_the_dates_choose_answers(site: Path, results: Results, e
         {"contract": "d" * 64},
         {"cutoff": 0.4},
         {"bundle": "e" * 64},
-        {"site": "calibrated"},
+        {"site": "calibrated", "site_policy": {"name": "ward", "version": 1, "sha256": "f" * 64}},
     ],
 )
 def test_mixed_answers_are_refused_by_name(
