@@ -146,7 +146,7 @@ def test_mixed_answers_are_refused_by_name(
     lines = [*series(20, 1, seed=3), answer("in/p9999/0.png", 99_999, 0.7, {"width": 50, "grain": 0.0}, **other)]
     done = edge_drift(write(tmp_path / "mixed.jsonl", lines), *PATTERN, "--reference", site)
     assert done.exit_code == 2 and "[drift_mixed]" in done.stderr
-    (name,) = other
+    name = next(iter(other))
     assert f"{name} " in done.stderr and "line 21" in done.stderr
     assert edge_drift(tmp_path / "mixed.jsonl", *PATTERN, "--reference", site, "--until", "2026-05-01").exit_code in (
         0,
