@@ -11,7 +11,8 @@ from edge_runtime import __version__
 from edge_runtime.bundle.bundle import find_files, shipped
 from edge_runtime.bundle.registry.pointers import installed
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.cli.dicom_network import echo, orthanc_plugin, receive, send
+from edge_runtime.cli.dicom_network import echo, orthanc_plugin, send
+from edge_runtime.cli.dicom_receive import receive
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Group, stops_command
 from edge_runtime.cli.output import say
 

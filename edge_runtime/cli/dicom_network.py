@@ -1,223 +1,29 @@
-"""The commands ``edge-dicom receive``, ``send``, ``echo`` and ``orthanc-plugin``."""
+"""The commands ``edge-dicom send``, ``echo`` and ``orthanc-plugin``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from edge_runtime.assurance.audit.recorder import Recorder
-from edge_runtime.bundle.bundle import find, key_in_force
-from edge_runtime.bundle.registry.default_model import model_in_force
+from edge_runtime.cli.dicom_peer_options import CERT, KEY, TITLE, TO, TO_CA, TO_TLS, peer_of
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
-from edge_runtime.cli.options import site_policy_option
 from edge_runtime.cli.output import say, tell
-from edge_runtime.cli.recording import recording, recording_options
-from edge_runtime.cli.service import Service
-from edge_runtime.cli.signals import StopSignal, stops_on_signals
-from edge_runtime.errors import BundleError, EdgeError, MachineError, UsageError
-from edge_runtime.inference.backends.base import Provider
-from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.escaped_names import shown
-from edge_runtime.predictor import Predictor
-from edge_runtime.selftest.replay import selftest
-from edge_runtime.serving.logs import tell as log
-
-if TYPE_CHECKING:
-    from edge_runtime.bundle.bundle import Bundle
-    from edge_runtime.dicom.gateway import Gateway
-    from edge_runtime.dicom.peer import Peer, TlsFiles
-
-GRACE_S = 20.0
-"""Longest wait for running associations after a signal to stop."""
-
-OWN_TITLE = "EDGEPREDICT"
-_LOOK_S = 1.0
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_TO = click.option("--to", required=True, metavar="AET@HOST:PORT", help="Application entity to send to.")
-_TITLE = click.option("--aet", default=OWN_TITLE, show_default=True, help="Own AE title.")
-_TO_TLS = click.option("--to-tls", is_flag=True, help="Connect to it with TLS.")
-_TO_CA = click.option("--to-ca", type=_FILE, help="Authority of its certificate, PEM; by default the system's.")
-_CERT = click.option("--tls-cert", type=_FILE, help="Own certificate for TLS, PEM.")
-_KEY = click.option("--tls-key", type=_FILE, help="Its key, PEM.")
-
-
-@click.command("receive", cls=Command)
-@_TO
-@click.option("--spool", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the spool.")
-@click.option("--model", help="Name or path of a model; by default the one in EDGE_PREDICT_MODEL.")
-@_TITLE
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address; others than loopback need --allow, TLS.")
-@click.option("--port", type=click.IntRange(0, 65535), default=11112, show_default=True, help="TCP port; 0 for any.")
-@click.option("--allow", multiple=True, metavar="AET", help="AE title that may call; by default all. May be repeated.")
-@_CERT
-@_KEY
-@click.option("--tls-client-ca", type=_FILE, help="Authority of the certificates that callers must show, PEM.")
-@click.option("--trusted-network", is_flag=True, help="Let other machines in without --allow and TLS.")
-@_TO_TLS
-@_TO_CA
-@click.option("--max-associations", type=click.IntRange(1, 64), default=4, show_default=True, help="At the same time.")
-@click.option(
-    "--max-mib", type=click.IntRange(1, 1024), default=96, show_default=True, help="Largest instance, in MiB."
-)
-@click.option("--spool-mib", type=click.IntRange(1), default=20_480, show_default=True, help="Largest spool, in MiB.")
-@click.option(
-    "--free-mib", type=click.IntRange(0), default=512, show_default=True, help="Disk that stays free, in MiB."
-)
-@click.option(
-    "--mark-hours",
-    type=click.FloatRange(0, 720),
-    default=24,
-    show_default=True,
-    help="Longest wait of an image for its circle, and of a circle for its image.",
-)
-@click.option("--no-heatmap", is_flag=True, help="Send reports alone.")
-@click.option("--ready-file", type=_FILE, help="File that exists while instances are received.")
-@click.option("--trusted-key", type=_FILE, help="Public key; the bundle must be signed by it.")
-@recording_options
-@site_policy_option
-def receive(
-    to: str,
-    spool: Path,
-    model: str | None,
-    aet: str,
-    host: str,
-    port: int,
-    allow: tuple[str, ...],
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_client_ca: Path | None,
-    trusted_network: bool,
-    to_tls: bool,
-    to_ca: Path | None,
-    max_associations: int,
-    max_mib: int,
-    spool_mib: int,
-    free_mib: int,
-    mark_hours: float,
-    no_heatmap: bool,
-    ready_file: Path | None,
-    trusted_key: Path | None,
-    audit: Path | None,
-    audit_period: float,
-    audit_key: Path | None,
-    site_policy: Path | None,
-) -> None:
-    """Receive images by C-STORE, and send report and heatmap to an archive.
-
-    An instance is acknowledged when it is on the disk. After a crash or a power cut the work goes on where it ended.
-    Results stay in the spool until the archive has accepted them. The log is JSON lines on stderr.
-
-    Decision support for trained people, not a diagnosis and not a medical device.
-    """
-    with stops_command():
-        from edge_runtime.dicom.peer import require_packages
-
-        require_packages()
-        from edge_runtime.dicom.gateway import Gateway
-        from edge_runtime.dicom.peer import Peer, TlsFiles, ae_title
-        from edge_runtime.dicom.receiver import Listening
-        from edge_runtime.dicom.results import facts_of
-        from edge_runtime.dicom.room import SpoolLimits
-        from edge_runtime.dicom.spool import Spool
-
-        own = TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert or tls_key or tls_client_ca else None
-        peer = Peer.parse(to, ae_title(aet), _outgoing(to_tls, tls_cert, tls_key, to_ca))
-        callers = tuple(map(ae_title, allow))
-        where = Listening(
-            *(ae_title(aet), host, port, callers, own),
-            most_associations=max_associations,
-            most_bytes=max_mib << 20,
-            trusted_network=trusted_network,
-        )
-        where.check()
-        bundle, certificate = _tested(model, trusted_key)
-        kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
-        with (
-            recording("edge-dicom receive", audit, audit_period, audit_key, say=_tell_audit) as recorder,
-            Predictor.load(model, trusted_key=trusted_key, site_policy=site_policy) as predictor,
-            stops_on_signals() as stop,
-        ):
-            facts = facts_of(bundle.manifest, bundle.digest, predictor.site_policy)
-            recorder.admit(predictor, certificate=certificate)
-            counting = _CountingLog(recorder, predictor.digest)
-            gateway = Gateway(where, kept, predictor, facts, peer, counting, not no_heatmap, mark_hours * 3600)
-            log("spool", **kept.counts())
-            _run(gateway, stop, ready_file, recorder)
-        kept.close()
-
-
-class _CountingLog:
-    """The log of the gateway, which also counts the answers for the audit log."""
-
-    def __init__(self, recorder: Recorder, bundle: str) -> None:
-        self._recorder, self._bundle = recorder, bundle
-
-    def __call__(self, event: str, **fields: object) -> None:
-        """Write an event, and count it if it is an answer."""
-        log(event, **fields)
-        decision, reason = str(fields.get("decision", "")), str(fields.get("reason", ""))
-        if event == "set_aside" or (event == "answered" and decision == "NO_ANSWER"):
-            self._recorder.count(self._bundle, failure=reason)
-        elif event == "answered" and reason:
-            self._recorder.count(self._bundle, decision=f"{decision} {reason}")
-        if self._recorder.each:
-            self._recorder.tick()
-
-
-def _tell_audit(error: EdgeError) -> None:
-    log("audit_failed", code=error.code)
-
-
-def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None, recorder: Recorder) -> None:
-    """Run until a signal. Raise MachineError if one of the gateway's threads ended."""
-    service = Service()
-    gateway.start()
-    log("listening", port=gateway.port)
-    if ready_file is not None:
-        write_whole(ready_file, f"{gateway.port}\n".encode(), durable=False)
-    service.tell("READY=1", "STATUS=receiving")
-    try:
-        while stop.by is None:
-            stop.sleep(_LOOK_S, service.alive)
-            recorder.tick()
-            if not gateway.alive:
-                raise MachineError("a part of the receiver has ended; the spool is complete. Start the command again.")
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-        service.tell("STOPPING=1")
-        log("stopping")
-        gateway.stop(GRACE_S)
-        service.close()
-
-
-def _tested(model: str | None, trusted_key: Path | None) -> tuple[Bundle, str]:
-    """Return the bundle after its self-test on this machine, and the SHA-256 of the certificate."""
-    bundle = find(model_in_force() if model is None else model, trusted_key=key_in_force(trusted_key))
-    certificate = selftest(bundle, Provider.CPU)
-    failed = [check.subject for check in certificate.failed()]
-    if failed:
-        raise BundleError(
-            f"{bundle.manifest.spec.name}: its self-test differs on this machine ({', '.join(failed)}). "
-            "Run edge-bundle selftest here."
-        )
-    return bundle, certificate.sha256
 
 
 @click.command("send", cls=Command)
 @click.argument(
     "files", metavar="FILE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )
-@_TO
-@_TITLE
-@_TO_TLS
-@_TO_CA
-@_CERT
-@_KEY
+@TO
+@TITLE
+@TO_TLS
+@TO_CA
+@CERT
+@KEY
 def send(
     files: tuple[Path, ...],
     to: str,
@@ -232,7 +38,7 @@ def send(
     Exit status 1 means that not every file was accepted.
     """
     with stops_command():
-        peer = _peer(to, aet, to_tls, tls_cert, tls_key, to_ca)
+        peer = peer_of(to, aet, to_tls, tls_cert, tls_key, to_ca)
         from edge_runtime.dicom.peer import PeerError, accepts
 
         given = list(_dicom_files(files))
@@ -252,16 +58,16 @@ def send(
 
 
 @click.command("echo", cls=Command)
-@_TO
-@_TITLE
-@_TO_TLS
-@_TO_CA
-@_CERT
-@_KEY
+@TO
+@TITLE
+@TO_TLS
+@TO_CA
+@CERT
+@KEY
 def echo(to: str, aet: str, to_tls: bool, to_ca: Path | None, tls_cert: Path | None, tls_key: Path | None) -> None:
     """Check by C-ECHO that an application entity answers. Exit status 1 means that it does not."""
     with stops_command():
-        peer = _peer(to, aet, to_tls, tls_cert, tls_key, to_ca)
+        peer = peer_of(to, aet, to_tls, tls_cert, tls_key, to_ca)
         from edge_runtime.dicom.peer import PeerError
 
         try:
@@ -278,26 +84,6 @@ def orthanc_plugin() -> None:
     with stops_command():
         path = Path(__file__).parents[1] / "dicom" / "orthanc_plugin.py"
         say(path.read_text(encoding="utf-8"), end="")
-
-
-def _peer(to: str, aet: str, to_tls: bool, certificate: Path | None, key: Path | None, authority: Path | None) -> Peer:
-    from edge_runtime.dicom.peer import Peer, ae_title, require_packages
-
-    require_packages()
-
-    return Peer.parse(to, ae_title(aet), _outgoing(to_tls, certificate, key, authority))
-
-
-def _outgoing(to_tls: bool, certificate: Path | None, key: Path | None, authority: Path | None) -> TlsFiles | None:
-    from edge_runtime.dicom.peer import TlsFiles
-
-    if not to_tls:
-        if authority is not None:
-            raise UsageError("found --to-ca without --to-tls, expected both. Add --to-tls.")
-        return None
-    tls = TlsFiles(certificate, key, authority)
-    tls.client()  # wrong files are told at once
-    return tls
 
 
 def _dicom_files(given: tuple[Path, ...]) -> Iterator[Path]:

@@ -39,7 +39,7 @@ def _moved(test: Moved) -> str:
 
 def _power(report: DriftReport) -> str:
     needs = ", ".join(
-        f"{need.effect:.2f}: {'no number of' if need.cases is None else need.cases}" for need in report.needed
+        f"{need.effect:.2f}: {'no number' if need.cases is None else need.cases}" for need in report.needed
     )
     smallest = (
         "" if report.smallest_shift is None else f"{report.cases} cases show a shift of {report.smallest_shift:.2f}; "
