@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tarfile
@@ -12,13 +13,16 @@ from pathlib import Path
 import cv2
 import fsspec
 import numpy as np
+import pydicom
 import pytest
 from click.testing import Result
 
 from edge_runtime import Predictor
 from edge_runtime.archive.plan import Archive
 from edge_runtime.archive.planning import plan_archive
+from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.dicom_input import FrameChoice
+from edge_runtime.dicom.results import facts_of, results_of
 from tests.dicom_objects import (
     DEFLATED,
     MAMMOGRAM,
@@ -62,10 +66,20 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = image(shown, "1.2.840.10008.1.3.10")
     del directory.PixelData
     objects["DICOMDIR"] = file_of(directory)
+    for number, data in enumerate(_own_results(objects["below/us.dcm"])):
+        objects[f"own{number}.dcm"] = data
     for name, data in objects.items():
         (folder / name).write_bytes(data)
     cv2.imwrite(str(folder / "plain.png"), shown)
     return folder
+
+
+def _own_results(data: bytes) -> list[bytes]:
+    """Return the report and the heatmap that this package makes of an object."""
+    bundle = find(MODEL)
+    with Predictor.load(MODEL) as predictor:
+        made = results_of(predictor, facts_of(bundle.manifest, bundle.digest), pydicom.dcmread(io.BytesIO(data)))
+    return [content for _, content in made.instances]
 
 
 def _clip(shown: np.ndarray) -> bytes:  # type: ignore[type-arg]
@@ -106,7 +120,7 @@ def test_folders_zips_and_files_give_the_lines_of_the_command(
     monkeypatch.chdir("/")  # workers have other working directories
     found = score_all(archive)
     assert found == untimed(direct.stdout.splitlines())
-    assert archive.plan.left_out == {"dicom_no_image": 4, "unknown_kind": 3}
+    assert archive.plan.left_out == {"dicom_no_image": 4, "dicom_own_result": 4, "unknown_kind": 3}
     lines = named(found)
     assert lines["IM0001"]["scores"] == lines["us.dcm"]["scores"] == lines["plain.png"]["scores"]
     errors = {name: line["error"]["code"] for name, line in lines.items() if "error" in line}  # type: ignore[index]
@@ -152,7 +166,7 @@ def test_tar_files_and_remote_places_hold_studies_too(study: Path, zipped: Path,
     try:
         for number, source in enumerate((tmp_path / "t.tar", "memory://pacs/study", "memory://pacs/study.zip")):
             archive = planned(tmp_path / str(number), source)
-            assert archive.plan.left_out == {"dicom_no_image": 2, "unknown_kind": 1}
+            assert archive.plan.left_out == {"dicom_no_image": 2, "dicom_own_result": 2, "unknown_kind": 1}
             found = named(score_all(archive))
             assert sorted(found) == sorted(expected)
             for name, line in found.items():
