@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from edge_runtime.bundle.bundle import find_files, is_name, key_in_force
+from edge_runtime.bundle.bundle import find_files, key_in_force
 from edge_runtime.bundle.model_files import ModelFiles
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
-from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY, load_site_policy
+from edge_runtime.bundle.site_policy_in_force import load_site_policy
 from edge_runtime.decision.rescaling import carried_band
 from edge_runtime.decision.rule import DecisionRule
-from edge_runtime.errors import ImageError, IntegrityError, MachineError, UsageError
+from edge_runtime.errors import ImageError, MachineError, UsageError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Marked, Region, check_asked
@@ -146,26 +146,10 @@ class Predictor:
         """
         trusted = key_in_force(config.trusted_key)
         bundle = find_files(config.model, trusted_key=trusted)
-        if config.bundle not in (None, bundle.digest):
-            raise IntegrityError(
-                f"{config.model}: found bundle {bundle.digest}, expected {config.bundle}. "
-                "Install the same version here.",
-                code="bundle_changed",
-            )
         policy = load_site_policy(config.site_policy, config.model, bundle, trusted)
-        config.check_site_policy(policy)
+        config.check(bundle.digest, policy)
         predictor = cls(bundle, config.backend, config.precision, config.threads, config.provider, policy)
-        model = config.model if is_name(config.model) else str(Path(config.model).absolute())
-        key = None if config.trusted_key is None else config.trusted_key.absolute()
-        predictor.config = replace(
-            config,
-            model=model,
-            backend=predictor.runtime,
-            trusted_key=key,
-            bundle=bundle.digest,
-            site_policy=NO_SITE_POLICY if policy is None else str(policy.path),
-            site_policy_sha256=None if policy is None else policy.sha256,
-        )
+        predictor.config = config.resolved(predictor.runtime, bundle.digest, policy)
         return predictor
 
     def __reduce__(self) -> tuple[Callable[[PredictorConfig], Predictor], tuple[PredictorConfig]]:

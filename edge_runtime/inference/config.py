@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.bundle import is_name
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.errors import IntegrityError
 from edge_runtime.inference.backends.base import Provider, Runtime
 
@@ -41,16 +43,37 @@ class PredictorConfig:
     site_policy: str | None = None
     site_policy_sha256: str | None = None
 
-    def check_site_policy(self, found: LoadedSitePolicy | None) -> None:
-        """Reject another site policy than the one that this configuration names.
+    def check(self, bundle: str, site_policy: LoadedSitePolicy | None) -> None:
+        """Reject another bundle or site policy than this configuration names.
+
+        Args:
+            bundle: SHA-256 of the bundle that was found.
+            site_policy: the site policy that was found.
 
         Raises:
-            IntegrityError: ``site_policy_changed``.
+            IntegrityError: ``bundle_changed`` or ``site_policy_changed``.
         """
-        sha256 = None if found is None else found.sha256
+        if self.bundle not in (None, bundle):
+            raise IntegrityError(
+                f"{self.model}: found bundle {bundle}, expected {self.bundle}. Install the same version here.",
+                code="bundle_changed",
+            )
+        sha256 = None if site_policy is None else site_policy.sha256
         if self.site_policy_sha256 not in (None, sha256):
             raise IntegrityError(
                 f"{self.site_policy}: found site policy {sha256}, expected {self.site_policy_sha256}. "
                 "Restore the file.",
                 code="site_policy_changed",
             )
+
+    def resolved(self, runtime: Runtime, bundle: str, site_policy: LoadedSitePolicy | None) -> PredictorConfig:
+        """Return the configuration that opens the same model in another process, with absolute paths."""
+        return replace(
+            self,
+            model=self.model if is_name(self.model) else str(Path(self.model).absolute()),
+            backend=runtime,
+            trusted_key=None if self.trusted_key is None else self.trusted_key.absolute(),
+            bundle=bundle,
+            site_policy=NO_SITE_POLICY if site_policy is None else str(site_policy.path),
+            site_policy_sha256=None if site_policy is None else site_policy.sha256,
+        )
