@@ -128,7 +128,7 @@ def main(models: tuple[str, ...], **given: Any) -> None:
     with stops_command():
         try:
             from edge_runtime.serving import server, sockets
-            from edge_runtime.serving.models import ModelOptions
+            from edge_runtime.serving.loaded_model import ModelOptions
         except ModuleNotFoundError as error:
             raise UsageError(
                 f'found no package {error.name}, expected the extra serve. Run: pip install "edge-predict[serve]"'

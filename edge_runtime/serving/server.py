@@ -23,9 +23,10 @@ from edge_runtime.serving.app import Service
 from edge_runtime.serving.body import BodyLimits, Uploads
 from edge_runtime.serving.connection import Connection
 from edge_runtime.serving.endpoints import Core
+from edge_runtime.serving.loaded_model import LoadedModel, ModelOptions
 from edge_runtime.serving.logs import take_over_logging, tell
 from edge_runtime.serving.metrics import Metrics
-from edge_runtime.serving.models import LoadedModel, ModelOptions, Models
+from edge_runtime.serving.models import Models
 from edge_runtime.serving.work_queue import WorkQueue
 
 LOOK_S = 1.0

@@ -8,7 +8,8 @@ import pytest
 
 from edge_runtime.serving.access import Access, own_names
 from edge_runtime.serving.app import Service
-from edge_runtime.serving.models import ModelOptions, Models, State
+from edge_runtime.serving.loaded_model import ModelOptions
+from edge_runtime.serving.models import Models, State
 from edge_runtime.serving.server import ServeOptions, core_of
 from tests.phantom_bundle import CHECKED
 

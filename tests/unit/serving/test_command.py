@@ -16,7 +16,7 @@ from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.cli import serve
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.serving import server as serving_server
-from edge_runtime.serving.models import ModelOptions
+from edge_runtime.serving.loaded_model import ModelOptions
 from edge_runtime.serving.server import Notifier, ServeOptions, Tls
 from tests.places import ROOT
 

@@ -15,7 +15,8 @@ from edge_runtime.errors import BundleError, EdgeError, MachineError, UsageError
 from edge_runtime.golden.vectors import Golden
 from edge_runtime.serving import models as serving_models
 from edge_runtime.serving.answers import Question, answer
-from edge_runtime.serving.models import LoadedModel, ModelOptions, Models, ServedModel, State
+from edge_runtime.serving.loaded_model import LoadedModel, ModelOptions
+from edge_runtime.serving.models import Models, ServedModel, State
 from edge_runtime.serving.problems import Problem
 from tests.phantom_bundle import CHECKED, COMMITTED
 from tests.places import ROOT

@@ -18,7 +18,8 @@ from edge_runtime.serving import sockets
 from edge_runtime.serving.access import Access
 from edge_runtime.serving.app import Service
 from edge_runtime.serving.endpoints import Core
-from edge_runtime.serving.models import ModelOptions, Models, State
+from edge_runtime.serving.loaded_model import ModelOptions
+from edge_runtime.serving.models import Models, State
 from edge_runtime.serving.server import Notifier, ServeOptions, Server, Tls
 from tests.phantom_bundle import CHECKED
 from tests.places import ROOT

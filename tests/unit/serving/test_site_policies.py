@@ -14,7 +14,8 @@ from edge_runtime.bundle.registry.site_policies import install_site_policy, remo
 from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.errors import SitePolicyError, UsageError
 from edge_runtime.serving.answers import Question, answer
-from edge_runtime.serving.models import ModelOptions, Models, ServedModel
+from edge_runtime.serving.loaded_model import ModelOptions
+from edge_runtime.serving.models import Models, ServedModel
 from tests.fixtures.commands import Called
 from tests.phantom_bundle import CHECKED, COMMITTED
 from tests.site_policies import site_policy
