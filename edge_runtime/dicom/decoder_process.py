@@ -21,6 +21,9 @@ from typing import Any, BinaryIO, cast
 FRAMES_HELD, SPARE_BYTES = 8, 64 << 20
 """Memory that decoding may take: so many times the decoded frame, and some bytes. JPEG 2000 takes the most."""
 
+MOST_KEPT_BYTES = 512 << 20
+"""Memory that may stay with the allocator between frames; above it, this process says that it is to be ended."""
+
 _MAGIC = b"edge-dicom\n"
 
 
@@ -29,7 +32,7 @@ def serve(descriptor: int) -> None:
     from pydicom.encaps import encapsulate
     from pydicom.pixels import get_decoder
 
-    at_start = _in_kib("/proc/self/status", "VmData") << 10
+    at_start = _private_bytes()
     warnings.simplefilter("ignore")  # only what the decoders themselves write counts as damage
     with (
         socket.socket(fileno=descriptor) as channel,
@@ -41,7 +44,7 @@ def serve(descriptor: int) -> None:
         stream.flush()
         while request := stream.readline():
             options = json.loads(request)
-            most = _limit_memory(at_start, options)
+            most = _limit_memory(options)
             frame = encapsulate([stream.read(options.pop("size"))])
             heard.seek(0)
             heard.truncate()
@@ -62,6 +65,7 @@ def serve(descriptor: int) -> None:
                     "shape": pixels.shape,
                     "photometric": str(after["photometric_interpretation"]),
                     "damaged": bool(heard.read(1)),
+                    "grown": _private_bytes() - pixels.nbytes > at_start + MOST_KEPT_BYTES,
                 }
                 _answer(stream, told, memoryview(pixels.reshape(-1)).cast("B"))
 
@@ -72,17 +76,22 @@ def _answer(stream: BinaryIO, told: dict[str, Any], pixels: bytes | memoryview =
     stream.flush()
 
 
-def _limit_memory(at_start: int, options: dict[str, Any]) -> int:
+def _limit_memory(options: dict[str, Any]) -> int:
     """Limit the private memory of this process for one frame, and return by how much it may grow, in bytes.
 
-    Beyond it a decoder fails, or ends this process.
+    Beyond it a decoder fails, or ends this process. What the allocator kept of frames before does not count: a decoder
+    cannot use all of it.
     """
     size = options["rows"] * options["columns"] * options["samples_per_pixel"] * options["bits_allocated"] // 8
     most = SPARE_BYTES + FRAMES_HELD * int(size)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = at_start + most
+    limit = _private_bytes() + most
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     return most
+
+
+def _private_bytes() -> int:
+    return _in_kib("/proc/self/status", "VmData") << 10
 
 
 def _in_kib(path: str, name: str) -> int:

@@ -70,6 +70,8 @@ class _Decoder:
                 told = json.loads(stream.readline() or b"{}")
                 if "dtype" in told:
                     pixels = np.frombuffer(stream.read(told["size"]), told["dtype"]).reshape(told["shape"])
+                    if told["grown"]:
+                        self.close()
                     return DecodedFrame(pixels, told["photometric"], told["damaged"])
             except (OSError, ValueError):
                 told = {}

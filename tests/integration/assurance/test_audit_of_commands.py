@@ -85,13 +85,14 @@ def test_a_log_that_is_written_and_rotated_is_verified_at_any_moment(tmp_path: P
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for _ in range(100):
+        checks, files = 0, 0
+        while checks < 100 or files <= 3:  # a slow disk needs more checks until there are four files
             found = verify_log(log.path)
             assert found.holds, [str(fault) for fault in found.faults]
+            checks, files = checks + 1, found.files
     finally:
         ended.set()
         writer.join()
-    assert verify_log(log.path).files > 3
 
 
 def test_two_processes_at_once_are_told_apart_by_their_runs(tmp_path: Path) -> None:
