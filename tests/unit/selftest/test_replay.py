@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -297,5 +298,9 @@ def test_sampled_places_are_different_and_reach_every_row_column_and_channel(sha
 def test_a_golden_file_read_holds_what_was_written(phantom_bundle: Path) -> None:
     from edge_runtime.golden.vectors import to_npz
 
+    def entries(npz: bytes) -> dict[str, bytes]:  # headers of the zip depend on Python's release
+        with zipfile.ZipFile(io.BytesIO(npz)) as opened:
+            return {name: opened.read(name) for name in opened.namelist()}
+
     data = (phantom_bundle / GOLDEN).read_bytes()
-    assert to_npz(from_npz(data, "golden")) == data
+    assert entries(to_npz(from_npz(data, "golden"))) == entries(data)
