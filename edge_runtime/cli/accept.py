@@ -9,6 +9,7 @@ import click
 
 from edge_runtime.assurance.accept import AcceptanceRequest, accept
 from edge_runtime.assurance.acceptance import Acceptance, Claim
+from edge_runtime.assurance.audit.recorder import PERIOD_S
 from edge_runtime.assurance.binomial import cases_needed
 from edge_runtime.assurance.protocol import Claims, Counting
 from edge_runtime.assurance.report import PAGE, REPORT, verify
@@ -16,7 +17,8 @@ from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.options import site_policy_option
-from edge_runtime.cli.output import progress, say, tell
+from edge_runtime.cli.output import say, tell
+from edge_runtime.cli.recording import audit_option, counted_progress, recording
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.predictor import Predictor
 
@@ -64,6 +66,7 @@ _TRUTHS = (0.90, 0.95, 0.98)
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Images answered in parallel."
 )
 @site_policy_option
+@audit_option
 @click.option("--sign-key", type=_FILE, metavar="PRIVATE", help="Sign the report with this private key.")
 @click.option("--verify", "verified", type=_FOLDER, metavar="FOLDER", help="Check the signature of a report.")
 @click.option("--key", type=_FILE, metavar="PUBLIC", help="With --verify, the public key.")
@@ -81,6 +84,7 @@ def command(
     backend: str,
     workers: int,
     site_policy: Path | None,
+    audit: Path | None,
     sign_key: Path | None,
     verified: Path | None,
     key: Path | None,
@@ -103,13 +107,16 @@ def command(
         claims = Claims(sensitivity_floor, specificity_floor, confidence, Counting(referred), Counting(failed))
         request = AcceptanceRequest(folder, cases, claims, out, workers, sign_key)
         name = model_in_force() if model is None else model
-        with Predictor.load(name, backend=Runtime(backend), site_policy=site_policy) as predictor:
+        with (
+            recording("edge-predict accept", audit, PERIOD_S, None) as recorder,
+            Predictor.load(name, backend=Runtime(backend), site_policy=site_policy) as predictor,
+        ):
             bundle = find(name, trusted_key=key_in_force())
-            report = accept(request, predictor, bundle, tell, progress)
-        say(describe(report.result))
-        tell(f"{out / PAGE}, {out / REPORT}: the report.")
-    if not report.result.accepted:
-        sys.exit(EXIT_SOME_FAILED)
+            report = accept(request, predictor, bundle, tell, counted_progress(recorder, predictor))
+            say(describe(report.result))
+            tell(f"{out / PAGE}, {out / REPORT}: the report.")
+            if not report.result.accepted:
+                sys.exit(EXIT_SOME_FAILED)
 
 
 def describe(result: Acceptance) -> str:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
+from edge_runtime.assurance.audit.recorder import PERIOD_S
 from edge_runtime.assurance.protocol import Counting
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.install import trusted_key_option
-from edge_runtime.cli.output import progress, say, tell
-from edge_runtime.cli.recording import audit_option, change_recorded
+from edge_runtime.cli.output import say, tell
+from edge_runtime.cli.recording import audit_option, change_recorded, counted_progress, recording
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.platform.escaped_names import shown
 
@@ -98,15 +99,18 @@ def command(
         chosen, key = model_in_force() if model is None else model, key_in_force(key)
         if installs:
             require_name(chosen)
-        with Predictor.load(
-            chosen,
-            backend=Runtime(backend),
-            precision=Precision.FLOAT32,
-            trusted_key=key,
-            site_policy=NO_SITE_POLICY,
-        ) as predictor:
+        with (
+            recording("edge-bundle calibrate-site", audit, PERIOD_S, None) as recorder,
+            Predictor.load(
+                chosen,
+                backend=Runtime(backend),
+                precision=Precision.FLOAT32,
+                trusted_key=key,
+                site_policy=NO_SITE_POLICY,
+            ) as predictor,
+        ):
             bundle = find(chosen, trusted_key=key)
-            found = calibrate(request, predictor, bundle, progress)
+            found = calibrate(request, predictor, bundle, counted_progress(recorder, predictor))
         say(describe_calibration(found))
         if found.path is not None:
             tell(f"{shown(found.path)}: the site policy.")

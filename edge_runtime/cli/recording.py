@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edge_runtime.assurance.audit.recorder import NO_RECORDER, PERIOD_S, Recorder
-from edge_runtime.cli.output import tell
+from edge_runtime.cli.output import progress, tell
 from edge_runtime.errors import AuditError, AuditWriteError, EdgeError
 
 if TYPE_CHECKING:
+    from edge_runtime.assurance.answering import Answers
     from edge_runtime.assurance.audit.events import Event
+    from edge_runtime.predictor import Predictor
 
 AUDIT_LOG, AUDIT_PERIOD, AUDIT_KEY = "EDGE_AUDIT_LOG", "EDGE_AUDIT_PERIOD", "EDGE_AUDIT_KEY"
 """Environment variables in place of the options."""
@@ -93,6 +95,16 @@ def recording(
         _stop(recorder, error)
         raise
     recorder.stop(0)
+
+
+def counted_progress(recorder: Recorder, predictor: Predictor) -> Callable[[Answers, int], Answers]:
+    """Record that a model answers from now on; return the progress of its answers, which also counts them."""
+    recorder.admit(predictor)
+
+    def shown(found: Answers, count: int) -> Answers:
+        return progress(recorder.through(found, lambda answer: answer, predictor.digest), count)
+
+    return shown
 
 
 def _stop(recorder: Recorder, error: BaseException) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from edge_runtime.assurance import answering as module
+from edge_runtime.assurance.audit.entry import from_line
+from edge_runtime.assurance.audit.events import Started, Stopped, Summary
 from edge_runtime.cli.accept import command
 from edge_runtime.errors import MachineError
 from edge_runtime.inference.prediction import Failure
@@ -42,6 +44,18 @@ def test_an_acceptance_from_images_to_report(asked: list[Any], edge_accept: Call
     page = (tmp_path / "out" / "acceptance.html").read_text()
     assert report["protocol_sha256"] in page and "<script" not in page and "http" not in page
     assert {group["value"] for group in report["result"]["subgroups"]} == {row[3] for row in rows}
+
+
+def test_an_acceptance_is_recorded_with_its_answers_and_its_exit_status(
+    asked: list[Any], edge_accept: Called, rows: Rows, tmp_path: Path
+) -> None:
+    done = edge_accept(*asked, "--audit", tmp_path / "audit.jsonl")
+    found = [from_line(line).entry.event for line in (tmp_path / "audit.jsonl").read_bytes().splitlines()]
+    summaries = [each for each in found if isinstance(each, Summary)]
+    counted = [bundle for each in summaries for bundle in each.answers]
+    assert sum(sum((*each.decisions.values(), *each.failures.values())) for each in counted) == len(rows)
+    assert isinstance(found[0], Started) and found[0].command == "edge-predict accept"
+    assert isinstance(found[-1], Stopped) and found[-1].status == done.exit_code
 
 
 def test_answers_equal_those_of_edge_predict(
