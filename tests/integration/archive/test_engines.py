@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def kills(engine: str, site: Site, archive: Path, shards: int) -> None:
 
 
 def kill_a_worker(site: Site) -> None:
-    workers = site.workers()
+    end = time.monotonic() + 60
+    while not (workers := site.workers()) and time.monotonic() < end:
+        time.sleep(0.01)  # Ray's workers have another title between two tasks
     assert workers, "no worker was found to kill"
     with contextlib.suppress(psutil.NoSuchProcess):
         workers[0].kill()
