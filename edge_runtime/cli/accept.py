@@ -14,7 +14,8 @@ from edge_runtime.assurance.binomial import cases_needed
 from edge_runtime.assurance.protocol import Claims, Counting
 from edge_runtime.assurance.report import PAGE, REPORT, verify
 from edge_runtime.bundle.bundle import find, key_in_force
-from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
+from edge_runtime.bundle.registry.default_model import model_in_force
+from edge_runtime.cli.cases_options import FILE, FOLDER, SHARE, cases_options
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.options import site_policy_option
 from edge_runtime.cli.output import say, tell
@@ -30,20 +31,16 @@ Exit status:
   3    the model cannot be trusted, or has no golden vectors
   4    no interpreter can run the model here, or its self-test failed
   6    the machine failed; the same command continues"""
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_FLOOR = click.FloatRange(0, 1, min_open=True, max_open=True)
-_COUNTING = click.Choice([counting.value for counting in Counting])
 _FLOORS = (0.80, 0.85, 0.90, 0.95)
 _TRUTHS = (0.90, 0.95, 0.98)
 
 
 @click.command(cls=Command, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("folder", metavar="FOLDER", required=False, type=_FOLDER)
-@click.option("--cases", type=_FILE, metavar="CSV", help="List of the cases, with the columns case, image and label.")
-@click.option("--out", type=_FOLDER, metavar="FOLDER", help="Folder for protocol, answers and report.")
-@click.option("--sensitivity-floor", type=_FLOOR, metavar="SHARE", help="Sensitivity that has to be shown.")
-@click.option("--specificity-floor", type=_FLOOR, metavar="SHARE", help="Specificity that has to be shown.")
+@click.argument("folder", metavar="FOLDER", required=False, type=FOLDER)
+@click.option("--cases", type=FILE, metavar="CSV", help="List of the cases, with the columns case, image and label.")
+@click.option("--out", type=FOLDER, metavar="FOLDER", help="Folder for protocol, answers and report.")
+@click.option("--sensitivity-floor", type=SHARE, metavar="SHARE", help="Sensitivity that has to be shown.")
+@click.option("--specificity-floor", type=SHARE, metavar="SHARE", help="Specificity that has to be shown.")
 @click.option(
     "--confidence",
     type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
@@ -52,24 +49,12 @@ _TRUTHS = (0.90, 0.95, 0.98)
     metavar="SHARE",
     help="Confidence of each one-sided lower bound.",
 )
-@click.option("--referred", type=_COUNTING, default="wrong", show_default=True, help="How a referred case is counted.")
-@click.option("--failed", type=_COUNTING, default="wrong", show_default=True, help="How a failed case is counted.")
-@click.option("--model", envvar=MODEL_VARIABLE, show_envvar=True, show_default=DEFAULT_MODEL, metavar="NAME|PATH")
-@click.option(
-    "--backend",
-    type=click.Choice([runtime.value for runtime in Runtime]),
-    default=Runtime.AUTO.value,
-    show_default=True,
-    help="The interpreter that runs the model.",
-)
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Images answered in parallel."
-)
+@cases_options
 @site_policy_option
 @audit_option
-@click.option("--sign-key", type=_FILE, metavar="PRIVATE", help="Sign the report with this private key.")
-@click.option("--verify", "verified", type=_FOLDER, metavar="FOLDER", help="Check the signature of a report.")
-@click.option("--key", type=_FILE, metavar="PUBLIC", help="With --verify, the public key.")
+@click.option("--sign-key", type=FILE, metavar="PRIVATE", help="Sign the report with this private key.")
+@click.option("--verify", "verified", type=FOLDER, metavar="FOLDER", help="Check the signature of a report.")
+@click.option("--key", type=FILE, metavar="PUBLIC", help="With --verify, the public key.")
 @click.option("--table", is_flag=True, help="Print how many cases a floor needs.")
 def command(
     folder: Path | None,

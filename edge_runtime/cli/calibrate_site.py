@@ -9,9 +9,10 @@ import click
 
 from edge_runtime.assurance.audit.recorder import PERIOD_S
 from edge_runtime.assurance.protocol import Counting
-from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE, model_in_force
+from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
+from edge_runtime.cli.cases_options import FILE, FOLDER, SHARE, cases_options
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED, Command, stops_command
 from edge_runtime.cli.install import trusted_key_option
 from edge_runtime.cli.output import say, tell
@@ -28,38 +29,20 @@ Exit status:
        installed models cannot be changed
   4    no interpreter can run the model here, or its self-test failed
   6    the machine failed; the same command continues"""
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
-_COUNTING = click.Choice([counting.value for counting in Counting])
 
 
 @click.command("calibrate-site", cls=Command, epilog=_EXIT_CODES)
-@click.argument("folder", metavar="FOLDER", type=_FOLDER)
+@click.argument("folder", metavar="FOLDER", type=FOLDER)
 @click.option(
-    "--cases", type=_FILE, required=True, metavar="CSV", help="List of the cases, with the columns case, image, label."
+    "--cases", type=FILE, required=True, metavar="CSV", help="List of the cases, with the columns case, image, label."
 )
-@click.option("--out", type=_FOLDER, required=True, metavar="FOLDER", help="Folder for answers and site policy.")
-@click.option("--sensitivity", type=_SHARE, metavar="SHARE", help="Target: this sensitivity on cases, or more.")
+@click.option("--out", type=FOLDER, required=True, metavar="FOLDER", help="Folder for answers and site policy.")
+@click.option("--sensitivity", type=SHARE, metavar="SHARE", help="Target: this sensitivity on cases, or more.")
 @click.option("--youden", is_flag=True, help="Target: the largest sensitivity + specificity on cases.")
-@click.option(
-    "--max-error", type=_SHARE, metavar="SHARE", help="Also fit the floor: largest error among decided cases."
-)
-@click.option("--referred", type=_COUNTING, default="wrong", show_default=True, help="How a referred case is counted.")
-@click.option("--failed", type=_COUNTING, default="wrong", show_default=True, help="How a failed case is counted.")
+@click.option("--max-error", type=SHARE, metavar="SHARE", help="Also fit the floor: largest error among decided cases.")
 @click.option("--name", default="site", show_default=True, metavar="NAME", help="The site's name of the policy.")
-@click.option("--model", envvar=MODEL_VARIABLE, show_envvar=True, show_default=DEFAULT_MODEL, metavar="NAME|PATH")
-@click.option(
-    "--backend",
-    type=click.Choice([runtime.value for runtime in Runtime]),
-    default=Runtime.AUTO.value,
-    show_default=True,
-    help="The interpreter that runs the model.",
-)
-@click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Images answered in parallel."
-)
-@click.option("--sign-key", type=_FILE, metavar="PRIVATE", help="Sign the site policy with this private key.")
+@cases_options
+@click.option("--sign-key", type=FILE, metavar="PRIVATE", help="Sign the site policy with this private key.")
 @click.option("--install", "installs", is_flag=True, help="Install the site policy for the model's name.")
 @trusted_key_option
 @audit_option
