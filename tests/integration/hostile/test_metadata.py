@@ -1,4 +1,4 @@
-"""What a file holds besides its pixels costs no memory to speak of, and no more than two seconds of processor time.
+"""What a file holds besides its pixels costs no memory to speak of, and little processor time.
 
 Each file is read in a process of its own, which measures its processor time and the peak of its resident memory.
 """
