@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from edge_runtime.errors import ManifestError, StoreError
+from edge_runtime.errors import EdgeError, ManifestError, StoreError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular, reason
 from edge_runtime.serialisation.records import from_json
 
+Content = TypeVar("Content")
 PLACE = "EDGE_MODELS"
 """Environment variable with the path of the store."""
 POINTER = "current.json"
@@ -87,22 +90,36 @@ def read_pointer(store: Path, name: str) -> Pointer | None:
     Raises:
         StoreError: ``current.json`` cannot be read or is not valid.
     """
-    path = store / name / POINTER
+    remedy = f"remove the bundle and install it again: edge-bundle remove {name}"
+
+    def error(path: Path, fault: str) -> StoreError:
+        return StoreError(f"{path}: {fault}. Let this user read it, name another store in {PLACE}, or {remedy}")
+
+    return read_pointer_file(store / name / POINTER, Pointer, error)
+
+
+def read_pointer_file(path: Path, kind: type[Content], error: Callable[[Path, str], EdgeError]) -> Content | None:
+    """Return the content of a pointer file; None if there is no file.
+
+    Args:
+        path: the file.
+        kind: its record.
+        error: makes the error, given the path and what is wrong with it.
+
+    Raises:
+        EdgeError: what ``error`` makes: the file cannot be read or is not valid.
+        MachineError: the machine failed.
+    """
     try:
-        data = read_regular(path, most=_LARGEST)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
+        return from_json(kind, read_regular(path, most=_LARGEST), str(path))
+    except OSError as found:
+        if isinstance(found, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
             return None
-        if fault := machine_error(error, str(path)):
+        if fault := machine_error(found, str(path)):
             raise fault from None
-        raise StoreError(
-            f"{path}: cannot be read ({reason(error)}). Let this user read it, name another store in {PLACE}, or "
-            f"remove the bundle and install it again: edge-bundle remove {name}"
-        ) from None
-    try:
-        return from_json(Pointer, data, str(path))
-    except ManifestError as error:
-        raise StoreError(f"{error.message} Remove the bundle and install it again: edge-bundle remove {name}") from None
+        raise error(path, f"cannot be read ({reason(found)})") from None
+    except ManifestError as found:
+        raise error(path, f"is damaged ({found.message})") from None
 
 
 def current_folder(name: str) -> Path | None:

@@ -11,15 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.bundle.registry.pointers import is_name, store_folder
-from edge_runtime.errors import ManifestError, SitePolicyError
-from edge_runtime.platform.machine_faults import machine_error
-from edge_runtime.platform.regular_files import read_regular, reason
-from edge_runtime.serialisation.records import from_json
+from edge_runtime.bundle.registry.pointers import is_name, read_pointer_file, store_folder
+from edge_runtime.errors import SitePolicyError
 
 FOLDER, POINTER = "site", "current.json"
 SCHEMA = 1
-_LARGEST = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,12 @@ def read_site_pointer(model: str) -> SitePointer | None:
     store = store_folder()
     if store is None or not is_name(model):
         return None
-    path = store / model / FOLDER / POINTER
-    try:
-        data = read_regular(path, most=_LARGEST)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
-            return None
-        if fault := machine_error(error, str(path)):
-            raise fault from None
-        raise _unreadable(path, f"cannot be read ({reason(error)})", model) from None
-    try:
-        return from_json(SitePointer, data, str(path))
-    except ManifestError as error:
-        raise _unreadable(path, f"is damaged ({error.message})", model) from None
+
+    def error(path: Path, fault: str) -> SitePolicyError:
+        remedy = f"Remove the site policy and install it again: edge-bundle site-policy remove {model}"
+        return SitePolicyError(f"{path}: {fault}. {remedy}", code="site_policy_store")
+
+    return read_pointer_file(store / model / FOLDER / POINTER, SitePointer, error)
 
 
 def installed_site_policy(model: str) -> Path | None:
@@ -90,10 +79,3 @@ def next_version(model: str) -> int:
 def site_policy_file(store: Path, model: str, version: int) -> Path:
     """Return the path of an installed site policy."""
     return store / model / FOLDER / f"{version}.json"
-
-
-def _unreadable(path: Path, fault: str, model: str) -> SitePolicyError:
-    return SitePolicyError(
-        f"{path}: {fault}. Remove the site policy and install it again: edge-bundle site-policy remove {model}",
-        code="site_policy_store",
-    )
