@@ -111,7 +111,8 @@ def _truth(label: str, spec: ModelSpec, where: str) -> bool:
         return label in spec.positive
     if label.lower() in _TRUTHS:
         return _TRUTHS[label.lower()]
-    raise CasesError(f"{where}: found an unknown label, expected positive, negative, {' or '.join(spec.labels)}.")
+    *known, last = ("positive", "negative", *spec.labels)
+    raise CasesError(f"{where}: found an unknown label, expected {', '.join(known)} or {last}.")
 
 
 def _image(row: CsvRow, folder: Path, spec: ModelSpec, where: str) -> CaseImage:

@@ -202,9 +202,19 @@ def same_model(answers: Answers, origin: Origin, where: str) -> None:
     Raises:
         DriftError: ``drift_other_model``.
     """
-    if differences := replace(answers.origin, bundle="").differences(replace(origin, bundle="")):
-        raise DriftError(
-            f"{where}: found a reference for another model than the answers' ({'; '.join(differences)}), expected "
-            "the same. Name the model with --model, or a reference with --reference.",
-            code="drift_other_model",
+    mine, theirs = replace(answers.origin, bundle=""), replace(origin, bundle="")
+    differences = mine.differences(theirs)
+    if not differences:
+        return
+    other, remedy = "model", "Name the model with --model, or a reference with --reference."
+    if (mine.model, mine.version, mine.contract) == (theirs.model, theirs.version, theirs.contract):
+        other = "pair of thresholds"
+        remedy = (
+            "Make the site's own reference of answers with these thresholds: edge-predict drift RESULTS "
+            "--write-reference FILE, then use --reference FILE."
         )
+    raise DriftError(
+        f"{where}: found a reference for another {other} than the answers' ({'; '.join(differences)}), expected the "
+        f"same. {remedy}",
+        code="drift_other_model",
+    )

@@ -27,7 +27,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
 
 
 @pytest.mark.parametrize("case", BOMBS)
-def test_no_file_takes_more_than_512_mib_or_much_of_the_processor(case: str, measured: dict[str, dict[str, Any]]) -> None:
+def test_no_file_takes_more_than_512_mib_or_much_of_the_processor(
+    case: str, measured: dict[str, dict[str, Any]]
+) -> None:
     assert case in measured, "the process hung or died"
     found, expected = measured[case], BOMBS[case][0]
     assert expected is None or expected in (found.get("code"), tuple(found.get("shape", ()))), found

@@ -160,6 +160,16 @@ def test_another_model_than_the_reference_is_refused(site: Path, edge_drift: Cal
     assert done.exit_code == 2 and "[drift_other_model]" in done.stderr and "version 2.0.0, not 1.0.0" in done.stderr
 
 
+def test_answers_with_other_thresholds_than_the_reference_need_a_reference_of_their_own(
+    site: Path, edge_drift: Called, tmp_path: Path
+) -> None:
+    policy = {"name": "ward", "version": 1, "sha256": "f" * 64}
+    lines = [answer(f"in/p{k}/0.png", k, 0.4, cutoff=0.45, site="calibrated", site_policy=policy) for k in range(20)]
+    done = edge_drift(write(tmp_path / "calibrated.jsonl", lines), *PATTERN, "--reference", site)
+    assert done.exit_code == 2 and "[drift_other_model]" in done.stderr
+    assert "another pair of thresholds" in done.stderr and "--write-reference" in done.stderr
+
+
 def test_damage_is_refused_but_an_incomplete_last_line_is_not(
     site: Path, results: Results, edge_drift: Called, tmp_path: Path
 ) -> None:
