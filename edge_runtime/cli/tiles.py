@@ -29,6 +29,9 @@ from edge_runtime.tiling.lazy_image import LazyImage
 from edge_runtime.tiling.overlay import overlay_png
 from edge_runtime.tiling.slide import SlidePrediction, SlideReading
 
+MOST_SHOWN = 20
+"""POSITIVE tiles that :func:`card` lists: a slide may have thousands."""
+
 
 @dataclass(frozen=True)
 class TileRequest:
@@ -149,8 +152,9 @@ def card(slide: SlidePrediction, expected: float | None = None) -> str:
         counts += f" ({slide.unfamiliar} of them not like the images this model was made for)"
     rows = [
         f"          x {slide.level_0(t.x_px):5.0f} y {slide.level_0(t.y_px):5.0f}  score {t.score:.4f}"
-        for t in slide.positive
+        for t in sorted(slide.positive, key=lambda tile: -tile.score)[:MOST_SHOWN]
     ]
+    hidden = len(slide.positive) - len(rows)
     if slide.neighbours is not None:
         counts += f"; each with its neighbours, weight {slide.neighbours:g}"
     whole = f"{case.decision.value} ({case.reason.value})" if case else "none: this model's policy has no rule for it"
@@ -164,8 +168,9 @@ def card(slide: SlidePrediction, expected: float | None = None) -> str:
             *(_scale(slide, expected) if slide.reading is None else _reading(slide.reading)),
             f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",
             *_failed(slide),
-            f"positive  {len(rows)}",
+            f"positive  {len(slide.positive)}{'; those with the highest scores:' if hidden else ''}",
             *rows,
+            *([f"          and {hidden} more, which --json and --geojson list"] if hidden else []),
             f"site      {site_text(slide.site_policy)}",
             f"decision  {whole}",
         ]
