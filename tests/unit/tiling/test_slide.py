@@ -257,7 +257,7 @@ def test_of_many_positive_tiles_the_highest_scores_are_listed(slide: SlidePredic
 
 
 def test_the_command_names_what_it_cannot_read_or_write(
-    predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         run_tiles(predictor, TileRequest("missing.png", as_json=True))
@@ -265,4 +265,7 @@ def test_the_command_names_what_it_cannot_read_or_write(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "image_not_found"
     cv2.imwrite(str(tmp_path / "slide.png"), slide_pixels())
     with pytest.raises(UsageError, match="cannot be written"):
+        run_tiles(predictor, TileRequest(str(tmp_path / "slide.png"), tmp_path))
+    monkeypatch.setattr(predictor, "predict_tiles", None)  # a folder that is not there is told before the work
+    with pytest.raises(UsageError, match="found no folder"):
         run_tiles(predictor, TileRequest(str(tmp_path / "slide.png"), tmp_path / "nowhere" / "map.png"))
