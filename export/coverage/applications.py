@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from export.coverage.subject import Subject
+from export.coverage.subject import ENLARGED, Subject
 
 GROUP = "keras.applications"
 
@@ -33,7 +33,8 @@ def subjects() -> Iterator[Subject]:
     for name in NAMES:
         side = _SIDES.get(name, 32)
         build = partial(_build, name, side)
-        yield Subject(name, GROUP, build, side=side, scaled=not name.startswith(_OWN_SCALING))
+        scaled = not name.startswith(_OWN_SCALING)
+        yield Subject(name, GROUP, build, side=side, scaled=scaled, float32_logit_max=ENLARGED)
 
 
 def _build(name: str, side: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -22,6 +23,7 @@ class Ended:
         status: its exit status; None if it was stopped at a limit.
         error: what it wrote to stderr.
         seconds: wall time.
+        processor_seconds: processor time of it and of the processes that it waited for, user and system.
         peak_bytes: largest sum of the resident memory of its processes, sampled four times a second.
         limit: the limit at which it was stopped, in words; empty otherwise.
     """
@@ -29,6 +31,7 @@ class Ended:
     status: int | None
     error: str
     seconds: float
+    processor_seconds: float
     peak_bytes: int
     limit: str = ""
 
@@ -36,12 +39,14 @@ class Ended:
 def run(command: Sequence[str], environment: Mapping[str, str], log: Path, seconds: float, memory: int) -> Ended:
     """Run a command in a session of its own, without stdin; kill the session at a limit.
 
+    No other child of this process may end meanwhile, because the system counts processor time of all children together.
+
     Args:
         log: file for its stderr.
         seconds: limit of wall time.
         memory: limit of resident memory, in bytes.
     """
-    start, peak, limit = time.monotonic(), 0, ""
+    start, processor, peak, limit = time.monotonic(), _processor_seconds(), 0, ""
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             command,
@@ -65,7 +70,14 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, secon
                 process.wait()
     taken = time.monotonic() - start
     text = log.read_text(encoding="utf-8", errors="replace")
-    return Ended(None if limit else process.returncode, text, taken, peak, limit)
+    status = None if limit else process.returncode
+    return Ended(status, text, taken, _processor_seconds() - processor, peak, limit)
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _resident(session: int) -> int:
