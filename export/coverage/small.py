@@ -42,8 +42,7 @@ def network(
 
 
 def signed(x: Any) -> Any:
-    """Return a map of the same shape with values of both signs, mostly in -3..3; the map of :func:`network` has none
-    below 0."""
+    """Return a map of the same shape with values mostly in -3..3; the map of :func:`network` has none below 0."""
     from keras import layers
 
     return layers.BatchNormalization(name="spread")(layers.Conv2D(32, 3, padding="same", name="both_signs")(x))
