@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from export.coverage.subject import ENLARGED, Subject
+from export.coverage.subject import Subject
 
 GROUP = "keras.applications"
 
@@ -33,8 +33,7 @@ def subjects() -> Iterator[Subject]:
     for name in NAMES:
         side = _SIDES.get(name, 32)
         build = partial(_build, name, side)
-        scaled = not name.startswith(_OWN_SCALING)
-        yield Subject(name, GROUP, build, side=side, scaled=scaled, float32_logit_max=ENLARGED)
+        yield Subject(name, GROUP, build, side=side, scaled=not name.startswith(_OWN_SCALING))
 
 
 def _build(name: str, side: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import time
@@ -12,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 _EVERY_S = 0.25
+
+_SESSION, _USER, _SYSTEM, _RESIDENT = 3, 11, 12, 21
+"""Fields of ``/proc/PID/stat`` after the name of the program."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Ended:
         status: its exit status; None if it was stopped at a limit.
         error: what it wrote to stderr.
         seconds: wall time.
-        processor_seconds: processor time of it and of the processes that it waited for, user and system.
+        processor_seconds: processor time of its processes, user and system, sampled likewise; of each process, what it
+            used in the last quarter of a second is missing.
         peak_bytes: largest sum of the resident memory of its processes, sampled four times a second.
         limit: the limit at which it was stopped, in words; empty otherwise.
     """
@@ -39,14 +43,13 @@ class Ended:
 def run(command: Sequence[str], environment: Mapping[str, str], log: Path, seconds: float, memory: int) -> Ended:
     """Run a command in a session of its own, without stdin; kill the session at a limit.
 
-    No other child of this process may end meanwhile, because the system counts processor time of all children together.
-
     Args:
         log: file for its stderr.
         seconds: limit of wall time.
         memory: limit of resident memory, in bytes.
     """
-    start, processor, peak, limit = time.monotonic(), _processor_seconds(), 0, ""
+    start, peak, limit = time.monotonic(), 0, ""
+    used: dict[int, float] = {}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             command,
@@ -58,7 +61,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, secon
         )
         try:
             while process.poll() is None and not limit:
-                peak = max(peak, _resident(process.pid))
+                peak = max(peak, _sample(process.pid, used))
                 if peak > memory:
                     limit = f"more than {memory / 2**30:g} GiB of memory"
                 elif time.monotonic() - start > seconds:
@@ -71,23 +74,22 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, secon
     taken = time.monotonic() - start
     text = log.read_text(encoding="utf-8", errors="replace")
     status = None if limit else process.returncode
-    return Ended(status, text, taken, _processor_seconds() - processor, peak, limit)
+    return Ended(status, text, taken, sum(used.values()), peak, limit)
 
 
-def _processor_seconds() -> float:
-    """Return the processor time of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _sample(session: int, used: dict[int, float]) -> int:
+    """Return the resident memory of all processes of a session, in bytes; pages that they share count once each.
 
-
-def _resident(session: int) -> int:
-    """Return the resident memory of all processes of a session, in bytes; pages that they share count once each."""
+    Args:
+        used: process → its processor time so far, in seconds; changed in place. A process that has ended stays.
+    """
     total = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                total += (int(fields[21]) - _shared(folder)) * _PAGE
+            if int(fields[_SESSION]) == session:
+                used[int(folder.name)] = (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS
+                total += (int(fields[_RESIDENT]) - _shared(folder)) * _PAGE
         except (OSError, IndexError, ValueError):  # it has ended
             continue
     return total
