@@ -162,8 +162,9 @@ def subjects() -> Iterator[Subject]:
 
 
 _ENLARGING = ("GroupNormalization of one channel each",)
-"""Layers that divide by the spread of single, nearly constant channels. Keras' own float32 logits differ from its float64
-logits by 9.1e-5, relative to max(1, |logit|)."""
+"""Layers that divide by the spread of single, nearly constant channels.
+
+Keras' own float32 logits differ from its float64 logits by 9.1e-5 then, relative to max(1, |logit|)."""
 
 _PLACES = {"middle": _MIDDLE, "first": _FIRST}
 
