@@ -1,4 +1,4 @@
-"""The record of the coverage table: the last row of a name counts, and the page in the docs is what the record gives."""
+"""The record of the coverage table: the last row of a name counts, and the page of the docs follows from it."""
 
 from __future__ import annotations
 
