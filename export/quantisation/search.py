@@ -118,8 +118,8 @@ def quantise(
 
 NONE_PASSED = (
     "no quantisation scheme keeps parity with the source model and improves on float32. Devices use float32 instead. "
-    "More calibration images like those of the model's use, or BatchNorm before ReLU, may help. So may fitting the "
-    "model to int8: python -m training settle MODEL --spec SPEC --data FOLDER --out NEW.keras"
+    "More calibration images like those of the model's use, or BatchNorm before ReLU, may help. A Keras model "
+    "can also be fitted to int8: python -m training settle MODEL --spec SPEC --data FOLDER --out NEW.keras"
 )
 
 
