@@ -1,6 +1,7 @@
 """What is not proven leaves nothing behind: tampered files, missing parts, tolerances that are not met."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
