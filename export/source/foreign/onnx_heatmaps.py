@@ -37,7 +37,14 @@ _LINEAR = 1e-3
 """Largest error of superposition, relative to the logits, of a head that counts as linear."""
 
 _MOST_CHANNELS = 4096
-_NHWC_AXES, _NCHW_AXES = (1, 2), (2, 3)
+_CHANNELS_SECOND = ("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool")
+_KEEPING = (
+    *("Add", "Cast", "Clip", "Concat", "Div", "Dropout", "Elu", "Erf", "HardSigmoid", "HardSwish", "Identity"),
+    *("LeakyRelu", "Max", "Min", "Mul", "PRelu", "Pad", "Pow", "Relu", "Resize", "Selu", "Sigmoid", "Softplus"),
+    *("Sqrt", "Sub", "Tanh"),
+)
+_TURNED: dict[tuple[bool | None, tuple[int, ...]], bool] = {(False, (0, 2, 3, 1)): True, (True, (0, 3, 1, 2)): False}
+"""Whether channels were last, and the order of a Transpose → whether they are last after it."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +101,14 @@ def _last_map(model: onnx.ModelProto) -> _Cut | None:
     shapes = {
         value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim) for value in graph.value_info
     }
-    reader: onnx.NodeProto | None = None
     name = OUTPUT
     while name in made:
-        shape = shapes.get(name, ())
-        if len(shape) == 4 and min(shape[1:]) > 0 and not _needs_image(made, name):
-            last = _channels_last(reader, made[name])
+        shape, last = shapes.get(name, ()), _channels_last(made, name)
+        if len(shape) == 4 and min(shape[1:]) > 0 and last is not None and not _needs_image(made, name):
             height, width, channels = shape[1:] if last else (*shape[2:], shape[1])
             if height * width > 1:
                 return _Cut(name, (height, width, channels), last)
-        reader = made[name]
-        name = next((taken for taken in reader.input if _depends(made, taken)), "")
+        name = next((taken for taken in made[name].input if _depends(made, taken)), "")
     return None
 
 
@@ -128,12 +132,23 @@ def _behind(made: dict[str, onnx.NodeProto], name: str, cut: str) -> set[str]:
     return found
 
 
-def _channels_last(reader: onnx.NodeProto | None, maker: onnx.NodeProto) -> bool:
-    """Return whether the channels of a map are its last axis. ONNX convolves and pools with channels second."""
-    if reader is not None and reader.op_type == "ReduceMean":
-        axes = next((tuple(sorted(a % 4 for a in each.ints)) for each in reader.attribute if each.name == "axes"), ())
-        return axes == _NHWC_AXES
-    return maker.op_type == "Transpose" and next(list(each.ints) for each in maker.attribute) == [0, 2, 3, 1]
+def _channels_last(made: dict[str, onnx.NodeProto], name: str) -> bool | None:
+    """Return whether the channels of a map are its last axis; None if it is no map, or the image itself.
+
+    ONNX convolves and pools with channels second. Other operators keep the order of what they take.
+    """
+    while name in made:
+        node = made[name]
+        if node.op_type in _CHANNELS_SECOND:
+            return False
+        if node.op_type == "Transpose":
+            inner = _channels_last(made, node.input[0])
+            order = next((list(each.ints) for each in node.attribute), None)
+            return _TURNED.get((inner, tuple(order or ())))
+        if node.op_type not in _KEEPING:
+            return None
+        name = next((taken for taken in node.input if _depends(made, taken)), "")
+    return None
 
 
 def _with_map(model: onnx.ModelProto, cut: _Cut) -> onnx.ModelProto:
