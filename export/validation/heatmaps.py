@@ -1,4 +1,4 @@
-"""Prepare heatmaps in a bundle and compare them with TensorFlow's heatmaps.
+"""Prepare heatmaps in a bundle and compare them with those of the network that is exported.
 
 The float32 files get the last feature map as a second output; the matrices of the head go into ``saliency.npz``.
 Frameworks are imported inside functions, because only child processes may import them.
@@ -50,11 +50,11 @@ WORST = 1e-4
 
 @dataclass(frozen=True)
 class HeatmapReference:
-    """A network with its feature map as an output, and TensorFlow's heatmaps.
+    """A network with its feature map as an output, and its heatmaps.
 
     Attributes:
-        network: the Keras model with outputs logits, feature map and hidden layers; the unchanged model if there is
-            no feature map.
+        network: the network with outputs logits, feature map and, of a Keras model, hidden layers; the unchanged
+            network if there is no feature map.
         saliency: the heatmap method.
         weights: content of ``saliency.npz``; None if the method needs none.
         maps: heatmaps of the first N parity images, float32 N×h×w.
@@ -146,7 +146,7 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
 def prove(
     explained: HeatmapReference, spec: ModelSpec, tensors: Tensors, work: ExportFolder
 ) -> tuple[Saliency, tuple[MapParity, ...] | None]:
-    """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with TensorFlow's.
+    """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with the network's.
 
     If they differ by more than :data:`WORST`, the bundle has no heatmaps, and the returned record gives the reason.
 
@@ -164,7 +164,8 @@ def prove(
     )
     worst = max(row.worst for row in rows)
     if not worst <= WORST:
-        why = f"its maps differ from TensorFlow's by up to {worst:.2g} of their range, more than {WORST:g}"
+        theirs = "TensorFlow's" if explained.network.suffix == ".keras" else "the given file's"
+        why = f"its maps differ from {theirs} by up to {worst:.2g} of their range, more than {WORST:g}"
         return replace(saliency, method=Method.NONE, why=why), rows
     if explained.weights is not None:
         (work.bundle / FILE).write_bytes(explained.weights)
