@@ -40,7 +40,8 @@ class CoverageOptions:
     """Options of the table.
 
     Attributes:
-        out: the record, a file of JSON lines. A network that has a row there is not measured again.
+        out: the record, a file of JSON lines. A network that has a row there is not measured again, unless a limit
+            stopped it.
         again: measure also networks that have a row; the new row counts.
         other_python: Python of an environment with this package's wheel and tflite-runtime; None skips tflite-runtime.
         releases: release of TensorFlow → Python of an environment with it.
@@ -66,7 +67,7 @@ def measure(subjects: Iterable[Subject], options: CoverageOptions) -> Iterator[R
         tflite_runtime_environment.check_python(options.other_python)
     record = Record(options.out)
     try:
-        known = {} if options.again else read(options.out)
+        known = {} if options.again else _measured(options.out)
         for subject in subjects:
             if subject.name in known:
                 yield known[subject.name]
@@ -76,6 +77,11 @@ def measure(subjects: Iterable[Subject], options: CoverageOptions) -> Iterator[R
                 yield row
     finally:
         record.close()
+
+
+def _measured(record: Path) -> dict[str, Row]:
+    """Return the recorded rows without those that a limit stopped: another run may have more time or memory."""
+    return {name: row for name, row in read(record).items() if row.outcome is not Outcome.NOT_MEASURED}
 
 
 def _row(subject: Subject, options: CoverageOptions) -> Row:

@@ -86,6 +86,18 @@ def test_a_second_run_measures_nothing_again(sample: tuple[Path, str]) -> None:
     assert rows.read_bytes() == before
 
 
+def test_a_network_that_a_limit_stopped_is_measured_again(
+    sample: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    stopped = replace(_row(sample[0], "erfinv, which the converters lack"), outcome=Outcome.NOT_MEASURED)
+    for row in (stopped, replace(stopped, outcome=Outcome.REFUSED), replace(stopped, text="never measured")):
+        monkeypatch.setattr(measure, "_row", lambda *_, row=row: row)
+        assert CliRunner().invoke(main, ["coverage", "erfinv*", "--out", str(rows)]).exit_code == 0
+    assert [row.outcome for row in read(rows).values()] == [Outcome.REFUSED]
+    assert rows.read_bytes().count(b"\n") == 2
+
+
 def test_again_appends_a_row_that_counts(sample: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = sample[0] / "rows.jsonl"
     before = rows.read_bytes()
