@@ -22,8 +22,8 @@ HEAD = """\
 # Coverage
 
 This page shows which Keras networks the exporter takes, in which formats, and on which interpreters they agree with
-Keras. `python -m export coverage` writes it from the record
-`docs/reference/coverage.jsonl`, to which it appends each row.
+Keras. `python -m export coverage` measures, appends each row to `docs/reference/coverage.jsonl`, and writes this page from
+it; with `--recorded` it only writes.
 
 Each network has random weights. Its BatchNorms hold the moments of the images, and its last layer is fitted to tell
 dark images from bright ones. `python -m export` exports each in a process of its own, with 40 images for calibration
