@@ -22,11 +22,11 @@ HEAD = """\
 # Coverage
 
 This page shows which Keras networks the exporter takes, in which formats, and on which interpreters they agree with
-Keras. `python -m export coverage` measures, appends each row to `docs/reference/coverage.jsonl`, and writes this page from
-it; with `--recorded` it only writes.
+Keras. `python -m export coverage` measures, appends each row to `docs/reference/coverage.jsonl`, and writes this page
+from it. With `--recorded` it only writes.
 
-Each network has random weights. Its BatchNorms hold the moments of the images, and its last layer is fitted to tell
-dark images from bright ones. `python -m export` exports each in a process of its own, with 40 images for calibration
+Each network has random weights. Its BatchNorms hold the moments of the images, and an offset so that ReLU cuts little.
+Its last layer is fitted to tell dark images from bright ones. `python -m export` exports each in a process of its own, with 40 images for calibration
 and 40 others for parity.
 
 GroupNormalization of one channel each enlarges rounding. Its spec allows a float32 file a relative difference of 0.001
