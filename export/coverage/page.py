@@ -26,8 +26,8 @@ Keras. `python -m export coverage` measures, appends each row to `docs/reference
 from it. With `--recorded` it only writes.
 
 Each network has random weights. Its BatchNorms hold the moments of the images, and an offset so that ReLU cuts little.
-Its last layer is fitted to tell dark images from bright ones. `python -m export` exports each in a process of its own, with 40 images for calibration
-and 40 others for parity.
+Its last layer is fitted to tell dark images from bright ones. `python -m export` exports each in a process of its own,
+with 40 images for calibration and 40 others for parity.
 
 GroupNormalization of one channel each enlarges rounding. Its spec allows a float32 file a relative difference of 0.001
 instead of 0.0001.
