@@ -84,6 +84,30 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU, runtime: Runtime
     )
 
 
+def replay_file(bundle: Bundle, name: str, runtime: Runtime) -> Check:
+    """Compare the logits of one model file on one interpreter, and nothing else.
+
+    A file that the interpreter rejects gives a failed check with the reason. Some operators abort the whole process, so
+    call this in a process of its own if the interpreter is older than the converter.
+
+    Args:
+        name: name of a model file of the bundle, for example ``model.int8.tflite``.
+        runtime: an installed interpreter of the file's format.
+
+    Raises:
+        BundleError: as :func:`selftest`.
+    """
+    golden = load_golden(bundle)
+    bundle.verify()
+    entry = next(entry for entry in bundle.manifest.of_role(Role.MODEL) if entry.name == name)
+    place = _Place(runtime, Provider.CPU)
+    try:
+        found, _ = _outputs(bundle, entry, place, inputs.tensors_of(golden, bundle.manifest.spec))
+    except BackendError as error:
+        return _broken(place, error)
+    return compare_logits(golden, entry, place.name, found, logit_tolerance(entry, bundle.manifest))
+
+
 def load_golden(bundle: Bundle) -> Golden:
     """Return the bundle's golden vectors, after checking their SHA-256 and that they belong to this model.
 
