@@ -80,7 +80,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         backend: name of the interpreter and its provider, copied into the prediction.
 
     Raises:
-        BackendError: as in :meth:`Engine.answer_all`.
+        BackendError: as in :meth:`Engine.answer`.
         MachineError: as in :func:`read_input`.
     """
     start, spec = perf_counter(), plan.spec
