@@ -30,6 +30,7 @@ from edge_runtime.images.formats.acceptance import check, check_size
 from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
+from edge_runtime.platform.regular_files import READING
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
 
@@ -167,8 +168,7 @@ def load_file(path: str, name: str) -> bytes:
             )
         if status.st_size > MAX_BYTES:
             raise _too_many_bytes(name, status.st_size)
-        with open(path, "rb") as file:
-            data = file.read(status.st_size + 1)
+        data = _bytes_of(path, status.st_size)
     except (OSError, ValueError, MemoryError) as error:
         raise load_error(error, name) from None
     if len(data) != status.st_size:
@@ -178,6 +178,18 @@ def load_file(path: str, name: str) -> bytes:
             code="image_truncated",
         )
     return data
+
+
+def _bytes_of(path: str, size: int) -> bytes:
+    """Return the bytes of a file, at most ``size`` + 1, without the cost of Python's file objects."""
+    descriptor = os.open(path, READING)
+    try:
+        data = os.read(descriptor, size + 1)
+        while len(data) < size and (more := os.read(descriptor, size + 1 - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageError | MachineError:
