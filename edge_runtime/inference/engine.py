@@ -10,7 +10,6 @@ limit of the check, the float32 file decides both: whether the image is out-of-d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from edge_runtime.inference.prediction import Fallback
 from edge_runtime.ood.detector import is_familiar, is_near_limit
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, look_up
+from edge_runtime.serialisation.frozen import dataclass
 
 Opener = Callable[[Precision], Backend]
 

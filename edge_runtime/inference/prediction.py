@@ -12,6 +12,7 @@ from edge_runtime.decision.verdict import SITE_WITH_POLICY, Site, Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
 from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.region import Region
+from edge_runtime.serialisation import frozen
 
 NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
 """Printed below every prediction that is meant for people."""
@@ -61,8 +62,8 @@ class HashField:
         return str(found) if isinstance(found, ArrayHash) else found
 
     def __set__(self, instance: object, value: str | ArrayHash | None) -> None:
-        """Keep ``value``."""
-        vars(instance)[self._name] = value.kept() if isinstance(value, ArrayHash) else value
+        """Store ``value``."""
+        vars(instance)[self._name] = value
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Fault(enum.Enum):
     MACHINE = "machine"  # memory, file descriptors or I/O failed: try the image again
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class Failure:
     """An image without a prediction, and the error; ``region``, ``bundle`` and ``time`` as in :class:`Prediction`."""
 
@@ -189,7 +190,7 @@ class Failure:
         }
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class LeftOutLine:
     """A file in a folder that is not classified, and the reason: hidden, a thumbnail, or another kind of file."""
 

@@ -8,13 +8,13 @@ remove them; a policy of another bundle is refused when the model is loaded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.registry.pointers import is_name, store_folder
 from edge_runtime.errors import ManifestError, SitePolicyError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular, reason
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import from_json
 
 FOLDER, POINTER = "site", "current.json"
