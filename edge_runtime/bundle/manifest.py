@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SiteFigures, SplitAudit
 from edge_runtime.bundle.quantisation import Attempt, QuantisedShare
 from edge_runtime.bundle.reference_distribution import ReferenceDistribution
 from edge_runtime.bundle.runtime_manifest import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from edge_runtime.bundle.dicom_input import DicomInput
@@ -20,6 +20,7 @@ from edge_runtime.images.region import LEAST_PX, RegionCrop
 from edge_runtime.ood.detector import Familiarity
 from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.preprocessing.steps import Colour, Step, check_order, check_sizes, size_of
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
 LARGEST_MICRONS = 1000.0

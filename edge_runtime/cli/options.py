@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from edge_runtime.cli.recording import RECORDING
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
 from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.serialisation.frozen import dataclass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,7 +7,6 @@ interpreter and processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 
@@ -17,6 +16,7 @@ from edge_runtime.bundle.runtime_manifest import FileEntry
 from edge_runtime.errors import BackendError
 from edge_runtime.golden import known_answers_cache
 from edge_runtime.inference.backends.base import Backend
+from edge_runtime.serialisation.frozen import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read
@@ -20,8 +21,7 @@ STATISTIC_DIGITS = 6
 """Decimals of image statistics in predictions; the statistics are about -1..1."""
 
 
-@dataclass(frozen=True, eq=False)
-class InferenceInput:
+class InferenceInput(NamedTuple):
     """One image, preprocessed for an interpreter.
 
     Attributes:
@@ -80,7 +80,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         backend: name of the interpreter and its provider, copied into the prediction.
 
     Raises:
-        BackendError: as in :meth:`Engine.answer_all`.
+        BackendError: as in :meth:`Engine.answer`.
         MachineError: as in :func:`read_input`.
     """
     start, spec = perf_counter(), plan.spec
@@ -89,7 +89,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
     except Exception as error:
         raise_machine_fault(error, preprocessed.image.name)
         raise
-    run_ms = since(start, perf_counter())
+    run_ms, hashed = since(start, perf_counter()), preprocessed.image.sha256
     return Prediction(
         image=preprocessed.image.name,
         model=spec.name,
@@ -105,7 +105,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         familiarity=answer.share,
         fallback=plan.fallback,
         bundle=plan.bundle,
-        sha256=preprocessed.image.sha256,
+        sha256=hashed.kept() if isinstance(hashed, ArrayHash) else hashed,
         site_policy=plan.site_policy,
         statistics=_statistics(preprocessed.image) if plan.statistics else None,
     )

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:

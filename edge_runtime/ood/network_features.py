@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_runtime.errors import BackendError
+from edge_runtime.serialisation.frozen import dataclass
 
 if TYPE_CHECKING:
     import numpy.typing as npt

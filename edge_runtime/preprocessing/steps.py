@@ -8,7 +8,6 @@ No step relies on a library's default: colour order, size, interpolation, dtype,
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import ClassVar
 
 from edge_runtime.images.colour import ColourOrder
@@ -24,6 +23,7 @@ from edge_runtime.preprocessing.geometry import (
     ResizeShorter,
     Target,
 )
+from edge_runtime.serialisation.frozen import dataclass
 
 __all__ = [
     "LAPLACIAN_SHARPEN_3X3",
