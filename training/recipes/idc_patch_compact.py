@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from training.data.sampling import PatientSampling
 from training.recipes.idc_patch_large import IDC_PATCH_LARGE, TissueNetwork, steps_of
-from training.recipes.recipe import Teacher
+from training.recipes.recipe import AdamW, Teacher
 
 IDC_PATCH_COMPACT = replace(
     IDC_PATCH_LARGE,
@@ -22,7 +23,12 @@ IDC_PATCH_COMPACT = replace(
         tile_px=None,
     ),
     network=TissueNetwork(side_px=50, taps=(3, 5, 6)),
-    plan=replace(IDC_PATCH_LARGE.plan, epochs=28),
+    plan=replace(
+        IDC_PATCH_LARGE.plan,
+        epochs=28,
+        optimiser=AdamW(1e-3, weight_decay=0.05, average=0.995),
+        sampling=PatientSampling(power=0.5),
+    ),
     teacher=Teacher(("idc-patch-large",), weight=0.7, temperature=2.0),
 )
 """157,873 parameters, input 50×50×3 in -1..1, one sigmoid output."""
