@@ -27,6 +27,12 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
 
 
+class BurntInText(enum.Enum):
+    """Why text inside the classified part of an image was accepted."""
+
+    PERMITTED = "PERMITTED"  # Burned In Annotation of the DICOM object is NO: the text identifies nobody
+
+
 class Fallback(enum.Enum):
     """Reasons for a fallback to float32."""
 
@@ -85,6 +91,7 @@ class Prediction:
             it is first read.
         site_policy: the site policy whose thresholds were applied; None if they are the bundle's own.
         statistics: width and height in pixels and the statistics of the whole image, by name; None unless requested.
+        burnt_in_text: set if text stands inside the classified region of a DICOM object; None for all other images.
         time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
             predictions are compared.
     """
@@ -106,6 +113,7 @@ class Prediction:
     sha256: HashField = HashField()
     site_policy: SitePolicyId | None = None
     statistics: dict[str, float] | None = None
+    burnt_in_text: BurntInText | None = None
     time: str = field(default_factory=now, compare=False)
 
     @property
@@ -135,6 +143,7 @@ class Prediction:
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
             **familiarity,
+            **({} if self.burnt_in_text is None else {"burnt_in_text": self.burnt_in_text.value}),
             **({} if self.statistics is None else {"statistics": dict(self.statistics)}),
             "contract": self.contract,
             "backend": self.backend,
