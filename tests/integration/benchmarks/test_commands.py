@@ -116,3 +116,31 @@ def test_every_network_that_ships_is_measured() -> None:
     for name in networks.names():
         for case in ("`predict(array)`", "`predict(path)`", "Cold command"):
             assert f"#### {case}, `{name}`" in said
+
+
+def in_a_process(*arguments: object) -> str:
+    """Run a command that waits for all processes below it; return what it prints."""
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_cost_of_an_archive_is_a_ratio_to_the_command(phantom_patches: list[Path], tmp_path: Path) -> None:
+    for number, path in enumerate(phantom_patches[:12]):
+        (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
+    sizes = ("--small", 8, "--large", 12, "--shard-size", 4)
+    shown = in_a_process("archive-cost", "--folder", tmp_path, "--engine", "local", "--rounds", 1, *sizes)
+    (base,) = re.findall(r"^edge-predict +(-?[\d.]+) .* +([\d.]+) \(1.00 to 1.00\)$", shown, re.MULTILINE)
+    assert base[1] == "1.00"
+    assert re.search(r"^local +-?[\d.]+ \(.*\) +-?[\d.]+ \(.*\)$", shown, re.MULTILINE)
+    refused = CliRunner().invoke(main, ["archive-cost", "--folder", str(tmp_path), "--small", "8", "--large", "12"])
+    assert refused.exit_code == 2 and "each of 2 workers needs a shard" in refused.output
+
+
+@pytest.mark.parametrize("kind, tiles", [("--dense", 100), ("--sparse", 100)])
+def test_the_memory_of_a_slide_is_measured(kind: str, tiles: int, tmp_path: Path) -> None:
+    pytest.importorskip("openslide")
+    shown = in_a_process("slide-memory", "--side", 2000, "--read-at", 1, "--folder", tmp_path, kind)
+    assert re.search(rf"^ +2000 +{tiles} +\d+ MB +\d+ MB +[\d.]+ s$", shown, re.MULTILINE), shown
+    assert not list(tmp_path.iterdir())
