@@ -100,8 +100,8 @@ class Engine:
 
         Args:
             prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
-            shares: N results of the out-of-distribution check on image statistics; None without such a check. An image
-                above 1 is referred, and float32 does not run for it.
+            shares: N results of the out-of-distribution check that the images alone give; None without such a check. An
+                image above 1 is referred, and float32 does not run for it.
 
         Raises:
             BackendError: the network returned NaN or infinity, or the engine is closed.
@@ -118,7 +118,7 @@ class Engine:
             answers.append(answer)
         if again:
             before = [answers[i].share for i in again]
-            found = self._outputs(self.exact, prepared[again], before)
+            found = self._outputs(self.exact, prepared[again], [shares[i] for i in again])
             for i, row, share, first in zip(again, *found, before, strict=True):
                 decided = share if is_near_limit(first, plan.familiarity_band) else first
                 verdict = rule.verdict(row, familiar=is_familiar(decided), rerun=True)
@@ -142,7 +142,7 @@ class Engine:
         logits, found = self._outputs(self._first, prepared, shares)
         again = [i for i, share in enumerate(found) if is_near_limit(share, self._plan.familiarity_band)]
         if again:
-            exact = self._outputs(self.exact, prepared[again], [found[i] for i in again])[1]
+            exact = self._outputs(self.exact, prepared[again], [shares[i] for i in again])[1]
             for i, share in zip(again, exact, strict=True):
                 found[i] = share
         return logits, found
@@ -150,11 +150,16 @@ class Engine:
     def _outputs(
         self, file: _File, prepared: Preprocessed, shares: Sequence[float | None]
     ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
-        """Return a file's logits, float32 N×outputs, and the shares: its own if the check is on network features."""
-        if self._check is None:
+        """Return a file's logits, float32 N×outputs, and the shares: the larger of ``shares`` and its own if it has."""
+        check = self._check
+        if check is None:
             return file.run(prepared), list(shares)
         logits, moments = file.run_with_moments(prepared)
-        return logits, [self._check.share(None if moments is None else moments[i]) for i in range(len(logits))]
+        found: list[float | None] = []
+        for i, image_share in enumerate(shares):
+            share = check.share(None if moments is None else moments[i], prepared[i])
+            found.append(share if image_share is None else max(share, image_share))
+        return logits, found
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
         """Return the logits of a single model file for N images, float32 N×outputs.
