@@ -91,52 +91,54 @@ class Engine:
         self._exact: _File | None = None
         self._lock = ForkSafeLock()
 
-    def answer(self, prepared: Preprocessed, share: float | None = None) -> Answer:
+    def answer(self, prepared: Preprocessed, image_share: float | None = None) -> Answer:
         """Return the result of one image.
 
         Args:
             prepared: H×W×C from :meth:`Preprocessor.levels`.
-            share: result of the out-of-distribution check on image statistics; None without such a check. An image
-                above 1 is referred, and float32 does not run for it.
+            image_share: result of the out-of-distribution check that the image alone gives; None without such a check.
+                An image above 1 is referred, and float32 does not run for it.
 
         Raises:
             BackendError: the network returned NaN or infinity, or the engine is closed.
         """
         plan, rule = self._plan, self._plan.rule
-        logits, share = self._output(self._first, prepared, share)
+        logits, share = self._output(self._first, prepared, image_share)
         familiar, near_limit = is_familiar(share), is_near_limit(share, plan.familiarity_band)
         verdict = rule.verdict(logits, familiar=familiar)
         if not (near_limit or (familiar and rule.near_threshold(verdict, plan.guard_band))):
             return Answer(logits, verdict, share, False)
-        logits, exact = self._output(self.exact, prepared, share)
+        logits, exact = self._output(self.exact, prepared, image_share)
         decided = exact if near_limit else share
         return Answer(logits, rule.verdict(logits, familiar=is_familiar(decided), rerun=True), decided, True)
 
-    def screen(self, prepared: Preprocessed, share: float | None) -> tuple[npt.NDArray[np.float32], float | None]:
+    def screen(self, prepared: Preprocessed, image_share: float | None) -> tuple[npt.NDArray[np.float32], float | None]:
         """Return the first file's logits of one image, float32 (outputs,), and the share, as in :class:`Answer`.
 
         Near the limit of the check, the share is the float32 file's.
 
         Args:
             prepared: as in :meth:`answer`.
-            share: as in :meth:`answer`.
+            image_share: as in :meth:`answer`.
 
         Raises:
             BackendError: as in :meth:`answer`.
         """
-        logits, share = self._output(self._first, prepared, share)
+        logits, share = self._output(self._first, prepared, image_share)
         if is_near_limit(share, self._plan.familiarity_band):
-            share = self._output(self.exact, prepared, share)[1]
+            share = self._output(self.exact, prepared, image_share)[1]
         return logits, share
 
     def _output(
-        self, file: _File, prepared: Preprocessed, share: float | None
+        self, file: _File, prepared: Preprocessed, image_share: float | None
     ) -> tuple[npt.NDArray[np.float32], float | None]:
-        """Return a file's logits, float32 (outputs,), and the share: its own if the check is on network features."""
-        if self._check is None:
-            return file.run(prepared[np.newaxis])[0], share
+        """Return a file's logits, float32 (outputs,), and the share: the larger of the image's and the file's own."""
+        check = self._check
+        if check is None:
+            return file.run(prepared[np.newaxis])[0], image_share
         logits, moments = file.run_with_moments(prepared[np.newaxis])
-        return logits[0], self._check.share(None if moments is None else moments[0])
+        share = check.share(None if moments is None else moments[0], prepared)
+        return logits[0], share if image_share is None else max(share, image_share)
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
         """Return the logits of a single model file for N images, float32 N×outputs.

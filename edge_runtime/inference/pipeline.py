@@ -13,7 +13,7 @@ from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.ood.detector import NAMES, Familiarity
+from edge_runtime.ood.detector import NAMES
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
 
@@ -28,8 +28,8 @@ class InferenceInput(NamedTuple):
         image: the whole decoded image.
         region: the marked region; None for models that take whole images.
         prepared: H×W×C from :meth:`Preprocessor.levels`.
-        share: out-of-distribution distance divided by the limit, from image statistics; None if the model has no such
-            check.
+        share: what the out-of-distribution check says without the network: distance divided by the limit from image
+            statistics, or the excess over limits of the image; None if the model has no such check.
         decode_ms, prepare_ms: wall-clock milliseconds.
     """
 
@@ -66,7 +66,7 @@ def read_input(
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
         prepared = plan.preprocessor.levels(cropped)
         detector = spec.familiarity
-        share = detector.share(detector.judged(image, cropped)) if isinstance(detector, Familiarity) else None
+        share = None if detector is None else detector.image_share(image, cropped)
     except Exception as error:
         raise_machine_fault(error, image.name)
         raise

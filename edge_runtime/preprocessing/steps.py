@@ -232,6 +232,21 @@ def size_of(steps: tuple[Step, ...]) -> tuple[int, int]:
     return size
 
 
+def count_to_levels(steps: tuple[Step, ...]) -> int | None:
+    """Return how many steps give uint8 levels, with only scale and normalize steps after them; None if not all do.
+
+    A look-up table of 256 levels then replaces the steps after them.
+    """
+    count = len(steps)
+    while count and isinstance(steps[count - 1], Scale | Normalize):
+        count -= 1
+    floating = any(
+        getattr(step, "result", None) is PixelType.FLOAT32 or isinstance(step, MinMax | Scale | Normalize)
+        for step in steps[:count]
+    )
+    return None if floating else count
+
+
 def _is_fixed(step: Step) -> bool:
     """Return whether a step gives the same size for all images. All later sizes then depend on this size alone."""
     crop = isinstance(step, CentreCrop) and step.to is Target.PIXELS

@@ -67,8 +67,8 @@ def answer_batch(
             failures.append(TileFailure(*grid.place(number), error))
     if not prepared:
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
-    detector = plan.spec.image_check
-    shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.shares(tiles)
+    detector = plan.spec.familiarity
+    shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.image_shares(tiles)
     each = zip(prepared, shares, strict=True)
     if alone:
         found = [(answer.logits, answer.share, answer.exact) for answer in (engine.answer(*tile) for tile in each)]

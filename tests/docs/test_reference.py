@@ -63,7 +63,9 @@ def test_network_features_and_their_share_are_those_of_the_page() -> None:
     for rows in RANDOM.gamma(2.0, size=(20, 50, check.channels)):
         moments = np.concatenate([rows.mean(axis=0), (rows**2).mean(axis=0)]).astype(np.float32)
         same(page["features"](moments), features(moments))
-        assert page["share"](moments, to_dict(check)) == pytest.approx(float(check.shares(moments)), rel=1e-12)
+        assert page["share"](moments, to_dict(check)) == pytest.approx(
+            float(check.shares(moments[np.newaxis], [()])[0]), rel=1e-12
+        )
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> Any:

@@ -57,4 +57,4 @@ def test_the_shares_of_many_are_those_of_each() -> None:
     if not isinstance(check, Familiarity):
         pytest.skip("the default model has no check on image statistics")
     given = images((50, 50), ColourOrder.RGB, np.uint8)
-    assert check.shares(given) == [check.share(each) for each in given]
+    assert check.image_shares(given) == [check.share(each) for each in given]
