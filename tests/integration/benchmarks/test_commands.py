@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from benchmarks import environments, networks
 from benchmarks.cases import one_image
+from benchmarks.cases.cold_start import CODE
 from benchmarks.cli import _COMMANDS, main
+from benchmarks.contestant import Command, NoFiguresError
 from benchmarks.report import HEADLINE
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from tests.places import ROOT
@@ -144,3 +146,15 @@ def test_the_memory_of_a_slide_is_measured(kind: str, tiles: int, tmp_path: Path
     shown = in_a_process("slide-memory", "--side", 2000, "--read-at", 1, "--folder", tmp_path, kind)
     assert re.search(rf"^ +2000 +{tiles} +\d+ MB +\d+ MB +[\d.]+ s$", shown, re.MULTILINE), shown
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_of_another_checkout_is_that_of_its_files(tmp_path: Path) -> None:
+    """It is started in this checkout, which must not be imported in its place: the stand-in ends with status 5."""
+    package = tmp_path / "edge_runtime"
+    (package / "cli").mkdir(parents=True)
+    for file, text in (("__init__.py", ""), ("cli/__init__.py", ""), ("cli/predict.py", "def run(): return 5\n")):
+        (package / file).write_text(text)
+    command = Command("other", [sys.executable, "-c", CODE], runtime=tmp_path)
+    with pytest.raises(NoFiguresError, match="ended with status 5"):
+        command.turn([0])
+    command.close()
