@@ -57,9 +57,12 @@ def coverage(
     if recorded:
         rows = list(chosen_rows(read(out), chosen))
     else:
-        options = CoverageOptions(
-            out, again, tflite_python, {release(path): path for path in writers}, minutes, memory_gib
-        )
+        releases = {release(path): path for path in writers}
+        if "" in releases:
+            raise click.UsageError(
+                f"{releases['']}: found no TensorFlow, expected a Python with TensorFlow 2.15 or 2.20."
+            )
+        options = CoverageOptions(out, again, tflite_python, releases, minutes, memory_gib)
         rows = list(tqdm(measure(chosen, options), total=len(chosen), unit="network", disable=None, leave=False))
     text = page(rows, chosen)
     if page_path is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from click.testing import CliRunner
 
 from export.cli import main
 from export.coverage import activations, applications, measure
+from export.coverage.elsewhere import release
 from export.coverage.record import read
 from export.coverage.row import Outcome, Row
 from export.coverage.subjects import subjects
+from training.versions import version
 
 SECOND_NAMES = {"swish": "silu", "hard_swish": "hard_silu"}
 
@@ -107,3 +110,13 @@ def test_again_appends_a_row_that_counts(sample: tuple[Path, str], monkeypatch: 
     assert rows.read_bytes().startswith(before) and rows.read_bytes().count(b"\n") == before.count(b"\n") + 1
     assert _row(sample[0], "erfinv, which the converters lack").text == "newer"
     rows.write_bytes(before)
+
+
+def test_the_release_of_another_python_is_found_and_one_without_tensorflow_is_refused(tmp_path: Path) -> None:
+    assert release(Path(sys.executable)) == ".".join(version("tensorflow").split(".")[:2])
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n', encoding="utf-8")
+    bare.chmod(0o755)
+    rows = str(tmp_path / "rows.jsonl")
+    done = CliRunner().invoke(main, ["coverage", "relu", "--out", rows, "--tensorflow-python", str(bare)])
+    assert done.exit_code == 2 and "found no TensorFlow" in done.output
