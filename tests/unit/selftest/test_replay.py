@@ -46,17 +46,23 @@ Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]
 Reseal = Callable[[Path], None]
 
 
+FLOAT32_ROUNDING = 1e-6
+"""Largest |Δ logit| of the phantom network between processors, from its layers in float32; 7.2e-07 was seen."""
+
+
 def failures(certificate: Certificate) -> set[tuple[str, str, str | None]]:
     assert certificate.passed == (not certificate.failed())
     return {(check.step.value, check.subject, check.runtime) for check in certificate.failed()}
 
 
-def test_where_the_bundle_was_made_every_step_is_the_same(phantom_bundle: Path) -> None:
+def test_every_step_is_the_same_but_for_the_rounding_of_float32(phantom_bundle: Path) -> None:
     source = find(phantom_bundle)
     certificate = run_selftest(source)
     assert certificate.passed
-    here = [c for c in certificate.checks if c.step is not Step.MAP]  # maps are held against TensorFlow's
-    assert [(c.step.value, c.differing, c.difference, c.picture) for c in here if c.differing] == []
+    # Maps are held against TensorFlow's. Processors add float32 products in different orders.
+    here = [c for c in certificate.checks if c.step is not Step.MAP and c.differing]
+    rounded = [c for c in here if c.step is Step.LOGITS and (c.difference or 0) <= FLOAT32_ROUNDING]
+    assert [(c.step.value, c.subject, c.difference, c.picture) for c in here if c not in rounded] == []
     assert {c.runtime for c in certificate.checks if c.step is Step.MAP} == {"litert", "onnxruntime"}
     ran = {(c.step.value, c.subject, c.runtime) for c in certificate.checks}
     files = {(entry.name, entry.format) for entry in source.manifest.files if entry.format is not None}
