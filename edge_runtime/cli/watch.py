@@ -103,7 +103,7 @@ class WatchLoop:
         found = self._watch.look(self._results)
         if self._study is not None:
             self._study.expire()
-            found = [image for image in found if self._study.is_due(image)]
+            found = [image for image in found if self._study.is_due(image.image, image.file)]
         self._tell_unreadable()
         faults = set[str]()
         for image in sorted(found, key=self._results.deaths):  # images at which the process died come last
@@ -171,11 +171,11 @@ class WatchLoop:
         """Return the result; None for a mark, and for an image that waits for its mark."""
         asked: str | StudyItem | Failure | None = image.image
         if self._study is not None:
-            asked = self._study.to_predict(image, self._model.predictor.spec)
+            asked = self._study.to_predict(image.image, image.file, self._model.predictor.spec)
         if asked is None:
             return None
         (answer,) = self._model.predictor.predict_all([asked])
-        if self._study is not None and self._study.waits(image, answer):
+        if self._study is not None and self._study.waits(image.image, answer):
             return None
         return replace(answer, image=image.image)  # of a case, it also names the frame that decides
 

@@ -26,7 +26,6 @@ from edge_runtime.images.discovery import head_of
 from edge_runtime.images.left_out import LeftOutReason
 from edge_runtime.images.region import region_error
 from edge_runtime.inference.prediction import Failure, Prediction
-from edge_runtime.results.lines import FileStamp, ImageIdentity
 
 
 class WatchedStudy:
@@ -42,21 +41,20 @@ class WatchedStudy:
         self._frame = FrameChoice.ALL if all_frames else None
         self._files = _Files()
         self._marks = MarkStore(self._files, mark_wait_s)
-        self._stamps: dict[str, FileStamp | None] = {}
+        self._stamps: dict[str, object] = {}
         self._uid = ""
 
     def expire(self) -> None:
         """Let the images go on that waited for the longest time."""
         self._marks.expire()
 
-    def is_due(self, image: ImageIdentity) -> bool:
-        """Return whether a file is new or changed, or waits no longer."""
-        return Path(image.image) not in self._files.held or self._stamps.get(image.image) != image.file
+    def is_due(self, path: str, stamp: object) -> bool:
+        """Return whether a file is new or changed, or waits no longer. A changed file has another stamp."""
+        return Path(path) not in self._files.held or self._stamps.get(path) != stamp
 
-    def to_predict(self, image: ImageIdentity, spec: ModelSpec) -> str | StudyItem | Failure | None:
+    def to_predict(self, path: str, stamp: object, spec: ModelSpec) -> str | StudyItem | Failure | None:
         """Return what the predictor takes; None for a mark, which is kept."""
-        path = image.image
-        self._stamps[path], self._uid = image.file, ""
+        self._stamps[path], self._uid = stamp, ""
         try:
             head = head_of(path)
             if not is_dicom(head[:HEAD_BYTES]):
@@ -69,10 +67,10 @@ class WatchedStudy:
         except (ImageError, MachineError) as error:
             return Failure(path, error)
 
-    def waits(self, image: ImageIdentity, answer: Prediction | Failure) -> bool:
+    def waits(self, path: str, answer: Prediction | Failure) -> bool:
         """Return whether an image only lacks its circle, and waits for it from now on."""
         missing = isinstance(answer, Failure) and answer.error.code == Refusal.MARK_MISSING.code
-        return missing and bool(self._uid) and self._marks.wait(Path(image.image), self._uid)
+        return missing and bool(self._uid) and self._marks.wait(Path(path), self._uid)
 
     def _of_region(self, path: str, is_mark: bool) -> StudyItem | None:
         dataset = read_dataset(path)
