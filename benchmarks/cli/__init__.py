@@ -14,6 +14,8 @@ _COMMANDS = {
     "archive-cost": ("benchmarks.studies.archive", "Processor time of each further image of an archive, by engine."),
     "archive-memory": ("benchmarks.studies.archive", "Peak memory of archive commands, by number of records."),
     "slide-memory": ("benchmarks.studies.slide_memory", "Peak memory and time of whole slides, by their size."),
+    "dicom-memory": ("benchmarks.studies.dicom", "Peak memory of Orthanc and edge-serve for the largest DICOM frame."),
+    "dicom-bits": ("benchmarks.studies.dicom", "Changed bits of compressed DICOM frames: refused, harmless, unseen."),
     "drift": ("benchmarks.studies.drift", "False alarms and power of edge-predict drift, on held-out patients."),
     "int8-kernels": ("benchmarks.studies.int8_kernels", "Cost and decisions of int8 ONNX files on this processor."),
     "export-memory": ("benchmarks.studies.export_memory", "Peak memory of an export, by number of calibration images."),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.bundle.dicom_input import FrameChoice
+from edge_runtime.dicom.answer import AnyPredictor
 from edge_runtime.dicom.dataset import read_dataset, silent, text
 from edge_runtime.dicom.mark_store import MarkStore
 from edge_runtime.dicom.marks import may_mark
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from edge_runtime.bundle.manifest import Manifest
-    from edge_runtime.predictor import Predictor
+    from edge_runtime.bundle.policy import SitePolicyId
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 """Pauses before the next attempt on a peer or after a fault of the machine; each is twice the one before."""
@@ -37,11 +38,26 @@ LONGEST_RESULT_PAUSE_S = 600.0
 _LOOK_S = 1.0
 
 
+class PredictorInForce(AnyPredictor, Protocol):
+    """What results need of the predictor besides its answers."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bundle."""
+
+    @property
+    def site_policy(self) -> SitePolicyId | None:
+        """The site policy in force."""
+
+
 class ModelInForce(Protocol):
     """The model that answers now."""
 
-    predictor: Predictor
     manifest: Manifest
+
+    @property
+    def predictor(self) -> PredictorInForce:
+        """The loaded model."""
 
 
 UseModel = Callable[[], AbstractContextManager[ModelInForce]]
