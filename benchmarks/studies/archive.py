@@ -7,6 +7,9 @@
 folder, in turns. The difference of the two sizes is the marginal cost. It holds no start of an engine, as both sizes
 have a shard for each worker: an idle worker would load no model, and the other size would pay for its start.
 
+It first runs one shard in this process, and the same images as ``edge-predict --json`` does, in turns. This ratio is
+what a shard adds without engine and processes, and other programs disturb it less.
+
 ``archive-memory`` plans lists of paths that do not exist, so that each image costs little, and prints the largest
 resident size of ``plan``, of the driver of ``run`` (its workers not included), of ``status`` and of ``merge``.
 """
@@ -30,7 +33,10 @@ from uuid import uuid4
 import click
 import psutil
 
-from edge_runtime.archive.planning import SHARD_SIZE
+from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
+from edge_runtime.archive.scoring import score_shard
+from edge_runtime.predictor import Predictor
+from edge_runtime.results.lines import to_line
 
 COMMAND = [sys.executable, "-m", "edge_runtime.cli.predict"]
 MARK = "EDGE_BENCHMARK_MARK"
@@ -97,6 +103,7 @@ def cost(folder: Path, engines: Sequence[str], rounds: int, sizes: tuple[int, in
     images = sorted(folder.rglob("*.png"))[: sizes[1]]
     if len(images) < sizes[1]:
         raise click.UsageError(f"{folder}: found {len(images)} PNG images, expected --large {sizes[1]}. Name another.")
+    print(f"one shard, one process: {_middle(one_shard(images[:shard_size], 2 * rounds), 2)} x JSON lines", flush=True)
     found: dict[str, list[float]] = {name: [] for name in (BASE, *engines)}
     with tempfile.TemporaryDirectory() as scratch:
         small, large = Path(scratch) / "small", Path(scratch) / "large"
@@ -114,6 +121,26 @@ def cost(folder: Path, engines: Sequence[str], rounds: int, sizes: tuple[int, in
     for name, values in found.items():
         ratios = [value / base for value, base in zip(values, found[BASE], strict=True)]
         print(f"{name:12} {_middle(values, 3):24}   {_middle(ratios, 2)}", flush=True)
+
+
+def one_shard(images: Sequence[Path], turns: int) -> list[float]:
+    """Return processor seconds of a shard's file, as a ratio to those of its images' JSON lines, for each turn."""
+    ratios = []
+    with tempfile.TemporaryDirectory() as scratch, Predictor.load("idc-patch-compact") as predictor:
+        names = [str(path) for path in images]
+        listed = Path(scratch) / "list.txt"
+        listed.write_text("\n".join(names), encoding="utf-8")
+        archive = plan_archive([str(listed)], Path(scratch) / "archive", predictor, shard_size=len(names))
+        for turn in range(turns + 1):
+            start = time.process_time()
+            for answer in predictor.predict_all(names):
+                to_line(answer)
+            middle = time.process_time()
+            score_shard(str(archive.folder), 0)
+            if turn:  # the first one loads the model
+                ratios.append((time.process_time() - middle) / (middle - start))
+            archive.shard_path(0).unlink()
+    return ratios
 
 
 def _middle(values: Sequence[float], digits: int) -> str:

@@ -111,7 +111,7 @@ def measured(path: Path, folder: Path, read_at: float) -> tuple[float, float, in
         raise click.ClickException(done.stderr)
     told, peak = done.stdout.splitlines()
     return (
-        int(peak) / 1000,
+        int(peak) * 1024 / 1e6,
         _processor_seconds() - before,
         sum(json.loads(told)["tiles"][each.value] for each in Decision),
     )
@@ -130,7 +130,7 @@ def _processor_seconds() -> float:
     "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where slides are written."
 )
 def slide_memory(sides: tuple[int, ...], read_at: float, dense: bool, folder: Path | None) -> None:
-    """Print the largest resident size of slides, by their size. A dense one of 100,000 pixels a side has 6 GB."""
+    """Print the largest resident size of slides, by their size. A dense one of 100,000 pixels a side has 2 GB."""
     print(f"{'side':>8} {'tiles':>8} {'file':>8} {'memory':>8} {'processor':>9}")
     for side in sides:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:

@@ -133,6 +133,7 @@ def test_the_cost_of_an_archive_is_a_ratio_to_the_command(phantom_patches: list[
         (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
     sizes = ("--small", 8, "--large", 12, "--shard-size", 4)
     shown = in_a_process("archive-cost", "--folder", tmp_path, "--engine", "local", "--rounds", 1, *sizes)
+    assert re.search(r"^one shard, one process: [\d.]+ \(.*\) x JSON lines$", shown, re.MULTILINE)
     (base,) = re.findall(r"^edge-predict +(-?[\d.]+) .* +([\d.]+) \(1.00 to 1.00\)$", shown, re.MULTILINE)
     assert base[1] == "1.00"
     assert re.search(r"^local +-?[\d.]+ \(.*\) +-?[\d.]+ \(.*\)$", shown, re.MULTILINE)
