@@ -9,8 +9,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edge_runtime.ood.network_features import InputStatistic
 from training.recipes.idc_patch_large import IDC_PATCH_LARGE, TissueNetwork, steps_of
-from training.recipes.recipe import Teacher
+from training.recipes.recipe import FamiliarLayer, ImageLimit, Teacher
+
+FAMILIAR = FamiliarLayer(
+    "conv_pw_1_relu",
+    scaled=False,
+    inputs=(InputStatistic.CHROMA, InputStatistic.TINT, InputStatistic.SPREAD, InputStatistic.EQUAL),
+    limits=(ImageLimit.MOST_SIDE,),
+)
+"""The first block separates screenshots and grey patches worst; the statistics of the input add what it misses. Chosen
+on validation patients (docs/research/familiarity.md)."""
 
 IDC_PATCH_COMPACT = replace(
     IDC_PATCH_LARGE,
@@ -24,5 +34,6 @@ IDC_PATCH_COMPACT = replace(
     network=TissueNetwork(side_px=50, taps=(3, 5, 6)),
     plan=replace(IDC_PATCH_LARGE.plan, epochs=28),
     teacher=Teacher(("idc-patch-large",), weight=0.7, temperature=2.0),
+    familiar=FAMILIAR,
 )
 """157,873 parameters, input 50×50×3 in -1..1, one sigmoid output."""
