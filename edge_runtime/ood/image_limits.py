@@ -14,8 +14,8 @@ from edge_runtime.serialisation.records import ABSENT
 if TYPE_CHECKING:
     from edge_runtime.images.reader import DecodedImage
 
-DARK = 31
-"""Highest level, of 255, that counts as dark."""
+DARK = 8
+"""Highest level, of 255, that counts as dark. A level of at least 255 minus this is bright."""
 
 SAMPLES = 64
 """About the number of rows and of columns on which the dark share is measured."""
@@ -31,8 +31,8 @@ class ImageLimits:
         least_side_px: smallest shorter side, in pixels. Regions are measured in pixels, which cover more tissue in an
             image of coarser scale.
         most_side_px: largest longer side, in pixels. A larger image is reduced, and then shows another scale.
-        least_dark: smallest share (0..1) of dark pixels (:func:`dark_share`). A film has a dark surround, its negative
-            has none.
+        least_dark: smallest share (0..1) of dark pixels among dark and bright ones (:func:`dark_share`). A film has a
+            dark surround, its negative has a bright one.
     """
 
     least_side_px: int | None = field(default=None, metadata=ABSENT)
@@ -71,10 +71,11 @@ class ImageLimits:
 
 
 def dark_share(image: DecodedImage) -> float:
-    """Return the share of dark pixels, 0..1, on every n-th row and every m-th column from the first one.
+    """Return the number of dark pixels divided by that of dark and bright ones; 0 if there are none.
 
-    n is the height divided by :data:`SAMPLES`, rounded down, at least 1; m is the same of the width. A pixel is dark if
-    the upper 8 bits of its largest channel are at most :data:`DARK`.
+    They are counted on every n-th row and every m-th column from the first one: n is the height divided by
+    :data:`SAMPLES`, rounded down, at least 1; m is the same of the width. A pixel is dark if the upper 8 bits of its
+    largest channel are at most :data:`DARK`, and bright if they are at least 255 - :data:`DARK`.
     """
     import numpy as np  # imported here: models without this check start faster
 
@@ -82,5 +83,6 @@ def dark_share(image: DecodedImage) -> float:
     sample = image.pixels[:: max(1, height // SAMPLES), :: max(1, width // SAMPLES)]
     if sample.ndim == 3:
         sample = sample.max(axis=2)
-    dark = DARK if sample.dtype == np.uint8 else (DARK << 8) + 255
-    return int(np.count_nonzero(sample <= dark)) / sample.size
+    levels = sample if sample.dtype == np.uint8 else sample >> 8
+    dark, bright = np.count_nonzero(levels <= DARK), np.count_nonzero(levels >= 255 - DARK)
+    return int(dark) / max(int(dark + bright), 1)

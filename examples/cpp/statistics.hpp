@@ -237,19 +237,20 @@ inline double input_statistic(const std::string& name, const Array& levels) {
     return std::sqrt(std::max(last_square / pixels - last / pixels * (last / pixels), 0.0)) / 255;
 }
 
-// The share of dark pixels on about 64 rows and columns of an image as read.
+// The share of dark pixels among dark and bright ones, on about 64 rows and columns of an image as read.
 inline double dark_share(const Array& pixels) {
     const int down = std::max(1, pixels.height / 64), across = std::max(1, pixels.width / 64);
-    const float dark = pixels.type == Type::uint16 ? 31 * 256 + 255 : 31;
-    int count = 0, found = 0;
+    const int unit = pixels.type == Type::uint16 ? 256 : 1;
+    int dark = 0, bright = 0;
     for (int y = 0; y < pixels.height; y += down) {
-        for (int x = 0; x < pixels.width; x += across, ++count) {
-            float largest = 0;
-            for (int c = 0; c < pixels.channels; ++c) largest = std::max(largest, pixels.at(x, y, c));
-            found += largest <= dark;
+        for (int x = 0; x < pixels.width; x += across) {
+            int largest = 0;
+            for (int c = 0; c < pixels.channels; ++c) largest = std::max(largest, pixels.level(x, y, c) / unit);
+            dark += largest <= 8;
+            bright += largest >= 247;
         }
     }
-    return static_cast<double>(found) / count;
+    return static_cast<double>(dark) / std::max(dark + bright, 1);
 }
 
 // How far an image as read is beyond the limits `image` of the check; 0 if it is within them.

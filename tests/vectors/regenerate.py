@@ -209,9 +209,9 @@ def of_network_features() -> Iterator[Vector]:
         ("statistics of a grey input", equal, (23, 12)),
         ("sides beyond the limit", replace(check, image=ImageLimits(64, 90)), (40, 100)),
         ("sides within the limit", replace(check, image=ImageLimits(64, 512)), (64, 100)),
-        ("the dark share", replace(check, image=ImageLimits(least_dark=0.5)), (300, 130)),
+        ("the dark share", replace(check, image=ImageLimits(least_dark=0.75)), (300, 130)),
         ("the dark share of colours", replace(check, image=ImageLimits(least_dark=1e-5)), (70, 129, "bgr")),
-        ("the dark share of 16 bits", replace(check, image=ImageLimits(least_dark=0.5)), (65, 63, "grey", 16)),
+        ("the dark share of 16 bits", replace(check, image=ImageLimits(least_dark=0.75)), (65, 63, "grey", 16)),
     ):
         yield _network_share(name, known, rows["familiar"], *image)
 

@@ -55,6 +55,9 @@ FLOOR = 1.0
 """Standard deviation added to every feature, as a multiple of the median one. Otherwise channels that hardly vary would
 dominate the distance: int8 rounding alone changes it by up to four times the limit (busi-compact, third block)."""
 
+LEAST_DARK = 0.5
+"""Smallest share of dark pixels among dark and bright ones: of an image and its negative, one has more."""
+
 INPUT_FLOOR = 0.01
 """Standard deviation added to every statistic of the input, whose range is about -1..1: as for image statistics."""
 
@@ -152,8 +155,11 @@ class _Ready(NamedTuple):
 def fit_limits(samples: Sequence[Sample], wanted: Sequence[ImageLimit], spec: ModelSpec) -> ImageLimits | None:
     """Return the limits of the image as read, from the model's own images; None if none is wanted.
 
-    A side may be half the shortest, or half longer than the longest; the dark share may be half the smallest. Images
-    that the runtime rejects are left out.
+    A side may be half the shortest, or half longer than the longest. Of dark and bright pixels, at least half must be
+    dark: a negative has the reverse share. Images that the runtime rejects are left out.
+
+    Raises:
+        DatasetError: an own image has too few dark pixels for such a limit.
     """
     if not wanted:
         return None
@@ -168,10 +174,15 @@ def fit_limits(samples: Sequence[Sample], wanted: Sequence[ImageLimit], spec: Mo
         least, most = min(least, height, width), max(most, height, width)
         if ImageLimit.LEAST_DARK in wanted:
             dark = min(dark, dark_share(image))
+    if dark <= LEAST_DARK:
+        raise DatasetError(
+            f"familiarity: found an own image with a dark share of {dark:.3g}, expected more than {LEAST_DARK}. Leave "
+            "the limit least_dark out of the recipe."
+        )
     return ImageLimits(
         least_side_px=max(1, least // 2) if ImageLimit.LEAST_SIDE in wanted else None,
         most_side_px=most * 3 // 2 if ImageLimit.MOST_SIDE in wanted else None,
-        least_dark=_rounded(dark / 2, 2) if ImageLimit.LEAST_DARK in wanted else None,
+        least_dark=LEAST_DARK if ImageLimit.LEAST_DARK in wanted else None,
     )
 
 

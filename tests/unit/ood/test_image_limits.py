@@ -37,21 +37,30 @@ def test_the_excess_is_the_largest_ratio_beyond_a_side(
 
 
 def test_the_dark_share_is_counted_on_about_64_rows_and_columns() -> None:
-    pixels = RNG.integers(0, 2 * DARK, (300, 130)).astype(np.uint8)
-    found = sum(pixels[y, x] <= DARK for y in range(0, 300, 4) for x in range(0, 130, 2)) / (75 * 65)
-    assert dark_share(DecodedImage("p", pixels, ColourOrder.GREY)) == pytest.approx(found)
-    assert [dark_share(grey(5, 70, level)) for level in (0, DARK, DARK + 1)] == [1.0, 1.0, 0.0]
+    pixels = RNG.integers(0, 256, (300, 130)).astype(np.uint8)
+    sample = [int(pixels[y, x]) for y in range(0, 300, 4) for x in range(0, 130, 2)]
+    dark, bright = sum(level <= DARK for level in sample), sum(level >= 255 - DARK for level in sample)
+    assert min(dark, bright) > 50
+    assert dark_share(DecodedImage("p", pixels, ColourOrder.GREY)) == dark / (dark + bright)
+    assert [dark_share(grey(5, 70, level)) for level in (0, DARK, DARK + 1, 255)] == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_of_an_image_and_its_negative_one_is_mostly_dark() -> None:
+    pixels = RNG.choice(np.array([0, 100, 255], np.uint8), (90, 90), p=[0.2, 0.7, 0.1])
+    shares = [dark_share(DecodedImage("p", each, ColourOrder.GREY)) for each in (pixels, 255 - pixels)]
+    assert shares[0] > 0.5 and sum(shares) == pytest.approx(1.0)
 
 
 def test_a_pixel_is_dark_if_all_channels_are() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
-    pixels[:2, :, 1] = 200
+    pixels[:2, :, 1] = 250
     assert dark_share(DecodedImage("p", pixels, ColourOrder.BGR)) == 0.75
 
 
 def test_of_16_bits_the_upper_8_count() -> None:
-    levels = (DARK << 8, (DARK << 8) + 255, (DARK + 1) << 8)
-    assert [dark_share(grey(9, 9, level, np.uint16)) for level in levels] == [1.0, 1.0, 0.0]
+    image = np.zeros((1, 4), np.uint16)
+    image[0] = (DARK << 8) + 255, (DARK + 1) << 8, (255 - DARK) << 8, ((255 - DARK) << 8) - 1
+    assert dark_share(DecodedImage("p", image, ColourOrder.GREY)) == 0.5
 
 
 def test_a_negative_without_any_dark_pixel_is_far_beyond_the_limit() -> None:

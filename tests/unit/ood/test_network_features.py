@@ -18,7 +18,7 @@ from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.image_limits import ImageLimits
 from edge_runtime.ood.input_statistics import statistics_of
 from edge_runtime.ood.network_features import FEATURES, InputStatistic, NetworkFamiliarity, features, packed_components
-from edge_runtime.preprocessing.steps import Colour, MinMax
+from edge_runtime.preprocessing.steps import Colour, Interpolation, MinMax, PixelType, Resize, Scale
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 from tests.system_4 import BUNDLE
 
@@ -162,12 +162,14 @@ def test_json_holds_inputs_and_limits_only_where_they_are_set() -> None:
 
 def test_statistics_of_the_input_need_levels_and_those_of_colour_three_channels() -> None:
     spec = find(BUNDLE).manifest.spec
-    colour, *others = spec.steps
-    assert isinstance(colour, Colour)
-    grey = (Colour(ColourOrder.GREY), *(step for step in others if step.KIND != "normalize"))
+    rgb, grey = (
+        (Colour(order), Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8), Scale(255.0, 0.0))
+        for order in (ColourOrder.RGB, ColourOrder.GREY)
+    )
+    dataclasses.replace(spec, steps=rgb, familiarity=with_inputs(*InputStatistic))
     dataclasses.replace(spec, steps=grey, familiarity=with_inputs(InputStatistic.EQUAL))
     with pytest.raises(ValueError, match="found inputs chroma for grey images"):
         dataclasses.replace(spec, steps=grey, familiarity=with_inputs(InputStatistic.CHROMA))
-    floating = (*grey[:2], MinMax(0.0, 1.0), *grey[2:])
     with pytest.raises(ValueError, match="found inputs, expected none where a step"):
+        floating = (*rgb[:2], MinMax(0.0, 1.0), rgb[2])
         dataclasses.replace(spec, steps=floating, familiarity=with_inputs(InputStatistic.EQUAL))
