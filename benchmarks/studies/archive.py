@@ -5,7 +5,8 @@
 
 ``archive-cost`` runs every engine, and ``edge-predict --workers 2 --json``, on a small and on a large part of the
 folder, in turns. The difference of the two sizes is the marginal cost. It holds no start of an engine, as both sizes
-have a shard for each worker: an idle worker would load no model, and the other size would pay for its start.
+have several shards for each worker: an idle worker loads no model, and the other size would pay for its start. Dask
+gives two shards to one worker if the other starts later.
 
 It first runs one shard in this process, and the same images as ``edge-predict --json`` does, in turns. This ratio is
 what a shard adds without engine and processes, and other programs disturb it less.
@@ -33,7 +34,7 @@ from uuid import uuid4
 import click
 import psutil
 
-from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
+from edge_runtime.archive.planning import plan_archive
 from edge_runtime.archive.scoring import score_shard
 from edge_runtime.predictor import Predictor
 from edge_runtime.results.lines import to_line
@@ -41,6 +42,7 @@ from edge_runtime.results.lines import to_line
 COMMAND = [sys.executable, "-m", "edge_runtime.cli.predict"]
 MARK = "EDGE_BENCHMARK_MARK"
 WORKERS = 2
+SHARDS_PER_WORKER = 3
 BASE = "edge-predict"
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
@@ -182,15 +184,16 @@ def memory(sizes: Sequence[int]) -> None:
 @click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--engine", "engines", multiple=True, default=("local", "dask", "ray"), show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--small", type=click.IntRange(1), default=2000, show_default=True, help="Images of the shorter run.")
-@click.option("--large", type=click.IntRange(2), default=6000, show_default=True, help="Images of the longer run.")
-@click.option("--shard-size", type=click.IntRange(1), default=SHARD_SIZE, show_default=True)
+@click.option("--small", type=click.IntRange(1), default=3000, show_default=True, help="Images of the shorter run.")
+@click.option("--large", type=click.IntRange(2), default=9000, show_default=True, help="Images of the longer run.")
+@click.option("--shard-size", type=click.IntRange(1), default=500, show_default=True)
 def archive_cost(folder: Path, engines: tuple[str, ...], rounds: int, small: int, large: int, shard_size: int) -> None:
     """Print the processor time of each further image, by engine, beside edge-predict --workers 2."""
-    if not WORKERS * shard_size <= small < large:
+    least = SHARDS_PER_WORKER * WORKERS * shard_size
+    if not least <= small < large:
         raise click.UsageError(
-            f"found --small {small} and --large {large}, expected {WORKERS * shard_size} or more and more than that: "
-            f"each of {WORKERS} workers needs a shard. Make --shard-size smaller."
+            f"found --small {small} and --large {large}, expected {least} or more and more than that: each of "
+            f"{WORKERS} workers needs {SHARDS_PER_WORKER} shards. Make --shard-size smaller."
         )
     cost(folder, engines, rounds, (small, large), shard_size)
 

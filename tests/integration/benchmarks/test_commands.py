@@ -131,14 +131,14 @@ def in_a_process(*arguments: object) -> str:
 def test_the_cost_of_an_archive_is_a_ratio_to_the_command(phantom_patches: list[Path], tmp_path: Path) -> None:
     for number, path in enumerate(phantom_patches[:12]):
         (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
-    sizes = ("--small", 8, "--large", 12, "--shard-size", 4)
+    sizes = ("--small", 8, "--large", 12, "--shard-size", 1)
     shown = in_a_process("archive-cost", "--folder", tmp_path, "--engine", "local", "--rounds", 1, *sizes)
     assert re.search(r"^one shard, one process: [\d.]+ \(.*\) x JSON lines$", shown, re.MULTILINE)
     (base,) = re.findall(r"^edge-predict +(-?[\d.]+) .* +([\d.]+) \(1.00 to 1.00\)$", shown, re.MULTILINE)
     assert base[1] == "1.00"
     assert re.search(r"^local +-?[\d.]+ \(.*\) +-?[\d.]+ \(.*\)$", shown, re.MULTILINE)
     refused = CliRunner().invoke(main, ["archive-cost", "--folder", str(tmp_path), "--small", "8", "--large", "12"])
-    assert refused.exit_code == 2 and "each of 2 workers needs a shard" in refused.output
+    assert refused.exit_code == 2 and "each of 2 workers needs 3 shards" in refused.output
 
 
 @pytest.mark.parametrize("kind, tiles", [("--dense", 100), ("--sparse", 100)])
