@@ -23,6 +23,7 @@ from edge_runtime.tiling import overlay
 from edge_runtime.tiling.overlay import draw
 from edge_runtime.tiling.slide import Grid, SlidePrediction
 from edge_runtime.tiling.smoothing import averaged, averaged_at, widened
+from tests.places import ROOT
 from tests.system_4 import BUNDLE
 from tests.unit.decision.plain_decision import plain_verdict
 from tests.unit.tiling.test_slide import COLUMNS, ROWS, SIDE, slide_pixels
@@ -253,8 +254,8 @@ def test_failed_tiles_give_no_part_and_a_slide_of_them_is_no_answer() -> None:
 
 def test_unfamiliar_tiles_keep_their_own_scores_and_give_no_part() -> None:
     rng = np.random.default_rng(4)
-    pixels = np.full((200, 250, 3), (0xC8, 0x8C, 0xB4), np.int64) + rng.normal(0, 22, (200, 250, 1)).astype(np.int64)
-    pixels = pixels.clip(0, 255).astype(np.uint8)
+    pixels = np.tile(read(ROOT / "docs" / "phantom.png").pixels[..., ::-1], (4, 5, 1)).astype(np.int64)
+    pixels = (pixels + rng.normal(0, 4, (200, 250, 1)).astype(np.int64)).clip(0, 255).astype(np.uint8)
     pixels[50:100, 100:150] = rng.integers(0, 256, (50, 50, 3))
     known = changed(COMPACT, band=0.0, neighbours=None)
     assert known.manifest.spec.familiarity is not None
