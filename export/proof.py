@@ -27,6 +27,7 @@ from edge_runtime.bundle.manifest import (
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
+from edge_runtime.ood.input_statistics import of_tensors
 from export.conversion import ExportFolder, Logits, ParityImages
 from export.model_card import model_card
 from export.quantisation.shares import shares
@@ -66,7 +67,7 @@ def prove(
         if precision in ROUNDED and form in exact  # without a float32 file, no file decides in its place
     ]
     band = parity.guard_band(rounded, spec)
-    familiarity_band, familiarity_parity = _familiarity(answers, mapped, spec)
+    familiarity_band, familiarity_parity = _familiarity(answers, judged, mapped, spec)
     saliency, map_parity = heatmaps.prove(explained, spec, judged.tensors, work)
     manifest = Manifest(
         schema=SCHEMA,
@@ -113,16 +114,24 @@ def _finished(manifest: Manifest, golden: Logits, maps: npt.NDArray[np.float32] 
 
 
 def _familiarity(
-    answers: dict[tuple[Format, Precision], parity.FileLogits], mapped: feature_map.FeatureMap, spec: ModelSpec
+    answers: dict[tuple[Format, Precision], parity.FileLogits],
+    judged: ParityImages,
+    mapped: feature_map.FeatureMap,
+    spec: ModelSpec,
 ) -> tuple[float | None, tuple[FamiliarityParity, ...] | None]:
     """Return the familiarity band and the parity of each file's distances; None for a spec without the check."""
     check = spec.network_check
     if check is None or mapped.judged is None:
         return None, None
-    shares = {key: check.shares(found.moments) for key, found in answers.items()}
-    exact = {form: shares[form, Precision.FLOAT32] for form in Format}
-    band = familiarity.band([(shares[key], exact[key[0]]) for key in answers if key[1] in ROUNDED])
-    rows = (familiarity.measure(found, exact[form], mapped.judged, spec, band) for (form, _), found in answers.items())
+    inputs = of_tensors(judged.tensors, check.inputs, spec.steps)
+    distances = {key: check.shares(found.moments, inputs) for key, found in answers.items()}
+    exact = {form: distances[form, Precision.FLOAT32] for form in Format}
+    band = familiarity.band([(distances[key], exact[key[0]]) for key in answers if key[1] in ROUNDED])
+    reference = check.shares(mapped.judged, inputs)
+    rows = (
+        familiarity.measure(found, distances[form, precision], exact[form], reference, spec, band)
+        for (form, precision), found in answers.items()
+    )
     return band, tuple(rows)
 
 

@@ -129,14 +129,14 @@ def ultrasound(pixels: np.ndarray[Any, Any], **elements: Any) -> Dataset:
 def file_of(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
     """The bytes of a DICOM file in a syntax, by pydicom, dcmtk or gdcm."""
     if syntax in (IMPLICIT, EXPLICIT, DEFLATED):
-        return _saved(dataset, syntax)
+        return saved(dataset, syntax)
     if syntax == BIG_ENDIAN:
         return _big_endian(dataset)
     if syntax in (JPEG_2000, HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K):
         return _jpeg_2000(dataset, syntax)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.dcm", Path(folder) / "out.dcm"
-        source.write_bytes(_saved(dataset, EXPLICIT))
+        source.write_bytes(saved(dataset, EXPLICIT))
         program, *options = _DCMTK[syntax]
         done = subprocess.run([program, *options, source, target], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -148,7 +148,8 @@ def can_write(syntax: str) -> bool:
     return syntax not in _DCMTK or shutil.which(_DCMTK[syntax][0]) is not None
 
 
-def _saved(dataset: Dataset, syntax: str) -> bytes:
+def saved(dataset: Dataset, syntax: str) -> bytes:
+    """The bytes of a file whose pixels are in the syntax already."""
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     out = BytesIO()
     dataset.save_as(out, enforce_file_format=True)

@@ -20,6 +20,8 @@ from tests.places import ROOT
 PACKAGE = Path(edge_runtime.__file__).parent
 START = "_print_each"
 """The function of ``cli/predict.py`` that takes answers as they come, and prints them."""
+GENERATED = PACKAGE / "serialisation" / "frozen.py"
+"""The methods of dataclasses stand there; those of the standard library stand in no file."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ def _within(frame: FrameType) -> bool:
 
 def _file(frame: FrameType) -> str | None:
     path = Path(frame.f_code.co_filename)
-    return path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else None
+    return path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) and path != GENERATED else None
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def with_check(artifact: Path, phantoms: Path, folder: Path) -> str:
 
     opened = OpenArtifact(Artifact(artifact), phantoms)
     layer = [each.name for each in opened.network.layers if isinstance(each, keras.layers.ReLU)][1]
-    extractor = FeatureExtractor(opened.network, layer)
+    extractor = FeatureExtractor(opened.network, layer, (), opened.spec.steps)
     train, validation = (
         extractor.see(load_tensors(opened.samples(part.value), opened.spec, label=part.value))
         for part in (Part.TRAIN, Part.VALIDATION)

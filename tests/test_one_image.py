@@ -8,12 +8,12 @@ import pytest
 
 from tests.one_image import ROOT, way_of
 
-MOST_FILES = 20
+MOST_FILES = 22
 TWICE = {
     "predictor.py": "the progress bar asks for the next answer, in place of the loop",
     "images/formats/acceptance.py": "what is foreign is refused before a format is inspected, the rest after it",
     "images/formats/header.py": "what a file declares: all that read it look at it",
-    "ood/detector.py": "statistics are computed before the network runs, and compared with the limit after it",
+    "ood/network_features.py": "limits of the image are compared before the network runs, its features after it",
     "preprocessing/preprocessor.py": "its last step is a table, which is looked up at the network's input",
     "inference/prediction.py": "a prediction is made at the way's end, and CSV and JSON take its fields",
     "platform/escaped_names.py": "names are escaped as they are laid out, and the text once more as it is printed",
@@ -28,7 +28,7 @@ def test_the_way_is_short_and_each_file_is_entered_from_one_other(options: tuple
     assert len(way.entered) <= MOST_FILES
     assert {file for file, parents in way.entered.items() if len(parents) > 1} <= TWICE.keys()
     assert way.drawn().count("\n") == len(way.entered) - 1, "a file that is reached from none"
-    stages = ("images/reader.py", "preprocessing/preprocessor.py", "ood/detector.py", "inference/engine.py")
+    stages = ("images/reader.py", "preprocessing/preprocessor.py", "ood/network_features.py", "inference/engine.py")
     positions = [list(way.entered).index(stage) for stage in (*stages, "decision/rule.py", "cli/output.py")]
     assert positions[:-1] == sorted(positions[:-1])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_runtime.archive.packages import require
 from edge_runtime.archive.plan import Archive
-from edge_runtime.archive.shard import metadata_of, rows_of
+from edge_runtime.archive.shard import metadata_of, require_finished, rows_of
 from edge_runtime.archive.table import line_of_row, row_schema
 from edge_runtime.errors import ArchiveWriteError
 from edge_runtime.platform.atomic_files import write_whole
@@ -43,7 +43,10 @@ def merge(archive: Archive, out: Path) -> None:
 
 
 def _tables(archive: Archive) -> Iterator[Any]:
-    return (rows_of(archive, shard) for shard in range(archive.plan.shards))
+    """Yield the rows of each shard, after a look at all: of an incomplete archive no line is printed."""
+    for shard in range(archive.plan.shards):
+        require_finished(archive, shard)
+    yield from (rows_of(archive, shard) for shard in range(archive.plan.shards))
 
 
 def _write_lines(archive: Archive, path: Path) -> None:

@@ -120,20 +120,29 @@ def check_metadata(path: Path, found: dict[str, str], plan: ArchivePlan, shard: 
     )
 
 
-def rows_of(archive: Archive, shard: int) -> Any:
-    """Return the rows of a finished shard as an Arrow table, after checking that they are whole and in order.
+def require_finished(archive: Archive, shard: int) -> None:
+    """Reject a shard that is not finished.
 
     Raises:
-        ArchiveError: ``archive_incomplete``: the shard is not finished; and as in :func:`finished`.
+        ArchiveError: ``archive_incomplete``: it is not finished; and as in :func:`finished`.
         MachineError: memory, descriptors or I/O failed.
     """
-    path, first = archive.shard_path(shard), archive.plan.first(shard)
     if finished(archive, shard) is None:
         raise ArchiveError(
             f"{archive.folder}: shard {shard} is missing, expected all {archive.plan.shards}. "
             f"Finish it with: edge-predict archive run {archive.folder}",
             code="archive_incomplete",
         )
+
+
+def rows_of(archive: Archive, shard: int) -> Any:
+    """Return the rows of a finished shard as an Arrow table, after checking that they are whole and in order.
+
+    Raises:
+        ArchiveError, MachineError: as in :func:`require_finished`.
+    """
+    path, first = archive.shard_path(shard), archive.plan.first(shard)
+    require_finished(archive, shard)
     try:
         table = require("pyarrow.parquet").read_table(path, partitioning=None)
     except (require("pyarrow").ArrowException, OSError) as error:

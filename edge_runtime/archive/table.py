@@ -47,6 +47,8 @@ def row_of(record: int, answer: Prediction | Failure) -> dict[str, Any]:
     fields: dict[str, Any] = {RECORD: record, **answer.to_dict()}
     if "scores" in fields:
         fields["scores"] = list(fields["scores"].items())
+    if "burnt_in_text" in fields:  # no column, so that the tables of older archives stay as they are
+        fields[LINE] = to_line(answer)
     if not _is_unicode(fields["image"]) or not _is_unicode(fields.get("error", {}).get("message", "")):
         fields[LINE] = to_line(answer)
         fields = _escaped(fields)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from edge_runtime.bundle.litter import is_litter
 from edge_runtime.errors import ManifestError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular
+from edge_runtime.serialisation.frozen import dataclass
 
 MANIFEST = "bundle.json"
 SIGNATURE = "bundle.sig"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge_runtime.bundle.metrics import Evaluation, Figure, Localisation, SiteFigures, SplitAudit
 from edge_runtime.bundle.quantisation import Attempt, QuantisedShare
 from edge_runtime.bundle.reference_distribution import ReferenceDistribution
 from edge_runtime.bundle.runtime_manifest import ROUNDED, SCHEMA, FileEntry, Format, Precision, Role, Runnable
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 __all__ = [
@@ -228,7 +229,7 @@ class Manifest(Runnable):
         attempts: all quantisation attempts, file by file, in order.
         labelled: figures on the parity images, those of the Keras model first; empty if labels are unknown.
         toolchain: versions of the packages that made the files.
-        map_parity: comparison of heatmaps with TensorFlow's; None without heatmaps.
+        map_parity: comparison of heatmaps with TensorFlow's or the given file's; None without heatmaps.
         quantised: quantised share of each model file; None in manifests of older releases.
         localisations: how well heatmaps point at lesions; None if not measured.
         sites: figures by site and scanner, never-seen ones first; None if not measured.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Reader
 from edge_runtime.bundle.runtime_manifest import FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.errors import IntegrityError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import WrongSizeError, reason
+from edge_runtime.serialisation.frozen import dataclass
 
 
 @dataclass(frozen=True)

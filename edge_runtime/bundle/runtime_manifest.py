@@ -7,10 +7,11 @@ than predicting one image.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge_runtime.bundle.saliency import Saliency
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 SCHEMA = 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from edge_runtime.serialisation.frozen import dataclass
 
 
 class Method(enum.Enum):

@@ -69,7 +69,8 @@ class CurrentModel:
             new.close()
             return None
         try:
-            check_asked(None, new.spec.region)
+            if new.spec.dicom is None:  # else a circle may come beside the image
+                check_asked(None, new.spec.region)
             if new.spec.name != self.predictor.spec.name:
                 raise UsageError(f"found model {new.spec.name}, expected a version of {self.predictor.spec.name}.")
         except EdgeError:

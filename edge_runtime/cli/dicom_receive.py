@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_runtime.assurance.audit.recorder import Recorder
-from edge_runtime.bundle.bundle import find, key_in_force
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.cli.dicom_peer_options import CERT, FILE, KEY, TITLE, TO, TO_CA, TO_TLS, outgoing
 from edge_runtime.cli.exit_codes import Command, stops_command
@@ -17,14 +19,12 @@ from edge_runtime.cli.recording import recording, recording_options
 from edge_runtime.cli.service import Service
 from edge_runtime.cli.signals import StopSignal, stops_on_signals
 from edge_runtime.errors import BundleError, EdgeError, MachineError
-from edge_runtime.inference.backends.base import Provider
 from edge_runtime.platform.atomic_files import write_whole
-from edge_runtime.predictor import Predictor
-from edge_runtime.selftest.replay import selftest
+from edge_runtime.serving.loaded_model import LoadedModel, ModelOptions
 from edge_runtime.serving.logs import tell as log
+from edge_runtime.serving.models import Models, ServedModel
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.bundle import Bundle
     from edge_runtime.dicom.gateway import Gateway
 
 GRACE_S = 20.0
@@ -97,7 +97,8 @@ def receive(
     """Receive images by C-STORE, and send report and heatmap to an archive.
 
     An instance is acknowledged when it is on the disk. After a crash or a power cut the work goes on where it ended.
-    Results stay in the spool until the archive has accepted them. The log is JSON lines on stderr.
+    Results stay in the spool until the archive has accepted them. A model or site policy that is installed meanwhile
+    is taken over. The log is JSON lines on stderr.
 
     Decision support for trained people, not a diagnosis and not a medical device.
     """
@@ -108,7 +109,6 @@ def receive(
         from edge_runtime.dicom.gateway import Gateway
         from edge_runtime.dicom.peer import Peer, TlsFiles, ae_title
         from edge_runtime.dicom.receiver import Listening
-        from edge_runtime.dicom.results import facts_of
         from edge_runtime.dicom.room import SpoolLimits
         from edge_runtime.dicom.spool import Spool
 
@@ -122,36 +122,42 @@ def receive(
             trusted_network=trusted_network,
         )
         where.check()
-        bundle, certificate = _tested(model, trusted_key)
-        kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
+        policies = () if site_policy is None else (str(site_policy),)
+        options = ModelOptions(trusted_key=trusted_key, site_policies=policies)
         with (
             recording("edge-dicom receive", audit, audit_period, audit_key, say=_tell_audit) as recorder,
-            Predictor.load(model, trusted_key=trusted_key, site_policy=site_policy) as predictor,
+            closing(Models((model or model_in_force(),), options)) as models,
             stops_on_signals() as stop,
         ):
-            facts = facts_of(bundle.manifest, bundle.digest, predictor.site_policy)
-            recorder.admit(predictor, certificate=certificate)
-            counting = _CountingLog(recorder, predictor.digest)
-            gateway = Gateway(where, kept, predictor, facts, peer, counting, not no_heatmap, mark_hours * 3600)
+            follow = partial(models.refresh, log, partial(_admit, recorder))
+            served = _tested(models, follow)
+            kept = Spool(spool, SpoolLimits(spool_mib << 20, free_mib << 20))
+            counting = _CountingLog(recorder, served)
+            gateway = Gateway(where, kept, served.use, peer, counting, not no_heatmap, mark_hours * 3600)
             log("spool", **kept.counts())
-            _run(gateway, stop, ready_file, recorder)
-        kept.close()
+            _run(gateway, stop, ready_file, recorder, follow)
+            kept.close()
+
+
+def _admit(recorder: Recorder, model: LoadedModel) -> None:
+    recorder.admit(model.predictor, certificate=model.certificate)
 
 
 class _CountingLog:
     """The log of the gateway, which also counts the answers for the audit log."""
 
-    def __init__(self, recorder: Recorder, bundle: str) -> None:
-        self._recorder, self._bundle = recorder, bundle
+    def __init__(self, recorder: Recorder, model: ServedModel) -> None:
+        self._recorder, self._model = recorder, model
 
     def __call__(self, event: str, **fields: object) -> None:
         """Write an event, and count it if it is an answer."""
         log(event, **fields)
+        bundle = self._model.loaded.predictor.digest
         decision, reason = str(fields.get("decision", "")), str(fields.get("reason", ""))
         if event == "set_aside" or (event == "answered" and decision == "NO_ANSWER"):
-            self._recorder.count(self._bundle, failure=reason)
+            self._recorder.count(bundle, failure=reason)
         elif event == "answered" and reason:
-            self._recorder.count(self._bundle, decision=f"{decision} {reason}")
+            self._recorder.count(bundle, decision=f"{decision} {reason}")
         if self._recorder.each:
             self._recorder.tick()
 
@@ -160,8 +166,14 @@ def _tell_audit(error: EdgeError) -> None:
     log("audit_failed", code=error.code)
 
 
-def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None, recorder: Recorder) -> None:
-    """Run until a signal. Raise MachineError if one of the gateway's threads ended."""
+def _run(
+    gateway: Gateway, stop: StopSignal, ready_file: Path | None, recorder: Recorder, follow: Callable[[], None]
+) -> None:
+    """Run until a signal, and follow the installed model and site policy.
+
+    Raises:
+        MachineError: one of the gateway's threads ended.
+    """
     service = Service()
     gateway.start()
     log("listening", port=gateway.port)
@@ -172,6 +184,7 @@ def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None, recorder: 
         while stop.by is None:
             stop.sleep(_LOOK_S, service.alive)
             recorder.tick()
+            follow()
             if not gateway.alive:
                 raise MachineError("a part of the receiver has ended; the spool is complete. Start the command again.")
     finally:
@@ -183,14 +196,10 @@ def _run(gateway: Gateway, stop: StopSignal, ready_file: Path | None, recorder: 
         service.close()
 
 
-def _tested(model: str | None, trusted_key: Path | None) -> tuple[Bundle, str]:
-    """Return the bundle after its self-test on this machine, and the SHA-256 of the certificate."""
-    bundle = find(model_in_force() if model is None else model, trusted_key=key_in_force(trusted_key))
-    certificate = selftest(bundle, Provider.CPU)
-    failed = [check.subject for check in certificate.failed()]
-    if failed:
-        raise BundleError(
-            f"{bundle.manifest.spec.name}: its self-test differs on this machine ({', '.join(failed)}). "
-            "Run edge-bundle selftest here."
-        )
-    return bundle, certificate.sha256
+def _tested(models: Models, follow: Callable[[], None]) -> ServedModel:
+    """Return the model after its self-test on this machine."""
+    follow()
+    served = models.get(None)
+    if not models.ready:
+        raise BundleError(f"{served.name}: its self-test differs on this machine. Run edge-bundle selftest here.")
+    return served

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ImageNotFoundError
 from edge_runtime.inference.prediction import Failure
+from edge_runtime.serialisation.frozen import dataclass
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.spec import ModelSpec

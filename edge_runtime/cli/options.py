@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from edge_runtime.cli.recording import RECORDING
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
 from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.serialisation.frozen import dataclass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -49,6 +49,7 @@ class CommandOptions:
     retry_failed: bool
     watch: Path | None
     interval: float
+    mark_hours: float
     tiles: str | None
     map_png: Path | None
     scores: Path | None
@@ -87,11 +88,15 @@ class CommandOptions:
                 "--region needs exactly one image. Name one image file.",
             ),
             (
-                self.frame and (self.output or self.watch or self.tiles),
-                "--frame cannot be combined with --output, --watch or --tiles. Remove these options.",
+                self.frame and (self.tiles or (self.output and not self.watch)),
+                "--frame cannot be combined with --tiles, or with --output without --watch. Remove these options.",
             ),
             (
-                self.frame and (len(self.images) != 1 or os.path.isdir(self.images[0])),
+                self.frame and self.watch and self.frame != FrameChoice.ALL.value,
+                "--watch takes --frame all, and no number of a frame.",
+            ),
+            (
+                self.frame and not self.watch and (len(self.images) != 1 or os.path.isdir(self.images[0])),
                 "--frame needs exactly one DICOM file. Name one file.",
             ),
             (
@@ -274,6 +279,13 @@ _RESULTS = (
         show_default=True,
         metavar="SECONDS",
         help="Time between two scans of --watch. An image is processed when two scans find it unchanged.",
+    ),
+    click.option(
+        "--mark-hours",
+        type=click.FloatRange(0, 720),
+        default=24,
+        show_default=True,
+        help="Longest time that --watch lets a DICOM image wait for its circle.",
     ),
 )
 _TILES = (

@@ -102,6 +102,16 @@ def write_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
         ) from None
 
 
+def require_folder(path: Path) -> None:
+    """Check that the folder of an output file exists, before the work whose result it takes.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: found no folder {path.parent}, expected one. Name a file in a folder that exists.")
+
+
 def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
     """Yield the results, with a progress bar on stderr if it is a terminal."""
     if count < 2 or sys.stderr is None or not sys.stderr.isatty():

@@ -32,6 +32,7 @@ from edge_runtime.predictor import Predictor
 if TYPE_CHECKING:
     from edge_runtime.cli.heatmap import DrawnExplanation
     from edge_runtime.dicom.study import StudyItem
+    from edge_runtime.dicom.watched_study import WatchedStudy
     from edge_runtime.images.left_out import LeftOut
 
 
@@ -98,7 +99,7 @@ def main(**given: Any) -> None:
             _check_scale(predictor, request.microns_per_pixel)
         _tell_known_answers(predictor)
         regions = [Region.parse(text) for text in request.regions]
-        if regions or predictor.spec.dicom is None or request.watch or request.tiles:  # a study may bring its circle
+        if regions or predictor.spec.dicom is None or request.tiles:  # a study may bring its circle
             check_asked(regions[0] if regions else None, predictor.spec.region)
         if request.tiles is not None:
             from edge_runtime.cli.tiles import TileRequest, run_tiles  # imported here, as below: one image needs none
@@ -222,7 +223,16 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions, recorder:
 
     model = CurrentModel(predictor, partial(_reload, request), request.model or model_in_force(), request.site_policy)
     with model:
-        watch_folder(model, request.watch, filing, request.interval, recorder)
+        watch_folder(model, request.watch, filing, request.interval, recorder, _study(predictor, request))
+
+
+def _study(predictor: Predictor, request: CommandOptions) -> WatchedStudy | None:
+    """Return what pairs the DICOM files of a watched folder, for a model that accepts some."""
+    if predictor.spec.dicom is None:
+        return None
+    from edge_runtime.dicom.watched_study import WatchedStudy  # imported here: other models need none
+
+    return WatchedStudy(all_frames=request.frame is not None, mark_wait_s=request.mark_hours * 3600)
 
 
 def _print(

@@ -10,7 +10,7 @@ from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.decision.verdict import SITE_WITH_POLICY, Reason
 from edge_runtime.images.region import region_name
-from edge_runtime.inference.prediction import NOTICE, Failure, Fallback, Prediction
+from edge_runtime.inference.prediction import NOTICE, BurntInText, Failure, Fallback, Prediction
 from edge_runtime.platform.escaped_names import shown, shown_cell
 
 _WHY = {
@@ -19,6 +19,9 @@ _WHY = {
     Reason.LOW_CONFIDENCE: "no label reaches the confidence floor; a person should look",
     Reason.PRECISION_RERUN: "int8 was too close to a threshold, so the float32 model decided",
     Reason.UNFAMILIAR_INPUT: "not like the images this model was made for; its scores are not valid",
+}
+BURNT_IN = {
+    BurntInText.PERMITTED: "inside the classified region; by Burned In Annotation NO, it identifies nobody",
 }
 FALLBACKS = {
     Fallback.KNOWN_ANSWERS_DIFFER: "fallback to float32: the int8 logits differ on this machine from the known ones"
@@ -159,6 +162,7 @@ class CardRenderer:
                 *([] if answer.fallback is None else [f"          {FALLBACKS[answer.fallback]}"]),
                 *_scores(answer),
                 f"site      {site_text(answer.site_policy)}",
+                *([] if answer.burnt_in_text is None else [f"text      {BURNT_IN[answer.burnt_in_text]}"]),
                 *([] if answer.familiarity is None else [_familiarity(answer.familiarity, answer)]),
                 f"decision  {verdict.decision.value}",
                 f"reason    {verdict.reason.value}: {_WHY[verdict.reason]}",

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.cli.exit_codes import EXIT_SOME_FAILED
-from edge_runtime.cli.output import say, tell, write_file
+from edge_runtime.cli.output import require_folder, say, tell, write_file
 from edge_runtime.cli.render import FALLBACKS, site_text
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError, UsageError
@@ -28,6 +28,9 @@ from edge_runtime.tiling.geojson import write_geojson
 from edge_runtime.tiling.lazy_image import LazyImage
 from edge_runtime.tiling.overlay import overlay_png
 from edge_runtime.tiling.slide import SlidePrediction, SlideReading
+
+MOST_SHOWN = 20
+"""POSITIVE tiles that :func:`card` lists: a slide may have thousands."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ class TileRequest:
     read_at: float | None = None
     white_tiles: bool = False
 
+    @property
+    def outputs(self) -> list[Path]:
+        """The files to write, in the order in which they are told."""
+        named = (self.map_png, self.scores_npy, self.ome_tiff, self.geojson)
+        return [path for path in named if path is not None]
+
 
 def run_tiles(predictor: Predictor, request: TileRequest, recorder: Recorder = NO_RECORDER) -> None:
     """Classify the slide, write the requested files and print the result.
@@ -65,8 +74,10 @@ def run_tiles(predictor: Predictor, request: TileRequest, recorder: Recorder = N
         UsageError: a file cannot be written, or options do not fit the slide.
         BackendError: as in :meth:`Predictor.predict`.
     """
+    for path in request.outputs:  # a mistaken folder or a missing package is told before the work
+        require_folder(path)
     if request.ome_tiff is not None:
-        _score_map_writer()  # a missing package is told before the work
+        _score_map_writer()
     try:
         with _opened(predictor, request) as image:
             scale = None if isinstance(image, LazyImage) else request.microns_per_pixel
@@ -87,9 +98,8 @@ def run_tiles(predictor: Predictor, request: TileRequest, recorder: Recorder = N
     if request.geojson is not None:
         write_file(request.geojson, partial(write_geojson, slide=slide))
     say(to_slide_line(slide) if request.as_json else card(slide, predictor.spec.microns_per_pixel))
-    for path in (request.map_png, request.scores_npy, request.ome_tiff, request.geojson):
-        if path is not None:
-            tell(f"written: {path}")
+    for path in request.outputs:
+        tell(f"written: {path}")
     if slide.reading is not None and slide.failures:
         tell(f"{len(slide.failures)} of the slide's tiles failed.")
         sys.exit(EXIT_SOME_FAILED)
@@ -149,8 +159,9 @@ def card(slide: SlidePrediction, expected: float | None = None) -> str:
         counts += f" ({slide.unfamiliar} of them not like the images this model was made for)"
     rows = [
         f"          x {slide.level_0(t.x_px):5.0f} y {slide.level_0(t.y_px):5.0f}  score {t.score:.4f}"
-        for t in slide.positive
+        for t in sorted(slide.positive, key=lambda tile: -tile.score)[:MOST_SHOWN]
     ]
+    hidden = len(slide.positive) - len(rows)
     if slide.neighbours is not None:
         counts += f"; each with its neighbours, weight {slide.neighbours:g}"
     whole = f"{case.decision.value} ({case.reason.value})" if case else "none: this model's policy has no rule for it"
@@ -164,8 +175,9 @@ def card(slide: SlidePrediction, expected: float | None = None) -> str:
             *(_scale(slide, expected) if slide.reading is None else _reading(slide.reading)),
             f"answers   {counts}; {len(slide.failures)} failed; {slide.reruns} decided by the float32 file",
             *_failed(slide),
-            f"positive  {len(rows)}",
+            f"positive  {len(slide.positive)}{'; those with the highest scores:' if hidden else ''}",
             *rows,
+            *([f"          and {hidden} more, which --json and --geojson list"] if hidden else []),
             f"site      {site_text(slide.site_policy)}",
             f"decision  {whole}",
         ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.assurance.audit.recorder import NO_RECORDER, Recorder
 from edge_runtime.cli.current_model import CurrentModel
@@ -19,12 +21,21 @@ from edge_runtime.results.lines import ImageIdentity, Origin
 from edge_runtime.results.watched_file import WatchedResults
 from edge_runtime.results.watcher import DicomReason, Watch, stamp_of
 
+if TYPE_CHECKING:
+    from edge_runtime.dicom.study import StudyItem
+    from edge_runtime.dicom.watched_study import WatchedStudy
+
 DEATHS = 2
 """Number of times that the process may die at an image before the image is recorded as failed."""
 
 
 def watch_folder(
-    model: CurrentModel, folder: Path, filing: ResultsOptions, interval_s: float, recorder: Recorder = NO_RECORDER
+    model: CurrentModel,
+    folder: Path,
+    filing: ResultsOptions,
+    interval_s: float,
+    recorder: Recorder = NO_RECORDER,
+    study: WatchedStudy | None = None,
 ) -> None:
     """Scan the folder every ``interval_s`` seconds and classify unchanged images, until SIGINT or SIGTERM.
 
@@ -38,7 +49,7 @@ def watch_folder(
         elsewhere = f"; {before} images were answered before" if before > results.lines else ""
         tell(f"watching {folder}; {filing.path} holds {results.lines} answers{elsewhere}.")
         watch = Watch(folder)
-        watching = WatchLoop(model, watch, results, stop, Service(), recorder)
+        watching = WatchLoop(model, watch, results, stop, Service(), recorder, study)
         watching.run(interval_s)
     done = watching.done
     if watch.left_out:
@@ -61,7 +72,9 @@ class WatchLoop:
         stop: StopSignal,
         service: Service,
         recorder: Recorder = NO_RECORDER,
+        study: WatchedStudy | None = None,
     ) -> None:
+        self._study = study
         self._model, self._watch, self._results, self._stop, self._service = model, watch, results, stop, service
         self._recorder = recorder
         self.done: Counter[bool] = Counter()
@@ -88,6 +101,9 @@ class WatchLoop:
         self._follow()
         self._watch.take_dicom(self._dicom_reason())
         found = self._watch.look(self._results)
+        if self._study is not None:
+            self._study.expire()
+            found = [image for image in found if self._study.is_due(image.image, image.file)]
         self._tell_unreadable()
         faults = set[str]()
         for image in sorted(found, key=self._results.deaths):  # images at which the process died come last
@@ -106,8 +122,9 @@ class WatchLoop:
         if self._model.predictor.spec.dicom is None:
             return None
         from edge_runtime.dicom.parts import reason_of_object  # imported here: other models need none
+        from edge_runtime.dicom.watched_study import reason_beside_marks
 
-        return reason_of_object
+        return reason_of_object if self._model.predictor.spec.region is None else reason_beside_marks
 
     def _leave_out(self) -> None:
         """Write a line for each left-out file that a user may expect a result for."""
@@ -134,10 +151,12 @@ class WatchLoop:
             return set()
         self._results.begin(image)
         try:
-            (answer,) = self._model.predictor.predict_all([image.image])
+            answer = self._predicted(image)
         except BaseException:
             self._results.let_go()  # an error or a second signal: the image did not kill the process
             raise
+        if answer is None:
+            return set()
         if isinstance(answer, Failure) and answer.of_machine:
             self._recorder.answer(answer, self._model.predictor.digest)
             if answer.error.code not in self._told:
@@ -147,6 +166,18 @@ class WatchLoop:
         if stamp_of(image.image) in (image.file, None):
             self._write(answer, image)
         return set()
+
+    def _predicted(self, image: ImageIdentity) -> Prediction | Failure | None:
+        """Return the result; None for a mark, and for an image that waits for its mark."""
+        asked: str | StudyItem | Failure | None = image.image
+        if self._study is not None:
+            asked = self._study.to_predict(image.image, image.file, self._model.predictor.spec)
+        if asked is None:
+            return None
+        (answer,) = self._model.predictor.predict_all([asked])
+        if self._study is not None and self._study.waits(image.image, answer):
+            return None
+        return replace(answer, image=image.image)  # of a case, it also names the frame that decides
 
     def _write(self, answer: Prediction | Failure, image: ImageIdentity) -> None:
         self._results.append(answer, image.file)

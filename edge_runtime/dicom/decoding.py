@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.dicom_input import Photometric
 from edge_runtime.dicom.codestreams import read_codestream
 from edge_runtime.dicom.dataset import number, silent
+from edge_runtime.dicom.decoder_process import MOST_BYTES, OPENJPEG, needed_bytes
 from edge_runtime.dicom.isolation import FrameError, decode_frame
 from edge_runtime.dicom.layout import SIZES, PixelLayout, Stored
 from edge_runtime.dicom.refusals import Refusal, refused
@@ -24,6 +25,7 @@ from edge_runtime.platform.machine_faults import raise_machine_fault
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_JPEG_2000 = (Codec.JPEG_2000, Codec.HTJ2K)
 _WHOLE = "a whole one. Copy the file again from its source."
 
 
@@ -138,6 +140,14 @@ def _require_decoder(layout: PixelLayout, name: str) -> None:
         raise refused(Refusal.CODEC_MISSING, name, layout.syntax.name, expected)
 
 
+def _plugin(layout: PixelLayout) -> str:
+    """Return pydicom's name of the decoder to use; empty where pydicom chooses."""
+    from pydicom.pixels import get_decoder
+
+    known = layout.syntax.codec in _JPEG_2000 and OPENJPEG in get_decoder(layout.syntax.uid).available_plugins
+    return OPENJPEG if known else ""
+
+
 def _decoded(dataset: Dataset, layout: PixelLayout, encoded: bytes, name: str) -> tuple[npt.NDArray[Any], Photometric]:
     """Decode a compressed frame in the other process."""
     options = {
@@ -149,9 +159,14 @@ def _decoded(dataset: Dataset, layout: PixelLayout, encoded: bytes, name: str) -
         "bits_stored": layout.stored,
         "pixel_representation": int(layout.signed),
         "photometric_interpretation": layout.photometric.value,
+        "decoding_plugin": _plugin(layout),
     }
     if layout.samples > 1:
         options["planar_configuration"] = int(number(dataset, "PlanarConfiguration") or 0)
+    needed = needed_bytes(len(encoded), options)
+    if layout.syntax.codec in _JPEG_2000 and needed > MOST_BYTES:
+        expected = f"at most {MOST_BYTES >> 20}. Decompress the file (gdcmconv --raw)."
+        raise refused(Refusal.TOO_LARGE, name, f"a frame that takes {needed >> 20} MiB to decode", expected)
     try:
         found = decode_frame(encoded, options)
     except FrameError as error:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.dicom.answer import AnyPredictor
 from edge_runtime.dicom.dataset import read_dataset, silent, text
-from edge_runtime.dicom.header import ModelFacts
 from edge_runtime.dicom.mark_store import MarkStore
 from edge_runtime.dicom.marks import may_mark
 from edge_runtime.dicom.own_results import own_result
 from edge_runtime.dicom.peer import Peer, PeerError, accepts
 from edge_runtime.dicom.pixels import NAME
 from edge_runtime.dicom.receiver import Listening, Log, Receiver
-from edge_runtime.dicom.results import DicomResults, results_of
+from edge_runtime.dicom.results import DicomResults, facts_of, results_of
 from edge_runtime.dicom.spool import Place, Spool
 from edge_runtime.errors import BackendError, ImageError, MachineError
 from edge_runtime.platform.machine_faults import machine_error
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+    from edge_runtime.bundle.manifest import Manifest
+    from edge_runtime.bundle.policy import SitePolicyId
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 """Pauses before the next attempt on a peer or after a fault of the machine; each is twice the one before."""
@@ -34,6 +38,32 @@ LONGEST_RESULT_PAUSE_S = 600.0
 _LOOK_S = 1.0
 
 
+class PredictorInForce(AnyPredictor, Protocol):
+    """What results need of the predictor besides its answers."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bundle."""
+
+    @property
+    def site_policy(self) -> SitePolicyId | None:
+        """The site policy in force."""
+
+
+class ModelInForce(Protocol):
+    """The model that answers now."""
+
+    manifest: Manifest
+
+    @property
+    def predictor(self) -> PredictorInForce:
+        """The loaded model."""
+
+
+UseModel = Callable[[], AbstractContextManager[ModelInForce]]
+"""Gives the model in force, which stays open inside the context; another one may follow it at any time."""
+
+
 class Gateway:
     """Takes instances in and sends reports and heatmaps out; everything in between is on the disk."""
 
@@ -41,8 +71,7 @@ class Gateway:
         self,
         where: Listening,
         spool: Spool,
-        predictor: AnyPredictor,
-        model: ModelFacts,
+        use_model: UseModel,
         peer: Peer,
         log: Log,
         heatmap: bool,
@@ -53,8 +82,7 @@ class Gateway:
         Args:
             where: address and limits.
             spool: holds what was received and what is to be sent.
-            predictor: the model.
-            model: what results say of it.
+            use_model: gives the model. It is called for each instance.
             peer: takes the results.
             log: called with an event and fields; none of them is of a data set.
             heatmap: whether heatmaps are wanted.
@@ -63,12 +91,13 @@ class Gateway:
         Raises:
             UsageError: as in :class:`edge_runtime.dicom.receiver.Receiver`.
         """
-        self._spool, self._predictor, self._model = spool, predictor, model
+        self._spool, self._use_model = spool, use_model
         self._peer, self._log, self._heatmap = peer, log, heatmap
         self._stop, self._received, self._made = threading.Event(), threading.Event(), threading.Event()
         self._marks = MarkStore(spool, mark_wait_s)
-        takes_marks = predictor.spec.region is not None
-        self._receiver = Receiver(where, spool, self._received.set, log, keeps_reports=takes_marks)
+        with use_model() as model:
+            self._takes_marks = model.predictor.spec.region is not None
+        self._receiver = Receiver(where, spool, self._received.set, log, keeps_reports=self._takes_marks)
         self._refused_until: dict[Path, tuple[float, float]] = {}
         self._threads = [
             threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in (self._work, self._send)
@@ -147,12 +176,13 @@ class Gateway:
         with silent(NAME):
             uid, is_mark = text(source, "SOPInstanceUID"), may_mark(text(source, "SOPClassUID"))
             own = own_result(source)
-        takes_marks = self._predictor.spec.region is not None
-        if takes_marks and is_mark and not own:
+        if self._takes_marks and is_mark and not own:
             self._log("mark_kept" if self._marks.keep(instance, source) else "mark_without_circle")
             return
-        marks = self._marks.of(uid) if takes_marks else ()
-        found = results_of(*(self._predictor, self._model, source, FrameChoice.ALL), marks=marks, heatmap=self._heatmap)
+        marks = self._marks.of(uid) if self._takes_marks else ()
+        with self._use_model() as model:
+            facts = facts_of(model.manifest, model.predictor.digest, model.predictor.site_policy)
+            found = results_of(model.predictor, facts, source, FrameChoice.ALL, marks=marks, heatmap=self._heatmap)
         if found.lacks_mark and self._marks.wait(instance, uid):
             self._log("waits_for_mark")
             return

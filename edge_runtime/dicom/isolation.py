@@ -68,14 +68,13 @@ class _Decoder:
                 stream.write(frame)
                 stream.flush()
                 told = json.loads(stream.readline() or b"{}")
+                data = stream.read(told.get("size", 0))
+                if told.get("grown", True):  # or it ended
+                    self.close()
                 if "dtype" in told:
-                    pixels = np.frombuffer(stream.read(told["size"]), told["dtype"]).reshape(told["shape"])
-                    if told["grown"]:
-                        self.close()
+                    pixels = np.frombuffer(data, told["dtype"]).reshape(told["shape"])
                     return DecodedFrame(pixels, told["photometric"], told["damaged"])
-            except (OSError, ValueError):
-                told = {}
-            if not told:  # it ended, or takes too long
+            except (OSError, ValueError):  # it takes too long
                 self.close()
             raise FrameError(memory="memory" in told)
 

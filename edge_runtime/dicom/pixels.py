@@ -32,7 +32,7 @@ from edge_runtime.errors import DicomError, EdgeError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.images.region import Region
-from edge_runtime.inference.prediction import Prediction
+from edge_runtime.inference.prediction import BurntInText, Prediction
 from edge_runtime.platform.machine_faults import raise_machine_fault
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ class DicomImage:
         return None if region is None else self.placement.to_image(region)
 
     def told(self, prediction: Prediction, region: Region | None) -> Prediction:
-        """Return a prediction whose region is in stored pixels, as its user gave it."""
-        return prediction if region is None else replace(prediction, region=region)
+        """Return a prediction that says what is known of the object: region in stored pixels, and text inside."""
+        burnt = BurntInText.PERMITTED if self.text else None
+        return replace(prediction, region=region, burnt_in_text=burnt) if region or burnt else prediction
 
 
 def image_of(

@@ -202,7 +202,10 @@ def _comments(answer: DicomAnswer, model: ModelFacts) -> list[str]:
     if answer.frames > 1:
         lines.append(f"{answer.frames} frames were classified as one case.")
     if answer.text:
-        lines.append("Text stands inside the classified region. Captions changed up to 3 of 100 decisions in tests.")
+        lines.append(
+            "Text stands inside the classified region. It was permitted because Burned In Annotation is NO. "
+            "Captions changed up to 3 of 100 decisions in tests."
+        )
     if model.research_only:
         lines.append("Research only: the licence of the training images allows no other use.")
     return [line.encode("ascii", "replace").decode("ascii") for line in lines]

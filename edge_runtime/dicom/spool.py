@@ -161,6 +161,10 @@ class Spool:
         self._room.release(size)
         self.fail(instance)
 
+    def age_s(self, instance: Path) -> float:
+        """Return the time since an instance was received, in seconds, by the clock of the machine."""
+        return age_s(instance)
+
     def counts(self) -> dict[str, int]:
         """Return the number of instances in each folder."""
         found = {place.value: len(self.waiting(place)) for place in Place if place is not Place.REFUSED}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ import numpy as np
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.processor import processor_identity
 from edge_runtime.platform.regular_files import read_regular
+from edge_runtime.serialisation.frozen import dataclass
 
 _FOLDER = ("edge-predict", "known-answers")
 _MOST_BYTES = 200

@@ -23,12 +23,14 @@ from edge_runtime.errors import (
     ImageUnsupportedError,
     MachineError,
 )
+from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats import MAX_PIXELS, inspect
 from edge_runtime.images.formats.acceptance import check, check_size
 from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
+from edge_runtime.platform.regular_files import READING
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
 
@@ -46,13 +48,13 @@ class DecodedImage:
         name: name in error messages.
         pixels: uint8 (0..255) or uint16 (0..65535), C-contiguous; H×W for grey, H×W×3 for colour.
         order: GREY for H×W; the order of the last axis for H×W×3. Decoded files are GREY or BGR.
-        sha256: SHA-256 (hex) of the file's bytes, or of an array, see :func:`_array_sha256`; None for a crop.
+        sha256: SHA-256 (hex) of the file's bytes, or the hash of an array, which is not computed yet; None for a crop.
     """
 
     name: str
     pixels: Pixels
     order: ColourOrder
-    sha256: str | None = None
+    sha256: str | ArrayHash | None = None
 
 
 def read(
@@ -131,19 +133,7 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
     pixels = array if colour else array.reshape(shape[:2])
     if not (pixels.flags.c_contiguous and dtype.isnative):
         pixels = np.ascontiguousarray(pixels, dtype=dtype.newbyteorder("="))
-    return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, _array_sha256(pixels))
-
-
-def _array_sha256(pixels: Pixels) -> str:
-    """Return the SHA-256 (hex) of dtype, shape and values.
-
-    The hashed bytes are dtype and shape, such as ``uint8 50x50x3``, a newline, and the values in C order. uint16 values
-    are little-endian, and grey has the shape H×W. The array's own memory layout has no effect.
-    """
-    values = pixels if pixels.dtype == np.uint8 else np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    digest = hashlib.sha256(f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n".encode("ascii"))
-    digest.update(values.data)
-    return digest.hexdigest()
+    return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, ArrayHash(pixels))
 
 
 def _of_array(array: npt.NDArray[Any], name: str, more: str, remedy: str) -> ImageUnsupportedError:
@@ -178,8 +168,7 @@ def load_file(path: str, name: str) -> bytes:
             )
         if status.st_size > MAX_BYTES:
             raise _too_many_bytes(name, status.st_size)
-        with open(path, "rb") as file:
-            data = file.read(status.st_size + 1)
+        data = _bytes_of(path, status.st_size)
     except (OSError, ValueError, MemoryError) as error:
         raise load_error(error, name) from None
     if len(data) != status.st_size:
@@ -189,6 +178,18 @@ def load_file(path: str, name: str) -> bytes:
             code="image_truncated",
         )
     return data
+
+
+def _bytes_of(path: str, size: int) -> bytes:
+    """Return the bytes of a file, at most ``size`` + 1, without the cost of Python's file objects."""
+    descriptor = os.open(path, READING)
+    try:
+        data = os.read(descriptor, size + 1)
+        while len(data) < size and (more := os.read(descriptor, size + 1 - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def load_error(error: OSError | ValueError | MemoryError, name: str) -> ImageError | MachineError:

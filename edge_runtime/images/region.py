@@ -9,13 +9,14 @@ from __future__ import annotations
 import enum
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageRegionError, RegionError
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:

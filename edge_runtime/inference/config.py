@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.site_policy_in_force import NO_SITE_POLICY
 from edge_runtime.errors import IntegrityError
 from edge_runtime.inference.backends.base import Provider, Runtime
+from edge_runtime.serialisation.frozen import dataclass
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.site_policy_file import LoadedSitePolicy

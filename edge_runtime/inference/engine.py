@@ -9,8 +9,7 @@ limit of the check, the float32 file decides both: whether the image is out-of-d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from edge_runtime.inference.prediction import Fallback
 from edge_runtime.ood.detector import is_familiar, is_near_limit
 from edge_runtime.platform.fork_safety import ForkSafeLock
 from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, look_up
+from edge_runtime.serialisation.frozen import dataclass
 
 Opener = Callable[[Precision], Backend]
 
@@ -91,80 +91,64 @@ class Engine:
         self._exact: _File | None = None
         self._lock = ForkSafeLock()
 
-    def answer(self, prepared: Preprocessed, share: float | None = None) -> Answer:
-        """Return the result of one image, H×W×C from :meth:`Preprocessor.levels`; see :meth:`answer_all`."""
-        return self.answer_all(prepared[np.newaxis], (share,))[0]
-
-    def answer_all(self, prepared: Preprocessed, shares: Sequence[float | None]) -> list[Answer]:
-        """Return the results of N images.
+    def answer(self, prepared: Preprocessed, image_share: float | None = None) -> Answer:
+        """Return the result of one image.
 
         Args:
-            prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
-            shares: N results of the out-of-distribution check on image statistics; None without such a check. An image
-                above 1 is referred, and float32 does not run for it.
+            prepared: H×W×C from :meth:`Preprocessor.levels`.
+            image_share: result of the out-of-distribution check that the image alone gives; None without such a check.
+                An image above 1 is referred, and float32 does not run for it.
 
         Raises:
             BackendError: the network returned NaN or infinity, or the engine is closed.
         """
         plan, rule = self._plan, self._plan.rule
-        answers: list[Answer] = []
-        again: list[int] = []
-        for row, share in zip(*self._outputs(self._first, prepared, shares), strict=True):
-            familiar = is_familiar(share)
-            answer = Answer(row, rule.verdict(row, familiar=familiar), share, False)
-            near = familiar and rule.near_threshold(answer.verdict, plan.guard_band)
-            if near or is_near_limit(share, plan.familiarity_band):
-                again.append(len(answers))
-            answers.append(answer)
-        if again:
-            before = [answers[i].share for i in again]
-            found = self._outputs(self.exact, prepared[again], before)
-            for i, row, share, first in zip(again, *found, before, strict=True):
-                decided = share if is_near_limit(first, plan.familiarity_band) else first
-                verdict = rule.verdict(row, familiar=is_familiar(decided), rerun=True)
-                answers[i] = Answer(row, verdict, decided, True)
-        return answers
+        logits, share = self._output(self._first, prepared, image_share)
+        familiar, near_limit = is_familiar(share), is_near_limit(share, plan.familiarity_band)
+        verdict = rule.verdict(logits, familiar=familiar)
+        if not (near_limit or (familiar and rule.near_threshold(verdict, plan.guard_band))):
+            return Answer(logits, verdict, share, False)
+        logits, exact = self._output(self.exact, prepared, image_share)
+        decided = exact if near_limit else share
+        return Answer(logits, rule.verdict(logits, familiar=is_familiar(decided), rerun=True), decided, True)
 
-    def screen(
-        self, prepared: Preprocessed, shares: Sequence[float | None]
-    ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
-        """Return the first file's logits of N images, float32 N×outputs, and the shares, as in :class:`Answer`.
+    def screen(self, prepared: Preprocessed, image_share: float | None) -> tuple[npt.NDArray[np.float32], float | None]:
+        """Return the first file's logits of one image, float32 (outputs,), and the share, as in :class:`Answer`.
 
         Near the limit of the check, the share is the float32 file's.
 
         Args:
-            prepared: as in :meth:`answer_all`.
-            shares: as in :meth:`answer_all`.
+            prepared: as in :meth:`answer`.
+            image_share: as in :meth:`answer`.
 
         Raises:
-            BackendError: as in :meth:`answer_all`.
+            BackendError: as in :meth:`answer`.
         """
-        logits, found = self._outputs(self._first, prepared, shares)
-        again = [i for i, share in enumerate(found) if is_near_limit(share, self._plan.familiarity_band)]
-        if again:
-            exact = self._outputs(self.exact, prepared[again], [found[i] for i in again])[1]
-            for i, share in zip(again, exact, strict=True):
-                found[i] = share
-        return logits, found
+        logits, share = self._output(self._first, prepared, image_share)
+        if is_near_limit(share, self._plan.familiarity_band):
+            share = self._output(self.exact, prepared, image_share)[1]
+        return logits, share
 
-    def _outputs(
-        self, file: _File, prepared: Preprocessed, shares: Sequence[float | None]
-    ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
-        """Return a file's logits, float32 N×outputs, and the shares: its own if the check is on network features."""
-        if self._check is None:
-            return file.run(prepared), list(shares)
-        logits, moments = file.run_with_moments(prepared)
-        return logits, [self._check.share(None if moments is None else moments[i]) for i in range(len(logits))]
+    def _output(
+        self, file: _File, prepared: Preprocessed, image_share: float | None
+    ) -> tuple[npt.NDArray[np.float32], float | None]:
+        """Return a file's logits, float32 (outputs,), and the share: the larger of the image's and the file's own."""
+        check = self._check
+        if check is None:
+            return file.run(prepared[np.newaxis])[0], image_share
+        logits, moments = file.run_with_moments(prepared[np.newaxis])
+        share = check.share(None if moments is None else moments[0], prepared)
+        return logits[0], share if image_share is None else max(share, image_share)
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
         """Return the logits of a single model file for N images, float32 N×outputs.
 
         Args:
-            prepared: as in :meth:`answer_all`.
+            prepared: N×H×W×C, each from :meth:`Preprocessor.levels`.
             exact: run the float32 file instead of the first file.
 
         Raises:
-            BackendError: as in :meth:`answer_all`.
+            BackendError: as in :meth:`answer`.
         """
         return (self.exact if exact else self._first).run(prepared)
 
@@ -172,7 +156,7 @@ class Engine:
         """Return all outputs of the float32 file for one image: see :meth:`Backend.outputs`.
 
         Raises:
-            BackendError: as in :meth:`answer_all`.
+            BackendError: as in :meth:`answer`.
         """
         return self.exact.outputs(prepared[np.newaxis])
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 from edge_runtime.bundle.runtime_manifest import Precision
+from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing
-from edge_runtime.ood.detector import NAMES, Familiarity
+from edge_runtime.ood.detector import NAMES
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
 
@@ -20,16 +21,15 @@ STATISTIC_DIGITS = 6
 """Decimals of image statistics in predictions; the statistics are about -1..1."""
 
 
-@dataclass(frozen=True, eq=False)
-class InferenceInput:
+class InferenceInput(NamedTuple):
     """One image, preprocessed for an interpreter.
 
     Attributes:
         image: the whole decoded image.
         region: the marked region; None for models that take whole images.
         prepared: H×W×C from :meth:`Preprocessor.levels`.
-        share: out-of-distribution distance divided by the limit, from image statistics; None if the model has no such
-            check.
+        share: what the out-of-distribution check says without the network: distance divided by the limit from image
+            statistics, or the excess over limits of the image; None if the model has no such check.
         decode_ms, prepare_ms: wall-clock milliseconds.
     """
 
@@ -66,7 +66,7 @@ def read_input(
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
         prepared = plan.preprocessor.levels(cropped)
         detector = spec.familiarity
-        share = detector.share(detector.judged(image, cropped)) if isinstance(detector, Familiarity) else None
+        share = None if detector is None else detector.image_share(image, cropped)
     except Exception as error:
         raise_machine_fault(error, image.name)
         raise
@@ -80,7 +80,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         backend: name of the interpreter and its provider, copied into the prediction.
 
     Raises:
-        BackendError: as in :meth:`Engine.answer_all`.
+        BackendError: as in :meth:`Engine.answer`.
         MachineError: as in :func:`read_input`.
     """
     start, spec = perf_counter(), plan.spec
@@ -89,7 +89,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
     except Exception as error:
         raise_machine_fault(error, preprocessed.image.name)
         raise
-    run_ms = since(start, perf_counter())
+    run_ms, hashed = since(start, perf_counter()), preprocessed.image.sha256
     return Prediction(
         image=preprocessed.image.name,
         model=spec.name,
@@ -105,7 +105,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         familiarity=answer.share,
         fallback=plan.fallback,
         bundle=plan.bundle,
-        sha256=preprocessed.image.sha256,
+        sha256=hashed.kept() if isinstance(hashed, ArrayHash) else hashed,
         site_policy=plan.site_policy,
         statistics=_statistics(preprocessed.image) if plan.statistics else None,
     )

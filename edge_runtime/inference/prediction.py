@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.decision.verdict import SITE_WITH_POLICY, Site, Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
+from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.region import Region
+from edge_runtime.serialisation import frozen
 
 NOTICE = "Decision support for trained people, not a diagnosis and not a medical device."
 """Printed below every prediction that is meant for people."""
@@ -22,6 +25,12 @@ def now() -> str:
     """Return the current time in RFC 3339, UTC, to the millisecond (24 characters)."""
     seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
+
+
+class BurntInText(enum.Enum):
+    """Why text inside the classified part of an image was accepted."""
+
+    PERMITTED = "PERMITTED"  # Burned In Annotation of the DICOM object is NO: the text identifies nobody
 
 
 class Fallback(enum.Enum):
@@ -39,6 +48,30 @@ class Timing:
     run: float
 
 
+class HashField:
+    """A dataclass field for a hash: it is set to a string, None or an :class:`ArrayHash`, and read as a string or None.
+
+    The default is None.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Note the name of the field."""
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> str | None: ...
+    def __get__(self, instance: object | None, owner: type) -> str | None:
+        """Return the hash; of the class, the default."""
+        found = None if instance is None else vars(instance)[self._name]
+        return str(found) if isinstance(found, ArrayHash) else found
+
+    def __set__(self, instance: object, value: str | ArrayHash | None) -> None:
+        """Store ``value``."""
+        vars(instance)[self._name] = value
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The result for one image, with the values that are needed to reproduce it.
@@ -54,9 +87,11 @@ class Prediction:
             by the model's limit, 0 or more. Above 1 the image is referred. None if the model has no such check.
         fallback: reason of the fallback to float32; None if there was none.
         bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
-        sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md).
+        sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md); of an array, it is computed when
+            it is first read.
         site_policy: the site policy whose thresholds were applied; None if they are the bundle's own.
         statistics: width and height in pixels and the statistics of the whole image, by name; None unless requested.
+        burnt_in_text: set if text stands inside the classified region of a DICOM object; None for all other images.
         time: time of the prediction by this machine's clock, as :func:`now` returns it. It is ignored when
             predictions are compared.
     """
@@ -75,9 +110,10 @@ class Prediction:
     familiarity: float | None = None
     fallback: Fallback | None = None
     bundle: str | None = None
-    sha256: str | None = None
+    sha256: HashField = HashField()
     site_policy: SitePolicyId | None = None
     statistics: dict[str, float] | None = None
+    burnt_in_text: BurntInText | None = None
     time: str = field(default_factory=now, compare=False)
 
     @property
@@ -107,6 +143,7 @@ class Prediction:
             "decision": verdict.decision.value,
             "reason": verdict.reason.value,
             **familiarity,
+            **({} if self.burnt_in_text is None else {"burnt_in_text": self.burnt_in_text.value}),
             **({} if self.statistics is None else {"statistics": dict(self.statistics)}),
             "contract": self.contract,
             "backend": self.backend,
@@ -123,7 +160,7 @@ class Fault(enum.Enum):
     MACHINE = "machine"  # memory, file descriptors or I/O failed: try the image again
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class Failure:
     """An image without a prediction, and the error; ``region``, ``bundle`` and ``time`` as in :class:`Prediction`."""
 
@@ -162,7 +199,7 @@ class Failure:
         }
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class LeftOutLine:
     """A file in a folder that is not classified, and the reason: hidden, a thumbnail, or another kind of file."""
 

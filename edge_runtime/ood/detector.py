@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class Familiarity:
         """Return the image to check: ``whole``, the image as read, or ``shown``, the model's input."""
         return shown if self.whole is None else whole
 
+    def image_share(self, whole: DecodedImage, shown: DecodedImage) -> float:
+        """Return :meth:`share` of the image to check, as in :meth:`judged`."""
+        return self.share(self.judged(whole, shown))
+
     def distance(self, image: DecodedImage) -> float:
         """Return the image's Mahalanobis distance from the training images, 0 or more.
 
@@ -116,7 +121,7 @@ class Familiarity:
             return share
         return max(share, self.whole.shortfall(image))
 
-    def shares(self, images: Sequence[DecodedImage]) -> list[float]:
+    def image_shares(self, images: Sequence[DecodedImage]) -> list[float]:
         """Return :meth:`share` of each image that is the model's input, with the same bits. At least one image."""
         from edge_runtime.ood.stacked_statistics import statistics_of_all  # imported here, as in distance
 

@@ -4,21 +4,31 @@ The model files return, as a second output, two moments of each channel of one f
 squares over all positions. The image's *features* are the C means and the C standard deviations. Their distance from
 the training images is a Mahalanobis distance on the principal components of the training images, plus a term for what
 the components do not explain (Lee et al. 2018, NeurIPS, arXiv:1807.03888; Kamoi & Kobayashi 2020, arXiv:2003.00402).
+
+A spec may add statistics of the input's levels to the features (:mod:`edge_runtime.ood.input_statistics`), and limits
+of the image as read (:mod:`edge_runtime.ood.image_limits`).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+import enum
+from collections.abc import Sequence
+from dataclasses import field
 from functools import cached_property
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_runtime.errors import BackendError
+from edge_runtime.ood.image_limits import ImageLimits
+from edge_runtime.serialisation.frozen import dataclass
+from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from edge_runtime.images.reader import DecodedImage
 
 FEATURES = "network-features/1"
 """Name and version of the features and their distance; the version changes when any number changes."""
@@ -27,23 +37,47 @@ MOST_COMPONENTS = 40
 """Largest number of principal components."""
 
 
+class InputStatistic(enum.Enum):
+    """A statistic of uint8 levels H×W×C. c0, c1 and c2 are the three channels, in the order of the network's input.
+
+    ``CHROMA``: E / (E + 16), where E = mean (c0 − c1)² + mean (c2 − c1)²; 0 for a grey image.
+    ``TINT``: (mean c0 − mean c1) / (271 − mean of all levels). A stain absorbs light in proportion to its amount, so
+    the ratio hardly depends on the amount.
+    ``SPREAD``: standard deviation of c2 − c1, divided by 255.
+    ``EQUAL``: root of the mean of two shares of equal levels: with the next pixel in row order, and with the pixel
+    below, both in the same channel. The last pixel of a row is followed by the first of the next row.
+    """
+
+    CHROMA = "chroma"
+    TINT = "tint"
+    SPREAD = "spread"
+    EQUAL = "equal"
+
+    @property
+    def needs_colour(self) -> bool:
+        """Whether it is defined for three channels only."""
+        return self is not InputStatistic.EQUAL
+
+
 @dataclass(frozen=True)
 class NetworkFamiliarity:
     """Parameters of the check, fitted on the features of the model's training images.
 
-    For C channels, K components and the features x of an image: a = (x − mean) / scale, z = P a, r = a − Pᵀ z, and the
-    distance is √(Σ (z_k / deviations_k)² + ‖r‖² / residual²).
+    For C channels, S statistics of the input, K components and the features x of an image: a = (x − mean) / scale,
+    z = P a, r = a − Pᵀ z, and the distance is √(Σ (z_k / deviations_k)² + ‖r‖² / residual²).
 
     Attributes:
         statistics: name and version, :data:`FEATURES`.
         layer: name of the network's layer that outputs the feature map.
-        mean: mean of each feature over the training images, 2C: those of the channels' means, then of their standard
-            deviations.
-        scale: scale of each feature, 2C: about its standard deviation over the training images.
-        components: P, K×2C, row by row, as little-endian float16 in base64.
+        mean: mean of each feature over the training images, 2C + S: those of the channels' means, of their standard
+            deviations, and of the statistics of the input.
+        scale: scale of each feature, 2C + S: about its standard deviation over the training images.
+        components: P, K×(2C + S), row by row, as little-endian float16 in base64.
         deviations: standard deviation of the training images along each component, K.
         residual: root mean square of ‖r‖ over the training images.
         limit: distance above which an image is out-of-distribution.
+        inputs: statistics of the input that are features, too; None for none.
+        image: limits of the image as read; None for none.
     """
 
     CHOSEN_BY: ClassVar[tuple[str, str]] = ("statistics", FEATURES)
@@ -56,17 +90,24 @@ class NetworkFamiliarity:
     deviations: tuple[float, ...]
     residual: float
     limit: float
+    inputs: tuple[InputStatistic, ...] | None = field(default=None, metadata=ABSENT)
+    image: ImageLimits | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         if self.statistics != FEATURES:
             raise ValueError(f"familiarity: found statistics {self.statistics!r}, expected {FEATURES!r}.")
         if not self.layer:
             raise ValueError("familiarity: found no layer, expected the name of a layer of the network.")
+        if self.inputs is not None and (not self.inputs or len(set(self.inputs)) != len(self.inputs)):
+            raise ValueError("familiarity: found inputs empty or twice the same, expected different ones, or no key.")
         count, components = len(self.mean), len(self.deviations)
-        if count < 2 or count % 2 or len(self.scale) != count or not 1 <= components <= MOST_COMPONENTS:
+        moments = 2 * self.channels
+        odd = moments < 2 or moments + len(self.inputs or ()) != count
+        if odd or len(self.scale) != count or not 1 <= components <= MOST_COMPONENTS:
             raise ValueError(
                 f"familiarity: found {count} means, {len(self.scale)} scales and {components} deviations, expected two "
-                f"means and two scales for each channel, and 1..{MOST_COMPONENTS} deviations."
+                "means and two scales for each channel, one for each of inputs, and "
+                f"1..{MOST_COMPONENTS} deviations."
             )
         try:
             size = len(base64.b64decode(self.components, validate=True))
@@ -88,27 +129,40 @@ class NetworkFamiliarity:
     @property
     def channels(self) -> int:
         """Number of channels of the feature map, C."""
-        return len(self.mean) // 2
+        return (len(self.mean) - len(self.inputs or ())) // 2
 
-    def share(self, moments: npt.NDArray[Any] | None) -> float:
+    def image_share(self, whole: DecodedImage, shown: DecodedImage) -> float | None:
+        """Return :meth:`ImageLimits.excess` of ``whole``, the image as read; None without such limits.
+
+        The network's input, ``shown``, is compared when the network ran.
+        """
+        return None if self.image is None else self.image.excess(whole)
+
+    def image_shares(self, images: Sequence[DecodedImage]) -> list[float | None]:
+        """Return :meth:`image_share` of images that are also the model's input."""
+        return [self.image_share(image, image) for image in images]
+
+    def share(self, moments: npt.NDArray[Any] | None, levels: npt.NDArray[Any]) -> float:
         """Return the distance of one image divided by the limit; above 1, it is out-of-distribution.
 
         Args:
             moments: the second output of a model file for the image, float32 (2C,), as in :meth:`distances_of`.
+            levels: the input's levels, uint8 H×W×C; not used without ``inputs``.
 
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        return self._distance(self._checked(moments)) / self.limit
+        return self._distance(self._checked(moments), self._of_input(levels)) / self.limit
 
-    def distances_of(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        """Return each image's distance, float64 (…).
+    def distances_of(self, moments: npt.NDArray[Any] | None, inputs: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
+        """Return each image's distance, float64 N.
 
         Each image is computed alone, so that its last bit never depends on the other images.
 
         Args:
-            moments: the second output of a model file, float32 (…, 2C): means, then means of squares; None if the file
+            moments: the second output of a model file, float32 N×2C: means, then means of squares; None if the file
                 has no such output.
+            inputs: statistics of the N inputs, S each, from :func:`edge_runtime.ood.input_statistics.of_tensors`.
 
         Raises:
             BackendError: the output is missing, has another size, or contains NaN or infinity.
@@ -116,30 +170,37 @@ class NetworkFamiliarity:
         import numpy as np
 
         found = self._checked(moments)
-        each = [self._distance(row) for row in found.reshape(-1, found.shape[-1])]
-        return np.array(each).reshape(found.shape[:-1])
+        return np.array([self._distance(row, more) for row, more in zip(found, inputs, strict=True)])
 
-    def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        """Return each image's distance divided by the limit, float64 (…); above 1, it is out-of-distribution.
+    def shares(self, moments: npt.NDArray[Any] | None, inputs: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
+        """Return each image's distance divided by the limit, float64 N; above 1, it is out-of-distribution.
 
         Args:
             moments: as in :meth:`distances_of`.
+            inputs: as in :meth:`distances_of`.
 
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
         import numpy as np
 
-        return np.asarray(self.distances_of(moments) / self.limit)
+        return np.asarray(self.distances_of(moments, inputs) / self.limit)
+
+    def _of_input(self, levels: npt.NDArray[Any]) -> Sequence[float]:
+        if self.inputs is None:
+            return ()
+        from edge_runtime.ood.input_statistics import statistics_of  # imported here: most models need none of it
+
+        return statistics_of(levels, self.inputs)
 
     def _checked(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return ``moments``; raise if they are missing, of another size, or not finite."""
         import numpy as np
 
-        if moments is None or moments.shape[-1] != len(self.mean):
+        if moments is None or moments.shape[-1] != 2 * self.channels:
             found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
             raise BackendError(
-                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
+                f"found {found} for the out-of-distribution check, expected {2 * self.channels} numbers. "
                 "Export the model again."
             )
         if not np.isfinite(moments).all():
@@ -150,19 +211,19 @@ class NetworkFamiliarity:
         return moments
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the distance of each row of features: float64 (…, 2C) to float64 (…)."""
+        """Return the distance of each row of features: float64 (…, 2C + S) to float64 (…)."""
         import numpy as np
 
         rows = np.array(found, dtype=np.float64)
         each = [self._apart(row) for row in rows.reshape(-1, rows.shape[-1])]
         return np.array(each).reshape(rows.shape[:-1])
 
-    def _distance(self, moments: npt.NDArray[Any]) -> float:
-        """Return the distance of one image, from its moments, float32 (2C,)."""
-        return self._apart(features(moments))
+    def _distance(self, moments: npt.NDArray[Any], inputs: Sequence[float]) -> float:
+        """Return the distance of one image, from its moments, float32 (2C,), and the statistics of its input."""
+        return self._apart(joined(features(moments), inputs))
 
     def _apart(self, found: npt.NDArray[Any]) -> float:
-        """Return the distance of one image's features, float64 (2C,), which are overwritten."""
+        """Return the distance of one image's features, float64 (2C + S,), which are overwritten."""
         mean, scale, components, deviations = self._arrays
         found -= mean
         found /= scale
@@ -173,7 +234,7 @@ class NetworkFamiliarity:
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        """Mean and scale, float64 (2C,); the components, float64 (K, 2C); the deviations, float64 (K,)."""
+        """Mean and scale, float64 (2C + S,); the components, float64 (K, 2C + S); the deviations, float64 (K,)."""
         import numpy as np
 
         packed = np.frombuffer(base64.b64decode(self.components), dtype="<f2")
@@ -199,8 +260,17 @@ def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return found
 
 
+def joined(found: npt.NDArray[Any], inputs: Sequence[float]) -> npt.NDArray[Any]:
+    """Return features, float64 (2C,), followed by statistics of the input: float64 (2C + S,)."""
+    if not inputs:
+        return found
+    import numpy as np
+
+    return np.concatenate([found, inputs])
+
+
 def packed_components(components: npt.NDArray[Any]) -> str:
-    """Return components, K×2C, in the form of :attr:`NetworkFamiliarity.components`."""
+    """Return components, K×(2C + S), in the form of :attr:`NetworkFamiliarity.components`."""
     import numpy as np
 
     return base64.b64encode(np.ascontiguousarray(components, dtype="<f2").tobytes()).decode("ascii")

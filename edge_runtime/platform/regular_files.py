@@ -18,7 +18,8 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFLNK: "a link",
 }
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Flags of ``os.open`` for reading the bytes of a file; opening a pipe never waits for its writer."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _SLICE = 1 << 16
 
@@ -78,7 +79,7 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
         OSError: as :func:`read_regular`.
     """
     _refuse_others(path.stat() if follow else path.lstat())
-    descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
+    descriptor = os.open(path, READING if follow else READING | _NO_LINK)
     try:
         _refuse_others(os.fstat(descriptor))
     except OSError:

@@ -7,8 +7,9 @@ Heatmaps are mapped back to the image with the same three numbers (:func:`edge_r
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import ClassVar
+
+from edge_runtime.serialisation.frozen import dataclass
 
 Pair = tuple[int, int]
 """Two numbers of pixels: across, then down."""

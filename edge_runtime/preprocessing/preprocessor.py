@@ -17,7 +17,7 @@ from edge_runtime.errors import ImageUnsupportedError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.preprocessing.kernels import Array, apply, ready, recolour
-from edge_runtime.preprocessing.steps import MinMax, Normalize, PixelType, Scale, Step, Window
+from edge_runtime.preprocessing.steps import Normalize, Step, Window, count_to_levels
 
 __all__ = ["Preprocessed", "Preprocessor", "apply", "look_up", "preprocess"]
 
@@ -37,12 +37,9 @@ class Preprocessor:
     def __init__(self, steps: tuple[Step, ...]) -> None:
         """Prepare ``steps``."""
         self._takes_deep = bool(steps) and isinstance(steps[0], Window)
-        whole = _without_scales(steps)
-        by_value = all(getattr(step, "result", None) is not PixelType.FLOAT32 for step in whole) and not any(
-            isinstance(step, MinMax | Scale | Normalize) for step in whole
-        )
-        self._operations = tuple(ready(step) for step in (whole if by_value else steps))
-        self.values: npt.NDArray[np.float32] | None = _of_levels(steps[len(whole) :]) if by_value else None
+        count = count_to_levels(steps)
+        self._operations = tuple(ready(step) for step in steps[:count])
+        self.values: npt.NDArray[np.float32] | None = None if count is None else _of_levels(steps[count:])
 
     def levels(self, image: DecodedImage) -> Preprocessed:
         """Apply the steps that the look-up table ``values`` does not replace.
@@ -100,14 +97,6 @@ def look_up(levels: Preprocessed, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         rows = levels.reshape(1, -1, values.shape[1])
         return np.asarray(cv2.LUT(rows, values[np.newaxis])).reshape(levels.shape)
     return np.asarray(cv2.LUT(levels.reshape(1, -1), values)).reshape(levels.shape)
-
-
-def _without_scales(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return ``steps`` without the scale and normalize steps at the end."""
-    count = len(steps)
-    while count and isinstance(steps[count - 1], Scale | Normalize):
-        count -= 1
-    return steps[:count]
 
 
 def _of_levels(scales: tuple[Step, ...]) -> npt.NDArray[np.float32]:

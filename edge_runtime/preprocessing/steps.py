@@ -8,7 +8,6 @@ No step relies on a library's default: colour order, size, interpolation, dtype,
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import ClassVar
 
 from edge_runtime.images.colour import ColourOrder
@@ -24,6 +23,7 @@ from edge_runtime.preprocessing.geometry import (
     ResizeShorter,
     Target,
 )
+from edge_runtime.serialisation.frozen import dataclass
 
 __all__ = [
     "LAPLACIAN_SHARPEN_3X3",
@@ -230,6 +230,21 @@ def size_of(steps: tuple[Step, ...]) -> tuple[int, int]:
         if isinstance(step, Geometry):
             size = step.frame(*size)
     return size
+
+
+def count_to_levels(steps: tuple[Step, ...]) -> int | None:
+    """Return how many steps give uint8 levels, with only scale and normalize steps after them; None if not all do.
+
+    A look-up table of 256 levels then replaces the steps after them.
+    """
+    count = len(steps)
+    while count and isinstance(steps[count - 1], Scale | Normalize):
+        count -= 1
+    floating = any(
+        getattr(step, "result", None) is PixelType.FLOAT32 or isinstance(step, MinMax | Scale | Normalize)
+        for step in steps[:count]
+    )
+    return None if floating else count
 
 
 def _is_fixed(step: Step) -> bool:

@@ -15,7 +15,7 @@ from edge_runtime.decision.verdict import Decision, Reason, Site
 from edge_runtime.errors import ManifestError
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import ran_by
-from edge_runtime.inference.prediction import SCHEMA, Fallback, Fault
+from edge_runtime.inference.prediction import SCHEMA, BurntInText, Fallback, Fault
 from edge_runtime.results.lines import FileStamp, ImageIdentity, Origin, is_whole
 from edge_runtime.serialisation.records import parse_json
 
@@ -167,6 +167,7 @@ _KINDS: dict[LineKind, tuple[dict[str, Test], dict[str, Test]]] = {
             "fallback": _one_of(*(f.value for f in Fallback)),
             "site": _one_of(*(site.value for site in Site)),  # absent from lines of earlier builds
             "site_policy": _object({"name": _like(_NAME), "version": _whole, "sha256": _like(_HEX_64)}),
+            "burnt_in_text": _one_of(*(each.value for each in BurntInText)),
             "statistics": _numbers,
         },
     ),

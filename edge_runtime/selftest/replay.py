@@ -23,6 +23,7 @@ from edge_runtime.golden.logits import Logits, distance_tolerance, logit_toleran
 from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import FORMAT, REMEDY, choose, for_provider, installed, open_model, ran_by
+from edge_runtime.ood.input_statistics import of_tensors
 from edge_runtime.predictor import Predictor
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (
@@ -84,6 +85,30 @@ def selftest(bundle: Bundle, provider: Provider = Provider.CPU, runtime: Runtime
     )
 
 
+def replay_file(bundle: Bundle, name: str, runtime: Runtime) -> Check:
+    """Compare the logits of one model file on one interpreter, and nothing else.
+
+    A file that the interpreter rejects gives a failed check with the reason. Some operators abort the whole process, so
+    call this in a process of its own if the interpreter is older than the converter.
+
+    Args:
+        name: name of a model file of the bundle, for example ``model.int8.tflite``.
+        runtime: an installed interpreter of the file's format.
+
+    Raises:
+        BundleError: as :func:`selftest`.
+    """
+    golden = load_golden(bundle)
+    bundle.verify()
+    entry = next(entry for entry in bundle.manifest.of_role(Role.MODEL) if entry.name == name)
+    place = _Place(runtime, Provider.CPU)
+    try:
+        found, _ = _outputs(bundle, entry, place, inputs.tensors_of(golden, bundle.manifest.spec))
+    except BackendError as error:
+        return _broken(place, error)
+    return compare_logits(golden, entry, place.name, found, logit_tolerance(entry, bundle.manifest))
+
+
 def load_golden(bundle: Bundle) -> Golden:
     """Return the bundle's golden vectors, after checking their SHA-256 and that they belong to this model.
 
@@ -133,7 +158,7 @@ def _outputs(
         if check is None:
             return backend.run(tensors), None
         logits, moments = backend.run_with_moments(tensors)
-        return logits, check.distances_of(moments)
+        return logits, check.distances_of(moments, of_tensors(tensors, check.inputs, bundle.manifest.spec.steps))
     finally:
         backend.close()
 

@@ -67,19 +67,15 @@ def answer_batch(
             failures.append(TileFailure(*grid.place(number), error))
     if not prepared:
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
-    detector = plan.spec.image_check
-    shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.shares(tiles)
-    if not alone:
-        logits, shares = engine.screen(np.stack(prepared), shares)
-        return Batch(tuple(numbers), logits, np.zeros(len(prepared), np.bool_), tuple(shares), tuple(failures))
-    answers = engine.answer_all(np.stack(prepared), shares)
-    return Batch(
-        numbers=tuple(numbers),
-        logits=np.stack([answer.logits for answer in answers]),
-        rerun=np.array([answer.exact for answer in answers], dtype=np.bool_),
-        familiarity=tuple(answer.share for answer in answers),
-        failures=tuple(failures),
-    )
+    detector = plan.spec.familiarity
+    shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.image_shares(tiles)
+    each = zip(prepared, shares, strict=True)
+    if alone:
+        found = [(answer.logits, answer.share, answer.exact) for answer in (engine.answer(*tile) for tile in each)]
+    else:
+        found = [(*engine.screen(*tile), False) for tile in each]
+    logits, familiarity, rerun = zip(*found, strict=True)
+    return Batch(tuple(numbers), np.stack(logits), np.array(rerun, dtype=np.bool_), familiarity, tuple(failures))
 
 
 def exact_batch(

@@ -19,8 +19,8 @@ SIDE_PX = 1200
 def overlay_png(image: DecodedImage, slide: SlidePrediction) -> bytes:
     """Return the slide with its scores, a colour bar and a legend as a PNG.
 
-    POSITIVE tiles have a white outline inside a black one, so that they can be seen without colour. Tiles without a
-    result are crossed out.
+    Regions of touching POSITIVE tiles have a white outline inside a black one, so that they can be seen without colour.
+    Tiles without a result are crossed out.
 
     Args:
         image: the image that ``slide`` was computed from.
@@ -32,10 +32,7 @@ def draw(image: DecodedImage, slide: SlidePrediction) -> Pixels:
     """Return the pixels of :func:`overlay_png`, uint8 H×W×3 BGR."""
     tissue, factor = _fitted(image)
     blended = _blend(tissue, slide, factor)
-    for tile in slide.positive:
-        first, last = _corners(slide, tile.x_px, tile.y_px, factor)
-        cv2.rectangle(blended, first, last, (0, 0, 0), 3)
-        cv2.rectangle(blended, first, last, (WHITE,) * 3, 1)
+    _outline(blended, slide, factor)
     for failure in slide.failures:
         first, last = _corners(slide, failure.x_px, failure.y_px, factor)
         cv2.line(blended, first, last, (INK,) * 3, 1)
@@ -67,6 +64,16 @@ def _blend(tissue: Pixels, slide: SlidePrediction, factor: float) -> Pixels:
         area = slice(y, max(below, y) + 1), slice(x, max(right, x) + 1)  # a pixel at least
         blended[area] = np.rint(tissue[area] * (1 - OPACITY) + tints[0, number] * OPACITY)
     return blended
+
+
+def _outline(drawn: Pixels, slide: SlidePrediction, factor: float) -> None:
+    """Draw lines around regions of POSITIVE tiles. Lines around every tile would hide the scores of small ones."""
+    region = np.zeros(drawn.shape[:2], np.uint8)
+    for tile in slide.positive:
+        cv2.rectangle(region, *_corners(slide, tile.x_px, tile.y_px, factor), 1, cv2.FILLED)
+    lines, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(drawn, lines, -1, (0, 0, 0), 3)
+    cv2.drawContours(drawn, lines, -1, (WHITE,) * 3, 1)
 
 
 def _legend(slide: SlidePrediction) -> list[str]:

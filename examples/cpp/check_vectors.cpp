@@ -131,7 +131,10 @@ bool quantisation(const Json& each) {
 }
 
 bool network_features(const Json& each) {
-    return near(edge::network_share(each.at("moments"), each.at("familiarity")), each.at("share"));
+    const Json& familiarity = each.at("familiarity");
+    const Array image = each.contains("image") ? drawn(each.at("image")).pixels : Array(1, 1, 1, edge::Type::uint8);
+    const double share = edge::network_share(each.at("moments"), image, familiarity);
+    return near(std::max(share, edge::image_excess(image, familiarity)), each.at("share"));
 }
 
 bool decision(const Json& each) {

@@ -207,8 +207,69 @@ inline std::string base64_decoded(const std::string& text) {
     return bytes;
 }
 
-// The share of the limit by network features, from the output edge_feature_moments of a model file.
-inline double network_share(const std::vector<float>& moments, const Json& familiarity) {
+// A statistic of the input by its name, docs/reference/network-features.md.
+inline double input_statistic(const std::string& name, const Array& levels) {
+    const auto channels = static_cast<std::size_t>(levels.channels), row = channels * static_cast<std::size_t>(levels.width);
+    const std::size_t size = levels.values.size(), count = size / channels;
+    if (name == "equal") {
+        double shares = 0;
+        for (const std::size_t lag : {channels, row}) {
+            if (size <= lag) continue;
+            std::size_t equal = 0;
+            for (std::size_t i = lag; i < size; ++i) equal += levels.values[i] == levels.values[i - lag];
+            shares += static_cast<double>(equal) / static_cast<double>(size - lag);
+        }
+        return std::sqrt(shares / 2);
+    }
+    double first = 0, last = 0, first_square = 0, last_square = 0, sum = 0;
+    for (std::size_t i = 0; i < size; i += 3) {
+        const double middle = levels.values[i + 1], a = levels.values[i] - middle, b = levels.values[i + 2] - middle;
+        first += a;
+        last += b;
+        first_square += a * a;
+        last_square += b * b;
+        sum += levels.values[i] + middle + levels.values[i + 2];
+    }
+    const double pixels = static_cast<double>(count), energy = (first_square + last_square) / pixels;
+    if (name == "chroma") return energy / (energy + 16);
+    if (name == "tint") return first / pixels / (271 - sum / (3 * pixels));
+    if (name != "spread") throw Refused("manifest_invalid");
+    return std::sqrt(std::max(last_square / pixels - last / pixels * (last / pixels), 0.0)) / 255;
+}
+
+// The share of dark pixels among dark and bright ones, on about 64 rows and columns of an image as read.
+inline double dark_share(const Array& pixels) {
+    const int down = std::max(1, pixels.height / 64), across = std::max(1, pixels.width / 64);
+    const int unit = pixels.type == Type::uint16 ? 256 : 1;
+    int dark = 0, bright = 0;
+    for (int y = 0; y < pixels.height; y += down) {
+        for (int x = 0; x < pixels.width; x += across) {
+            int largest = 0;
+            for (int c = 0; c < pixels.channels; ++c) largest = std::max(largest, pixels.level(x, y, c) / unit);
+            dark += largest <= 8;
+            bright += largest >= 247;
+        }
+    }
+    return static_cast<double>(dark) / std::max(dark + bright, 1);
+}
+
+// How far an image as read is beyond the limits `image` of the check; 0 if it is within them.
+inline double image_excess(const Array& pixels, const Json& familiarity) {
+    if (!familiarity.contains("image")) return 0;
+    const Json& limits = familiarity.at("image");
+    double excess = 0;
+    const double least = std::min(pixels.width, pixels.height), most = std::max(pixels.width, pixels.height);
+    if (limits.contains("least_side_px")) excess = std::max(excess, limits.at("least_side_px").get<double>() / least);
+    if (limits.contains("most_side_px")) excess = std::max(excess, most / limits.at("most_side_px").get<double>());
+    if (limits.contains("least_dark")) {
+        excess = std::max(excess, limits.at("least_dark").get<double>() / std::max(dark_share(pixels), 1e-6));
+    }
+    return excess > 1 ? excess : 0;
+}
+
+// The share of the limit by network features, from the output edge_feature_moments of a model file, and from the levels
+// of its input if the spec has `inputs`. The larger of it and image_excess is the share of the image.
+inline double network_share(const std::vector<float>& moments, const Array& levels, const Json& familiarity) {
     const std::vector<double> mean = familiarity.at("mean"), scale = familiarity.at("scale");
     const std::vector<double> deviations = familiarity.at("deviations");
     const std::size_t channels = moments.size() / 2;
@@ -217,6 +278,10 @@ inline double network_share(const std::vector<float>& moments, const Json& famil
         const double first = moments[i % channels], square = moments[channels + i % channels];
         const double feature = i < channels ? first : std::sqrt(std::max(square - first * first, 0.0));
         a.push_back((feature - mean[i]) / scale[i]);
+    }
+    for (const Json& name : familiarity.value("inputs", Json::array())) {
+        const std::size_t i = a.size();
+        a.push_back((input_statistic(name, levels) - mean[i]) / scale[i]);
     }
     const std::string packed = base64_decoded(familiarity.at("components"));
     std::vector<double> rest = a;

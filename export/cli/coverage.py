@@ -14,9 +14,10 @@ _PYTHON = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[NAME|GROUP]...")
-@click.option("--out", type=FOLDER, required=True, help="Folder for the rows. Existing rows are kept.")
+@click.option("--out", type=FOLDER, required=True, help="Record, JSON lines. Rows are appended and kept.")
+@click.option("--again", is_flag=True, help="Measure networks again that have a row.")
 @click.option("--page", "page_path", type=FOLDER, help="Markdown file to write instead of stdout.")
-@click.option("--recorded", is_flag=True, help="Write the page from existing rows, and measure nothing.")
+@click.option("--recorded", is_flag=True, help="Write the page from the record, and measure nothing.")
 @click.option("--tflite-python", type=_PYTHON, help="Python of an environment with this wheel and tflite-runtime.")
 @click.option(
     "--tensorflow-python",
@@ -30,6 +31,7 @@ _PYTHON = click.Path(exists=True, dir_okay=False, path_type=Path)
 def coverage(
     patterns: tuple[str, ...],
     out: Path,
+    again: bool,
     page_path: Path | None,
     recorded: bool,
     tflite_python: Path | None,
@@ -45,16 +47,22 @@ def coverage(
     from tqdm import tqdm
 
     from export.coverage.elsewhere import release
-    from export.coverage.measure import CoverageOptions, measure, recorded_rows
+    from export.coverage.measure import CoverageOptions, measure
     from export.coverage.page import page
+    from export.coverage.record import chosen_rows, read
     from export.coverage.row import Outcome
     from export.coverage.subjects import subjects
 
     chosen = list(subjects(patterns))
     if recorded:
-        rows = list(recorded_rows(chosen, out))
+        rows = list(chosen_rows(read(out), chosen))
     else:
-        options = CoverageOptions(out, tflite_python, {release(path): path for path in writers}, minutes, memory_gib)
+        releases = {release(path): path for path in writers}
+        if "" in releases:
+            raise click.UsageError(
+                f"{releases['']}: found no TensorFlow, expected a Python with TensorFlow 2.15 or 2.20."
+            )
+        options = CoverageOptions(out, again, tflite_python, releases, minutes, memory_gib)
         rows = list(tqdm(measure(chosen, options), total=len(chosen), unit="network", disable=None, leave=False))
     text = page(rows, chosen)
     if page_path is None:

@@ -203,22 +203,32 @@ def _rename(graph: onnx.GraphProto) -> None:
     names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT, "": ""}
     names |= {value.name: f"{MORE}_{i}" for i, value in enumerate(graph.output) if i > 0}
 
+    _rename_values(graph, names)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for side in value.type.tensor_type.shape.dim:
+            if side.dim_param:
+                side.dim_param = BATCH
+    graph.name = "network"
+    graph.doc_string = ""  # it is Keras' automatic model name, which counts the models of its process
+
+
+def _rename_values(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Rename as in ``names`` and number the others, also in the bodies of loops, which use values of the outer one."""
+
     def name(old: str) -> str:
         return names.setdefault(old, f"v{len(names)}")
 
     for i, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{i}"
         node.input[:] = [name(old) for old in node.input]
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _rename_values(attribute.g, names)
+                attribute.g.name = f"{node.name}_{attribute.name}"
         node.output[:] = [name(old) for old in node.output]
     for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
         value.name = name(value.name)
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        for side in value.type.tensor_type.shape.dim:
-            if side.dim_param:
-                side.dim_param = BATCH
     for values in (graph.initializer, graph.value_info):  # tf2onnx lists them in arbitrary order
         ordered = sorted(values, key=lambda value: (len(value.name), value.name))
         del values[:]
         values.extend(ordered)
-    graph.name = "network"
-    graph.doc_string = ""  # it is Keras' automatic model name, which counts the models of its process

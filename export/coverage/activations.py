@@ -1,4 +1,4 @@
-"""Every activation of ``keras.activations``, after a convolution in the middle of a small network."""
+"""Every activation of ``keras.activations``, on values of both signs in the middle of a small network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from export.coverage.small import network
+from export.coverage.small import network, signed
 from export.coverage.subject import Subject
 
 GROUP = "keras.activations"
@@ -31,13 +31,13 @@ def _build(name: str) -> Any:
     import keras
 
     if name == "threshold":  # it has no defaults, so no layer takes its name
-        return network(lambda x: keras.activations.threshold(x, 0.1, 0.0))
+        return network(lambda x: keras.activations.threshold(signed(x), 0.1, 0.0))
     if name == "glu":  # it halves the channels, which the layer Activation does not expect
-        return network(keras.activations.glu)
-    return network(keras.layers.Activation(name, name=f"{name}_layer"))
+        return network(lambda x: keras.activations.glu(signed(x)))
+    return network(lambda x: keras.layers.Activation(name, name=f"{name}_layer")(signed(x)))
 
 
 def _approximate_gelu(x: Any) -> Any:
     import keras
 
-    return keras.ops.gelu(x, approximate=True)
+    return keras.ops.gelu(signed(x), approximate=True)

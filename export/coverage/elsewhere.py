@@ -35,10 +35,19 @@ def write_elsewhere(python: Path, kind: str, out: Path) -> None:
 
 def release(python: Path) -> str:
     """Return the release of a Python's TensorFlow, for example ``2.15``; empty if it has none."""
-    code = "import importlib.metadata as m; print(next(m.version(n) for n in ('tensorflow-cpu', 'tensorflow') if n in "
-    code += "{d.metadata['Name'] for d in m.distributions()}))"
-    done = subprocess.run([str(python.absolute()), "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(python.absolute()), "-c", _RELEASE], capture_output=True, text=True, check=False)
     return ".".join(done.stdout.split(".")[:2])
+
+
+_RELEASE = """\
+from importlib import metadata
+for name in ("tensorflow-cpu", "tensorflow"):
+    try:
+        print(metadata.version(name))
+        break
+    except metadata.PackageNotFoundError:
+        continue
+"""
 
 
 def _network(keras: Any, kind: str) -> Any:

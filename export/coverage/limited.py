@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 _EVERY_S = 0.25
+
+_SESSION, _USER, _SYSTEM, _RESIDENT = 3, 11, 12, 21
+"""Fields of ``/proc/PID/stat`` after the name of the program."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Ended:
         status: its exit status; None if it was stopped at a limit.
         error: what it wrote to stderr.
         seconds: wall time.
+        processor_seconds: processor time of its processes, user and system, sampled likewise; of each process, what it
+            used in the last quarter of a second is missing.
         peak_bytes: largest sum of the resident memory of its processes, sampled four times a second.
         limit: the limit at which it was stopped, in words; empty otherwise.
     """
@@ -29,6 +35,7 @@ class Ended:
     status: int | None
     error: str
     seconds: float
+    processor_seconds: float
     peak_bytes: int
     limit: str = ""
 
@@ -42,6 +49,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, secon
         memory: limit of resident memory, in bytes.
     """
     start, peak, limit = time.monotonic(), 0, ""
+    used: dict[int, float] = {}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             command,
@@ -53,7 +61,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, secon
         )
         try:
             while process.poll() is None and not limit:
-                peak = max(peak, _resident(process.pid))
+                peak = max(peak, _sample(process.pid, used))
                 if peak > memory:
                     limit = f"more than {memory / 2**30:g} GiB of memory"
                 elif time.monotonic() - start > seconds:
@@ -65,17 +73,23 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, secon
                 process.wait()
     taken = time.monotonic() - start
     text = log.read_text(encoding="utf-8", errors="replace")
-    return Ended(None if limit else process.returncode, text, taken, peak, limit)
+    status = None if limit else process.returncode
+    return Ended(status, text, taken, sum(used.values()), peak, limit)
 
 
-def _resident(session: int) -> int:
-    """Return the resident memory of all processes of a session, in bytes; pages that they share count once each."""
+def _sample(session: int, used: dict[int, float]) -> int:
+    """Return the resident memory of all processes of a session, in bytes; pages that they share count once each.
+
+    Args:
+        used: process → its processor time so far, in seconds; changed in place. A process that has ended stays.
+    """
     total = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                total += (int(fields[21]) - _shared(folder)) * _PAGE
+            if int(fields[_SESSION]) == session:
+                used[int(folder.name)] = (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS
+                total += (int(fields[_RESIDENT]) - _shared(folder)) * _PAGE
         except (OSError, IndexError, ValueError):  # it has ended
             continue
     return total

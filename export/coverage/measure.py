@@ -1,4 +1,4 @@
-"""Export each network with the command that people use, and record a row; recorded rows are kept."""
+"""Export each network with the command that people use, and append its row to the record."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ import cv2
 
 import export
 from edge_runtime.bundle.bundle import find
-from edge_runtime.serialisation.records import from_json, write_record
+from edge_runtime.selftest.machine import this_machine
+from edge_runtime.serialisation.records import write_record
 from export.converters.isolation import in_own_process
 from export.coverage import limited
 from export.coverage.elsewhere import write_elsewhere
+from export.coverage.limited import Ended
+from export.coverage.record import Record, read
 from export.coverage.row import Cell, Outcome, Row, cells, refusal
 from export.coverage.settling import drawn
 from export.coverage.subject import IMAGES, Subject, write
@@ -37,7 +40,9 @@ class CoverageOptions:
     """Options of the table.
 
     Attributes:
-        out: folder for the rows, one JSON file each. A row that is there is not measured again.
+        out: the record, a file of JSON lines. A network that has a row there is not measured again, unless a limit
+            stopped it.
+        again: measure also networks that have a row; the new row counts.
         other_python: Python of an environment with this package's wheel and tflite-runtime; None skips tflite-runtime.
         releases: release of TensorFlow → Python of an environment with it.
         minutes: limit of one export.
@@ -45,6 +50,7 @@ class CoverageOptions:
     """
 
     out: Path
+    again: bool = False
     other_python: Path | None = None
     releases: Mapping[str, Path] = field(default_factory=dict)
     minutes: float = 10.0
@@ -55,38 +61,38 @@ def measure(subjects: Iterable[Subject], options: CoverageOptions) -> Iterator[R
     """Yield the row of each subject; a file of a release without a Python has no row.
 
     Raises:
-        ExportError: the other Python has no tflite-runtime or no self-test.
+        ExportError: the other Python has no tflite-runtime or no self-test, or the record cannot be used.
     """
     if options.other_python is not None:
         tflite_runtime_environment.check_python(options.other_python)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for subject in subjects:
-        path = options.out / f"{subject.file}.json"
-        if path.is_file():
-            yield from_json(Row, path.read_bytes(), str(path))
-        elif not subject.release or subject.release in options.releases:
-            row = _row(subject, options)
-            write_record(path, row)
-            yield row
+    record = Record(options.out)
+    try:
+        known = {} if options.again else _measured(options.out)
+        for subject in subjects:
+            if subject.name in known:
+                yield known[subject.name]
+            elif not subject.release or subject.release in options.releases:
+                row = _row(subject, options)
+                record.append(row)
+                yield row
+    finally:
+        record.close()
 
 
-def recorded_rows(subjects: Iterable[Subject], out: Path) -> Iterator[Row]:
-    """Yield the rows that are in ``out`` already."""
-    for subject in subjects:
-        path = out / f"{subject.file}.json"
-        if path.is_file():
-            yield from_json(Row, path.read_bytes(), str(path))
+def _measured(record: Path) -> dict[str, Row]:
+    """Return the recorded rows without those that a limit stopped: another run may have more time or memory."""
+    return {name: row for name, row in read(record).items() if row.outcome is not Outcome.NOT_MEASURED}
 
 
 def _row(subject: Subject, options: CoverageOptions) -> Row:
-    with tempfile.TemporaryDirectory(prefix="coverage.", dir=options.out) as folder:
+    with tempfile.TemporaryDirectory(prefix="coverage.") as folder:
         work = Path(folder)
         model = work / f"model{subject.ending}"
         try:
             _write(subject, model, options)
         except (ConversionError, RuntimeError) as error:
             text = f"Keras cannot build or save it: {str(error).splitlines()[0][:300]}"
-            return _made(subject, Outcome.NOT_MEASURED, text, (), 0.0, 0)
+            return _made(subject, Outcome.NOT_MEASURED, text, (), Ended(None, "", 0.0, 0.0, 0))
         bundle = work / "bundle"
         ended = limited.run(
             _command(subject, model, work),
@@ -106,15 +112,23 @@ def _row(subject: Subject, options: CoverageOptions) -> Row:
             sentence = refusal(said)
             outcome = Outcome.FAULT if sentence is None else Outcome.REFUSED
             text = said[-_END:] if sentence is None else sentence
-        return _made(subject, outcome, text, found, ended.seconds, ended.peak_bytes)
+        return _made(subject, outcome, text, found, ended)
 
 
-def _made(
-    subject: Subject, outcome: Outcome, text: str, found: tuple[Cell, ...], seconds: float, peak_bytes: int
-) -> Row:
+def _made(subject: Subject, outcome: Outcome, text: str, found: tuple[Cell, ...], ended: Ended) -> Row:
     packages = ", ".join(f"{name} {version}" for name, version in versions(_PACKAGES).items())
-    machine = f"{packages}; Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    return Row(subject.name, subject.group, outcome, text, found, round(seconds, 1), peak_bytes >> 20, machine)
+    here = this_machine()
+    return Row(
+        name=subject.name,
+        group=subject.group,
+        outcome=outcome,
+        text=text,
+        cells=found,
+        seconds=round(ended.seconds, 1),
+        processor_seconds=round(ended.processor_seconds, 1),
+        peak_mib=ended.peak_bytes >> 20,
+        machine=f"{packages}; {here.processor} ({here.architecture}), {platform.system()}",
+    )
 
 
 def _write(subject: Subject, model: Path, options: CoverageOptions) -> None:

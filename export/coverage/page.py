@@ -15,18 +15,22 @@ _COLUMNS = (
 _HEADINGS = (
     *("network", "TFLite float32, litert", "float16, litert", "int8, litert"),
     *("TFLite float32, tflite-runtime", "float16, tflite-runtime", "int8, tflite-runtime"),
-    *("ONNX float32, onnxruntime", "int8, onnxruntime", "seconds", "MiB"),
+    *("ONNX float32, onnxruntime", "int8, onnxruntime", "seconds", "of a processor", "MiB", "measured on"),
 )
 
 HEAD = """\
 # Coverage
 
 This page shows which Keras networks the exporter takes, in which formats, and on which interpreters they agree with
-Keras. `python -m export coverage` writes it.
+Keras. `python -m export coverage` measures, appends each row to `docs/reference/coverage.jsonl`, and writes this page
+from it. With `--recorded` it only writes.
 
-Each network has random weights. Its BatchNorms hold the moments of the images, and its last layer is fitted to tell
-dark images from bright ones. `python -m export` exports each in a process of its own, with 40 images for calibration
-and 40 others for parity.
+Each network has random weights. Its BatchNorms hold the moments of the images, and an offset so that ReLU cuts little.
+Its last layer is fitted to tell dark images from bright ones. `python -m export` exports each in a process of its own,
+with 40 images for calibration and 40 others for parity.
+
+GroupNormalization of one channel each enlarges rounding. Its spec allows a float32 file a relative difference of 0.001
+instead of 0.0001.
 
 | in a cell | meaning |
 |---|---|
@@ -35,6 +39,10 @@ and 40 others for parity.
 | left out | no int8 file keeps parity and improves on float32; devices use float32 |
 | does not run | the interpreter cannot run the file |
 | – | not measured |
+| seconds | wall time of the export with one thread; other work may have run on the computer |
+| of a processor | seconds of processor time of the same, which other work changes little |
+| MiB | largest resident memory of the export, all its processes together |
+| measured on | line of the table at the end |
 """
 
 
@@ -46,12 +54,14 @@ def page(rows: Sequence[Row], chosen: Sequence[Subject] = ()) -> str:
         chosen: the networks of the table; those without a row are listed as not measured yet.
     """
     counted = ", ".join(f"{sum(row.outcome is kind for row in rows)} {kind.value}" for kind in Outcome)
-    parts = [HEAD, f"{len(rows)} networks: {counted}.\n"]
+    asked = f"{len(chosen)} networks, of which {len(rows)} have a row" if chosen else f"{len(rows)} networks"
+    parts = [HEAD, f"{asked}: {counted}.\n"]
+    machines = {machine: str(number) for number, machine in enumerate(dict.fromkeys(row.machine for row in rows), 1)}
     for group in dict.fromkeys(row.group for row in rows):
         exported = [row for row in rows if row.group == group and row.outcome is Outcome.EXPORTED]
         if exported:
             parts.append(f"## {group[0].upper()}{group[1:]}\n" if not group.startswith("keras") else f"## {group}\n")
-            parts.append(_table(_HEADINGS, map(_figures, exported)))
+            parts.append(_table(_HEADINGS, (_figures(row, machines) for row in exported)))
     for kind, title in _OTHERS.items():
         others = [row for row in rows if row.outcome is kind]
         if others:
@@ -60,8 +70,8 @@ def page(rows: Sequence[Row], chosen: Sequence[Subject] = ()) -> str:
     parts += _missing(rows, chosen)
     parts.append("## Remarks\n")
     parts.append(_table(("network", "remark"), _remarks(rows)))
-    machines = dict.fromkeys(row.machine for row in rows)
-    parts.append("Measured with " + "; and with ".join(machines) + ".\n")
+    parts.append("## Measured on\n")
+    parts.append(_table(("line", "rows", "which", "versions and processor"), _on(rows, machines)))
     return "\n".join(parts)
 
 
@@ -88,7 +98,15 @@ _REPLAYED = {"as exported": "same", "differs from the exporting machine": "diffe
 """Results of the self-test on tflite-runtime, and what a cell shows."""
 
 
-def _figures(row: Row) -> tuple[str, ...]:
+def _on(rows: Sequence[Row], machines: dict[str, str]) -> Iterable[tuple[str, ...]]:
+    """Yield number, count of rows, their groups, and description of each machine."""
+    for machine, number in machines.items():
+        groups = [row.group for row in rows if row.machine == machine]
+        which = ", ".join(f"{group} {groups.count(group)}" for group in dict.fromkeys(groups))
+        yield number, str(len(groups)), which, machine
+
+
+def _figures(row: Row, machines: dict[str, str]) -> tuple[str, ...]:
     found = {(cell.file, cell.runtime): cell for cell in row.cells}
     missing = {cell.file for cell in row.cells if not cell.runtime}
     texts = []
@@ -98,13 +116,14 @@ def _figures(row: Row) -> tuple[str, ...]:
             texts.append("left out")
         elif cell is None:
             texts.append("–")
-        elif cell.logit_max is None:
-            texts.append("does not run")
         elif cell.remark in _REPLAYED:
             texts.append(_REPLAYED[cell.remark])
+        elif cell.logit_max is None:
+            texts.append("does not run")
         else:
             texts.append(f"{cell.logit_max:.1e}")
-    return (row.name, *texts, f"{row.seconds:.0f}", f"{row.peak_mib:,}")
+    processor = "–" if row.processor_seconds is None else f"{row.processor_seconds:.0f}"
+    return (row.name, *texts, f"{row.seconds:.0f}", processor, f"{row.peak_mib:,}", machines[row.machine])
 
 
 def _remarks(rows: Iterable[Row]) -> Iterable[tuple[str, str]]:

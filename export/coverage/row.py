@@ -26,7 +26,7 @@ class Cell:
     Attributes:
         file: for example ``model.int8.tflite``.
         runtime: ``litert``, ``onnxruntime`` or ``tflite``.
-        logit_max: largest |Δ logit| from the Keras network; None if there is no answer.
+        logit_max: largest |Δ logit| from the Keras network; None if there is no answer or it was not recorded.
         remark: why there is no file, or why it does not run; on tflite-runtime the result of the self-test.
     """
 
@@ -43,7 +43,8 @@ class Row:
     Attributes:
         name, group: as of :class:`export.coverage.subject.Subject`.
         text: the refusal or fault; the limit for a network that was not measured.
-        seconds: wall time of the export.
+        seconds: wall time of the export; other work may have run beside it.
+        processor_seconds: processor time of the export, all processes together; None if it was not recorded.
         peak_mib: largest resident memory of the export.
         machine: versions and processor.
     """
@@ -54,6 +55,7 @@ class Row:
     text: str
     cells: tuple[Cell, ...]
     seconds: float
+    processor_seconds: float | None
     peak_mib: int
     machine: str
 

@@ -41,6 +41,13 @@ def network(
     return keras.Model(image, layers.Dense(outputs, activation=activation, name="scores")(x))
 
 
+def signed(x: Any) -> Any:
+    """Return a map of the same shape with values mostly in -3..3; the map of :func:`network` has none below 0."""
+    from keras import layers
+
+    return layers.BatchNormalization(name="spread")(layers.Conv2D(32, 3, padding="same", name="both_signs")(x))
+
+
 def sequence(x: Any, width: int = 32) -> Any:
     """Return a map 16×16×32 as a sequence of 16 patches, N×16×width."""
     from keras import layers

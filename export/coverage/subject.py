@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
-from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.bundle.spec import ModelSpec, ParityTolerance
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale, Step
 from export.coverage.settling import SIDE, drawn, settle
 
 IMAGES = 40
 """Number of calibration images, and of parity images."""
+
+ENLARGED = 1e-3
+"""Tolerance of float32 files for networks that enlarge rounding if their weights are random."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Subject:
         ending: ``.keras``, ``.h5``, or empty for a SavedModel.
         output: name of the chosen output; empty for a network with one output.
         release: release of TensorFlow that writes the file; empty for this one.
+        float32_logit_max: tolerance of the spec; random weights may enlarge rounding more than fitted ones.
         after: function that returns the network to save, given the network with its weights; None to save that.
     """
 
@@ -46,6 +50,7 @@ class Subject:
     ending: str = ".keras"
     output: str = ""
     release: str = ""
+    float32_logit_max: float = ParityTolerance().float32_logit_max
     after: Callable[[Any], Any] | None = None
 
     @property
@@ -66,6 +71,7 @@ class Subject:
             positive=("bright",),
             head=self.head if self.ending else Head.PROBABILITIES,
             policy=DecisionPolicy(cutoff=0.5, confidence_floor=0.0),
+            tolerance=ParityTolerance(float32_logit_max=self.float32_logit_max),
         )
 
 

@@ -33,8 +33,9 @@ class FileTables:
 
     @property
     def heatmaps(self) -> Table:
-        """Difference of each file's heatmaps from TensorFlow's."""
-        difference = "largest difference to TensorFlow's map, share of its range"
+        """Difference of each file's heatmaps from those of the network that was exported."""
+        theirs = "TensorFlow's map" if self.manifest.reference is None else "the given file's map"
+        difference = f"largest difference to {theirs}, share of its range"
         rows = self.manifest.map_parity or ()
         lines = ((row.file, row.runtime, str(row.images), f"{row.worst:.1e}", str(row.blank)) for row in rows)
         return Table(("file", "runtime", "images", difference, "blank maps"), tuple(lines))

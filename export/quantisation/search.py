@@ -6,6 +6,7 @@ Inputs of a scheme (ranges, percentiles, int8 errors of layers) are measured onc
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,9 +119,14 @@ def quantise(
 
 NONE_PASSED = (
     "no quantisation scheme keeps parity with the source model and improves on float32. Devices use float32 instead. "
-    "More calibration images like those of the model's use, or BatchNorm before ReLU, may help. So may fitting the "
-    "model to int8: python -m training settle MODEL --spec SPEC --data FOLDER --out NEW.keras"
+    "More calibration images like those of the model's use, or BatchNorm before ReLU, may help. A Keras model "
+    "can also be fitted to int8: python -m training settle MODEL --spec SPEC --data FOLDER --out NEW.keras"
 )
+
+
+def _told(error: Exception) -> str:
+    """Return the first line of an error, without the name of the function that ran in a process of its own."""
+    return re.sub(r"^export\.[\w.]+ failed: ", "the converter failed: ", str(error).splitlines()[0])
 
 
 class _Trial:
@@ -169,7 +175,7 @@ class _Trial:
         except (ConversionError, InterpreterBrokenError) as error:  # the interpreter may reject the file
             # the last layer may have no bias
             self._correctable = self._correctable and NOTHING_TO_CORRECT not in str(error)
-            return Attempt(out.name, how.text(), failure=str(error).splitlines()[0])
+            return Attempt(out.name, how.text(), failure=_told(error))
         if not found.passed and not how.bias_corrected and found.worthless is None:
             _note_error(self._workspace, how, self._run(out))
         return found

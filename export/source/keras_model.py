@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.spec import ModelSpec
 from export.errors import ExportError
 from export.source.batches import with_open_batch
+from export.source.equivalents import with_equivalents
 from export.source.first_activations import FirstActivations, first_activations
 from export.source.first_layers import FirstLayers, first_layers
 from export.source.heads import FinalActivation, cut
@@ -130,8 +131,8 @@ def _network(
         check_precision(str(path), other_types(saved), before, scores)
     first = first_layers(model, spec)
     network, end = cut(model)
+    network = with_equivalents(_with_fixed_size(network, spec))
     _check_cut(path, end, np.asarray(network(tensors[:_COMPARED], training=False)), scores)
-    network = _with_fixed_size(network, spec)
     if complements(facts, spec):
         network = _with_complement(network)
     logits = answers(network, tensors)

@@ -56,6 +56,7 @@ def load_as_saved(path: Path) -> Any:
 def _load_file(path: Path) -> Any:
     import keras
 
+    _let_shear_read_what_it_wrote()
     try:
         if path.suffix.lower() == ".keras":
             return keras.models.load_model(path, compile=False)
@@ -65,6 +66,16 @@ def _load_file(path: Path) -> Any:
         raise ExportError(
             f"{path}: Keras {keras.__version__} cannot load it: found {_cause(path, error)}. {_REMEDY}"
         ) from error
+
+
+def _let_shear_read_what_it_wrote() -> None:
+    """Remove the check of ``RandomShear`` factors: Keras 3.15 saves a factor f as (-f, f), and refuses it when loading.
+
+    The layer does nothing outside of fitting.
+    """
+    from keras.layers import RandomShear
+
+    RandomShear._check_factor_range = lambda self, factor: None
 
 
 def _cause(path: Path, error: Exception) -> str:

@@ -14,7 +14,6 @@ from export.errors import ParityError
 from export.validation.parity import FileLogits, allowed_flips
 
 Floats = npt.NDArray[np.float64]
-Moments = npt.NDArray[np.float32]
 
 NEAR = 0.5
 """Smallest share of the images that determine the band. int8 errors are relatively larger at small distances, where
@@ -42,14 +41,15 @@ def band(pairs: Sequence[tuple[Floats, Floats]]) -> float:
 
 
 def measure(
-    found: FileLogits, exact: Floats, reference: Moments, spec: ModelSpec, familiarity_band: float
+    found: FileLogits, ours: Floats, exact: Floats, theirs: Floats, spec: ModelSpec, familiarity_band: float
 ) -> FamiliarityParity:
     """Return the parity figures of one file's distances.
 
     Args:
         found: the file's outputs for the parity images.
+        ours: shares of the file, distances divided by the limit, float64 N.
         exact: shares of the float32 file of the same format.
-        reference: the Keras model's moments, float32 N×2C.
+        theirs: shares of the Keras model.
         spec: the spec with the check.
         familiarity_band: result of :func:`band`; of no effect for a float32 file.
 
@@ -57,10 +57,6 @@ def measure(
         ParityError: a float32 file differs by more than :data:`EXACT`, or a rounded file flips more answers of the
             check than the spec's tolerance allows decisions to flip.
     """
-    check = spec.network_check
-    if check is None:
-        raise TypeError(f"{spec.name} has no check on network features")
-    ours, theirs = np.asarray(check.shares(found.moments)), np.asarray(check.shares(reference))
     relative = np.abs(ours - theirs) / theirs
     rounded = found.entry.precision in ROUNDED
     near = np.abs(ours - 1) <= familiarity_band if rounded else np.zeros(len(ours), np.bool_)

@@ -1,4 +1,4 @@
-"""Prepare heatmaps in a bundle and compare them with TensorFlow's heatmaps.
+"""Prepare heatmaps in a bundle and compare them with those of the network that is exported.
 
 The float32 files get the last feature map as a second output; the matrices of the head go into ``saliency.npz``.
 Frameworks are imported inside functions, because only child processes may import them.
@@ -27,7 +27,9 @@ from edge_runtime.serialisation.records import from_json, to_dict
 from export.conversion import ExportFolder, ParityImages
 from export.converters.isolation import in_own_process
 from export.errors import ConversionError
+from export.source.foreign import onnx_heatmaps
 from export.source.foreign.formats import KIND, formats_from
+from export.source.foreign.network import reference_of
 from export.source.keras_model import load_to_logits
 from export.source.stored_tensors import StoredTensors, Tensors, batches, head, store
 from export.validation.parity import RUNTIMES
@@ -48,11 +50,11 @@ WORST = 1e-4
 
 @dataclass(frozen=True)
 class HeatmapReference:
-    """A network with its feature map as an output, and TensorFlow's heatmaps.
+    """A network with its feature map as an output, and its heatmaps.
 
     Attributes:
-        network: the Keras model with outputs logits, feature map and hidden layers; the unchanged model if there is
-            no feature map.
+        network: the network with outputs logits, feature map and, of a Keras model, hidden layers; the unchanged
+            network if there is no feature map.
         saliency: the heatmap method.
         weights: content of ``saliency.npz``; None if the method needs none.
         maps: heatmaps of the first N parity images, float32 N×h×w.
@@ -71,27 +73,33 @@ class HeatmapReference:
 def examine(
     network: Path, spec: ModelSpec, judged: ParityImages, golden: ParityImages, work: ExportFolder
 ) -> HeatmapReference:
-    """Choose the heatmap method for a network, and compute reference heatmaps with TensorFlow.
+    """Choose the heatmap method for a network, and compute reference heatmaps.
+
+    Of a Keras network TensorFlow computes them; of an ONNX file they follow from the feature map of the given graph.
 
     Args:
-        network: network cut at its logits; only a .keras file has accessible layers and gets heatmaps.
+        network: network cut at its logits; a .keras or .onnx file has accessible layers and gets heatmaps.
         judged: the parity images, of which the first :data:`IMAGES` get a heatmap.
         golden: the golden images, which all get a heatmap.
     """
-    if network.suffix != ".keras":
+    if network.suffix not in _WRITE:
         source = "a SavedModel" if network.is_dir() else KIND[formats_from(network)[0]]
         return _without(network, f"it was exported from {source}, whose layers are out of reach")
+    reference = reference_of(network)
+    if reference is not None and reference.quantised:
+        return _without(network, "it was exported from a quantised file, and heatmaps need float32")
     labels = scores_of(np.concatenate([judged.logits[:IMAGES], golden.logits]), spec).argmax(axis=1)
-    paths = {name: work.scratch / f"explained{ending}" for name, ending in _FILES.items()}
+    paths = {name: work.scratch / f"explained{ending or network.suffix}" for name, ending in _FILES.items()}
     labels_path = work.scratch / "explained-labels.npy"
     np.save(labels_path, labels)
     rows = chain(head(judged.tensors, IMAGES), golden.tensors)
     images = str(store(rows, golden.tensors.shape[1:], work.scratch / "explained-images.npy").path)
     try:
-        in_own_process(write_explained, str(network), images, str(labels_path), spec, *map(str, paths.values()))
+        job = _WRITE[network.suffix]
+        in_own_process(job, str(network), images, str(labels_path), spec, *map(str, paths.values()))
     except ConversionError as error:
         _LOG.warning("%s; the bundle has no heatmaps", error)
-        return _without(network, "TensorFlow cannot compute them for this network")
+        return _without(network, "they cannot be computed for this network")
     saliency = from_json(Saliency, paths["record"].read_bytes(), "saliency")
     weights = paths["weights"].read_bytes() if saliency.method is Method.GRAD_CAM else None
     found = network if saliency.method is Method.NONE else paths["network"]
@@ -104,7 +112,7 @@ def _without(network: Path, why: str) -> HeatmapReference:
     return HeatmapReference(network, Saliency(Method.NONE, why), None, none, np.zeros(0, np.int64), none)
 
 
-_FILES = {"network": ".keras", "record": ".json", "weights": ".npz", "maps": ".npy"}
+_FILES = {"network": "", "record": ".json", "weights": ".npz", "maps": ".npy"}
 
 
 def write_explained(
@@ -125,6 +133,10 @@ def write_explained(
     Path(record).write_text(json.dumps(to_dict(found.saliency)), encoding="utf-8")
 
 
+_WRITE = {".keras": write_explained, ".onnx": onnx_heatmaps.write_explained}
+"""Kind of network → function that writes its heatmap reference."""
+
+
 def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
     import keras
 
@@ -134,7 +146,7 @@ def _with_outputs(model: Any, more: tuple[Any, ...]) -> Any:
 def prove(
     explained: HeatmapReference, spec: ModelSpec, tensors: Tensors, work: ExportFolder
 ) -> tuple[Saliency, tuple[MapParity, ...] | None]:
-    """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with TensorFlow's.
+    """Write ``saliency.npz`` to the bundle and compare the float32 files' heatmaps with the network's.
 
     If they differ by more than :data:`WORST`, the bundle has no heatmaps, and the returned record gives the reason.
 
@@ -152,7 +164,8 @@ def prove(
     )
     worst = max(row.worst for row in rows)
     if not worst <= WORST:
-        why = f"its maps differ from TensorFlow's by up to {worst:.2g} of their range, more than {WORST:g}"
+        theirs = "TensorFlow's" if explained.network.suffix == ".keras" else "the given file's"
+        why = f"its maps differ from {theirs} by up to {worst:.2g} of their range, more than {WORST:g}"
         return replace(saliency, method=Method.NONE, why=why), rows
     if explained.weights is not None:
         (work.bundle / FILE).write_bytes(explained.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +138,16 @@ def _float32_remedy(found: float) -> str:
     if found <= LARGEST_ROUNDING:
         return (
             "So small a difference is rounding in another order, which this network enlarges, as a normalisation of "
-            f"nearly constant values does. If {found:.1g} in a logit does no harm, set tolerance.float32_logit_max in "
-            "the spec above it."
+            f"nearly constant values does. If {_above(found):g} in a logit does no harm, set "
+            "tolerance.float32_logit_max in the spec to it."
         )
     return "That is more than rounding: a layer is converted wrongly. Replace the newest or rarest layer and try again."
+
+
+def _above(found: float) -> float:
+    """Return the smallest number with one digit that is not below ``found``."""
+    unit = 10.0 ** math.floor(math.log10(found))
+    return float(f"{math.ceil(found / unit) * unit:.0e}")
 
 
 def guard_band(pairs: Sequence[tuple[Logits, Logits]], spec: ModelSpec) -> float:

@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime import ColourOrder, Predictor
+from edge_runtime import ColourOrder, Predictor, Runtime
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.manifest import Role
 from edge_runtime.images.reader import DecodedImage, read
+from edge_runtime.inference.backends.registry import open_model
+from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
+from edge_runtime.ood.image_limits import ImageLimits
+from edge_runtime.ood.input_statistics import statistics_of
 from edge_runtime.ood.network_features import features
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
+from edge_runtime.preprocessing.preprocessor import Preprocessor, preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -63,7 +69,27 @@ def test_network_features_and_their_share_are_those_of_the_page() -> None:
     for rows in RANDOM.gamma(2.0, size=(20, 50, check.channels)):
         moments = np.concatenate([rows.mean(axis=0), (rows**2).mean(axis=0)]).astype(np.float32)
         same(page["features"](moments), features(moments))
-        assert page["share"](moments, to_dict(check)) == pytest.approx(float(check.shares(moments)), rel=1e-12)
+        assert page["share"](moments, to_dict(check)) == pytest.approx(
+            float(check.shares(moments[np.newaxis], [()])[0]), rel=1e-12
+        )
+
+
+def test_statistics_of_the_input_and_limits_of_the_image_are_those_of_the_page() -> None:
+    page, check = algorithms("network-features.md"), find("idc-patch-compact").manifest.spec.network_check
+    assert check is not None and check.inputs is not None
+    names = [name.value for name in check.inputs]
+    for shape in ((50, 50, 3), (7, 11, 3), (1, 3, 3)):
+        levels = RANDOM.integers(0, 256, shape).astype(np.uint8) // RANDOM.integers(1, 60)
+        np.testing.assert_allclose(
+            page["statistics_of"](levels, names), statistics_of(levels, check.inputs), atol=1e-12
+        )
+        moments = np.concatenate([check.mean[: check.channels], np.square(check.mean[: check.channels]) + 0.1])
+        expected = check.share(moments.astype(np.float32), levels)
+        assert page["share"](moments.astype(np.float32), to_dict(check), levels) == pytest.approx(expected, rel=1e-12)
+    for limits in (ImageLimits(60, 200), ImageLimits(least_dark=0.3), ImageLimits(most_side_px=64)):
+        for image in (noise(64, 64), noise(130, 300, 3), noise(70, 20, dtype=np.uint16)):
+            decoded = DecodedImage("p", image, ColourOrder.GREY if image.ndim == 2 else ColourOrder.BGR)
+            assert page["excess"](image, to_dict(limits)) == pytest.approx(limits.excess(decoded), rel=1e-12)
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> Any:
@@ -176,16 +202,29 @@ def test_the_statistics_are_the_same_to_the_last_digits(shape: tuple[int, int], 
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_distance_of_the_phantom_is_the_one_that_an_answer_names() -> None:
+def test_the_distance_of_the_phantom_is_the_one_that_the_package_computes() -> None:
     known = algorithms("statistics.md")
-    phantom = REFERENCE.parent / "phantom.png"
-    image = read(phantom)
+    image = read(REFERENCE.parent / "phantom.png")
     pixels = recolour(image.pixels, image.order, ColourOrder.RGB)
-    with Predictor.load("idc-patch-compact") as predictor:
-        own = predictor.spec.familiarity
-        assert own is not None
-        share = known["distance"](known["image_statistics"](pixels), own.mean, own.whitening) / own.limit
-        assert share == pytest.approx(predictor.predict(phantom).familiarity, rel=1e-9)
+    whitening = tuple(RANDOM.normal(size=len(NAMES) * (len(NAMES) + 1) // 2).tolist())
+    own = Familiarity(STATISTICS, tuple(RANDOM.random(len(NAMES)).tolist()), whitening, 3.0)
+    share = known["distance"](known["image_statistics"](pixels), own.mean, own.whitening) / own.limit
+    assert share == pytest.approx(own.share(image), rel=1e-9)
+
+
+def test_the_share_of_the_phantom_is_the_one_that_an_answer_names() -> None:
+    page, phantom = algorithms("network-features.md"), REFERENCE.parent / "phantom.png"
+    with Predictor.load("idc-patch-compact", backend=Runtime.LITERT) as predictor:
+        spec, found = predictor.spec, predictor.predict(phantom).familiarity
+    assert spec.network_check is not None
+    image = read(phantom)
+    levels, tensor = Preprocessor(spec.steps).levels(image), preprocess(image, spec.steps)
+    file = (
+        find("idc-patch-compact").content(entry) for entry in find("idc-patch-compact").manifest.of_role(Role.MODEL)
+    )
+    moments = open_model(next(file), Runtime.LITERT).run_with_moments(tensor[np.newaxis])[1]
+    assert moments is not None
+    assert page["share"](moments[0], to_dict(spec.network_check), levels) == pytest.approx(found, rel=1e-9)
 
 
 def test_the_program_for_audit_logs_finds_what_the_package_finds(tmp_path: Path) -> None:

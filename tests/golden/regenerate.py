@@ -15,6 +15,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +26,12 @@ from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.preprocessor import preprocess
 from tests.unit.decision.plain_decision import plain_verdict
 from training.artifact import Artifact
+from training.evaluation.marked_image import MarkedImage
+from training.evaluation.network_familiarity import FeatureExtractor
 from training.networks.keras_model import load_model, logits_model
+
+if TYPE_CHECKING:
+    import keras
 
 COUNT = 24
 
@@ -38,24 +44,35 @@ def main() -> None:
     chosen = paths[:: max(1, len(paths) // COUNT)][:COUNT]
     images = [read(path) for path in chosen]
     tensors = np.stack([preprocess(image, spec.steps) for image in images])
-    logits = logits_model(load_model(artifact.model_path)).predict(tensors, verbose=0)
+    network = load_model(artifact.model_path)
+    logits = logits_model(network).predict(tensors, verbose=0)
+    shares = shares_of(images, network, spec)
     entries = [
         {
             "image": path.relative_to(folder).as_posix(),
             "tensor_sha256": hashlib.sha256(tensor.tobytes()).hexdigest(),
             "logits": [float(z) for z in row],
-            "decision": decision(image, row, spec).value,
+            "decision": decision(share, row, spec).value,
         }
-        for path, image, tensor, row in zip(chosen, images, tensors, logits, strict=True)
+        for path, share, tensor, row in zip(chosen, shares, tensors, logits, strict=True)
     ]
     out = Path(__file__).with_name(f"{spec.name}.json")
     out.write_text(json.dumps({"contract": spec.contract, "entries": entries}, indent=1) + "\n", encoding="utf-8")
     print(f"{len(entries)} golden answers in {out.name}")
 
 
-def decision(image: DecodedImage, logits: np.ndarray, spec: ModelSpec) -> Decision:
+def shares_of(images: list[DecodedImage], network: keras.Model, spec: ModelSpec) -> list[float | None]:
+    """Return each image's out-of-distribution share by the Keras model; None for a model without the check."""
+    check = spec.network_check
+    if check is None:
+        return [None if spec.image_check is None else spec.image_check.share(image) for image in images]
+    extractor = FeatureExtractor(network, check.layer, check.inputs or (), spec.steps)
+    return extractor.shares([MarkedImage(image) for image in images], check, spec)
+
+
+def decision(share: float | None, logits: np.ndarray, spec: ModelSpec) -> Decision:
     """Return what a device should answer: what is unlike the model's own images is referred, whatever it scores."""
-    if spec.familiarity is not None and not is_familiar(spec.familiarity.share(image)):
+    if not is_familiar(share):
         return Decision.REFER
     return plain_verdict(logits, spec).decision
 

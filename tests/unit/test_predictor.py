@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,6 +68,18 @@ def test_an_answer_is_prepare_run_decide(phantom_bundle: Path, phantom_patches: 
             assert (found.backend, found.contract) == (runtime.value, spec.contract)
             assert (found.cutoff, found.confidence_floor) == (spec.policy.cutoff, spec.policy.confidence_floor)
             assert min(found.ms.decode, found.ms.prepare, found.ms.run) >= 0
+
+
+def test_the_hash_of_an_array_is_of_its_values_when_it_was_predicted(phantom_bundle: Path) -> None:
+    array = np.full((50, 50, 3), 243, np.uint8)
+    expected = hashlib.sha256(b"uint8 50x50x3\n" + array.tobytes()).hexdigest()
+    with Predictor.load(phantom_bundle) as predictor:
+        found = [predictor.predict(array) for _ in range(3)]
+    array[:] = 0
+    assert {answer.sha256 for answer in found} == {expected}
+    assert {answer.to_dict()["sha256"] for answer in found} == {expected}
+    assert pickle.loads(pickle.dumps(found[0])) == found[0]
+    assert dataclasses.replace(found[0], image="other").sha256 == expected
 
 
 def test_path_bytes_and_arrays_give_the_same_answer(

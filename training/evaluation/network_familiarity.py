@@ -8,28 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
-from edge_runtime.images.reader import DecodedImage
+from edge_runtime.ood.image_limits import ImageLimits, dark_share
+from edge_runtime.ood.input_statistics import of_tensors
 from edge_runtime.ood.network_features import (
     FEATURES,
     MOST_COMPONENTS,
+    InputStatistic,
     NetworkFamiliarity,
     features,
     packed_components,
 )
 from edge_runtime.preprocessing.preprocessor import preprocess
-from training.data.datasets import Traits
+from edge_runtime.preprocessing.steps import Step
+from edge_runtime.serialisation.records import to_dict
+from training.data.datasets import Sample, Traits
 from training.data.datasets.dataset import SITE
+from training.data.samples import SampleReader
 from training.data.tensors import Tensors
 from training.errors import DatasetError, RecipeError
 from training.evaluation.familiarity import FittedFamiliarity, weighted_limit
-from training.recipes.recipe import FamiliarLayer
+from training.evaluation.marked_image import MarkedImage
+from training.recipes.recipe import FamiliarLayer, ImageLimit
 
 if TYPE_CHECKING:
     import keras
@@ -49,13 +55,24 @@ FLOOR = 1.0
 """Standard deviation added to every feature, as a multiple of the median one. Otherwise channels that hardly vary would
 dominate the distance: int8 rounding alone changes it by up to four times the limit (busi-compact, third block)."""
 
+LEAST_DARK = 0.5
+"""Smallest share of dark pixels among dark and bright ones: of an image and its negative, one has more."""
+
+INPUT_FLOOR = 0.01
+"""Standard deviation added to every statistic of the input, whose range is about -1..1: as for image statistics."""
+
+INPUT_WEIGHT = 3.0
+"""Scaled spread of a statistic of the input, as a multiple of a feature's usual one. Otherwise a statistic that images
+of other kinds change most would be in no principal component."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFeatures:
     """Features of N images.
 
     Attributes:
-        values: float64 N×2C, from :func:`edge_runtime.ood.network_features.features`.
+        values: float64 N×(2C + S), from :func:`edge_runtime.ood.network_features.features`, and S statistics of the
+            input.
         groups: N patient ids.
         sites: N names of the sites that made the images; None if there is one site, or if they are not known.
     """
@@ -68,18 +85,28 @@ class ImageFeatures:
 class FeatureExtractor:
     """The network up to one feature map, which computes the features of images."""
 
-    def __init__(self, network: keras.Model, layer: str) -> None:
+    def __init__(
+        self, network: keras.Model, layer: str, inputs: Sequence[InputStatistic], steps: tuple[Step, ...]
+    ) -> None:
         """Cut the network at the layer.
+
+        Args:
+            layer: name of the layer.
+            inputs: statistics of the input, which follow the features of the layer.
+            steps: the steps of the spec.
 
         Raises:
             RecipeError: the network has no such layer, or its output is not a map H×W×C.
         """
-        self._moments, self._layer = moments_model(network, layer), layer
+        self._moments, self._inputs, self._steps = moments_model(network, layer), tuple(inputs), steps
 
     def of_tensors(self, tensors: npt.NDArray[np.float32]) -> Floats:
-        """Return the features of preprocessed images, float32 N×H×W×C to float64 N×2C."""
+        """Return the features of preprocessed images, float32 N×H×W×C to float64 N×(2C + S)."""
         batches = (tensors[i : i + _BATCH] for i in range(0, len(tensors), _BATCH))
-        return features(np.concatenate([np.asarray(self._moments.predict_on_batch(batch)) for batch in batches]))
+        found = features(np.concatenate([np.asarray(self._moments.predict_on_batch(batch)) for batch in batches]))
+        if not self._inputs:
+            return found
+        return np.concatenate([found, of_tensors(tensors, self._inputs, self._steps)], axis=1)
 
     def see(self, tensors: Tensors, traits: Mapping[str, Traits] | None = None) -> ImageFeatures:
         """Return the features of a part of a data set; the sites are the trait ``site``, if all images have it."""
@@ -89,14 +116,14 @@ class FeatureExtractor:
         return ImageFeatures(self.of_tensors(tensors.images), tensors.groups, places)
 
     def shares(
-        self, images: Iterable[DecodedImage | None], known: NetworkFamiliarity, spec: ModelSpec
+        self, images: Iterable[MarkedImage | None], known: NetworkFamiliarity, spec: ModelSpec
     ) -> list[float | None]:
-        """Return each image's distance divided by the limit; None where the runtime rejects the image."""
+        """Return each image's share, as a prediction has it; None where the runtime rejects the image."""
         found: list[float | None] = []
-        ready: list[npt.NDArray[np.float32] | None] = []
+        ready: list[_Ready | None] = []
         for image in images:
             try:
-                ready.append(None if image is None else preprocess(image, spec.steps))
+                ready.append(None if image is None else _Ready.of(image, known, spec))
             except ImageError:
                 ready.append(None)
             if len(ready) == _BATCH:
@@ -104,12 +131,59 @@ class FeatureExtractor:
                 ready = []
         return found + self._shares(ready, known)
 
-    def _shares(self, ready: Sequence[npt.NDArray[np.float32] | None], known: NetworkFamiliarity) -> list[float | None]:
-        tensors = [tensor for tensor in ready if tensor is not None]
-        if not tensors:
+    def _shares(self, ready: Sequence[_Ready | None], known: NetworkFamiliarity) -> list[float | None]:
+        each = [one for one in ready if one is not None]
+        if not each:
             return [None] * len(ready)
-        shares = iter((known.distances(self.of_tensors(np.stack(tensors))) / known.limit).tolist())
-        return [None if tensor is None else next(shares) for tensor in ready]
+        distances = known.distances(self.of_tensors(np.stack([one.tensor for one in each])))
+        shares = iter([max(d / known.limit, one.excess) for d, one in zip(distances.tolist(), each, strict=True)])
+        return [None if one is None else next(shares) for one in ready]
+
+
+class _Ready(NamedTuple):
+    """A preprocessed image, and its excess over the limits of the image; 0 if it is within them or there are none."""
+
+    tensor: npt.NDArray[np.float32]
+    excess: float
+
+    @classmethod
+    def of(cls, image: MarkedImage, known: NetworkFamiliarity, spec: ModelSpec) -> _Ready:
+        shown = image.shown(spec)
+        return cls(preprocess(shown, spec.steps), known.image_share(image.whole, shown) or 0.0)
+
+
+def fit_limits(samples: Sequence[Sample], wanted: Sequence[ImageLimit], spec: ModelSpec) -> ImageLimits | None:
+    """Return the limits of the image as read, from the model's own images; None if none is wanted.
+
+    A side may be half the shortest, or half longer than the longest. Of dark and bright pixels, at least half must be
+    dark: a negative has the reverse share. Images that the runtime rejects are left out.
+
+    Raises:
+        DatasetError: an own image has too few dark pixels for such a limit.
+    """
+    if not wanted:
+        return None
+    least, most, dark = 65535, 1, 1.0
+    images = SampleReader(spec)
+    for sample in samples:
+        try:
+            image = images.whole(sample)
+        except ImageError:
+            continue
+        height, width = image.pixels.shape[:2]
+        least, most = min(least, height, width), max(most, height, width)
+        if ImageLimit.LEAST_DARK in wanted:
+            dark = min(dark, dark_share(image))
+    if dark <= LEAST_DARK:
+        raise DatasetError(
+            f"familiarity: found an own image with a dark share of {dark:.3g}, expected more than {LEAST_DARK}. Leave "
+            "the limit least_dark out of the recipe."
+        )
+    return ImageLimits(
+        least_side_px=max(1, least // 2) if ImageLimit.LEAST_SIDE in wanted else None,
+        most_side_px=most * 3 // 2 if ImageLimit.MOST_SIDE in wanted else None,
+        least_dark=LEAST_DARK if ImageLimit.LEAST_DARK in wanted else None,
+    )
 
 
 def moments_model(network: keras.Model, layer: str) -> keras.Model:
@@ -137,6 +211,7 @@ def fit_network_familiarity(
     validation: ImageFeatures,
     layer: FamiliarLayer,
     share: float,
+    limits: ImageLimits | None = None,
 ) -> FittedFamiliarity:
     """Fit the check on training images, and its limit on validation images.
 
@@ -145,6 +220,7 @@ def fit_network_familiarity(
         validation: features of validation images, of other patients.
         layer: the feature map.
         share: tolerated share (0..1, ends excluded) of a new patient's images beyond the limit.
+        limits: limits of the image as read, from :func:`fit_limits`.
 
     With ``layer.site_share``, each site is left out of the fit once; the limit is the largest that this requires.
 
@@ -163,17 +239,22 @@ def fit_network_familiarity(
     limit = weighted_limit(known.distances(validation.values), validation.groups, share)
     if layer.site_share is not None:
         limit = max(limit, _site_limit(train, validation, layer, layer.site_share))
-    known = replace(known, limit=_rounded(limit, _LIMIT_DIGITS, up=True))
+    known = replace(known, limit=_rounded(limit, _LIMIT_DIGITS, up=True), image=limits)
+    more = "".join(f", {name.value}" for name in layer.inputs)
+    patients = [len(np.unique(part.groups)) for part in (train, validation)]
     basis = (
-        f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}, {FEATURES}, "
-        f"on {len(known.deviations)} components) from the model's own are referred. Fitted on {len(train.groups)} "
-        f"training images of {len(np.unique(train.groups))} patients; {share:g} of a validation patient's images lie "
-        f"farther on average ({len(validation.groups)} images of {len(np.unique(validation.groups))} patients)."
+        f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}{more}, "
+        f"{FEATURES}, on {len(known.deviations)} components) from the model's own are referred. Fitted on "
+        f"{len(train.groups)} training images of {patients[0]} patients; {share:g} of a validation patient's images "
+        f"lie farther on average ({len(validation.groups)} images of {patients[1]} patients)."
     )
     if layer.site_share is not None:
         basis += (
             f" The limit was raised until at most {layer.site_share:g} of the images of a left-out site lie farther."
         )
+    if limits is not None:
+        stated = ", ".join(f"{name} {value:g}" for name, value in to_dict(limits).items())
+        basis += f" Images beyond {stated} are referred, too."
     return FittedFamiliarity(known, basis)
 
 
@@ -197,11 +278,15 @@ def _site_limit(train: ImageFeatures, validation: ImageFeatures, layer: Familiar
 def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
     """Return the check with a limit of 1; all numbers are those that JSON contains."""
     mean = np.array([_rounded(value) for value in values.mean(axis=0).tolist()])
+    spread = values.std(axis=0)
     scale = np.ones(len(mean))
+    count = len(mean) - len(layer.inputs)
     if layer.scaled:
-        spread = values.std(axis=0)
-        floor = max(FLOOR * float(np.median(spread)), 1e-6)
-        scale = np.array([_rounded(value) for value in np.hypot(spread, floor).tolist()])
+        floor = max(FLOOR * float(np.median(spread[:count])), 1e-6)
+        scale[:count] = np.hypot(spread[:count], floor)
+    usual = float(np.sqrt(np.mean((spread[:count] / scale[:count]) ** 2)))
+    scale[count:] = np.hypot(spread[count:], INPUT_FLOOR) / (INPUT_WEIGHT * max(usual, 1e-6))
+    scale = np.array([_rounded(value) for value in scale.tolist()])
     apart = (values - mean) / scale
     count = max(1, min(MOST_COMPONENTS, len(values) // IMAGES_PER_COMPONENT, values.shape[1] - 1))
     _, singular, rows = np.linalg.svd(apart, full_matrices=False)
@@ -219,6 +304,7 @@ def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
         deviations=tuple(_rounded(value) for value in deviations.tolist()),
         residual=_rounded(residual),
         limit=1.0,
+        inputs=layer.inputs or None,
     )
 
 

@@ -12,7 +12,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ImageError
 from edge_runtime.images.discovery import look_into
 from edge_runtime.images.reader import DecodedImage, read
-from edge_runtime.images.region import Region, cut
+from edge_runtime.images.region import Region
 from edge_runtime.ood.detector import Familiarity, is_familiar
 from edge_runtime.ood.network_features import NetworkFamiliarity
 from training.artifact import Artifact
@@ -22,7 +22,8 @@ from training.data.splits import Part, select, usable
 from training.data.tensors import load_tensors
 from training.errors import DatasetError
 from training.evaluation.familiarity import fit_familiarity, once_each, see
-from training.evaluation.network_familiarity import FeatureExtractor, fit_network_familiarity
+from training.evaluation.marked_image import MarkedImage
+from training.evaluation.network_familiarity import FeatureExtractor, fit_limits, fit_network_familiarity
 from training.evaluation.out_of_distribution_images import DRAWN, Shape, drawn, inverted
 from training.networks.keras_model import load_model
 from training.policy.cases import exact
@@ -35,7 +36,7 @@ REGION_RADIUS_PX = 40.0
 """Radius of the region in the middle of an image from another data set, about that of a typical lesion."""
 
 Item = TypeVar("Item")
-Shares = Callable[[Iterable[DecodedImage | None]], list[float | None]]
+Shares = Callable[[Iterable[MarkedImage | None]], list[float | None]]
 """Returns each image's distance divided by the limit; None for an image that the runtime rejects."""
 
 
@@ -99,17 +100,27 @@ def measure_familiarity(
     spec, dataset = artifact.spec(), find_recipe(artifact.spec().name).source.load(data)
     parts = _parts(artifact, dataset)
     limit, known = _check(artifact, dataset, parts, share)
-    whole = spec.image_check is not None and spec.image_check.whole is not None
-    samples = once_each(parts[Part.TEST]) if whole else parts[Part.TEST]
-    rows = [_count(OWN, _own(samples, spec, whole=whole), known, own=True)]
+    films = spec.image_check is not None and spec.image_check.whole is not None
+    samples = once_each(parts[Part.TEST]) if films else parts[Part.TEST]
+    rows = [_count(OWN, _own(samples, spec), known, own=True)]
     some = _spaced(samples, most)
-    rows += [_count(_name(folder), _below(folder, most, spec, whole=whole), known) for folder in others]
-    if whole:
-        rows.append(_count(CUT, _own(_spaced(parts[Part.TEST], most), spec, whole=False), known))
-    rows.append(_count("own, inverted", (p and inverted(p) for p in _own(some, spec, whole=whole)), known))
-    shapes: list[Shape] = [p.pixels.shape for p in _own(some, spec, whole=whole) if p is not None]
-    rows += [_count(kind, drawn(kind, shapes, most, seed), known) for kind in DRAWN]
+    rows += [_count(_name(folder), _below(folder, most, spec), known) for folder in others]
+    if _has_whole(spec):
+        rows.append(_count(CUT, _cut_out(_spaced(parts[Part.TEST], most), spec), known))
+    rows.append(_count("own, inverted", (one and _inverted(one) for one in _own(some, spec)), known))
+    whole = _has_whole(spec)
+    shapes: list[Shape] = [
+        (one.whole if whole else one.shown(spec)).pixels.shape for one in _own(some, spec) if one is not None
+    ]
+    rows += [_count(kind, (_marked(p, spec) for p in drawn(kind, shapes, most, seed)), known) for kind in DRAWN]
     return FamiliarityTable(spec.name, spec.version, limit, spec.familiarity is None, tuple(rows))
+
+
+def _has_whole(spec: ModelSpec) -> bool:
+    """Return whether the check of a region model uses the whole image, too."""
+    image, network = spec.image_check, spec.network_check
+    stated = (image is not None and image.whole is not None) or (network is not None and network.image is not None)
+    return stated and spec.region is not None
 
 
 def _check(
@@ -121,22 +132,30 @@ def _check(
     if known is None and layer is None:
         known = fit_familiarity(see((*parts[Part.TRAIN], *parts[Part.VALIDATION]), spec), share).familiarity
     if known is None and layer is not None:
-        extractor = FeatureExtractor(load_model(artifact.model_path), layer.name)
+        extractor = FeatureExtractor(load_model(artifact.model_path), layer.name, layer.inputs, spec.steps)
         train, validation = (
             extractor.see(load_tensors(parts[part], spec, label=part.value), dataset.traits)
             for part in (Part.TRAIN, Part.VALIDATION)
         )
-        known = fit_network_familiarity(train, validation, layer, share).familiarity
+        limits = fit_limits((*parts[Part.TRAIN], *parts[Part.VALIDATION]), layer.limits, spec)
+        known = fit_network_familiarity(train, validation, layer, share, limits).familiarity
     if isinstance(known, NetworkFamiliarity):
-        extractor = FeatureExtractor(load_model(artifact.model_path), known.layer)
+        extractor = FeatureExtractor(load_model(artifact.model_path), known.layer, known.inputs or (), spec.steps)
         return known.limit, partial(extractor.shares, known=known, spec=spec)
     if known is None:
         raise TypeError(f"{spec.name}: no out-of-distribution check was fitted")
-    return known.limit, partial(_image_shares, known)
+    return known.limit, partial(_image_shares, known, spec)
 
 
-def _image_shares(known: Familiarity, images: Iterable[DecodedImage | None]) -> list[float | None]:
-    return [None if image is None else known.share(image) for image in images]
+def _image_shares(known: Familiarity, spec: ModelSpec, images: Iterable[MarkedImage | None]) -> list[float | None]:
+    return [None if one is None else _image_share(known, spec, one) for one in images]
+
+
+def _image_share(known: Familiarity, spec: ModelSpec, image: MarkedImage) -> float | None:
+    try:
+        return known.share(image.whole if known.whole is not None else image.shown(spec))
+    except ImageError:
+        return None
 
 
 def _parts(artifact: Artifact, dataset: Dataset) -> dict[Part, tuple[Sample, ...]]:
@@ -145,17 +164,27 @@ def _parts(artifact: Artifact, dataset: Dataset) -> dict[Part, tuple[Sample, ...
     return {part: usable(select(dataset.samples, split, part), part, dataset.contradicted) for part in Part}
 
 
-def _own(samples: Sequence[Sample], spec: ModelSpec, *, whole: bool) -> Iterator[DecodedImage | None]:
-    """Yield whole images, or the squares of their regions unless ``whole``; None where the runtime rejects one."""
+def _own(samples: Sequence[Sample], spec: ModelSpec) -> Iterator[MarkedImage | None]:
+    """Yield images with their regions; None where the runtime rejects one."""
     images = SampleReader(spec)
     for sample in samples:
         try:
-            yield images.whole(sample) if whole else images.read(sample)
+            images.read(sample)
+            yield MarkedImage(images.whole(sample), sample.region)
         except ImageError:
             yield None
 
 
-def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator[DecodedImage | None]:
+def _cut_out(samples: Sequence[Sample], spec: ModelSpec) -> Iterator[MarkedImage | None]:
+    """Yield the squares of regions as if they were whole images, with a region in their middle."""
+    return (one and _marked(one.shown(spec), spec) for one in _own(samples, spec))
+
+
+def _inverted(image: MarkedImage) -> MarkedImage:
+    return MarkedImage(inverted(image.whole), image.region)
+
+
+def _below(folder: Path, most: int, spec: ModelSpec) -> Iterator[MarkedImage | None]:
     found = (Path(image.path) for image in look_into(folder).images)
     paths = [path for path in found if "_mask" not in path.stem]
     if not paths:
@@ -164,19 +193,18 @@ def _below(folder: Path, most: int, spec: ModelSpec, *, whole: bool) -> Iterator
         )
     for path in _spaced(paths, most):
         try:
-            decoded = read(path, min_side_px=spec.min_side_px)
-            yield decoded if whole else _model_input(decoded, spec)
+            yield _marked(read(path, min_side_px=spec.min_side_px), spec)
         except ImageError:
             yield None
 
 
-def _model_input(image: DecodedImage, spec: ModelSpec) -> DecodedImage:
-    """Return the image; for a model of regions, the square of a region in its middle."""
+def _marked(image: DecodedImage, spec: ModelSpec) -> MarkedImage:
+    """Return the image; for a model of regions, with a region in its middle."""
     if spec.region is None:
-        return image
+        return MarkedImage(image)
     height, width = image.pixels.shape[:2]
     radius = min(REGION_RADIUS_PX, min(height, width) / 2)
-    return cut(image, Region((width - 1) / 2, (height - 1) / 2, radius), spec.region)
+    return MarkedImage(image, Region((width - 1) / 2, (height - 1) / 2, radius))
 
 
 def _spaced(items: Sequence[Item], most: int) -> list[Item]:
@@ -186,7 +214,7 @@ def _spaced(items: Sequence[Item], most: int) -> list[Item]:
     return [items[i * len(items) // most] for i in range(most)]
 
 
-def _count(kind: str, images: Iterable[DecodedImage | None], known: Shares, *, own: bool = False) -> ReferredShare:
+def _count(kind: str, images: Iterable[MarkedImage | None], known: Shares, *, own: bool = False) -> ReferredShare:
     found = [None if share is None else not is_familiar(share) for share in known(images)]
     answers = [referred for referred in found if referred is not None]
     if not answers:

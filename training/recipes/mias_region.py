@@ -21,7 +21,7 @@ from training.data.datasets import mias_regions
 from training.data.splits import SplitPlan
 from training.networks.backbones import ORIGIN, MobileNet
 from training.recipes.mias_abnormality import SOURCE
-from training.recipes.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.recipes.recipe import AdamW, Cosine, FamiliarLayer, ImageLimit, Loss, Recipe, TrainingPlan
 from training.recipes.shrinking import halved
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ BACKBONE = MobileNet(side_px=128, channels=1, taps=(5, 9), fixed=9)
 LEAST_RANGE = 6
 """Levels, of 255: a region whose values differ by less shows no tissue. The smallest range of the 93 lesions and 442
 controls is 14. Dense, nearly saturated tissue elsewhere may have 6 to 8. Air is mostly constant."""
+
+FAMILIAR = FamiliarLayer("conv_pw_6_relu", scaled=False, limits=(ImageLimit.LEAST_SIDE, ImageLimit.LEAST_DARK))
+"""The sixth block sees what a square shows: air, corners, labels, other kinds of images. It does not see that a film is
+a negative, or of half the size, so the film itself has limits (docs/research/familiarity.md)."""
 
 SPACING_MM = 0.2
 """mini-MIAS was reduced to 200 µm a pixel."""
@@ -51,7 +55,7 @@ def network(weights: str | None = None) -> keras.Model:
 MIAS_REGION = Recipe(
     spec=ModelSpec(
         name="mias-region",
-        version="1.1.0",
+        version="1.2.0",
         summary="A marked region of a mammogram (mini-MIAS, 200 µm a pixel): does it hold a lesion or normal tissue?",
         steps=(Colour(ColourOrder.GREY), *halved(BACKBONE.side_px), Scale(divisor=127.5, offset=-1.0)),
         labels=mias_regions.LABELS,
@@ -75,6 +79,7 @@ MIAS_REGION = Recipe(
     split=SplitPlan(validation=0.2, test=0.25, seed=3),
     transfer=True,
     augmentation=Augmentation(flips=True, quarter_turns=True),
+    familiar=FAMILIAR,
     caveat=ORIGIN
     + " Controls were chosen, so confidences speak of one lesion in six regions, not of a clinic's mix. "
     + "No images of another site or scanner were available: nothing is known about other mammographs.",

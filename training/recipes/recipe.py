@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.spec import ModelSpec
+from edge_runtime.ood.network_features import InputStatistic
 from edge_runtime.serialisation.records import ABSENT
 from training.data.augmentation import Augmentation
 from training.data.crop_plan import CropPlan
@@ -208,6 +209,14 @@ class Copies:
         return f"{self.count} files of each picture: {turned}" + (", and mirrored" if self.mirrored else "")
 
 
+class ImageLimit(enum.Enum):
+    """A limit of :class:`edge_runtime.ood.image_limits.ImageLimits` that is fitted on the model's own images."""
+
+    LEAST_SIDE = "least_side_px"
+    MOST_SIDE = "most_side_px"
+    LEAST_DARK = "least_dark"
+
+
 @dataclass(frozen=True)
 class FamiliarLayer:
     """The feature map on which the out-of-distribution check is fitted.
@@ -217,11 +226,15 @@ class FamiliarLayer:
         scaled: divide each feature by about its standard deviation before the principal components are computed.
         site_share: tolerated share (0..1) of the images of a site that the fit has not seen; needs a data set with
             several sites. None looks at the model's own sites only.
+        inputs: statistics of the input that are added to the features.
+        limits: names of the limits of the image as read that are fitted.
     """
 
     name: str
     scaled: bool = True
     site_share: float | None = None
+    inputs: tuple[InputStatistic, ...] = ()
+    limits: tuple[ImageLimit, ...] = ()
 
 
 @dataclass(frozen=True)

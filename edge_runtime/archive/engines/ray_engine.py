@@ -16,6 +16,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to its makers otherwise
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default, without a warning
     "RAY_DEDUP_LOGS": "0",
+    "RAY_worker_niceness": "0",  # workers started here get as much time as those of the other engines, not the least
 }
 
 START_S = 300.0

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.errors import EdgeError, ManifestError, StoreError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular, reason
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import from_json
 
 Content = TypeVar("Content")

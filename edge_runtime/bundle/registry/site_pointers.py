@@ -8,11 +8,11 @@ remove them; a policy of another bundle is refused when the model is loaded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.bundle.registry.pointers import is_name, read_pointer_file, store_folder
 from edge_runtime.errors import SitePolicyError
+from edge_runtime.serialisation.frozen import dataclass
 
 FOLDER, POINTER = "site", "current.json"
 SCHEMA = 1

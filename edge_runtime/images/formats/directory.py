@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
+
+from edge_runtime.serialisation.frozen import dataclass
 
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG: the types of all tags read here

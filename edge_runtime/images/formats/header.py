@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError, ImageUnsupportedError
+from edge_runtime.serialisation.frozen import dataclass
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 OpenCV = Callable[[bytes], Pixels | None]

@@ -58,12 +58,14 @@ class GivenModel:
     labels: tuple[str, ...]
 
 
-def choose_output(where: Path, names: list[str], wanted: str | None) -> int:
+def choose_output(where: Path, names: list[str], counts: list[int | None], wanted: str | None, spec: ModelSpec) -> int:
     """Return the index of the output that gives the scores.
 
     Args:
         names: names of the outputs that can give scores.
+        counts: number of values of each for one image; None if it is not known.
         wanted: the value of ``--output``; None if it was not given.
+        spec: the spec; an error proposes an output with as many values as it has.
 
     Raises:
         ExportError: there is no such output, or there are several and none is chosen.
@@ -78,11 +80,16 @@ def choose_output(where: Path, names: list[str], wanted: str | None) -> int:
             "last layer, not only the label."
         )
     if wanted is None and len(names) > 1:
+        likely = names[counts.index(spec.outputs) if spec.outputs in counts else 0]
         raise ExportError(
-            f"{where}: found {len(names)} outputs ({', '.join(names)}), expected one, the scores. Choose one with "
-            f"--output, for example --output {names[0]}."
+            f"{where}: found {len(names)} outputs ({', '.join(map(_sized, names, counts))}), expected one, the scores. "
+            f"Choose one with --output, for example --output {likely}."
         )
     return 0 if wanted is None else names.index(wanted)
+
+
+def _sized(name: str, count: int | None) -> str:
+    return name if count is None else f"{name}: {count} value{'' if count == 1 else 's'}"
 
 
 def layout_of(where: Path, taken: tuple[int | None, ...], spec: ModelSpec, usual: Layout) -> Layout:

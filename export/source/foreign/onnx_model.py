@@ -5,6 +5,7 @@ Onnxruntime is imported inside functions, because only child processes may impor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def read(path: Path, spec: ModelSpec, output: str | None) -> GivenModel:
     """
     model = _load(path)
     _check_operators(path, model)
-    name, scores = _chosen(path, model, output)
+    name, scores = _chosen(path, model, output, spec)
     image = _image(path, model)
     sides = image.type.tensor_type.shape.dim
     taken = tuple(side.dim_value if side.dim_value > 0 else None for side in sides)
@@ -109,7 +110,7 @@ def _check_operators(path: Path, model: onnx.ModelProto) -> None:
             )
 
 
-def _chosen(path: Path, model: onnx.ModelProto, wanted: str | None) -> tuple[str, str]:
+def _chosen(path: Path, model: onnx.ModelProto, wanted: str | None, spec: ModelSpec) -> tuple[str, str]:
     """Return the name of the chosen output, and of the value that holds its scores."""
     graph = model.graph
     found = [(value.name, scores_of(graph, value.name)) for value in graph.output]
@@ -121,7 +122,15 @@ def _chosen(path: Path, model: onnx.ModelProto, wanted: str | None) -> tuple[str
             f"{path}: found output {half[0]} of {_type(kinds[half[0]])}, expected float32. Convert the network to "
             "float32 (model.float() in PyTorch) and export it again."
         )
-    return scoring[choose_output(path, [name for name, _ in scoring], wanted)]
+    names = [name for name, _ in scoring]
+    sizes = {value.name: _values(value) for value in graph.output}
+    return scoring[choose_output(path, names, [sizes[name] for name in names], wanted, spec)]
+
+
+def _values(output: onnx.ValueInfoProto) -> int | None:
+    """Return the number of values of an output for one image; None if the file does not state it."""
+    sides = [side.dim_value for side in output.type.tensor_type.shape.dim[1:]]
+    return math.prod(sides) if sides and all(sides) else None
 
 
 def _image(path: Path, model: onnx.ModelProto) -> onnx.ValueInfoProto:

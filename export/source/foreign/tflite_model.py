@@ -5,6 +5,7 @@ LiteRT is imported inside functions, because only child processes may import it.
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def read(path: Path, spec: ModelSpec, output: str | None) -> GivenModel:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         graph = model.subgraphs[0]
         _check_operators(path, model)
-        name, place = _chosen(path, model, output)
+        name, place = _chosen(path, model, output, spec)
         image = _image(path, graph)
     except _UNREADABLE:
         raise damaged(path, Format.TFLITE) from None
@@ -90,7 +91,7 @@ def _check_operators(path: Path, model: Any) -> None:
             )
 
 
-def _chosen(path: Path, model: Any, wanted: str | None) -> tuple[str, int]:
+def _chosen(path: Path, model: Any, wanted: str | None, spec: ModelSpec) -> tuple[str, int]:
     """Return name and tensor index of the chosen output; its name is the signature's, if there is one."""
     graph = model.subgraphs[0]
     places = [int(i) for i in graph.outputs if TYPES[graph.tensors[i].type] in ("float32", "int8", "uint8", "int16")]
@@ -100,7 +101,8 @@ def _chosen(path: Path, model: Any, wanted: str | None) -> tuple[str, int]:
         for entry in signature.outputs
     }
     names = [(signed.get(i) or bytes(graph.tensors[i].name or b"")).decode("utf-8", "replace") for i in places]
-    chosen = choose_output(path, names, wanted)
+    counts: list[int | None] = [math.prod(graph.tensors[i].shape[1:]) for i in places]
+    chosen = choose_output(path, names, counts, wanted, spec)
     return names[chosen], places[chosen]
 
 

@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from benchmarks import environments, networks
 from benchmarks.cases import one_image
+from benchmarks.cases.cold_start import CODE
 from benchmarks.cli import _COMMANDS, main
+from benchmarks.contestant import Command, NoFiguresError
 from benchmarks.report import HEADLINE
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from tests.places import ROOT
@@ -116,3 +118,44 @@ def test_every_network_that_ships_is_measured() -> None:
     for name in networks.names():
         for case in ("`predict(array)`", "`predict(path)`", "Cold command"):
             assert f"#### {case}, `{name}`" in said
+
+
+def in_a_process(*arguments: object) -> str:
+    """Run a command that waits for all processes below it; return what it prints."""
+    command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_cost_of_an_archive_is_a_ratio_to_the_command(phantom_patches: list[Path], tmp_path: Path) -> None:
+    for number, path in enumerate(phantom_patches[:12]):
+        (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
+    sizes = ("--small", 8, "--large", 12, "--shard-size", 1)
+    shown = in_a_process("archive-cost", "--folder", tmp_path, "--engine", "local", "--rounds", 1, *sizes)
+    assert re.search(r"^one shard, one process: [\d.]+ \(.*\) x JSON lines$", shown, re.MULTILINE)
+    (base,) = re.findall(r"^edge-predict +(-?[\d.]+) .* +([\d.]+) \(1.00 to 1.00\)$", shown, re.MULTILINE)
+    assert base[1] == "1.00"
+    assert re.search(r"^local +-?[\d.]+ \(.*\) +-?[\d.]+ \(.*\)$", shown, re.MULTILINE)
+    refused = CliRunner().invoke(main, ["archive-cost", "--folder", str(tmp_path), "--small", "8", "--large", "12"])
+    assert refused.exit_code == 2 and "each of 2 workers needs 3 shards" in refused.output
+
+
+@pytest.mark.parametrize("kind, tiles", [("--dense", 100), ("--sparse", 100)])
+def test_the_memory_of_a_slide_is_measured(kind: str, tiles: int, tmp_path: Path) -> None:
+    pytest.importorskip("openslide")
+    shown = in_a_process("slide-memory", "--side", 2000, "--read-at", 1, "--folder", tmp_path, kind)
+    assert re.search(rf"^ +2000 +{tiles} +\d+ MB +\d+ MB +[\d.]+ s$", shown, re.MULTILINE), shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_of_another_checkout_is_that_of_its_files(tmp_path: Path) -> None:
+    """It is started in this checkout, which must not be imported in its place: the stand-in ends with status 5."""
+    package = tmp_path / "edge_runtime"
+    (package / "cli").mkdir(parents=True)
+    for file, text in (("__init__.py", ""), ("cli/__init__.py", ""), ("cli/predict.py", "def run(): return 5\n")):
+        (package / file).write_text(text)
+    command = Command("other", [sys.executable, "-c", CODE], runtime=tmp_path)
+    with pytest.raises(NoFiguresError, match="ended with status 5"):
+        command.turn([0])
+    command.close()

@@ -26,16 +26,16 @@ VALID = jsonschema.Draft202012Validator(SCHEMA)
 class Watching:
     """A watching process, its folder and its results file."""
 
-    def __init__(self, bundle: Path, root: Path) -> None:
+    def __init__(self, bundle: Path | str, root: Path) -> None:
         self.folder, self.place = root / "in", root / "results.jsonl"
         self.folder.mkdir()
         self._aside, self._bundle = root / "aside", bundle
         self._aside.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, interval: str = "0.05") -> None:
+    def start(self, interval: str = "0.05", *options: str) -> None:
         command = [sys.executable, "-m", "edge_runtime.cli.predict", "--model", str(self._bundle)]
-        command += ["--watch", str(self.folder), "--output", str(self.place), "--interval", interval]
+        command += ["--watch", str(self.folder), "--output", str(self.place), "--interval", interval, *options]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
 
     def end(self, number: signal.Signals) -> tuple[int, str]:

@@ -28,6 +28,7 @@ from tests.dicom_objects import (
     ultrasound,
     with_region,
 )
+from tests.integration.cli.test_watch_folder import VALID
 
 SHOWN = meant(240, 300)
 
@@ -160,3 +161,19 @@ def test_check_tells_what_would_be_done_and_why(study: Path) -> None:
     assert run(dicom, "check", study / "clip", "--model", "breast-us", "--frame", 2).exit_code == 0
     refused = run(dicom, "check", study / "notes.txt")
     assert refused.exit_code == 1 and "[dicom_no_prefix]" in refused.stderr
+
+
+def test_text_that_the_object_permits_is_told(tmp_path: Path) -> None:
+    pixels = (SHOWN * 0.6).astype(np.uint8)
+    cv2.putText(pixels, "MAMA DIREITA", (20, 120), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1)
+    path, results = tmp_path / "us.dcm", tmp_path / "results.jsonl"
+    path.write_bytes(file_of(ultrasound(pixels, BurnedInAnnotation="NO")))
+    done = run(predict, "--model", "breast-us", path, "--json")
+    line = json.loads(done.stdout)
+    assert line["burnt_in_text"] == "PERMITTED"
+    VALID.validate(line)
+    assert "Burned In Annotation NO" in run(predict, "--model", "breast-us", path).stdout
+    assert run(predict, "--model", "breast-us", path, "--output", results).exit_code == 0
+    assert run(predict, "check", results).exit_code == 0
+    path.write_bytes(file_of(ultrasound(SHOWN, BurnedInAnnotation="NO")))
+    assert "burnt_in_text" not in json.loads(run(predict, "--model", "breast-us", path, "--json").stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
@@ -18,7 +21,18 @@ from edge_runtime import Predictor
 from edge_runtime.dicom.answer import answer
 from edge_runtime.dicom.dataset import read_dataset
 from edge_runtime.errors import EdgeError
-from tests.dicom_objects import MAMMOGRAM, MAMMOGRAM_FOR_PROCESSING, ROOT, file_of, image, meant, ultrasound
+from tests.dicom_objects import (
+    MAMMOGRAM,
+    MAMMOGRAM_FOR_PROCESSING,
+    ROOT,
+    file_of,
+    image,
+    meant,
+    presentation_state,
+    report,
+    ultrasound,
+)
+from tests.integration.cli.test_watch_folder import Watching
 from tests.places import ROOT as PROJECT
 
 MARK = "ZQ"
@@ -66,22 +80,33 @@ def objects() -> dict[str, Callable[[], Dataset]]:
         "mammogram": lambda: image(meant(240, 300), MAMMOGRAM, **spaced),
         "for processing": lambda: image(meant(240, 300), MAMMOGRAM_FOR_PROCESSING),
         "false rows": lambda: ultrasound(meant(240, 300), Rows=241),
+        "text permitted": lambda: _captioned(BurnedInAnnotation="NO"),
+        "text refused": _captioned,
         "unknown class": lambda: image(meant(240, 300), "1.2.778131"),
     }
 
 
+def _captioned(**elements: Any) -> Dataset:
+    pixels = (meant(240, 300) * 0.6).astype(np.uint8)
+    cv2.putText(pixels, "MAMA DIREITA", (20, 120), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1)
+    return ultrasound(pixels, **elements)
+
+
 @pytest.fixture(params=[*objects()])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    dataset = objects()[request.param]()
+    found = tmp_path / "IM1"
+    found.write_bytes(marked_file(objects()[request.param]()))
+    return found
+
+
+def marked_file(dataset: Dataset) -> bytes:
+    """Return the file of an object full of marked values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for keyword in ("SOPClassUID",):
             dataset.file_meta.MediaStorageSOPClassUID = getattr(dataset, keyword)
         marked(dataset, {**TEXTS, **WRONG})
-        data = file_of(dataset).replace(b"77.8131", b"ZQds131").replace(b"870013", b"ZQis13")
-    found = tmp_path / "IM1"
-    found.write_bytes(data)
-    return found
+        return file_of(dataset).replace(b"77.8131", b"ZQds131").replace(b"870013", b"ZQis13")
 
 
 COMMANDS = """
@@ -114,6 +139,26 @@ def test_no_command_shows_a_value(path: Path) -> None:
     assert not shown(done.stdout + done.stderr), done.stdout + done.stderr
     assert "Traceback" not in done.stderr and done.returncode == 0, done.stderr
     assert done.stdout.count(str(path)) >= 6
+
+
+def test_a_watched_folder_shows_no_value(tmp_path: Path) -> None:
+    """An image with its circle, one that waits for ever, and a report that cannot be read."""
+    watching = Watching("mias-region", tmp_path)
+    watching.start("0.1", "--mark-hours", "0.001")
+    circle = [150.5, 120.5, 150.5, 160.5]
+    spaced = {"ImagerPixelSpacing": [0.2, 0.2]}
+    state = marked_file(presentation_state(circle, uid=f"{ROOT}.778133"))
+    (watching.folder / "PR1").write_bytes(state)
+    (watching.folder / "SR1").write_bytes(marked_file(report(circle))[:900])
+    (watching.folder / "IM1").write_bytes(marked_file(image(meant(240, 300), MAMMOGRAM, **spaced)))
+    other = marked_file(image(meant(240, 300), MAMMOGRAM, **spaced))
+    (watching.folder / "IM2").write_bytes(other.replace(b".778133", b".778134"))
+    lines = watching.wait(lambda lines: len(lines) == 3)
+    codes = {Path(line["image"]).name: line.get("error", {}).get("code") for line in lines}
+    assert codes == {"IM1": None, "IM2": "dicom_mark_missing", "SR1": "dicom_truncated"}
+    _, told = watching.end(signal.SIGTERM)
+    text = told + watching.place.read_text("ascii")
+    assert not shown(text) and "778134" not in text, text
 
 
 @pytest.fixture

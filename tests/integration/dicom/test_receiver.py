@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from pynetdicom import AE
 
 from edge_runtime.assurance.audit.periods import AuditHistory
 from edge_runtime.assurance.audit.verification import verify
+from edge_runtime.bundle.site_policy_file import FILE
 from edge_runtime.dicom.peer import TlsFiles
 from edge_runtime.dicom.receiver import OUT_OF_RESOURCES, TOO_LARGE
 from tests.dicom_kills import await_count, results
@@ -24,6 +26,7 @@ from tests.dicom_receiver import TITLE as RECEIVER
 from tests.dicom_sources import encoded, ultrasound
 from tests.orthanc import TITLE, Orthanc, debian
 from tests.places import ROOT
+from tests.site_policies import site_policy
 
 NOBODY = "NOBODY@127.0.0.1:1"
 
@@ -66,6 +69,29 @@ def test_results_reach_the_archive_and_what_comes_back_is_ignored(
         receiver.await_events("delivered", 4)
         assert set(results(archive).values()) == {1}
         assert receiver.stop() == 0
+
+
+def test_a_new_site_policy_answers_without_a_restart(
+    archive: Orthanc, dicom_bundle: Path, tmp_path: Path, image: Path
+) -> None:
+    policies = tmp_path / "policies"
+    first = site_policy(dicom_bundle, policies, cutoff=0.93, version=1)
+    options = (f"{TITLE}@127.0.0.1:{archive.dicom}", "--site-policy", str(policies / FILE))
+    with receiving(tmp_path / "r", dicom_bundle, *options) as receiver:
+        assert receiver.send(image) == [0]
+        await_count(archive, 2, 30)
+        (policies / FILE).write_bytes(b"{}")
+        kept = receiver.await_events("model_kept", 1)
+        assert kept[0]["code"].startswith("site_policy")
+        second = site_policy(dicom_bundle, tmp_path / "new", cutoff=0.0, version=2)
+        (tmp_path / "new" / FILE).replace(policies / FILE)
+        (replaced,) = receiver.await_events("model_replaced", 1)
+        assert replaced["site_policy"].endswith(second.id.sha256)
+        assert receiver.send(image) == [0]
+        await_count(archive, 4, 30)
+        assert len(receiver.events("listening")) == 1
+        said = b"".join(archive.get_bytes(f"/instances/{each}/file") for each in archive.get("/instances"))
+    assert first.id.sha256.encode() in said and second.id.sha256.encode() in said
 
 
 def test_the_audit_log_counts_answers_and_names_nobody(dicom_bundle: Path, tmp_path: Path, image: Path) -> None:
@@ -128,12 +154,14 @@ def test_called_and_calling_titles_are_checked(dicom_bundle: Path, tmp_path: Pat
 
 def test_more_associations_than_allowed_are_rejected_and_others_go_on(dicom_bundle: Path, tmp_path: Path) -> None:
     with receiving(tmp_path / "r", dicom_bundle, NOBODY, "--max-associations", "2") as receiver:
-        held = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(2)]
-        time.sleep(0.3)
+        entity = AE(CALLER)
+        entity.add_requested_context("1.2.840.10008.1.1")  # Verification
+        held = [entity.associate("127.0.0.1", receiver.port, ae_title=RECEIVER) for _ in range(2)]
+        assert all(each.is_established for each in held)
         assert "peer_rejects" in echo(receiver)
         for each in held:
-            each.close()
-        end = time.monotonic() + 20  # a connection without an association ends after some seconds
+            each.release()
+        end = time.monotonic() + 20
         while echo(receiver):
             assert time.monotonic() < end
 

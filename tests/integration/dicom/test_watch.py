@@ -11,13 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from edge_runtime import Predictor
 from edge_runtime.bundle.bundle import find
 from edge_runtime.dicom.dataset import read_dataset
 from edge_runtime.dicom.results import facts_of, results_of
-from tests.dicom_objects import RLE, file_of, image, meant, presentation_state, ultrasound
+from tests.dicom_objects import (
+    MAMMOGRAM,
+    RLE,
+    ULTRASOUND_FRAMES,
+    file_of,
+    image,
+    meant,
+    presentation_state,
+    report,
+    ultrasound,
+)
 from tests.integration.cli.test_watch_folder import Watching
 
 SHOWN = meant(240, 300)
@@ -121,3 +132,58 @@ def test_named_results_of_this_package_are_refused_by_name(dicom_bundle: Path, t
                 with pytest.raises(DicomError, match="of edge-predict, expected the image") as caught:
                     each.predict(content)
                 assert caught.value.code == "dicom_own_result"
+
+
+def mammogram(number: int) -> bytes:
+    found = image(SHOWN, MAMMOGRAM, ImagerPixelSpacing=[0.2, 0.2])
+    found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+    return file_of(found)
+
+
+CIRCLE = [150.5, 120.5, 150.5, 160.5]
+
+
+def test_circles_come_before_or_after_their_image(tmp_path: Path) -> None:
+    """One by a presentation state, one by a report, one after a restart, and one that never comes."""
+    watching = Watching("mias-region", tmp_path)
+    folder = watching.folder
+    watching.start("0.1")
+    (folder / "first").write_bytes(mammogram(1))
+    (folder / "report").write_bytes(file_of(report(CIRCLE, uid="1.2.3.2")))
+    (folder / "third").write_bytes(mammogram(3))
+    (folder / "alone").write_bytes(mammogram(4))
+    cv2.imwrite(str(folder / "plain.png"), SHOWN)
+    watching.wait(lambda lines: len(lines) == 1)
+    assert by_image(watching.lines())["plain.png"]["error"]["code"] == "region_missing"
+    time.sleep(1)  # time for images to be looked at, and for a line too many
+    (folder / "state").write_bytes(file_of(presentation_state(CIRCLE, uid="1.2.3.1")))
+    (folder / "second").write_bytes(mammogram(2))
+    lines = by_image(watching.wait(lambda lines: len(lines) == 3))
+    assert lines["first"]["region"] == lines["second"]["region"] == {"x": 150.0, "y": 120.0, "radius": 40.0}
+    assert lines["first"]["score"] == lines["second"]["score"]
+    watching.end(signal.SIGTERM)
+    watching.start("0.1")
+    (folder / "late").write_bytes(file_of(presentation_state(CIRCLE, uid="1.2.3.3")))
+    lines = by_image(watching.wait(lambda lines: len(lines) == 4))
+    assert lines["third"]["score"] == lines["first"]["score"]
+    watching.end(signal.SIGTERM)
+    watching.start("0.1", "--mark-hours", "0.0001")
+    lines = by_image(watching.wait(lambda lines: len(lines) == 5))
+    assert lines["alone"]["error"]["code"] == "dicom_mark_missing"
+    watching.end(signal.SIGTERM)
+
+
+def test_a_clip_is_one_case_beside_images(tmp_path: Path) -> None:
+    watching = Watching("breast-us", tmp_path)
+    clip = ultrasound(np.stack([SHOWN, SHOWN[::-1]]), SOPClassUID=ULTRASOUND_FRAMES)
+    clip.file_meta.MediaStorageSOPClassUID = ULTRASOUND_FRAMES
+    watching.start("0.1", "--frame", "all")
+    (watching.folder / "clip").write_bytes(file_of(clip))
+    (watching.folder / "IM0001").write_bytes(file_of(ultrasound(SHOWN)))
+    cv2.imwrite(str(watching.folder / "plain.png"), SHOWN)
+    watching.wait(lambda lines: len(lines) == 3)
+    time.sleep(1)  # a line too many would come now
+    watching.end(signal.SIGTERM)
+    lines = by_image(watching.lines())
+    assert len(watching.lines()) == 3 and not any("error" in line for line in lines.values())
+    assert lines["clip"]["image"] == str(watching.folder / "clip")

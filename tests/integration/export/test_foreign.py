@@ -19,6 +19,7 @@ from PIL import Image
 from edge_runtime import Predictor
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Manifest, Precision, Role
+from edge_runtime.bundle.saliency import Method
 from edge_runtime.selftest.replay import selftest
 from edge_runtime.serialisation.records import to_dict
 from export.cli import main
@@ -152,6 +153,12 @@ def test_a_float_file_becomes_a_bundle_in_its_own_format(
     assert f"against the given {'ONNX' if form is Format.ONNX else 'TFLite'} file {name}" in card
     assert given.left_out in card
     assert "the Keras model" not in card
+    assert found.saliency is not None
+    assert found.saliency.method is (Method.GRAD_CAM if form is Format.ONNX else Method.NONE)
+    if form is Format.ONNX:
+        assert found.saliency.layer == "/f/3/out" and found.saliency.grid == (SIDE, SIDE, 64)
+        assert found.map_parity is not None and max(row.worst for row in found.map_parity) < 1e-4
+        assert "TensorFlow" not in card
     assert selftest(find(tmp_path / "out")).passed
 
 

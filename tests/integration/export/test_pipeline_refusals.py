@@ -1,6 +1,7 @@
 """What is not proven leaves nothing behind: tampered files, missing parts, tolerances that are not met."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -92,8 +93,12 @@ def test_a_tolerance_that_float32_cannot_meet_refuses_the_bundle(
 ) -> None:
     _edit_json(artifact.folder / "spec.json", lambda spec: spec["tolerance"].update({"float32_logit_max": 1e-12}))
     before = _outside(tmp_path)
-    with pytest.raises(ParityError, match=r"expected 1e-12 at most\. Nothing was written\. So small a difference"):
+    with pytest.raises(
+        ParityError, match=r"expected 1e-12 at most\. Nothing was written\. So small a difference"
+    ) as told:
         run_export(artifact, calibration, phantom_data, tmp_path / "out")
+    found, named = re.findall(r"of ([\d.e-]+), expected|If ([\d.e-]+) in a logit", str(told.value))
+    assert float(found[0]) <= float(named[1]) < 10 * float(found[0]), "the tolerance that it names must be enough"
     assert _outside(tmp_path) == before
 
 

@@ -56,6 +56,24 @@ from edge_runtime.cli.predict import main
 main([sys.argv[1], "--backend", "litert"], standalone_mode=False)
 print(json.dumps(sorted(sys.modules)))
 """
+COMPILED_RUN = """
+import dataclasses, json, sys
+make, made = dataclasses._process_class, []
+def noted(cls, init, *options):
+    made.extend([f"{cls.__module__}.{cls.__qualname__}"] if init else [])
+    return make(cls, init, *options)
+dataclasses._process_class = noted
+from edge_runtime.cli.predict import main
+main([sys.argv[1], "--backend", "litert"], standalone_mode=False)
+print(json.dumps([name for name in made if name.startswith("edge_runtime")]))
+"""
+FOR_EACH_IMAGE = {
+    "edge_runtime.decision.verdict.Verdict",
+    "edge_runtime.images.reader.DecodedImage",
+    "edge_runtime.inference.prediction.Prediction",
+    "edge_runtime.inference.prediction.Timing",
+}
+"""Classes with instances for each image: those of the standard decorator are made faster."""
 FROZEN_RUN = """
 import gc, sys
 from edge_runtime.cli.predict import run
@@ -92,6 +110,12 @@ def test_a_plain_run_imports_nothing_needless(image: Path) -> None:
     assert all(importlib.util.find_spec(name) for name in ours), (
         "a module that was moved is forbidden under its old name"
     )
+
+
+def test_a_plain_run_compiles_the_dataclasses_of_a_prediction_alone(image: Path) -> None:
+    """Each takes 0.4 ms: classes that every start defines have the decorator of ``serialisation/frozen.py``."""
+    modules(PLAIN_RUN, str(image))  # as above
+    assert modules(COMPILED_RUN, str(image)) == FOR_EACH_IMAGE
 
 
 def test_no_collection_looks_at_what_starting_made(image: Path) -> None:

@@ -101,6 +101,9 @@ def test_metadata_names_the_model_and_rows_are_merged_in_order(images: Path, pla
         merge(archive, tmp_path / "all.jsonl")
     assert found.value.code == "archive_incomplete"
     assert not list(tmp_path.glob("*all*"))
+    score_shard(str(archive.folder), 0)
+    with pytest.raises(ArchiveError, match="shard 1 is missing"):
+        next(lines(archive))  # no line is printed before the refusal
     expected = score_all(archive)
     merge(archive, tmp_path / "all.parquet")
     merge(archive, tmp_path / "all.jsonl")

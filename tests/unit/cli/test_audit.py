@@ -227,7 +227,8 @@ def test_rotate_names_the_file_and_show_reads_both(
     edge_predict(PHANTOM)
     shown = edge_bundle("audit", "show")
     assert shown.exit_code == 0
-    assert shown.stdout.count(f"{NAME} 1.0.0, edge-predict\n") == 2 and "image_format" in shown.stdout
+    version = find(NAME).manifest.spec.version
+    assert shown.stdout.count(f"{NAME} {version}, edge-predict\n") == 2 and "image_format" in shown.stdout
     lines = edge_bundle("audit", "show", "--json").stdout.splitlines()
     assert [json.loads(line)["number"] for line in lines] == list(range(1, 10))
     assert edge_bundle("audit", "verify", "--alone").stdout.count("not here") == 1

@@ -28,7 +28,11 @@ def named(phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told() -> str:
     spec = find(SHIPPED / DEFAULT_MODEL).manifest.spec
-    return f"no --model given: using {DEFAULT_MODEL} ({spec.summary}). edge-bundle list shows the others.\n"
+    default = f"no --model given: using {DEFAULT_MODEL} ({spec.summary}). edge-bundle list shows the others.\n"
+    return default + SCALE
+
+
+SCALE = f"scale unknown: {DEFAULT_MODEL} is for 4 microns per pixel. --microns-per-pixel states it.\n"
 
 
 def test_without_a_model_stderr_says_which_one_answers_and_for_what(edge_predict: Any) -> None:
@@ -52,7 +56,7 @@ def test_a_results_file_holds_the_answer_alone(edge_predict: Any, tmp_path: Path
 
 def test_a_model_that_is_named_is_not_told(edge_predict: Any) -> None:
     result = edge_predict("--model", DEFAULT_MODEL, PHANTOM)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, SCALE)
 
 
 def test_the_environment_names_another_default_by_path(edge_predict: Any, named: Path) -> None:

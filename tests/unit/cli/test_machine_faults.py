@@ -60,7 +60,7 @@ def test_a_batch_goes_on_stores_nothing_and_resume_asks_again(
     workers: int, edge_predict: Any, folder: Path, failing: dict[str, int], tmp_path: Path
 ) -> None:
     place = tmp_path / "results.jsonl"
-    call = ("--model", NAME, folder, "--output", place, "--workers", workers)
+    call = ("--model", NAME, folder, "--microns-per-pixel", 4, "--output", place, "--workers", workers)
     failing["b.png"] = errno.ESTALE
     first = edge_predict(*call)
     assert first.exit_code == MachineError.exit_code == 6
@@ -81,7 +81,7 @@ def test_printed_answers_say_so_and_the_status_is_6(
 ) -> None:
     failing["b.png"] = errno.ENOMEM
     (folder / "bad.png").write_bytes(b"no image")
-    result = edge_predict("--model", NAME, folder, *([style] if style else []))
+    result = edge_predict("--model", NAME, folder, "--microns-per-pixel", 4, *([style] if style else []))
     assert result.exit_code == 6
     assert "machine_memory" in result.stdout
     assert result.stderr.splitlines()[0] == "2 of 4 failed."

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.dicom import mark_store
 from edge_runtime.dicom.dataset import read_dataset
 from edge_runtime.dicom.mark_store import MarkStore
 from edge_runtime.dicom.room import SpoolLimits
@@ -58,7 +57,7 @@ def test_both_wait_for_a_stated_time_alone(spool: Spool, monkeypatch: pytest.Mon
     mark, image = received(spool, file_of(presentation_state(CIRCLE, uid=f"{ROOT}.9"))), received(spool, b"image")
     assert store.keep(mark, read_dataset(mark)) and store.wait(image, UID)
     assert store.expire() == 0 and not spool.waiting()
-    monkeypatch.setattr(mark_store, "age_s", lambda path: HOUR)
+    monkeypatch.setattr(Spool, "age_s", lambda shelf, path: HOUR)
     assert store.expire() == 1
     (image,) = spool.waiting()
     assert not store.wait(image, UID)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from edge_runtime import Predictor
+from edge_runtime.archive.table import line_of_row, row_of
 from edge_runtime.bundle.bundle import find
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 from edge_runtime.dicom.answer import DicomAnswer, DicomFailure, answer
@@ -25,6 +27,9 @@ from edge_runtime.dicom.report import NO_ANSWER, SCHEME, report_of
 from edge_runtime.dicom.results import facts_of, results_of
 from edge_runtime.errors import DicomError
 from edge_runtime.images.region import Region
+from edge_runtime.inference.prediction import BurntInText
+from edge_runtime.results.lines import to_line
+from edge_runtime.results.record import LineKind, from_line
 from tests.dicom_sources import encoded, ultrasound
 from tests.site_policies import site_policy
 
@@ -84,6 +89,20 @@ def test_a_prediction_in_a_report(found: DicomAnswer, facts: ModelFacts) -> None
     assert "not a diagnosis" in told["121106"] and "Label: malignant" in told["121106"]
     assert f"contract {facts.contract}" in told["111002"]
     assert "Research only" not in told["121106"]
+
+
+def test_permitted_text_is_told_in_report_line_and_archive(found: DicomAnswer, facts: ModelFacts) -> None:
+    told = items(report_of(ultrasound(1, SIZE), replace(found, text=True), facts))
+    assert "permitted because Burned In Annotation is NO" in told["121106"]
+    assert (
+        found.prediction is not None
+        and "Burned In" not in items(report_of(ultrasound(1, SIZE), found, facts))["121106"]
+    )
+    prediction = replace(found.prediction, burnt_in_text=BurntInText.PERMITTED, sha256="a" * 64)
+    line = to_line(prediction)
+    assert json.loads(line)["burnt_in_text"] == "PERMITTED"
+    assert from_line(line.encode()).kind is LineKind.ANSWER
+    assert line_of_row(row_of(0, prediction)) == line
 
 
 def test_a_site_policy_in_a_report(bundle: Path, found: DicomAnswer, facts: ModelFacts, tmp_path: Path) -> None:

@@ -99,10 +99,21 @@ def test_refused_permission_is_named_whoever_asks(tmp_path: Path, monkeypatch: p
         raise PermissionError(13, "Permission denied")
 
     path = _written(tmp_path, pillow(RGB, "PNG"))
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("os.open", refuse)
     with pytest.raises(ImageError) as caught:
         reader.read(path)
     assert caught.value.code == "image_permission"
+
+
+def test_a_file_system_that_returns_fewer_bytes_than_asked_for_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = _written(tmp_path, pillow(RGB, "PNG")), os.read
+    expected = reader.read(path)
+    monkeypatch.setattr("os.read", lambda descriptor, count: read(descriptor, min(count, 7)))
+    found = reader.read(path)
+    monkeypatch.undo()
+    assert found.sha256 == expected.sha256 and np.array_equal(found.pixels, expected.pixels)
 
 
 def test_a_sparse_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The two files are stand-ins that read a row of a table from the image's first va
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,6 +112,10 @@ NO_CHECK: list[float | None] = [None] * len(FIRST)
 FAMILIAR, UNFAMILIAR = 0.5, 1.5
 
 
+def answers_of(engine: Engine, prepared: np.ndarray, shares: Sequence[float | None]) -> list[Answer]:
+    return [engine.answer(image, share) for image, share in zip(prepared, shares, strict=True)]
+
+
 def logits_of(answers: list[Answer]) -> list[float]:
     return [float(answer.logits[0]) for answer in answers]
 
@@ -121,27 +126,27 @@ def reruns_of(answers: list[Answer]) -> list[bool]:
 
 def test_float32_decides_the_images_near_a_threshold_and_sees_no_other() -> None:
     made = bench()
-    answers = made.engine.answer_all(ALL, NO_CHECK)
+    answers = answers_of(made.engine, ALL, NO_CHECK)
     expected = [exact if near else first for first, exact, near in zip(FIRST, EXACT, NEAR, strict=True)]
     assert logits_of(answers) == np.float32(expected).tolist()
     assert reruns_of(answers) == NEAR
-    assert made.exact.seen == [[1, 2, 3, 5]]
+    assert made.exact.seen == [[1], [2], [3], [5]]
 
 
 def test_an_unfamiliar_image_is_not_run_again_among_many() -> None:
     """It is referred whatever float32 says: no rerun is counted, and no time is spent on it."""
     made = bench()
     shares = [FAMILIAR if familiar else UNFAMILIAR for familiar in (True, False, True, False, False, True)]
-    answers = made.engine.answer_all(ALL, shares)
+    answers = answers_of(made.engine, ALL, shares)
     assert reruns_of(answers) == [False, False, True, False, False, True]
     assert logits_of(answers) == np.float32([-3.0, -0.5, -0.9, 0.4, 3.0, -0.3]).tolist()
     assert [answer.share for answer in answers] == shares
-    assert made.exact.seen == [[2, 5]]
+    assert made.exact.seen == [[2], [5]]
 
 
 def test_where_no_familiar_image_is_near_float32_is_not_even_opened() -> None:
     made = bench()
-    answers = made.engine.answer_all(ALL, [UNFAMILIAR if near else FAMILIAR for near in NEAR])
+    answers = answers_of(made.engine, ALL, [UNFAMILIAR if near else FAMILIAR for near in NEAR])
     assert not any(reruns_of(answers))
     assert logits_of(answers) == np.float32(FIRST).tolist()
     assert made.opened == [Precision.INT8]
@@ -161,7 +166,7 @@ def test_an_unfamiliar_image_alone_is_referred_by_the_first_file() -> None:
 def test_one_image_and_many_are_decided_by_the_same_file(row: int, familiar: bool) -> None:
     share = FAMILIAR if familiar else UNFAMILIAR
     alone = bench().engine.answer(images(row)[0], share)
-    among = bench().engine.answer_all(ALL, [share] * len(FIRST))[row]
+    among = answers_of(bench().engine, ALL, [share] * len(FIRST))[row]
     assert alone == among
     assert alone.exact == (NEAR[row] and familiar)
     assert alone.verdict.score == DecisionRule(SPEC).verdict(alone.logits).score
@@ -174,13 +179,13 @@ def test_an_image_on_the_edge_of_the_band_is_run_again() -> None:
     distance = float(1 / (1 + np.exp(-np.float64(np.float32(0.4))))) - 0.5
     for band, rerun in ((distance, True), (float(np.nextafter(distance, 0)), False)):
         assert bench(band).engine.answer(images(3)[0]).exact is rerun
-        assert reruns_of(bench(band).engine.answer_all(images(3), [None])) == [rerun]
+        assert reruns_of(answers_of(bench(band).engine, images(3), [None])) == [rerun]
 
 
 def test_without_a_band_not_even_a_score_on_the_cutoff_is_run_again() -> None:
     made = bench(band=0.0)
     alone = made.engine.answer(images(2)[0])
-    answers = made.engine.answer_all(ALL, NO_CHECK)
+    answers = answers_of(made.engine, ALL, NO_CHECK)
     assert (alone.verdict.reason, alone.exact) == (Reason.ABOVE_CUTOFF, False)
     assert reruns_of(answers) == [False] * len(FIRST)
     assert logits_of(answers) == np.float32(FIRST).tolist()
@@ -189,7 +194,7 @@ def test_without_a_band_not_even_a_score_on_the_cutoff_is_run_again() -> None:
 
 def test_float32_that_answers_first_is_opened_once_and_closed_once() -> None:
     made = bench(answers=Precision.FLOAT32)
-    made.engine.answer_all(ALL, NO_CHECK)
+    answers_of(made.engine, ALL, NO_CHECK)
     assert made.engine.logits(ALL, exact=True).ravel().tolist() == np.float32(EXACT).tolist()
     made.engine.close()
     assert (made.opened, made.exact.closed, made.first.closed) == ([Precision.FLOAT32], 1, 0)
@@ -241,7 +246,7 @@ def test_an_output_that_is_no_number_is_an_error(value: float) -> None:
     for first, exact in ((bad, good), (good, bad)):
         for ask in (
             lambda engine: engine.answer(images(2)[0]),
-            lambda engine: engine.answer_all(images(0, 2, 1), [None] * 3),
+            lambda engine: answers_of(engine, images(0, 2, 1), [None] * 3),
         ):
             with pytest.raises(BackendError, match=NOT_FINITE):
                 ask(bench(first=first, exact=exact).engine)

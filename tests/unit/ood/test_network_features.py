@@ -12,8 +12,13 @@ from scipy.spatial.distance import mahalanobis
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import ManifestError
+from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.reader import DecodedImage
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
-from edge_runtime.ood.network_features import FEATURES, NetworkFamiliarity, features, packed_components
+from edge_runtime.ood.image_limits import ImageLimits
+from edge_runtime.ood.input_statistics import statistics_of
+from edge_runtime.ood.network_features import FEATURES, InputStatistic, NetworkFamiliarity, features, packed_components
+from edge_runtime.preprocessing.steps import Colour, Interpolation, MinMax, PixelType, Resize, Scale
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 from tests.system_4 import BUNDLE
 
@@ -54,8 +59,9 @@ def test_the_distance_is_mahalanobis_on_the_components_and_scaled_outside() -> N
 
 def test_the_share_is_the_distance_of_the_moments_over_the_limit() -> None:
     moments = np.array([0.4, 0.5, 0.6, 0.3, 0.5, 0.4], np.float32)
-    assert known().shares(moments) == known().distances(features(moments)) / 4.0
-    assert known().shares(np.stack([moments, moments])).shape == (2,)
+    expected = known().distances(features(moments)) / 4.0
+    assert known().share(moments, np.empty((1, 1, 1), np.uint8)) == expected
+    assert known().shares(np.stack([moments, moments]), [(), ()]).tolist() == [expected] * 2
 
 
 @pytest.mark.parametrize(
@@ -74,6 +80,9 @@ def test_the_share_is_the_distance_of_the_moments_over_the_limit() -> None:
         {"components": "AAAA"},
         {"limit": 0.0},
         {"limit": float("inf")},
+        {"inputs": ()},
+        {"inputs": (InputStatistic.EQUAL,)},
+        {"inputs": (InputStatistic.EQUAL, InputStatistic.EQUAL)},
     ],
     ids=str,
 )
@@ -108,3 +117,59 @@ def test_statistics_of_another_release_are_refused_with_a_remedy() -> None:
     fields["familiarity"]["statistics"] = "network-features/9"
     with pytest.raises(ManifestError, match="familiarity"):
         from_dict(ModelSpec, fields, "spec")
+
+
+def with_inputs(*names: InputStatistic) -> NetworkFamiliarity:
+    """Statistics of the input behind the six features; the first component lies along the first of them."""
+    count, rows = 6 + len(names), np.zeros((2, 6 + len(names)))
+    rows[0, 6], rows[1, 1] = 1.0, 1.0
+    components = packed_components(rows)
+    return known(mean=(0.5,) * count, scale=(2.0,) * count, components=components, inputs=names)
+
+
+def test_statistics_of_the_input_are_further_features() -> None:
+    names = (InputStatistic.EQUAL, InputStatistic.CHROMA)
+    check = with_inputs(*names)
+    moments = np.array([0.4, 0.5, 0.6, 0.3, 0.5, 0.4], np.float32)
+    levels = np.random.default_rng(7).integers(0, 9, (12, 10, 3)).astype(np.uint8)
+    inputs = statistics_of(levels, names)
+    row = (np.concatenate([features(moments), inputs]) - 0.5) / 2.0
+    deviations = np.full(8, 0.125)
+    deviations[[6, 1]] = 0.5, 0.25
+    expected = mahalanobis(row, np.zeros(8), np.linalg.inv(np.diag(deviations**2)))
+    assert check.channels == 3
+    assert check.share(moments, levels) == pytest.approx(expected / 4.0, rel=1e-12)
+    assert check.distances_of(moments[np.newaxis], [inputs])[0] == pytest.approx(expected, rel=1e-12)
+    assert check.share(moments, levels) != check.share(moments, levels[::-1, ::2].copy())
+
+
+def test_limits_of_the_image_hold_for_the_image_as_read() -> None:
+    small, large = (DecodedImage("p", np.zeros((side, side), np.uint8), ColourOrder.GREY) for side in (40, 100))
+    assert known().image_share(small, large) is None and known().image_shares([small]) == [None]
+    check = known(image=ImageLimits(least_side_px=60))
+    assert (check.image_share(small, large), check.image_share(large, small)) == (1.5, 0.0)
+    assert check.image_shares([small, large]) == [1.5, 0.0]
+
+
+def test_json_holds_inputs_and_limits_only_where_they_are_set() -> None:
+    spec = find(BUNDLE).manifest.spec
+    assert not {"inputs", "image"} & set(to_dict(known()))
+    check = dataclasses.replace(with_inputs(InputStatistic.CHROMA), image=ImageLimits(least_dark=0.25))
+    fields = to_dict(dataclasses.replace(spec, familiarity=check))
+    assert (fields["familiarity"]["inputs"], fields["familiarity"]["image"]) == (["chroma"], {"least_dark": 0.25})
+    assert from_dict(ModelSpec, fields, "spec").familiarity == check
+
+
+def test_statistics_of_the_input_need_levels_and_those_of_colour_three_channels() -> None:
+    spec = find(BUNDLE).manifest.spec
+    rgb, grey = (
+        (Colour(order), Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8), Scale(255.0, 0.0))
+        for order in (ColourOrder.RGB, ColourOrder.GREY)
+    )
+    dataclasses.replace(spec, steps=rgb, familiarity=with_inputs(*InputStatistic))
+    dataclasses.replace(spec, steps=grey, familiarity=with_inputs(InputStatistic.EQUAL))
+    with pytest.raises(ValueError, match="found inputs chroma for grey images"):
+        dataclasses.replace(spec, steps=grey, familiarity=with_inputs(InputStatistic.CHROMA))
+    with pytest.raises(ValueError, match="found inputs, expected none where a step"):
+        floating = (*rgb[:2], MinMax(0.0, 1.0), rgb[2])
+        dataclasses.replace(spec, steps=floating, familiarity=with_inputs(InputStatistic.EQUAL))

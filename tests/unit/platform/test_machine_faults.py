@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import pickle
 import subprocess
@@ -81,7 +80,7 @@ def test_what_the_system_says_of_a_file_has_the_code_of_whose_fault_it_is(
     def refuse(*_: object, **__: object) -> Any:
         raise OSError(number, os.strerror(number), path)
 
-    monkeypatch.setattr("os.stat" if where == "stat" else "edge_runtime.images.reader.open", refuse, raising=False)
+    monkeypatch.setattr(f"os.{where}", refuse)
     error = error_of(predictor, path)
     monkeypatch.undo()
     assert error.code == (OF_THE_MACHINE | OF_THE_PATH)[number]
@@ -92,12 +91,13 @@ def test_what_the_system_says_of_a_file_has_the_code_of_whose_fault_it_is(
 def test_a_disk_that_fails_in_the_middle_of_a_file(
     raised: Exception, predictor: Predictor, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Failing(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            raise raised
+    def fail(*_: object) -> bytes:
+        raise raised
 
-    monkeypatch.setattr("edge_runtime.images.reader.open", lambda *_: Failing(), raising=False)
-    assert error_of(predictor, path).code == ("machine_io" if isinstance(raised, OSError) else "machine_memory")
+    monkeypatch.setattr("os.read", fail)
+    error = error_of(predictor, path)
+    monkeypatch.undo()
+    assert error.code == ("machine_io" if isinstance(raised, OSError) else "machine_memory")
 
 
 def opencv_error(code: int, text: str) -> Exception:

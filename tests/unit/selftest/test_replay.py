@@ -36,7 +36,7 @@ from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, R
 from edge_runtime.selftest import replay
 from edge_runtime.selftest.certificate import Certificate, Step
 from edge_runtime.selftest.comparison import compare_logits, compare_tensors
-from edge_runtime.selftest.replay import load_golden
+from edge_runtime.selftest.replay import load_golden, replay_file
 from edge_runtime.selftest.replay import selftest as run_selftest
 from edge_runtime.serialisation.records import from_dict, to_dict
 from tests.places import ROOT
@@ -46,17 +46,23 @@ Rewrite = Callable[[Path, Callable[[Golden], Golden]], None]
 Reseal = Callable[[Path], None]
 
 
+FLOAT32_ROUNDING = 1e-6
+"""Largest |Δ logit| of the phantom network between processors, from its layers in float32; 7.2e-07 was seen."""
+
+
 def failures(certificate: Certificate) -> set[tuple[str, str, str | None]]:
     assert certificate.passed == (not certificate.failed())
     return {(check.step.value, check.subject, check.runtime) for check in certificate.failed()}
 
 
-def test_where_the_bundle_was_made_every_step_is_the_same(phantom_bundle: Path) -> None:
+def test_every_step_is_the_same_but_for_the_rounding_of_float32(phantom_bundle: Path) -> None:
     source = find(phantom_bundle)
     certificate = run_selftest(source)
     assert certificate.passed
-    here = [c for c in certificate.checks if c.step is not Step.MAP]  # maps are held against TensorFlow's
-    assert [(c.step.value, c.differing, c.difference, c.picture) for c in here if c.differing] == []
+    # Maps are held against TensorFlow's. Processors add float32 products in different orders.
+    here = [c for c in certificate.checks if c.step is not Step.MAP and c.differing]
+    rounded = [c for c in here if c.step is Step.LOGITS and (c.difference or 0) <= FLOAT32_ROUNDING]
+    assert [(c.step.value, c.subject, c.difference, c.picture) for c in here if c not in rounded] == []
     assert {c.runtime for c in certificate.checks if c.step is Step.MAP} == {"litert", "onnxruntime"}
     ran = {(c.step.value, c.subject, c.runtime) for c in certificate.checks}
     files = {(entry.name, entry.format) for entry in source.manifest.files if entry.format is not None}
@@ -304,3 +310,25 @@ def test_a_golden_file_read_holds_what_was_written(phantom_bundle: Path) -> None
 
     data = (phantom_bundle / GOLDEN).read_bytes()
     assert entries(to_npz(from_npz(data, "golden"))) == entries(data)
+
+
+def test_one_file_alone_gives_the_check_of_the_whole_self_test(phantom_bundle: Path) -> None:
+    source = find(phantom_bundle)
+    whole = {check.subject: check for check in run_selftest(source).checks if check.step is Step.LOGITS}
+    for name, runtime in (("model.int8.tflite", Runtime.LITERT), ("model.float32.onnx", Runtime.ONNXRUNTIME)):
+        assert replay_file(source, name, runtime) == whole[name]
+
+
+def test_one_file_that_an_interpreter_rejects_is_a_failed_check_with_the_reason(
+    phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reject(*_: object, **__: object) -> None:
+        raise InterpreterBrokenError("litert lacks version 2 of the operator LOG.")
+
+    monkeypatch.setattr(replay, "open_model", reject)
+    check = replay_file(find(phantom_bundle), "model.int8.tflite", Runtime.LITERT)
+    assert (check.passed, check.runtime, check.problem) == (
+        False,
+        "litert",
+        "litert lacks version 2 of the operator LOG.",
+    )

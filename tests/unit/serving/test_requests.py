@@ -183,7 +183,7 @@ def test_metrics_count_decisions_refusals_and_requests(service: Service) -> None
         'edge_decisions_total{decision="',
         'edge_refusals_total{code="image_truncated",model="phantom-patch"}',
         'edge_request_seconds_bucket{le="0.001",route="/v1/predict"}',
-        'edge_model_ready{model="mias-region",version="1.1.0"} 1.0',
+        'edge_model_ready{model="mias-region",version="1.2.0"} 1.0',
         "edge_queue_places 64.0",
         "edge_queue_waiting 0.0",
         "edge_queue_running 0.0",

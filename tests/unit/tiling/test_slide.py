@@ -14,7 +14,7 @@ import pytest
 from edge_runtime.bundle.bundle import Bundle, find
 from edge_runtime.bundle.manifest import Precision
 from edge_runtime.bundle.policy import CaseRule
-from edge_runtime.cli.tiles import TileRequest, run_tiles
+from edge_runtime.cli.tiles import MOST_SHOWN, TileRequest, card, run_tiles
 from edge_runtime.decision.case import decide_case
 from edge_runtime.decision.verdict import Decision, Reason
 from edge_runtime.errors import ImageSizeError, UsageError
@@ -181,17 +181,42 @@ def test_a_stride_of_nothing_cannot_be_used(predictor: Predictor) -> None:
         predictor.predict_tiles(slide_pixels(), stride_px=0)
 
 
-def test_the_map_outlines_positive_tiles_alone(predictor: Predictor, slide: SlidePrediction) -> None:
+def test_the_map_outlines_regions_of_positive_tiles(predictor: Predictor, slide: SlidePrediction) -> None:
+    """Two regions: four tiles around their common corner, and one alone. No line crosses the inside of a region."""
     decoded = read(slide_pixels(), order=ColourOrder.BGR)
-    image = cv2.imdecode(np.frombuffer(overlay_png(decoded, slide), np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(image, draw(decoded, slide))
-    bare = draw(decoded, dataclasses.replace(slide, tiles=tuple(t for t in slide.tiles if t not in slide.positive)))
-    factor = 1200 / decoded.pixels.shape[1]
-    assert slide.positive
-    for tile in slide.tiles:
-        x, y = round(tile.x_px * factor) + 16, round(tile.y_px * factor) + 16
-        outlined = not np.array_equal(image[y + 2, x + 9 : x + 90], bare[y + 2, x + 9 : x + 90])
-        assert outlined or tile.decision is not Decision.POSITIVE, tile
+    found = {(1, 1), (1, 2), (2, 1), (2, 2), (3, 6)}
+    tiles = tuple(
+        dataclasses.replace(
+            tile,
+            decision=Decision.POSITIVE if (tile.y_px // SIDE, tile.x_px // SIDE) in found else Decision.NEGATIVE,
+        )
+        for tile in slide.tiles
+    )
+    marked = dataclasses.replace(slide, tiles=tiles)
+    bare = dataclasses.replace(marked, tiles=tuple(dataclasses.replace(t, decision=Decision.REFER) for t in tiles))
+    image = cv2.imdecode(np.frombuffer(overlay_png(decoded, marked), np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(image, draw(decoded, marked))
+    drawn = draw(decoded, bare)
+    legend = 16 + decoded.pixels.shape[0] * 1200 // decoded.pixels.shape[1]
+    lines = (image[:legend] != drawn[:legend]).any(axis=2)
+
+    def inside(row: float, column: float) -> tuple[int, int]:
+        factor = 1200 / decoded.pixels.shape[1]
+        return 16 + round(row * SIDE * factor), 16 + round(column * SIDE * factor)
+
+    for row, column in found:
+        (top, left), (below, right) = inside(row, column), inside(row + 1, column + 1)
+        middle_y, middle_x = inside(row + 0.5, column + 0.5)
+        sides = {
+            (row - 1, column): lines[top - 2 : top + 3, middle_x],
+            (row + 1, column): lines[below - 3 : below + 2, middle_x],
+            (row, column - 1): lines[middle_y, left - 2 : left + 3],
+            (row, column + 1): lines[middle_y, right - 3 : right + 2],
+        }
+        for beside, line in sides.items():
+            assert line.any() == (beside not in found), (row, column, beside)
+        assert not lines[middle_y, middle_x]
+    assert lines.any(axis=0).sum() < lines.shape[1] // 2
 
 
 def test_the_command_writes_map_scores_and_json(
@@ -221,8 +246,18 @@ def test_the_command_shows_counts_and_why_there_is_no_decision(
     assert Reason.PRECISION_RERUN in {tile.reason for tile in slide.tiles}
 
 
+def test_of_many_positive_tiles_the_highest_scores_are_listed(slide: SlidePrediction) -> None:
+    tiles = tuple(dataclasses.replace(tile, decision=Decision.POSITIVE) for tile in slide.tiles)
+    lines = card(dataclasses.replace(slide, tiles=tiles)).splitlines()
+    listed = [float(line.split()[-1]) for line in lines if line.startswith("          x ")]
+    assert listed == [round(score, 4) for score in sorted((t.score for t in tiles), reverse=True)[:MOST_SHOWN]]
+    assert f"          and {len(tiles) - MOST_SHOWN} more, which --json and --geojson list" in lines
+    few = card(dataclasses.replace(slide, tiles=tiles[:MOST_SHOWN])).splitlines()
+    assert f"positive  {MOST_SHOWN}" in few and not any("more, which" in line for line in few)
+
+
 def test_the_command_names_what_it_cannot_read_or_write(
-    predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         run_tiles(predictor, TileRequest("missing.png", as_json=True))
@@ -230,4 +265,7 @@ def test_the_command_names_what_it_cannot_read_or_write(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "image_not_found"
     cv2.imwrite(str(tmp_path / "slide.png"), slide_pixels())
     with pytest.raises(UsageError, match="cannot be written"):
+        run_tiles(predictor, TileRequest(str(tmp_path / "slide.png"), tmp_path))
+    monkeypatch.setattr(predictor, "predict_tiles", None)  # a folder that is not there is told before the work
+    with pytest.raises(UsageError, match="found no folder"):
         run_tiles(predictor, TileRequest(str(tmp_path / "slide.png"), tmp_path / "nowhere" / "map.png"))

@@ -23,6 +23,7 @@ from edge_runtime.tiling import overlay
 from edge_runtime.tiling.overlay import draw
 from edge_runtime.tiling.slide import Grid, SlidePrediction
 from edge_runtime.tiling.smoothing import averaged, averaged_at, widened
+from tests.places import ROOT
 from tests.system_4 import BUNDLE
 from tests.unit.decision.plain_decision import plain_verdict
 from tests.unit.tiling.test_slide import COLUMNS, ROWS, SIDE, slide_pixels
@@ -183,13 +184,13 @@ def test_the_number_of_workers_changes_nothing(slide: SlidePrediction, workers: 
 def test_the_float32_file_is_asked_about_tiles_near_a_threshold_and_around_them_alone(
     monkeypatch: pytest.MonkeyPatch, files: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    screened: list[int] = []
+    screened: list[tuple[int, ...]] = []
     counts: list[int] = []
     screen, logits = Engine.screen, Engine.logits
 
-    def counted_screen(self: Engine, prepared: np.ndarray, shares: list[float | None]) -> object:
-        screened.append(len(prepared))
-        return screen(self, prepared, shares)
+    def counted_screen(self: Engine, prepared: np.ndarray, share: float | None) -> object:
+        screened.append(prepared.shape)
+        return screen(self, prepared, share)
 
     def counted_logits(self: Engine, prepared: np.ndarray, *, exact: bool = False) -> np.ndarray:
         counts.append(len(prepared))
@@ -202,7 +203,7 @@ def test_the_float32_file_is_asked_about_tiles_near_a_threshold_and_around_them_
     mean = by_hand(files[0], np.ones((ROWS, COLUMNS), np.bool_), WEIGHT).reshape(ROWS * COLUMNS, -1)
     near = (margins(mean, system_4().manifest.spec) <= BAND).reshape(ROWS, COLUMNS)
     assert sum(counts) == widened(near).sum() < ROWS * COLUMNS
-    assert sum(screened) == ROWS * COLUMNS
+    assert screened == [(SIDE, SIDE, 3)] * (ROWS * COLUMNS)
 
 
 def test_without_neighbours_and_with_another_stride_every_tile_is_answered_for_itself() -> None:
@@ -253,8 +254,8 @@ def test_failed_tiles_give_no_part_and_a_slide_of_them_is_no_answer() -> None:
 
 def test_unfamiliar_tiles_keep_their_own_scores_and_give_no_part() -> None:
     rng = np.random.default_rng(4)
-    pixels = np.full((200, 250, 3), (0xC8, 0x8C, 0xB4), np.int64) + rng.normal(0, 22, (200, 250, 1)).astype(np.int64)
-    pixels = pixels.clip(0, 255).astype(np.uint8)
+    pixels = np.tile(read(ROOT / "docs" / "phantom.png").pixels[..., ::-1], (4, 5, 1)).astype(np.int64)
+    pixels = (pixels + rng.normal(0, 4, (200, 250, 1)).astype(np.int64)).clip(0, 255).astype(np.uint8)
     pixels[50:100, 100:150] = rng.integers(0, 256, (50, 50, 3))
     known = changed(COMPACT, band=0.0, neighbours=None)
     assert known.manifest.spec.familiarity is not None

@@ -209,6 +209,25 @@ def test_a_layer_in_float32_stays_so_when_it_runs(tmp_path: Path) -> None:
     assert ours < 0.2 * theirs, f"mean |Δ logit| {ours} with one layer in float32, {theirs} with none"
 
 
+def test_the_body_of_a_loop_uses_the_renamed_values_of_the_graph_around_it(tmp_path: Path) -> None:
+    """A GRU that is not unrolled becomes a loop, whose body reads the sequence from outside."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Dense(2)(layers.GRU(4)(layers.Reshape((8, 24))(image))))
+    model.save(tmp_path / "gru.keras")
+    convert(to_onnx.write_float32, tmp_path / "gru.keras", tmp_path / "gru.onnx")
+    graph = onnx.load(tmp_path / "gru.onnx").graph
+    bodies = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    assert [body.name for body in bodies] and "Loop" in {node.op_type for node in graph.node}
+    names = {node.name for body in (graph, *bodies) for node in body.node}
+    assert all(name.rpartition("_")[2].isdigit() for name in names), names
+    images = np.random.default_rng(1).normal(size=(5, 8, 8, 3)).astype(np.float32)
+    np.testing.assert_allclose(logits(tmp_path / "gru.onnx", images), model.predict(images, verbose=0), atol=1e-5)
+
+
 def test_tf2onnx_never_holds_more_than_three_copies_of_the_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

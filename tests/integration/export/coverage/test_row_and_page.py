@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from export.converters.failure_text import first_line, operator_in
@@ -52,12 +54,13 @@ def test_of_a_converters_text_one_line_and_the_operator_are_kept(text: str, oper
 
 
 def _row(name: str, outcome: Outcome, text: str = "", cells: tuple[Cell, ...] = ()) -> Row:
-    return Row(name, "activations", outcome, text, cells, 12.3, 900, "keras 3")
+    return Row(name, "activations", outcome, text, cells, 12.3, 8.7, 900, "keras 3")
 
 
 def test_the_page_has_every_network_once_with_its_outcome() -> None:
     cells = (
         Cell("model.float32.tflite", "litert", 1.5e-6),
+        Cell("model.float16.tflite", "tflite", None, "as exported"),
         Cell("model.int8.tflite", "tflite", None, "does not run: no kernel"),
         Cell("model.int8.onnx", "", None, "model.int8.onnx is left out: no gain"),
     )
@@ -68,7 +71,17 @@ def test_the_page_has_every_network_once_with_its_outcome() -> None:
     ]
     text = page(rows)
     assert "3 networks: 1 exported, 1 refused, 0 fault, 1 not measured." in text
-    assert "| relu | 1.5e-06 | – | – | – | – | does not run | – | left out | 12 | 900 |" in text
+    assert "| relu | 1.5e-06 | – | – | – | same | does not run | – | left out | 12 | 9 | 900 | 1 |" in text
     assert r"found layer a\|b, expected c." in text
     assert "| big | activations | more than 6 GiB of memory |" in text
     assert "## Faults" not in text
+
+
+def test_rows_of_two_machines_name_theirs() -> None:
+    rows = [
+        _row("relu", Outcome.EXPORTED),
+        replace(_row("elu", Outcome.EXPORTED), machine="k2", processor_seconds=None),
+    ]
+    text = page(rows)
+    assert "| 12 | 9 | 900 | 1 |" in text and "| 12 | – | 900 | 2 |" in text
+    assert "| 1 | 1 | activations 1 | keras 3 |\n| 2 | 1 | activations 1 | k2 |\n" in text

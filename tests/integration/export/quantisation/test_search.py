@@ -158,6 +158,16 @@ def test_a_file_that_the_interpreter_refuses_is_an_attempt_and_the_next_is_tried
     assert floor.out.read_text(encoding="utf-8") == LADDER[1].text()
 
 
+def test_a_converter_that_crashes_is_told_without_the_name_of_a_function(floor: Floor) -> None:
+    def judge(path: Path, how: Quantisation) -> Attempt:
+        if how == LADDER[0]:
+            raise ConversionError("export.converters.to_tflite.write_calibrated failed: its process died of SIGSEGV")
+        return Attempt(path.name, how.text(), images=9, passed=True)
+
+    attempts = search.quantise(floor.form, floor.shop, lambda path: FOUND, judge, floor.out)
+    assert attempts[0].failure == "the converter failed: its process died of SIGSEGV"
+
+
 def test_where_no_way_is_possible_int8_is_left_out_and_every_attempt_says_why(floor: Floor) -> None:
     """A layer without int8 kernels: the float32 files are exported all the same."""
     every = (*LADDER, *PEERS[floor.form])

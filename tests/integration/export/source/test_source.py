@@ -280,3 +280,12 @@ def test_a_model_that_is_not_there_or_is_an_artifact_is_refused(own: tuple[Path,
         from_model(own[0].with_name("gone.h5"), own[1], None, None)
     with pytest.raises(ExportError, match="found a training artifact, which needs no --spec"):
         from_model(phantom_artifact, own[1], None, None)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_layer_that_keras_cannot_read_back_itself_is_loaded(ending: str, tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Dense(2)(layers.Flatten()(layers.RandomShear(0.1, 0.2)(image))))
+    model.save(tmp_path / f"m{ending}")
+    found = load(tmp_path / f"m{ending}")
+    np.testing.assert_array_equal(found.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0))

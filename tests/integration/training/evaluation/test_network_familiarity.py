@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from edge_runtime.ood.network_features import MOST_COMPONENTS
+from edge_runtime.images.region import Region
+from edge_runtime.ood.image_limits import ImageLimits
+from edge_runtime.ood.network_features import MOST_COMPONENTS, InputStatistic
 from edge_runtime.serialisation.records import canonical_json, from_json
+from training.data.datasets import Sample
 from training.errors import DatasetError
 from training.evaluation.network_familiarity import (
     LEAST,
+    LEAST_DARK,
     ImageFeatures,
     NetworkFamiliarity,
+    fit_limits,
     fit_network_familiarity,
 )
-from training.recipes.recipe import FamiliarLayer
+from training.recipes import find_recipe
+from training.recipes.recipe import FamiliarLayer, ImageLimit
 
 FEATURES, LAYER = 24, FamiliarLayer("block")
 
@@ -104,3 +112,49 @@ def test_too_few_images_and_impossible_shares_are_refused() -> None:
     for share in (0.0, 1.0):
         with pytest.raises(ValueError, match="between 0 and 1"):
             fit_network_familiarity(cloud(20, 10, 0), cloud(20, 10, 1), LAYER, share)
+
+
+def with_statistic(seen: ImageFeatures, seed: int, *, level: float = 0.5) -> ImageFeatures:
+    """The same features and one statistic of the input behind them, which hardly varies."""
+    more = np.random.default_rng(seed).normal(level, 0.005, (len(seen.values), 1))
+    return replace(seen, values=np.concatenate([seen.values, more], axis=1))
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_statistic_of_the_input_counts_beside_the_features(scaled: bool) -> None:
+    layer = FamiliarLayer("block", scaled=scaled, inputs=(InputStatistic.EQUAL,))
+    train, validation = with_statistic(cloud(100, 10, 0), 5), with_statistic(cloud(100, 10, 1), 6)
+    known = fit_network_familiarity(train, validation, layer, 0.02).familiarity
+    assert isinstance(known, NetworkFamiliarity)
+    assert (known.inputs, known.channels) == ((InputStatistic.EQUAL,), FEATURES // 2)
+    own, other = (with_statistic(cloud(100, 10, 3), 7, level=level) for level in (0.5, 0.8))
+    assert (known.distances(own.values) > known.limit).mean() < 0.05
+    assert (known.distances(other.values) > known.limit).all()
+    assert "layer block, equal" in fit_network_familiarity(train, validation, layer, 0.02).basis
+
+
+SPEC = find_recipe("mias-region").spec
+
+
+def films(folder: Path, *sizes: tuple[int, int], level: int = 0) -> list[Sample]:
+    """Images of one level with a grey square in the middle, of height × width."""
+    made = []
+    for number, (height, width) in enumerate(sizes):
+        pixels = np.full((height, width), level, np.uint8)
+        pixels[height // 4 : height // 2, width // 4 : width // 2] = 120
+        path = folder / f"{number}.png"
+        cv2.imwrite(str(path), pixels)
+        made.append(Sample(path.name, path, "p", 0, Region(width / 2, height / 2, 10)))
+    return made
+
+
+def test_limits_of_the_image_are_those_of_the_own_images_with_a_margin(tmp_path: Path) -> None:
+    samples = films(tmp_path, (60, 90), (80, 50))
+    assert fit_limits(samples, tuple(ImageLimit), SPEC) == ImageLimits(25, 135, LEAST_DARK)
+    assert fit_limits(samples, (ImageLimit.MOST_SIDE,), SPEC) == ImageLimits(most_side_px=135)
+    assert fit_limits(samples, (), SPEC) is None
+
+
+def test_images_that_are_not_mostly_dark_give_no_limit_of_darkness(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="dark share of 0"):
+        fit_limits(films(tmp_path, (60, 90), level=255), (ImageLimit.LEAST_DARK,), SPEC)

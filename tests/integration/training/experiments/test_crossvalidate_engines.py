@@ -34,7 +34,7 @@ def here(phantom_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[i
     return {seed: root / f"seed-{seed}" for seed in SEEDS}
 
 
-@pytest.mark.parametrize("engine", ["dask", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["dask", *(pytest.param(name, marks=pytest.mark.slow) for name in ("local", "ray"))])
 def test_folds_and_seeds_on_an_engine_give_the_figures_of_one_process(
     engine: str, phantom_data: Path, tmp_path: Path, here: dict[int, Path]
 ) -> None:

@@ -70,7 +70,7 @@ def test_a_scikit_classifier_becomes_a_matrix_product_with_its_probabilities(tmp
 
 def test_an_output_is_chosen_by_name(tmp_path: Path) -> None:
     path = torch_like(tmp_path / "m.onnx", two=True)
-    with pytest.raises(ExportError, match=r"2 outputs \(logits, /f/5/out\).*--output logits"):
+    with pytest.raises(ExportError, match=r"2 outputs \(logits: 3 values, /f/5/out: 64 values\).*--output logits"):
         read(path, spec(), None)
     with pytest.raises(ExportError, match=r"no output score, expected one of logits, /f/5/out"):
         read(path, spec(), "score")
