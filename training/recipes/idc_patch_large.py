@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.ood.network_features import InputStatistic
 from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, Resize, Scale, Step
 from training.data.augmentation import Augmentation
 from training.data.datasets import idc
@@ -24,7 +25,7 @@ from training.data.sampling import PatientSampling
 from training.data.splits import SplitPlan
 from training.networks.backbones import ORIGIN, MobileNet
 from training.recipes.idc_patch import SOURCE
-from training.recipes.recipe import AdamW, Cosine, Loss, Recipe, TrainingPlan
+from training.recipes.recipe import AdamW, Cosine, FamiliarLayer, ImageLimit, Loss, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
     import keras
@@ -45,6 +46,16 @@ AUGMENTATION = Augmentation(
     scale=(0.8, 1.25),
     reflected=True,
 )
+
+
+FAMILIAR = FamiliarLayer(
+    "conv_pw_1_relu",
+    scaled=False,
+    inputs=(InputStatistic.CHROMA, InputStatistic.TINT, InputStatistic.SPREAD, InputStatistic.EQUAL),
+    limits=(ImageLimit.MOST_SIDE,),
+)
+"""The first block separates screenshots and grey patches worst; the statistics of the input add what it misses. Chosen
+on validation patients of idc-patch-compact (docs/research/familiarity.md)."""
 
 
 @dataclass(frozen=True)
@@ -118,4 +129,5 @@ IDC_PATCH_LARGE = Recipe(
     augmentation=AUGMENTATION,
     caveat=ORIGIN,
     cases=True,
+    familiar=FAMILIAR,
 )
