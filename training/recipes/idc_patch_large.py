@@ -1,8 +1,8 @@
 """Invasive ductal carcinoma in H&E patches of 50×50 px, enlarged to 100×100: the larger of this project's networks.
 
 ImageNet's MobileNet cut after its eighth block, two depths pooled, one sigmoid. Enlarging costs no detail, but gives
-the pretrained filters, which expect larger structures, more room. With three blocks more, its files would make the
-wheel larger than 20 MB. An epoch is 3,000 patches, drawn anew, so that a fit takes minutes on one core.
+the pretrained filters, which expect larger structures, more room. With three blocks more, the models in the wheel would
+have more than 20 MB together. An epoch is 3,000 patches, drawn anew, so that a fit takes minutes on one core.
 
 All patients but those of the validation part are fitted on. The figures of this recipe are those of cross-validation:
 ``python -m training crossvalidate idc-patch-large``.
