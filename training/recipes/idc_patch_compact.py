@@ -9,19 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge_runtime.ood.network_features import InputStatistic
 from training.data.sampling import PatientSampling
 from training.recipes.idc_patch_large import IDC_PATCH_LARGE, TissueNetwork, steps_of
-from training.recipes.recipe import AdamW, FamiliarLayer, ImageLimit, Teacher
-
-FAMILIAR = FamiliarLayer(
-    "conv_pw_1_relu",
-    scaled=False,
-    inputs=(InputStatistic.CHROMA, InputStatistic.TINT, InputStatistic.SPREAD, InputStatistic.EQUAL),
-    limits=(ImageLimit.MOST_SIDE,),
-)
-"""The first block separates screenshots and grey patches worst; the statistics of the input add what it misses. Chosen
-on validation patients (docs/research/familiarity.md)."""
+from training.recipes.recipe import AdamW, Teacher
 
 IDC_PATCH_COMPACT = replace(
     IDC_PATCH_LARGE,
@@ -40,6 +30,5 @@ IDC_PATCH_COMPACT = replace(
         sampling=PatientSampling(power=0.5),
     ),
     teacher=Teacher(("idc-patch-large",), weight=0.7, temperature=2.0),
-    familiar=FAMILIAR,
 )
 """157,873 parameters, input 50×50×3 in -1..1, one sigmoid output."""
