@@ -30,6 +30,8 @@ from training.policy.cases import exact
 from training.recipes import find_recipe
 
 OWN = "own test images"
+OWN_VALIDATION = "own validation images"
+"""In place of test images, for a model whose figures are cross-validated."""
 CUT = "own regions, cut out"
 """For a check of whole images: the squares of its own regions, given as if they were whole images."""
 REGION_RADIUS_PX = 40.0
@@ -101,12 +103,13 @@ def measure_familiarity(
     parts = _parts(artifact, dataset)
     limit, known = _check(artifact, dataset, parts, share)
     films = spec.image_check is not None and spec.image_check.whole is not None
-    samples = once_each(parts[Part.TEST]) if films else parts[Part.TEST]
-    rows = [_count(OWN, _own(samples, spec), known, own=True)]
+    held_out = parts[Part.TEST] or parts[Part.VALIDATION]  # a model with cross-validated figures has no test part
+    samples = once_each(held_out) if films else held_out
+    rows = [_count(OWN if parts[Part.TEST] else OWN_VALIDATION, _own(samples, spec), known, own=True)]
     some = _spaced(samples, most)
     rows += [_count(_name(folder), _below(folder, most, spec), known) for folder in others]
     if _has_whole(spec):
-        rows.append(_count(CUT, _cut_out(_spaced(parts[Part.TEST], most), spec), known))
+        rows.append(_count(CUT, _cut_out(_spaced(held_out, most), spec), known))
     rows.append(_count("own, inverted", (one and _inverted(one) for one in _own(some, spec)), known))
     whole = _has_whole(spec)
     shapes: list[Shape] = [

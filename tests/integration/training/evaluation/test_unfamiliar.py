@@ -18,7 +18,7 @@ from training.artifact import Artifact
 from training.cli.decide import decide
 from training.cli.familiarity import familiarity as command
 from training.errors import DatasetError
-from training.evaluation.out_of_distribution import OWN, measure_familiarity
+from training.evaluation.out_of_distribution import OWN, OWN_VALIDATION, measure_familiarity
 from training.evaluation.out_of_distribution_images import DRAWN, drawn, image, inverted
 from training.metrics import evaluation
 
@@ -75,6 +75,17 @@ def test_own_images_pass_and_all_others_are_referred(phantom_artifact: Path, pha
         exact = binomtest(row.referred, row.images).proportion_ci(method="exact")
         assert (row.low, row.high) == pytest.approx((exact.low, exact.high), abs=6e-5)
         assert row.own or row.share == 1.0, row
+
+
+def test_without_a_test_part_the_validation_images_are_the_own_ones(
+    phantom_artifact: Path, phantom_data: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(phantom_artifact, tmp_path / "artifact")
+    split = copy / "split.csv"
+    split.write_text(split.read_text("utf-8").replace(",test", ",train"), encoding="utf-8")
+    table = measure_familiarity(Artifact(copy), phantom_data, [], share=0.02, most=5)
+    validation = [group for group, part in Artifact(copy).split().items() if part.value == "validation"]
+    assert (table.rows[0].kind, table.rows[0].images) == (OWN_VALIDATION, 16 * len(validation))
 
 
 def test_a_folder_without_images_is_refused(phantom_artifact: Path, phantom_data: Path, tmp_path: Path) -> None:
