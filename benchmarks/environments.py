@@ -56,7 +56,7 @@ class Environment:
 OPENVINO = Environment("openvino", ("openvino==2026.4.1", "opencv-python-headless==5.0.0.93"), ("openvino",))
 MODEL_API = Environment(
     "openvino-model-api",
-    ("openvino-model-api==0.4.7", "opencv-python-headless==5.0.0.93"),
+    ("openvino-model-api==0.4.7", "openvino==2026.4.1", "opencv-python-headless==4.14.0.94"),  # it needs OpenCV 4
     ("openvino", "openvino-model-api"),
 )
 MEDIAPIPE = Environment("mediapipe", ("mediapipe==1.2.3",), ("mediapipe",))
