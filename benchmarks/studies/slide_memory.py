@@ -1,8 +1,8 @@
 """Memory and time of whole slides, by their size: dense ones and sparse ones.
 
-    python -m benchmarks slide-memory [--side 5000 --side 100000] [--read-at 4] [--dense | --sparse] [--folder DIR]
+    python -m benchmarks slide-memory [--side 5000 --side 100000] [--mpp 0.25] [--dense | --sparse] [--folder DIR]
 
-A slide has 0.25 microns per pixel and levels of 1, 4 and 16, in JPEG tiles. Of a dense one every tile is tissue and is
+A slide has levels of 1, 4 and 16, in JPEG tiles. Of a dense one every tile is tissue and is
 stored: one of 64 drawn tiles, so that writing takes minutes and not hours. A sparse one has tissue in the corner of
 5,000 pixels a side alone, and no other tile is stored. All outputs are written. The largest resident size is that of
 the process, which Linux counts.
@@ -26,7 +26,7 @@ import tifffile
 
 from edge_runtime.decision.verdict import Decision
 
-TILE, CORNER, MICRONS = 512, 5_000, 0.25
+TILE, CORNER = 512, 5_000
 STEPS = (1, 4, 16)
 PROGRAM = """
 import sys
@@ -53,12 +53,12 @@ def drawn_tiles(count: int = 64) -> list[bytes]:
     return found
 
 
-def write_slide(path: Path, side: int, *, dense: bool) -> Path:
-    """Write a pyramid of square levels."""
+def write_slide(path: Path, side: int, mpp: float, *, dense: bool) -> Path:
+    """Write a pyramid of square levels, the largest of ``mpp`` microns per pixel."""
     drawn = drawn_tiles()
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for level, step in enumerate(STEPS):
-            width, per_centimetre = side // step, 10_000 / (MICRONS * step)
+            width, per_centimetre = side // step, 10_000 / (mpp * step)
             file.write(
                 _stored(drawn, width, width if dense else CORNER // step),
                 shape=(width, width, 3),
@@ -83,7 +83,7 @@ def _stored(drawn: list[bytes], width: int, tissue: int) -> Iterator[bytes]:
             yield drawn[(row * 7 + column) % len(drawn)] if max(x, y) < tissue else b""
 
 
-def measured(path: Path, folder: Path, read_at: float) -> tuple[float, float, int]:
+def measured(path: Path, folder: Path) -> tuple[float, float, int]:
     """Classify a slide with all outputs; return the largest resident MB, processor seconds, and the tissue tiles."""
     outputs = ("--map", "m.png", "--ome-tiff", "m.ome.tif", "--geojson", "m.geojson", "--scores", "m.npy")
     options = [
@@ -91,8 +91,6 @@ def measured(path: Path, folder: Path, read_at: float) -> tuple[float, float, in
         "idc-patch-compact",
         "--tiles",
         path,
-        "--read-at",
-        read_at,
         "--workers",
         2,
         "--json",
@@ -124,17 +122,17 @@ def _processor_seconds() -> float:
 
 @click.command()
 @click.option("--side", "sides", type=click.IntRange(1_000), multiple=True, default=(5_000, 100_000), show_default=True)
-@click.option("--read-at", type=float, default=4.0, show_default=True, help="Microns per pixel that the model reads.")
+@click.option("--mpp", type=float, default=0.25, show_default=True, help="Microns per pixel of the slide.")
 @click.option("--dense/--sparse", default=True, show_default=True)
 @click.option(
     "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where slides are written."
 )
-def slide_memory(sides: tuple[int, ...], read_at: float, dense: bool, folder: Path | None) -> None:
+def slide_memory(sides: tuple[int, ...], mpp: float, dense: bool, folder: Path | None) -> None:
     """Print the largest resident size of slides, by their size. A dense one of 100,000 pixels a side has 2 GB."""
     print(f"{'side':>8} {'tiles':>8} {'file':>8} {'memory':>8} {'processor':>9}")
     for side in sides:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            path = write_slide(Path(scratch) / "slide.tif", side, dense=dense)
-            peak, seconds, tiles = measured(path, Path(scratch), read_at)
+            path = write_slide(Path(scratch) / "slide.tif", side, mpp, dense=dense)
+            peak, seconds, tiles = measured(path, Path(scratch))
             size = path.stat().st_size / 1e6
         print(f"{side:8} {tiles:8} {size:5.0f} MB {peak:5.0f} MB {seconds:7.1f} s", flush=True)

@@ -95,7 +95,7 @@ def _replayed(bundle: Path, file: str, python: Path) -> Check:
     written.unlink(missing_ok=True)  # a result of an earlier run must not be read
     command = [str(python.absolute()), "-c", _REPLAY, str(bundle.resolve()), file, RUNTIME, str(written)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=bundle.parent, check=False, env=_own())
-    if not written.is_file():
+    if done.returncode < 0 or not written.is_file():
         raise ExportError(_died(done.returncode, done.stderr))
     check = from_json(Check, written.read_bytes(), str(written))
     written.unlink()

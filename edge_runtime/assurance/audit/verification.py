@@ -84,10 +84,11 @@ def verify_log(path: Path, expected: Iterable[str] = (), take: Take = id) -> Ver
     Commands may write and rotate it meanwhile: the file at ``path`` is opened first, and read last, up to its end then.
     """
     with ExitStack() as opened:
-        current = opened.enter_context(_opened(path)) if path.is_file() else None
+        current = _current(path)
         files = [each for each in files_of(path) if current is None or each != path]
         if current is None:
             return verify(files, expected, take)
+        opened.enter_context(current)
         mine = os.fstat(current.fileno())
         before = list(itertools.takewhile(lambda each: not os.path.samestat(os.stat(each), mine), files))
         return _verified(before, (path, current), expected, take)
@@ -119,6 +120,16 @@ def _verified(
     result = walk.result
     result.missing = [each for each in wanted if not any(there.startswith(each) for there in walk.hashes)]
     return result
+
+
+def _current(path: Path) -> BinaryIO | None:
+    """Open the file that is written; None between its rotation and the next entry."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error.strerror or "no file") from None
 
 
 def _opened(path: Path) -> BinaryIO:

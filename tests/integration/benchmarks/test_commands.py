@@ -144,7 +144,7 @@ def test_the_cost_of_an_archive_is_a_ratio_to_the_command(phantom_patches: list[
 @pytest.mark.parametrize("kind, tiles", [("--dense", 100), ("--sparse", 100)])
 def test_the_memory_of_a_slide_is_measured(kind: str, tiles: int, tmp_path: Path) -> None:
     pytest.importorskip("openslide")
-    shown = in_a_process("slide-memory", "--side", 2000, "--read-at", 1, "--folder", tmp_path, kind)
+    shown = in_a_process("slide-memory", "--side", 2000, "--mpp", 1, "--folder", tmp_path, kind)
     assert re.search(rf"^ +2000 +{tiles} +\d+ MB +\d+ MB +[\d.]+ s$", shown, re.MULTILINE), shown
     assert not list(tmp_path.iterdir())
 

@@ -47,7 +47,7 @@ def client(programs: Path) -> Client:
 
 def test_a_good_image_has_the_answer_of_edge_predict(client: Client, socket: Path, images: Path, contract: str) -> None:
     good = images / "good.png"
-    done = client(socket, "--json", "--expect-version", "1.0.0", "--expect-contract", contract, good)
+    done = client(socket, "--json", "--expect-version", "1.1.0", "--expect-contract", contract, good)
     assert (done.returncode, done.stderr) == (0, "")
     assert steady(done.stdout) == predicted("--model", MODEL, str(good))
     told = client(socket, good)

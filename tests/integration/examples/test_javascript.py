@@ -44,7 +44,7 @@ def tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_good_image_has_the_answer_of_edge_predict(client: Client, socket: Path, images: Path, contract: str) -> None:
     good = images / "good.png"
-    done = client(socket, "--json", "--expect-version", "1.0.0", "--expect-contract", contract, good)
+    done = client(socket, "--json", "--expect-version", "1.1.0", "--expect-contract", contract, good)
     assert (done.returncode, done.stderr) == (0, "")
     assert steady(done.stdout) == predicted("--model", MODEL, str(good))
     assert client(socket, good).stdout == f"{good}: POSITIVE (ABOVE_CUTOFF), score 0.9757\n"

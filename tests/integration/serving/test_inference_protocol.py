@@ -37,8 +37,8 @@ def test_tritons_client_finds_server_and_model(client: Any) -> None:
     assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(NAME)
     assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
     about = client.get_model_metadata(NAME)
-    assert (about["name"], about["versions"], about["inputs"][0]["datatype"]) == (NAME, ["1.0.0"], "BYTES")
-    assert client.get_model_metadata(NAME, "1.0.0") == about
+    assert (about["name"], about["versions"], about["inputs"][0]["datatype"]) == (NAME, ["1.1.0"], "BYTES")
+    assert client.get_model_metadata(NAME, "1.1.0") == about
     assert not client.is_model_ready("nobody")
 
 

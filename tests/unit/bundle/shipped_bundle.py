@@ -15,7 +15,7 @@ NAME = "idc-patch-compact"
 
 
 def version(folder: Path, number: str) -> Path:
-    """Write the bundle as version 1.0.N into ``folder``: the spec inside its model files keeps its length."""
+    """Write the bundle as version 1.1.N into ``folder``: the spec inside its model files keeps its length."""
     shutil.copytree(SHIPPED / NAME, folder)
     manifest = find(folder).manifest
     old, new = (f'"version":"{v}"'.encode() for v in (manifest.spec.version, number))

@@ -144,7 +144,8 @@ def films(folder: Path, *sizes: tuple[int, int], level: int = 0) -> list[Sample]
         pixels[height // 4 : height // 2, width // 4 : width // 2] = 120
         path = folder / f"{number}.png"
         cv2.imwrite(str(path), pixels)
-        made.append(Sample(path.name, path, "p", 0, Region(width / 2, height / 2, 10)))
+        region = Region(width / 2, height / 2, 10)
+        made.append(Sample(f"{path.name}@{region}", path, 0, "p", region))
     return made
 
 
