@@ -23,7 +23,7 @@ def open_peer(task: Task) -> Callable[[Item], int]:
     from mediapipe.tasks.python.vision import ImageClassifier, ImageClassifierOptions
 
     labels = metadata_writer.Labels().add(list(task.labels))
-    model = bytearray(Path(task.model).read_bytes())
+    model = _with_logits_alone(Path(task.model).read_bytes())
     writer = image_classifier.MetadataWriter.create(model, [127.5], [127.5], labels)
     options = ImageClassifierOptions(BaseOptions(model_asset_buffer=bytes(writer.populate()[0])), max_results=1)
     classifier = ImageClassifier.create_from_options(options)
@@ -34,6 +34,21 @@ def open_peer(task: Task) -> Callable[[Item], int]:
         return int(found[0].score > 0) if len(task.labels) == 1 else int(found[0].index)
 
     return call
+
+
+def _with_logits_alone(model: bytes) -> bytearray:
+    """Return the file with its first output: a second one is refused."""
+    import flatbuffers
+    from mediapipe.tasks.metadata import schema_py_generated as schema
+
+    changed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    (graph,) = changed.subgraphs
+    graph.outputs = graph.outputs[:1]
+    for signature in changed.signatureDefs or ():
+        signature.outputs = [each for each in signature.outputs if each.tensorIndex in graph.outputs]
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(changed.Pack(builder), b"TFL3")
+    return bytearray(builder.Output())
 
 
 def _stand_in_for_the_version() -> None:
