@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx.numpy_helper
+from onnx import helper, numpy_helper
 
 from edge_runtime.bundle.embedded import KEY
 from edge_runtime.bundle.spec import ModelSpec
@@ -37,14 +37,36 @@ def write_float32(model_path: str, out: str, moments: bool = False) -> None:
         moments: the last output is a feature map; replace it by its moments (:mod:`export.converters.moments`).
     """
     if Path(model_path).suffix == ".onnx":
-        shutil.copyfile(model_path, out)
+        given = onnx.load(model_path)
+        if keep_zeros_before_max_pools(given.graph):
+            onnx.save(given, out)
+        else:
+            shutil.copyfile(model_path, out)
         return
     graph = converted(load_to_logits(model_path))
+    keep_zeros_before_max_pools(graph.graph)
     _rename(graph.graph)
     onnx.checker.check_model(graph, full_check=True)  # tf2onnx raises no error for operators that it cannot convert
     onnx.save(graph, out)
     if moments:
         attach_to_onnx(Path(out))
+
+
+def keep_zeros_before_max_pools(graph: onnx.GraphProto) -> int:
+    """Put an operator without effect between each Pad and a MaxPool that reads it; return how many there are.
+
+    onnxruntime fuses the two (``Pad_Fusion``, PR #18136), and its MaxPool ignores what it pads. Zeros are then missing
+    at the border, and negative values win there. ResNet50V2 pads so.
+    """
+    padded = {node.output[0] for node in graph.node if node.op_type == "Pad"}
+    pools = [node for node in graph.node if node.op_type == "MaxPool" and node.input[0] in padded]
+    for pool in pools:
+        lowest = numpy_helper.from_array(np.array(np.finfo(np.float32).min), f"{pool.output[0]}/lowest")
+        kept = helper.make_node("Max", [pool.input[0], lowest.name], [f"{pool.output[0]}/zeros_kept"])
+        pool.input[0] = kept.output[0]
+        graph.initializer.append(lowest)
+        graph.node.insert(list(graph.node).index(pool), kept)
+    return len(pools)
 
 
 def converted(model: Any) -> onnx.ModelProto:
@@ -184,8 +206,8 @@ def _subtract_from_last_bias(graph: onnx.GraphProto, error: Floats) -> None:
     last = next(node for node in graph.node if graph.output[0].name in node.output)
     for value in graph.initializer:
         if value.name in last.input and last.op_type in ("Add", "Gemm", "Conv") and list(value.dims) == [len(error)]:
-            changed = (onnx.numpy_helper.to_array(value) - error).astype(np.float32)
-            value.CopyFrom(onnx.numpy_helper.from_array(changed, value.name))
+            changed = (numpy_helper.to_array(value) - error).astype(np.float32)
+            value.CopyFrom(numpy_helper.from_array(changed, value.name))
             return
     raise ConversionError(f"the last node adds no bias for each logit; {NOTHING_TO_CORRECT}.")
 

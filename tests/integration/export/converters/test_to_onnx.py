@@ -254,3 +254,43 @@ def test_tf2onnx_never_holds_more_than_three_copies_of_the_graph(
         gc.enable()
     assert len(copies) > len(known)  # they go round until nothing changes
     assert max(copies) == 3, copies  # the first one, the one to improve, and the copy that is improved
+
+
+@pytest.mark.parametrize("has_convolution", [True, False])
+def test_zeros_that_a_network_pads_before_a_max_pool_stay_zeros(has_convolution: bool, tmp_path: Path) -> None:
+    """onnxruntime fuses the two into a pool that ignores what it pads; all values here are negative."""
+    import keras
+
+    taken = keras.layers.Input((4, 4, 2))
+    values = -1.0 - taken
+    if has_convolution:  # without one, a Transpose stands between the two
+        values = keras.layers.Conv2D(2, 1, kernel_initializer="ones")(values)
+    model = keras.Model(
+        taken, keras.layers.Flatten()(keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D()(values)))
+    )
+    model.save(tmp_path / "model.keras")
+    images = np.random.default_rng(3).random((2, 4, 4, 2)).astype(np.float32)
+    expected = np.asarray(model(images))
+    assert (expected[:, :6] == 0).all() and (expected < 0).any()
+    convert(to_onnx.write_float32, tmp_path / "model.keras", tmp_path / "float32.onnx")
+    convert(to_onnx.write_prepared, tmp_path / "float32.onnx", tmp_path / "prepared.onnx")
+    for name in ("float32.onnx", "prepared.onnx"):
+        np.testing.assert_allclose(logits(tmp_path / name, images), expected, atol=1e-6)
+
+
+def test_a_given_graph_whose_max_pool_reads_zeros_keeps_them(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("Pad", ["image", "pads"], ["padded"]),
+        onnx.helper.make_node("MaxPool", ["padded"], ["pooled"], kernel_shape=[2, 2]),
+    ]
+    ends = [
+        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 1, s, s])
+        for n, s in (("image", 2), ("pooled", 3))
+    ]
+    pads = numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1]), "pads")
+    graph = onnx.helper.make_graph(nodes, "pads", ends[:1], ends[1:], [pads])
+    given = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 15)], ir_version=9)
+    onnx.save(given, tmp_path / "given.onnx")
+    to_onnx.write_float32(str(tmp_path / "given.onnx"), str(tmp_path / "float32.onnx"))
+    image = np.full((1, 1, 2, 2), -1, np.float32)
+    assert logits(tmp_path / "float32.onnx", image).reshape(3, 3).tolist() == [[0, 0, 0], [0, -1, 0], [0, 0, 0]]
