@@ -125,8 +125,8 @@ def _verified(
 def _current(path: Path) -> BinaryIO | None:
     """Open the file that is written; None between its rotation and the next entry."""
     try:
-        return path.open("rb")
-    except FileNotFoundError:
+        return path.open("rb") if path.is_file() else None
+    except FileNotFoundError:  # rotated since
         return None
     except OSError as error:
         raise _unusable(path, error.strerror or "no file") from None

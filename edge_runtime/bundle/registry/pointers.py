@@ -90,21 +90,18 @@ def read_pointer(store: Path, name: str) -> Pointer | None:
     Raises:
         StoreError: ``current.json`` cannot be read or is not valid.
     """
-    remedy = f"remove the bundle and install it again: edge-bundle remove {name}"
-
-    def error(path: Path, fault: str) -> StoreError:
-        return StoreError(f"{path}: {fault}. Let this user read it, name another store in {PLACE}, or {remedy}")
-
-    return read_pointer_file(store / name / POINTER, Pointer, error)
+    again = f"remove the bundle and install it again: edge-bundle remove {name}"
+    return read_pointer_file(store / name / POINTER, Pointer, StoreError, again)
 
 
-def read_pointer_file(path: Path, kind: type[Content], error: Callable[[Path, str], EdgeError]) -> Content | None:
+def read_pointer_file(path: Path, kind: type[Content], error: Callable[[str], EdgeError], again: str) -> Content | None:
     """Return the content of a pointer file; None if there is no file.
 
     Args:
         path: the file.
         kind: its record.
-        error: makes the error, given the path and what is wrong with it.
+        error: makes the error, given its message.
+        again: how to make the file anew.
 
     Raises:
         EdgeError: what ``error`` makes: the file cannot be read or is not valid.
@@ -117,9 +114,10 @@ def read_pointer_file(path: Path, kind: type[Content], error: Callable[[Path, st
             return None
         if fault := machine_error(found, str(path)):
             raise fault from None
-        raise error(path, f"cannot be read ({reason(found)})") from None
+        remedy = f"Let this user read it, name another store in {PLACE}, or {again}"
+        raise error(f"{path}: cannot be read ({reason(found)}). {remedy}") from None
     except ManifestError as found:
-        raise error(path, f"is damaged ({found.message})") from None
+        raise error(f"{found.message} {again[0].upper()}{again[1:]}") from None
 
 
 def current_folder(name: str) -> Path | None:

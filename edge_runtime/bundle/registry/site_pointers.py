@@ -8,6 +8,7 @@ remove them; a policy of another bundle is refused when the model is loaded.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from edge_runtime.bundle.registry.pointers import is_name, read_pointer_file, store_folder
@@ -50,12 +51,9 @@ def read_site_pointer(model: str) -> SitePointer | None:
     store = store_folder()
     if store is None or not is_name(model):
         return None
-
-    def error(path: Path, fault: str) -> SitePolicyError:
-        remedy = f"Remove the site policy and install it again: edge-bundle site-policy remove {model}"
-        return SitePolicyError(f"{path}: {fault}. {remedy}", code="site_policy_store")
-
-    return read_pointer_file(store / model / FOLDER / POINTER, SitePointer, error)
+    again = f"remove the site policy and install it again: edge-bundle site-policy remove {model}"
+    error = partial(SitePolicyError, code="site_policy_store")
+    return read_pointer_file(store / model / FOLDER / POINTER, SitePointer, error, again)
 
 
 def installed_site_policy(model: str) -> Path | None:
