@@ -38,7 +38,6 @@ def open_peer(task: Task) -> Callable[[Item], int]:
 
 def _with_logits_alone(model: bytes) -> bytearray:
     """Return the file with its first output: a second one is refused."""
-    import flatbuffers
     from mediapipe.tasks.metadata import schema_py_generated as schema
 
     changed = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
@@ -46,7 +45,7 @@ def _with_logits_alone(model: bytes) -> bytearray:
     graph.outputs = graph.outputs[:1]
     for signature in changed.signatureDefs or ():
         signature.outputs = [each for each in signature.outputs if each.tensorIndex in graph.outputs]
-    builder = flatbuffers.Builder(len(model))
+    builder = schema.flatbuffers.Builder(len(model))
     builder.Finish(changed.Pack(builder), b"TFL3")
     return bytearray(builder.Output())
 
