@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from edge_runtime.archive.plan import Archive
-from edge_runtime.archive.shard import finished
+from edge_runtime.archive.shard import finished, incomplete
 from edge_runtime.images.left_out import LeftOutReason
 
 _LAST = 50
@@ -42,10 +42,26 @@ def progress_of(archive: Archive) -> ArchiveProgress:
     Raises:
         ArchiveError, MachineError: as in :func:`edge_runtime.archive.shard.finished`.
     """
+    return _counted(archive, complete=False)
+
+
+def progress_of_all(archive: Archive) -> ArchiveProgress:
+    """Count the shards of an archive in which none may be missing.
+
+    Raises:
+        ArchiveError: ``archive_incomplete``: a shard is missing; and as in :func:`progress_of`.
+        MachineError: as in :func:`progress_of`.
+    """
+    return _counted(archive, complete=True)
+
+
+def _counted(archive: Archive, *, complete: bool) -> ArchiveProgress:
     plan, shards, rows, failed = archive.plan, 0, 0, 0
     for shard in range(plan.shards):
         if (found := finished(archive, shard)) is not None:
             shards, rows, failed = shards + 1, rows + found.rows, failed + found.failed
+        elif complete:
+            raise incomplete(archive, shard)
     expected = sum(count for name, count in plan.left_out.items() if LeftOutReason(name).expects_answer)
     return ArchiveProgress(shards, rows, failed, plan.shards - shards, plan.records - rows, expected)
 
