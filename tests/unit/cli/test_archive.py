@@ -79,6 +79,11 @@ def test_merge_looks_at_every_shard_before_it_prints_and_then_opens_each_once(
     edge_predict("archive", "run", archive, "--shard", 0, "--stride", 2)
     result = edge_predict("archive", "merge", archive)
     assert (result.exit_code, "shard 1 is missing" in result.stderr, result.stdout) == (2, True, "")
+    third = open_archive(archive).shard_path(3)
+    shutil.copy(open_archive(archive).shard_path(2), third)
+    result = edge_predict("archive", "merge", archive)
+    assert "[archive_other_plan]" in result.stderr, "a foreign shard is told before a missing one"
+    third.unlink()
     edge_predict("archive", "run", archive, "--shard", 1, "--stride", 2)
     opened = []
     original = parquet.ParquetFile.__init__
