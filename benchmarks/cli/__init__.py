@@ -11,8 +11,11 @@ _COMMANDS = {
     "check": ("benchmarks.cli.check", "Compare this checkout with another commit, in turns in one run."),
     "peers": ("benchmarks.cli.peers", "List the peers' environments, or install them."),
     "serve": ("benchmarks.cli.serve", "Put edge-serve under load and check what it promises."),
-    "archive-cost": ("benchmarks.studies.archive", "Processor time of each further image of an archive, by engine."),
-    "archive-memory": ("benchmarks.studies.archive", "Peak memory of archive commands, by number of records."),
+    "archive-cost": (
+        "benchmarks.studies.archive_cost",
+        "Processor time of an archive, by engine: tasks and what is added.",
+    ),
+    "archive-memory": ("benchmarks.studies.archive_memory", "Peak memory of archive commands, by number of records."),
     "slide-memory": ("benchmarks.studies.slide_memory", "Peak memory and time of whole slides, by their size."),
     "dicom-memory": ("benchmarks.studies.dicom", "Peak memory of Orthanc and edge-serve for the largest DICOM frame."),
     "dicom-bits": ("benchmarks.studies.dicom", "Changed bits of compressed DICOM frames: refused, harmless, unseen."),

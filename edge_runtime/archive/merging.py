@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from edge_runtime.archive.packages import require
 from edge_runtime.archive.plan import Archive
-from edge_runtime.archive.shard import metadata_of, require_finished, rows_of
+from edge_runtime.archive.shard import metadata_of, rows_of
 from edge_runtime.archive.table import line_of_row, row_schema
 from edge_runtime.errors import ArchiveWriteError
 from edge_runtime.platform.atomic_files import write_whole
@@ -18,11 +17,13 @@ from edge_runtime.platform.machine_faults import machine_error
 def lines(archive: Archive) -> Iterator[str]:
     """Yield the JSON lines of all images in the order of the plan, as ``edge-predict --json`` prints them.
 
+    To print no line of an incomplete archive, call :func:`edge_runtime.archive.progress.progress_of_all` before.
+
     Raises:
         ArchiveError: ``archive_incomplete``: a shard is missing; and as in :func:`rows_of`.
     """
-    for table in _tables(archive):
-        yield from map(line_of_row, table.to_pylist())
+    for shard in range(archive.plan.shards):
+        yield from map(line_of_row, rows_of(archive, shard).to_pylist())
 
 
 def merge(archive: Archive, out: Path) -> None:
@@ -42,13 +43,6 @@ def merge(archive: Archive, out: Path) -> None:
         raise ArchiveWriteError(f"{out}: cannot be written ({error.strerror}). Name another file.") from None
 
 
-def _tables(archive: Archive) -> Iterator[Any]:
-    """Yield the rows of each shard, after a look at all: of an incomplete archive no line is printed."""
-    for shard in range(archive.plan.shards):
-        require_finished(archive, shard)
-    yield from (rows_of(archive, shard) for shard in range(archive.plan.shards))
-
-
 def _write_lines(archive: Archive, path: Path) -> None:
     with path.open("w", encoding="ascii") as file:
         file.writelines(f"{line}\n" for line in lines(archive))
@@ -58,5 +52,5 @@ def _write_parquet(archive: Archive, path: Path) -> None:
     metadata = {key: value for key, value in metadata_of(archive.plan, 0).items() if not key.endswith(".shard")}
     schema = row_schema(metadata, site_policy=archive.plan.calibrated)
     with require("pyarrow.parquet").ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in _tables(archive):
-            writer.write_table(table.cast(schema))
+        for shard in range(archive.plan.shards):
+            writer.write_table(rows_of(archive, shard).cast(schema))

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from edge_runtime.archive.plan import Archive
-from edge_runtime.archive.shard import finished
+from edge_runtime.archive.shard import finished, incomplete
 from edge_runtime.images.left_out import LeftOutReason
 
 _LAST = 50
@@ -21,6 +21,7 @@ class ArchiveProgress:
         shards, rows, failed: shards that are finished, their images, and those of the images that have an error.
         missing_shards, missing_rows: shards that are not finished, and their images.
         expected: left-out files for which a user expects a result.
+        first_missing: number of the first shard that is not finished.
     """
 
     shards: int
@@ -29,6 +30,7 @@ class ArchiveProgress:
     missing_shards: int
     missing_rows: int
     expected: int
+    first_missing: int | None
 
     @property
     def without_answer(self) -> int:
@@ -43,11 +45,27 @@ def progress_of(archive: Archive) -> ArchiveProgress:
         ArchiveError, MachineError: as in :func:`edge_runtime.archive.shard.finished`.
     """
     plan, shards, rows, failed = archive.plan, 0, 0, 0
+    first_missing: int | None = None
     for shard in range(plan.shards):
         if (found := finished(archive, shard)) is not None:
             shards, rows, failed = shards + 1, rows + found.rows, failed + found.failed
+        elif first_missing is None:
+            first_missing = shard
     expected = sum(count for name, count in plan.left_out.items() if LeftOutReason(name).expects_answer)
-    return ArchiveProgress(shards, rows, failed, plan.shards - shards, plan.records - rows, expected)
+    return ArchiveProgress(shards, rows, failed, plan.shards - shards, plan.records - rows, expected, first_missing)
+
+
+def progress_of_all(archive: Archive) -> ArchiveProgress:
+    """Count the shards of an archive in which none may be missing.
+
+    Raises:
+        ArchiveError: ``archive_incomplete``: a shard is missing; and as in :func:`progress_of`.
+        MachineError: as in :func:`progress_of`.
+    """
+    done = progress_of(archive)
+    if done.first_missing is not None:
+        raise incomplete(archive, done.first_missing)
+    return done
 
 
 def seconds_left(archive: Archive, done: ArchiveProgress) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,19 +84,34 @@ def finished(archive: Archive, shard: int) -> FinishedShard | None:
             ``archive_damaged``: it cannot be read, or it has another number of rows.
         MachineError: memory, descriptors or I/O failed.
     """
-    path = archive.shard_path(shard)
     try:
-        found = require("pyarrow.parquet").read_metadata(path)
+        with _opened(archive, shard) as file:
+            return _checked(archive, shard, file.metadata)
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _opened(archive: Archive, shard: int) -> Iterator[Any]:
+    """Open the file of a shard, which reads its end. Other errors than that of an absent file get their names."""
+    path = archive.shard_path(shard)
+    try:
+        with require("pyarrow.parquet").ParquetFile(path) as file:
+            yield file
+    except FileNotFoundError:
+        raise
     except (require("pyarrow").ArrowException, OSError) as error:
         if fault := machine_error(error, str(path)):
             raise fault from None
         raise damaged(path, error) from None
+
+
+def _checked(archive: Archive, shard: int, found: Any) -> FinishedShard:
+    path, plan = archive.shard_path(shard), archive.plan
     values = {key.decode(): value.decode("utf-8", "replace") for key, value in (found.metadata or {}).items()}
-    check_metadata(path, values, archive.plan, shard)
-    if found.num_rows != archive.plan.size(shard):
-        raise damaged(path, ValueError(f"{found.num_rows} rows, not {archive.plan.size(shard)}"))
+    check_metadata(path, values, plan, shard)
+    if found.num_rows != plan.size(shard):
+        raise damaged(path, ValueError(f"{found.num_rows} rows, not {plan.size(shard)}"))
     return FinishedShard(found.num_rows, int(values.get(_FAILED, "0")))
 
 
@@ -120,35 +136,31 @@ def check_metadata(path: Path, found: dict[str, str], plan: ArchivePlan, shard: 
     )
 
 
-def require_finished(archive: Archive, shard: int) -> None:
-    """Reject a shard that is not finished.
-
-    Raises:
-        ArchiveError: ``archive_incomplete``: it is not finished; and as in :func:`finished`.
-        MachineError: memory, descriptors or I/O failed.
-    """
-    if finished(archive, shard) is None:
-        raise ArchiveError(
-            f"{archive.folder}: shard {shard} is missing, expected all {archive.plan.shards}. "
-            f"Finish it with: edge-predict archive run {archive.folder}",
-            code="archive_incomplete",
-        )
+def incomplete(archive: Archive, shard: int) -> ArchiveError:
+    """Return the error for a shard that is not finished where all are needed."""
+    return ArchiveError(
+        f"{archive.folder}: shard {shard} is missing, expected all {archive.plan.shards}. "
+        f"Finish it with: edge-predict archive run {archive.folder}",
+        code="archive_incomplete",
+    )
 
 
 def rows_of(archive: Archive, shard: int) -> Any:
     """Return the rows of a finished shard as an Arrow table, after checking that they are whole and in order.
 
+    The file is opened once, so the rows are those of the metadata that was checked.
+
     Raises:
-        ArchiveError, MachineError: as in :func:`require_finished`.
+        ArchiveError: ``archive_incomplete``: it is not finished; and as in :func:`finished`.
+        MachineError: memory, descriptors or I/O failed.
     """
-    path, first = archive.shard_path(shard), archive.plan.first(shard)
-    require_finished(archive, shard)
+    first = archive.plan.first(shard)
     try:
-        table = require("pyarrow.parquet").read_table(path, partitioning=None)
-    except (require("pyarrow").ArrowException, OSError) as error:
-        if fault := machine_error(error, str(path)):
-            raise fault from None
-        raise damaged(path, error) from None
-    if table.column(RECORD).to_pylist() != list(range(first, first + archive.plan.size(shard))):
-        raise damaged(path, ValueError("records that are not those of this shard"))
+        with _opened(archive, shard) as file:
+            rows = _checked(archive, shard, file.metadata).rows
+            table = file.read()
+    except FileNotFoundError:
+        raise incomplete(archive, shard) from None
+    if table.column(RECORD).to_pylist() != list(range(first, first + rows)):
+        raise damaged(archive.shard_path(shard), ValueError("records that are not those of this shard"))
     return table

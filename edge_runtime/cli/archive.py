@@ -11,7 +11,7 @@ from edge_runtime.archive.engines import EngineKind, open_engine
 from edge_runtime.archive.merging import lines, merge
 from edge_runtime.archive.plan import open_archive
 from edge_runtime.archive.planning import SHARD_SIZE, plan_archive
-from edge_runtime.archive.progress import progress_of, status_of
+from edge_runtime.archive.progress import progress_of, progress_of_all, status_of
 from edge_runtime.archive.running import run_archive
 from edge_runtime.archive.scoring import score_shard
 from edge_runtime.assurance.audit.recorder import PERIOD_S
@@ -185,7 +185,7 @@ def merge_command(folder: Path, out: Path | None) -> None:
     """Join the results of all shards, in the order of the plan."""
     with stops_command():
         archive = open_archive(folder)
-        done = progress_of(archive)
+        done = progress_of_all(archive)
         if out is not None:
             merge(archive, out)
         else:

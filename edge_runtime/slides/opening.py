@@ -13,6 +13,7 @@ from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.slides.mirax_parts import check_parts
 from edge_runtime.slides.openslide_file import OpenSlideUnsupportedFormatError, SlideFile
 from edge_runtime.slides.pyramid import Pyramid, unreadable
+from edge_runtime.slides.recognition import check_readable
 from edge_runtime.slides.tiff_file import TiledTiff
 
 _DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
@@ -45,6 +46,7 @@ def open_pyramid(path: str) -> Pyramid:
         MachineError: memory, file descriptors or I/O failed.
     """
     _check_file(path)
+    check_readable(path)
     check_parts(path)
     tiff = _tiff(path)
     if tiff is not None and tiff.ome:

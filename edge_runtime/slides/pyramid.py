@@ -77,6 +77,6 @@ def unreadable(name: str, reason: object) -> SlideError:
     """Return the error for a file that no reader opens."""
     return SlideError(
         f"{name}: found a file that cannot be opened as a slide ({reason}), expected a pyramid such as SVS, NDPI, "
-        "MRXS, DICOM or OME-TIFF. Copy or export it again.",
+        "MRXS, DICOM or OME-TIFF. Copy it again, or export it as DICOM or RGB OME-TIFF in tiles.",
         code="slide_unreadable",
     )

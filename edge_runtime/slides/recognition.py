@@ -1,4 +1,8 @@
-"""Recognise slide files by name and first bytes, without the libraries that read them."""
+"""Recognise slide files by name and first bytes, without the libraries that read them.
+
+A slide that no library here reads must be refused by its name: a VSI file, for one, is a TIFF file that holds small
+overviews alone, and would be answered as an image.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,21 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_runtime.errors import SlideError
+
+UNREAD = {
+    ".vsi": "a slide of Olympus or Evident (VSI)",
+    ".ets": "the tiles of a slide of Olympus or Evident (ETS)",
+    ".isyntax": "a slide of Philips (iSyntax)",
+    ".zvi": "a slide of Zeiss (ZVI)",
+    ".kfb": "a slide of KFBio (KFB)",
+    ".sdpc": "a slide of Sqray (SDPC)",
+    ".lif": "a container of Leica (LIF)",
+    ".ndpis": "a list of NDPI files, one for each fluorescent dye (NDPIS)",
+}
+"""Suffixes of slides that no library here reads, and what such a file is."""
 SUFFIXES = frozenset(
-    (".svs", ".ndpi", ".mrxs", ".vms", ".vmu", ".scn", ".bif", ".svslide", ".avs", ".czi", ".zvi", ".dcm")
+    (".svs", ".ndpi", ".mrxs", ".vms", ".vmu", ".scn", ".bif", ".svslide", ".avs", ".czi", ".dcm", *UNREAD)
 )
 _TILE_OFFSETS = 324
 _MOST_TAGS = 4096
@@ -29,6 +46,20 @@ def is_slide(path: str) -> bool:
             return head[128:] == b"DICM" or _is_tiled(file, head)
     except (OSError, ValueError):
         return False
+
+
+def check_readable(path: str) -> None:
+    """Reject a slide that no library here reads, by its suffix.
+
+    Raises:
+        SlideError: ``slide_format``.
+    """
+    if what := UNREAD.get(Path(path).suffix.lower()):
+        raise SlideError(
+            f"{path}: found {what}, which cannot be read here, expected SVS, NDPI, MRXS, DICOM or OME-TIFF. Export it "
+            "with the scanner's program as DICOM, or as RGB OME-TIFF in tiles.",
+            code="slide_format",
+        )
 
 
 def _is_tiled(file: BinaryIO, head: bytes) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
+import time
+from functools import partial
 from pathlib import Path
 
 import pyperf
@@ -17,6 +20,8 @@ from benchmarks.cases.cold_start import CODE
 from benchmarks.cli import _COMMANDS, main
 from benchmarks.contestant import Command, NoFiguresError
 from benchmarks.report import HEADLINE
+from benchmarks.studies.archive_cost import ImageCost, Spent
+from benchmarks.studies.archive_tasks import timed, times_in
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from tests.places import ROOT
 
@@ -136,9 +141,40 @@ def test_the_cost_of_an_archive_is_a_ratio_to_the_command(phantom_patches: list[
     assert re.search(r"^one shard, one process: [\d.]+ \(.*\) x JSON lines$", shown, re.MULTILINE)
     (base,) = re.findall(r"^edge-predict +(-?[\d.]+) .* +([\d.]+) \(1.00 to 1.00\)$", shown, re.MULTILINE)
     assert base[1] == "1.00"
-    assert re.search(r"^local +-?[\d.]+ \(.*\) +-?[\d.]+ \(.*\)$", shown, re.MULTILINE)
+    assert re.search(r"^local +[\d.]+ s +-?[\d.]+ ms +-?[\d.]+ ms$", shown, re.MULTILINE), "the engine alone"
+    for row in ("local", "  task", "  engine"):
+        assert re.search(rf"^{row} +-?[\d.]+ \(.*\) +-?[\d.]+ \(.*\)$", shown, re.MULTILINE), row
     refused = CliRunner().invoke(main, ["archive-cost", "--folder", str(tmp_path), "--small", "8", "--large", "12"])
     assert refused.exit_code == 2 and "each of 2 workers needs 3 shards" in refused.output
+
+
+def spin(seconds: float, _item: int) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def test_the_time_of_a_task_is_told_apart_from_that_of_other_threads(tmp_path: Path) -> None:
+    beside = threading.Thread(target=spin, args=(0.3, 0))
+
+    def task(item: int) -> None:
+        beside.start()
+        spin(0.1, item)
+        beside.join()
+
+    timed(str(tmp_path), task, 4)
+    timed(str(tmp_path), partial(spin, 0.1), 5)
+    first, later = sorted(times_in(tmp_path), key=lambda each: each.item)
+    assert [(each.item, each.first) for each in (first, later)] == [(4, True), (5, False)]
+    assert 0.1 <= first.task_s < 0.2 and first.beside_s >= 0.3
+    assert later.task_s >= 0.1 and later.beside_s < 0.05
+
+
+def test_the_cost_of_an_image_leaves_out_what_both_runs_have() -> None:
+    few = Spent(whole_s=5.0, task_s=3.0, later_s=1.0, later=4)
+    many = Spent(whole_s=9.0, task_s=6.5, later_s=4.5, later=18)
+    cost = ImageCost.of(few, many, images=1000, shard_size=100)
+    assert (cost.whole, cost.task, cost.engine) == pytest.approx((4.0, 1000 * 5.5 / 2200, 0.5))
 
 
 @pytest.mark.parametrize("kind, tiles", [("--dense", 100), ("--sparse", 100)])

@@ -14,6 +14,7 @@ import tifffile
 
 from edge_runtime import Predictor, SlidePrediction, UsageError, open_slide
 from edge_runtime.errors import ImageScaleError, SlideError
+from edge_runtime.slides.recognition import UNREAD
 from edge_runtime.tiling.slide import SLIDE_SCHEMA
 from tests.integration.slides.layouts.dicom import write_dicom
 from tests.integration.slides.layouts.drawing import Pixels, tissue
@@ -191,6 +192,22 @@ def test_a_damaged_file_and_an_unknown_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="expected tiles of RGB with 8 bits") as caught:
         open_slide(tmp_path / "grey.ome.tif", 4.0)
     assert caught.value.code == "slide_format"
+
+
+@pytest.mark.parametrize("suffix", UNREAD)
+def test_a_slide_that_no_library_reads_is_refused_by_its_name(
+    suffix: str, edge_predict: Any, model: Path, tmp_path: Path
+) -> None:
+    """A VSI file is a TIFF file with overviews of the glass, which must not be answered."""
+    path = tmp_path / f"A{suffix.upper()}"
+    tifffile.imwrite(path, tissue(HEIGHT, WIDTH), photometric="rgb", resolution=(2500, 2500), resolutionunit=3)
+    with pytest.raises(
+        SlideError, match=r"cannot be read here, .* Export it .* as DICOM, or as RGB OME-TIFF"
+    ) as caught:
+        open_slide(path, 4.0)
+    assert caught.value.code == "slide_format"
+    result = edge_predict("--model", model, "--tiles", path, "--mpp", "4")
+    assert result.exit_code == 1 and "[slide_format]" in result.output and UNREAD[suffix] in result.output
 
 
 @pytest.mark.parametrize("write, name", [(write_svs, "a.svs"), (write_tiled, "a.tif"), (write_ome, "a.ome.tif")])

@@ -14,7 +14,7 @@ import pytest
 from edge_runtime.archive import planning, scoring
 from edge_runtime.archive.merging import lines, merge
 from edge_runtime.archive.plan import Archive, open_archive
-from edge_runtime.archive.progress import progress_of
+from edge_runtime.archive.progress import progress_of, progress_of_all
 from edge_runtime.archive.scoring import score_shard
 from edge_runtime.archive.shard import finished, write_shard
 from edge_runtime.archive.table import line_of_row
@@ -103,7 +103,9 @@ def test_metadata_names_the_model_and_rows_are_merged_in_order(images: Path, pla
     assert not list(tmp_path.glob("*all*"))
     score_shard(str(archive.folder), 0)
     with pytest.raises(ArchiveError, match="shard 1 is missing"):
-        next(lines(archive))  # no line is printed before the refusal
+        progress_of_all(archive)
+    with pytest.raises(ArchiveError, match="shard 1 is missing"):
+        list(lines(archive))
     expected = score_all(archive)
     merge(archive, tmp_path / "all.parquet")
     merge(archive, tmp_path / "all.jsonl")

@@ -6,11 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
+from pyarrow import parquet
 
 from edge_runtime.archive import packages
+from edge_runtime.archive.plan import open_archive
 from edge_runtime.assurance.audit.periods import AuditHistory
 from edge_runtime.assurance.audit.verification import verify
 from edge_runtime.bundle.bundle import find
@@ -62,6 +65,42 @@ def test_plan_run_status_and_merge(
     result = edge_predict("archive", "merge", archive, "--out", tmp_path / "all.jsonl")
     assert result.exit_code == 1
     assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 30
+
+
+def test_merge_looks_at_every_shard_before_it_prints_and_then_opens_each_once(
+    edge_predict: Called,
+    phantom_bundle: Path,
+    folder: Callable[[int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, archive = folder(8), tmp_path / "a"
+    edge_predict("archive", "plan", images, "--out", archive, "--shard-size", 2, "--model", phantom_bundle)
+    edge_predict("archive", "run", archive, "--shard", 0, "--stride", 2)
+    result = edge_predict("archive", "merge", archive)
+    assert (result.exit_code, "shard 1 is missing" in result.stderr, result.stdout) == (2, True, "")
+    third = open_archive(archive).shard_path(3)
+    shutil.copy(open_archive(archive).shard_path(2), third)
+    result = edge_predict("archive", "merge", archive)
+    assert "[archive_other_plan]" in result.stderr, "a foreign shard is told before a missing one"
+    third.unlink()
+    edge_predict("archive", "run", archive, "--shard", 1, "--stride", 2)
+    opened = []
+    original = parquet.ParquetFile.__init__
+
+    def counted(self: parquet.ParquetFile, source: Path, *args: Any, **options: Any) -> None:
+        opened.append(source.stem)
+        original(self, source, *args, **options)
+
+    monkeypatch.setattr(parquet.ParquetFile, "__init__", counted)
+    result = edge_predict("archive", "merge", archive)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 8)
+    names = [f"{shard:06}" for shard in range(4)]
+    assert opened == names * 2, "one look at the ends of all, then the rows"
+    last = open_archive(archive).shard_path(3)
+    last.write_bytes(last.read_bytes()[:-9])
+    result = edge_predict("archive", "merge", archive)
+    assert (result.exit_code, "[archive_damaged]" in result.stderr, result.stdout) == (2, True, "")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pyramids in TIFF: of Aperio, Philips and Ventana, OME-TIFF, and without a vendor."""
+"""Pyramids in TIFF: of Aperio, Leica, Philips and Ventana, OME-TIFF, and without a vendor."""
 
 from __future__ import annotations
 
@@ -71,6 +71,27 @@ def _ome(levels: Sequence[Pixels | Corner], microns: float | None) -> Iterator[P
     yield levels[0], {"subifds": len(levels) - 1, "metadata": metadata}
     for level in levels[1:]:
         yield level, {"subfiletype": 1}
+
+
+def _leica(levels: Sequence[Pixels | Corner], microns: float | None) -> Iterator[Page]:
+    """The XML of the first image has the place of the levels on the glass, in nanometres; it is one tile wider."""
+    height, width = levels[0].shape[:2]
+    nanometres = round((microns or 4.0) * 1000)
+    view = f'sizeX="{width * nanometres}" sizeY="{height * nanometres}" offsetX="0" offsetY="0"'
+    stored = "".join(
+        f'<dimension r="{number}" ifd="{number}" sizeX="{level.shape[1]}" sizeY="{level.shape[0]}"/>'
+        for number, level in enumerate(levels)
+    )
+    light = "<illuminationSettings><illuminationSource>brightfield</illuminationSource></illuminationSettings>"
+    objective = "<objectiveSettings><objective>20</objective></objectiveSettings>"
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection sizeX="{(width + TILE) * nanometres}" sizeY="{height * nanometres}"><image><view {view}/>'
+        f'<scanSettings>{objective}{light}</scanSettings><pixels sizeX="{width}" sizeY="{height}">{stored}</pixels>'
+        "</image></collection></scn>"
+    )
+    for number, (level, options) in enumerate(_generic(levels, microns)):
+        yield level, {**options, "description": xml if number == 0 else None}
 
 
 def _philips(levels: Sequence[Pixels | Corner], microns: float | None) -> Iterator[Page]:
@@ -154,6 +175,7 @@ def _write(
 write_svs = partial(_write, _aperio)
 write_tiled = partial(_write, _generic)
 write_ome = partial(_write, _ome)
+write_scn = partial(_write, _leica)
 write_philips = partial(_write, _philips)
 write_ventana = partial(_write, _ventana)
 
