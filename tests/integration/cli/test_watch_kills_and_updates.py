@@ -18,7 +18,7 @@ from edge_runtime.bundle.signing.keys import write_key_pair
 from edge_runtime.bundle.signing.sealing import sign_folder
 from tests.integration.cli.watch_site import Site, images, lines
 from tests.unit.bundle import shipped_bundle
-from tests.unit.bundle.shipped_bundle import NAME
+from tests.unit.bundle.shipped_bundle import NAME, NEWER, VERSION
 
 KILLED_BY_NAME = """
 import os, signal
@@ -87,7 +87,7 @@ def test_kills_at_other_times_blame_no_image(site: Site) -> None:
 
 
 def versions(root: Path) -> tuple[Path, Path]:
-    return SHIPPED / NAME, shipped_bundle.version(root / "new", "1.1.1")
+    return SHIPPED / NAME, shipped_bundle.version(root / "new", NEWER)
 
 
 def test_an_installed_and_a_rolled_back_model_are_taken_over_without_a_restart(
@@ -118,7 +118,7 @@ def test_an_installed_and_a_rolled_back_model_are_taken_over_without_a_restart(
     said = site.end()
     found = [line for line in lines(site.place) if "error" not in line]
     digests = {folder: find(folder).digest for folder in (old, new)}
-    assert [line["version"] for line in found] == ["1.1.0"] * 2 + ["1.1.1"] * 2 + ["1.1.0", "1.1.1"]
+    assert [line["version"] for line in found] == [VERSION] * 2 + [NEWER] * 2 + [VERSION, NEWER]
     assert [line["bundle"] for line in found] == [digests[p] for p in (old, old, new, new, old, new)]
     assert images(site.place)[:2] == first and len(images(site.place)) == 7, "none is answered again"
     assert "is replaced by" not in said
@@ -140,7 +140,7 @@ def test_the_audit_log_says_which_version_answered_when(
     history = AuditHistory()
     assert verify([log], take=history.take).holds
     old, late = history.periods
-    assert (old.model.version, late.model.version, old.end) == ("1.1.0", "1.1.1", late.begin)
+    assert (old.model.version, late.model.version, old.end) == (VERSION, NEWER, late.begin)
     assert (old.decisions.total(), late.decisions.total(), late.failures.total()) == (2, 1, 1)
     checked = edge_predict("check", site.place, "--audit", log)
     assert checked.exit_code == 0 and "4  of 4 lines are of a model that answered then" in checked.stdout
@@ -164,7 +164,7 @@ def test_a_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
     site.bring(3)
     site.hold(4)
     time.sleep(0.3)
-    assert {line["version"] for line in lines(site.place)} == {"1.1.0"}
+    assert {line["version"] for line in lines(site.place)} == {VERSION}
     sign_folder(new, private)
     rollback(NAME)
     install(new, trusted_key=public)
@@ -172,5 +172,5 @@ def test_a_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
     (*_, last) = site.hold(5)
     said = site.end()
     assert said.count("the new model cannot be used [signature_missing]: ") == 1, said
-    assert last["version"] == "1.1.1"
-    assert said.count("is replaced by 1.1.1") == 1
+    assert last["version"] == NEWER
+    assert said.count(f"is replaced by {NEWER}") == 1

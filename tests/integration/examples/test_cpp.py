@@ -17,6 +17,7 @@ from tests.debian_packages import need
 from tests.integration.examples.conftest import CIRCLE, MODEL, REGION_MODEL, StandIn, predicted, steady
 from tests.places import ROOT
 from tests.serving import serving
+from tests.unit.bundle.shipped_bundle import VERSION
 
 SOURCE = ROOT / "examples" / "cpp"
 PACKAGES = ("cmake", "g++", "make", "pkg-config", "libcpp-httplib-dev", "nlohmann-json3-dev")
@@ -47,7 +48,7 @@ def client(programs: Path) -> Client:
 
 def test_a_good_image_has_the_answer_of_edge_predict(client: Client, socket: Path, images: Path, contract: str) -> None:
     good = images / "good.png"
-    done = client(socket, "--json", "--expect-version", "1.1.0", "--expect-contract", contract, good)
+    done = client(socket, "--json", "--expect-version", VERSION, "--expect-contract", contract, good)
     assert (done.returncode, done.stderr) == (0, "")
     assert steady(done.stdout) == predicted("--model", MODEL, str(good))
     told = client(socket, good)

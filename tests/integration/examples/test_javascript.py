@@ -18,6 +18,7 @@ from tests.debian_packages import need
 from tests.integration.examples.conftest import CIRCLE, MODEL, REGION_MODEL, StandIn, predicted, steady
 from tests.places import ROOT
 from tests.serving import Served, serving
+from tests.unit.bundle.shipped_bundle import VERSION
 
 SOURCE = ROOT / "examples" / "javascript"
 Client = Callable[..., subprocess.CompletedProcess[str]]
@@ -44,7 +45,7 @@ def tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_good_image_has_the_answer_of_edge_predict(client: Client, socket: Path, images: Path, contract: str) -> None:
     good = images / "good.png"
-    done = client(socket, "--json", "--expect-version", "1.1.0", "--expect-contract", contract, good)
+    done = client(socket, "--json", "--expect-version", VERSION, "--expect-contract", contract, good)
     assert (done.returncode, done.stderr) == (0, "")
     assert steady(done.stdout) == predicted("--model", MODEL, str(good))
     assert client(socket, good).stdout == f"{good}: POSITIVE (ABOVE_CUTOFF), score 0.9196\n"

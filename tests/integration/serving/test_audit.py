@@ -78,14 +78,14 @@ def test_a_new_version_is_recorded_before_it_answers(
     service = started(NAME, "--audit", log, EDGE_MODELS=str(store)).until_ready()
     service.predict(phantom)
     monkeypatch.setenv("EDGE_MODELS", str(store))
-    install(shipped_bundle.version(tmp_path / "new", "1.1.1"))
+    install(shipped_bundle.version(tmp_path / "new", shipped_bundle.NEWER))
     service.wait(lambda: service.events("model_replaced"))
     service.predict(phantom)
     service.stop()
     _, entries = read(log)
     assert kinds(entries) == [Started, ModelAdmitted, ModelAdmitted, Summary, Stopped]
     (summary,) = (each.entry.event for each in entries if isinstance(each.entry.event, Summary))
-    assert sorted(answers.version for answers in summary.answers) == ["1.1.0", "1.1.1"]
+    assert sorted(answers.version for answers in summary.answers) == [shipped_bundle.VERSION, shipped_bundle.NEWER]
 
 
 def test_a_log_that_cannot_be_written_stops_the_start_by_name(tmp_path: Path) -> None:

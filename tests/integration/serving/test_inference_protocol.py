@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.serving import Served, steady
+from tests.unit.bundle.shipped_bundle import VERSION
 
 NAME = "idc-patch-compact"
 INFER = f"/v2/models/{NAME}/infer"
@@ -37,8 +38,8 @@ def test_tritons_client_finds_server_and_model(client: Any) -> None:
     assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(NAME)
     assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
     about = client.get_model_metadata(NAME)
-    assert (about["name"], about["versions"], about["inputs"][0]["datatype"]) == (NAME, ["1.1.0"], "BYTES")
-    assert client.get_model_metadata(NAME, "1.1.0") == about
+    assert (about["name"], about["versions"], about["inputs"][0]["datatype"]) == (NAME, [VERSION], "BYTES")
+    assert client.get_model_metadata(NAME, VERSION) == about
     assert not client.is_model_ready("nobody")
 
 

@@ -18,7 +18,7 @@ from edge_runtime.bundle.registry.install import install, rollback
 from tests.integration.serving.test_limits import slide
 from tests.serving import Response, Served, multipart, response_of
 from tests.unit.bundle import shipped_bundle
-from tests.unit.bundle.shipped_bundle import NAME
+from tests.unit.bundle.shipped_bundle import NAME, NEWER, VERSION
 
 Started = Callable[..., Served]
 
@@ -51,20 +51,20 @@ def test_an_installed_and_a_rolled_back_model_are_taken_over_without_dropping_a_
 ) -> None:
     store = tmp_path / "store"
     monkeypatch.setenv("EDGE_MODELS", str(store))
-    new = shipped_bundle.version(tmp_path / "new", "1.1.1")
+    new = shipped_bundle.version(tmp_path / "new", NEWER)
     install(SHIPPED / NAME)
     service = started(NAME, "--workers", 2).until_ready()
     install(new)
-    forward = versions_until(service, phantom, "1.1.1")
+    forward = versions_until(service, phantom, NEWER)
     rollback(NAME)
-    back = versions_until(service, phantom, "1.1.0")
+    back = versions_until(service, phantom, VERSION)
     assert {each.status for each in [*forward, *back]} == {200}
-    for found, versions in ((forward, ["1.1.0", "1.1.1"]), (back, ["1.1.1", "1.1.0"])):
+    for found, versions in ((forward, [VERSION, NEWER]), (back, [NEWER, VERSION])):
         said = [each.json["version"] for each in found]
         assert set(said) <= set(versions) and said[-1] == versions[1]
     digests = {each.json["version"]: each.json["bundle"] for each in forward}
-    assert digests["1.1.1"] == find(new).digest
-    assert service.get("/v1/models").json["models"][0]["version"] == "1.1.0"
+    assert digests[NEWER] == find(new).digest
+    assert service.get("/v1/models").json["models"][0]["version"] == VERSION
     service.stop()
     assert len(service.events("model_replaced")) == 2
 
@@ -75,14 +75,14 @@ def test_a_new_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
     monkeypatch.setenv("EDGE_MODELS", str(tmp_path / "store"))
     install(SHIPPED / NAME)
     service = started(NAME).until_ready()
-    folder = install(shipped_bundle.version(tmp_path / "new", "1.1.1"))
-    place = tmp_path / "store" / NAME / "1.1.1" / "model.int8.tflite"
+    folder = install(shipped_bundle.version(tmp_path / "new", NEWER))
+    place = tmp_path / "store" / NAME / NEWER / "model.int8.tflite"
     place.chmod(0o644)
     place.write_bytes(b"damaged")
     assert folder is not None
     service.wait(lambda: service.events("model_kept") or service.events("model_replaced"))
     time.sleep(1.5)
-    assert service.predict(phantom).json["version"] in ("1.1.0", "1.1.1")
+    assert service.predict(phantom).json["version"] in (VERSION, NEWER)
     assert service.get("/health/ready").status == 200
     assert len(service.events("model_kept")) <= 1
 
@@ -213,13 +213,13 @@ def test_metrics_count_requests_decisions_and_refusals(started: Started, phantom
         service.predict(phantom)
     service.predict(phantom[:400])
     text = service.get("/metrics").body.decode()
-    decided = f'decision="POSITIVE",model="{NAME}",reason="ABOVE_CUTOFF",version="1.1.0"'
+    decided = f'decision="POSITIVE",model="{NAME}",reason="ABOVE_CUTOFF",version="{VERSION}"'
     assert f"edge_decisions_total{{{decided}}} 3.0" in text
     assert f'edge_refusals_total{{code="image_truncated",model="{NAME}"}} 1.0' in text
     assert 'edge_requests_total{route="/v1/predict",status="200"} 3.0' in text
     assert 'edge_requests_total{route="/v1/predict",status="422"} 1.0' in text
     assert 'edge_request_seconds_count{route="/v1/predict"} 4.0' in text
-    assert "edge_queue_waiting 0.0" in text and f'edge_model_ready{{model="{NAME}",version="1.1.0"}} 1.0' in text
+    assert "edge_queue_waiting 0.0" in text and f'edge_model_ready{{model="{NAME}",version="{VERSION}"}} 1.0' in text
 
 
 def test_without_models_all_shipped_ones_are_served(started: Started) -> None:

@@ -12,10 +12,13 @@ import numpy as np
 from edge_runtime.bundle.bundle import SHIPPED, describe_files, find, write_manifest
 
 NAME = "idc-patch-compact"
+VERSION = find(NAME).manifest.spec.version
+NEWER = VERSION[:-1] + chr(ord(VERSION[-1]) + 1)
+"""A version that is newer and as long, for :func:`version`."""
 
 
 def version(folder: Path, number: str) -> Path:
-    """Write the bundle as version 1.1.N into ``folder``: the spec inside its model files keeps its length."""
+    """Write the bundle as version ``number`` into ``folder``; the spec inside its model files must keep its length."""
     shutil.copytree(SHIPPED / NAME, folder)
     manifest = find(folder).manifest
     old, new = (f'"version":"{v}"'.encode() for v in (manifest.spec.version, number))

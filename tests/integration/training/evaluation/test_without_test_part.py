@@ -122,4 +122,4 @@ def test_the_card_says_whose_the_figures_are(exported_manifest: Manifest) -> Non
 def exported_manifest() -> Manifest:
     from edge_runtime.bundle.bundle import find
 
-    return find("idc-patch-compact").manifest
+    return find("breast-us").manifest
