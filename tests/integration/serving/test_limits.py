@@ -103,7 +103,7 @@ def test_a_full_queue_refuses_with_the_time_to_wait(started: Started, phantom: b
         found = list(clients.map(lambda _: service.predict(phantom), range(240)))
     statuses = Counter(each.status for each in found)
     assert set(statuses) <= {200, 503} and statuses[200] and statuses.total() == 240
-    slow = threading.Thread(target=service.request, args=("POST", "/v1/tiles", slide(1500)))
+    slow = threading.Thread(target=service.request, args=("POST", "/v1/tiles", slide(3000)))
     slow.start()
     with ThreadPoolExecutor(12) as clients:
         waiting = list(clients.map(lambda _: service.predict(phantom), range(12)))

@@ -98,7 +98,7 @@ def test_a_model_without_golden_vectors_is_not_served(
 def test_a_stop_answers_what_was_accepted(started: Started, phantom: bytes, number: signal.Signals) -> None:
     service = started(NAME, "--queue", 50).until_ready()
     slow = service.socket()
-    body = slide(1200)
+    body = slide(3000)
     slow.sendall(b"POST /v1/tiles HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     service.wait(lambda: b"edge_queue_running 1.0" in service.get("/metrics").body)
     idle = service.socket()
