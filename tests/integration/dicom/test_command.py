@@ -159,6 +159,9 @@ def test_check_tells_what_would_be_done_and_why(study: Path) -> None:
     assert told["models"][0]["error"] == "dicom_frames"
     assert run(dicom, "check", study / "clip", "--model", "breast-us").exit_code == 1
     assert run(dicom, "check", study / "clip", "--model", "breast-us", "--frame", 2).exit_code == 0
+    (study / "small").write_bytes(file_of(with_region(image(SHOWN), 0, 0, 90, 90)))
+    small = run(dicom, "check", study / "small", "--model", "breast-us")
+    assert small.exit_code == 1 and "refused [image_too_small]" in small.stdout
     refused = run(dicom, "check", study / "notes.txt")
     assert refused.exit_code == 1 and "[dicom_no_prefix]" in refused.stderr
 
