@@ -8,7 +8,6 @@ is installed; these run in a process of their own (:mod:`isolation`). RLE is dec
 from __future__ import annotations
 
 import struct
-from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,8 @@ from edge_runtime.platform.machine_faults import raise_machine_fault
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_ITEM_HEADER = 8
+_ITEM, _ITEM_HEADER = struct.Struct("<II"), 8
+_ITEM_TAG, _SEQUENCE_END = 0xE000FFFE, 0xE0DDFFFE  # (FFFE,E000) and (FFFE,E0DD), read as one number
 _2000_HEADS = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "  # SOC and SIZ of T.800, or the first box of a JP2 file
 _HEADS = {
     Codec.JPEG: (b"\xff\xd8",),
@@ -104,28 +104,39 @@ def _check_offsets(dataset: Dataset, layout: PixelLayout, name: str) -> None:
     Each frame begins at a fragment, after the one before. A false table or number would give another frame than the
     chosen one.
     """
-    from pydicom.encaps import parse_basic_offsets, parse_fragments
-
+    data = dataset.PixelData
     try:
-        buffer = BytesIO(dataset.PixelData)
-        tables = [parse_basic_offsets(buffer)]
-        first = buffer.tell()
-        places = parse_fragments(buffer)[1]
+        (table, length), *fragments = _items(data)
+        tables = [struct.unpack_from(f"<{length // 4}I", data, table)]
         if "ExtendedOffsetTable" in dataset:
-            tables.append([each for (each,) in struct.iter_unpack("<Q", dataset.ExtendedOffsetTable)])
-    except Exception as error:
-        raise_machine_fault(error, name)
+            tables.append(struct.unpack(f"<{len(dataset.ExtendedOffsetTable) // 8}Q", dataset.ExtendedOffsetTable))
+    except (struct.error, ValueError):
         raise refused(Refusal.SIZE_WRONG, name, "fragments that cannot be followed", SIZES) from None
-    starts, heads = {each - first for each in places}, _HEADS.get(layout.syntax.codec, (b"",))
-    begun = sum(dataset.PixelData.startswith(heads, each + _ITEM_HEADER) for each in places)
-    if len(places) < layout.frames or begun > layout.frames:
-        found = f"{len(places)} fragments, of which {begun} begin a frame"
+    starts, heads = {place - table - length - _ITEM_HEADER for place, _ in fragments}, _HEADS.get(layout.syntax.codec)
+    begun = sum(data.startswith(heads, place) for place, _ in fragments) if heads else len(fragments)
+    if len(fragments) < layout.frames or begun > layout.frames:
+        found = f"{len(fragments)} fragments, of which {begun} begin a frame"
         raise refused(Refusal.SIZE_WRONG, name, found, f"those of {layout.frames} frames: {SIZES}")
-    for table in filter(None, tables if layout.frames > 1 else ()):
-        rises = all(before < after for before, after in pairwise(table))
-        if len(table) != layout.frames or table[0] != 0 or not rises or not starts.issuperset(table):
+    for offsets in filter(None, tables if layout.frames > 1 else ()):
+        rises = all(before < after for before, after in pairwise(offsets))
+        if len(offsets) != layout.frames or offsets[0] != 0 or not rises or not starts.issuperset(offsets):
             found = "an offset table that does not point at the frames"
             raise refused(Refusal.SIZE_WRONG, name, found, f"one offset for each of {layout.frames} frames: {SIZES}")
+
+
+def _items(data: bytes) -> list[tuple[int, int]]:
+    """Return start and length of each item of encapsulated pixel data; the first one is the Basic Offset Table."""
+    found, place = list[tuple[int, int]](), 0
+    while place < len(data):
+        tag, length = _ITEM.unpack_from(data, place)
+        if tag == _SEQUENCE_END:
+            break
+        place += _ITEM_HEADER
+        if tag != _ITEM_TAG or place + length > len(data):
+            raise ValueError("no item")
+        found.append((place, length))
+        place += length
+    return found
 
 
 def _check_codestream(encoded: bytes, layout: PixelLayout, name: str) -> None:
