@@ -26,6 +26,7 @@ MOST_FRAMES = 100_000
 SIZES = "sizes that fit the pixel data. Copy the file again from its source."
 """What is expected where a size is wrong, and what to do."""
 
+_COLOURED = {"COLOR", "MIXED", "TRUE_COLOR"}  # Pixel Presentation (PS3.3 C.8.16.2.1.1)
 _COMMON = {"rows": "Rows", "columns": "Columns", "bits": "BitsAllocated", "stored": "BitsStored"}
 
 
@@ -100,7 +101,7 @@ def layout_of(dataset: Dataset, name: str) -> PixelLayout:
     if samples == 3 and planar not in (0, 1):
         expected = "0 or 1. Store the image again."
         raise refused(Refusal.PHOTOMETRIC, name, "colour without a valid Planar Configuration", expected)
-    if photometric.is_grey and presentation not in ("", "MONOCHROME"):
+    if photometric.is_grey and presentation in _COLOURED:
         expected = "grey alone. Store the image without colours."
         raise refused(Refusal.PHOTOMETRIC, name, "grey pixels that a palette colours", expected)
     if has_overlay:
