@@ -26,7 +26,7 @@ MOST_FRAMES = 100_000
 SIZES = "sizes that fit the pixel data. Copy the file again from its source."
 """What is expected where a size is wrong, and what to do."""
 
-_COLOURED = {"COLOR", "MIXED", "TRUE_COLOR"}  # Pixel Presentation (PS3.3 C.8.16.2.1.1)
+_COLOURED = {"COLOR", "MIXED", "TRUE_COLOR"}  # Pixel Presentation (PS3.3 C.8.16.2)
 _COMMON = {"rows": "Rows", "columns": "Columns", "bits": "BitsAllocated", "stored": "BitsStored"}
 
 

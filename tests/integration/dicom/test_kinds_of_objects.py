@@ -30,6 +30,7 @@ from tests.dicom_objects import (
     LOSSLESS_SV1,
     MAMMOGRAM,
     RLE,
+    SHOWN,
     ULTRASOUND,
     ULTRASOUND_FRAMES,
     can_write,
@@ -40,7 +41,7 @@ from tests.dicom_objects import (
 )
 from tests.dicom_specs import ANYTHING, SOUND, X_RAY
 
-GREY = meant(240, 300)
+GREY = SHOWN
 THREE = np.stack([GREY] * 3, -1)
 COLOUR = np.stack([GREY, np.roll(GREY, 40, 1), np.roll(GREY, 80, 0)], -1)
 DEEP, SIGNED = GREY.astype(np.uint16) * 16, GREY.astype(np.int16) * 16 - 2048
