@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
@@ -17,10 +19,12 @@ from pydicom.pixels import convert_color_space
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.codestreams import read_codestream
 from edge_runtime.dicom.dataset import read_dataset
+from edge_runtime.dicom.isolation import end_decoder
 from edge_runtime.dicom.pixels import image_of
 from edge_runtime.dicom.syntaxes import Codec
 from edge_runtime.errors import DicomError
 from tests.dicom_objects import (
+    BASELINE,
     BIG_ENDIAN,
     HTJ2K,
     HTJ2K_LOSSLESS,
@@ -127,6 +131,20 @@ def test_read_right(kind: str) -> None:
     if ("RLE" in kind or "JPEG" in kind) and not can_write(RLE):
         pytest.skip("no dcmtk")
     assert np.array_equal(shown(make()), expected)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 64), (100, 140), (240, 300)])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_small_colour_frames_of_jpeg_are_read(size: tuple[int, int], subsampling: int) -> None:
+    """The first product of matrices reserves 32 MB, which ended the decoder under its limit of memory."""
+    end_decoder()
+    pixels, out = np.ascontiguousarray(COLOUR[: size[0], : size[1]]), BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=95, subsampling=subsampling)
+    found = image(pixels, PhotometricInterpretation="YBR_FULL_422")
+    found.PixelData = encapsulate([out.getvalue()])
+    found["PixelData"].VR, found["PixelData"].is_undefined_length = "OB", True
+    expected = np.asarray(Image.open(out)).astype(int)
+    assert np.abs(shown(saved(found, BASELINE)).astype(int) - expected).mean() < 2
 
 
 def test_lossy_htj2k_is_near_and_only_for_models_that_take_loss() -> None:
