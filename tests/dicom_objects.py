@@ -74,6 +74,17 @@ def meant(height: int = 120, width: int = 160, seed: int = 0) -> np.ndarray[Any,
     return np.asarray(drawn)
 
 
+SHOWN = meant(240, 300)
+"""The image of most objects."""
+
+
+def screen_with_region() -> Dataset:
+    """An ultrasound screen of 500×400 pixels, whose region shows :data:`SHOWN`."""
+    screen = np.zeros((400, 500), np.uint8)
+    screen[60:300, 100:400] = SHOWN
+    return with_region(image(screen), 100, 60, 399, 299)
+
+
 def image(pixels: np.ndarray[Any, Any], class_uid: str = ULTRASOUND, **elements: Any) -> Dataset:
     """An object with these stored values: H×W or H×W×3, or N×H×W frames with ``NumberOfFrames``."""
     dataset = Dataset()

@@ -13,6 +13,7 @@ from edge_runtime.dicom.levels import is_inverted, voi_of
 from edge_runtime.dicom.objects import class_name
 from edge_runtime.dicom.pixels import DicomImage, image_of
 from edge_runtime.errors import EdgeError, ImageError
+from edge_runtime.images.formats.acceptance import check_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -82,6 +83,7 @@ def outcome(dataset: Dataset, spec: ModelSpec, frame: int | None, name: str) -> 
 
 def _told(image: DicomImage, spec: ModelSpec) -> str:
     place = image.placement
+    check_size(place.image_width, place.image_height, spec.min_side_px, image.name)
     whole = (place.width, place.height) == (image.source.columns, image.source.rows)
     told = [f"classifies {'all' if whole else 'a part'} of it: {place.width}x{place.height} pixels"]
     if not whole:

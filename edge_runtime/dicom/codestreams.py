@@ -27,15 +27,19 @@ class Codestream:
     Attributes:
         columns, rows: size in pixels.
         samples: number of components.
+        bits: precision of a value, of the first component.
         lossy: whether the coding itself loses something: a transform in floating point, a tolerance, dropped bits.
         luminance: whether its components are luminance and chroma; None where it does not say so.
+        signed: whether values are signed; None where the codec does not say so.
     """
 
     columns: int
     rows: int
     samples: int
+    bits: int
     lossy: bool
     luminance: bool | None = None
+    signed: bool | None = None
 
 
 def read_codestream(encoded: bytes, codec: Codec) -> Codestream | None:
@@ -44,19 +48,19 @@ def read_codestream(encoded: bytes, codec: Codec) -> Codestream | None:
         if codec in (Codec.JPEG_2000, Codec.HTJ2K):
             return _jpeg_2000(encoded, high_throughput=codec is Codec.HTJ2K)
         return _jpeg(encoded, codec)
-    except struct.error:
+    except (struct.error, IndexError):
         return None
 
 
 def _jpeg(encoded: bytes, codec: Codec) -> Codestream | None:
     if encoded[:2] != bytes((0xFF, _START)):
         return None
-    size, kind, luminance = None, 0, None
+    size, bits, kind, luminance = None, 0, 0, None
     for marker, place in _segments(encoded, 2):
         if marker in _WITH_LOSS or marker in (_LOSSLESS, _LS):
             if (marker == _LS) is not (codec is Codec.JPEG_LS):
                 return None
-            kind, size = marker, struct.unpack_from(">HHB", encoded, place + 5)
+            kind, bits, size = marker, encoded[place + 4], struct.unpack_from(">HHB", encoded, place + 5)
             if encoded[place + 10 : place + 19 : 3] == b"RGB":  # the names of the components
                 luminance = False
         elif marker == _ADOBE and encoded[place + 4 : place + 9] == b"Adobe":
@@ -67,7 +71,7 @@ def _jpeg(encoded: bytes, codec: Codec) -> Codestream | None:
             # Of lossless JPEG the last byte drops bits (T.81 H.1); of JPEG-LS the first one is the tolerance.
             near, _, dropped = struct.unpack_from("3B", encoded, place + 5 + 2 * encoded[place + 4])
             lossy = kind in _WITH_LOSS or bool(near if kind == _LS else dropped & 15)
-            return Codestream(size[1], size[0], size[2], lossy, luminance if size[2] == 3 else None)
+            return Codestream(size[1], size[0], size[2], bits, lossy, luminance if size[2] == 3 else None)
     return None
 
 
@@ -75,11 +79,12 @@ def _jpeg_2000(encoded: bytes, *, high_throughput: bool) -> Codestream | None:
     start = encoded.find(b"\xff\x4f\xff\x51", 0, _MOST_BEFORE)
     if start < 0:
         return None
-    size, lossy, luminance, capabilities = None, False, False, 0
+    size, depth, lossy, luminance, capabilities = None, 0, False, False, 0
     for marker, place in _segments(encoded, start + 2):
         if marker == _SIZE:
             right, bottom, left, top = struct.unpack_from(">4I", encoded, place + 6)
             size = right - left, bottom - top, int(struct.unpack_from(">H", encoded, place + 38)[0])
+            depth = int(encoded[place + 40])  # the sign, and the precision less one, T.800 table A.11
         elif marker == _CAPABILITIES:
             capabilities = struct.unpack_from(">I", encoded, place + 4)[0]
         elif marker == _CODING:
@@ -91,7 +96,8 @@ def _jpeg_2000(encoded: bytes, *, high_throughput: bool) -> Codestream | None:
             is_whole = size is not None and _tiles_end(encoded, place)
             if size is None or not is_whole or bool(capabilities & _HIGH_THROUGHPUT) is not high_throughput:
                 return None
-            return Codestream(*size, lossy, luminance if size[2] == 3 else None)
+            bits, is_signed = (depth & 0x7F) + 1, bool(depth & 0x80)
+            return Codestream(*size, bits, lossy, luminance if size[2] == 3 else None, is_signed)
     return None
 
 

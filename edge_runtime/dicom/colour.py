@@ -10,7 +10,9 @@ import numpy.typing as npt
 from edge_runtime.bundle.dicom_input import Photometric
 from edge_runtime.dicom.dataset import silent
 from edge_runtime.dicom.layout import PixelLayout, Stored
+from edge_runtime.dicom.lookup_tables import looked_up, read_table, stored_values
 from edge_runtime.dicom.refusals import Refusal, refused
+from edge_runtime.platform.machine_faults import raise_machine_fault
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -36,7 +38,7 @@ def rgb_levels(
         DicomError: ``dicom_photometric``: a palette cannot be applied, or the channels have no 8 bits.
     """
     if after is Photometric.PALETTE:
-        return _by_palette(pixels, dataset, name)
+        return _by_palette(pixels, dataset, layout, name)
     if after is not Photometric.RGB or layout.stored != 8 or layout.signed:
         found = f"{after.value} of {layout.stored} bits"
         raise refused(Refusal.PHOTOMETRIC, name, found, "RGB of 8 bits after decoding. Convert the image.")
@@ -67,16 +69,36 @@ def _is_mislabelled(shown: Stored, stated: Photometric) -> bool:
     return bool(2 * wrong.sum() > known.sum() > 0 and first[wrong].std() > 2 * _NEAR)
 
 
-def _by_palette(pixels: Stored, dataset: Dataset, name: str) -> npt.NDArray[np.uint8]:
-    """Look the colours up (PS3.3 C.7.9). Tables of 16 bits are shortened to their upper 8."""
-    from pydicom.pixels import apply_color_lut
-
+def _by_palette(pixels: Stored, dataset: Dataset, layout: PixelLayout, name: str) -> npt.NDArray[np.uint8]:
+    """Look the colours up (PS3.3 C.7.9). Tables of more than 8 bits are shortened to their upper 8."""
     with silent(name):
         try:
-            found = apply_color_lut(pixels, dataset)
-            bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
-        except Exception:
+            if "SegmentedRedPaletteColorLookupTableData" in dataset:
+                return _by_segments(pixels, dataset, layout)
+            channels = [
+                read_table(
+                    dataset,
+                    f"{colour}PaletteColorLookupTableDescriptor",
+                    f"{colour}PaletteColorLookupTableData",
+                    signed=layout.signed,
+                    little=layout.syntax.little,
+                )
+                for colour in ("Red", "Green", "Blue")
+            ]
+            stored = stored_values(layout.stored, signed=layout.signed)
+            colours = [(table.of(stored) >> (table.bits - 8)).astype(np.uint8) for table in channels]
+            return looked_up(pixels, np.stack(colours, -1), int(stored[0]))
+        except Exception as error:
+            raise_machine_fault(error, name)
             expected = "one as PS3.3 C.7.9 says. Convert the image to RGB."
             raise refused(Refusal.PHOTOMETRIC, name, "a palette that cannot be applied", expected) from None
-    shift = 8 if bits == 16 and found.dtype.itemsize == 2 else 0
-    return np.ascontiguousarray(found[..., :3] >> shift, np.uint8)
+
+
+def _by_segments(pixels: Stored, dataset: Dataset, layout: PixelLayout) -> npt.NDArray[np.uint8]:
+    """Look colours up in tables that are written in segments (PS3.3 C.7.9.2)."""
+    from pydicom.pixels import apply_color_lut
+
+    count, _, bits = (int(each) for each in dataset.RedPaletteColorLookupTableDescriptor)
+    if bits == 8 and (not layout.syntax.little or not 0 < count <= 256):
+        raise ValueError("pydicom cuts input values to 8 bits, and does not swap bytes in words")
+    return np.ascontiguousarray(apply_color_lut(pixels, dataset)[..., :3] >> (bits - 8), np.uint8)

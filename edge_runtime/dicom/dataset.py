@@ -10,7 +10,9 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from io import BytesIO
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.dicom.guard import MOST_BYTES, Judged, judge, too_large
@@ -134,17 +136,24 @@ def value(dataset: Any, keyword: str) -> Any:
 
 def text(dataset: Any, keyword: str) -> str:
     """Return an element's text, the first one of several; empty if it is missing."""
-    found = value(dataset, keyword)
-    if found is None:
-        return ""
-    if not isinstance(found, str) and hasattr(found, "__getitem__"):
-        found = found[0]
-    return str(found).strip().rstrip("\0")
+    found = _first(dataset, keyword)
+    return "" if found is None else str(found).strip().rstrip("\0")
 
 
 def number(dataset: Any, keyword: str) -> float | None:
     """Return an element's number, the first one of several; None if it is missing."""
+    found = _first(dataset, keyword)
+    return None if found is None else float(found)
+
+
+def _first(dataset: Any, keyword: str) -> str | float | None:
+    """Return the first value of an element. A VR that makes it bytes or a sequence is wrong, and raises ``TypeError``.
+
+    The first character of a text is not its first value: the VR of a number may be that of a text.
+    """
     found = value(dataset, keyword)
-    if found is None:
-        return None
-    return float(found[0] if hasattr(found, "__getitem__") else found)
+    if found is not None and not isinstance(found, (str, bytes)) and hasattr(found, "__getitem__"):
+        found = found[0]
+    if not isinstance(found, (str, int, float, Decimal, NoneType)):
+        raise TypeError("expected a text or a number")
+    return found  # type: ignore[return-value]

@@ -40,6 +40,7 @@ def serve(descriptor: int) -> None:
     import numpy as np
     from pydicom.pixels import get_decoder
 
+    _reserve_for_products()
     at_start = _private_bytes()
     warnings.simplefilter("ignore")  # only what the decoders themselves write counts as damage
     with (
@@ -81,6 +82,17 @@ def serve(descriptor: int) -> None:
             told["grown"] = _private_bytes() - pixels.nbytes > at_start + MOST_KEPT_BYTES
             _answer(stream, told, memoryview(pixels.reshape(-1)).cast("B"))
             del pixels  # before the next one is decoded
+
+
+def _reserve_for_products() -> None:
+    """Let NumPy's BLAS reserve its buffer of 32 MB, once for the process, before memory is limited.
+
+    Colours are converted by a product of matrices. BLAS ends the process if it cannot reserve: this one ended at
+    colour frames of less than half a megabyte.
+    """
+    import numpy as np
+
+    np.matmul(np.ones((256, 256), np.float32), np.ones((256, 256), np.float32))
 
 
 def _fragment(stream: BinaryIO, size: int) -> bytearray:

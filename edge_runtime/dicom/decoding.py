@@ -7,12 +7,14 @@ is installed; these run in a process of their own (:mod:`isolation`). RLE is dec
 
 from __future__ import annotations
 
+import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from edge_runtime.bundle.dicom_input import Photometric
-from edge_runtime.dicom.codestreams import read_codestream
+from edge_runtime.dicom.codestreams import Codestream, read_codestream
 from edge_runtime.dicom.dataset import number, silent
 from edge_runtime.dicom.decoder_process import MOST_BYTES, OPENJPEG, needed_bytes
 from edge_runtime.dicom.isolation import FrameError, decode_frame
@@ -24,6 +26,17 @@ from edge_runtime.platform.machine_faults import raise_machine_fault
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+_ITEM, _ITEM_HEADER = struct.Struct("<II"), 8
+_ITEM_TAG, _SEQUENCE_END = 0xE000FFFE, 0xE0DDFFFE  # (FFFE,E000) and (FFFE,E0DD), read as one number
+_2000_HEADS = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "  # SOC and SIZ of T.800, or the first box of a JP2 file
+_HEADS = {
+    Codec.JPEG: (b"\xff\xd8",),
+    Codec.JPEG_LS: (b"\xff\xd8",),
+    Codec.JPEG_2000: _2000_HEADS,
+    Codec.HTJ2K: _2000_HEADS,
+}
+"""How the first fragment of a frame begins. Each frame of RLE has one fragment."""
 
 _JPEG_2000 = (Codec.JPEG_2000, Codec.HTJ2K)
 _WHOLE = "a whole one. Copy the file again from its source."
@@ -76,12 +89,54 @@ def _encoded(dataset: Dataset, layout: PixelLayout, index: int, name: str) -> by
     extended = None
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         extended = dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths
+    _check_offsets(dataset, layout, name)
     try:
         found = get_frame(dataset.PixelData, index, number_of_frames=layout.frames, extended_offsets=extended)
         return bytes(found)
     except Exception as error:
         raise_machine_fault(error, name)
         raise refused(Refusal.SIZE_WRONG, name, f"no fragments for frame {index + 1}", SIZES) from None
+
+
+def _check_offsets(dataset: Dataset, layout: PixelLayout, name: str) -> None:
+    """Check the fragments and their offset tables (PS3.5 A.4, PS3.3 C.7.6.3.1.8) against the number of frames.
+
+    Each frame begins at a fragment, after the one before. A false table or number would give another frame than the
+    chosen one.
+    """
+    data = dataset.PixelData
+    try:
+        (table, length), *fragments = _items(data)
+        tables = [struct.unpack_from(f"<{length // 4}I", data, table)]
+        if "ExtendedOffsetTable" in dataset:
+            tables.append(struct.unpack(f"<{len(dataset.ExtendedOffsetTable) // 8}Q", dataset.ExtendedOffsetTable))
+    except (struct.error, ValueError):
+        raise refused(Refusal.SIZE_WRONG, name, "fragments that cannot be followed", SIZES) from None
+    starts, heads = {place - table - length - _ITEM_HEADER for place, _ in fragments}, _HEADS.get(layout.syntax.codec)
+    begun = sum(data.startswith(heads, place) for place, _ in fragments) if heads else len(fragments)
+    if len(fragments) < layout.frames or begun > layout.frames:
+        found = f"{len(fragments)} fragments, of which {begun} begin a frame"
+        raise refused(Refusal.SIZE_WRONG, name, found, f"those of {layout.frames} frames: {SIZES}")
+    for offsets in filter(None, tables if layout.frames > 1 else ()):
+        rises = all(before < after for before, after in pairwise(offsets))
+        if len(offsets) != layout.frames or offsets[0] != 0 or not rises or not starts.issuperset(offsets):
+            found = "an offset table that does not point at the frames"
+            raise refused(Refusal.SIZE_WRONG, name, found, f"one offset for each of {layout.frames} frames: {SIZES}")
+
+
+def _items(data: bytes) -> list[tuple[int, int]]:
+    """Return start and length of each item of encapsulated pixel data; the first one is the Basic Offset Table."""
+    found, place = list[tuple[int, int]](), 0
+    while place < len(data):
+        tag, length = _ITEM.unpack_from(data, place)
+        if tag == _SEQUENCE_END:
+            break
+        place += _ITEM_HEADER
+        if tag != _ITEM_TAG or place + length > len(data):
+            raise ValueError("no item")
+        found.append((place, length))
+        place += length
+    return found
 
 
 def _check_codestream(encoded: bytes, layout: PixelLayout, name: str) -> None:
@@ -92,6 +147,10 @@ def _check_codestream(encoded: bytes, layout: PixelLayout, name: str) -> None:
     if (found.columns, found.rows, found.samples) != (layout.columns, layout.rows, layout.samples):
         told = f"a frame of {found.columns}x{found.rows} pixels and {found.samples} samples"
         raise refused(Refusal.SIZE_WRONG, name, told, f"{layout.columns}x{layout.rows} and {layout.samples}: {SIZES}")
+    if found.bits > layout.allocated or not _signs_agree(found, layout):
+        told = f"a frame of {found.bits} bits{', signed' if found.signed else ''}"
+        stated = f"{layout.stored} of {layout.allocated} bits{', signed' if layout.signed else ''}"
+        raise refused(Refusal.BITS, name, told, f"{stated}. Correct the object at its source.")
     if _contradicts(found.luminance, layout):
         kind = "luminance and chroma" if found.luminance else "red, green and blue"
         expected = "what the frame holds. Correct the object at its source."
@@ -99,6 +158,17 @@ def _check_codestream(encoded: bytes, layout: PixelLayout, name: str) -> None:
     if found.lossy and not layout.syntax.lossy:
         expected = "pixels without loss, as its syntax says. Ask the archive for the original."
         raise refused(Refusal.LOSSY, name, f"a frame with loss in the syntax {layout.syntax.name}", expected)
+
+
+def _signs_agree(found: Codestream, layout: PixelLayout) -> bool:
+    """Return whether it is known where the sign of a value stands.
+
+    A frame may have another precision than Bits Stored: archives write the bits that are in use. Without signs, the
+    values are the same. Where only one of both says "signed", the sign is the highest stored bit.
+    """
+    if layout.signed:
+        return bool(found.signed) or found.bits >= layout.stored
+    return not found.signed or found.bits == layout.stored
 
 
 def _native(dataset: Dataset, layout: PixelLayout, index: int) -> tuple[npt.NDArray[Any], Photometric]:

@@ -26,6 +26,7 @@ MOST_FRAMES = 100_000
 SIZES = "sizes that fit the pixel data. Copy the file again from its source."
 """What is expected where a size is wrong, and what to do."""
 
+_COLOURED = {"COLOR", "MIXED", "TRUE_COLOR"}  # Pixel Presentation (PS3.3 C.8.16.2)
 _COMMON = {"rows": "Rows", "columns": "Columns", "bits": "BitsAllocated", "stored": "BitsStored"}
 
 
@@ -77,10 +78,10 @@ def layout_of(dataset: Dataset, name: str) -> PixelLayout:
             raise refused(Refusal.NO_PIXELS, name, "an object without pixels", "an image. Name the image object.")
         numbers = {key: _whole(dataset, keyword) for key, keyword in _COMMON.items()}
         frames = _whole(dataset, "NumberOfFrames", 1)
-        samples = _whole(dataset, "SamplesPerPixel", 1)
-        signed = _whole(dataset, "PixelRepresentation", 0)
+        samples = _whole(dataset, "SamplesPerPixel")
+        signed = _whole(dataset, "PixelRepresentation", -1)
         high = _whole(dataset, "HighBit", numbers["stored"] - 1)
-        photometric = _photometric(dataset, name)
+        photometric, presentation = _photometric(dataset, name), text(dataset, "PixelPresentation")
         syntax = syntax_of(dataset, name)
         planar = _whole(dataset, "PlanarConfiguration", 0 if syntax.compressed else -1)
         has_overlay = any(
@@ -92,12 +93,17 @@ def layout_of(dataset: Dataset, name: str) -> PixelLayout:
     if numbers["bits"] not in (8, 16) or not 2 <= numbers["stored"] <= numbers["bits"] or high != numbers["stored"] - 1:
         found = f"{numbers['bits']} bits allocated, {numbers['stored']} stored, the highest at {high}"
         raise refused(Refusal.BITS, name, found, "8 or 16 allocated, stored from bit 0. Store the image again.")
-    if samples != (1 if photometric.is_grey or photometric is Photometric.PALETTE else 3) or signed not in (0, 1):
+    if signed not in (0, 1):
+        raise refused(Refusal.BITS, name, "no valid Pixel Representation", "0 or 1. Store the image again.")
+    if samples != (1 if photometric.is_grey or photometric is Photometric.PALETTE else 3):
         expected = "1 of grey, 3 of colour. Store the image again."
         raise refused(Refusal.PHOTOMETRIC, name, f"{samples} samples in {photometric.value}", expected)
     if samples == 3 and planar not in (0, 1):
         expected = "0 or 1. Store the image again."
         raise refused(Refusal.PHOTOMETRIC, name, "colour without a valid Planar Configuration", expected)
+    if photometric.is_grey and presentation in _COLOURED:
+        expected = "grey alone. Store the image without colours."
+        raise refused(Refusal.PHOTOMETRIC, name, "grey pixels that a palette colours", expected)
     if has_overlay:
         expected = "pixels alone. Remove the overlay, or store it as Overlay Data."
         raise refused(Refusal.OVERLAY, name, "an overlay in the bits of the pixels", expected)
@@ -125,6 +131,8 @@ def syntax_of(dataset: Dataset, name: str) -> Syntax:
 
 def _whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
     found = number(dataset, keyword)
+    if found is not None and not found.is_integer():
+        raise ValueError("expected a whole number")
     return default if found is None else int(found)
 
 
@@ -142,7 +150,7 @@ def _photometric(dataset: Dataset, name: str) -> Photometric:
 def is_lossy(dataset: Dataset, layout: PixelLayout, name: str) -> bool:
     """Return whether the pixels were compressed with loss, now or earlier (PS3.3 C.7.6.1.1.5)."""
     with silent(name):
-        return layout.syntax.lossy or text(dataset, "LossyImageCompression") == "01" or _lossy_now(dataset)
+        return layout.syntax.lossy or text(dataset, "LossyImageCompression") not in ("", "00") or _lossy_now(dataset)
 
 
 def _lossy_now(dataset: Dataset) -> bool:

@@ -7,7 +7,7 @@ and the pixels are looked up. The result is the same on every processor, and no 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.dicom_input import Photometric, Voi
 from edge_runtime.dicom.dataset import number, silent, text, value
 from edge_runtime.dicom.layout import PixelLayout, Stored
+from edge_runtime.dicom.lookup_tables import LookupTable, looked_up, read_table, stored_values
 from edge_runtime.dicom.refusals import Refusal, refused
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]
 
-_ROWS = 64
+_NEARER_TO_WHITE = 128
 _FUNCTIONS = {"": Voi.LINEAR, "LINEAR": Voi.LINEAR, "LINEAR_EXACT": Voi.LINEAR_EXACT, "SIGMOID": Voi.SIGMOID}
 
 
@@ -46,25 +47,43 @@ def grey_levels(pixels: Stored, dataset: Dataset, layout: PixelLayout, accepted:
         if voi not in accepted:
             raise _not_accepted(voi, layout, accepted, name)
         inverted = is_inverted(dataset, layout, name)
-        lowest = -(1 << (layout.stored - 1)) if layout.signed else 0
-        stored = np.arange(lowest, lowest + (1 << layout.stored))
-        shown = _shown(_modality(stored, dataset, layout, name), dataset, voi, name)
+        stored = stored_values(layout.stored, signed=layout.signed)
+        shown = _shown(_modality(stored, dataset, layout, name), dataset, voi, layout, name)
         table = np.floor(np.clip(shown, 0.0, 255.0) + 0.5).astype(np.uint8)
         if inverted:
             table = 255 - table
-        return _looked_up(pixels, table, lowest)
+        _check_padding(pixels, stored, table, dataset, name)
+        return looked_up(pixels, table, int(stored[0]))
 
 
-def _looked_up(pixels: Stored, table: Grey, lowest: int) -> Grey:
-    """Look every pixel up, some rows at a time: NumPy holds eight bytes for each index."""
-    found = np.empty(pixels.shape, np.uint8)
-    for row in range(0, len(pixels), _ROWS):
-        found[row : row + _ROWS] = table[pixels[row : row + _ROWS].astype(np.intp) - lowest]
-    return found
+def _check_padding(pixels: Stored, stored: npt.NDArray[np.int64], table: Grey, dataset: Dataset, name: str) -> None:
+    """Refuse padding (PS3.3 C.7.5.1.1.2) that would be nearer to white than to black: viewers show it black."""
+    first = _padding(dataset, "PixelPaddingValue", pixels)
+    last = _padding(dataset, "PixelPaddingRangeLimit", pixels)
+    if first is None:
+        return
+    low, high = sorted((first, first if last is None else last))
+    bright = (stored >= low) & (stored <= high) & (table >= _NEARER_TO_WHITE)
+    if bright.any() and looked_up(pixels, bright.view(np.uint8), int(stored[0])).any():
+        expected = "black. Correct polarity, window or Pixel Padding Value at the source."
+        raise refused(Refusal.POLARITY, name, "padding that would be bright", expected)
+
+
+def _padding(dataset: Dataset, keyword: str, pixels: Stored) -> int | None:
+    """Return a value of padding as the pixels have it: its VR may say another sign than theirs."""
+    found = number(dataset, keyword)
+    if found is None:
+        return None
+    span = 1 << (8 * pixels.dtype.itemsize)
+    lowest = -span // 2 if pixels.dtype.kind == "i" else 0
+    return (int(found) - lowest) % span + lowest
 
 
 def voi_of(dataset: Dataset, layout: PixelLayout, name: str) -> Voi:
     """Return how the object's values become grey levels. Use it inside :func:`silent`."""
+    if _has_levels_by_frame(dataset):
+        expected = "one for the whole object. Export the frame as an image of its own."
+        raise refused(Refusal.WINDOW_KIND, name, "a window or rescale for each frame", expected)
     if value(dataset, "VOILUTSequence") is not None:
         return Voi.LUT
     if value(dataset, "WindowCenter") is not None or value(dataset, "WindowWidth") is not None:
@@ -75,6 +94,16 @@ def voi_of(dataset: Dataset, layout: PixelLayout, name: str) -> Voi:
             )
         return found
     return Voi.NONE
+
+
+def _has_levels_by_frame(dataset: Dataset) -> bool:
+    """Return whether functional groups state grey levels (PS3.3 C.7.6.16.2.9 and C.7.6.16.2.10)."""
+    return any(
+        value(group, keyword) is not None
+        for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        for group in value(dataset, groups) or ()
+        for keyword in ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+    )
 
 
 def _not_accepted(voi: Voi, layout: PixelLayout, accepted: tuple[Voi, ...], name: str) -> Exception:
@@ -105,11 +134,9 @@ def is_inverted(dataset: Dataset, layout: PixelLayout, name: str) -> bool:
 def _modality(stored: npt.NDArray[np.int64], dataset: Dataset, layout: PixelLayout, name: str) -> Floats:
     """Apply Rescale Slope and Intercept, or the Modality LUT Sequence (PS3.3 C.11.1)."""
     if value(dataset, "ModalityLUTSequence") is not None:
-        from pydicom.pixels import apply_modality_lut
-
         try:
-            signed = stored.astype(np.int16 if layout.signed else np.uint16)
-            return np.asarray(apply_modality_lut(signed, dataset), dtype=np.float64)
+            item = dataset.ModalityLUTSequence[0]
+            return _table(item, layout, signed=layout.signed, full=False).of(stored).astype(np.float64)
         except Exception:
             expected = "one as PS3.3 C.11.1 says. Export the image again."
             raise refused(Refusal.MODALITY_LUT, name, "a Modality LUT that cannot be applied", expected) from None
@@ -121,10 +148,10 @@ def _modality(stored: npt.NDArray[np.int64], dataset: Dataset, layout: PixelLayo
     return np.asarray(stored * slope + intercept, np.float64)
 
 
-def _shown(values: Floats, dataset: Dataset, voi: Voi, name: str) -> Floats:
+def _shown(values: Floats, dataset: Dataset, voi: Voi, layout: PixelLayout, name: str) -> Floats:
     """Return levels 0..255 of modality values (PS3.3 C.11.2.1)."""
     if voi is Voi.LUT:
-        return _by_table(values, dataset, name)
+        return _by_table(values, dataset, layout, name)
     if voi is Voi.NONE:
         if values[0] != 0.0 or values[-1] != 255.0 or len(values) != 256:
             expected = "8 bits that are used as they are, or a window. Set Window Center and Width."
@@ -134,10 +161,17 @@ def _shown(values: Floats, dataset: Dataset, voi: Voi, name: str) -> Floats:
     least = 1.0 if voi is Voi.LINEAR else 0.0
     if centre is None or width is None or not (math.isfinite(centre) and math.isfinite(width)):
         raise refused(Refusal.WINDOW_INVALID, name, "half a window", "Window Center and Width. Correct the object.")
+    if _count(dataset, "WindowCenter") != _count(dataset, "WindowWidth"):
+        expected = "as many widths as centres. Correct the object."
+        raise refused(Refusal.WINDOW_INVALID, name, "windows without centre or width", expected)
     if width < least or (width == 0.0):
         expected = f"a width of {least:g} or more, above 0. Correct the object."
         raise refused(Refusal.WINDOW_INVALID, name, "a window without width", expected)
     return _windowed(values, voi, centre, width)
+
+
+def _count(dataset: Dataset, keyword: str) -> int:
+    return int(dataset[keyword].VM)
 
 
 def _windowed(values: Floats, voi: Voi, centre: float, width: float) -> Floats:
@@ -150,14 +184,14 @@ def _windowed(values: Floats, voi: Voi, centre: float, width: float) -> Floats:
     return ((values - (centre - 0.5)) / (width - 1.0) + 0.5) * 255.0
 
 
-def _by_table(values: Floats, dataset: Dataset, name: str) -> Floats:
-    from pydicom.pixels import apply_voi
+def _table(item: Dataset, layout: PixelLayout, *, signed: bool, full: bool) -> LookupTable:
+    return read_table(item, "LUTDescriptor", "LUTData", signed=signed, little=layout.syntax.little, full=full)
 
+
+def _by_table(values: Floats, dataset: Dataset, layout: PixelLayout, name: str) -> Floats:
     try:
-        whole = np.clip(np.round(values), -(1 << 31), (1 << 31) - 1).astype(np.int32)
-        shown: Any = np.asarray(apply_voi(whole, dataset, index=0), dtype=np.float64)
-        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        return np.asarray(shown * (255.0 / ((1 << bits) - 1)), np.float64)
+        table = _table(dataset.VOILUTSequence[0], layout, signed=bool(values.min() < 0.0), full=True)
+        return np.asarray(table.of(values) * (255.0 / ((1 << table.bits) - 1)), np.float64)
     except Exception:
         expected = "one as PS3.3 C.11.2 says. Export the image again."
         raise refused(Refusal.WINDOW_INVALID, name, "a VOI LUT that cannot be applied", expected) from None

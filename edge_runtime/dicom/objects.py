@@ -43,7 +43,7 @@ def check_object(dataset: Dataset, spec: ModelSpec, name: str) -> DicomInput:
             ``dicom_float_pixels``, ``dicom_no_pixels`` or ``dicom_not_accepted``.
     """
     with silent(name):
-        uid, intent = text(dataset, "SOPClassUID"), text(dataset, "PresentationIntentType")
+        uid, intent = text(dataset, "SOPClassUID"), text(dataset, "PresentationIntentType").upper()
         float_pixels = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
         pixels, own = "PixelData" in dataset, own_result(dataset)
     if own is not None:

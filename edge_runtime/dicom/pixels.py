@@ -27,7 +27,7 @@ from edge_runtime.dicom.placement import Placement
 from edge_runtime.dicom.refusals import Refusal, refused
 from edge_runtime.dicom.source import SourceReference
 from edge_runtime.dicom.spacing import at_spacing, check_square, spacing_of
-from edge_runtime.dicom.ultrasound import UltrasoundRegion, region_of_tissue
+from edge_runtime.dicom.ultrasound import UltrasoundRegion, has_flow, not_tissue, region_of_tissue
 from edge_runtime.errors import DicomError, EdgeError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
@@ -104,15 +104,18 @@ def image_of(
         if is_lossy(dataset, layout, name) and not accepted.lossy:
             expected = "lossless ones. Ask the archive for the original."
             raise refused(Refusal.LOSSY, name, "pixels that were compressed with loss", expected)
-        check_square(dataset, name)
         index = _frame_index(layout, frame, accepted, name)
         burnt = _burned_in(dataset, name)
         region = _region(dataset, layout, accepted, burnt, name)
+        region_mm = None if region is None else region.spacing_mm
+        check_square(dataset, region_mm, name)
         spacing = None
         if accepted.spacing_mm is not None:
-            spacing = spacing_of(dataset, None if region is None else region.spacing_mm, name)
+            spacing = spacing_of(dataset, region_mm, name)
         pixels = _levels(dataset, layout, accepted, index, name)
         pixels, placement = _cropped(pixels, region)
+        if region is not None and has_flow(pixels):
+            raise not_tissue(name, "colours in the ultrasound region")
         has_captions = region is not None and has_text(pixels)
         if has_captions and burnt != "NO":
             expected = "tissue alone, or Burned In Annotation NO. Store the image without captions."
@@ -187,7 +190,7 @@ def _frame_index(layout: PixelLayout, frame: int | None, accepted: DicomInput, n
 
 def _burned_in(dataset: Dataset, name: str) -> str:
     with silent(name):
-        return text(dataset, "BurnedInAnnotation")
+        return text(dataset, "BurnedInAnnotation").upper()
 
 
 def _region(

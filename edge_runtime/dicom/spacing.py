@@ -36,39 +36,54 @@ def spacing_of(dataset: Dataset, region_mm: tuple[float, float] | None, name: st
 
     It is that of the ultrasound region if there is one, else Pixel Spacing, else Imager Pixel Spacing divided by the
     Estimated Radiographic Magnification Factor, which is 1 if the object does not state it (PS3.3 10.7.1.3, C.8.11.4).
+    A Pixel Spacing that repeats Imager Pixel Spacing is not corrected for magnification (PS3.3 10.7.1.1), so it is
+    divided, too.
 
     Raises:
         DicomError: ``dicom_spacing_missing`` or ``dicom_spacing_wrong``.
     """
     with silent(name):
-        found = region_mm or _pair(dataset, "PixelSpacing")
-        if found is None:
-            found = _pair(dataset, "ImagerPixelSpacing")
-            factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
-            if found is not None and factor is not None:
-                if not (math.isfinite(factor) and 1.0 <= factor <= _LARGEST_MAGNIFICATION):
-                    raise _wrong(name, "a magnification factor that cannot be", "1 to 10")
-                found = found[0] / factor, found[1] / factor
+        found, of_detector = _stated(dataset, region_mm)
+        factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
+        if found is not None and of_detector and factor is not None:
+            if not (math.isfinite(factor) and 1.0 <= factor <= _LARGEST_MAGNIFICATION):
+                raise _wrong(name, "a magnification factor that cannot be", "1 to 10")
+            found = found[0] / factor, found[1] / factor
     if found is None:
         expected = "Pixel Spacing or Imager Pixel Spacing. The model depends on it; store it with the image."
         raise refused(Refusal.SPACING_MISSING, name, "no pixel spacing", expected)
     if not all(math.isfinite(each) and SMALLEST_MM <= each <= LARGEST_MM for each in found):
         raise _wrong(name, "a pixel spacing that cannot be", f"{SMALLEST_MM:g} to {LARGEST_MM:g} mm")
-    if abs(found[0] - found[1]) > NOT_SQUARE * max(found):
-        raise _wrong(name, "pixels that are not square", "equal spacing along rows and columns")
     return (found[0] + found[1]) / 2
 
 
-def check_square(dataset: Dataset, name: str) -> None:
-    """Refuse an image whose Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7) is not 1 within 1 %: tissue would be distorted.
+def _stated(dataset: Dataset, region_mm: tuple[float, float] | None) -> tuple[tuple[float, float] | None, bool]:
+    """Return the spacing that an object states, and whether it is that of the detector."""
+    patient, detector = _pair(dataset, "PixelSpacing"), _pair(dataset, "ImagerPixelSpacing")
+    found = region_mm or patient or detector
+    return found, region_mm is None and found == detector
+
+
+def check_square(dataset: Dataset, region_mm: tuple[float, float] | None, name: str) -> None:
+    """Refuse an image whose pixels are not square within 1 %: tissue would be distorted.
+
+    The spacing says so, or Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7).
+
+    Args:
+        dataset: the object.
+        region_mm: spacing of the ultrasound region; None if there is none.
+        name: name in errors.
 
     Raises:
         DicomError: ``dicom_spacing_wrong``.
     """
     with silent(name):
-        found = _pair(dataset, "PixelAspectRatio")
-    if found is not None and not (min(found) > 0 and abs(found[0] - found[1]) <= NOT_SQUARE * max(found)):
-        raise _wrong(name, "pixels that are not square", "a Pixel Aspect Ratio of 1")
+        ratio, (spacing, _) = _pair(dataset, "PixelAspectRatio"), _stated(dataset, region_mm)
+    if ratio is not None and min(ratio) <= 0:
+        raise _wrong(name, "a Pixel Aspect Ratio that cannot be", "1 and 1")
+    for found in (ratio, spacing):
+        if found is not None and not abs(found[0] - found[1]) <= NOT_SQUARE * max(found):
+            raise _wrong(name, "pixels that are not square", "equal spacing along rows and columns")
 
 
 def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:

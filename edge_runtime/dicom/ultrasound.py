@@ -6,17 +6,25 @@ gives the same answer as the plain one.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.dicom.dataset import number, silent, value
 from edge_runtime.dicom.layout import PixelLayout
 from edge_runtime.dicom.refusals import Refusal, refused
+from edge_runtime.errors import DicomError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _TISSUE, _FLAT, _CENTIMETRE = 1, 1, 3  # Region Data Type, Region Spatial Format 2D, Physical Units
+_TWO_DIMENSIONAL = 0x0001  # of the modes in value 4 of Image Type (PS3.3 C.8.5.6.1.1)
+_COLOURED, _FLOW_PX = 60, 7
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,9 @@ def region_of_tissue(dataset: Dataset, layout: PixelLayout, name: str) -> Ultras
         item = items[0]
         kind = number(item, "RegionSpatialFormat"), number(item, "RegionDataType")
         if kind != (_FLAT, _TISSUE):
-            expected = "2D tissue (1 and 1). Store a B-mode image."
-            raise refused(Refusal.REGION_KIND, name, "an ultrasound region of another kind", expected)
+            raise not_tissue(name, "an ultrasound region of another kind")
+        if number(dataset, "UltrasoundColorDataPresent") or _modes(dataset) & ~_TWO_DIMENSIONAL:
+            raise not_tissue(name, "an ultrasound image with Doppler, M-mode or 3D")
         corners = [number(item, f"RegionLocation{end}") for end in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
         spacing = _spacing(item)
     if any(each is None or not float(each).is_integer() for each in corners):
@@ -71,6 +80,33 @@ def region_of_tissue(dataset: Dataset, layout: PixelLayout, name: str) -> Ultras
     if not (0 <= left < right <= layout.columns and 0 <= top < bottom <= layout.rows):
         raise _out_of_bounds(name)
     return UltrasoundRegion(left, top, right, bottom, spacing)
+
+
+def _modes(dataset: Dataset) -> int:
+    """Return the modes in value 4 of Image Type, four hexadecimal digits; 0 if it says something else."""
+    values = value(dataset, "ImageType")
+    mode = str(values[3]) if values is not None and not isinstance(values, str) and len(values) > 3 else ""
+    return int(mode, 16) if re.fullmatch("[0-9A-F]{4}", mode) else 0
+
+
+def has_flow(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Return whether an image shows a colour area, as colour Doppler does; marks and callipers are no areas.
+
+    It is a square of 7×7 pixels, in each of which one channel differs from another by 60 or more.
+
+    Args:
+        pixels: uint8 H×W or H×W×3.
+    """
+    if pixels.ndim == 2:
+        return False
+    coloured = (pixels.max(axis=2) - pixels.min(axis=2) >= _COLOURED).view(np.uint8)
+    kernel = np.ones((_FLOW_PX, _FLOW_PX), np.uint8)
+    return bool(cv2.erode(coloured, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
+
+
+def not_tissue(name: str, found: str) -> DicomError:
+    """Return the error ``dicom_region_kind``."""
+    return refused(Refusal.REGION_KIND, name, found, "grey 2D tissue (1 and 1). Store a B-mode image.")
 
 
 def _spacing(item: Dataset) -> tuple[float, float] | None:

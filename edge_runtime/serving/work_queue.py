@@ -25,28 +25,30 @@ class _Job:
 
     def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.work, self.loop, self.future = work, loop, loop.create_future()
-        self._result: Any = None
-        self._error: BaseException | None = None
 
-    def run(self) -> None:
-        """Do the work."""
-        try:
-            self._result = self.work()
-        except BaseException as raised:  # the request that waits gets it
-            self._error = raised
-
-    def hand_over(self) -> None:
+    def hand_over(self, result: Any, error: BaseException | None) -> None:
         """Give the result to the event loop."""
         with suppress(RuntimeError):  # the event loop was closed by a second signal
-            self.loop.call_soon_threadsafe(self._end)
+            self.loop.call_soon_threadsafe(self._end, result, error)
 
-    def _end(self) -> None:
+    def _end(self, result: Any, error: BaseException | None) -> None:
         if self.future.done():  # cancelled meanwhile
             return
-        if self._error is None:
-            self.future.set_result(self._result)
+        if error is None:
+            self.future.set_result(result)
         else:
-            self.future.set_exception(self._error)
+            self.future.set_exception(error)
+
+
+def _done(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """Return the result of the work, or its error, whose frames do not hold the job.
+
+    An error that holds its job, and so itself, would keep the image of its request until a search for cycles.
+    """
+    try:
+        return work(), None
+    except BaseException as raised:  # the request that waits gets it
+        return None, raised
 
 
 class WorkQueue:
@@ -93,6 +95,8 @@ class WorkQueue:
         except asyncio.CancelledError:
             self._drop(job)
             raise
+        finally:
+            del job  # see _done
 
     def _drop(self, job: _Job) -> None:
         with self._changed:
@@ -105,12 +109,12 @@ class WorkQueue:
     def _serve(self) -> None:
         while (job := self._next()) is not None:
             start = time.monotonic()
-            job.run()
+            result, error = _done(job.work)
             with self._changed:
                 self._running -= 1
                 self._mean_s += (time.monotonic() - start - self._mean_s) * _WEIGHT
-            job.hand_over()
-            del job  # its image is not kept until the next one
+            job.hand_over(result, error)
+            del job, result, error  # its image is not kept until the next one
 
     def _next(self) -> _Job | None:
         with self._changed:

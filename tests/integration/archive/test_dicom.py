@@ -27,13 +27,14 @@ from tests.dicom_objects import (
     DEFLATED,
     MAMMOGRAM,
     RLE,
+    SHOWN,
     ULTRASOUND_FRAMES,
     file_of,
     image,
     meant,
     presentation_state,
+    screen_with_region,
     ultrasound,
-    with_region,
 )
 from tests.dicom_sources import MARK, marked
 from tests.dicom_sources import ultrasound as with_patient
@@ -46,15 +47,13 @@ Called = Callable[..., Result]
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images, a clip, refused and damaged objects, objects without an image, text and a PNG."""
-    folder, shown = tmp_path_factory.mktemp("dicom") / "study", meant(240, 300)
+    folder, shown = tmp_path_factory.mktemp("dicom") / "study", SHOWN
     (folder / "below").mkdir(parents=True)
-    screen = np.zeros((400, 500), np.uint8)
-    screen[60:300, 100:400] = shown
     objects = {
-        "IM0001": file_of(with_region(image(screen), 100, 60, 399, 299), DEFLATED),
+        "IM0001": file_of(screen_with_region(), DEFLATED),
         "below/us.dcm": file_of(ultrasound(shown), RLE),
         "clip": _clip(shown),
-        "without_region": file_of(image(screen)),
+        "without_region": file_of(image(shown)),
         "mammogram.dcm": file_of(image(meant(600, 500), MAMMOGRAM)),
         "cut.dcm": file_of(ultrasound(shown))[:-4000],
         "no_prefix": file_of(ultrasound(shown))[132:],

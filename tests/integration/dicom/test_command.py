@@ -20,17 +20,17 @@ from tests.dicom_objects import (
     MAMMOGRAM,
     RLE,
     ROOT,
+    SHOWN,
     ULTRASOUND_FRAMES,
     file_of,
     image,
     meant,
     presentation_state,
+    screen_with_region,
     ultrasound,
     with_region,
 )
 from tests.integration.cli.test_watch_folder import VALID
-
-SHOWN = meant(240, 300)
 
 
 @pytest.fixture
@@ -38,9 +38,7 @@ def study(tmp_path: Path) -> Path:
     """Files with and without ending, a directory of the medium, a circle, text and a PNG."""
     folder = tmp_path / "study"
     (folder / "below").mkdir(parents=True)
-    screen = np.zeros((400, 500), np.uint8)
-    screen[60:300, 100:400] = SHOWN
-    (folder / "IM0001").write_bytes(file_of(with_region(image(screen), 100, 60, 399, 299), DEFLATED))
+    (folder / "IM0001").write_bytes(file_of(screen_with_region(), DEFLATED))
     (folder / "below" / "us.dcm").write_bytes(file_of(ultrasound(SHOWN), RLE))
     clip = ultrasound(np.stack([SHOWN, SHOWN[::-1]]), SOPClassUID=ULTRASOUND_FRAMES)
     clip.file_meta.MediaStorageSOPClassUID = ULTRASOUND_FRAMES
@@ -159,6 +157,9 @@ def test_check_tells_what_would_be_done_and_why(study: Path) -> None:
     assert told["models"][0]["error"] == "dicom_frames"
     assert run(dicom, "check", study / "clip", "--model", "breast-us").exit_code == 1
     assert run(dicom, "check", study / "clip", "--model", "breast-us", "--frame", 2).exit_code == 0
+    (study / "small").write_bytes(file_of(with_region(image(SHOWN), 0, 0, 90, 90)))
+    small = run(dicom, "check", study / "small", "--model", "breast-us")
+    assert small.exit_code == 1 and "refused [image_too_small]" in small.stdout
     refused = run(dicom, "check", study / "notes.txt")
     assert refused.exit_code == 1 and "[dicom_no_prefix]" in refused.stderr
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
@@ -17,10 +19,12 @@ from pydicom.pixels import convert_color_space
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.dicom.codestreams import read_codestream
 from edge_runtime.dicom.dataset import read_dataset
+from edge_runtime.dicom.isolation import end_decoder
 from edge_runtime.dicom.pixels import image_of
 from edge_runtime.dicom.syntaxes import Codec
 from edge_runtime.errors import DicomError
 from tests.dicom_objects import (
+    BASELINE,
     BIG_ENDIAN,
     HTJ2K,
     HTJ2K_LOSSLESS,
@@ -30,16 +34,22 @@ from tests.dicom_objects import (
     LOSSLESS_SV1,
     MAMMOGRAM,
     RLE,
+    SHOWN,
+    ULTRASOUND,
+    ULTRASOUND_FRAMES,
     can_write,
     file_of,
     image,
     meant,
+    saved,
 )
 from tests.dicom_specs import ANYTHING, SOUND, X_RAY
 
-GREY = meant(240, 300)
+GREY = SHOWN
 THREE = np.stack([GREY] * 3, -1)
 COLOUR = np.stack([GREY, np.roll(GREY, 40, 1), np.roll(GREY, 80, 0)], -1)
+DEEP, SIGNED = GREY.astype(np.uint16) * 16, GREY.astype(np.int16) * 16 - 2048
+CLIP = np.stack([GREY, np.roll(GREY, 50, 1), 255 - GREY])
 TRACKS = [np.roll(np.arange(256), 17 * each) for each in range(3)]
 
 
@@ -53,13 +63,13 @@ def code(content: Dataset | bytes, spec: ModelSpec = ANYTHING) -> str:
     return caught.value.code
 
 
-def palette(bits: int = 16, segmented: bool = False) -> Dataset:
+def palette(bits: int = 16, segmented: bool = False, order: str = "<") -> Dataset:
     found = image(GREY, PhotometricInterpretation="PALETTE COLOR")
     for colour, track in zip(("Red", "Green", "Blue"), TRACKS, strict=True):
         name = f"{colour}PaletteColorLookupTable"
         setattr(found, f"{name}Descriptor", [256, 0, bits])
         found[f"{name}Descriptor"].VR = "US"
-        values = track.astype("<u2") * 257 if bits == 16 else track.astype(np.uint8)
+        values = (track * 256).astype(f"{order}u2") if bits == 16 else track.astype(np.uint8)
         if segmented:
             values = np.array([0, 256, *values], "<u2")
             setattr(found, f"Segmented{name}Data", values.tobytes())
@@ -96,7 +106,10 @@ RIGHT: dict[str, tuple[Callable[[], Dataset | bytes], Any]] = {
     "big endian colour": (lambda: file_of(image(COLOUR), BIG_ENDIAN), COLOUR),
     "palette of 16 bits": (palette, np.stack([each[GREY] for each in TRACKS], -1)),
     "palette of 8 bits": (lambda: palette(8), np.stack([each[GREY] for each in TRACKS], -1)),
-    "palette, big endian": (lambda: file_of(palette(), BIG_ENDIAN), np.stack([each[GREY] for each in TRACKS], -1)),
+    "palette, big endian": (
+        lambda: file_of(palette(order=">"), BIG_ENDIAN),
+        np.stack([each[GREY] for each in TRACKS], -1),
+    ),
     "palette in segments": (lambda: palette(segmented=True), np.stack([each[GREY] for each in TRACKS], -1)),
     "palette, RLE": (lambda: file_of(palette(), RLE), np.stack([each[GREY] for each in TRACKS], -1)),
     "planes": (lambda: by_planes(COLOUR), COLOUR),
@@ -118,6 +131,20 @@ def test_read_right(kind: str) -> None:
     if ("RLE" in kind or "JPEG" in kind) and not can_write(RLE):
         pytest.skip("no dcmtk")
     assert np.array_equal(shown(make()), expected)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 64), (100, 140), (240, 300)])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_small_colour_frames_of_jpeg_are_read(size: tuple[int, int], subsampling: int) -> None:
+    """The first product of matrices reserves 32 MB, which ended the decoder under its limit of memory."""
+    end_decoder()
+    pixels, out = np.ascontiguousarray(COLOUR[: size[0], : size[1]]), BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=95, subsampling=subsampling)
+    found = image(pixels, PhotometricInterpretation="YBR_FULL_422")
+    found.PixelData = encapsulate([out.getvalue()])
+    found["PixelData"].VR, found["PixelData"].is_undefined_length = "OB", True
+    expected = np.asarray(Image.open(out)).astype(int)
+    assert np.abs(shown(saved(found, BASELINE)).astype(int) - expected).mean() < 2
 
 
 def test_lossy_htj2k_is_near_and_only_for_models_that_take_loss() -> None:
@@ -192,7 +219,111 @@ REFUSED: dict[str, tuple[Callable[[], Dataset | bytes], ModelSpec, str]] = {
         lambda: image(GREY, MAMMOGRAM, PresentationIntentType="FOR PROCESSING"), X_RAY, "dicom_for_processing",
     ),
     "a table and no window": (lambda: by_table(), X_RAY, "dicom_window_kind"),
+    "no Pixel Representation": (lambda: without("PixelRepresentation"), ANYTHING, "dicom_bits"),
+    "no Samples per Pixel": (lambda: without("SamplesPerPixel"), ANYTHING, "dicom_photometric"),
+    "a frame of more bits than allocated": (lambda: framed(GREY, [DEEP]), ANYTHING, "dicom_bits"),
+    "a signed frame of unsigned pixels": (
+        lambda: framed(DEEP, [SIGNED], JPEG_2000, BitsStored=12), ANYTHING, "dicom_bits",
+    ),
+    "an unsigned frame of fewer bits than its signed pixels": (
+        lambda: framed(SIGNED, [GREY], JPEG_2000), ANYTHING, "dicom_bits",
+    ),
+    "two frames in an object of one": (lambda: framed(GREY, [GREY, GREY]), ANYTHING, "dicom_size_wrong"),
+    "two planes of JPEG 2000 in an object of one": (
+        lambda: framed(GREY, [GREY, GREY], JPEG_2000), ANYTHING, "dicom_size_wrong",
+    ),
 }  # fmt: skip
+
+
+def without(keyword: str) -> Dataset:
+    found = image(GREY)
+    delattr(found, keyword)
+    return found
+
+
+def codestream(frame: np.ndarray[Any, Any], syntax: str) -> bytes:
+    if syntax == JPEG_2000:
+        found = bytes(imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0))
+    else:
+        found = bytes(imagecodecs.jpegls_encode(frame))
+    return found + b"\0" * (len(found) % 2)
+
+
+def framed(
+    stated: np.ndarray[Any, Any],
+    frames: Sequence[np.ndarray[Any, Any]],
+    syntax: str = JPEG_LS,
+    table: Callable[[list[int]], list[int]] = lambda offsets: offsets,
+    **elements: Any,
+) -> bytes:
+    """An object of the stated pixels with other frames, and a Basic Offset Table that may be false."""
+    found = image(stated, ULTRASOUND_FRAMES if stated.ndim == 3 else ULTRASOUND, **elements)
+    if stated.dtype.itemsize == 2 and "WindowCenter" not in found:
+        found.WindowCenter, found.WindowWidth = 0, 65536
+    encoded = [codestream(each, syntax) for each in frames]
+    offsets = table([0, *np.cumsum([8 + len(each) for each in encoded[:-1]]).tolist()])
+    items = [struct.pack(f"<{len(offsets)}I", *offsets), *encoded]
+    found.PixelData = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(each)) + each for each in items)
+    found["PixelData"].VR, found["PixelData"].is_undefined_length = "OB", True
+    return saved(found, syntax)
+
+
+@pytest.mark.parametrize(
+    "table, reads",
+    [
+        (lambda offsets: offsets, True),
+        (lambda offsets: [], True),
+        (lambda offsets: [offsets[0], offsets[2], offsets[1]], False),
+        (lambda offsets: [0, 0, 0], False),
+        (lambda offsets: [*offsets[1:], offsets[-1] + 8], False),
+        (lambda offsets: offsets[:2], False),
+        (lambda offsets: [offsets[0], offsets[1] + 2, offsets[2]], False),
+    ],
+)
+def test_a_false_offset_table_gives_no_other_frame(table: Callable[[list[int]], list[int]], reads: bool) -> None:
+    for number, frame in enumerate(CLIP, 1):
+        dataset = read_dataset(framed(CLIP, CLIP, table=table))
+        if reads:
+            assert np.array_equal(image_of(dataset, ANYTHING, number).pixels, frame)
+            continue
+        with pytest.raises(DicomError) as caught:
+            image_of(dataset, ANYTHING, number)
+        assert caught.value.code == "dicom_size_wrong"
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_clip_with_another_number_of_frames_is_refused(count: int) -> None:
+    dataset = read_dataset(framed(CLIP, [GREY] * count, table=lambda offsets: []))
+    with pytest.raises(DicomError) as caught:
+        image_of(dataset, ANYTHING, 1)
+    assert caught.value.code == "dicom_size_wrong"
+
+
+@pytest.mark.parametrize("order, reads", [((0, 1, 2), True), ((0, 2, 1), False)])
+def test_a_false_extended_table_gives_no_other_frame(order: tuple[int, ...], reads: bool) -> None:
+    dataset = read_dataset(framed(CLIP, CLIP, table=lambda offsets: []))
+    lengths = [len(codestream(each, JPEG_LS)) for each in CLIP]
+    offsets = [0, 8 + lengths[0], 16 + lengths[0] + lengths[1]]
+    dataset.ExtendedOffsetTable = struct.pack("<3Q", *(offsets[each] for each in order))
+    dataset.ExtendedOffsetTableLengths = struct.pack("<3Q", *(lengths[each] for each in order))
+    if reads:
+        assert np.array_equal(image_of(dataset, ANYTHING, 2).pixels, CLIP[1])
+        return
+    with pytest.raises(DicomError) as caught:
+        image_of(dataset, ANYTHING, 2)
+    assert caught.value.code == "dicom_size_wrong"
+
+
+def test_a_frame_may_use_fewer_bits_than_stored() -> None:
+    """Archives trim the precision of JPEG 2000; the values are the same."""
+    few = np.minimum(DEEP, 1023)
+    narrow = bytes(imagecodecs.jpeg2k_encode(few, codecformat="j2k", reversible=True, level=0, bitspersample=10))
+    stated = read_codestream(narrow, Codec.JPEG_2000)
+    assert stated is not None and stated.bits == 10
+    dataset = read_dataset(framed(few, [few], JPEG_2000, BitsStored=12, WindowCenter=512, WindowWidth=1024))
+    wide = image_of(dataset, ANYTHING).pixels
+    dataset.PixelData = encapsulate([narrow])
+    assert np.array_equal(image_of(dataset, ANYTHING).pixels, wide)
 
 
 def relabelled_syntax(written: str, stated: str) -> bytes:

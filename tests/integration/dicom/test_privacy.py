@@ -25,9 +25,9 @@ from tests.dicom_objects import (
     MAMMOGRAM,
     MAMMOGRAM_FOR_PROCESSING,
     ROOT,
+    SHOWN,
     file_of,
     image,
-    meant,
     presentation_state,
     report,
     ultrasound,
@@ -75,19 +75,19 @@ def shown(text: str) -> list[str]:
 def objects() -> dict[str, Callable[[], Dataset]]:
     spaced = {"ImagerPixelSpacing": [0.2, 0.2]}
     return {
-        "answered": lambda: ultrasound(meant(240, 300)),
-        "no region": lambda: image(meant(240, 300)),
-        "mammogram": lambda: image(meant(240, 300), MAMMOGRAM, **spaced),
-        "for processing": lambda: image(meant(240, 300), MAMMOGRAM_FOR_PROCESSING),
-        "false rows": lambda: ultrasound(meant(240, 300), Rows=241),
+        "answered": lambda: ultrasound(SHOWN),
+        "no region": lambda: image(SHOWN),
+        "mammogram": lambda: image(SHOWN, MAMMOGRAM, **spaced),
+        "for processing": lambda: image(SHOWN, MAMMOGRAM_FOR_PROCESSING),
+        "false rows": lambda: ultrasound(SHOWN, Rows=241),
         "text permitted": lambda: _captioned(BurnedInAnnotation="NO"),
         "text refused": _captioned,
-        "unknown class": lambda: image(meant(240, 300), "1.2.778131"),
+        "unknown class": lambda: image(SHOWN, "1.2.778131"),
     }
 
 
 def _captioned(**elements: Any) -> Dataset:
-    pixels = (meant(240, 300) * 0.6).astype(np.uint8)
+    pixels = (SHOWN * 0.6).astype(np.uint8)
     cv2.putText(pixels, "MAMA DIREITA", (20, 120), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1)
     return ultrasound(pixels, **elements)
 
@@ -150,8 +150,8 @@ def test_a_watched_folder_shows_no_value(tmp_path: Path) -> None:
     state = marked_file(presentation_state(circle, uid=f"{ROOT}.778133"))
     (watching.folder / "PR1").write_bytes(state)
     (watching.folder / "SR1").write_bytes(marked_file(report(circle))[:900])
-    (watching.folder / "IM1").write_bytes(marked_file(image(meant(240, 300), MAMMOGRAM, **spaced)))
-    other = marked_file(image(meant(240, 300), MAMMOGRAM, **spaced))
+    (watching.folder / "IM1").write_bytes(marked_file(image(SHOWN, MAMMOGRAM, **spaced)))
+    other = marked_file(image(SHOWN, MAMMOGRAM, **spaced))
     (watching.folder / "IM2").write_bytes(other.replace(b".778133", b".778134"))
     lines = watching.wait(lambda lines: len(lines) == 3)
     codes = {Path(line["image"]).name: line.get("error", {}).get("code") for line in lines}

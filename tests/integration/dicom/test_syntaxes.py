@@ -16,6 +16,7 @@ from edge_runtime.preprocessing.preprocessor import Preprocessor
 from tests.dicom_objects import (
     LOSSLESS,
     MAMMOGRAM,
+    SHOWN,
     can_write,
     file_of,
     image,
@@ -26,7 +27,6 @@ from tests.dicom_objects import (
     with_region,
 )
 
-SHOWN = meant(240, 300)
 MOST12, MOST14, MOST16 = ((1 << bits) - 1 for bits in (12, 14, 16))
 
 

@@ -21,17 +21,15 @@ from edge_runtime.dicom.results import facts_of, results_of
 from tests.dicom_objects import (
     MAMMOGRAM,
     RLE,
+    SHOWN,
     ULTRASOUND_FRAMES,
     file_of,
     image,
-    meant,
     presentation_state,
     report,
     ultrasound,
 )
 from tests.integration.cli.test_watch_folder import Watching
-
-SHOWN = meant(240, 300)
 
 
 @pytest.fixture

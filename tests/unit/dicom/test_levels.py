@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 
 from edge_runtime.dicom.dataset import read_dataset
 from edge_runtime.dicom.pixels import image_of
@@ -117,3 +119,95 @@ def test_tables_are_applied_where_a_spec_accepts_them() -> None:
     with pytest.raises(DicomError) as caught:
         levels(shown, VOILUTSequence=[Dataset()])
     assert caught.value.code == "dicom_window_invalid"
+
+
+STORED = meant(24, 30).astype(np.uint16) * 16
+WINDOW = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}
+
+
+@pytest.mark.parametrize(
+    "vr, value, expected",
+    [
+        ("LO", "2048", "read"),
+        ("UT", "2048", "read"),
+        ("US", 2048, "read"),
+        ("FD", 2048.0, "read"),
+        ("OB", b"2048", "dicom_damaged"),
+        ("UT", "2048\\40", "dicom_damaged"),
+        ("FD", math.nan, "dicom_window_invalid"),
+    ],
+)
+def test_the_vr_of_a_text_makes_no_other_number(vr: str, value: Any, expected: str) -> None:
+    """The first character of a text was taken for its first value."""
+    found = image(STORED, MAMMOGRAM, **WINDOW)
+    found[0x00281050] = DataElement(0x00281050, vr, value)
+    try:
+        shown = image_of(read_dataset(file_of(found)), ANYTHING).pixels
+    except DicomError as error:
+        assert error.code == expected
+    else:
+        assert expected == "read" and np.array_equal(shown, levels(STORED, **WINDOW))
+
+
+@pytest.mark.parametrize("keyword, value", [("Rows", 24.6), ("BitsStored", 12.7), ("HighBit", 11.2)])
+def test_a_part_of_a_number_is_not_cut_off(keyword: str, value: float) -> None:
+    found = image(STORED, MAMMOGRAM, **WINDOW)
+    found[keyword] = DataElement(found[keyword].tag, "FD", value)
+    with pytest.raises(DicomError) as caught:
+        image_of(read_dataset(file_of(found)), ANYTHING)
+    assert caught.value.code == "dicom_damaged"
+
+
+def test_windows_need_a_width_each() -> None:
+    two = {"BitsStored": 12, "WindowCenter": [2048, 40], "WindowWidth": [4096, 80]}
+    assert np.array_equal(levels(STORED, **two), levels(STORED, **WINDOW))
+    with pytest.raises(DicomError) as caught:
+        levels(STORED, **{**two, "WindowWidth": 4096})
+    assert caught.value.code == "dicom_window_invalid"
+
+
+@pytest.mark.parametrize(
+    "padding, limit, polarity, expected",
+    [
+        (0, None, "MONOCHROME2", "read"),
+        (4095, None, "MONOCHROME1", "read"),
+        (4095, None, "MONOCHROME2", "dicom_polarity"),
+        (0, None, "MONOCHROME1", "dicom_polarity"),
+        (4000, 4095, "MONOCHROME2", "dicom_polarity"),
+        (4095, 4000, "MONOCHROME2", "dicom_polarity"),
+        (3000, None, "MONOCHROME2", "read"),  # no pixel has it
+    ],
+)
+def test_padding_that_would_be_bright_is_refused(padding: int, limit: int | None, polarity: str, expected: str) -> None:
+    stored = STORED.copy()
+    stored[stored == 3000], stored[:4] = 3001, min(padding, 4095) if padding != 3000 else 0
+    more = {**WINDOW, "PixelPaddingValue": padding, "PhotometricInterpretation": polarity}
+    if limit is not None:
+        more["PixelPaddingRangeLimit"] = limit
+    try:
+        levels(stored, **more)
+    except DicomError as error:
+        assert error.code == expected
+    else:
+        assert expected == "read"
+
+
+def test_padding_of_signed_pixels_may_have_the_vr_of_unsigned_ones() -> None:
+    stored = STORED.astype(np.int16) - 2048
+    stored[:4] = -2048
+    found = image(stored, MAMMOGRAM, BitsStored=12, WindowCenter=0, WindowWidth=4096, PresentationLUTShape="INVERSE")
+    found[0x00280120] = DataElement(0x00280120, "US", 65536 - 2048)
+    with pytest.raises(DicomError) as caught:
+        image_of(read_dataset(file_of(found)), ANYTHING)
+    assert caught.value.code == "dicom_polarity"
+
+
+@pytest.mark.parametrize("keyword", ["PixelValueTransformationSequence", "FrameVOILUTSequence"])
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_grey_levels_of_a_single_frame_are_not_ignored(groups: str, keyword: str) -> None:
+    found, group = image(meant(24, 30), MAMMOGRAM), Dataset()
+    setattr(group, keyword, [Dataset()])
+    setattr(found, groups, [Dataset(), group])
+    with pytest.raises(DicomError) as caught:
+        image_of(read_dataset(file_of(found)), ANYTHING)
+    assert caught.value.code == "dicom_window_kind"

@@ -15,7 +15,7 @@ from edge_runtime.dicom.spacing import at_spacing, reduced, spacing_of
 from edge_runtime.errors import DicomError
 from edge_runtime.images.region import Region
 from tests.dicom_objects import MAMMOGRAM, file_of, image, meant
-from tests.dicom_specs import X_RAY
+from tests.dicom_specs import ANYTHING, X_RAY
 
 
 def read(stored: np.ndarray[Any, Any], **elements: Any) -> Any:
@@ -55,6 +55,22 @@ def test_an_enlarged_image_comes_back_as_it_was() -> None:
         ({"PixelSpacing": [0.1, 0.1], "ImagerPixelSpacing": [0.15, 0.15]}, 0.1),
         ({"ImagerPixelSpacing": [0.07, 0.07]}, 0.07),
         ({"ImagerPixelSpacing": [0.09, 0.09], "EstimatedRadiographicMagnificationFactor": 1.5}, 0.06),
+        (
+            {
+                "PixelSpacing": [0.09, 0.09],
+                "ImagerPixelSpacing": [0.09, 0.09],
+                "EstimatedRadiographicMagnificationFactor": 1.5,
+            },
+            0.06,
+        ),
+        (
+            {
+                "PixelSpacing": [0.06, 0.06],
+                "ImagerPixelSpacing": [0.09, 0.09],
+                "EstimatedRadiographicMagnificationFactor": 1.5,
+            },
+            0.06,
+        ),
     ],
 )
 def test_the_spacing_of_an_object(elements: dict[str, Any], wanted: float) -> None:
@@ -76,6 +92,15 @@ def test_spacings_that_cannot_be_used(elements: dict[str, Any], code: str) -> No
     with pytest.raises(DicomError) as caught:
         image_of(read(meant(), **elements), X_RAY)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "elements", [{"PixelSpacing": [0.1, 0.2]}, {"ImagerPixelSpacing": [0.2, 0.1]}, {"PixelAspectRatio": [2, 1]}]
+)
+def test_pixels_that_are_not_square_are_refused_for_every_model(elements: dict[str, Any]) -> None:
+    with pytest.raises(DicomError) as caught:
+        image_of(read(meant(), **elements), ANYTHING)
+    assert caught.value.code == "dicom_spacing_wrong"
 
 
 def test_a_place_goes_there_and_back() -> None:

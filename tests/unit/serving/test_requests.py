@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 
@@ -248,3 +249,33 @@ def test_files_of_the_page_have_a_type_and_a_strict_policy(service: Service, tmp
     assert ask(own, "GET", "/page/app.py").code == "not_found"
     assert ask(own, "GET", "/").code == "not_found"
     assert ask(own, "HEAD", "/page/prediction.schema.json").status == 200
+
+
+@pytest.mark.parametrize(
+    "target, body, status",
+    [
+        ("/v1/predict", IMAGE, 200),
+        ("/v1/predict", IMAGE[:100], 422),
+        ("/v1/predict?model=mias-region", IMAGE, 400),
+        ("/v1/predict?heatmap=2", IMAGE, 400),
+        ("/v1/predict?model=none", IMAGE, 404),
+    ],
+)
+def test_a_request_leaves_nothing_for_the_search_for_cycles(
+    service: Service, target: str, body: bytes, status: int
+) -> None:
+    """The search is rare in the service. What waits for it holds the bodies of requests."""
+
+    async def many() -> int:
+        for _ in range(3):
+            reply = await call(service, "POST", target, (body,))
+            assert reply is not None and reply.status == status
+        await asyncio.sleep(0.05)
+        return gc.collect()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(many()) == 0
+    finally:
+        gc.enable()
