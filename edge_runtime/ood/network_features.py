@@ -20,15 +20,17 @@ from functools import cached_property
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from edge_runtime.errors import BackendError
 from edge_runtime.ood.image_limits import ImageLimits
 from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from edge_runtime.images.reader import DecodedImage
+    from edge_runtime.ood.input_statistics import InputStatistics
 
 FEATURES = "network-features/1"
 """Name and version of the features and their distance; the version changes when any number changes."""
@@ -126,7 +128,7 @@ class NetworkFamiliarity:
         if not (self.limit > 0 and isfinite(self.limit)):
             raise ValueError(f"familiarity: found limit {self.limit}, expected a finite number above 0.")
 
-    @property
+    @cached_property
     def channels(self) -> int:
         """Number of channels of the feature map, C."""
         return (len(self.mean) - len(self.inputs or ())) // 2
@@ -152,7 +154,9 @@ class NetworkFamiliarity:
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        return self._distance(self._checked(moments), self._of_input(levels)) / self.limit
+        statistics = self._input_statistics
+        inputs = () if statistics is None else statistics.of(levels)
+        return self._distance(self._checked(moments), inputs) / self.limit
 
     def distances_of(self, moments: npt.NDArray[Any] | None, inputs: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
         """Return each image's distance, float64 N.
@@ -167,8 +171,6 @@ class NetworkFamiliarity:
         Raises:
             BackendError: the output is missing, has another size, or contains NaN or infinity.
         """
-        import numpy as np
-
         found = self._checked(moments)
         return np.array([self._distance(row, more) for row, more in zip(found, inputs, strict=True)])
 
@@ -182,28 +184,26 @@ class NetworkFamiliarity:
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        import numpy as np
-
         return np.asarray(self.distances_of(moments, inputs) / self.limit)
 
-    def _of_input(self, levels: npt.NDArray[Any]) -> Sequence[float]:
+    @cached_property
+    def _input_statistics(self) -> InputStatistics | None:
         if self.inputs is None:
-            return ()
-        from edge_runtime.ood.input_statistics import statistics_of  # imported here: most models need none of it
+            return None
+        from edge_runtime.ood.input_statistics import InputStatistics  # imported here: most models need none of it
 
-        return statistics_of(levels, self.inputs)
+        return InputStatistics(self.inputs)
 
     def _checked(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return ``moments``; raise if they are missing, of another size, or not finite."""
-        import numpy as np
-
         if moments is None or moments.shape[-1] != 2 * self.channels:
             found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
             raise BackendError(
                 f"found {found} for the out-of-distribution check, expected {2 * self.channels} numbers. "
                 "Export the model again."
             )
-        if not np.isfinite(moments).all():
+        # The sum of squares is finite only if all numbers are, and it is computed in a fraction of the time.
+        if not isfinite(np.vdot(moments, moments)) and not np.isfinite(moments).all():
             raise BackendError(
                 "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
                 "Export the model again."
@@ -212,31 +212,27 @@ class NetworkFamiliarity:
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the distance of each row of features: float64 (…, 2C + S) to float64 (…)."""
-        import numpy as np
-
         rows = np.array(found, dtype=np.float64)
         each = [self._apart(row) for row in rows.reshape(-1, rows.shape[-1])]
         return np.array(each).reshape(rows.shape[:-1])
 
     def _distance(self, moments: npt.NDArray[Any], inputs: Sequence[float]) -> float:
         """Return the distance of one image, from its moments, float32 (2C,), and the statistics of its input."""
-        return self._apart(joined(features(moments), inputs))
+        return self._apart(features(moments, inputs))
 
     def _apart(self, found: npt.NDArray[Any]) -> float:
         """Return the distance of one image's features, float64 (2C + S,), which are overwritten."""
         mean, scale, components, deviations = self._arrays
         found -= mean
         found /= scale
-        along = components @ found
-        found -= along @ components
+        along = components.dot(found)  # starts in half the time of the operator @
+        found -= along.dot(components)
         along /= deviations
-        return sqrt(float(along @ along) + float(found @ found) / self.residual**2)
+        return sqrt(float(along.dot(along)) + float(found.dot(found)) / self.residual**2)
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Mean and scale, float64 (2C + S,); the components, float64 (K, 2C + S); the deviations, float64 (K,)."""
-        import numpy as np
-
         packed = np.frombuffer(base64.b64decode(self.components), dtype="<f2")
         components = packed.reshape(len(self.deviations), len(self.mean)).astype(np.float64)
         return np.array(self.mean), np.array(self.scale), components, np.array(self.deviations)
@@ -247,30 +243,28 @@ def _has_infinite(halves: bytes) -> bool:
     return any(high & 0x7C == 0x7C for high in halves[1::2])
 
 
-def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return means and standard deviations, float64 (…, 2C), from means and means of squares, (…, 2C)."""
-    import numpy as np
+def features(moments: npt.NDArray[Any], inputs: Sequence[float] = ()) -> npt.NDArray[Any]:
+    """Return means and standard deviations, and statistics of the input after them: float64 (…, 2C + S).
 
-    found = np.array(moments, dtype=np.float64)
-    channels = found.shape[-1] // 2
-    mean, square = found[..., :channels], found[..., channels:]
+    Args:
+        moments: means and means of squares, (…, 2C).
+        inputs: S statistics of the input.
+    """
+    count = moments.shape[-1]
+    found = np.empty((*moments.shape[:-1], count + len(inputs)))
+    found[..., :count] = moments
+    found[..., count:] = inputs
+    mean, square = found[..., : count // 2], found[..., count // 2 : count]
     square -= mean * mean
-    np.maximum(square, 0.0, out=square)
+    np.maximum(square, _ZERO, out=square)
     np.sqrt(square, out=square)
     return found
 
 
-def joined(found: npt.NDArray[Any], inputs: Sequence[float]) -> npt.NDArray[Any]:
-    """Return features, float64 (2C,), followed by statistics of the input: float64 (2C + S,)."""
-    if not inputs:
-        return found
-    import numpy as np
-
-    return np.concatenate([found, inputs])
+_ZERO = np.zeros(())
+"""Zero as an array, which NumPy need not convert."""
 
 
 def packed_components(components: npt.NDArray[Any]) -> str:
     """Return components, K×(2C + S), in the form of :attr:`NetworkFamiliarity.components`."""
-    import numpy as np
-
     return base64.b64encode(np.ascontiguousarray(components, dtype="<f2").tobytes()).decode("ascii")
