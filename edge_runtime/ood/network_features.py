@@ -154,14 +154,25 @@ class NetworkFamiliarity:
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        statistics = self._input_statistics
-        inputs = () if statistics is None else statistics.of(levels)
-        return self._distance(self._checked(moments), inputs) / self.limit
+        return self._distance(self._checked(moments), self._of_input(levels)) / self.limit
+
+    def shares_of(self, moments: npt.NDArray[Any] | None, levels: Sequence[npt.NDArray[Any]]) -> list[float]:
+        """Return :meth:`share` of N images, with the same bits.
+
+        Args:
+            moments: as in :meth:`distances_of`.
+            levels: the levels of each input, as in :meth:`share`.
+
+        Raises:
+            BackendError: as in :meth:`distances_of`.
+        """
+        found: list[float] = self.shares(moments, [self._of_input(each) for each in levels]).tolist()
+        return found
 
     def distances_of(self, moments: npt.NDArray[Any] | None, inputs: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
         """Return each image's distance, float64 N.
 
-        Each image is computed alone, so that its last bit never depends on the other images.
+        The sums over one image's features never depend on the other images, so neither does the last bit.
 
         Args:
             moments: the second output of a model file, float32 N×2C: means, then means of squares; None if the file
@@ -172,7 +183,7 @@ class NetworkFamiliarity:
             BackendError: the output is missing, has another size, or contains NaN or infinity.
         """
         found = self._checked(moments)
-        return np.array([self._distance(row, more) for row, more in zip(found, inputs, strict=True)])
+        return self.distances(self._features(found, inputs))
 
     def shares(self, moments: npt.NDArray[Any] | None, inputs: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
         """Return each image's distance divided by the limit, float64 N; above 1, it is out-of-distribution.
@@ -185,6 +196,10 @@ class NetworkFamiliarity:
             BackendError: as in :meth:`distances_of`.
         """
         return np.asarray(self.distances_of(moments, inputs) / self.limit)
+
+    def _of_input(self, levels: npt.NDArray[Any]) -> Sequence[float]:
+        statistics = self._input_statistics
+        return () if statistics is None else statistics.of(levels)
 
     @cached_property
     def _input_statistics(self) -> InputStatistics | None:
@@ -212,23 +227,36 @@ class NetworkFamiliarity:
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the distance of each row of features: float64 (…, 2C + S) to float64 (…)."""
-        rows = np.array(found, dtype=np.float64)
-        each = [self._apart(row) for row in rows.reshape(-1, rows.shape[-1])]
+        mean, scale, _, _ = self._arrays
+        rows = (found - mean) / scale
+        each = [self._length(row) for row in rows.reshape(-1, rows.shape[-1])]
         return np.array(each).reshape(rows.shape[:-1])
 
     def _distance(self, moments: npt.NDArray[Any], inputs: Sequence[float]) -> float:
         """Return the distance of one image, from its moments, float32 (2C,), and the statistics of its input."""
-        return self._apart(features(moments, inputs))
-
-    def _apart(self, found: npt.NDArray[Any]) -> float:
-        """Return the distance of one image's features, float64 (2C + S,), which are overwritten."""
-        mean, scale, components, deviations = self._arrays
+        mean, scale, _, _ = self._arrays
+        found = self._features(moments, inputs)
         found -= mean
         found /= scale
-        along = components.dot(found)  # starts in half the time of the operator @
-        found -= along.dot(components)
+        return self._length(found)
+
+    def _features(
+        self, moments: npt.NDArray[Any], inputs: Sequence[float] | Sequence[Sequence[float]]
+    ) -> npt.NDArray[Any]:
+        """Return :func:`features`, followed by the statistics of the input: float64 (…, 2C + S)."""
+        count = moments.shape[-1]
+        found = np.empty((*moments.shape[:-1], len(self.mean)))
+        found[..., :count], found[..., count:] = moments, inputs
+        _to_deviations(found[..., :count])
+        return found
+
+    def _length(self, scaled: npt.NDArray[Any]) -> float:
+        """Return the distance of one image, from a = (x − mean) / scale, float64 (2C + S,), which is overwritten."""
+        _, _, components, deviations = self._arrays
+        along = components.dot(scaled)  # starts in half the time of the operator @
+        scaled -= along.dot(components)
         along /= deviations
-        return sqrt(float(along.dot(along)) + float(found.dot(found)) / self.residual**2)
+        return sqrt(float(along.dot(along)) + float(scaled.dot(scaled)) / self.residual**2)
 
     @cached_property
     def _arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -243,22 +271,20 @@ def _has_infinite(halves: bytes) -> bool:
     return any(high & 0x7C == 0x7C for high in halves[1::2])
 
 
-def features(moments: npt.NDArray[Any], inputs: Sequence[float] = ()) -> npt.NDArray[Any]:
-    """Return means and standard deviations, and statistics of the input after them: float64 (…, 2C + S).
+def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return means and standard deviations, float64 (…, 2C), from means and means of squares, (…, 2C)."""
+    found = np.array(moments, dtype=np.float64)
+    _to_deviations(found)
+    return found
 
-    Args:
-        moments: means and means of squares, (…, 2C).
-        inputs: S statistics of the input.
-    """
-    count = moments.shape[-1]
-    found = np.empty((*moments.shape[:-1], count + len(inputs)))
-    found[..., :count] = moments
-    found[..., count:] = inputs
-    mean, square = found[..., : count // 2], found[..., count // 2 : count]
+
+def _to_deviations(found: npt.NDArray[Any]) -> None:
+    """Replace means of squares by standard deviations, behind the means: float64 (…, 2C)."""
+    channels = found.shape[-1] // 2
+    mean, square = found[..., :channels], found[..., channels:]
     square -= mean * mean
     np.maximum(square, _ZERO, out=square)
     np.sqrt(square, out=square)
-    return found
 
 
 _ZERO = np.zeros(())
