@@ -32,7 +32,7 @@ MOST_PX = 8000
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_TEXT = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", re.ASCII)
+_TEXT = rf"(?a:\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*)"  # compiled when first used
 _EXPECTED = "expected x,y,radius: three numbers of pixels, such as 535,598,197"
 
 
@@ -82,7 +82,7 @@ class Region:
         Raises:
             RegionError: ``region_invalid``.
         """
-        found = _TEXT.fullmatch(text)
+        found = re.fullmatch(_TEXT, text)
         if found is None:
             raise RegionError(f"region {text!r}: {_EXPECTED}. Correct it.")
         return cls(*map(float, found.groups()))
@@ -296,7 +296,7 @@ def split_name(name: str) -> tuple[str, Region | None]:
     such a name, as it would end with a file extension.
     """
     file, _, text = name.rpartition("@")
-    if not file or _TEXT.fullmatch(text) is None:
+    if not file or re.fullmatch(_TEXT, text) is None:
         return name, None
     try:
         region = Region.parse(text)

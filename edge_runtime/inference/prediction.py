@@ -78,7 +78,7 @@ class HashField:
         vars(instance)[self._name] = value
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class Prediction:
     """The result for one image, with the values that are needed to reproduce it.
 

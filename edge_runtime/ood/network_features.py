@@ -120,7 +120,7 @@ class NetworkFamiliarity:
                 f"familiarity: found components of {size} bytes, expected base64 of {components}x{count} float16 "
                 f"numbers, which are {2 * components * count} bytes."
             )
-        if _has_infinite(base64.b64decode(self.components)):
+        if not np.isfinite(np.frombuffer(base64.b64decode(self.components), "<f2")).all():
             raise ValueError("familiarity: found components that are not finite. Install the bundle again.")
         for name, values in (("scale", self.scale), ("deviations", self.deviations), ("residual", (self.residual,))):
             if not min(values) > 0:
@@ -264,11 +264,6 @@ class NetworkFamiliarity:
         packed = np.frombuffer(base64.b64decode(self.components), dtype="<f2")
         components = packed.reshape(len(self.deviations), len(self.mean)).astype(np.float64)
         return np.array(self.mean), np.array(self.scale), components, np.array(self.deviations)
-
-
-def _has_infinite(halves: bytes) -> bool:
-    """Return whether a little-endian float16 number is infinite or NaN: all bits of its exponent are set."""
-    return any(high & 0x7C == 0x7C for high in halves[1::2])
 
 
 def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:

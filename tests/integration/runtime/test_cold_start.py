@@ -70,13 +70,12 @@ print(json.dumps([name for name in made if name.startswith("edge_runtime")]))
 FOR_EACH_IMAGE = {
     "edge_runtime.decision.verdict.Verdict",
     "edge_runtime.images.reader.DecodedImage",
-    "edge_runtime.inference.prediction.Prediction",
     "edge_runtime.inference.prediction.Timing",
 }
-"""Classes with instances for each image: those of the standard decorator are made faster."""
+"""Classes of few fields with instances for each image: those of the standard decorator are made faster."""
 FROZEN_RUN = """
 import gc, sys
-from edge_runtime.cli.predict import run
+from edge_runtime.cli.start import run
 before = len(gc.get_objects())
 sys.argv[2:] = ["--backend", "litert"]
 try:
