@@ -111,6 +111,14 @@ def test_a_plain_run_imports_nothing_needless(image: Path) -> None:
     )
 
 
+def test_a_model_that_accepts_dicom_imports_nothing_of_it_for_another_image(tmp_path: Path) -> None:
+    image, code = tmp_path / "grey.png", PLAIN_RUN.replace('"litert"]', '"litert", "--model", "breast-us"]')
+    cv2.imwrite(str(image), np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
+    modules(code, str(image))  # as above
+    found = modules(code, str(image)) - modules(WITH_INTERPRETER)
+    assert not [name for name in found if name.startswith("edge_runtime.dicom.")] and not found & NEEDLESS
+
+
 def test_a_plain_run_compiles_the_dataclasses_of_a_prediction_alone(image: Path) -> None:
     """Each takes 0.4 ms: classes that every start defines have the decorator of ``serialisation/frozen.py``."""
     modules(PLAIN_RUN, str(image))  # as above
