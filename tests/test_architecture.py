@@ -346,6 +346,6 @@ def test_the_wheels_metadata_names_what_a_device_needs(wheel: Path) -> None:
         "mkdocs-click<0.10,>=0.9;extra=='docs'",
     }
     assert metadata["Requires-Python"] == ">=3.10"
-    assert "edge-predict = edge_runtime.cli.predict:run" in entry_points
+    assert "edge-predict = edge_runtime.cli.start:run" in entry_points
     assert "edge-bundle = edge_runtime.cli.bundle:main" in entry_points
     assert "edge-serve = edge_runtime.cli.serve:run" in entry_points

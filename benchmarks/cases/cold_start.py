@@ -13,8 +13,15 @@ from benchmarks.settings import Settings
 from benchmarks.turns import Table
 from edge_runtime.bundle.manifest import Format
 
-CODE = "import sys; del sys.path[0]; from edge_runtime.cli.predict import run; sys.exit(run())"
-"""The command. The folder it is started in is no place to import from, so another checkout can be measured."""
+CODE = """import sys
+del sys.path[0]
+try:
+    from edge_runtime.cli.start import run
+except ImportError:
+    from edge_runtime.cli.predict import run
+sys.exit(run())"""
+"""The command, of this commit or an older one. The folder it is started in is no place to import from, so another
+checkout can be measured."""
 
 
 def cold_start(network: Network, settings: Settings) -> Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ImageNotFoundError
+from edge_runtime.images.formats import begins_as_image
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.serialisation.frozen import dataclass
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.spec import ModelSpec
     from edge_runtime.dicom.study import StudyItem
     from edge_runtime.images.left_out import LeftOut
+
+
+_HEAD_BYTES = 132  # the prefix of a DICOM file ends there
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,14 @@ class NamedImages:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def named(arguments: Iterable[str], spec: ModelSpec) -> NamedImages:
+def named(arguments: Sequence[str], spec: ModelSpec) -> NamedImages:
     """Return the file arguments, and the images and other files of each folder and zip argument.
 
     For a model that accepts DICOM, the objects of a study are sorted: images are classified, presentation states and
     reports mark regions, anything else is left out.
     """
-    if spec.dicom is not None:
-        from edge_runtime.cli.study import study_images  # imported here: other models need none
+    if spec.dicom is not None and not (spec.region is None and all(map(_is_image_file, arguments))):
+        from edge_runtime.cli.study import study_images  # imported here: other models and plain images need none
 
         return study_images(arguments, spec)
     images: list[str | StudyItem | Failure] = []
@@ -49,6 +54,17 @@ def named(arguments: Iterable[str], spec: ModelSpec) -> NamedImages:
         else:
             images.append(argument)
     return NamedImages(tuple(images), tuple(left_out))
+
+
+def _is_image_file(path: str) -> bool:
+    """Return whether a path is a regular file whose first bytes are those of an image, so it is no part of a study."""
+    try:
+        if not Path(path).is_file():
+            return False
+        with open(path, "rb") as file:
+            return begins_as_image(file.read(_HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
 
 
 def in_folder(folder: str, *, dicom: bool = False) -> NamedImages:

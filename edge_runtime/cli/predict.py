@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from edge_runtime.cli.options import CommandOptions, options
 from edge_runtime.cli.output import progress, require_stdout, say, tell
 from edge_runtime.cli.recording import recording
 from edge_runtime.cli.render import Style, renderer
+from edge_runtime.cli.start import run
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.images.scale import check_scale
 from edge_runtime.inference.backends.base import Provider, Runtime
@@ -294,16 +294,6 @@ def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
 
     tell(summary(left_out))
     return expects_answer(left_out)
-
-
-def run() -> None:
-    """Run ``edge-predict`` as a program.
-
-    ``gc.freeze`` excludes the imported objects from garbage collection. Without it, the collection at exit takes
-    longer than one prediction.
-    """
-    gc.freeze()
-    main()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,10 @@ def _scores_and_confidences(logits: npt.ArrayLike, spec: ModelSpec) -> tuple[Flo
     return positive_scores(logits, spec), np.asarray(scores_of(logits, spec).max(axis=1))
 
 
+_ZERO = np.zeros(())
+"""Zero as an array, which NumPy need not convert."""
+
+
 class DecisionRule:
     """A spec's policy, prepared to decide one image at a time. Thread-safe.
 
@@ -146,10 +150,7 @@ class DecisionRule:
         return self._of_softmax(z) if head is Head.SOFTMAX else self._of_sigmoids(z)
 
     def _of_one_logit(self, z: float) -> tuple[list[float], float]:
-        pair = np.array((z, -z))
-        np.logaddexp(0.0, pair, out=pair)
-        np.negative(pair, out=pair)
-        scores: list[float] = np.exp(pair, out=pair).tolist()
+        scores: list[float] = np.exp(-np.logaddexp(_ZERO, np.array((z, -z)))).tolist()
         return scores, min(scores[1], 1.0)
 
     def _of_softmax(self, z: Floats) -> tuple[list[float], float]:

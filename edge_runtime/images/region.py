@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ MOST_PX = 8000
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_TEXT = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", re.ASCII)
+_TEXT = rf"(?a:\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*)"  # compiled when first used
 _EXPECTED = "expected x,y,radius: three numbers of pixels, such as 535,598,197"
 
 
@@ -81,7 +82,7 @@ class Region:
         Raises:
             RegionError: ``region_invalid``.
         """
-        found = _TEXT.fullmatch(text)
+        found = re.fullmatch(_TEXT, text)
         if found is None:
             raise RegionError(f"region {text!r}: {_EXPECTED}. Correct it.")
         return cls(*map(float, found.groups()))
@@ -224,11 +225,17 @@ def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
 
 def _check_not_blank(name: str, inside: Pixels, least: int) -> None:
     """Raise ``image_region_blank`` if the image's part of a square has a range under ``least`` levels."""
-    found = spread_of(inside)
-    if found < least:
-        same = f"nearly the same value everywhere around the region (a range of {found} levels)"
-        expected = f"tissue, with a range of {least} or more. Mark a finding in the breast."
-        raise _error("image_region_blank", name, same, expected)
+    left_out = _left_out(inside)
+    # Some rows without as many values at each end have at most the range of all rows, and usually enough.
+    if any(spread >= least for rows in (inside[::_SOME], inside) for spread in _spreads(rows, left_out)):
+        return
+    same = f"nearly the same value everywhere around the region (a range of {spread_of(inside)} levels)"
+    expected = f"tissue, with a range of {least} or more. Mark a finding in the breast."
+    raise _error("image_region_blank", name, same, expected)
+
+
+_SOME = LEAST_PX
+"""Every how many rows are compared first; there is always one."""
 
 
 def spread_of(pixels: Pixels) -> int:
@@ -241,16 +248,36 @@ def spread_of(pixels: Pixels) -> int:
     Args:
         pixels: H×W or H×W×C, uint8 or uint16, at least one pixel.
     """
-    values = pixels.reshape(pixels.shape[0] * pixels.shape[1], -1)
-    return max(_spread(values[:, channel]) for channel in range(values.shape[1]))
+    return max(_spreads(pixels, _left_out(pixels)))
 
 
-def _spread(values: npt.NDArray[np.uint8 | np.uint16]) -> int:
-    """Return the range of one channel from the number of pixels at or below each level, without sorting."""
-    cut_off = len(values) // 100
-    at_or_below = np.bincount(values).cumsum()
-    low, high = at_or_below.searchsorted((cut_off, len(values) - 1 - cut_off), side="right").tolist()
-    return int(high - low)
+def _left_out(pixels: Pixels) -> int:
+    """Return how many of a channel's values are left out at each end."""
+    height, width = pixels.shape[:2]
+    return int(height * width // 100)
+
+
+def _spreads(pixels: Pixels, left_out: int) -> Iterator[int]:
+    """Yield the range of each channel, from the number of pixels at or below each level, without sorting."""
+    height, width = pixels.shape[:2]
+    channels = pixels.reshape(height, width, -1)
+    for channel in range(channels.shape[2]):
+        at_or_below = _histogram(channels, channel).cumsum()
+        low, high = at_or_below.searchsorted((left_out, height * width - 1 - left_out), side="right").tolist()
+        yield int(high - low)
+
+
+def _histogram(channels: Pixels, channel: int) -> npt.NDArray[Any]:
+    """Return the number of pixels of each level of a channel of H×W×C pixels."""
+    if channels.dtype != np.uint8 or channels.shape[0] * channels.shape[1] > _MOST_COUNTED:
+        return np.bincount(channels[..., channel].ravel())
+    import cv2  # imported here: a spec needs no OpenCV
+
+    return cv2.calcHist([channels], [channel], None, [256], [0, 256]).ravel()
+
+
+_MOST_COUNTED = 1 << 24
+"""Largest number of pixels that OpenCV's histograms count exactly: they are float32."""
 
 
 def _error(code: str, name: str, found: str, expected: str) -> ImageRegionError:
@@ -269,7 +296,7 @@ def split_name(name: str) -> tuple[str, Region | None]:
     such a name, as it would end with a file extension.
     """
     file, _, text = name.rpartition("@")
-    if not file or _TEXT.fullmatch(text) is None:
+    if not file or re.fullmatch(_TEXT, text) is None:
         return name, None
     try:
         region = Region.parse(text)

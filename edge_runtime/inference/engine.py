@@ -9,7 +9,7 @@ limit of the check, the float32 file decides both: whether the image is out-of-d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -112,22 +112,29 @@ class Engine:
         decided = exact if near_limit else share
         return Answer(logits, rule.verdict(logits, familiar=is_familiar(decided), rerun=True), decided, True)
 
-    def screen(self, prepared: Preprocessed, image_share: float | None) -> tuple[npt.NDArray[np.float32], float | None]:
-        """Return the first file's logits of one image, float32 (outputs,), and the share, as in :class:`Answer`.
+    def screen(
+        self, prepared: Sequence[Preprocessed], image_shares: Sequence[float | None]
+    ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
+        """Return the first file's logits of N images, float32 N×outputs, and their shares, as in :class:`Answer`.
 
         Near the limit of the check, the share is the float32 file's.
 
         Args:
-            prepared: as in :meth:`answer`.
-            image_share: as in :meth:`answer`.
+            prepared: each as in :meth:`answer`; at least one.
+            image_shares: each as in :meth:`answer`.
 
         Raises:
             BackendError: as in :meth:`answer`.
         """
-        logits, share = self._output(self._first, prepared, image_share)
-        if is_near_limit(share, self._plan.familiarity_band):
-            share = self._output(self.exact, prepared, image_share)[1]
-        return logits, share
+        stacked = np.stack(prepared)
+        if self._check is None:
+            return self._first.run(stacked), list(image_shares)
+        logits, moments = self._first.run_with_moments(stacked)
+        shares: list[float | None] = list(map(_larger, self._check.shares_of(moments, prepared), image_shares))
+        for place, share in enumerate(shares):
+            if is_near_limit(share, self._plan.familiarity_band):
+                shares[place] = self._output(self.exact, prepared[place], image_shares[place])[1]
+        return logits, shares
 
     def _output(
         self, file: _File, prepared: Preprocessed, image_share: float | None
@@ -138,7 +145,7 @@ class Engine:
             return file.run(prepared[np.newaxis])[0], image_share
         logits, moments = file.run_with_moments(prepared[np.newaxis])
         share = check.share(None if moments is None else moments[0], prepared)
-        return logits[0], share if image_share is None else max(share, image_share)
+        return logits[0], _larger(share, image_share)
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
         """Return the logits of a single model file for N images, float32 N×outputs.
@@ -212,6 +219,10 @@ class _File:
 
     def _input(self, prepared: Preprocessed) -> npt.NDArray[Any]:
         return prepared if self._table is None else look_up(prepared, self._table)
+
+
+def _larger(share: float, image_share: float | None) -> float:
+    return share if image_share is None else max(share, image_share)
 
 
 def _finite(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

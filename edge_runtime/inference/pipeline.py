@@ -12,7 +12,7 @@ from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
-from edge_runtime.inference.prediction import Prediction, Timing
+from edge_runtime.inference.prediction import Prediction, Timing, now
 from edge_runtime.ood.detector import NAMES
 from edge_runtime.platform.machine_faults import raise_machine_fault
 from edge_runtime.preprocessing.preprocessor import Preprocessed
@@ -108,6 +108,8 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         sha256=hashed.kept() if isinstance(hashed, ArrayHash) else hashed,
         site_policy=plan.site_policy,
         statistics=_statistics(preprocessed.image) if plan.statistics else None,
+        burnt_in_text=None,
+        time=now(),
     )
 
 

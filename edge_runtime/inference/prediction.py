@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import overload
 
 from edge_runtime.bundle.policy import SitePolicyId
@@ -24,7 +25,12 @@ SCHEMA = "edge-predict/2"
 def now() -> str:
     """Return the current time in RFC 3339, UTC, to the millisecond (24 characters)."""
     seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
+    return f"{_to_the_second(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class BurntInText(enum.Enum):
@@ -72,7 +78,7 @@ class HashField:
         vars(instance)[self._name] = value
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class Prediction:
     """The result for one image, with the values that are needed to reproduce it.
 

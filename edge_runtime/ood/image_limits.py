@@ -7,7 +7,10 @@ around a region is a negative.
 from __future__ import annotations
 
 from dataclasses import field
+from functools import reduce
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT
@@ -78,12 +81,10 @@ def dark_share(image: DecodedImage) -> float:
     :data:`SAMPLES`, rounded down, at least 1; m is the same of the width. A pixel is dark if the upper 8 bits of its
     largest channel are at most :data:`DARK`, and bright if they are at least 255 - :data:`DARK`.
     """
-    import numpy as np  # imported here: models without this check start faster
-
     height, width = image.pixels.shape[:2]
     sample = image.pixels[:: max(1, height // SAMPLES), :: max(1, width // SAMPLES)]
     if sample.ndim == 3:
-        sample = sample.max(axis=2)
+        sample = reduce(np.maximum, sample.transpose(2, 0, 1))  # in a fraction of the time of max(axis=2)
     levels = sample if sample.dtype == np.uint8 else sample >> 8
     dark, bright = np.count_nonzero(levels <= DARK), np.count_nonzero(levels >= 255 - DARK)
     return int(dark) / max(int(dark + bright), 1)

@@ -29,43 +29,54 @@ class Tensors(Protocol):
         """Iterate over the images."""
 
 
-def statistics_of(levels: npt.NDArray[Any], names: Sequence[InputStatistic]) -> list[float]:
-    """Return the statistics of one image, in the order of ``names``.
+class InputStatistics:
+    """The statistics of a spec, prepared once for many images. Thread-safe."""
 
-    Args:
-        levels: uint8 H×W×C, C-contiguous, before the scale and normalize steps at the end of a spec.
-        names: the statistics; all but ``EQUAL`` need three channels.
-    """
-    found: dict[InputStatistic, float] = {}
-    if any(name.needs_colour for name in names):
-        found = _colours(levels)
-    if InputStatistic.EQUAL in names:
-        found[InputStatistic.EQUAL] = _equal(levels)
-    return [found[name] for name in names]
+    def __init__(self, names: Sequence[InputStatistic]) -> None:
+        """Prepare the statistics ``names``; all but ``EQUAL`` need three channels."""
+        self._of_colours = any(name.needs_colour for name in names)
+        self._of_equal = InputStatistic.EQUAL in names
+        found = (*(_COLOURS if self._of_colours else ()), *((InputStatistic.EQUAL,) if self._of_equal else ()))
+        self._places = [found.index(name) for name in names]
+
+    def of(self, levels: npt.NDArray[Any]) -> list[float]:
+        """Return the statistics of one image, in the order of the names.
+
+        Args:
+            levels: uint8 H×W×C, C-contiguous, before the scale and normalize steps at the end of a spec.
+        """
+        found = _colours(levels) if self._of_colours else ()
+        if self._of_equal:
+            found = (*found, _equal(levels))
+        return [found[place] for place in self._places]
 
 
-def _colours(levels: npt.NDArray[Any]) -> dict[InputStatistic, float]:
+_COLOURS = (InputStatistic.CHROMA, InputStatistic.TINT, InputStatistic.SPREAD)
+
+
+def _colours(levels: npt.NDArray[Any]) -> tuple[float, ...]:
+    """Return the statistics :data:`_COLOURS`."""
     count = levels.shape[0] * levels.shape[1]
     first, middle, last = cv2.split(levels)
-    sums = cv2.sumElems(levels)
+    first_sum, middle_sum, last_sum, _ = cv2.sumElems(levels)
     # some builds of OpenCV square a root; rounding restores the whole number
     first_square = round(cv2.norm(first, middle, cv2.NORM_L2SQR))
     last_square = round(cv2.norm(last, middle, cv2.NORM_L2SQR))
-    energy, last_mean = (first_square + last_square) / count, (sums[2] - sums[1]) / count
-    return {
-        InputStatistic.CHROMA: energy / (energy + 16.0),
-        InputStatistic.TINT: (sums[0] - sums[1]) / count / (271.0 - (sums[0] + sums[1] + sums[2]) / (3 * count)),
-        InputStatistic.SPREAD: sqrt(max(last_square / count - last_mean * last_mean, 0.0)) / 255.0,
-    }
+    energy, last_mean = (first_square + last_square) / count, (last_sum - middle_sum) / count
+    return (
+        energy / (energy + 16.0),
+        (first_sum - middle_sum) / count / (271.0 - (first_sum + middle_sum + last_sum) / (3 * count)),
+        sqrt(max(last_square / count - last_mean * last_mean, 0.0)) / 255.0,
+    )
 
 
 def _equal(levels: npt.NDArray[Any]) -> float:
-    row = levels.reshape(-1)
-    shares = []
+    """Return the statistic ``EQUAL``."""
+    row, total = levels.ravel(), 0.0
     for lag in (levels.shape[2], levels.shape[1] * levels.shape[2]):
-        pairs = row.size - lag
-        shares.append((pairs - cv2.countNonZero(cv2.absdiff(row[lag:], row[:-lag]))) / pairs if pairs else 0.0)
-    return sqrt(sum(shares) / 2)
+        if pairs := row.size - lag:
+            total += int(np.count_nonzero(row[lag:] == row[:-lag])) / pairs
+    return sqrt(total / 2)
 
 
 def levels_of(tensor: npt.NDArray[np.float32], values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -97,7 +108,7 @@ def of_tensors(
 
     Args:
         tensors: float32 N×H×W×C.
-        names: as in :func:`statistics_of`.
+        names: as in :class:`InputStatistics`.
         steps: the steps of the spec; they end in levels, with scale and normalize steps after them.
 
     Raises:
@@ -108,4 +119,5 @@ def of_tensors(
     values = Preprocessor(steps).values
     if values is None:
         raise ValueError("found steps that end in no uint8 levels, expected levels for statistics of the input.")
-    return [statistics_of(levels_of(tensor, values), names) for tensor in tensors]
+    statistics = InputStatistics(names)
+    return [statistics.of(levels_of(tensor, values)) for tensor in tensors]

@@ -69,13 +69,14 @@ def answer_batch(
         return Batch((), np.empty((0, plan.spec.outputs), np.float32), np.empty(0, np.bool_), (), tuple(failures))
     detector = plan.spec.familiarity
     shares: Sequence[float | None] = [None] * len(tiles) if detector is None else detector.image_shares(tiles)
-    each = zip(prepared, shares, strict=True)
     if alone:
-        found = [(answer.logits, answer.share, answer.exact) for answer in (engine.answer(*tile) for tile in each)]
+        answers = [engine.answer(*tile) for tile in zip(prepared, shares, strict=True)]
+        logits, rerun = np.stack([each.logits for each in answers]), [each.exact for each in answers]
+        shares = [each.share for each in answers]
     else:
-        found = [(*engine.screen(*tile), False) for tile in each]
-    logits, familiarity, rerun = zip(*found, strict=True)
-    return Batch(tuple(numbers), np.stack(logits), np.array(rerun, dtype=np.bool_), familiarity, tuple(failures))
+        logits, shares = engine.screen(prepared, shares)
+        rerun = [False] * len(prepared)
+    return Batch(tuple(numbers), logits, np.array(rerun, dtype=np.bool_), tuple(shares), tuple(failures))
 
 
 def exact_batch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class Grid:
         """Whether each tile starts where the previous one ends."""
         return self.step_px == (self.tile_width_px, self.tile_height_px)
 
-    @property
+    @cached_property
     def step_px(self) -> tuple[int, int]:
         """Horizontal and vertical distance between tiles in pixels."""
         return self.stride_px or self.tile_width_px, self.stride_px or self.tile_height_px
@@ -58,7 +59,8 @@ class Grid:
     def place(self, number: int) -> tuple[int, int]:
         """Return x and y of a tile's upper left pixel. Tiles are numbered row by row, from 0."""
         row, column = divmod(number, self.columns)
-        return column * self.step_px[0], row * self.step_px[1]
+        across, down = self.step_px
+        return column * across, row * down
 
     def cut(self, image: DecodedImage, number: int) -> DecodedImage:
         """Return a copy of a tile, so that filters treat its border as an image border."""

@@ -18,7 +18,7 @@ _FENCE = re.compile(r"^```(\w*)")
 _NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")
 _STATUS = re.compile(r"^\[status (\d+)\]$")
 _COMMANDS = {
-    "edge-predict": "from edge_runtime.cli.predict import run; run()",
+    "edge-predict": "from edge_runtime.cli.start import run; run()",
     "edge-bundle": "from edge_runtime.cli.bundle import main; main()",
 }
 _MASKS = (

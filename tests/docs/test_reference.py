@@ -16,7 +16,7 @@ from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.input_statistics import statistics_of
+from edge_runtime.ood.input_statistics import InputStatistics
 from edge_runtime.ood.network_features import features
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
@@ -81,7 +81,7 @@ def test_statistics_of_the_input_and_limits_of_the_image_are_those_of_the_page()
     for shape in ((50, 50, 3), (7, 11, 3), (1, 3, 3)):
         levels = RANDOM.integers(0, 256, shape).astype(np.uint8) // RANDOM.integers(1, 60)
         np.testing.assert_allclose(
-            page["statistics_of"](levels, names), statistics_of(levels, check.inputs), atol=1e-12
+            page["statistics_of"](levels, names), InputStatistics(check.inputs).of(levels), atol=1e-12
         )
         moments = np.concatenate([check.mean[: check.channels], np.square(check.mean[: check.channels]) + 0.1])
         expected = check.share(moments.astype(np.float32), levels)

@@ -37,6 +37,12 @@ _MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
     (b"P6", ImageFormat.PNM),
     (b"RIFF", ImageFormat.WEBP),
 )
+_SIGNATURES = tuple(magic for magic, _ in _MAGIC)
+
+
+def begins_as_image(head: bytes) -> bool:
+    """Return whether a file with these first 132 bytes is an image, and no DICOM file with an image in its preamble."""
+    return head.startswith(_SIGNATURES) and head[128:132] != b"DICM"
 
 
 def inspect(data: bytes, name: str) -> Header:

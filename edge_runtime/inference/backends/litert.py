@@ -113,8 +113,8 @@ class LiteRtBackend:
             self._interpreter = self._open = None
 
 
-_NO_BUILTIN = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
-_NO_CUSTOM = re.compile(r"Encountered unresolved custom op: (\w+)")
+_NO_BUILTIN = r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'"
+_NO_CUSTOM = r"Encountered unresolved custom op: (\w+)"
 
 
 def _open(model: bytes, runtime: Runtime, threads: int) -> Any:
@@ -135,9 +135,9 @@ def _refusal(error: Exception, runtime: Runtime, verb: str) -> MachineError | In
 
 def _cause(text: str) -> str:
     """Return why an interpreter rejects a file, as a sentence, from its message of one or more lines."""
-    if lacking := _NO_BUILTIN.search(text):
+    if lacking := re.search(_NO_BUILTIN, text):
         return f"it lacks version {lacking[2]} of the operator {lacking[1]}."
-    if custom := _NO_CUSTOM.search(text):
+    if custom := re.search(_NO_CUSTOM, text):
         return f"it lacks the custom operator {custom[1]}."
     if "XNNPACK" in text:
         return "its XNNPACK delegate cannot run one of the operators."

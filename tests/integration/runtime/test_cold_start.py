@@ -70,13 +70,12 @@ print(json.dumps([name for name in made if name.startswith("edge_runtime")]))
 FOR_EACH_IMAGE = {
     "edge_runtime.decision.verdict.Verdict",
     "edge_runtime.images.reader.DecodedImage",
-    "edge_runtime.inference.prediction.Prediction",
     "edge_runtime.inference.prediction.Timing",
 }
-"""Classes with instances for each image: those of the standard decorator are made faster."""
+"""Classes of few fields with instances for each image: those of the standard decorator are made faster."""
 FROZEN_RUN = """
 import gc, sys
-from edge_runtime.cli.predict import run
+from edge_runtime.cli.start import run
 before = len(gc.get_objects())
 sys.argv[2:] = ["--backend", "litert"]
 try:
@@ -110,6 +109,14 @@ def test_a_plain_run_imports_nothing_needless(image: Path) -> None:
     assert all(importlib.util.find_spec(name) for name in ours), (
         "a module that was moved is forbidden under its old name"
     )
+
+
+def test_a_model_that_accepts_dicom_imports_nothing_of_it_for_another_image(tmp_path: Path) -> None:
+    image, code = tmp_path / "grey.png", PLAIN_RUN.replace('"litert"]', '"litert", "--model", "breast-us"]')
+    cv2.imwrite(str(image), np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
+    modules(code, str(image))  # as above
+    found = modules(code, str(image)) - modules(WITH_INTERPRETER)
+    assert not [name for name in found if name.startswith("edge_runtime.dicom.")] and not found & NEEDLESS
 
 
 def test_a_plain_run_compiles_the_dataclasses_of_a_prediction_alone(image: Path) -> None:

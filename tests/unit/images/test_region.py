@@ -270,3 +270,26 @@ def test_the_smallest_range_is_read_from_json_and_absent_where_there_is_none() -
     for wrong in (0, 65536):
         with pytest.raises(ManifestError, match="Correct it"):
             from_dict(RegionCrop, fields | {"least_range": wrong}, "spec.region")
+
+
+def test_some_rows_never_pass_a_region_that_all_rows_refuse() -> None:
+    rng, passed = np.random.default_rng(11), set()
+    for _ in range(300):
+        pixels = np.full((*rng.integers(8, 60, 2), 3)[: rng.integers(2, 4)], 90, np.uint8)
+        flat = pixels.reshape(-1)
+        flat[rng.permutation(flat.size)[: int(flat.size * rng.choice([0.0, 0.005, 0.02, 0.1]))]] += np.uint8(
+            rng.choice([4, 9])
+        )
+        rows = slice(0, int(rng.choice([0, 1, 9])))
+        pixels[rows] = rng.integers(0, 256, pixels[rows].shape)
+        found = spread_of(pixels)
+        image = read(pixels, name="a")
+        rule = RegionCrop(1.0, 2.0 * max(pixels.shape), least_range=6)
+        try:
+            crop(image, Region(1, 1, 1), rule)
+            accepted = True
+        except ImageRegionError:
+            accepted = False
+        assert accepted is (found >= 6), (pixels.shape, found)
+        passed.add(accepted)
+    assert passed == {True, False}

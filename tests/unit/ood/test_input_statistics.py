@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
-from edge_runtime.ood.input_statistics import levels_of, of_tensors, statistics_of
+from edge_runtime.ood.input_statistics import InputStatistics, levels_of, of_tensors
 from edge_runtime.ood.network_features import InputStatistic
 from edge_runtime.preprocessing.preprocessor import Preprocessor
 from edge_runtime.preprocessing.steps import (
@@ -57,21 +57,21 @@ def expected(levels: npt.NDArray[np.uint8]) -> dict[InputStatistic, float]:
 @pytest.mark.parametrize("levels", [256, 3])
 def test_they_are_those_of_plain_numpy(size: tuple[int, int], levels: int) -> None:
     drawn = image(*size, levels=levels)
-    for name, value in zip(ALL, statistics_of(drawn, ALL), strict=True):
+    for name, value in zip(ALL, InputStatistics(ALL).of(drawn), strict=True):
         assert value == pytest.approx(expected(drawn)[name], abs=1e-12), name
 
 
 def test_they_come_in_the_order_that_is_wanted() -> None:
     drawn = image(9, 9)
     for names in (ALL[::-1], ALL[:1], ALL[3:]):
-        assert statistics_of(drawn, names) == [statistics_of(drawn, ALL)[ALL.index(name)] for name in names]
+        assert InputStatistics(names).of(drawn) == [InputStatistics(ALL).of(drawn)[ALL.index(name)] for name in names]
 
 
 def test_an_image_without_colour_has_no_chroma_and_a_plain_one_is_equal_everywhere() -> None:
     grey = np.repeat(image(20, 20, 1), 3, axis=2)
-    assert statistics_of(grey, ALL)[:3] == [0.0, 0.0, 0.0]
-    assert statistics_of(np.full((20, 20, 3), 255, np.uint8), ALL) == [0.0, 0.0, 0.0, 1.0]
-    assert statistics_of(image(20, 20, 1, levels=1), (InputStatistic.EQUAL,)) == [1.0]
+    assert InputStatistics(ALL).of(grey)[:3] == [0.0, 0.0, 0.0]
+    assert InputStatistics(ALL).of(np.full((20, 20, 3), 255, np.uint8)) == [0.0, 0.0, 0.0, 1.0]
+    assert InputStatistics((InputStatistic.EQUAL,)).of(image(20, 20, 1, levels=1)) == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_tensors_give_the_statistics_of_their_levels(last: tuple[Step, ...]) -> 
     levels, tensors = [prepared.levels(one) for one in images], [prepared.tensor(one) for one in images]
     assert prepared.values is not None
     np.testing.assert_array_equal(levels_of(tensors[0], prepared.values), levels[0])
-    assert of_tensors(np.stack(tensors), ALL, steps) == [statistics_of(one, ALL) for one in levels]
+    assert of_tensors(np.stack(tensors), ALL, steps) == [InputStatistics(ALL).of(one) for one in levels]
 
 
 def test_without_statistics_there_is_an_empty_row_for_each_tensor() -> None:

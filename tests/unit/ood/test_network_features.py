@@ -16,7 +16,7 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.input_statistics import statistics_of
+from edge_runtime.ood.input_statistics import InputStatistics
 from edge_runtime.ood.network_features import FEATURES, InputStatistic, NetworkFamiliarity, features, packed_components
 from edge_runtime.preprocessing.steps import Colour, Interpolation, MinMax, PixelType, Resize, Scale
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
@@ -132,7 +132,7 @@ def test_statistics_of_the_input_are_further_features() -> None:
     check = with_inputs(*names)
     moments = np.array([0.4, 0.5, 0.6, 0.3, 0.5, 0.4], np.float32)
     levels = np.random.default_rng(7).integers(0, 9, (12, 10, 3)).astype(np.uint8)
-    inputs = statistics_of(levels, names)
+    inputs = InputStatistics(names).of(levels)
     row = (np.concatenate([features(moments), inputs]) - 0.5) / 2.0
     deviations = np.full(8, 0.125)
     deviations[[6, 1]] = 0.5, 0.25
