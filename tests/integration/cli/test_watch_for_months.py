@@ -53,6 +53,8 @@ def test_a_file_that_was_moved_while_nobody_watched_is_remembered(site: Site) ->
     first = site.bring(3)
     site.start()
     site.hold(3)
+    record = site.root / "results.jsonl.seen"
+    site.wait(lambda: first[-1].encode() in record.read_bytes())  # written after the answer
     site.end(signal.SIGKILL)
     site.place.rename(site.root / "old")
     second = site.bring(1)
