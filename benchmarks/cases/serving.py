@@ -15,7 +15,7 @@ from benchmarks.turns import Table
 
 CONNECTIONS = 20
 ALLOWED = {200, 503}
-HEALTH_S, MOST_MB, MOST_RATIO = 0.5, 120.0, 4.0
+HEALTH_S, MOST_MB, MOST_RATIO = 0.5, 120.0, 6.0
 """Longest answer of ``/health/live``, largest memory, and cost of a request in bare predictions.
 
 HTTP adds about 0.4 ms to a request, twice what a prediction of the default model takes (docs/reference/http.md).
