@@ -34,7 +34,7 @@ MICRONS_PER_PIXEL = 4.0
 """Scale of the published patches: slides of 40× (about 0.25 µm per pixel), reduced 16 times (Cruz-Roa et al. 2014)."""
 
 SPLIT = SplitPlan(validation=0.15, test=0.0, seed=20161)
-"""The same for teacher and student, so that no teacher sees a patient on whom the student's cut-offs are chosen."""
+"""The split of both tissue networks. No patient is left for a test: figures are those of cross-validation."""
 
 AUGMENTATION = Augmentation(
     flips=True,
