@@ -6,7 +6,6 @@ that were hashed are the bytes that are used.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -25,6 +24,7 @@ from edge_runtime.bundle.signing.trusted_key import TRUSTED_KEY, key_in_force
 from edge_runtime.errors import BundleNotFoundError, IntegrityError, ManifestError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import kind, read_regular, reason
+from edge_runtime.platform.sha256 import sha256_of
 from edge_runtime.serialisation.records import to_dict
 
 if TYPE_CHECKING:
@@ -111,15 +111,11 @@ def find_files(model: str | Path, *, trusted_key: Path | None = None) -> ModelFi
 
 
 def _whole(container: Container, data: bytes, where: str) -> Bundle:
-    return Bundle(container.where, parse_manifest(data, where), container.read, container.names, _digest(data))
+    return Bundle(container.where, parse_manifest(data, where), container.read, container.names, sha256_of(data))
 
 
 def _needed(container: Container, data: bytes, where: str) -> ModelFiles:
-    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names, _digest(data))
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return ModelFiles(container.where, parse_runnable(data, where), container.read, container.names, sha256_of(data))
 
 
 def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -> Opened | Bundle:
@@ -241,7 +237,7 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
     spec = read_embedded(data, form, str(path))
     named = (precision for precision in Precision if f".{precision.value}." in path.name)
     precision = next(named, Precision.FLOAT32)
-    entry = FileEntry(path.name, Role.MODEL, hashlib.sha256(data).hexdigest(), len(data), form, precision)
+    entry = FileEntry(path.name, Role.MODEL, sha256_of(data), len(data), form, precision)
     manifest = Manifest(SCHEMA, spec, spec.contract, (entry,), 0.0, "none", (), None, (), {})
     return Bundle(str(path.parent), manifest, lambda name, size=None: data, frozenset((path.name,)), entry.sha256)
 
@@ -259,5 +255,5 @@ def describe_files(
     described = []
     for name, role, form, precision in entries:
         data = (folder / name).read_bytes()
-        described.append(FileEntry(name, role, hashlib.sha256(data).hexdigest(), len(data), form, precision))
+        described.append(FileEntry(name, role, sha256_of(data), len(data), form, precision))
     return tuple(described)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Reader
 from edge_runtime.bundle.runtime_manifest import FileEntry, Format, Precision, Role, Runnable
 from edge_runtime.errors import IntegrityError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import WrongSizeError, reason
+from edge_runtime.platform.sha256 import sha256_of
 from edge_runtime.serialisation.frozen import dataclass
 
 
@@ -49,7 +48,7 @@ class ModelFiles:
             raise IntegrityError(
                 f"{self.where}: {entry.name} cannot be read ({reason(error)}). Install the bundle again."
             ) from None
-        found = hashlib.sha256(data).hexdigest()
+        found = sha256_of(data)
         if found != entry.sha256:
             raise IntegrityError(
                 f"{self.where}: {entry.name} has SHA-256 {found}, {MANIFEST} names {entry.sha256}. "
@@ -69,7 +68,7 @@ class ModelFiles:
             raise IntegrityError(
                 f"{self.where}: {MANIFEST} cannot be read ({reason(error)}). Load the bundle again."
             ) from None
-        if hashlib.sha256(data).hexdigest() != self.digest:
+        if sha256_of(data) != self.digest:
             raise IntegrityError(f"{self.where}: {MANIFEST} was replaced while it was in use. Load the bundle again.")
         return data
 

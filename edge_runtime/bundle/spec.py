@@ -8,7 +8,6 @@ regions, ``region`` defines the crop that is the input of the steps.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import field
 from functools import cached_property
@@ -19,6 +18,7 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import LEAST_PX, RegionCrop
 from edge_runtime.ood.detector import Familiarity
 from edge_runtime.ood.network_features import NetworkFamiliarity
+from edge_runtime.platform.sha256 import sha256_of
 from edge_runtime.preprocessing.steps import Colour, Step, check_order, check_sizes, count_to_levels, size_of
 from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT, canonical_json
@@ -166,7 +166,7 @@ class ModelSpec:
         With ``dicom``, it is that of an object with the keys ``dicom`` and ``steps``.
         """
         stated = self.steps if self.dicom is None else {"dicom": self.dicom, "steps": self.steps}
-        return hashlib.sha256(canonical_json(stated).encode("ascii")).hexdigest()
+        return sha256_of(canonical_json(stated).encode("ascii"))
 
 
 def _check_inputs(check: NetworkFamiliarity | None, steps: tuple[Step, ...], channels: int) -> None:

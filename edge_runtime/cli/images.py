@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ImageNotFoundError
-from edge_runtime.images.formats import begins_as_image
+from edge_runtime.images.formats import HEAD_BYTES, begins_as_image
 from edge_runtime.inference.prediction import Failure
 from edge_runtime.serialisation.frozen import dataclass
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.spec import ModelSpec
     from edge_runtime.dicom.study import StudyItem
     from edge_runtime.images.left_out import LeftOut
-
-
-_HEAD_BYTES = 132  # the prefix of a DICOM file ends there
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def _is_image_file(path: str) -> bool:
         if not Path(path).is_file():
             return False
         with open(path, "rb") as file:
-            return begins_as_image(file.read(_HEAD_BYTES))
+            return begins_as_image(file.read(HEAD_BYTES))
     except (OSError, ValueError):
         return False
 

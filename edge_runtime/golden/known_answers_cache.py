@@ -7,7 +7,6 @@ start. A user who can write to the cache can also change this program's environm
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.processor import processor_identity
 from edge_runtime.platform.regular_files import read_regular
+from edge_runtime.platform.sha256 import sha256_of
 from edge_runtime.serialisation.frozen import dataclass
 
 _FOLDER = ("edge-predict", "known-answers")
@@ -42,7 +42,7 @@ class Stamp:
 
         software = (f"edge-predict {__version__}", f"numpy {np.__version__}", f"opencv {cv2.__version__}")
         text = "\n".join((*files, interpreter, *software, processor_identity()))
-        key = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        key = sha256_of(text.encode("utf-8", "surrogateescape"))
         folder = cache_folder()
         return cls(key, None if folder is None else folder / key)
 

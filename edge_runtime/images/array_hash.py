@@ -7,7 +7,6 @@ is still in use is computed, and its copy released.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from weakref import ref
 
@@ -66,6 +65,8 @@ _waiting: deque[ref[ArrayHash]] = deque()
 
 
 def _sha256(pixels: Pixels) -> str:
+    import hashlib  # imported here: it loads OpenSSL, and images in files need none
+
     values = pixels if pixels.dtype == np.uint8 else np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{pixels.dtype.name} {'x'.join(map(str, pixels.shape))}\n".encode("ascii"))
     digest.update(values.data)

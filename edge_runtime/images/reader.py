@@ -6,7 +6,6 @@ as stored is rejected with an error that names the cause.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
 from edge_runtime.platform.regular_files import READING
+from edge_runtime.platform.sha256 import sha256_of
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
 
@@ -103,7 +103,7 @@ def source_name(source: object) -> str:
 def _from_bytes(data: bytes, min_side_px: int, name: str) -> DecodedImage:
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(name, len(data))
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256_of(data)
     try:
         header = inspect(data, name)
         check(header, min_side_px, name)

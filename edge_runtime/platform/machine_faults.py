@@ -39,9 +39,7 @@ _REMEDIES = {
     "machine_busy": "Wait until other programs have ended",
     "machine_io": "Check the disk, the mount and the network",
 }
-_NO_MEMORY = re.compile(
-    r"bad_alloc|failed to allocate|out ?of ?memory|insufficient memory|cannot allocate|failed to map", re.I
-)
+_NO_MEMORY = "(?i)bad_alloc|failed to allocate|out ?of ?memory|insufficient memory|cannot allocate|failed to map"
 _OPENCV_NO_MEMORY = -4  # cv::Error::StsNoMem
 
 
@@ -93,7 +91,7 @@ def _reason(error: BaseException) -> tuple[str, str] | None:
         return _CODES.get(error.errno, "machine_io"), error.strerror or os.strerror(error.errno)
     if isinstance(error, ImportError):
         return _reason_of_import(error)
-    if getattr(error, "code", None) == _OPENCV_NO_MEMORY or _NO_MEMORY.search(str(error)):
+    if getattr(error, "code", None) == _OPENCV_NO_MEMORY or re.search(_NO_MEMORY, str(error)):
         return "machine_memory", "out of memory"
     return ("machine_busy", "no more threads") if "can't start new thread" in str(error) else None
 
@@ -103,7 +101,7 @@ def _reason_of_import(error: ImportError) -> tuple[str, str] | None:
     cause = error.__cause__ or error.__context__
     if cause is not None and (reason := _reason(cause)):
         return reason
-    if _NO_MEMORY.search(str(error)):
+    if re.search(_NO_MEMORY, str(error)):
         return "machine_memory", "out of memory"
     numbers = (*_CODES, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)
     number = next((number for number in numbers if os.strerror(number) in str(error)), None)

@@ -47,8 +47,8 @@ class _Listening:
 _listening = _Listening()
 
 
-def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Result, bytes]:
-    """Run ``call`` and return its result, with the captured lines that match ``expected``.
+def listen(call: Callable[[], Result], expected: bytes) -> tuple[Result, bytes]:
+    """Run ``call`` and return its result, with the captured lines that match the pattern ``expected``.
 
     Other lines, for example from other threads, are passed on to standard error, even if ``call`` raises.
     """
@@ -59,11 +59,11 @@ def listen(call: Callable[[], Result], expected: re.Pattern[bytes]) -> tuple[Res
         finally:
             scratch.seek(0)
             lines = scratch.read().splitlines(keepends=True)
-            others = b"".join(line for line in lines if not expected.search(line))
+            others = b"".join(line for line in lines if not re.search(expected, line))
             if others:
                 with suppress(OSError):  # a daemon may have closed it
                     os.write(_STANDARD_ERROR, others)
-    return result, b"".join(line for line in lines if expected.search(line))
+    return result, b"".join(line for line in lines if re.search(expected, line))
 
 
 def _scratch() -> IO[bytes]:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from importlib import import_module
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError
-from edge_runtime.images.formats.acceptance import refuse_foreign
 from edge_runtime.images.formats.header import (
     MAX_PIXELS,
     MAX_WORK_S,
@@ -38,11 +37,15 @@ _MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
     (b"RIFF", ImageFormat.WEBP),
 )
 _SIGNATURES = tuple(magic for magic, _ in _MAGIC)
+_SIGNATURES_WITHIN = ((4, b"ftyp"), (128, b"DICM"), (344, b"n+1\0"), (344, b"ni1\0"))
+"""Where ISO media, DICOM and NIfTI have their signature. The bytes before it may be those of an image."""
+HEAD_BYTES = 348
+"""The signature that lies furthest within a file ends there."""
 
 
 def begins_as_image(head: bytes) -> bool:
-    """Return whether a file with these first 132 bytes is an image, and no DICOM file with an image in its preamble."""
-    return head.startswith(_SIGNATURES) and head[128:132] != b"DICM"
+    """Return whether a file with these first :data:`HEAD_BYTES` is an image, and no other file that begins as one."""
+    return head.startswith(_SIGNATURES) and not any(head.startswith(mark, at) for at, mark in _SIGNATURES_WITHIN)
 
 
 def inspect(data: bytes, name: str) -> Header:
@@ -66,7 +69,10 @@ def inspect(data: bytes, name: str) -> Header:
         raise ImageUnreadableError(
             f"{name}: found no bytes, expected an image. Copy or export the file again.", code="image_empty"
         )
-    refuse_foreign(data, name)
+    if not begins_as_image(data):
+        from edge_runtime.images.formats.foreign import refuse_foreign  # imported here: images need none of it
+
+        refuse_foreign(data, name)
     for magic, kind in _MAGIC:
         if data.startswith(magic):
             try:

@@ -20,8 +20,8 @@ from edge_runtime.platform.stderr_capture import listen
 __all__ = ["Pixels", "decode"]
 
 # From libjpeg's jerror.h.
-_DAMAGE = re.compile(rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression")
-_DECODER_LINE = re.compile(_DAMAGE.pattern + rb"|^\[ ?(?:WARN|ERROR):|^Invalid SOS|^Unknown Adobe|^Warning: ")
+_DAMAGE = rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression"
+_DECODER_LINE = _DAMAGE + rb"|^\[ ?(?:WARN|ERROR):|^Invalid SOS|^Unknown Adobe|^Warning: "
 
 
 def decode(data: bytes, header: Header, name: str) -> Pixels:
@@ -56,7 +56,7 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
         with machine_faults(name):
             _check_memory(header, log)
         raise damaged(name, header.format, why)
-    if warning := _DAMAGE.search(log):
+    if log and (warning := re.search(_DAMAGE, log)):
         raise damaged(name, header.format, f"the decoder reports {warning[0].decode()!r}")
     if header.alpha or header.transparent:
         pixels = opaque(pixels, header, name)

@@ -18,7 +18,7 @@ from edge_runtime.platform.fork_safety import ForkSafeLock, keep, opening, renew
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.stderr_capture import listen
 
-_GREETING = re.compile(rb"^INFO: ")
+_GREETING = b"^INFO: "
 
 
 class LiteRtBackend:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -137,11 +136,11 @@ def meanwhile() -> Start:
 def test_a_child_has_standard_error_back_from_a_thread_that_listened(
     meanwhile: Start, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    end = meanwhile(lambda wait: stderr_capture.listen(wait, re.compile(rb"^heard")) and None)
+    end = meanwhile(lambda wait: stderr_capture.listen(wait, b"^heard") and None)
 
     def speaks() -> bool:
         os.write(2, b"from the child\n")
-        return stderr_capture.listen(lambda: os.write(2, b"heard\n"), re.compile(rb"^heard"))[1] == b"heard\n"
+        return stderr_capture.listen(lambda: os.write(2, b"heard\n"), b"^heard")[1] == b"heard\n"
 
     try:
         assert in_child(speaks)
@@ -155,7 +154,7 @@ def test_a_fork_inside_a_listener_leaves_it_listening_in_the_child() -> None:
     def child_hears() -> bool:
         return in_child(lambda: os.write(2, b"heard\n") > 0 and stderr_capture._listening.before is not None)
 
-    result, heard = stderr_capture.listen(child_hears, re.compile(rb"^heard"))
+    result, heard = stderr_capture.listen(child_hears, b"^heard")
     assert (result, heard) == (True, b"heard\n")
 
 
