@@ -14,6 +14,7 @@ from edge_runtime.bundle.dicom_input import FrameChoice
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL, MODEL_VARIABLE
 from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.bundle.site_policy_in_force import SITE_POLICY
+from edge_runtime.cli.parameters import FilePath
 from edge_runtime.cli.recording import RECORDING
 from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
@@ -22,7 +23,7 @@ from edge_runtime.serialisation.frozen import dataclass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 
 
 @dataclass(frozen=True)

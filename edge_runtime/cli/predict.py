@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_runtime import __version__
 from edge_runtime.assurance.audit.recorder import Recorder
 from edge_runtime.bundle.registry.default_model import model_in_force
 from edge_runtime.bundle.runtime_manifest import Precision
@@ -20,9 +19,10 @@ from edge_runtime.cli.exit_codes import EXIT_CODES, Command, leave_with, stops_c
 from edge_runtime.cli.images import named
 from edge_runtime.cli.options import CommandOptions, options
 from edge_runtime.cli.output import progress, require_stdout, say, tell
+from edge_runtime.cli.parameters import HELP, version_option
 from edge_runtime.cli.recording import recording
 from edge_runtime.cli.render import Style, renderer
-from edge_runtime.cli.start import run
+from edge_runtime.cli.start import run  # noqa: F401  # the entry point in programs that older releases installed
 from edge_runtime.images.region import Marked, Region, check_asked
 from edge_runtime.images.scale import check_scale
 from edge_runtime.inference.backends.base import Provider, Runtime
@@ -50,6 +50,9 @@ class _Command(Command):
             return super().main(given, *rest, **extra)
         return command.main(given[1:], **{**extra, "prog_name": f"edge-predict {given[0]}"})
 
+    def get_help_option(self, _context: click.Context) -> click.Option:
+        return HELP
+
 
 def _separate_command(given: Sequence[str]) -> click.Command | None:
     """Return the command that the first argument names; imported here, as predictions need none of them."""
@@ -74,9 +77,9 @@ def _separate_command(given: Sequence[str]) -> click.Command | None:
     return None
 
 
-@click.command(cls=_Command, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Command, epilog=EXIT_CODES, context_settings={"help_option_names": HELP.opts})
 @options
-@click.version_option(__version__, prog_name="edge-predict")
+@version_option("edge-predict")
 def main(**given: Any) -> None:
     """Classify breast images.
 
@@ -297,4 +300,4 @@ def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:
 
 
 if __name__ == "__main__":
-    run()
+    main()

@@ -12,6 +12,7 @@ import click
 
 from edge_runtime.assurance.audit.recorder import NO_RECORDER, PERIOD_S, Recorder
 from edge_runtime.cli.output import progress, tell
+from edge_runtime.cli.parameters import FilePath
 from edge_runtime.errors import AuditError, AuditWriteError, EdgeError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 AUDIT_LOG, AUDIT_PERIOD, AUDIT_KEY = "EDGE_AUDIT_LOG", "EDGE_AUDIT_PERIOD", "EDGE_AUDIT_KEY"
 """Environment variables in place of the options."""
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = FilePath(dir_okay=False)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Tell = Callable[[EdgeError], object]
