@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -38,6 +37,8 @@ from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.preprocessing.preprocessor import Preprocessor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_runtime.bundle.site_policy_file import LoadedSitePolicy
     from edge_runtime.dicom.study import DicomSource, Frame, OpenedObject
     from edge_runtime.explain.explainer import Explainer

@@ -25,7 +25,7 @@ HEAVY = {
 }
 INTERPRETERS = {"ai_edge_litert", "tflite_runtime", "onnxruntime"}
 OPTIONAL = INTERPRETERS | {"cryptography"}
-DEVICE = {"edge_runtime", "numpy", "cv2", "click"} | OPTIONAL
+DEVICE = {"edge_runtime", "numpy", "cv2", "click", "_sha2"} | OPTIONAL  # _sha2: the standard library since Python 3.12
 SERVICE = {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"}
 """What the extra ``serve`` brings; ``edge_runtime/serving`` alone imports it."""
 DICOM = {"pydicom", "highdicom", "pynetdicom"}

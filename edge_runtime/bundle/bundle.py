@@ -10,10 +10,9 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, in_folder
+from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, Folder, in_folder
 from edge_runtime.bundle.embedded import read_embedded
 from edge_runtime.bundle.limits import LARGEST_FILE
 from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
@@ -28,6 +27,8 @@ from edge_runtime.platform.sha256 import sha256_of
 from edge_runtime.serialisation.records import to_dict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_runtime.bundle.manifest import Manifest
 
 __all__ = [
@@ -45,7 +46,8 @@ __all__ = [
     "write_manifest",
 ]
 
-SHIPPED = Path(__file__).parents[1] / "bundles"
+SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bundles")
+"""The folder of the bundles in this package."""
 Opened = TypeVar("Opened", bound=ModelFiles)
 Opener = Callable[[Container, bytes, str], Opened]
 """Opens a bundle from its container, the bytes of its manifest, and the manifest's name for errors."""
@@ -123,7 +125,11 @@ def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -
     place = current_folder(name)
     if place is not None:
         return _as_installed(_open_container(_listed(place), trusted_key, opener), place)
-    path = SHIPPED / name if is_shipped(name) else Path(model)
+    if is_shipped(name):
+        return _open_container(_listed(os.path.join(SHIPPED, name)), trusted_key, opener)
+    from pathlib import Path  # imported here, as below: most models have a name
+
+    path = Path(model)
     mode = _mode(path, name)
     if stat.S_ISDIR(mode):
         return _open_container(_of_bundle(_listed(path)), trusted_key, opener)
@@ -131,7 +137,7 @@ def _find(model: str | Path, trusted_key: Path | None, opener: Opener[Opened]) -
         raise BundleNotFoundError(f"{path}: found {kind(mode)}, {_EXPECTED}")
     if path.suffix in _MODEL_SUFFIXES:
         return _open_single(path, _MODEL_SUFFIXES[path.suffix], trusted_key)
-    from edge_runtime.bundle.zips import in_zip, is_zip  # here: bundles are folders on most devices
+    from edge_runtime.bundle.zips import in_zip, is_zip
 
     if path.suffix.lower() == ".zip" or is_zip(path):
         return _open_container(in_zip(path), trusted_key, opener)
@@ -160,18 +166,15 @@ def is_name(model: str) -> bool:
 
 def is_shipped(name: str) -> bool:
     """Return whether ``name`` is one of :func:`shipped`, without listing the others."""
-    try:
-        return Path(name).name == name and (SHIPPED / name / MANIFEST).is_file()
-    except OSError:  # no file system takes such a name
-        return False
+    return os.path.basename(name) == name and os.path.isfile(os.path.join(SHIPPED, name, MANIFEST))
 
 
 def shipped() -> tuple[str, ...]:
     """Return the names of the bundles in this package."""
-    return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}")))
+    return tuple(name for name in sorted(os.listdir(SHIPPED)) if is_shipped(name))
 
 
-def _listed(folder: Path) -> Container:
+def _listed(folder: Folder) -> Container:
     try:
         return in_folder(folder)
     except OSError as error:
@@ -208,13 +211,14 @@ def _of_bundle(container: Container) -> Container:
     return container
 
 
-def _as_installed(bundle: Opened, place: Path) -> Opened:
+def _as_installed(bundle: Opened, place: str) -> Opened:
     """Reject a bundle in the folder of another name or version: it may be signed, but it was not installed there."""
-    spec = bundle.manifest.spec
-    if (spec.name, spec.version) != (place.parent.name, place.name):
+    spec, (named, version) = bundle.manifest.spec, os.path.split(place)
+    name = os.path.basename(named)
+    if (spec.name, spec.version) != (name, version):
         raise IntegrityError(
-            f"{place}: found {spec.name} {spec.version}, expected {place.parent.name} {place.name}. "
-            f"Remove it and install again: edge-bundle remove {place.parent.name}"
+            f"{place}: found {spec.name} {spec.version}, expected {name} {version}. "
+            f"Remove it and install again: edge-bundle remove {name}"
         )
     return bundle
 

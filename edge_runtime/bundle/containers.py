@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from edge_runtime.bundle.limits import LARGEST_FILE, LARGEST_RECORD, MOST_NAMES
 from edge_runtime.bundle.litter import is_litter
@@ -17,6 +16,7 @@ from edge_runtime.serialisation.frozen import dataclass
 
 MANIFEST = "bundle.json"
 SIGNATURE = "bundle.sig"
+Folder: TypeAlias = "str | os.PathLike[str]"
 _PLAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 
 
@@ -52,7 +52,7 @@ def most_bytes(size: int | None) -> int:
     return LARGEST_RECORD if size is None else LARGEST_FILE
 
 
-def read_inside(folder: Path, name: str, size: int | None = None) -> bytes:
+def read_inside(folder: Folder, name: str, size: int | None = None) -> bytes:
     """Return the bytes of a file in ``folder``. It may be a link, if the target is inside ``folder``.
 
     Args:
@@ -63,16 +63,15 @@ def read_inside(folder: Path, name: str, size: int | None = None) -> bytes:
     Raises:
         OSError: it is missing, not a regular file, of another size, or outside ``folder``.
     """
-    path = folder / name
-    if path.is_symlink():
-        target = os.path.realpath(path, strict=True)
-        if not Path(target).is_relative_to(os.path.realpath(folder, strict=True)):
-            raise OSError(f"a link to {target}, outside the bundle")
-        path = Path(target)
+    path = os.path.join(folder, name)
+    if os.path.islink(path):
+        path, inside = os.path.realpath(path, strict=True), os.path.realpath(folder, strict=True)
+        if os.path.commonpath((path, inside)) != inside:
+            raise OSError(f"a link to {path}, outside the bundle")
     return read_regular(path, most=most_bytes(size), size=size, follow=False)
 
 
-def in_folder(folder: Path) -> Container:
+def in_folder(folder: Folder) -> Container:
     """Return the container of a folder and its subfolders; links to folders are not followed.
 
     Raises:
@@ -82,14 +81,14 @@ def in_folder(folder: Path) -> Container:
     return Container(str(folder), frozenset(_names(folder)), lambda name, size=None: read_inside(folder, name, size))
 
 
-def _names(folder: Path) -> Iterator[str]:
+def _names(folder: Folder) -> Iterator[str]:
     """Yield paths below ``folder``; a subfolder that cannot be listed is yielded itself, in place of its files."""
     waiting: list[tuple[str, ...]] = [()]
     left = MOST_NAMES
     while waiting:
         parts = waiting.pop()
         try:
-            with os.scandir(folder.joinpath(*parts)) as entries:
+            with os.scandir(os.path.join(folder, *parts)) as entries:
                 for entry in entries:
                     left -= 1
                     if left < 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.model_files import ModelFiles
@@ -11,6 +10,8 @@ from edge_runtime.bundle.registry.site_pointers import installed_site_policy
 from edge_runtime.errors import SitePolicyError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_runtime.bundle.site_policy_file import LoadedSitePolicy
 
 SITE_POLICY = "EDGE_SITE_POLICY"
@@ -60,4 +61,8 @@ def site_policy_path(given: str | os.PathLike[str] | None, model: str) -> Path |
             f"{SITE_POLICY}.",
             code="site_policy_missing",
         )
-    return None if named == NO_SITE_POLICY else Path(named).absolute()
+    if named == NO_SITE_POLICY:
+        return None
+    from pathlib import Path  # imported here, as above
+
+    return Path(named).absolute()

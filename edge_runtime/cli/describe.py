@@ -42,7 +42,7 @@ def rows() -> Iterator[BundleRow]:
     names = {found.name for found in here}
     for name in bundles.shipped():
         state = "shipped, hidden by the installed one" if name in names else "shipped, current"
-        yield BundleRow(name, None, bundles.SHIPPED / name, state)
+        yield BundleRow(name, None, Path(bundles.SHIPPED, name), state)
 
 
 def site_state(row: BundleRow) -> str:

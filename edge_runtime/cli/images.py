@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ImageNotFoundError
@@ -56,7 +55,7 @@ def named(arguments: Sequence[str], spec: ModelSpec) -> NamedImages:
 def _is_image_file(path: str) -> bool:
     """Return whether a path is a regular file whose first bytes are those of an image, so it is no part of a study."""
     try:
-        if not Path(path).is_file():
+        if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:
             return begins_as_image(file.read(HEAD_BYTES))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +19,9 @@ from edge_runtime.cli.render import Style
 from edge_runtime.explain.drawing import OPACITY
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.serialisation.frozen import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,14 +7,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
 from edge_runtime.errors import OutputError, UsageError
 from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.escaped_names import shown, shown_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Answer = TypeVar("Answer")
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +29,8 @@ from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.predictor import Predictor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_runtime.cli.heatmap import DrawnExplanation
     from edge_runtime.dicom.study import StudyItem
     from edge_runtime.dicom.watched_study import WatchedStudy

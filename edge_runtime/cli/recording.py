@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +15,8 @@ from edge_runtime.cli.parameters import FilePath
 from edge_runtime.errors import AuditError, AuditWriteError, EdgeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_runtime.assurance.answering import Answers
     from edge_runtime.assurance.audit.events import Event
     from edge_runtime.predictor import Predictor

@@ -8,7 +8,6 @@ start. A user who can write to the cache can also change this program's environm
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from edge_runtime.platform.atomic_files import write_whole
 from edge_runtime.platform.processor import processor_identity
 from edge_runtime.platform.regular_files import read_regular
 from edge_runtime.platform.sha256 import sha256_of
+from edge_runtime.platform.users_folder import users_folder
 from edge_runtime.serialisation.frozen import dataclass
 
 _FOLDER = ("edge-predict", "known-answers")
@@ -28,7 +28,7 @@ class Stamp:
     """Key and path of one cache entry; ``path`` is None for a user without a home folder."""
 
     key: str
-    path: Path | None
+    path: str | None
 
     @classmethod
     def of(cls, files: tuple[str, ...], interpreter: str) -> Stamp:
@@ -44,7 +44,7 @@ class Stamp:
         text = "\n".join((*files, interpreter, *software, processor_identity()))
         key = sha256_of(text.encode("utf-8", "surrogateescape"))
         folder = cache_folder()
-        return cls(key, None if folder is None else folder / key)
+        return cls(key, None if folder is None else os.path.join(folder, key))
 
     def read(self) -> tuple[float, float] | None:
         """Return the cached difference and tolerance; None if there is no valid entry."""
@@ -62,19 +62,18 @@ class Stamp:
         if self.path is None:
             return False
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            from pathlib import Path  # imported here: most starts only read
+
+            path = Path(self.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
             data = f"{self.key} {difference!r} {tolerance!r}\n".encode("ascii")
-            write_whole(self.path, data, durable=False)  # a lost entry is computed again
+            write_whole(path, data, durable=False)  # a lost entry is computed again
         except OSError:
             return False
         return True
 
 
-def cache_folder() -> Path | None:
-    """Return the folder of the cache; a relative ``$XDG_CACHE_HOME`` is ignored (XDG Base Directory 0.8)."""
-    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        base = chosen if chosen.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    return base.joinpath(*_FOLDER)
+def cache_folder() -> str | None:
+    """Return the folder of the cache; None without a home folder."""
+    base = users_folder("XDG_CACHE_HOME", ".cache")
+    return None if base is None else os.path.join(base, *_FOLDER)

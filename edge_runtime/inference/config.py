@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.bundle import is_name
@@ -14,6 +13,8 @@ from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.serialisation.frozen import dataclass
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge_runtime.bundle.site_policy_file import LoadedSitePolicy
 
 
@@ -69,9 +70,14 @@ class PredictorConfig:
 
     def resolved(self, runtime: Runtime, bundle: str, site_policy: LoadedSitePolicy | None) -> PredictorConfig:
         """Return the configuration that opens the same model in another process, with absolute paths."""
+        model = self.model
+        if not is_name(model):
+            from pathlib import Path  # imported here: most models have a name
+
+            model = str(Path(model).absolute())
         return replace(
             self,
-            model=self.model if is_name(self.model) else str(Path(self.model).absolute()),
+            model=model,
             backend=runtime,
             trusted_key=None if self.trusted_key is None else self.trusted_key.absolute(),
             bundle=bundle,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
 
-_CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO = "/proc/cpuinfo"
 _MOST_BYTES = 1 << 16  # the file repeats its lines for every core; a server has hundreds
 _KEYS = frozenset(
     (
@@ -51,7 +50,7 @@ def _architecture() -> str:
 
 def _cpuinfo() -> str:
     try:
-        with _CPUINFO.open("rb") as file:
+        with open(_CPUINFO, "rb") as file:
             return file.read(_MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

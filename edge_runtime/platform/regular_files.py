@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -37,7 +36,7 @@ def kind(mode: int) -> str:
     return "a regular file" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
-def read_regular(path: Path, *, most: int, size: int | None = None, follow: bool = True) -> bytes:
+def read_regular(path: str | os.PathLike[str], *, most: int, size: int | None = None, follow: bool = True) -> bytes:
     """Return the bytes of a regular file.
 
     Args:
@@ -69,7 +68,7 @@ def check_size(found: int, most: int, size: int | None) -> None:
         raise WrongSizeError(found, f"at most {most}")
 
 
-def open_regular(path: Path, *, follow: bool = True) -> int:
+def open_regular(path: str | os.PathLike[str], *, follow: bool = True) -> int:
     """Return a descriptor of a regular file, open for reading; the caller closes it.
 
     The file type is checked before opening, as opening a device may start an action, and again afterwards, as the file
@@ -78,7 +77,7 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
     Raises:
         OSError: as :func:`read_regular`.
     """
-    _refuse_others(path.stat() if follow else path.lstat())
+    _refuse_others(os.stat(path, follow_symlinks=follow))
     descriptor = os.open(path, READING if follow else READING | _NO_LINK)
     try:
         _refuse_others(os.fstat(descriptor))

@@ -17,11 +17,13 @@ import reprlib
 import types
 import typing
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_runtime.errors import ManifestError
 from edge_runtime.platform.atomic_files import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Record = TypeVar("Record")
 ABSENT: Mapping[str, bool] = {"absent": True}

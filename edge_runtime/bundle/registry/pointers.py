@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from edge_runtime.errors import EdgeError, ManifestError, StoreError
 from edge_runtime.platform.machine_faults import machine_error
 from edge_runtime.platform.regular_files import read_regular, reason
+from edge_runtime.platform.users_folder import users_folder
 from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import from_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Content = TypeVar("Content")
 PLACE = "EDGE_MODELS"
@@ -70,31 +73,32 @@ def is_version(name: str) -> bool:
 
 
 def store_folder() -> Path | None:
-    """Return the store: ``$EDGE_MODELS``, or the user's data folder for this program; None without a home folder.
+    """Return :func:`store_path` as a path object."""
+    from pathlib import Path  # imported here: a prediction needs none
 
-    A relative ``$XDG_DATA_HOME`` is ignored (XDG Base Directory Specification 0.8).
-    """
+    store = store_path()
+    return None if store is None else Path(store)
+
+
+def store_path() -> str | None:
+    """Return the store: ``$EDGE_MODELS``, or the user's data folder for this program; None without a home folder."""
     if chosen := os.environ.get(PLACE):
-        return Path(chosen)
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    try:
-        base = data if data.is_absolute() else Path.home() / ".local" / "share"
-    except RuntimeError:
-        return None
-    return base / "edge-predict" / "models"
+        return chosen
+    data = users_folder("XDG_DATA_HOME", ".local", "share")
+    return None if data is None else os.path.join(data, "edge-predict", "models")
 
 
-def read_pointer(store: Path, name: str) -> Pointer | None:
+def read_pointer(store: str | Path, name: str) -> Pointer | None:
     """Return the pointer of bundle ``name`` in ``store``; None if it is not installed.
 
     Raises:
         StoreError: ``current.json`` cannot be read or is not valid.
     """
     again = f"remove the bundle and install it again: edge-bundle remove {name}"
-    return read_pointer_file(store / name / POINTER, Pointer, StoreError, again)
+    return read_pointer_file(os.path.join(store, name, POINTER), Pointer, StoreError, again)
 
 
-def read_pointer_file(path: Path, kind: type[Content], error: Callable[[str], EdgeError], again: str) -> Content | None:
+def read_pointer_file(path: str, kind: type[Content], error: Callable[[str], EdgeError], again: str) -> Content | None:
     """Return the content of a pointer file; None if there is no file.
 
     Args:
@@ -108,11 +112,11 @@ def read_pointer_file(path: Path, kind: type[Content], error: Callable[[str], Ed
         MachineError: the machine failed.
     """
     try:
-        return from_json(kind, read_regular(path, most=_LARGEST), str(path))
+        return from_json(kind, read_regular(path, most=_LARGEST), path)
     except OSError as found:
-        if isinstance(found, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
+        if isinstance(found, FileNotFoundError | NotADirectoryError) and not os.path.islink(path):
             return None
-        if fault := machine_error(found, str(path)):
+        if fault := machine_error(found, path):
             raise fault from None
         remedy = f"Let this user read it, name another store in {PLACE}, or {again}"
         raise error(f"{path}: cannot be read ({reason(found)}). {remedy}") from None
@@ -120,20 +124,20 @@ def read_pointer_file(path: Path, kind: type[Content], error: Callable[[str], Ed
         raise error(f"{found.message} {again[0].upper()}{again[1:]}") from None
 
 
-def current_folder(name: str) -> Path | None:
+def current_folder(name: str) -> str | None:
     """Return the folder of the current version of a bundle; None if no bundle of that name is installed.
 
     Raises:
         StoreError: the store cannot be read, or the folder is missing.
     """
-    store = store_folder()
+    store = store_path()
     pointer = read_pointer(store, name) if store is not None and is_name(name) else None
     if store is None or pointer is None:
         return None
-    folder = store / name / pointer.current
-    if not folder.is_dir():
+    folder = os.path.join(store, name, pointer.current)
+    if not os.path.isdir(folder):
         raise StoreError(
-            f"{store / name / POINTER}: version {pointer.current} is current, but its folder is missing. "
+            f"{os.path.join(store, name, POINTER)}: version {pointer.current} is current, but its folder is missing. "
             f"Install it again, or return to the previous one: edge-bundle rollback {name}"
         )
     return folder

@@ -8,12 +8,16 @@ remove them; a policy of another bundle is refused when the model is loaded.
 
 from __future__ import annotations
 
+import os
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.registry.pointers import is_name, read_pointer_file, store_folder
+from edge_runtime.bundle.registry.pointers import is_name, read_pointer_file, store_path
 from edge_runtime.errors import SitePolicyError
 from edge_runtime.serialisation.frozen import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FOLDER, POINTER = "site", "current.json"
 SCHEMA = 1
@@ -48,12 +52,12 @@ def read_site_pointer(model: str) -> SitePointer | None:
     Raises:
         SitePolicyError: ``site_policy_store``: it cannot be read.
     """
-    store = store_folder()
+    store = store_path()
     if store is None or not is_name(model):
         return None
     again = f"remove the site policy and install it again: edge-bundle site-policy remove {model}"
     error = partial(SitePolicyError, code="site_policy_store")
-    return read_pointer_file(store / model / FOLDER / POINTER, SitePointer, error, again)
+    return read_pointer_file(os.path.join(store, model, FOLDER, POINTER), SitePointer, error, again)
 
 
 def installed_site_policy(model: str) -> Path | None:
@@ -62,7 +66,7 @@ def installed_site_policy(model: str) -> Path | None:
     Raises:
         SitePolicyError: as in :func:`read_site_pointer`.
     """
-    pointer, store = read_site_pointer(model), store_folder()
+    pointer, store = read_site_pointer(model), store_path()
     if pointer is None or pointer.current is None or store is None:
         return None
     return site_policy_file(store, model, pointer.current)
@@ -74,6 +78,8 @@ def next_version(model: str) -> int:
     return 1 if pointer is None else pointer.last + 1
 
 
-def site_policy_file(store: Path, model: str, version: int) -> Path:
+def site_policy_file(store: str | Path, model: str, version: int) -> Path:
     """Return the path of an installed site policy."""
-    return store / model / FOLDER / f"{version}.json"
+    from pathlib import Path  # imported here: most models have none
+
+    return Path(store, model, FOLDER, f"{version}.json")

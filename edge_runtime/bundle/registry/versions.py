@@ -7,6 +7,8 @@ request.
 
 from __future__ import annotations
 
+import os
+
 from edge_runtime.bundle.bundle import SHIPPED, find_files, shipped
 from edge_runtime.bundle.registry.pointers import Pointer, is_version
 from edge_runtime.errors import BundleError, StoreError
@@ -40,7 +42,7 @@ def refuse_older(name: str, version: str, before: Pointer | None) -> None:
 def _shipped_version(name: str) -> str | None:
     """Return the version of the shipped bundle of that name; None if there is none or it is not valid."""
     try:
-        version = find_files(SHIPPED / name).manifest.spec.version if name in shipped() else None
+        version = find_files(os.path.join(SHIPPED, name)).manifest.spec.version if name in shipped() else None
     except BundleError:
         return None
     return version if version is not None and is_version(version) else None

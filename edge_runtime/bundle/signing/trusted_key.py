@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import KeyFileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TRUSTED_KEY = "EDGE_TRUSTED_KEY"
 """Environment variable with the path of the file of trusted public keys."""
@@ -29,4 +32,8 @@ def key_in_force(given: Path | None = None) -> Path | None:
             f"{TRUSTED_KEY}: found an empty value, expected the path of a key file. Name the file, or trust no key: "
             f"unset {TRUSTED_KEY}"
         )
-    return None if named is None else Path(named)
+    if named is None:
+        return None
+    from pathlib import Path  # imported here: most users trust no key
+
+    return Path(named)

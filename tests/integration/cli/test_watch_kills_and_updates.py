@@ -87,7 +87,7 @@ def test_kills_at_other_times_blame_no_image(site: Site) -> None:
 
 
 def versions(root: Path) -> tuple[Path, Path]:
-    return SHIPPED / NAME, shipped_bundle.version(root / "new", NEWER)
+    return Path(SHIPPED, NAME), shipped_bundle.version(root / "new", NEWER)
 
 
 def test_an_installed_and_a_rolled_back_model_are_taken_over_without_a_restart(

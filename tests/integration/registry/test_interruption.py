@@ -187,7 +187,7 @@ def test_killed_before_any_line_a_removal_leaves_all_or_nothing(make: Make, plac
         assert int(done.stdout.split()[1]) in (0, -signal.SIGKILL), done.stderr
         check()
         line += 1 if line < 12 else 3
-    assert seen == {"9.0.0", find(SHIPPED / DEFAULT_MODEL).manifest.spec.version}
+    assert seen == {"9.0.0", find(Path(SHIPPED, DEFAULT_MODEL)).manifest.spec.version}
 
 
 def test_killed_before_any_line_mending_never_damages_more(make: Make, place: Path) -> None:

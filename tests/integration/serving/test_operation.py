@@ -52,7 +52,7 @@ def test_an_installed_and_a_rolled_back_model_are_taken_over_without_dropping_a_
     store = tmp_path / "store"
     monkeypatch.setenv("EDGE_MODELS", str(store))
     new = shipped_bundle.version(tmp_path / "new", NEWER)
-    install(SHIPPED / NAME)
+    install(Path(SHIPPED, NAME))
     service = started(NAME, "--workers", 2).until_ready()
     install(new)
     forward = versions_until(service, phantom, NEWER)
@@ -73,7 +73,7 @@ def test_a_new_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantom: bytes
 ) -> None:
     monkeypatch.setenv("EDGE_MODELS", str(tmp_path / "store"))
-    install(SHIPPED / NAME)
+    install(Path(SHIPPED, NAME))
     service = started(NAME).until_ready()
     folder = install(shipped_bundle.version(tmp_path / "new", NEWER))
     place = tmp_path / "store" / NAME / NEWER / "model.int8.tflite"
@@ -90,7 +90,7 @@ def test_a_new_model_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
 def test_a_model_without_golden_vectors_is_not_served(
     process: Callable[..., subprocess.CompletedProcess[bytes]],
 ) -> None:
-    done = process("edge_runtime.cli.serve", SHIPPED / NAME / "model.int8.tflite", "--port", 0)
+    done = process("edge_runtime.cli.serve", Path(SHIPPED, NAME, "model.int8.tflite"), "--port", 0)
     assert (done.returncode, b"golden_missing" in done.stderr) == (3, True), done.stderr
 
 
@@ -225,4 +225,4 @@ def test_metrics_count_requests_decisions_and_refusals(started: Started, phantom
 def test_without_models_all_shipped_ones_are_served(started: Started) -> None:
     service = started().until_ready()
     names = [model["name"] for model in service.get("/v1/models").json["models"]]
-    assert sorted(names) == sorted(path.name for path in SHIPPED.iterdir() if (path / "bundle.json").exists())
+    assert sorted(names) == sorted(path.name for path in Path(SHIPPED).iterdir() if (path / "bundle.json").exists())

@@ -19,7 +19,7 @@ NEWER = VERSION[:-1] + chr(ord(VERSION[-1]) + 1)
 
 def version(folder: Path, number: str) -> Path:
     """Write the bundle as version ``number`` into ``folder``; the spec inside its model files must keep its length."""
-    shutil.copytree(SHIPPED / NAME, folder)
+    shutil.copytree(Path(SHIPPED, NAME), folder)
     manifest = find(folder).manifest
     old, new = (f'"version":"{v}"'.encode() for v in (manifest.spec.version, number))
     assert len(old) == len(new)

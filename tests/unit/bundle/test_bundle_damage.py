@@ -33,7 +33,7 @@ def flips(data: bytes, seed: int) -> list[bytes]:
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default model's int8 TFLite file, card and golden vectors, in a bundle of their own."""
-    source, folder = find(SHIPPED / DEFAULT_MODEL), tmp_path_factory.mktemp("flips") / DEFAULT_MODEL
+    source, folder = find(Path(SHIPPED, DEFAULT_MODEL)), tmp_path_factory.mktemp("flips") / DEFAULT_MODEL
     folder.mkdir()
     taken = [
         e for e in source.manifest.files if (e.format, e.precision) in ((Format.TFLITE, Precision.INT8), (None, None))

@@ -32,7 +32,7 @@ def test_list_shows_the_models_that_ship(
 
 def test_list_says_of_every_model_that_ships_what_image_it_is_for(edge_bundle: Any) -> None:
     lines = edge_bundle("list").stdout.splitlines()
-    specs = [find(bundle.SHIPPED / name).manifest.spec for name in bundle.shipped()]
+    specs = [find(Path(bundle.SHIPPED, name)).manifest.spec for name in bundle.shipped()]
     assert lines == [f"{spec.name} {spec.version}  {spec.summary}  (shipped, current)" for spec in specs]
     assert len({spec.name for spec in specs}) == len(specs) >= 1
 

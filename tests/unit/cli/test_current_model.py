@@ -28,7 +28,7 @@ def test_what_cannot_be_opened_is_told_once_and_tried_again_every_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, clock, opened = tmp_path / "model", Clock(), list[str]()
-    shutil.copytree(SHIPPED / NAME, folder)
+    shutil.copytree(Path(SHIPPED, NAME), folder)
     newer = shipped_bundle.version(tmp_path / "newer", "1.0.1")
     monkeypatch.setattr(current_model, "time", clock)
 
@@ -62,10 +62,10 @@ def test_another_model_in_its_place_is_none_of_its_versions(
     folder = tmp_path / "model"
     for name, told in (("breast-us", "expected a version of idc-patch-compact"), ("mias-region", "region")):
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(SHIPPED / NAME, folder)
+        shutil.copytree(Path(SHIPPED, NAME), folder)
         with Predictor.load(folder) as first, CurrentModel(first, lambda: Predictor.load(folder), str(folder)) as model:
             shutil.rmtree(folder)
-            shutil.copytree(SHIPPED / name, folder)
+            shutil.copytree(Path(SHIPPED, name), folder)
             assert not model.refresh() and model.predictor is first
         assert told in capsys.readouterr().err
 

@@ -27,7 +27,7 @@ def named(phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told() -> str:
-    spec = find(SHIPPED / DEFAULT_MODEL).manifest.spec
+    spec = find(Path(SHIPPED, DEFAULT_MODEL)).manifest.spec
     default = f"no --model given: using {DEFAULT_MODEL} ({spec.summary}). edge-bundle list shows the others.\n"
     return default + SCALE
 

@@ -61,7 +61,7 @@ def test_rollback_and_remove_say_what_is_current_then(edge_bundle: Any, old: Pat
 
 
 def test_list_and_info_say_which_one_a_name_means(edge_bundle: Any, tmp_path: Path, place: Path) -> None:
-    shipped = find(SHIPPED / DEFAULT_MODEL).manifest.spec.version
+    shipped = find(Path(SHIPPED, DEFAULT_MODEL)).manifest.spec.version
     assert f"{DEFAULT_MODEL} {shipped} " in edge_bundle("list").stdout
     assert "(shipped, current)" in edge_bundle("list").stdout
     assert "(shipped, current)" in edge_bundle("info", DEFAULT_MODEL).stdout

@@ -131,7 +131,7 @@ def test_an_older_version_does_not_hide_the_one_that_ships(make: Make, place: Pa
     with pytest.raises(StoreError, match=r"found an older version than .*, which ships") as caught:
         install(old)
     assert caught.value.code == "version_older"
-    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
+    assert find(DEFAULT_MODEL).where == str(Path(SHIPPED, DEFAULT_MODEL))
     install(old, allow_downgrade=True)
     assert find(DEFAULT_MODEL).manifest.spec.version == "0.0.1"
 
@@ -139,7 +139,7 @@ def test_an_older_version_does_not_hide_the_one_that_ships(make: Make, place: Pa
 def test_a_shipped_bundle_that_is_damaged_stops_no_installation(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(SHIPPED / DEFAULT_MODEL, tmp_path / "ships" / DEFAULT_MODEL)
+    shutil.copytree(Path(SHIPPED, DEFAULT_MODEL), tmp_path / "ships" / DEFAULT_MODEL)
     (tmp_path / "ships" / DEFAULT_MODEL / MANIFEST).write_text("{")
     for module in (bundle, versions_module):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "ships")

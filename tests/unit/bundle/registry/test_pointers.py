@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from edge_runtime.bundle.bundle import SHIPPED, SIGNATURE, find
-from edge_runtime.bundle.registry import pointers
 from edge_runtime.bundle.registry.default_model import DEFAULT_MODEL
 from edge_runtime.bundle.registry.install import install, remove, rollback
 from edge_runtime.bundle.registry.pointers import POINTER, installed, store_folder
@@ -35,9 +36,9 @@ def test_an_installed_bundle_hides_the_shipped_one_and_a_folder_until_it_is_remo
     install(make("9.0.0", name=DEFAULT_MODEL))
     (tmp_path / DEFAULT_MODEL).mkdir()
     assert find(DEFAULT_MODEL).manifest.spec.version == "9.0.0"
-    assert find(SHIPPED / DEFAULT_MODEL).manifest.spec.version != "9.0.0"
+    assert find(Path(SHIPPED, DEFAULT_MODEL)).manifest.spec.version != "9.0.0"
     remove(DEFAULT_MODEL)
-    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
+    assert find(DEFAULT_MODEL).where == str(Path(SHIPPED, DEFAULT_MODEL))
     assert on_disk(place) == []
 
 
@@ -87,7 +88,7 @@ def test_a_pointer_that_is_no_file_of_its_size_is_named_and_can_be_removed(
         with pytest.raises(StoreError, match=rf"current\.json: cannot be read .*edge-bundle remove {DEFAULT_MODEL}"):
             call()
     remove(DEFAULT_MODEL)
-    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
+    assert find(DEFAULT_MODEL).where == str(Path(SHIPPED, DEFAULT_MODEL))
 
 
 @pytest.mark.parametrize("instead", [pipe, link_round, Path.mkdir])
@@ -111,7 +112,7 @@ def test_a_store_that_is_a_file_is_named(make: Make, place: Path) -> None:
     place.write_text("x")
     with pytest.raises(StoreError, match=r"cannot be changed .* EDGE_MODELS"):
         install(make("1.0.0"))
-    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
+    assert find(DEFAULT_MODEL).where == str(Path(SHIPPED, DEFAULT_MODEL))
 
 
 def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -126,13 +127,13 @@ def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_a_user_without_a_home_has_what_ships(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def unknown(number: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
 
-    monkeypatch.delenv("EDGE_MODELS")
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.setattr(pointers.Path, "home", homeless)
-    assert find(DEFAULT_MODEL).where == str(SHIPPED / DEFAULT_MODEL)
+    for name in ("EDGE_MODELS", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert find(DEFAULT_MODEL).where == str(Path(SHIPPED, DEFAULT_MODEL))
     assert installed() == ()
     with pytest.raises(StoreError, match="EDGE_MODELS"):
         install(make("1.0.0"))
