@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from edge_runtime.bundle.containers import MANIFEST, SIGNATURE, Container, Folder, in_folder
-from edge_runtime.bundle.embedded import read_embedded
 from edge_runtime.bundle.limits import LARGEST_FILE
 from edge_runtime.bundle.manifest_file import parse_manifest, parse_runnable
 from edge_runtime.bundle.model_files import ModelFiles
@@ -67,6 +66,8 @@ class Bundle(ModelFiles):
             IntegrityError: a file is missing, altered, or not in the manifest.
             ManifestError: a model file contains another spec than the manifest.
         """
+        from edge_runtime.bundle.embedded import read_embedded  # imported here, as below: a prediction needs none
+
         self.refuse_unnamed()
         for entry in self.manifest.files:
             data = self.content(entry)
@@ -230,6 +231,7 @@ def _open_single(path: Path, form: Format, trusted_key: Path | None) -> Bundle:
 
         keys.read_public_keys(trusted_key)  # an error in the key file is reported first
         raise signatures.unsigned(path, "a model file alone carries none; use the signed bundle that it came from")
+    from edge_runtime.bundle.embedded import read_embedded
     from edge_runtime.bundle.manifest import Manifest
 
     try:

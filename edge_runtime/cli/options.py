@@ -16,7 +16,7 @@ from edge_runtime.bundle.site_policy_in_force import SITE_POLICY
 from edge_runtime.cli.parameters import FilePath
 from edge_runtime.cli.recording import RECORDING
 from edge_runtime.cli.render import Style
-from edge_runtime.explain.drawing import OPACITY
+from edge_runtime.explain import OPACITY
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.serialisation.frozen import dataclass
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from edge_runtime.serialisation.frozen import dataclass
 
 
 class Decision(enum.Enum):
@@ -58,3 +59,16 @@ class Verdict:
     confidence: float
     decision: Decision
     reason: Reason
+
+    def __init__(
+        self,
+        label: str,
+        scores: dict[str, float],
+        score: float,
+        confidence: float,
+        decision: Decision,
+        reason: Reason,
+    ) -> None:
+        self.__dict__.update(
+            label=label, scores=scores, score=score, confidence=confidence, decision=decision, reason=reason
+        )

@@ -25,7 +25,8 @@ from edge_runtime.dicom.own_results import SECONDARY_CAPTURE
 from edge_runtime.dicom.placement import Placement
 from edge_runtime.dicom.report import identity, local_time
 from edge_runtime.dicom.uids import Kind, derived_uid
-from edge_runtime.explain.drawing import OPACITY, WHITE, bgr, colours
+from edge_runtime.explain import OPACITY
+from edge_runtime.explain.drawing import WHITE, bgr, colours
 from edge_runtime.explain.explanation import Explanation
 from edge_runtime.images.reader import DecodedImage
 

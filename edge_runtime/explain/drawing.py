@@ -12,9 +12,6 @@ from edge_runtime.images.reader import DecodedImage
 
 Pixels = npt.NDArray[np.uint8]
 
-OPACITY = 0.45
-"""Default share of the heatmap in a pixel's colour, 0..1; the rest is the image."""
-
 WHITE, INK = 255, 40
 _MARGIN_PX, _BAR_PX, _PANEL_PX, _LINE_PX = 16, 24, 96, 22
 _LEAST_PX = 120

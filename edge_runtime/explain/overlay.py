@@ -10,7 +10,8 @@ import numpy as np
 
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.decision.verdict import Reason
-from edge_runtime.explain.drawing import OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
+from edge_runtime.explain import OPACITY
+from edge_runtime.explain.drawing import WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.explain.explanation import Explanation
 from edge_runtime.inference.prediction import NOTICE
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
 from edge_runtime.platform.regular_files import READING
 from edge_runtime.platform.sha256 import sha256_of
+from edge_runtime.serialisation.frozen import dataclass
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
 
@@ -55,6 +55,9 @@ class DecodedImage:
     pixels: Pixels
     order: ColourOrder
     sha256: str | ArrayHash | None = None
+
+    def __init__(self, name: str, pixels: Pixels, order: ColourOrder, sha256: str | ArrayHash | None = None) -> None:
+        self.__dict__.update(name=name, pixels=pixels, order=order, sha256=sha256)
 
 
 def read(

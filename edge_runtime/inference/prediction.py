@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import overload
 
@@ -45,13 +45,16 @@ class Fallback(enum.Enum):
     KNOWN_ANSWERS_DIFFER = "KNOWN_ANSWERS_DIFFER"  # the logits differ on this machine from those recorded at export
 
 
-@dataclass(frozen=True)
+@frozen.dataclass(frozen=True)
 class Timing:
     """Wall-clock milliseconds for decoding, preprocessing and inference."""
 
     decode: float
     prepare: float
     run: float
+
+    def __init__(self, decode: float, prepare: float, run: float) -> None:
+        self.__dict__.update(decode=decode, prepare=prepare, run=run)
 
 
 class HashField:

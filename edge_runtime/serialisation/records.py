@@ -120,9 +120,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _read_union(typing.get_args(kind), value, where)
     if origin is tuple:
-        _expect(isinstance(value, list), "a list", value, where)
-        item = typing.get_args(kind)[0]
-        return tuple(_read(item, entry, f"{where}[{i}]") for i, entry in enumerate(value))
+        return _read_list(typing.get_args(kind)[0], value, where)
     if origin is dict:
         _expect(isinstance(value, dict), "an object", value, where)
         return {k: _read(typing.get_args(kind)[1], v, f"{where}.{k}") for k, v in value.items()}
@@ -131,6 +129,13 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _read_enum(kind, value, where)
     return _read_plain(kind, value, where)
+
+
+def _read_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
+    _expect(isinstance(value, list), "a list", value, where)
+    if item is float and all(type(entry) is float and math.isfinite(entry) for entry in value):
+        return tuple(value)  # a spec has hundreds of numbers
+    return tuple(_read(item, entry, f"{where}[{i}]") for i, entry in enumerate(value))
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:

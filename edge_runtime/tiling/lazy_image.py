@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.errors import UsageError
 from edge_runtime.images.reader import DecodedImage, Source
 from edge_runtime.images.scale import check_scale
+from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.tiling.slide import Grid, SlideReading
 
 Glass = Callable[[Grid], npt.NDArray[np.bool_]]

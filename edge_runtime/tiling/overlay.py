@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from edge_runtime.decision.verdict import Decision
-from edge_runtime.explain.drawing import INK, OPACITY, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
+from edge_runtime.explain import OPACITY
+from edge_runtime.explain.drawing import INK, WHITE, Pixels, bgr, colours, fitted, framed, png, with_bar
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.prediction import NOTICE
 from edge_runtime.tiling.lazy_image import LazyImage

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from edge_runtime.images.formats.header import Header, ImageFormat, Pixels, damaged
-from edge_runtime.images.formats.transparency import opaque
 from edge_runtime.platform.machine_faults import machine_error, machine_faults
 from edge_runtime.platform.stderr_capture import listen
 
@@ -59,6 +58,8 @@ def decode(data: bytes, header: Header, name: str) -> Pixels:
     if log and (warning := re.search(_DAMAGE, log)):
         raise damaged(name, header.format, f"the decoder reports {warning[0].decode()!r}")
     if header.alpha or header.transparent:
+        from edge_runtime.images.formats.transparency import opaque  # imported here: few images have an alpha channel
+
         pixels = opaque(pixels, header, name)
     shape = (header.height_px, header.width_px) + ((header.channels,) if header.channels > 1 else ())
     dtype = np.uint8 if header.bit_depth == 8 else np.uint16

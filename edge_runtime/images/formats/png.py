@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 
-from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.images.formats.header import (
     MAX_PARTS,
     MAX_PIXELS,
@@ -63,6 +62,11 @@ def inspect(data: bytes, name: str) -> Header:
         elif kind in _READ:
             chunks[kind] = bytes(payload[:_HEAD_BYTES])
         elif kind == b"eXIf" and orientation == 1:
+            from edge_runtime.images.formats.directory import (  # imported here: few have it
+                MAX_EXIF_BYTES,
+                exif_orientation,
+            )
+
             orientation = exif_orientation(bytes(payload[:MAX_EXIF_BYTES]))
         end = at + len(payload) + 12
         if kind in _PIXELS:

@@ -17,6 +17,8 @@ NEEDLESS = {
     # other programs' work: network, processes, tests, packages, databases
     *("http", "ssl", "socket", "email", "unittest", "multiprocessing", "asyncio", "xml", "sqlite3", "ctypes.util"),
     *("importlib.metadata", "pkg_resources", "pydoc", "tempfile", "zipfile", "concurrent.futures", "logging"),
+    *("pathlib", "urllib.parse", "ipaddress", "locale"),  # 2 ms for paths, and 1 ms for click's translations
+    *("hashlib", "_hashlib"),  # OpenSSL: 2 ms and 4 MB
     # parts of numpy that nothing here uses
     *("numpy.testing", "numpy.random", "numpy.fft", "numpy.polynomial", "numpy.f2py"),
     # interpreters and training frameworks that did not answer
@@ -34,15 +36,19 @@ NEEDLESS = {
         "edge_runtime.explain.class_activation",
         "edge_runtime.explain.explainer",
         "edge_runtime.explain.explanation",
+        "edge_runtime.explain.drawing",
         "edge_runtime.explain.overlay",
     ),
     *(
         "edge_runtime.preprocessing.bilinear",
         "edge_runtime.inference.backends.onnxruntime",
         "edge_runtime.bundle.signing.keys",
+        "edge_runtime.bundle.embedded",
         "edge_runtime.cli.tiles",
     ),
     *("edge_runtime.images.formats.jpeg", "edge_runtime.images.formats.tiff", "edge_runtime.images.formats.webp"),
+    *("edge_runtime.images.formats.foreign", "edge_runtime.images.formats.transparency"),
+    "edge_runtime.images.formats.directory",
 }
 WITH_INTERPRETER = """
 import json, sys
@@ -67,12 +73,6 @@ from edge_runtime.cli.predict import main
 main([sys.argv[1], "--backend", "litert"], standalone_mode=False)
 print(json.dumps([name for name in made if name.startswith("edge_runtime")]))
 """
-FOR_EACH_IMAGE = {
-    "edge_runtime.decision.verdict.Verdict",
-    "edge_runtime.images.reader.DecodedImage",
-    "edge_runtime.inference.prediction.Timing",
-}
-"""Classes of few fields with instances for each image: those of the standard decorator are made faster."""
 FROZEN_RUN = """
 import gc, sys
 from edge_runtime.cli.start import run
@@ -83,7 +83,9 @@ try:
 finally:
     print(before, gc.get_freeze_count())
 """
-PEAK_MB = 80
+MOST_MB = 14
+"""Most memory above that of the imported packages, MB of 10^6 bytes: this package, the model, and the interpreter's.
+A minimal script needs 8, and with OpenSSL a run would need 16."""
 
 
 @pytest.fixture
@@ -119,10 +121,10 @@ def test_a_model_that_accepts_dicom_imports_nothing_of_it_for_another_image(tmp_
     assert not [name for name in found if name.startswith("edge_runtime.dicom.")] and not found & NEEDLESS
 
 
-def test_a_plain_run_compiles_the_dataclasses_of_a_prediction_alone(image: Path) -> None:
+def test_a_plain_run_compiles_no_dataclass(image: Path) -> None:
     """Each takes 0.4 ms: classes that every start defines have the decorator of ``serialisation/frozen.py``."""
     modules(PLAIN_RUN, str(image))  # as above
-    assert modules(COMPILED_RUN, str(image)) == FOR_EACH_IMAGE
+    assert not modules(COMPILED_RUN, str(image))
 
 
 def test_no_collection_looks_at_what_starting_made(image: Path) -> None:
@@ -133,8 +135,15 @@ def test_no_collection_looks_at_what_starting_made(image: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_plain_run_stays_below_its_memory(image: Path) -> None:
+    modules(PLAIN_RUN, str(image))  # as above
+    of_packages, of_run = peak_mb(WITH_INTERPRETER), peak_mb(PLAIN_RUN, str(image))
+    print(f"{of_packages:.1f} MB with the packages imported, {of_run:.1f} MB after an image")
+    assert of_run - of_packages < MOST_MB
+
+
+def peak_mb(code: str, *arguments: str) -> float:
     """The peak since the program began (VmHWM): getrusage counts what the parent held, too."""
-    code = PLAIN_RUN.replace("json.dumps(sorted(sys.modules))", 'open("/proc/self/status").read()')
-    done = subprocess.run([sys.executable, "-c", code, str(image)], capture_output=True, text=True, check=True)
+    code = code.replace("json.dumps(sorted(sys.modules))", 'open("/proc/self/status").read()')
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", done.stdout)
-    assert int(peak) / 1024 < PEAK_MB
+    return int(peak) * 1024 / 1e6
