@@ -8,7 +8,7 @@ import pytest
 
 from tests.one_image import ROOT, way_of
 
-MOST_FILES = 23
+MOST_FILES = 24
 TWICE = {
     "predictor.py": "the progress bar asks for the next answer, in place of the loop",
     "images/formats/header.py": "what a file declares: all that read it look at it",

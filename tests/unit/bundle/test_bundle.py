@@ -116,8 +116,8 @@ def test_a_folder_that_cannot_be_listed_is_named_itself(tmp_path: Path, monkeypa
     folder, honest = small_bundle.make(tmp_path / "bundle"), os.scandir
     (folder / "locked").mkdir()
 
-    def scandir(path: Path) -> Any:
-        if path.name == "locked":
+    def scandir(path: str) -> Any:
+        if Path(path).name == "locked":
             raise PermissionError(errno.EACCES, "Permission denied")
         return honest(path)
 
