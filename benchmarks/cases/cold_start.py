@@ -36,15 +36,24 @@ def cold_start(network: Network, settings: Settings) -> Table:
 
 def minimal(network: Network) -> Command:
     """Return the minimal script on the first image."""
-    script, region = str(ROOT / "benchmarks" / "minimal_script.py"), network.regions[:1]
+    return Command("minimal script", [sys.executable, *script(network)])
+
+
+def script(network: Network) -> list[str]:
+    """Return the path of the minimal script, and its arguments for the first image."""
+    path, region = str(ROOT / "benchmarks" / "minimal_script.py"), network.regions[:1]
     model, circle = network.file(Format.TFLITE), [str(number) for circle in region for number in circle]
-    return Command("minimal script", [sys.executable, script, network.name, model, network.paths[0], *circle])
+    return [path, network.name, model, network.paths[0], *circle]
 
 
 def ours(
     network: Network, name: str = "edge-predict", runtime: Path | None = None, python: Path | None = None
 ) -> Command:
     """Return the command on the first image."""
+    return Command(name, [str(python or sys.executable), "-c", CODE, *arguments(network)], runtime=runtime)
+
+
+def arguments(network: Network) -> list[str]:
+    """Return the arguments of the command for the first image."""
     region = [f"--region={','.join(map(str, circle))}" for circle in network.regions[:1]]
-    command = [str(python or sys.executable), "-c", CODE, network.paths[0], "--model", network.name, *region]
-    return Command(name, command, runtime=runtime)
+    return [network.paths[0], "--model", network.name, *region]

@@ -22,6 +22,7 @@ _COMMANDS = {
     "drift": ("benchmarks.studies.drift", "False alarms and power of edge-predict drift, on held-out patients."),
     "int8-kernels": ("benchmarks.studies.int8_kernels", "Cost and decisions of int8 ONNX files on this processor."),
     "export-memory": ("benchmarks.studies.export_memory", "Peak memory of an export, by number of calibration images."),
+    "cold-stages": ("benchmarks.studies.cold_stages", "Where a cold edge-predict spends its time and memory."),
     "heatmap-parity": ("benchmarks.studies.heatmap_parity", "Heatmaps against TensorFlow's, on real images."),
 }
 """Name of a command → its module, which has it under its name with underscores, and its line of help."""

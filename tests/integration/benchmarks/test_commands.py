@@ -195,3 +195,11 @@ def test_the_command_of_another_checkout_is_that_of_its_files(tmp_path: Path) ->
     with pytest.raises(NoFiguresError, match="ended with status 5"):
         command.turn([0])
     command.close()
+
+
+def test_the_stages_of_a_cold_command_add_up() -> None:
+    found = run("cold-stages", "--tiny", "--model", DEFAULT_MODEL).stdout
+    rows = dict(re.findall(r"^\| (.+?) \| ([\d.]+) \| [\d. ]*\|$", found, re.MULTILINE))
+    whole, script = float(rows.pop("all")), float(rows.pop("minimal script"))
+    assert len(rows) == 8 and script > 0
+    assert sum(map(float, rows.values())) == pytest.approx(whole, abs=0.5)
