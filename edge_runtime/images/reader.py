@@ -23,7 +23,7 @@ from edge_runtime.errors import (
     ImageUnsupportedError,
     MachineError,
 )
-from edge_runtime.images.array_hash import ArrayHash
+from edge_runtime.images.array_hash import ArrayHash, unchanging
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.formats import MAX_PIXELS, inspect
 from edge_runtime.images.formats.acceptance import check, check_size
@@ -69,7 +69,8 @@ def read(
         name: name in error messages; by default the path.
 
     Returns:
-        The image, with its stored channels and bit depth. The pixels of an array may share memory with ``source``.
+        The image, with its stored channels and bit depth. The pixels of an array are a copy; they may share
+        memory with ``source`` if it is read-only, or larger than :data:`edge_runtime.images.array_hash.MOST_BYTES`.
 
     Raises:
         ImageNotFoundError: ``image_not_found``, ``image_is_directory`` or ``image_not_regular``.
@@ -131,7 +132,9 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
         raise _of_array(array, name, " with order GREY", "Pass order=ColourOrder.RGB or ColourOrder.BGR")
     check_size(shape[1], shape[0], min_side_px, name)
     pixels = array if colour else array.reshape(shape[:2])
-    if not (pixels.flags.c_contiguous and dtype.isnative):
+    if pixels.flags.c_contiguous and dtype.isnative:
+        pixels = unchanging(pixels)
+    else:
         pixels = np.ascontiguousarray(pixels, dtype=dtype.newbyteorder("="))
     return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, ArrayHash(pixels))
 

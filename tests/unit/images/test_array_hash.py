@@ -1,4 +1,4 @@
-"""The hash of an array is that of its values at the time of the prediction, and few arrays wait for it in memory."""
+"""The hash of an array is that of the classified values, and few arrays wait for it in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from edge_runtime.images import array_hash
-from edge_runtime.images.array_hash import ArrayHash
+from edge_runtime.images.array_hash import ArrayHash, unchanging
 
 HEADER = b"uint8 3x4x3\n"
+Array = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 @pytest.fixture
@@ -28,20 +29,53 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def pixels(value: int = 7) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def pixels(value: int = 7) -> Array:
     return np.full((3, 4, 3), value, np.uint8)
 
 
 def test_the_hash_is_of_the_values_before_the_array_changed() -> None:
     array = pixels()
-    found = ArrayHash(array).kept()
+    found = ArrayHash(unchanging(array)).kept()
     array[:] = 8
     assert str(found) == hashlib.sha256(HEADER + bytes([7] * 36)).hexdigest()
+
+
+def read_only(array: Array) -> Array:
+    array.setflags(write=False)
+    return array
+
+
+CONSTANT = {
+    "read-only": lambda: read_only(pixels()),
+    "a part of a read-only one": lambda: read_only(pixels())[1:],
+    "bytes": lambda: np.frombuffer(bytes(36), np.uint8).reshape(3, 4, 3),
+}
+CHANGING = {
+    "writeable": pixels,
+    "a read-only view": lambda: read_only(pixels()[:]),
+    "a read-only view of bytes that change": lambda: read_only(np.frombuffer(bytearray(36), np.uint8).reshape(3, 4, 3)),
+    "a read-only view of memory": lambda: np.asarray(memoryview(bytearray(36)).toreadonly()).reshape(3, 4, 3),
+}
+
+
+@pytest.mark.parametrize("case", CONSTANT)
+def test_an_array_that_cannot_change_is_not_copied(case: str) -> None:
+    array = CONSTANT[case]()
+    assert unchanging(array) is array
+
+
+@pytest.mark.parametrize("case", CHANGING)
+def test_an_array_that_may_change_is_copied(case: str) -> None:
+    array = CHANGING[case]()
+    found = unchanging(array)
+    assert not np.shares_memory(found, array)
+    np.testing.assert_array_equal(found, array)
 
 
 def test_an_array_too_large_to_copy_is_hashed_at_once(hashed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(array_hash, "MOST_BYTES", 35)
     array = pixels()
+    assert unchanging(array) is array
     found = ArrayHash(array).kept()
     array[:] = 8
     assert hashed == [7]
