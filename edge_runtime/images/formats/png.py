@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import import_module
 
 from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientation
@@ -124,7 +123,7 @@ def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -
         found: Pixels = rows.decode(data, tuple(pieces), name, opencv)
         return found
 
-    return replace(header, parts=(), decoder=decode)
+    return header._replace(parts=(), decoder=decode)
 
 
 def _header(chunks: dict[bytes, bytes], orientation: int, frames: int, parts: tuple[Part, ...], name: str) -> Header:
