@@ -6,8 +6,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from edge_runtime.bundle.runtime_manifest import Precision
-from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.content_hash import ContentHash
 from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Region, crop, region_error
@@ -105,7 +105,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         familiarity=answer.share,
         fallback=plan.fallback,
         bundle=plan.bundle,
-        sha256=hashed.kept() if isinstance(hashed, ArrayHash) else hashed,
+        sha256=hashed.kept() if isinstance(hashed, ContentHash) else hashed,
         site_policy=plan.site_policy,
         statistics=_statistics(preprocessed.image) if plan.statistics else None,
         burnt_in_text=None,

@@ -83,6 +83,19 @@ def test_the_hash_of_an_array_is_of_its_values_when_it_was_predicted(phantom_bun
     assert dataclasses.replace(found[0], image="other").sha256 == expected
 
 
+def test_the_hash_of_a_file_is_of_the_bytes_that_were_read(
+    phantom_bundle: Path, phantom_patches: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "replaced.png"
+    path.write_bytes(phantom_patches[0].read_bytes())
+    with Predictor.load(phantom_bundle) as predictor:
+        found = predictor.predict(path)
+        path.write_bytes(b"no image")
+        failed = next(predictor.predict_all([path]))
+    assert found.sha256 == hashlib.sha256(phantom_patches[0].read_bytes()).hexdigest()
+    assert failed.sha256 == hashlib.sha256(b"no image").hexdigest()
+
+
 def test_an_array_that_changes_while_it_is_classified_has_the_hash_of_what_was_classified(
     phantom_bundle: Path, phantom_patches: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

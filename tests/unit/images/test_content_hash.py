@@ -1,4 +1,4 @@
-"""The hash of an array is that of the classified values, and few arrays wait for it in memory."""
+"""The hash is of what was classified, and few files and arrays wait for it in memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pickle
 import numpy as np
 import pytest
 
-from edge_runtime.images import array_hash
-from edge_runtime.images.array_hash import ArrayHash, unchanging
+from edge_runtime.images import content_hash
+from edge_runtime.images.content_hash import ContentHash, unchanging
 
 HEADER = b"uint8 3x4x3\n"
 Array = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -17,15 +17,15 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """First values of the arrays whose hash was computed, in order."""
+    """First values of the files and arrays whose hash was computed, in order."""
     found: list[int] = []
-    compute = array_hash._sha256
+    compute = content_hash._sha256
 
-    def noted(pixels: array_hash.Pixels) -> str:
-        found.append(int(pixels.flat[0]))
-        return compute(pixels)
+    def noted(content: bytes | content_hash.Pixels) -> str:
+        found.append(content[0] if isinstance(content, bytes) else int(content.flat[0]))
+        return compute(content)
 
-    monkeypatch.setattr(array_hash, "_sha256", noted)
+    monkeypatch.setattr(content_hash, "_sha256", noted)
     return found
 
 
@@ -35,7 +35,7 @@ def pixels(value: int = 7) -> Array:
 
 def test_the_hash_is_of_the_values_before_the_array_changed() -> None:
     array = pixels()
-    found = ArrayHash(unchanging(array)).kept()
+    found = ContentHash(unchanging(array)).kept()
     array[:] = 8
     assert str(found) == hashlib.sha256(HEADER + bytes([7] * 36)).hexdigest()
 
@@ -73,39 +73,51 @@ def test_an_array_that_may_change_is_copied(case: str) -> None:
 
 
 def test_an_array_too_large_to_copy_is_hashed_at_once(hashed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_hash, "MOST_BYTES", 35)
+    monkeypatch.setattr(content_hash, "MOST_BYTES", 35)
     array = pixels()
     assert unchanging(array) is array
-    found = ArrayHash(array).kept()
+    found = ContentHash(array).kept()
     array[:] = 8
     assert hashed == [7]
     assert str(found) == hashlib.sha256(HEADER + bytes([7] * 36)).hexdigest()
 
 
+def test_a_file_is_hashed_when_its_hash_is_read_unless_it_is_too_large_to_keep(
+    hashed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ContentHash(b"12").kept()
+    monkeypatch.setattr(content_hash, "MOST_BYTES", 2)
+    large = ContentHash(b"345")
+    assert hashed == [ord("3")]
+    assert str(small) == hashlib.sha256(b"12").hexdigest()
+    assert str(large) == hashlib.sha256(b"345").hexdigest()
+    assert hashed == [ord("3"), ord("1")]
+
+
 def test_a_hash_that_nobody_reads_is_never_computed(hashed: list[int]) -> None:
     last = None
-    for value in range(9):
-        last = ArrayHash(pixels(value)).kept()  # the one before is still held here, as in a loop over frames
+    for value in range(9):  # the one before is still held here, as in a loop over frames
+        last = ContentHash(bytes([value]) if value % 2 else pixels(value)).kept()
     assert hashed == []
     assert last is not None
 
 
 def test_of_hashes_in_use_the_oldest_is_computed_so_that_two_copies_wait(hashed: list[int]) -> None:
-    held = [ArrayHash(pixels(value)).kept() for value in range(5)]
+    held = [ContentHash(pixels(value)).kept() for value in range(5)]
     assert hashed == [0, 1, 2]
     assert len({str(each) for each in held}) == 5
     assert hashed == [0, 1, 2, 3, 4]
 
 
 def test_keeping_it_twice_takes_one_place_and_reading_it_twice_computes_once(hashed: list[int]) -> None:
-    first = ArrayHash(pixels(1)).kept()
+    first = ContentHash(pixels(1)).kept()
     assert first.kept() is first
-    second = ArrayHash(pixels(2)).kept()
+    second = ContentHash(pixels(2)).kept()
     assert hashed == []
     assert len({str(second), str(second)}) == 1
     assert hashed == [2]
 
 
 def test_it_is_pickled_as_the_string() -> None:
-    found = ArrayHash(pixels()).kept()
+    found = ContentHash(pixels()).kept()
     assert pickle.loads(pickle.dumps(found)) == str(found)
