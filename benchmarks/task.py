@@ -29,7 +29,8 @@ class Task:
         labels: names of the network's outputs; one label for a sigmoid head.
         paths: the images' files; ``kind`` says how they reach the peer.
         regions: a region for each path, or none at all for models of whole images.
-        kind: ``array`` (uint8 H×W×3, BGR, decoded before the clock starts), ``path``, ``bytes`` or ``none``.
+        kind: ``array`` (uint8 H×W×3, BGR, decoded before the clock starts), ``read-only array``, ``path``, ``bytes`` or
+            ``none``.
         options: further settings of this peer.
     """
 
@@ -64,9 +65,11 @@ class Task:
         return [Item(self._image(path), region) for path, region in zip(self.paths, regions, strict=True)]
 
     def _image(self, path: str) -> Any:
-        if self.kind == "array":
+        if self.kind.endswith("array"):
             import cv2
 
             cv2.setNumThreads(1)
-            return cv2.imread(path)
+            pixels: Any = cv2.imread(path)
+            pixels.setflags(write=self.kind == "array")
+            return pixels
         return Path(path).read_bytes() if self.kind == "bytes" else path

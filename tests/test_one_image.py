@@ -11,6 +11,7 @@ from tests.one_image import ROOT, way_of
 MOST_FILES = 24
 TWICE = {
     "predictor.py": "the progress bar asks for the next answer, in place of the loop",
+    "images/content_hash.py": "what was read is noted for its hash, which is computed for a prediction that is written",
     "images/formats/header.py": "what a file declares: all that read it look at it",
     "ood/network_features.py": "limits of the image are compared before the network runs, its features after it",
     "preprocessing/preprocessor.py": "its last step is a table, which is looked up at the network's input",

@@ -16,13 +16,17 @@ from edge_runtime.bundle.manifest import Format, Precision
 
 LOOP = "LiteRT, hand-written loop"
 OURS = "edge-predict, LiteRT"
+READ_ONLY = "edge-predict, LiteRT, read-only array"
 
 Wanted = tuple[str, Callable[[], Contestant]]
 
 
 def array(network: Network, settings: Settings) -> Table:
     """Measure ``predict(array)`` beside every peer: from decoded pixels to the label."""
-    return _table("predict(array)", network, settings, "array", [*_runtimes(network, "array"), *_peers(network)])
+    loop, ours, *others = _runtimes(network, "array")
+    read_only = network.task("edge_runtime", network.name, "read-only array")
+    wanted = [loop, ours, (READ_ONLY, lambda: Worker(READ_ONLY, read_only)), *others, *_peers(network)]
+    return _table("predict(array)", network, settings, "array", wanted)
 
 
 def path(network: Network, settings: Settings) -> Table:

@@ -16,7 +16,7 @@ def open_peer(task: Task) -> Callable[[Item], str]:
     from edge_runtime import ColourOrder, Predictor, Runtime
 
     predictor = Predictor.load(task.model, backend=Runtime(task.options.get("backend", "litert")))
-    more: dict[str, Any] = {"order": ColourOrder.BGR} if task.kind == "array" else {}
+    more: dict[str, Any] = {"order": ColourOrder.BGR} if task.kind in ("array", "read-only array") else {}
 
     def call(item: Item) -> str:
         found = predictor.predict(item.image, region=item.region, **more)

@@ -21,15 +21,14 @@ from edge_runtime.errors import (
     ImageUnsupportedError,
     MachineError,
 )
-from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.content_hash import ContentHash, unchanging
 from edge_runtime.images.formats import MAX_PIXELS, inspect
 from edge_runtime.images.formats.acceptance import check, check_size
 from edge_runtime.images.formats.decoding import Pixels, decode
 from edge_runtime.images.formats.header import for_decoder
 from edge_runtime.platform.machine_faults import machine_error, raise_machine_fault
 from edge_runtime.platform.regular_files import READING
-from edge_runtime.platform.sha256 import sha256_of
 from edge_runtime.serialisation.frozen import dataclass
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "Source", "read", "source_name"]
@@ -48,15 +47,15 @@ class DecodedImage:
         name: name in error messages.
         pixels: uint8 (0..255) or uint16 (0..65535), C-contiguous; H×W for grey, H×W×3 for colour.
         order: GREY for H×W; the order of the last axis for H×W×3. Decoded files are GREY or BGR.
-        sha256: SHA-256 (hex) of the file's bytes, or the hash of an array, which is not computed yet; None for a crop.
+        sha256: SHA-256 (hex) of the file's bytes or of the array; ``str`` computes it. None for a data set of pydicom.
     """
 
     name: str
     pixels: Pixels
     order: ColourOrder
-    sha256: str | ArrayHash | None = None
+    sha256: str | ContentHash | None = None
 
-    def __init__(self, name: str, pixels: Pixels, order: ColourOrder, sha256: str | ArrayHash | None = None) -> None:
+    def __init__(self, name: str, pixels: Pixels, order: ColourOrder, sha256: str | ContentHash | None = None) -> None:
         self.__dict__.update(name=name, pixels=pixels, order=order, sha256=sha256)
 
 
@@ -72,7 +71,8 @@ def read(
         name: name in error messages; by default the path.
 
     Returns:
-        The image, with its stored channels and bit depth. The pixels of an array may share memory with ``source``.
+        The image, with its stored channels and bit depth. The pixels of an array are a copy; they may share
+        memory with ``source`` if it is read-only, or larger than :data:`edge_runtime.images.content_hash.MOST_BYTES`.
 
     Raises:
         ImageNotFoundError: ``image_not_found``, ``image_is_directory`` or ``image_not_regular``.
@@ -106,19 +106,19 @@ def source_name(source: object) -> str:
 def _from_bytes(data: bytes, min_side_px: int, name: str) -> DecodedImage:
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(name, len(data))
-    digest = sha256_of(data)
+    hashed = ContentHash(data)
     try:
         header = inspect(data, name)
         check(header, min_side_px, name)
-        data = for_decoder(data, header)  # parts of the same bytes that were inspected and hashed
+        data = for_decoder(data, header)  # parts of the same bytes that are inspected and hashed
         pixels = decode(data, header, name)
     except ImageError as error:
-        error.sha256 = digest
+        error.sha256 = str(hashed)
         raise
     except Exception as error:
         raise_machine_fault(error, name)
         raise
-    return DecodedImage(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR, digest)
+    return DecodedImage(name, pixels, ColourOrder.GREY if pixels.ndim == 2 else ColourOrder.BGR, hashed)
 
 
 def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, name: str) -> DecodedImage:
@@ -134,9 +134,11 @@ def _from_array(array: npt.NDArray[Any], order: ColourOrder, min_side_px: int, n
         raise _of_array(array, name, " with order GREY", "Pass order=ColourOrder.RGB or ColourOrder.BGR")
     check_size(shape[1], shape[0], min_side_px, name)
     pixels = array if colour else array.reshape(shape[:2])
-    if not (pixels.flags.c_contiguous and dtype.isnative):
+    if pixels.flags.c_contiguous and dtype.isnative:
+        pixels = unchanging(pixels)
+    else:
         pixels = np.ascontiguousarray(pixels, dtype=dtype.newbyteorder("="))
-    return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, ArrayHash(pixels))
+    return DecodedImage(name, pixels, order if colour else ColourOrder.GREY, ContentHash(pixels))
 
 
 def _of_array(array: npt.NDArray[Any], name: str, more: str, remedy: str) -> ImageUnsupportedError:

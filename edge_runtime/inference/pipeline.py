@@ -6,10 +6,10 @@ from time import perf_counter
 from typing import NamedTuple
 
 from edge_runtime.bundle.runtime_manifest import Precision
-from edge_runtime.images.array_hash import ArrayHash
 from edge_runtime.images.colour import ColourOrder
+from edge_runtime.images.content_hash import ContentHash
 from edge_runtime.images.formats.acceptance import check_size
-from edge_runtime.images.reader import DecodedImage, Source, read
+from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Region, crop, region_error
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing, now
@@ -56,19 +56,19 @@ def read_input(
     start, spec = perf_counter(), plan.spec
     if (region is None) is not (spec.region is None):
         raise region_error(region)
-    if isinstance(source, DecodedImage):
-        image = source
-        check_size(image.pixels.shape[1], image.pixels.shape[0], spec.min_side_px, image.name)
-    else:
-        image = read(source, order=order, min_side_px=spec.min_side_px, name=name)
-    decoded = perf_counter()
     try:
+        if isinstance(source, DecodedImage):
+            image = source
+            check_size(image.pixels.shape[1], image.pixels.shape[0], spec.min_side_px, image.name)
+        else:
+            image = read(source, order=order, min_side_px=spec.min_side_px, name=name)
+        decoded = perf_counter()
         cropped = image if region is None or spec.region is None else crop(image, region, spec.region)
         prepared = plan.preprocessor.levels(cropped)
         detector = spec.familiarity
         share = None if detector is None else detector.image_share(image, cropped)
     except Exception as error:
-        raise_machine_fault(error, image.name)
+        raise_machine_fault(error, name or source_name(source))
         raise
     return InferenceInput(image, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
 
@@ -105,7 +105,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         familiarity=answer.share,
         fallback=plan.fallback,
         bundle=plan.bundle,
-        sha256=hashed.kept() if isinstance(hashed, ArrayHash) else hashed,
+        sha256=hashed.kept() if isinstance(hashed, ContentHash) else hashed,
         site_policy=plan.site_policy,
         statistics=_statistics(preprocessed.image) if plan.statistics else None,
         burnt_in_text=None,

@@ -11,7 +11,7 @@ from typing import overload
 from edge_runtime.bundle.policy import SitePolicyId
 from edge_runtime.decision.verdict import SITE_WITH_POLICY, Site, Verdict
 from edge_runtime.errors import EdgeError, ImageError, MachineError
-from edge_runtime.images.array_hash import ArrayHash
+from edge_runtime.images.content_hash import ContentHash
 from edge_runtime.images.region import Region
 from edge_runtime.serialisation import frozen
 
@@ -58,7 +58,7 @@ class Timing:
 
 
 class HashField:
-    """A dataclass field for a hash: it is set to a string, None or an :class:`ArrayHash`, and read as a string or None.
+    """A dataclass field for a hash: set to a string, None or a :class:`ContentHash`, and read as a string or None.
 
     The default is None.
     """
@@ -74,9 +74,9 @@ class HashField:
     def __get__(self, instance: object | None, owner: type) -> str | None:
         """Return the hash; of the class, the default."""
         found = None if instance is None else vars(instance)[self._name]
-        return str(found) if isinstance(found, ArrayHash) else found
+        return str(found) if isinstance(found, ContentHash) else found
 
-    def __set__(self, instance: object, value: str | ArrayHash | None) -> None:
+    def __set__(self, instance: object, value: str | ContentHash | None) -> None:
         """Store ``value``."""
         vars(instance)[self._name] = value
 

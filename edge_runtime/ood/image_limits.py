@@ -82,7 +82,8 @@ def dark_share(image: DecodedImage) -> float:
     largest channel are at most :data:`DARK`, and bright if they are at least 255 - :data:`DARK`.
     """
     height, width = image.pixels.shape[:2]
-    sample = image.pixels[:: max(1, height // SAMPLES), :: max(1, width // SAMPLES)]
+    rows = image.pixels[:: max(1, height // SAMPLES)].copy()  # memory is read faster in whole rows
+    sample = rows[:, :: max(1, width // SAMPLES)]
     if sample.ndim == 3:
         sample = reduce(np.maximum, sample.transpose(2, 0, 1))  # in a fraction of the time of max(axis=2)
     levels = sample if sample.dtype == np.uint8 else sample >> 8

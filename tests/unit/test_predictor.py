@@ -19,14 +19,15 @@ from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.manifest import Format, Precision
 from edge_runtime.decision.rule import margins
 from edge_runtime.decision.verdict import Decision, Reason
-from edge_runtime.errors import BackendError, ImageError, UsageError
+from edge_runtime.errors import BackendError, ImageError, MachineError, UsageError
+from edge_runtime.images import reader
 from edge_runtime.images.colour import ColourOrder
-from edge_runtime.images.reader import read
+from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model
 from edge_runtime.inference.prediction import Failure, Prediction, Timing
 from edge_runtime.predictor import Predictor
-from edge_runtime.preprocessing.preprocessor import preprocess
+from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, preprocess
 from tests.unit.decision.plain_decision import plain_verdict
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], Path]
@@ -80,6 +81,48 @@ def test_the_hash_of_an_array_is_of_its_values_when_it_was_predicted(phantom_bun
     assert {answer.to_dict()["sha256"] for answer in found} == {expected}
     assert pickle.loads(pickle.dumps(found[0])) == found[0]
     assert dataclasses.replace(found[0], image="other").sha256 == expected
+
+
+def test_the_hash_of_a_file_is_of_the_bytes_that_were_read(
+    phantom_bundle: Path, phantom_patches: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "replaced.png"
+    path.write_bytes(phantom_patches[0].read_bytes())
+    with Predictor.load(phantom_bundle) as predictor:
+        found = predictor.predict(path)
+        path.write_bytes(b"no image")
+        failed = next(predictor.predict_all([path]))
+    assert found.sha256 == hashlib.sha256(phantom_patches[0].read_bytes()).hexdigest()
+    assert failed.sha256 == hashlib.sha256(b"no image").hexdigest()
+
+
+def test_an_array_that_changes_while_it_is_classified_has_the_hash_of_what_was_classified(
+    phantom_bundle: Path, phantom_patches: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = cv2.imread(str(phantom_patches[0]))
+    levels = Preprocessor.levels
+
+    def late(self: Preprocessor, image: DecodedImage) -> Preprocessed:
+        array[:] = 0  # as a camera would that writes its next frame
+        return levels(self, image)
+
+    with Predictor.load(phantom_bundle) as predictor:
+        expected = predictor.predict(array.copy(), order=ColourOrder.BGR)
+        monkeypatch.setattr(Preprocessor, "levels", late)
+        found = predictor.predict(array, order=ColourOrder.BGR)
+    assert untimed(found) == untimed(expected) and found.sha256 == expected.sha256
+
+
+def test_an_array_that_memory_cannot_hold_twice_is_no_fault_of_the_image(
+    phantom_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(pixels: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reader, "unchanging", full)
+    with Predictor.load(phantom_bundle) as predictor, pytest.raises(MachineError, match=r"^frame: ") as caught:
+        predictor.predict(np.zeros((50, 50, 3), np.uint8), name="frame")
+    assert caught.value.code == "machine_memory"
 
 
 def test_path_bytes_and_arrays_give_the_same_answer(

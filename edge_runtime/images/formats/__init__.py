@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError
@@ -108,6 +109,7 @@ def _check_memory(data: bytes, header: Header, name: str) -> None:
         )
 
 
+@cache
 def _inspector(kind: ImageFormat) -> Inspector:
     """Return the inspector of a format. Its module is imported with the first file, as most devices use one format."""
     found: Inspector = import_module(f"edge_runtime.images.formats.{kind.name.lower()}").inspect

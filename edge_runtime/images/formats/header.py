@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageSizeError, ImageUnreadableError, ImageUnsupportedError
-from edge_runtime.serialisation.frozen import dataclass
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 OpenCV = Callable[[bytes], Pixels | None]
@@ -46,8 +45,7 @@ class ImageFormat(enum.Enum):
     WEBP = "WebP"
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What a file declares about its pixels, before decoding.
 
     Attributes:
@@ -83,7 +81,7 @@ class Header:
     buffer_bytes: int = 0
     parts: tuple[Part, ...] = ()
     work_s: float = 0.0
-    decoder: Callable[[OpenCV], Pixels] | None = field(default=None, repr=False, compare=False)
+    decoder: Callable[[OpenCV], Pixels] | None = None
 
     @property
     def pixels(self) -> int:

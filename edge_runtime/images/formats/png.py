@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import import_module
 
 from edge_runtime.images.formats.header import (
@@ -24,6 +23,8 @@ from edge_runtime.images.formats.header import (
 )
 
 _SIGNATURE_BYTES = 8
+_LENGTH_AND_TYPE, _CRC, _SIZE_DEPTH_COLOUR = struct.Struct(">I4s"), struct.Struct(">I"), struct.Struct(">IIBB")
+_METHODS = b"\0\0\0", b"\0\0\1"  # of compression, filter and interlace
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _AT_ONCE_IN, _AT_ONCE_OUT = 1 << 19, 1 << 26
 """Largest IDAT data and pixels, in bytes, that libpng decodes itself. libpng also inflates surplus data after the last
@@ -45,33 +46,29 @@ _DEPTHS = {
 def inspect(data: bytes, name: str) -> Header:
     """Read all chunks; see :func:`edge_runtime.images.formats.inspect`."""
     chunks: dict[bytes, bytes] = {}
-    pieces: list[memoryview] = []
+    pieces: list[tuple[int, int]] = []
     frames = 1
-    spans, at, orientation, before = [(0, _SIGNATURE_BYTES)], _SIGNATURE_BYTES, 1, b""
-    for kind, payload in _walk(data, name):
+    spans, orientation, before = [(0, _SIGNATURE_BYTES)], 1, b""
+    for kind, start, end in _walk(data, name):
         if (kind == b"IHDR") is bool(chunks) or kind in chunks:
             raise damaged(name, ImageFormat.PNG, f"chunk {kind!r} occurs twice or before IHDR")
-        if kind not in _PIXELS and kind[:1].isupper():  # the standard forbids readers to show such a file
+        if kind in _PIXELS:
+            spans.append((start - 8, end + 4))
+        elif kind[:1].isupper():  # the standard forbids readers to show such a file
             raise not_taken(name, f"a PNG file with the unknown critical chunk {kind!r}", "none; save it as plain PNG")
         if kind == b"IDAT":
             if pieces and before != b"IDAT":
                 raise damaged(name, ImageFormat.PNG, "other chunks stand between its IDAT chunks")
-            pieces.append(payload)
+            pieces.append((start, end))
+        elif kind in _READ:
+            chunks[kind] = data[start : min(end, start + _HEAD_BYTES)]
         elif kind in _ANIMATION:
             frames = 2  # other viewers may show a different image, even with one frame
-        elif kind in _READ:
-            chunks[kind] = bytes(payload[:_HEAD_BYTES])
         elif kind == b"eXIf" and orientation == 1:
-            from edge_runtime.images.formats.directory import (  # imported here: few have it
-                MAX_EXIF_BYTES,
-                exif_orientation,
-            )
+            from edge_runtime.images.formats import directory  # imported here: few files have it
 
-            orientation = exif_orientation(bytes(payload[:MAX_EXIF_BYTES]))
-        end = at + len(payload) + 12
-        if kind in _PIXELS:
-            spans.append((at, end))
-        at, before = end, kind
+            orientation = directory.exif_orientation(data[start : min(end, start + directory.MAX_EXIF_BYTES)])
+        before = kind
     if len(chunks[b"IHDR"]) != 13:
         raise damaged(name, ImageFormat.PNG, "its IHDR chunk has no 13 bytes")
     if not pieces:
@@ -80,8 +77,8 @@ def inspect(data: bytes, name: str) -> Header:
     return _by_rows(data, header, pieces, name)
 
 
-def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield type and payload of each chunk up to IEND, which must end the file."""
+def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, and start and end of the payload, of each chunk up to IEND, which must end the file."""
     view = memoryview(data)
     at, kind, count = _SIGNATURE_BYTES, b"", 0
     while kind != b"IEND":
@@ -90,14 +87,14 @@ def _walk(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
             raise too_many_parts(name, ImageFormat.PNG)
         if at >= len(data):
             raise truncated(name, ImageFormat.PNG, f"{len(data)} bytes without an IEND chunk")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 8 + length
+        length, kind = _LENGTH_AND_TYPE.unpack_from(data, at)
+        start, end = at + 8, at + 8 + length
         if end + 4 > len(data):
             raise truncated(name, ImageFormat.PNG, f"chunk {kind!r} needs {end + 4} bytes of {len(data)}")
-        checked = struct.unpack_from(">I", data, end)[0] == zlib.crc32(view[at + 4 : end])
-        if not checked and (kind[:1].isupper() or _matters(kind, data, at + 8, end)):
+        checked = _CRC.unpack_from(data, end)[0] == zlib.crc32(view[at + 4 : end])
+        if not checked and (kind[:1].isupper() or _matters(kind, data, start, end)):
             raise damaged(name, ImageFormat.PNG, f"the CRC of chunk {kind!r} at byte {at} does not match")
-        yield kind, view[at + 8 : end]
+        yield kind, start, end
         at = end + 4
     if at != len(data):
         raise damaged(name, ImageFormat.PNG, f"{len(data) - at} bytes follow its end")
@@ -115,25 +112,25 @@ def _matters(kind: bytes, data: bytes, start: int, end: int) -> bool:
     return not kind.isalpha() or any(data.find(meant, start, end) >= 0 for meant in (b"tRNS", b"eXIf", *_ANIMATION))
 
 
-def _by_rows(data: bytes, header: Header, pieces: list[memoryview], name: str) -> Header:
+def _by_rows(data: bytes, header: Header, pieces: list[tuple[int, int]], name: str) -> Header:
     """Return a header that decodes a large image in bands; see :mod:`edge_runtime.images.formats.png_rows`."""
-    in_bytes = sum(map(len, pieces))
+    in_bytes = sum(end - start for start, end in pieces)
     if header.palette or header.bit_depth < 8 or header.pixels > MAX_PIXELS:
         return header
     if in_bytes <= _AT_ONCE_IN and header.decoded_bytes <= _AT_ONCE_OUT:
         return header
 
     def decode(opencv: OpenCV) -> Pixels:
-        rows = import_module("edge_runtime.images.formats.png_rows")
-        found: Pixels = rows.decode(data, tuple(pieces), name, opencv)
+        rows, view = import_module("edge_runtime.images.formats.png_rows"), memoryview(data)
+        found: Pixels = rows.decode(data, tuple(view[start:end] for start, end in pieces), name, opencv)
         return found
 
-    return replace(header, parts=(), decoder=decode)
+    return header._replace(parts=(), decoder=decode)
 
 
 def _header(chunks: dict[bytes, bytes], orientation: int, frames: int, parts: tuple[Part, ...], name: str) -> Header:
-    width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    if not (width and height) or depth not in _DEPTHS.get(colour, ()) or methods not in ([0, 0, 0], [0, 0, 1]):
+    width, height, depth, colour = _SIZE_DEPTH_COLOUR.unpack_from(chunks[b"IHDR"])
+    if not (width and height) or depth not in _DEPTHS.get(colour, ()) or chunks[b"IHDR"][10:] not in _METHODS:
         raise damaged(name, ImageFormat.PNG, f"IHDR declares {width}x{height}, {depth} bits, colour type {colour}")
     return Header(
         ImageFormat.PNG,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from math import ceil
 
@@ -54,12 +53,12 @@ def inspect(data: bytes, name: str) -> Header:
         turned = orientation(data, offset)
     except ValueError as error:
         raise damaged(name, ImageFormat.TIFF, str(error)) from None
-    header = replace(_header(page, frames, name), orientation=turned)
+    header = _header(page, frames, name)._replace(orientation=turned)
     _refuse_variants(page, name)
     # The caller rejects an image above the size limit.
     if header.pixels <= MAX_PIXELS:
         _check_strips(data, page, header, name)
-        header = replace(header, decoder=_decoder(data, page, header, name), work_s=_work_s(page, header))
+        header = header._replace(decoder=_decoder(data, page, header, name), work_s=_work_s(page, header))
     return header
 
 

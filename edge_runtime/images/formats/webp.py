@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 
 from edge_runtime.images.formats.directory import MAX_EXIF_BYTES, exif_orientation
 from edge_runtime.images.formats.header import (
@@ -59,8 +58,7 @@ def inspect(data: bytes, name: str) -> Header:
     header = _header(chunks, animation_frames, name)
     parts = _parts(data, joined([(0, 12), *spans], len(data)))
     coded, lossless = sum(end - start for start, end in spans), b"VP8L" in chunks
-    return replace(
-        header,
+    return header._replace(
         orientation=orientation,
         parts=parts,
         work_s=_work_s(header.pixels * (1 + (b"ALPH" in chunks)), coded, lossless),

@@ -115,12 +115,12 @@ FAULTS: dict[str, tuple[str, Exception, str]] = {
         "machine_memory",
     ),
     "no descriptor for a module": (
-        "edge_runtime.images.formats.import_module",
+        "edge_runtime.images.formats._inspector",
         ImportError("_x.so: cannot open shared object file: Too many open files"),
         "machine_descriptors",
     ),
     "no memory for a module": (
-        "edge_runtime.images.formats.import_module",
+        "edge_runtime.images.formats._inspector",
         ImportError("libaom.so.3: failed to map segment from shared object"),
         "machine_memory",
     ),

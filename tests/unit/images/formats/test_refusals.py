@@ -157,6 +157,32 @@ def test_a_dicom_file_is_told_how_to_become_a_image() -> None:
         reader.read(bytes(128) + b"DICM" + bytes(99))
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"GIF89a", "a GIF file"),
+        (b"\0\0\0\x20ftypavif", "an AVIF file"),
+        (b"\0\0\0\x20ftypheic", "a HEIC file"),
+        (b"\0\0\0\x20ftypisom", "a video or other ISO media file"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"\xef\xbb\xbf <?xml?><!-- a --><!DOCTYPE svg><svg ", "an SVG drawing"),
+        (b"\xff\x4f\xff\x51", "a JPEG 2000 file"),
+        (b"\xff\x0a", "a JPEG XL file"),
+        (b"MM\0\x2b", "a BigTIFF file"),
+        (b"P4\n", "a PNM bitmap of 1 bit"),
+        (b"P3\n", "a PNM file in ASCII"),
+        (b"Pf\n", "a PAM or PFM file"),
+        (bytes(344) + b"n+1\0", "a NIfTI volume"),
+        (b"PK\x03\x04", "a compressed archive"),
+        (b"\x89PNG\r\n\x1a\n".ljust(128) + b"DICM", "a DICOM file"),
+        (b"\0\0\0\x20ftypavif".ljust(128) + b"DICM", "a DICOM file"),
+    ],
+)
+def test_a_foreign_format_is_called_by_its_name(data: bytes, kind: str) -> None:
+    with pytest.raises(ImageUnsupportedError, match=f"^case: found {kind}, expected"):
+        reader.read(data + bytes(99), name="case")
+
+
 def test_a_phone_photograph_with_a_gain_map_behind_it_is_its_first_image() -> None:
     data = save("JPEG")
     mark = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
