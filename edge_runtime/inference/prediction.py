@@ -96,8 +96,7 @@ class Prediction:
             by the model's limit, 0 or more. Above 1 the image is referred. None if the model has no such check.
         fallback: reason of the fallback to float32; None if there was none.
         bundle: SHA-256 of the bundle's ``bundle.json``. For a single model file it is the SHA-256 of that file.
-        sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md); of an array, it is computed when
-            it is first read.
+        sha256: SHA-256 of the file's bytes or of the array (docs/reference/json.md), computed when it is first read.
         site_policy: the site policy whose thresholds were applied; None if they are the bundle's own.
         statistics: width and height in pixels and the statistics of the whole image, by name; None unless requested.
         burnt_in_text: set if text stands inside the classified region of a DICOM object; None for all other images.
