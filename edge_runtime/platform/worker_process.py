@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -33,8 +34,12 @@ class WorkerProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(there, task), daemon=True)
-        with there, _without_interrupts():
-            self._process.start()
+        try:
+            with there, _without_interrupts():
+                self._process.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when a result has come, or the process has ended."""
@@ -61,22 +66,32 @@ class WorkerProcess:
     def stop(self) -> None:
         """Stop the process at once; what it has not finished is lost."""
         self._pipe.close()
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:  # it was started
+            self._process.kill()
+            self._process.join()
 
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Block Ctrl-C, also in a process that is started meanwhile: it would end with a traceback while it imports.
+    """Hold Ctrl-C back until the context ends, and block it in a process that is started meanwhile.
 
-    The resource tracker of multiprocessing unblocks it when it starts, so it is started before.
+    That process would end with a traceback while it imports, and it also would if this one left the start half done. A
+    block of this thread does not do, as another thread may take the signal. The resource tracker of multiprocessing
+    unblocks the signal when it starts, so it is started first.
     """
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    held: list[int] = []
+    in_main_thread = threading.current_thread() is threading.main_thread()  # elsewhere no handler can be set or called
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if in_main_thread else None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
+            for number in held:
+                signal.raise_signal(number)
 
 
 def _serve(pipe: Connection, task: Task) -> None:

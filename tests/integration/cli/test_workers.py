@@ -22,6 +22,8 @@ from tests.places import ROOT
 
 COUNT = 300
 MODEL = "breast-us"
+COMMAND = "from edge_runtime.cli.start import run; run()"
+"""As the installed script starts it. After Ctrl-C, ``python -m`` may end by that signal instead of status 130."""
 WAIT_S = 60.0
 
 
@@ -42,7 +44,7 @@ class Site:
                 os.link(folder / f"{i % 4}.png", self.images / f"{i:03}.png")
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "edge_runtime.cli.predict", "--model", MODEL, str(self.images)]
+        command = [sys.executable, "-c", COMMAND, "--model", MODEL, str(self.images)]
         running = subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=ROOT,
@@ -54,29 +56,29 @@ class Site:
         self._sessions.add(running.pid)
         return running
 
-    def processes(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if os.getsid(process.pid) in self._sessions and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
-
-    def worker(self) -> psutil.Process:
-        """Wait for the worker process of a command with two workers."""
+    def worker(self, command: subprocess.Popen[str]) -> psutil.Process:
+        """Wait for the first worker process of a command."""
         end = time.monotonic() + WAIT_S
         while time.monotonic() < end:
-            for process in self.processes():
-                with contextlib.suppress(psutil.Error):
-                    if "spawn_main" in " ".join(process.cmdline()):
-                        return process
+            for child in Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text("ascii").split():
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return psutil.Process(int(child))
             time.sleep(0.001)
         raise AssertionError("no worker process was started")
+
+    def processes(self) -> list[psutil.Process]:
+        """Return those of all commands that still run."""
+        found = []
+        for pid in psutil.pids():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if os.getsid(pid) in self._sessions and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                    found.append(psutil.Process(pid))
+        return found
 
     def assert_quiet(self) -> None:
         """Nothing is left; the resource tracker of multiprocessing may take a moment."""
         left = psutil.wait_procs(self.processes(), timeout=WAIT_S)[1]
-        assert not left, [process.cmdline() for process in left]
+        assert not left
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_two_workers_print_and_write_the_lines_of_one(site: Site, tmp_path: Path
     alone = ended(site.start("--json"))
     assert (alone[0], alone[2]) == (1, f"{COUNT // 100} of {COUNT} failed.\n")
     running = site.start("--json", "--workers", 2)
-    site.worker()
+    site.worker(running)
     status, out, err = ended(running)
     assert (status, steady(out), err) == (1, steady(alone[1]), alone[2])
     site.assert_quiet()
@@ -128,9 +130,8 @@ def events(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line)["event"] for line in log.read_text("ascii").splitlines()]
 
 
-def kill_worker(site: Site, cpu_s: float) -> None:
+def kill_worker(worker: psutil.Process, cpu_s: float) -> None:
     """Kill the worker after so many seconds of processor time. While it stands still, it keeps what it is given."""
-    worker = site.worker()
     with contextlib.suppress(psutil.NoSuchProcess):
         while worker.cpu_times().user < cpu_s:
             time.sleep(0.001)
@@ -146,7 +147,7 @@ def test_images_of_a_killed_worker_are_a_fault_of_the_machine_and_resume_answers
     assert ended(site.start("--output", calm))[0] == 1
     for cpu_s in (0.2, 0.4, 0.8, 1.6, 3.2):  # on a slow machine, it is still loading the model at the first of these
         running = site.start("--output", rough, "--resume", "--workers", 2)
-        kill_worker(site, cpu_s)
+        kill_worker(site.worker(running), cpu_s)
         status, _, err = ended(running)
         assert status == 6
         if not err.startswith("error [machine_worker]: workers: "):
@@ -164,9 +165,9 @@ def test_images_of_a_killed_worker_are_a_fault_of_the_machine_and_resume_answers
 
 def test_ctrl_c_ends_all_processes_with_one_line(site: Site, tmp_path: Path) -> None:
     """The terminal sends it to all of them, at any time: while they start, too."""
-    for wait_s in (0.0, 0.02, 0.05, 0.1, 0.2, 0.4):
+    for wait_s in (0.0, 0.0, 0.0, 0.002, 0.02, 0.05, 0.1, 0.2, 0.4):
         running = site.start("--json", "--workers", 2)
-        site.worker()
+        site.worker(running)
         time.sleep(wait_s)
         os.killpg(running.pid, signal.SIGINT)
         status, out, err = ended(running)
@@ -179,7 +180,7 @@ def test_ctrl_c_ends_all_processes_with_one_line(site: Site, tmp_path: Path) -> 
 def test_a_results_file_is_whole_after_a_signal_to_all(number: signal.Signals, site: Site, tmp_path: Path) -> None:
     place = tmp_path / "results.jsonl"
     running = site.start("--output", place, "--workers", 2)
-    site.worker()
+    site.worker(running)
     time.sleep(0.3)
     os.killpg(running.pid, number)
     status, _, err = ended(running)
@@ -193,13 +194,12 @@ def test_a_results_file_is_whole_after_a_signal_to_all(number: signal.Signals, s
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, None])
 def test_nothing_is_left_when_the_command_ends_early(end: signal.Signals | None, site: Site) -> None:
-    running = site.start("--json", "--workers", 3)
-    site.worker()
-    if end is None:
-        assert running.stdout is not None
-        running.stdout.close()
-        assert running.wait(WAIT_S) == 5
-    else:
-        running.send_signal(end)
-        assert running.wait(WAIT_S) == -end
+    with site.start("--json", "--workers", 3) as running:
+        site.worker(running)
+        if end is None:
+            assert running.stdout is not None
+            running.stdout.close()
+        else:
+            running.send_signal(end)
+        assert running.wait(WAIT_S) == (5 if end is None else -end)
     site.assert_quiet()
