@@ -264,7 +264,7 @@ class Predictor:
                 when its prediction is requested. Several workers read at most four images each in advance.
             processes: let the workers be processes, with this one as the first. Small images need it, as their threads
                 wait for each other. The others are started once enough work is left to pay for it, so ``images`` is
-                read to its end first. If an image is no path (``str``), or the model runs on a GPU, workers are
+                read to its end first. If an image is no path, or the model runs on a GPU, workers are
                 threads. A program that uses processes needs ``if __name__ == "__main__":``.
 
         Raises:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -51,7 +52,7 @@ def is_sendable(predictor: Predictor, images: Sequence[Item]) -> bool:
     """
     if predictor.config is None or predictor.provider is not Provider.CPU:
         return False
-    return all(isinstance(item, Failure) or isinstance(unmarked(item)[0], str) for item in images)
+    return all(isinstance(item, Failure) or isinstance(unmarked(item)[0], str | Path) for item in images)
 
 
 def predict_in_processes(predictor: Predictor, images: Sequence[Item], workers: int) -> Iterator[Answer]:

@@ -232,8 +232,10 @@ def test_workers_of_arrays_are_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_paths_of_a_loaded_model_on_the_processor_are_sent() -> None:
     with Predictor.load() as predictor:
-        assert is_sendable(predictor, ["a.png", Marked("a.png", Region(5, 5, 5)), Failure("b", BundleError("bad"))])
-        assert not is_sendable(predictor, ["a.png", Path("a.png")])
+        assert is_sendable(
+            predictor, ["a.png", Path("b.png"), Marked("a.png", Region(5, 5, 5)), Failure("b", BundleError("bad"))]
+        )
+        assert not is_sendable(predictor, ["a.png", np.zeros((50, 50), np.uint8)])
         assert not is_sendable(predictor, [Marked(b"data", Region(5, 5, 5))])
         predictor.provider = Provider.CUDA
         assert not is_sendable(predictor, ["a.png"])
