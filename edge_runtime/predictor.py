@@ -276,12 +276,12 @@ class Predictor:
             raise UsageError(f"found workers={workers}, expected 1 or more. Pass a larger number.")
         if workers == 1:
             return (self._attempt(self.predict, image) for image in images)
-        if processes:
-            from edge_runtime.inference.processes import is_sendable, predict_in_processes  # imported here, as below
+        if processes and self.config is not None and self.provider is Provider.CPU:
+            from edge_runtime.inference.processes import are_sendable, predict_in_processes  # imported here, as below
 
             images = images if isinstance(images, Sequence) else tuple(images)
-            if is_sendable(self, images):
-                return predict_in_processes(self, images, workers)
+            if are_sendable(images):
+                return predict_in_processes(self, partial(type(self).from_config, self.config), images, workers)
         from edge_runtime.inference.ordered_map import in_order  # imported here: one image needs no thread pool
 
         predicts = [partial(self._predict, engine) for engine in self._engines.take(workers)]

@@ -12,24 +12,18 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeGuard
 
 from edge_runtime.errors import EdgeError, MachineError
 from edge_runtime.images.reader import source_name
 from edge_runtime.images.region import Marked, unmarked
-from edge_runtime.inference.backends.base import Provider
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.platform.machine_faults import machine_faults
 from edge_runtime.platform.worker_process import WorkerDiedError, WorkerProcess
 
-if TYPE_CHECKING:
-    from edge_runtime.predictor import AnySource, Predictor
-
-    Item: TypeAlias = AnySource | Marked | Failure
-
+Item = str | Path | Marked | Failure
 Answer = Prediction | Failure
 
 WORTH_S = 0.5
@@ -44,31 +38,39 @@ WINDOW_PER_WORKER = 64
 """Most parts of the batch per worker whose results wait for an earlier one. Only results are kept, no images."""
 
 
-def is_sendable(predictor: Predictor, images: Sequence[Item]) -> bool:
-    """Return whether processes can classify the images: paths, or regions in them, by a model on the processor.
+class Classifier(Protocol):
+    """What a :class:`edge_runtime.Predictor` does here."""
 
-    DICOM objects with their marks cost more to send than threads lose, and each process would take its own part of the
-    memory of a GPU.
+    digest: str
+
+    def predict_all(self, images: Sequence[Item], /) -> Iterator[Answer]:
+        """Classify images one by one."""
+
+
+def are_sendable(images: Sequence[object]) -> TypeGuard[Sequence[Item]]:
+    """Return whether all images are paths or regions in them.
+
+    Pixels, and DICOM objects with their marks, cost more to send than threads lose.
     """
-    if predictor.config is None or predictor.provider is not Provider.CPU:
-        return False
     return all(isinstance(item, Failure) or isinstance(unmarked(item)[0], str | Path) for item in images)
 
 
-def predict_in_processes(predictor: Predictor, images: Sequence[Item], workers: int) -> Iterator[Answer]:
-    """Classify images with the results of :meth:`edge_runtime.Predictor.predict_all`, in their order.
+def predict_in_processes(
+    first: Classifier, load: Callable[[], Classifier], images: Sequence[Item], workers: int
+) -> Iterator[Answer]:
+    """Classify images with the results of ``first.predict_all(images)``, in their order.
 
     Args:
-        predictor: each process loads and verifies the same model.
-        images: those for which :func:`is_sendable` is true.
+        first: classifies in this process.
+        load: loads and verifies the same model in another process; it can be pickled.
+        images: those for which :func:`are_sendable` is true.
         workers: number of processes, this one included.
 
     Raises:
         MachineError: a process cannot be started, or ended before it had loaded the model.
-        BundleError: a process found another model or site policy, as these were replaced meanwhile.
-        UsageError, RegionError, BackendError: as in :meth:`edge_runtime.Predictor.predict_all`.
+        EdgeError: any other error of ``load``, or of ``first.predict_all``.
     """
-    return _Batch(predictor, images, workers).answers()
+    return _Batch(first, load, images, workers).answers()
 
 
 @dataclass(eq=False)
@@ -84,11 +86,11 @@ class _Chunk:
         self.answers, self.error, self.is_done = answers, error, True
 
 
-def _answered(predictor: Predictor, images: Sequence[Item]) -> tuple[list[Answer], EdgeError | None]:
+def _answered(classifier: Classifier, images: Sequence[Item]) -> tuple[list[Answer], EdgeError | None]:
     """Return the answers, and the error that ended them before the last image, if there was one."""
     answers: list[Answer] = []
     try:
-        answers.extend(predictor.predict_all(images))  # what it has taken before an error stays
+        answers.extend(classifier.predict_all(images))  # what it has taken before an error stays
     except EdgeError as error:
         return answers, error
     return answers, None
@@ -97,16 +99,16 @@ def _answered(predictor: Predictor, images: Sequence[Item]) -> tuple[list[Answer
 class _Answering:
     """What a process does: it loads the model when the first chunk comes, and classifies the images of each."""
 
-    def __init__(self, load: Callable[[], Predictor]) -> None:
+    def __init__(self, load: Callable[[], Classifier]) -> None:
         self._load = load
-        self._predictor: Predictor | None = None
+        self._classifier: Classifier | None = None
 
     def __call__(self, images: Sequence[Item]) -> tuple[list[Answer], EdgeError | None]:
         try:
-            self._predictor = self._predictor or self._load()
+            self._classifier = self._classifier or self._load()
         except EdgeError as error:
             return [], error
-        return _answered(self._predictor, images)
+        return _answered(self._classifier, images)
 
 
 @dataclass(eq=False)
@@ -124,8 +126,8 @@ class _Worker:
 class _Batch:
     """The images of one call: those that are left, those at work, and those whose answers wait for earlier ones."""
 
-    def __init__(self, predictor: Predictor, images: Sequence[Item], workers: int) -> None:
-        self._predictor, self._images, self._count = predictor, images, workers
+    def __init__(self, first: Classifier, load: Callable[[], Classifier], images: Sequence[Item], workers: int) -> None:
+        self._first, self._load, self._images, self._count = first, load, images, workers
         self._taken = 0
         self._returned: deque[_Chunk] = deque()  # of a process that ended
         self._pending: deque[_Chunk] = deque()
@@ -141,7 +143,7 @@ class _Batch:
                 has_room = self._returned or len(self._pending) < WINDOW_PER_WORKER * self._count
                 if has_room and (chunk := self._next(1)):
                     start = perf_counter()
-                    chunk.finish(*_answered(self._predictor, chunk.images))
+                    chunk.finish(*_answered(self._first, chunk.images))
                     spent, done = spent + perf_counter() - start, done + len(chunk.images)
                     if not self._workers and spent / done * self._left() > WORTH_S:
                         self._start()
@@ -158,10 +160,9 @@ class _Batch:
         return len(self._images) - self._taken
 
     def _start(self) -> None:
-        load, arguments = self._predictor.__reduce__()
         for _ in range(self._count - 1):
             with machine_faults("workers"):
-                worker = _Worker(WorkerProcess(_Answering(partial(load, *arguments))))
+                worker = _Worker(WorkerProcess(_Answering(self._load)))
             self._workers.append(worker)
             worker.give(_Chunk(()))
             self._selector.register(worker.process, selectors.EVENT_READ, worker)
@@ -210,10 +211,10 @@ class _Batch:
 
     def _failure(self, item: Item, died: WorkerDiedError) -> Failure:
         if isinstance(item, Failure):
-            return item.by(self._predictor.digest)
+            return item.by(self._first.digest)
         image, region = unmarked(item)
         name = source_name(image)
-        return Failure(name, _lost(name, died), region, self._predictor.digest)
+        return Failure(name, _lost(name, died), region, self._first.digest)
 
     def _finished(self) -> Iterator[Answer]:
         while self._pending and self._pending[0].is_done:

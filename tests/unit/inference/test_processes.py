@@ -16,12 +16,13 @@ import psutil
 import pytest
 
 from edge_runtime.bundle.bundle import find
+from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.errors import BackendError, BundleError, IntegrityError, MachineError
 from edge_runtime.images.region import Marked, Region
 from edge_runtime.inference import processes
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
-from edge_runtime.inference.processes import CHUNK, is_sendable
+from edge_runtime.inference.processes import CHUNK, are_sendable
 from edge_runtime.predictor import Predictor
 from tests.unit.platform.test_worker_process import children
 
@@ -222,26 +223,31 @@ def test_a_few_images_start_no_process(images: list[str], monkeypatch: pytest.Mo
         assert len(list(predictor.predict_all(images[:4], workers=2, processes=True))) == 4
 
 
-def test_workers_of_arrays_are_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+PIXELS = np.full((50, 50, 3), 200, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "images, is_sent",
+    [
+        (["a.png", Path("b.png"), Marked("a.png", Region(5, 5, 5)), Failure("b", BundleError("bad"))], True),
+        (["a.png", PIXELS], False),
+        ([Marked(b"data", Region(5, 5, 5))], False),
+    ],
+)
+def test_only_paths_and_regions_in_them_are_sent(images: list[Any], is_sent: bool) -> None:
+    assert are_sendable(images) is is_sent
+
+
+def test_workers_are_threads_where_processes_do_not_do(images: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For arrays, on a GPU, of which each process would take its own part, and for a model that was not loaded."""
     monkeypatch.setattr(processes, "predict_in_processes", None)
-    pixels = np.full((50, 50, 3), 200, np.uint8)
     with Predictor.load() as predictor:
-        answers = list(predictor.predict_all([pixels] * 5, workers=2, processes=True))
-    assert [answer.image for answer in answers] == ["array"] * 5
-
-
-def test_only_paths_of_a_loaded_model_on_the_processor_are_sent() -> None:
-    with Predictor.load() as predictor:
-        assert is_sendable(
-            predictor, ["a.png", Path("b.png"), Marked("a.png", Region(5, 5, 5)), Failure("b", BundleError("bad"))]
-        )
-        assert not is_sendable(predictor, ["a.png", np.zeros((50, 50), np.uint8)])
-        assert not is_sendable(predictor, [Marked(b"data", Region(5, 5, 5))])
+        found = predictor.predict_all([PIXELS] * 5, workers=2, processes=True)
+        assert [answer.image for answer in found] == ["array"] * 5
         predictor.provider = Provider.CUDA
-        assert not is_sendable(predictor, ["a.png"])
-    bundle = find("idc-patch-compact")
-    with Predictor(bundle, Runtime.AUTO, predictor.precision, 1) as opened:
-        assert not is_sendable(opened, ["a.png"])
+        assert len(list(predictor.predict_all(images[:5], workers=2, processes=True))) == 5
+    with Predictor(find("idc-patch-compact"), Runtime.AUTO, Precision.INT8, 1) as opened:
+        assert len(list(opened.predict_all(images[:5], workers=2, processes=True))) == 5
 
 
 def test_the_process_loads_its_model_once_and_says_what_is_wrong_with_it(images: list[str]) -> None:
