@@ -113,7 +113,10 @@ class _Answering:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, and the chunks that it has; the first one is empty, its result says that the model is loaded."""
+    """A process, and the chunks that it has.
+
+    The first one is empty: its result says that the process is ready. An error of loading comes again with the next one.
+    """
 
     process: WorkerProcess
     chunks: deque[_Chunk] = field(default_factory=deque)
@@ -140,8 +143,7 @@ class _Batch:
             while True:
                 self._collect(timeout=0)
                 yield from self._finished()
-                has_room = self._returned or len(self._pending) < WINDOW_PER_WORKER * self._count
-                if has_room and (chunk := self._next(1)):
+                if len(self._pending) < WINDOW_PER_WORKER * self._count and (chunk := self._next(1)):
                     start = perf_counter()
                     chunk.finish(*_answered(self._first, chunk.images))
                     spent, done = spent + perf_counter() - start, done + len(chunk.images)
@@ -187,10 +189,7 @@ class _Batch:
             except WorkerDiedError as died:
                 self._lose(worker, died)
                 continue
-            done = worker.chunks.popleft()
-            done.finish(answers, error)
-            if error is not None and not done.images:
-                raise error
+            worker.chunks.popleft().finish(answers, error)
             while len(worker.chunks) < AHEAD and (chunk := self._next(CHUNK)):
                 worker.give(chunk)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import operator
 import os
@@ -9,11 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
-from edge_runtime.platform.worker_process import WorkerDiedError, WorkerProcess, _serve
+from edge_runtime.platform import worker_process
+from edge_runtime.platform.worker_process import WorkerDiedError, WorkerProcess, _serve, _without_interrupts
 from tests.places import ROOT
 
 
@@ -57,11 +61,44 @@ def test_an_interrupt_of_the_terminal_ends_no_worker_also_while_it_starts() -> N
     process.stop()
 
 
-def test_this_process_can_still_be_interrupted() -> None:
-    process = WorkerProcess(operator.neg)
-    process.stop()
+def test_an_interrupt_while_a_process_starts_comes_after_the_start() -> None:
+    steps, handler, mask = [], signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(KeyboardInterrupt), _without_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        for step in range(100):
+            time.sleep(0.001)
+            steps.append(step)
+    assert len(steps) == 100
+    assert (signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == (handler, mask)
+
+
+def test_a_process_whose_start_is_interrupted_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def interrupted() -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker_process, "_without_interrupts", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        WorkerProcess(operator.neg)
+    assert not children()
+
+
+def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(process: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", refuse)
+    with pytest.raises(BlockingIOError):
+        WorkerProcess(operator.neg)
+
+
+def test_another_thread_may_start_a_process() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        process = pool.submit(WorkerProcess, operator.neg).result()
+    process.give(7)
+    assert process.result() == -7
+    process.stop()
 
 
 def test_workers_end_when_the_process_that_started_them_is_killed() -> None:
