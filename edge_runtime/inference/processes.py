@@ -115,7 +115,7 @@ class _Answering:
 class _Worker:
     """A process, and the chunks that it has.
 
-    The first one is empty: its result says that the process is ready. An error of loading comes again with the next one.
+    The first one is empty: its result says that the process is ready. An error of loading comes again with the next.
     """
 
     process: WorkerProcess
