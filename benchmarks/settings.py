@@ -20,7 +20,7 @@ class Settings:
         cold_starts: pairs of cold starts.
         tiles_side: tiles along each side of the slide.
         watched: files in the watched folder.
-        folder_images: images of the run over a folder.
+        folder_images: images of the run over a folder, for inputs of 50×50 pixels; fewer for larger ones.
         requests: requests of a turn of the service.
         step: called after every turn.
     """
@@ -33,7 +33,7 @@ class Settings:
     cold_starts: int = 9
     tiles_side: int = 60
     watched: int = 20_000
-    folder_images: int = 500
+    folder_images: int = 9000
     requests: int = 200
     step: Callable[[], object] = lambda: None
 

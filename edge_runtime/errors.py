@@ -316,7 +316,7 @@ class MachineError(EdgeError):
     """The machine failed while an image was processed. The image may be sound; a later attempt may succeed.
 
     ``code`` is ``machine_memory``, ``machine_descriptors``, ``machine_space``, ``machine_busy`` or ``machine_io``
-    (:mod:`edge_runtime.platform.machine_faults`).
+    (:mod:`edge_runtime.platform.machine_faults`), or ``machine_worker``: a worker process ended.
     """
 
     exit_code = 6

@@ -252,7 +252,7 @@ class Predictor:
         return self._explainer.explain(preprocessed, prediction, self._engines.first, label)
 
     def predict_all(
-        self, images: Iterable[AnySource | Marked | Failure], *, workers: int = 1
+        self, images: Iterable[AnySource | Marked | Failure], *, workers: int = 1, processes: bool = False
     ) -> Iterator[Prediction | Failure]:
         """Classify images and yield the predictions in the order of the images.
 
@@ -263,15 +263,26 @@ class Predictor:
                 :class:`Failure` is yielded in its place.
             workers: threads, each with its own interpreter. With one worker, an image is read from ``images`` only
                 when its prediction is requested. Several workers read at most four images each in advance.
+            processes: let the workers be processes, with this one as the first. Small images need it, as their threads
+                wait for each other. The others are started once enough work is left to pay for it, so ``images`` is
+                read to its end first. If an image is no path, or the model runs on a GPU, workers are
+                threads. A program that uses processes needs ``if __name__ == "__main__":``.
 
         Raises:
             UsageError: ``workers`` is less than 1.
             RegionError, BackendError: as in :meth:`predict`; all workers have stopped before it is raised.
+            MachineError, BundleError: a process cannot start, or found that the model was replaced.
         """
         if workers < 1:
             raise UsageError(f"found workers={workers}, expected 1 or more. Pass a larger number.")
         if workers == 1:
             return (self._attempt(self.predict, image) for image in images)
+        if processes and self.config is not None and self.provider is Provider.CPU:
+            from edge_runtime.inference.processes import are_sendable, predict_in_processes  # imported here, as below
+
+            images = images if isinstance(images, Sequence) else tuple(images)
+            if are_sendable(images):
+                return predict_in_processes(self, partial(type(self).from_config, self.config), images, workers)
         from edge_runtime.inference.ordered_map import in_order  # imported here: one image needs no thread pool
 
         predicts = [partial(self._predict, engine) for engine in self._engines.take(workers)]

@@ -16,6 +16,7 @@ from benchmarks.turns import Table
 from edge_runtime.bundle.manifest import Format
 
 WORKERS = 2
+_PATCH_PX = 50
 _BOTH = (
     "import subprocess, sys\n"
     "both = [subprocess.Popen([sys.executable, *sys.argv[1:]]) for _ in range(2)]\n"
@@ -35,22 +36,23 @@ def folder(network: Network, settings: Settings) -> Table:
     """Measure ``edge-predict FOLDER`` with one worker and with two; wall time is what counts here."""
     place = settings.scratch / f"{network.name}-folder"
     place.mkdir()
-    for number in range(settings.folder_images):
+    count = max(WORKERS, settings.folder_images * _PATCH_PX**2 // network.side_px**2)
+    for number in range(count):
         source = Path(network.paths[number % len(network.paths)])
         shutil.copy(source, place / f"{number:06}{source.suffix}")
     loop = ["-c", _LOOP, network.name, network.file(Format.TFLITE), str(place)]
-    half = settings.folder_images // WORKERS
+    half = count // WORKERS
     with ExitStack() as stack:
         contestants = [
             Command("edge-predict, one worker", _command(place, network, 1)),
             Command("edge-predict, two workers", _command(place, network, WORKERS)),
-            Command("hand-written loop, one process", [sys.executable, *loop, str(settings.folder_images)]),
+            Command("hand-written loop, one process", [sys.executable, *loop, str(count)]),
             Command("hand-written loop, two processes of half", [sys.executable, "-c", _BOTH, *loop, str(half)]),
         ]
         for each in contestants:
             stack.callback(each.close)
         remark = "with the start of the process; two processes of half show what the cores give at this moment"
-        case = f"a folder of {settings.folder_images} images"
+        case = f"a folder of {count} images"
         return measured(case, network.name, contestants, (), settings, rounds=min(settings.rounds, 9), remarks=[remark])
 
 

@@ -97,8 +97,8 @@ def _one_core(found: Sequence[Network], settings: Settings) -> list[Case]:
 
 def _all_cores(found: Sequence[Network], settings: Settings) -> list[Case]:
     """Return the cases that need two cores."""
-    whole = [network for network in found if not network.regions][:1]
+    whole = [network for network in found if not network.regions]
     return [
         *(partial(folder, network, settings) for network in whole),
-        *(partial(serving, network, settings) for network in whole),
+        *(partial(serving, network, settings) for network in whole[:1]),
     ]

@@ -220,7 +220,7 @@ _MODEL = (
     click.option(
         "--workers",
         type=click.IntRange(1, 64),
-        help="Number of images processed in parallel. The default is 1; with --tiles it is the number of cores.",
+        help="Images processed in parallel, by processes of 80 MB each. The default is 1; with --tiles, one per core.",
     ),
 )
 _ANSWERS = (

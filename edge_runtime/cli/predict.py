@@ -252,7 +252,7 @@ def _print(
     if head := render.head(predictor.spec, predictor.site_policy):
         say(head, render.end)
     results: Iterator[Prediction | Failure | DrawnExplanation] = predictor.predict_all(
-        images, workers=request.workers or 1
+        images, workers=request.workers or 1, processes=True
     )
     line: Callable[[Any], str] = render.line
     if request.heatmap is not None:

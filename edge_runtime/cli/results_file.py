@@ -88,7 +88,9 @@ def file_answers(
     with stops_on_signals() as stop, filing.open(predictor) as results:
         there = Counter(results.failed(identity) for identity in images if identity in results)
         todo = [path for identity, path in images.items() if identity not in results]
-        done = _append_all(predictor.predict_all(todo, workers=filing.workers), len(todo), results, stop, recorder)
+        done = _append_all(
+            predictor.predict_all(todo, workers=filing.workers, processes=True), len(todo), results, stop, recorder
+        )
         for item in left_out if stop.by is None else ():
             results.leave_out(item.path, item.reason.value)
     if stop.by is not None and len(done) < len(todo):
