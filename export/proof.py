@@ -27,7 +27,6 @@ from edge_runtime.bundle.manifest import (
 from edge_runtime.bundle.saliency import Method
 from edge_runtime.bundle.spec import ModelSpec
 from edge_runtime.explain.class_activation import FILE
-from edge_runtime.ood.input_statistics import of_tensors
 from export.conversion import ExportFolder, Logits, ParityImages
 from export.model_card import model_card
 from export.quantisation.shares import shares
@@ -123,11 +122,10 @@ def _familiarity(
     check = spec.network_check
     if check is None or mapped.judged is None:
         return None, None
-    inputs = of_tensors(judged.tensors, check.inputs, spec.steps)
-    distances = {key: check.shares(found.moments, inputs) for key, found in answers.items()}
+    distances = {key: check.shares(found.moments) for key, found in answers.items()}
     exact = {form: distances[form, Precision.FLOAT32] for form in Format}
     band = familiarity.band([(distances[key], exact[key[0]]) for key in answers if key[1] in ROUNDED])
-    reference = check.shares(mapped.judged, inputs)
+    reference = check.shares(mapped.judged)
     rows = (
         familiarity.measure(found, distances[form, precision], exact[form], reference, spec, band)
         for (form, precision), found in answers.items()

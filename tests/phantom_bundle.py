@@ -44,12 +44,13 @@ def with_check(artifact: Path, phantoms: Path, folder: Path) -> str:
     from training.data.splits import Part
     from training.data.tensors import load_tensors
     from training.evaluation.artifact_runner import OpenArtifact
-    from training.evaluation.network_familiarity import FeatureExtractor, fit_network_familiarity
+    from training.evaluation.feature_extractor import FeatureExtractor
+    from training.evaluation.network_familiarity import fit_network_familiarity
     from training.recipes.recipe import FamiliarLayer
 
     opened = OpenArtifact(Artifact(artifact), phantoms)
     layer = [each.name for each in opened.network.layers if isinstance(each, keras.layers.ReLU)][1]
-    extractor = FeatureExtractor(opened.network, layer, (), opened.spec.steps)
+    extractor = FeatureExtractor(opened.network, layer, opened.spec.steps)
     train, validation = (
         extractor.see(load_tensors(opened.samples(part.value), opened.spec, label=part.value))
         for part in (Part.TRAIN, Part.VALIDATION)

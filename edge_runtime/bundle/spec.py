@@ -19,7 +19,7 @@ from edge_runtime.images.region import LEAST_PX, RegionCrop
 from edge_runtime.ood.detector import Familiarity
 from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.platform.sha256 import sha256_of
-from edge_runtime.preprocessing.steps import Colour, Step, check_order, check_sizes, count_to_levels, size_of
+from edge_runtime.preprocessing.steps import Colour, Step, check_order, check_sizes, size_of
 from edge_runtime.serialisation.frozen import dataclass
 from edge_runtime.serialisation.records import ABSENT, canonical_json
 
@@ -121,7 +121,6 @@ class ModelSpec:
             )
         check_order(self.steps)
         check_sizes(self.steps, self._least_px)
-        _check_inputs(self.network_check, self.steps, self.channels)
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -167,19 +166,3 @@ class ModelSpec:
         """
         stated = self.steps if self.dicom is None else {"dicom": self.dicom, "steps": self.steps}
         return sha256_of(canonical_json(stated).encode("ascii"))
-
-
-def _check_inputs(check: NetworkFamiliarity | None, steps: tuple[Step, ...], channels: int) -> None:
-    """Raise ValueError if the steps do not give the levels that the check's statistics of the input need."""
-    if check is None or check.inputs is None:
-        return
-    if count_to_levels(steps) is None:
-        raise ValueError(
-            "familiarity: found inputs, expected none where a step before the last scale or normalize steps gives "
-            "float32. Leave inputs out."
-        )
-    colours = [name.value for name in check.inputs if name.needs_colour]
-    if colours and channels != 3:
-        raise ValueError(
-            f"familiarity: found inputs {', '.join(colours)} for grey images, expected three channels. Leave them out."
-        )

@@ -130,7 +130,7 @@ class Engine:
         if self._check is None:
             return self._first.run(stacked), list(image_shares)
         logits, moments = self._first.run_with_moments(stacked)
-        shares: list[float | None] = list(map(_larger, self._check.shares_of(moments, prepared), image_shares))
+        shares: list[float | None] = list(map(_larger, self._check.shares(moments).tolist(), image_shares))
         for place, share in enumerate(shares):
             if is_near_limit(share, self._plan.familiarity_band):
                 shares[place] = self._output(self.exact, prepared[place], image_shares[place])[1]
@@ -144,7 +144,7 @@ class Engine:
         if check is None:
             return file.run(prepared[np.newaxis])[0], image_share
         logits, moments = file.run_with_moments(prepared[np.newaxis])
-        share = check.share(None if moments is None else moments[0], prepared)
+        share = check.share(None if moments is None else moments[0])
         return logits[0], _larger(share, image_share)
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:

@@ -23,7 +23,6 @@ from edge_runtime.golden.logits import Logits, distance_tolerance, logit_toleran
 from edge_runtime.golden.vectors import GOLDEN, Golden
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.backends.registry import FORMAT, REMEDY, choose, for_provider, installed, open_model, ran_by
-from edge_runtime.ood.input_statistics import of_tensors
 from edge_runtime.predictor import Predictor
 from edge_runtime.selftest.certificate import SCHEMA, Certificate, Check, NotRun, Step
 from edge_runtime.selftest.comparison import (
@@ -158,7 +157,7 @@ def _outputs(
         if check is None:
             return backend.run(tensors), None
         logits, moments = backend.run_with_moments(tensors)
-        return logits, check.distances_of(moments, of_tensors(tensors, check.inputs, bundle.manifest.spec.steps))
+        return logits, check.distances_of(moments)
     finally:
         backend.close()
 

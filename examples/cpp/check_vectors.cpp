@@ -133,7 +133,7 @@ bool quantisation(const Json& each) {
 bool network_features(const Json& each) {
     const Json& familiarity = each.at("familiarity");
     const Array image = each.contains("image") ? drawn(each.at("image")).pixels : Array(1, 1, 1, edge::Type::uint8);
-    const double share = edge::network_share(each.at("moments"), image, familiarity);
+    const double share = edge::network_share(each.at("moments"), familiarity);
     return near(std::max(share, edge::image_excess(image, familiarity)), each.at("share"));
 }
 

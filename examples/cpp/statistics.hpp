@@ -207,36 +207,6 @@ inline std::string base64_decoded(const std::string& text) {
     return bytes;
 }
 
-// A statistic of the input by its name, docs/reference/network-features.md.
-inline double input_statistic(const std::string& name, const Array& levels) {
-    const auto channels = static_cast<std::size_t>(levels.channels), row = channels * static_cast<std::size_t>(levels.width);
-    const std::size_t size = levels.values.size(), count = size / channels;
-    if (name == "equal") {
-        double shares = 0;
-        for (const std::size_t lag : {channels, row}) {
-            if (size <= lag) continue;
-            std::size_t equal = 0;
-            for (std::size_t i = lag; i < size; ++i) equal += levels.values[i] == levels.values[i - lag];
-            shares += static_cast<double>(equal) / static_cast<double>(size - lag);
-        }
-        return std::sqrt(shares / 2);
-    }
-    double first = 0, last = 0, first_square = 0, last_square = 0, sum = 0;
-    for (std::size_t i = 0; i < size; i += 3) {
-        const double middle = levels.values[i + 1], a = levels.values[i] - middle, b = levels.values[i + 2] - middle;
-        first += a;
-        last += b;
-        first_square += a * a;
-        last_square += b * b;
-        sum += levels.values[i] + middle + levels.values[i + 2];
-    }
-    const double pixels = static_cast<double>(count), energy = (first_square + last_square) / pixels;
-    if (name == "chroma") return energy / (energy + 16);
-    if (name == "tint") return first / pixels / (271 - sum / (3 * pixels));
-    if (name != "spread") throw Refused("manifest_invalid");
-    return std::sqrt(std::max(last_square / pixels - last / pixels * (last / pixels), 0.0)) / 255;
-}
-
 // The share of dark pixels among dark and bright ones, on about 64 rows and columns of an image as read.
 inline double dark_share(const Array& pixels) {
     const int down = std::max(1, pixels.height / 64), across = std::max(1, pixels.width / 64);
@@ -267,9 +237,29 @@ inline double image_excess(const Array& pixels, const Json& familiarity) {
     return excess > 1 ? excess : 0;
 }
 
-// The share of the limit by network features, from the output edge_feature_moments of a model file, and from the levels
-// of its input if the spec has `inputs`. The larger of it and image_excess is the share of the image.
-inline double network_share(const std::vector<float>& moments, const Array& levels, const Json& familiarity) {
+// A matrix of the spec with rows of n numbers: float16 in base64.
+inline std::vector<std::vector<double>> matrix(const std::string& text, std::size_t n) {
+    const std::string packed = base64_decoded(text);
+    std::vector<std::vector<double>> rows;
+    for (std::size_t place = 0; place + 2 * n <= packed.size();) {
+        rows.emplace_back();
+        for (std::size_t i = 0; i < n; ++i, place += 2) {
+            const auto low = static_cast<unsigned char>(packed[place]), high = static_cast<unsigned char>(packed[place + 1]);
+            rows.back().push_back(half(static_cast<std::uint16_t>(low | high << 8)));
+        }
+    }
+    return rows;
+}
+
+inline double product(const std::vector<double>& a, const std::vector<double>& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum;
+}
+
+// The share of the limit by network features, from the output edge_feature_moments of a model file. The larger of it and
+// image_excess is the share of the image.
+inline double network_share(const std::vector<float>& moments, const Json& familiarity) {
     const std::vector<double> mean = familiarity.at("mean"), scale = familiarity.at("scale");
     const std::vector<double> deviations = familiarity.at("deviations");
     const std::size_t channels = moments.size() / 2;
@@ -279,29 +269,23 @@ inline double network_share(const std::vector<float>& moments, const Array& leve
         const double feature = i < channels ? first : std::sqrt(std::max(square - first * first, 0.0));
         a.push_back((feature - mean[i]) / scale[i]);
     }
-    for (const Json& name : familiarity.value("inputs", Json::array())) {
-        const std::size_t i = a.size();
-        a.push_back((input_statistic(name, levels) - mean[i]) / scale[i]);
-    }
-    const std::string packed = base64_decoded(familiarity.at("components"));
+    const std::vector<std::vector<double>> components = matrix(familiarity.at("components"), a.size());
     std::vector<double> rest = a;
     double squares = 0;
     for (std::size_t k = 0; k < deviations.size(); ++k) {
-        std::vector<double> component;
-        double z = 0;
-        for (std::size_t i = 0; i < a.size(); ++i) {
-            const std::size_t place = 2 * (k * a.size() + i);
-            const auto low = static_cast<unsigned char>(packed[place]), high = static_cast<unsigned char>(packed[place + 1]);
-            component.push_back(half(static_cast<std::uint16_t>(low | high << 8)));
-            z += component.back() * a[i];
-        }
-        for (std::size_t i = 0; i < a.size(); ++i) rest[i] -= component[i] * z;
+        const double z = product(components[k], a);
+        for (std::size_t i = 0; i < a.size(); ++i) rest[i] -= components[k][i] * z;
         squares += (z / deviations[k]) * (z / deviations[k]);
     }
-    double unexplained = 0;
-    for (const double value : rest) unexplained += value * value;
-    const double residual = familiarity.at("residual");
-    return std::sqrt(squares + unexplained / (residual * residual)) / familiarity.at("limit").get<double>();
+    const double residual = familiarity.at("residual"), limit = familiarity.at("limit");
+    double share = std::sqrt(squares + product(rest, rest) / (residual * residual)) / limit;
+    if (familiarity.contains("discriminants")) {
+        const Json& known = familiarity.at("discriminants");
+        const std::vector<double> offsets = known.at("offsets");
+        const std::vector<std::vector<double>> weights = matrix(known.at("weights"), a.size());
+        for (std::size_t m = 0; m < offsets.size(); ++m) share = std::max(share, product(weights[m], a) + offsets[m]);
+    }
+    return share;
 }
 
 } // namespace edge

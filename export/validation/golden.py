@@ -22,7 +22,6 @@ from edge_runtime.golden.inputs import golden_image
 from edge_runtime.golden.vectors import GOLDEN, Golden, digest, sample, to_npz
 from edge_runtime.images.region import LEAST_PX
 from edge_runtime.inference.backends.base import Runtime
-from edge_runtime.ood.input_statistics import of_tensors
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import Window
@@ -96,7 +95,6 @@ def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_m
             f"{(len(images), spec.outputs)}. Compute them for golden_tensors of the same spec."
         )
     entries, check = manifest.of_role(Role.MODEL), spec.network_check
-    inputs = () if check is None else of_tensors(tensors, check.inputs, spec.steps)
     found = {entry.name: answer(folder, entry, tensors) for entry in entries}
     golden = Golden(
         names=tuple(image.name for image in images),
@@ -111,9 +109,7 @@ def write_golden(folder: Path, manifest: Manifest, keras_logits: Logits, keras_m
             if any(entry.format is form for entry in entries)
         },
         maps=keras_maps,
-        distances={}
-        if check is None
-        else {name: check.distances_of(each.moments, inputs) for name, each in found.items()},
+        distances={} if check is None else {name: check.distances_of(each.moments) for name, each in found.items()},
     )
     _write(folder / GOLDEN, to_npz(golden))
     return describe_files(folder, [(GOLDEN, Role.GOLDEN, None, None)])[0]

@@ -16,11 +16,10 @@ from edge_runtime.images.reader import DecodedImage, read
 from edge_runtime.inference.backends.registry import open_model
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.input_statistics import InputStatistics
 from edge_runtime.ood.network_features import features
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
-from edge_runtime.preprocessing.preprocessor import Preprocessor, preprocess
+from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
     Border,
@@ -70,22 +69,17 @@ def test_network_features_and_their_share_are_those_of_the_page() -> None:
         moments = np.concatenate([rows.mean(axis=0), (rows**2).mean(axis=0)]).astype(np.float32)
         same(page["features"](moments), features(moments))
         assert page["share"](moments, to_dict(check)) == pytest.approx(
-            float(check.shares(moments[np.newaxis], [()])[0]), rel=1e-12
+            float(check.shares(moments[np.newaxis])[0]), rel=1e-12
         )
 
 
-def test_statistics_of_the_input_and_limits_of_the_image_are_those_of_the_page() -> None:
+def test_discriminants_and_limits_of_the_image_are_those_of_the_page() -> None:
     page, check = algorithms("network-features.md"), find("idc-patch-compact").manifest.spec.network_check
-    assert check is not None and check.inputs is not None
-    names = [name.value for name in check.inputs]
-    for shape in ((50, 50, 3), (7, 11, 3), (1, 3, 3)):
-        levels = RANDOM.integers(0, 256, shape).astype(np.uint8) // RANDOM.integers(1, 60)
-        np.testing.assert_allclose(
-            page["statistics_of"](levels, names), InputStatistics(check.inputs).of(levels), atol=1e-12
-        )
-        moments = np.concatenate([check.mean[: check.channels], np.square(check.mean[: check.channels]) + 0.1])
-        expected = check.share(moments.astype(np.float32), levels)
-        assert page["share"](moments.astype(np.float32), to_dict(check), levels) == pytest.approx(expected, rel=1e-12)
+    assert check is not None and check.discriminants is not None
+    means = np.array(check.mean[: check.channels])
+    for factor in (1.0, 1.1, 1.5):
+        moments = np.concatenate([factor * means, np.square(factor * means) + 0.1]).astype(np.float32)
+        assert page["share"](moments, to_dict(check)) == pytest.approx(check.share(moments), rel=1e-12)
     for limits in (ImageLimits(60, 200), ImageLimits(least_dark=0.3), ImageLimits(most_side_px=64)):
         for image in (noise(64, 64), noise(130, 300, 3), noise(70, 20, dtype=np.uint16)):
             decoded = DecodedImage("p", image, ColourOrder.GREY if image.ndim == 2 else ColourOrder.BGR)
@@ -218,13 +212,13 @@ def test_the_share_of_the_phantom_is_the_one_that_an_answer_names() -> None:
         spec, found = predictor.spec, predictor.predict(phantom).familiarity
     assert spec.network_check is not None
     image = read(phantom)
-    levels, tensor = Preprocessor(spec.steps).levels(image), preprocess(image, spec.steps)
+    tensor = preprocess(image, spec.steps)
     file = (
         find("idc-patch-compact").content(entry) for entry in find("idc-patch-compact").manifest.of_role(Role.MODEL)
     )
     moments = open_model(next(file), Runtime.LITERT).run_with_moments(tensor[np.newaxis])[1]
     assert moments is not None
-    assert page["share"](moments[0], to_dict(spec.network_check), levels) == pytest.approx(found, rel=1e-9)
+    assert page["share"](moments[0], to_dict(spec.network_check)) == pytest.approx(found, rel=1e-9)
 
 
 def test_the_program_for_audit_logs_finds_what_the_package_finds(tmp_path: Path) -> None:

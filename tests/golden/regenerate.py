@@ -26,8 +26,8 @@ from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.preprocessor import preprocess
 from tests.unit.decision.plain_decision import plain_verdict
 from training.artifact import Artifact
+from training.evaluation.feature_extractor import FeatureExtractor
 from training.evaluation.marked_image import MarkedImage
-from training.evaluation.network_familiarity import FeatureExtractor
 from training.networks.keras_model import load_model, logits_model
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def shares_of(images: list[DecodedImage], network: keras.Model, spec: ModelSpec)
     check = spec.network_check
     if check is None:
         return [None if spec.image_check is None else spec.image_check.share(image) for image in images]
-    extractor = FeatureExtractor(network, check.layer, check.inputs or (), spec.steps)
+    extractor = FeatureExtractor(network, check.layer, spec.steps)
     return extractor.shares([MarkedImage(image) for image in images], check, spec)
 
 

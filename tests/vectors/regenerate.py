@@ -29,8 +29,9 @@ from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.images.region import Region, RegionCrop, crop, cut
 from edge_runtime.inference.backends import litert
+from edge_runtime.ood.discriminants import Discriminants
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.network_features import FEATURES, InputStatistic, NetworkFamiliarity
+from edge_runtime.ood.network_features import FEATURES, NetworkFamiliarity
 from edge_runtime.ood.statistics import statistics
 from edge_runtime.preprocessing.kernels import apply, recolour
 from edge_runtime.preprocessing.preprocessor import preprocess
@@ -53,6 +54,7 @@ from edge_runtime.preprocessing.steps import (
     Target,
     Window,
 )
+from edge_runtime.serialisation.float16 import packed
 from edge_runtime.serialisation.records import to_dict
 from tests.places import ROOT
 
@@ -188,43 +190,28 @@ def of_network_features() -> Iterator[Vector]:
     rows["a variance below 0"] = (0.5, 0.5, 1.0, 0.125, 0.25, 1.5)
     for name, moments in rows.items():
         yield _network_share(name, check, moments)
-    more = np.array([[0.5, -0.25, 0.75, 0.125, -0.5, 0.0625, 0.5, -0.125, 0.25, -0.75]], "<f2")
-    wide = replace(
-        check,
-        mean=(*check.mean, 0.8, 0.3, 0.2, 0.1),
-        scale=(*check.scale, 0.1, 0.2, 0.05, 0.1),
-        components=base64.b64encode(more.tobytes()).decode("ascii"),
-        deviations=(1.5,),
-        inputs=tuple(InputStatistic),
-    )
-    equal = replace(
-        wide,
-        mean=wide.mean[:7],
-        scale=wide.scale[:7],
-        components=base64.b64encode(more[:, :7].tobytes()).decode("ascii"),
-        inputs=(InputStatistic.EQUAL,),
-    )
-    for name, known, image in (
-        ("statistics of the input", wide, (19, 14, "rgb")),
-        ("statistics of a grey input", equal, (23, 12)),
+    weights = np.array([[0.5, -0.25, 0.75, 0.125, -0.5, 0.0625], [-0.5, 0.125, 0.25, -0.75, 0.5, -0.5]], "<f2")
+    known = Discriminants(("enlarged", "grey"), packed(weights), (0.5, -0.25))
+    for name, moments in rows.items():
+        yield _network_share(f"{name}, with discriminants", replace(check, discriminants=known), moments)
+    for name, limited, image in (
         ("sides beyond the limit", replace(check, image=ImageLimits(64, 90)), (40, 100)),
         ("sides within the limit", replace(check, image=ImageLimits(64, 512)), (64, 100)),
         ("the dark share", replace(check, image=ImageLimits(least_dark=0.75)), (300, 130)),
         ("the dark share of colours", replace(check, image=ImageLimits(least_dark=1e-5)), (70, 129, "bgr")),
         ("the dark share of 16 bits", replace(check, image=ImageLimits(least_dark=0.75)), (65, 63, "grey", 16)),
     ):
-        yield _network_share(name, known, rows["familiar"], *image)
+        yield _network_share(name, limited, rows["familiar"], *image)
 
 
 def _network_share(name: str, check: NetworkFamiliarity, moments: Sequence[float], *drawing: Any) -> Vector:
-    """Return the vector of a share; the drawn image is the image as read, and the input's levels."""
+    """Return the vector of a share; the drawn image is the image as read."""
     vector: Vector = {"name": name, "familiarity": to_dict(check), "moments": list(moments)}
-    levels, excess = np.zeros((1, 1, 1), np.uint8), 0.0
+    excess = 0.0
     if drawing:
         image, vector["image"] = described(*drawing)
         excess = check.image_share(image, image) or 0.0
-        levels = image.pixels if image.pixels.ndim == 3 else image.pixels[..., np.newaxis]
-    return {**vector, "share": max(check.share(np.array(moments, np.float32), levels), excess)}
+    return {**vector, "share": max(check.share(np.array(moments, np.float32)), excess)}
 
 
 def of_decisions() -> Iterator[Vector]:

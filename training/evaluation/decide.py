@@ -19,7 +19,7 @@ from training.errors import ArtifactError, DatasetError, why_not_written
 from training.evaluation.artifact_runner import ArtifactOutputs, OpenArtifact
 from training.evaluation.familiarity import FittedFamiliarity, fit_familiarity, see
 from training.evaluation.measure import compare
-from training.evaluation.network_familiarity import FeatureExtractor, fit_limits, fit_network_familiarity
+from training.evaluation.network_familiarity import fit_check_of_network
 from training.evaluation.sites import site_figures
 from training.metrics.classwise import ClassOutcomes
 from training.metrics.sites import NeverSeen
@@ -154,14 +154,12 @@ def _fit_check(
 ) -> FittedFamiliarity:
     """Fit the out-of-distribution check: on the recipe's feature map if it names one, else on image statistics."""
     layer = opened.recipe.familiar
-    own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
     if layer is None or target.whole:
+        own = [s for part in (Part.TRAIN, Part.VALIDATION) for s in opened.samples(part.value)]
         return fit_familiarity(see(own, opened.spec, whole=target.whole), target.share)
-    extractor = FeatureExtractor(opened.network, layer.name, layer.inputs, opened.spec.steps)
-    traits, limits = opened.dataset.traits, fit_limits(own, layer.limits, opened.spec)
     train = load_tensors(opened.samples(Part.TRAIN.value), opened.spec, label=Part.TRAIN.value, strict=strict)
-    seen = extractor.see(train, traits), extractor.see(validation, traits)
-    return fit_network_familiarity(*seen, layer, target.share, limits)
+    traits = opened.dataset.traits
+    return fit_check_of_network(opened.network, layer, opened.spec, train, validation, target.share, traits)
 
 
 def _evaluations(

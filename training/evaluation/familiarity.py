@@ -128,7 +128,7 @@ def fit_familiarity(seen: ImageStatistics, share: float) -> FittedFamiliarity:
             f"familiarity: found {len(seen.groups)} images of {len(patients)} patients, expected at least {LEAST} "
             f"images of at least {FOLDS} patients. Leave --familiar out, or give more data."
         )
-    limit = _rounded(weighted_limit(_held_out(seen, patients), seen.groups, share), up=True)
+    limit = _rounded(weighted_limit(_held_out(seen), seen.groups, share), up=True)
     familiarity = _model(seen.statistics, limit, _floor(seen))
     if seen.sides_px is not None:  # half the side has a quarter of the pixels on the same region
         familiarity = replace(familiarity, whole=WholeImage(max(1, int(seen.sides_px.min()) // 2)))
@@ -166,12 +166,22 @@ def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float
     return float(distances[order][np.searchsorted(beyond, share + 1e-12, side="right")])
 
 
-def _held_out(seen: ImageStatistics, patients: npt.NDArray[np.str_]) -> Floats:
+def folds_of(groups: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """Return the fold (0..:data:`FOLDS` - 1) of each image, int64 N; all images of a patient are in one fold.
+
+    Args:
+        groups: N patient ids.
+    """
+    names, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = sorted(range(len(names)), key=lambda i: (-counts[i], names[i]))  # gives folds of about equal size
+    folds = np.empty(len(names), np.int64)
+    folds[order] = np.arange(len(names)) % FOLDS
+    return folds[index]
+
+
+def _held_out(seen: ImageStatistics) -> Floats:
     """Return each image's distance from the images of the other folds, float64 N."""
-    counts = {patient: int((seen.groups == patient).sum()) for patient in patients.tolist()}
-    order = sorted(counts, key=lambda patient: (-counts[patient], patient))  # gives folds of about equal size
-    fold_of = {patient: i % FOLDS for i, patient in enumerate(order)}
-    folds = np.array([fold_of[group] for group in seen.groups.tolist()])
+    folds = folds_of(seen.groups)
     found = np.empty(len(folds))
     for fold in range(FOLDS):
         model = _model(seen.statistics[folds != fold], 1.0, _floor(seen))

@@ -1,41 +1,35 @@
 """Fits the out-of-distribution check on an early feature map of the network (``familiarity`` in JSON).
 
-Mean, scale and principal components come from the training images; the limit comes from the validation images, because
-new images lie farther than those that were fitted on. Every patient has equal weight in the limit.
+Mean, scale, principal components and discriminants come from the training images. New images lie farther than those
+that were fitted on, so the limits come from images that were left out of a fit. Every patient has equal weight in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.errors import ImageError
-from edge_runtime.ood.image_limits import ImageLimits, dark_share
-from edge_runtime.ood.input_statistics import of_tensors
+from edge_runtime.ood.image_limits import ImageLimits
 from edge_runtime.ood.network_features import (
     FEATURES,
     MOST_COMPONENTS,
-    InputStatistic,
     NetworkFamiliarity,
-    features,
-    packed_components,
 )
-from edge_runtime.preprocessing.preprocessor import preprocess
-from edge_runtime.preprocessing.steps import Step
+from edge_runtime.serialisation.float16 import packed
 from edge_runtime.serialisation.records import to_dict
-from training.data.datasets import Sample, Traits
-from training.data.datasets.dataset import SITE
-from training.data.samples import SampleReader
+from training.data.datasets import Traits
 from training.data.tensors import Tensors
-from training.errors import DatasetError, RecipeError
-from training.evaluation.familiarity import FittedFamiliarity, weighted_limit
-from training.evaluation.marked_image import MarkedImage
-from training.recipes.recipe import FamiliarLayer, ImageLimit
+from training.errors import DatasetError
+from training.evaluation.discriminants import AlteredFeatures, LinearFunctions, fit_functions
+from training.evaluation.familiarity import FOLDS, FittedFamiliarity, folds_of, weighted_limit
+from training.evaluation.feature_extractor import FeatureExtractor, ImageFeatures
+from training.evaluation.image_limits import fit_limits
+from training.recipes.recipe import FamiliarLayer
 
 if TYPE_CHECKING:
     import keras
@@ -48,162 +42,42 @@ IMAGES_PER_COMPONENT = 5
 LEAST = 50
 """Smallest number of training images."""
 
-_BATCH = 32
 _DIGITS = 6
 _LIMIT_DIGITS = 4
+_LESS = 1e-9
+"""Less than the weight of any image."""
+
 FLOOR = 1.0
 """Standard deviation added to every feature, as a multiple of the median one. Otherwise channels that hardly vary would
 dominate the distance: int8 rounding alone changes it by up to four times the limit (busi-compact, third block)."""
 
-LEAST_DARK = 0.5
-"""Smallest share of dark pixels among dark and bright ones: of an image and its negative, one has more."""
 
-INPUT_FLOOR = 0.01
-"""Standard deviation added to every statistic of the input, whose range is about -1..1: as for image statistics."""
+def fit_check_of_network(
+    network: keras.Model,
+    layer: FamiliarLayer,
+    spec: ModelSpec,
+    train: Tensors,
+    validation: Tensors,
+    share: float,
+    traits: Mapping[str, Traits] | None = None,
+) -> FittedFamiliarity:
+    """Compute the features of a network's training and validation images, and fit the check on them.
 
-INPUT_WEIGHT = 3.0
-"""Scaled spread of a statistic of the input, as a multiple of a feature's usual one. Otherwise a statistic that images
-of other kinds change most would be in no principal component."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageFeatures:
-    """Features of N images.
-
-    Attributes:
-        values: float64 N×(2C + S), from :func:`edge_runtime.ood.network_features.features`, and S statistics of the
-            input.
-        groups: N patient ids.
-        sites: N names of the sites that made the images; None if there is one site, or if they are not known.
-    """
-
-    values: Floats
-    groups: npt.NDArray[np.str_]
-    sites: npt.NDArray[np.str_] | None = None
-
-
-class FeatureExtractor:
-    """The network up to one feature map, which computes the features of images."""
-
-    def __init__(
-        self, network: keras.Model, layer: str, inputs: Sequence[InputStatistic], steps: tuple[Step, ...]
-    ) -> None:
-        """Cut the network at the layer.
-
-        Args:
-            layer: name of the layer.
-            inputs: statistics of the input, which follow the features of the layer.
-            steps: the steps of the spec.
-
-        Raises:
-            RecipeError: the network has no such layer, or its output is not a map H×W×C.
-        """
-        self._moments, self._inputs, self._steps = moments_model(network, layer), tuple(inputs), steps
-
-    def of_tensors(self, tensors: npt.NDArray[np.float32]) -> Floats:
-        """Return the features of preprocessed images, float32 N×H×W×C to float64 N×(2C + S)."""
-        batches = (tensors[i : i + _BATCH] for i in range(0, len(tensors), _BATCH))
-        found = features(np.concatenate([np.asarray(self._moments.predict_on_batch(batch)) for batch in batches]))
-        if not self._inputs:
-            return found
-        return np.concatenate([found, of_tensors(tensors, self._inputs, self._steps)], axis=1)
-
-    def see(self, tensors: Tensors, traits: Mapping[str, Traits] | None = None) -> ImageFeatures:
-        """Return the features of a part of a data set; the sites are the trait ``site``, if all images have it."""
-        sites = [dict((traits or {}).get(sample.name, ())).get(SITE) for sample in tensors.samples]
-        known = [site for site in sites if site is not None]
-        places = np.array(known) if len(known) == len(sites) else None
-        return ImageFeatures(self.of_tensors(tensors.images), tensors.groups, places)
-
-    def shares(
-        self, images: Iterable[MarkedImage | None], known: NetworkFamiliarity, spec: ModelSpec
-    ) -> list[float | None]:
-        """Return each image's share, as a prediction has it; None where the runtime rejects the image."""
-        found: list[float | None] = []
-        ready: list[_Ready | None] = []
-        for image in images:
-            try:
-                ready.append(None if image is None else _Ready.of(image, known, spec))
-            except ImageError:
-                ready.append(None)
-            if len(ready) == _BATCH:
-                found += self._shares(ready, known)
-                ready = []
-        return found + self._shares(ready, known)
-
-    def _shares(self, ready: Sequence[_Ready | None], known: NetworkFamiliarity) -> list[float | None]:
-        each = [one for one in ready if one is not None]
-        if not each:
-            return [None] * len(ready)
-        distances = known.distances(self.of_tensors(np.stack([one.tensor for one in each])))
-        shares = iter([max(d / known.limit, one.excess) for d, one in zip(distances.tolist(), each, strict=True)])
-        return [None if one is None else next(shares) for one in ready]
-
-
-class _Ready(NamedTuple):
-    """A preprocessed image, and its excess over the limits of the image; 0 if it is within them or there are none."""
-
-    tensor: npt.NDArray[np.float32]
-    excess: float
-
-    @classmethod
-    def of(cls, image: MarkedImage, known: NetworkFamiliarity, spec: ModelSpec) -> _Ready:
-        shown = image.shown(spec)
-        return cls(preprocess(shown, spec.steps), known.image_share(image.whole, shown) or 0.0)
-
-
-def fit_limits(samples: Sequence[Sample], wanted: Sequence[ImageLimit], spec: ModelSpec) -> ImageLimits | None:
-    """Return the limits of the image as read, from the model's own images; None if none is wanted.
-
-    A side may be half the shortest, or half longer than the longest. Of dark and bright pixels, at least half must be
-    dark: a negative has the reverse share. Images that the runtime rejects are left out.
+    Args:
+        spec: of the network, without the check.
+        train, validation: the images, preprocessed; altered ones are made from the files of ``train``.
+        share, layer: as in :func:`fit_network_familiarity`.
+        traits: name of an image → its traits, for ``layer.site_share``.
 
     Raises:
-        DatasetError: an own image has too few dark pixels for such a limit.
+        RecipeError: the network has no such layer.
+        DatasetError, ValueError: as in :func:`fit_network_familiarity` and :func:`fit_limits`.
     """
-    if not wanted:
-        return None
-    least, most, dark = 65535, 1, 1.0
-    images = SampleReader(spec)
-    for sample in samples:
-        try:
-            image = images.whole(sample)
-        except ImageError:
-            continue
-        height, width = image.pixels.shape[:2]
-        least, most = min(least, height, width), max(most, height, width)
-        if ImageLimit.LEAST_DARK in wanted:
-            dark = min(dark, dark_share(image))
-    if dark <= LEAST_DARK:
-        raise DatasetError(
-            f"familiarity: found an own image with a dark share of {dark:.3g}, expected more than {LEAST_DARK}. Leave "
-            "the limit least_dark out of the recipe."
-        )
-    return ImageLimits(
-        least_side_px=max(1, least // 2) if ImageLimit.LEAST_SIDE in wanted else None,
-        most_side_px=most * 3 // 2 if ImageLimit.MOST_SIDE in wanted else None,
-        least_dark=LEAST_DARK if ImageLimit.LEAST_DARK in wanted else None,
-    )
-
-
-def moments_model(network: keras.Model, layer: str) -> keras.Model:
-    """Return a model whose output is each channel's mean and mean of squares over a layer's map, N×2C.
-
-    Raises:
-        RecipeError: as :class:`FeatureExtractor`.
-    """
-    import keras
-
-    found = next((each for each in network.layers if each.name == layer), None)
-    if found is None or len(found.output.shape) != 4:
-        maps = [each.name for each in network.layers if len(getattr(each.output, "shape", ())) == 4]
-        raise RecipeError(
-            f"layer {layer!r}: found no such feature map in the network, expected one of {', '.join(maps[:20])}. "
-            "Correct the recipe's familiar layer."
-        )
-    values = found.output
-    moments = [keras.ops.mean(each, axis=(1, 2)) for each in (values, keras.ops.square(values))]
-    return keras.Model(network.inputs, keras.ops.concatenate(moments, axis=-1))
+    extractor = FeatureExtractor(network, layer.name, spec.steps)
+    seen = extractor.see(train, traits), extractor.see(validation, traits)
+    limits = fit_limits((*train.samples, *validation.samples), layer.limits, spec)
+    altered = extractor.altered(train.samples, layer.alterations, spec) if layer.alterations else None
+    return fit_network_familiarity(*seen, layer, share, limits, altered)
 
 
 def fit_network_familiarity(
@@ -212,17 +86,21 @@ def fit_network_familiarity(
     layer: FamiliarLayer,
     share: float,
     limits: ImageLimits | None = None,
+    altered: AlteredFeatures | None = None,
 ) -> FittedFamiliarity:
-    """Fit the check on training images, and its limit on validation images.
+    """Fit the check on training images, and its limits on images that were left out of a fit.
+
+    Distance and discriminants get limits beyond which equal shares of these images lie.
 
     Args:
         train: features of training images.
         validation: features of validation images, of other patients.
         layer: the feature map.
-        share: tolerated share (0..1, ends excluded) of a new patient's images beyond the limit.
+        share: tolerated share (0..1, ends excluded) of a new patient's images beyond any limit.
         limits: limits of the image as read, from :func:`fit_limits`.
+        altered: features of the training images, altered; None for a check without discriminants.
 
-    With ``layer.site_share``, each site is left out of the fit once; the limit is the largest that this requires.
+    With ``layer.site_share``, each site is left out of the fit once; each limit is the largest that this requires.
 
     Raises:
         DatasetError: too few images, or ``layer.site_share`` without at least two sites.
@@ -235,44 +113,139 @@ def fit_network_familiarity(
             f"familiarity: found {len(train.groups)} training and {len(validation.groups)} validation images, expected "
             f"at least {LEAST} and 1. Leave --familiar out, or give more data."
         )
-    known = _model(train.values, layer)
-    limit = weighted_limit(known.distances(validation.values), validation.groups, share)
+    fitted = _Fit.on(train, altered, layer)
+    scores, groups = _left_out(fitted, train, validation, altered, layer)
+    each = common_limits(scores, groups, share)
     if layer.site_share is not None:
-        limit = max(limit, _site_limit(train, validation, layer, layer.site_share))
-    known = replace(known, limit=_rounded(limit, _LIMIT_DIGITS, up=True), image=limits)
-    more = "".join(f", {name.value}" for name in layer.inputs)
-    patients = [len(np.unique(part.groups)) for part in (train, validation)]
+        each = np.maximum(each, _site_limits(train, validation, altered, layer, layer.site_share))
+    known = replace(fitted.with_limits(each, train.values), image=limits)
+    return FittedFamiliarity(known, _basis(known, train, validation, layer, share))
+
+
+def _basis(
+    known: NetworkFamiliarity, train: ImageFeatures, validation: ImageFeatures, layer: FamiliarLayer, share: float
+) -> str:
+    of_train, of_validation = (len(np.unique(part.groups)) for part in (train, validation))
+    some, held_out = f"{len(validation.groups)} images of {of_validation} patients", "validation patient"
+    if known.discriminants is not None:
+        some, held_out = f"{some}, and the training images in {FOLDS} folds of patients", "left-out patient"
     basis = (
-        f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}{more}, "
+        f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}, "
         f"{FEATURES}, on {len(known.deviations)} components) from the model's own are referred. Fitted on "
-        f"{len(train.groups)} training images of {patients[0]} patients; {share:g} of a validation patient's images "
-        f"lie farther on average ({len(validation.groups)} images of {patients[1]} patients)."
+        f"{len(train.groups)} training images of {of_train} patients; {share:g} of a {held_out}'s images lie farther "
+        f"on average ({some})."
     )
+    if known.discriminants is not None:
+        basis += (
+            " The distance includes linear discriminants of the training images against the same images, altered: "
+            f"{', '.join(known.discriminants.names)}."
+        )
     if layer.site_share is not None:
         basis += (
             f" The limit was raised until at most {layer.site_share:g} of the images of a left-out site lie farther."
         )
-    if limits is not None:
-        stated = ", ".join(f"{name} {value:g}" for name, value in to_dict(limits).items())
+    if known.image is not None:
+        stated = ", ".join(f"{name} {value:g}" for name, value in to_dict(known.image).items())
         basis += f" Images beyond {stated} are referred, too."
-    return FittedFamiliarity(known, basis)
+    return basis
 
 
-def _site_limit(train: ImageFeatures, validation: ImageFeatures, layer: FamiliarLayer, share: float) -> float:
-    """Return the limit beyond which at most ``share`` of each site's images lie if the site is left out of the fit."""
+class _Fit(NamedTuple):
+    """The check before its limits are known: the distance, and the discriminants."""
+
+    known: NetworkFamiliarity
+    functions: LinearFunctions | None
+
+    @classmethod
+    def on(cls, train: ImageFeatures, altered: AlteredFeatures | None, layer: FamiliarLayer) -> _Fit:
+        """Fit on features of training images, and on those of the same images, altered."""
+        known = _model(train.values, layer)
+        if altered is None:
+            return cls(known, None)
+        changed = {name: known.scaled(found) for name, found in altered.altered.items()}
+        scaled = AlteredFeatures(known.scaled(altered.accepted), changed)
+        return cls(known, fit_functions(known.scaled(train.values), scaled, train.groups))
+
+    def scores(self, values: Floats) -> Floats:
+        """Return distance and discriminants of features, float64 N×2C to (1 + M)×N."""
+        found = [self.known.distances(values)]
+        if self.functions is not None:
+            found += list(self.functions.values(self.known.scaled(values)).T)
+        return np.stack(found)
+
+    def with_limits(self, limits: Floats, own: Floats) -> NetworkFamiliarity:
+        """Return the check with limits, float64 1 + M; ``own`` are features of own images, float64 N×2C."""
+        more = None if self.functions is None else self.functions.with_limits(limits[1:], self.known.scaled(own))
+        return replace(self.known, limit=_rounded(float(limits[0]), _LIMIT_DIGITS, up=True), discriminants=more)
+
+
+def _left_out(
+    fitted: _Fit,
+    train: ImageFeatures,
+    validation: ImageFeatures,
+    altered: AlteredFeatures | None,
+    layer: FamiliarLayer,
+) -> tuple[Floats, npt.NDArray[np.str_]]:
+    """Return scores of images that were left out of a fit, float64 (1 + M)×N, and their N patient ids.
+
+    These are the validation images. For several scores they are too few: each limit depends on the one or two farthest
+    images, and new patients exceed one of them three times as often (docs/research/familiarity.md). So training images
+    of folds of patients are added.
+    """
+    scores, groups = [fitted.scores(validation.values)], [validation.groups]
+    if altered is not None:
+        folds = folds_of(train.groups)
+        for fold in np.unique(folds).tolist():
+            others = folds != fold
+            partial = _Fit.on(train.take(others), altered.take(others), layer)
+            scores.append(partial.scores(train.values[~others]))
+            groups.append(train.groups[~others])
+    return np.concatenate(scores, axis=1), np.concatenate(groups)
+
+
+def common_limits(scores: Floats, groups: npt.NDArray[np.str_], share: float) -> Floats:
+    """Return a limit for each of K scores of N images, float64 K: at most ``share`` lies beyond any of them.
+
+    Beyond each limit alone lies the same share of the images. All groups have the same weight.
+
+    Args:
+        scores: float64 K×N.
+        groups: N ids.
+        share: tolerated share, 0..1.
+    """
+    if len(scores) == 1:
+        return np.array([weighted_limit(scores[0], groups, share)])
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1.0 / (counts[index] * len(counts))
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranks = np.empty_like(scores)
+    np.put_along_axis(ranks, order, np.cumsum(weights[order], axis=1), axis=1)
+    first = -weighted_limit(-ranks.min(axis=0), groups, share)
+    return np.array([weighted_limit(score, groups, max(0.0, first - _LESS)) for score in scores])
+
+
+def _site_limits(
+    train: ImageFeatures,
+    validation: ImageFeatures,
+    altered: AlteredFeatures | None,
+    layer: FamiliarLayer,
+    share: float,
+) -> Floats:
+    """Return limits beyond which at most ``share`` of each site's images lie if the site is left out of the fit."""
     sites = np.unique(train.sites) if train.sites is not None else np.zeros(0, np.str_)
     if len(sites) < 2 or validation.sites is None:
         raise DatasetError(
             f"familiarity: found {len(sites)} sites, expected two or more for a share of left-out sites. Leave it out."
         )
-    needed = [0.0]
+    needed = []
     for site in sites.tolist():
-        known = _model(train.values[train.sites != site], layer)
+        others = train.sites != site
+        fitted = _Fit.on(train.take(others), None if altered is None else altered.take(others), layer)
         for part in (train, validation):
             own = part.sites == site
             if own.any():
-                needed.append(weighted_limit(known.distances(part.values[own]), part.groups[own], share))
-    return max(needed)
+                needed.append(common_limits(fitted.scores(part.values[own]), part.groups[own], share))
+    return np.asarray(np.max(needed, axis=0))
 
 
 def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
@@ -280,12 +253,8 @@ def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
     mean = np.array([_rounded(value) for value in values.mean(axis=0).tolist()])
     spread = values.std(axis=0)
     scale = np.ones(len(mean))
-    count = len(mean) - len(layer.inputs)
     if layer.scaled:
-        floor = max(FLOOR * float(np.median(spread[:count])), 1e-6)
-        scale[:count] = np.hypot(spread[:count], floor)
-    usual = float(np.sqrt(np.mean((spread[:count] / scale[:count]) ** 2)))
-    scale[count:] = np.hypot(spread[count:], INPUT_FLOOR) / (INPUT_WEIGHT * max(usual, 1e-6))
+        scale = np.hypot(spread, max(FLOOR * float(np.median(spread)), 1e-6))
     scale = np.array([_rounded(value) for value in scale.tolist()])
     apart = (values - mean) / scale
     count = max(1, min(MOST_COMPONENTS, len(values) // IMAGES_PER_COMPONENT, values.shape[1] - 1))
@@ -300,11 +269,10 @@ def _model(values: Floats, layer: FamiliarLayer) -> NetworkFamiliarity:
         layer=layer.name,
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
-        components=packed_components(components),
+        components=packed(components),
         deviations=tuple(_rounded(value) for value in deviations.tolist()),
         residual=_rounded(residual),
         limit=1.0,
-        inputs=layer.inputs or None,
     )
 
 

@@ -17,14 +17,15 @@ from edge_runtime.ood.detector import Familiarity, is_familiar
 from edge_runtime.ood.network_features import NetworkFamiliarity
 from training.artifact import Artifact
 from training.data.datasets import Dataset, Sample
+from training.data.drawn_images import DRAWN, Shape, drawn, inverted
 from training.data.samples import SampleReader
 from training.data.splits import Part, select, usable
 from training.data.tensors import load_tensors
 from training.errors import DatasetError
 from training.evaluation.familiarity import fit_familiarity, once_each, see
+from training.evaluation.feature_extractor import FeatureExtractor
 from training.evaluation.marked_image import MarkedImage
-from training.evaluation.network_familiarity import FeatureExtractor, fit_limits, fit_network_familiarity
-from training.evaluation.out_of_distribution_images import DRAWN, Shape, drawn, inverted
+from training.evaluation.network_familiarity import fit_check_of_network
 from training.networks.keras_model import load_model
 from training.policy.cases import exact
 from training.recipes import find_recipe
@@ -135,15 +136,11 @@ def _check(
     if known is None and layer is None:
         known = fit_familiarity(see((*parts[Part.TRAIN], *parts[Part.VALIDATION]), spec), share).familiarity
     if known is None and layer is not None:
-        extractor = FeatureExtractor(load_model(artifact.model_path), layer.name, layer.inputs, spec.steps)
-        train, validation = (
-            extractor.see(load_tensors(parts[part], spec, label=part.value), dataset.traits)
-            for part in (Part.TRAIN, Part.VALIDATION)
-        )
-        limits = fit_limits((*parts[Part.TRAIN], *parts[Part.VALIDATION]), layer.limits, spec)
-        known = fit_network_familiarity(train, validation, layer, share, limits).familiarity
+        network = load_model(artifact.model_path)
+        train, validation = (load_tensors(parts[p], spec, label=p.value) for p in (Part.TRAIN, Part.VALIDATION))
+        known = fit_check_of_network(network, layer, spec, train, validation, share, dataset.traits).familiarity
     if isinstance(known, NetworkFamiliarity):
-        extractor = FeatureExtractor(load_model(artifact.model_path), known.layer, known.inputs or (), spec.steps)
+        extractor = FeatureExtractor(load_model(artifact.model_path), known.layer, spec.steps)
         return known.limit, partial(extractor.shares, known=known, spec=spec)
     if known is None:
         raise TypeError(f"{spec.name}: no out-of-distribution check was fitted")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from edge_runtime.bundle.manifest import Evaluation
@@ -103,8 +103,11 @@ def write_measured(out: Path, measured: CrossMeasured) -> None:
 def digest(spec: ModelSpec, dataset: Dataset, more: Sequence[str] = ()) -> str:
     """Return the SHA-256 (hexadecimal) of everything but the pixels that determines folds and predictions.
 
+    The version is not part of it: a new policy or out-of-distribution check of the same networks is a new version.
+
     Args:
         more: further lines that determine the folds.
     """
     lines = [f"{s.name},{s.group},{dataset.labels[s.label]},{s.name in dataset.contradicted}" for s in dataset.samples]
-    return hashlib.sha256("\n".join([canonical_json(spec), *lines, *more]).encode()).hexdigest()
+    stated = canonical_json(replace(spec, version="0.0.0"))
+    return hashlib.sha256("\n".join([stated, *lines, *more]).encode()).hexdigest()

@@ -19,7 +19,7 @@ IDC_PATCH_COMPACT = replace(
     spec=replace(
         IDC_PATCH_LARGE.spec,
         name="idc-patch-compact",
-        version="1.2.0",
+        version="1.3.0",
         steps=steps_of(50),
         tile_px=None,
     ),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.ood.network_features import InputStatistic
 from edge_runtime.serialisation.records import ABSENT
+from training.data.alterations import Alteration
 from training.data.augmentation import Augmentation
 from training.data.crop_plan import CropPlan
 from training.data.datasets import Dataset
@@ -226,14 +226,14 @@ class FamiliarLayer:
         scaled: divide each feature by about its standard deviation before the principal components are computed.
         site_share: tolerated share (0..1) of the images of a site that the fit has not seen; needs a data set with
             several sites. None looks at the model's own sites only.
-        inputs: statistics of the input that are added to the features.
+        alterations: changes of own images that discriminants are fitted to notice; none by default.
         limits: names of the limits of the image as read that are fitted.
     """
 
     name: str
     scaled: bool = True
     site_share: float | None = None
-    inputs: tuple[InputStatistic, ...] = ()
+    alterations: tuple[Alteration, ...] = ()
     limits: tuple[ImageLimit, ...] = ()
 
 

@@ -57,12 +57,12 @@ def spec_of(folder: Path) -> tuple[ModelSpec, NetworkFamiliarity]:
 def test_every_file_gives_the_features_of_the_keras_model(bundle: Path, checked: Path) -> None:
     import keras
 
-    from training.evaluation.network_familiarity import FeatureExtractor
+    from training.evaluation.feature_extractor import FeatureExtractor
 
     _, check = spec_of(checked)
     network = keras.models.load_model(checked / "model.keras", compile=False)
     tensors = np.random.default_rng(4).random((8, *network.inputs[0].shape[1:])).astype(np.float32)
-    expected = FeatureExtractor(network, check.layer, (), spec_of(checked)[0].steps).of_tensors(tensors)
+    expected = FeatureExtractor(network, check.layer, spec_of(checked)[0].steps).of_tensors(tensors)
     for entry in find(bundle).manifest.of_role(Role.MODEL):
         assert entry.format is not None
         backend = open_model((bundle / entry.name).read_bytes(), RUNTIMES[entry.format])
@@ -160,12 +160,12 @@ def test_distances_that_differ_too_much_are_refused(checked: Path) -> None:
     limit = float(np.median(check.distances_of(sound, [()] * len(sound))))
     spec = replace(spec, familiarity=replace(check, limit=limit))
     check = replace(check, limit=limit)
-    exact = check.shares(sound, [()] * len(sound))
+    exact = check.shares(sound)
     for precision in (Precision.FLOAT32, Precision.INT8):
         row = familiarity.measure(found(sound, precision), exact, exact, exact, spec, 0.01)
         assert (row.difference_max, row.flips) == (0.0, 0)
     moved = sound * np.float32(1.05)
-    ours = check.shares(moved, [()] * len(moved))
+    ours = check.shares(moved)
     with pytest.raises(ParityError, match=r"relative \|Δ distance\| is"):
         familiarity.measure(found(moved, Precision.FLOAT32), ours, exact, exact, spec, 0.01)
     with pytest.raises(ParityError, match="that pass the out-of-distribution check in one of file"):

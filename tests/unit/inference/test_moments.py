@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import FORMAT, open_model
 from edge_runtime.inference.prediction import Failure
+from edge_runtime.ood.discriminants import Discriminants
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.input_statistics import of_tensors
-from edge_runtime.ood.network_features import InputStatistic, NetworkFamiliarity, packed_components
+from edge_runtime.ood.network_features import NetworkFamiliarity
 from edge_runtime.predictor import Predictor
 from edge_runtime.preprocessing.preprocessor import preprocess
+from edge_runtime.serialisation.float16 import packed
 from tests.phantom_bundle import CHECKED, COMMITTED
 
 RUNTIMES = [Runtime.LITERT, Runtime.ONNXRUNTIME]
@@ -197,22 +197,18 @@ def test_files_without_moments_are_refused_with_a_remedy() -> None:
 def test_moments_of_another_network_are_refused(found: Any, message: str) -> None:
     moments = found if not isinstance(found, float) else np.full((1, 2 * check().channels), found)
     with pytest.raises(BackendError, match=message):
-        check().shares(moments, [()])
+        check().shares(moments)
 
 
-def with_inputs(**limits: Any) -> Bundle:
-    """The bundle with a check that also uses statistics of the input, whose distances are the golden ones' no more."""
-    bundle, names = changed(limit=30.0), tuple(InputStatistic)
-    known = bundle.manifest.spec.network_check
-    assert known is not None
-    rows = np.frombuffer(base64.b64decode(known.components), "<f2").reshape(len(known.deviations), -1)
-    rows = np.concatenate([rows, np.zeros((len(rows), len(names)))], axis=1)
+def limited(**limits: Any) -> Bundle:
+    """The bundle with a discriminant and limits of the image, whose distances are the golden ones' no more."""
+    bundle = changed(limit=30.0)
+    known = check()
+    weights = packed(np.full((1, len(known.mean)), 0.01))
     known = dataclasses.replace(
         known,
-        mean=known.mean + (0.5,) * len(names),
-        scale=known.scale + (0.01,) * len(names),
-        components=packed_components(rows),
-        inputs=names,
+        limit=30.0,
+        discriminants=Discriminants(("drawn",), weights, (0.5,)),
         image=ImageLimits(**limits) if limits else None,
     )
     spec = dataclasses.replace(bundle.manifest.spec, familiarity=known)
@@ -220,9 +216,9 @@ def with_inputs(**limits: Any) -> Bundle:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_statistics_of_the_input_reach_images_workers_and_tiles_alike(runtime: Runtime) -> None:
+def test_discriminants_reach_images_workers_and_tiles_alike(runtime: Runtime) -> None:
     slide = np.concatenate([np.concatenate(row, axis=1) for row in (IMAGES, IMAGES[::-1])])
-    with Predictor(with_inputs(), runtime, Precision.INT8, 1) as predictor:
+    with Predictor(limited(), runtime, Precision.INT8, 1) as predictor:
         alone = [predictor.predict(image).familiarity for image in IMAGES]
         many = [found.familiarity for found in predictor.predict_all(IMAGES, workers=2)]  # type: ignore[union-attr]
         tiles = [tile.familiarity for tile in predictor.predict_tiles(slide, workers=2).tiles]
@@ -232,17 +228,17 @@ def test_statistics_of_the_input_reach_images_workers_and_tiles_alike(runtime: R
     known = spec.network_check
     assert known is not None
     moments = open_model(content(CHECKED, runtime, Precision.INT8), runtime).run_with_moments(tensors)[1]
-    assert known.shares(moments, of_tensors(tensors, known.inputs, spec.steps)).tolist() == alone
-    assert known.shares(moments, [[0.5] * 4] * 3).tolist() != alone
+    assert known.shares(moments).tolist() == alone
+    assert dataclasses.replace(known, discriminants=None).shares(moments).tolist() != alone
 
 
 def test_an_image_beyond_a_limit_is_referred_and_keeps_the_excess_after_a_rerun() -> None:
     large = np.concatenate([PINK, PINK])
-    with Predictor(with_inputs(most_side_px=50), Runtime.LITERT, Precision.INT8, 1) as predictor:
+    with Predictor(limited(most_side_px=50), Runtime.LITERT, Precision.INT8, 1) as predictor:
         share, answer = predictor.predict(PINK).familiarity, predictor.predict(large)
     assert share is not None and answer.verdict.reason is Reason.UNFAMILIAR_INPUT
     assert answer.familiarity is not None and answer.familiarity >= 2.0
-    bundle = with_inputs(most_side_px=99)
+    bundle = limited(most_side_px=99)
     known = bundle.manifest.spec.network_check
     assert known is not None
     spec = dataclasses.replace(bundle.manifest.spec, familiarity=dataclasses.replace(known, limit=1e6))

@@ -15,10 +15,10 @@ from edge_runtime.errors import ManifestError
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.ood.detector import NAMES, STATISTICS, Familiarity
+from edge_runtime.ood.discriminants import Discriminants
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.input_statistics import InputStatistics
-from edge_runtime.ood.network_features import FEATURES, InputStatistic, NetworkFamiliarity, features, packed_components
-from edge_runtime.preprocessing.steps import Colour, Interpolation, MinMax, PixelType, Resize, Scale
+from edge_runtime.ood.network_features import FEATURES, NetworkFamiliarity, features
+from edge_runtime.serialisation.float16 import packed
 from edge_runtime.serialisation.records import canonical_json, from_dict, to_dict
 from tests.system_4 import BUNDLE
 
@@ -28,9 +28,7 @@ CHANNELS, COMPONENTS = 3, 2
 def known(**changed: Any) -> NetworkFamiliarity:
     """Two components along the first two features; the other four are the residual."""
     rows = np.eye(2 * CHANNELS)[:COMPONENTS]
-    made = NetworkFamiliarity(
-        FEATURES, "block", (0.5,) * 6, (2.0,) * 6, packed_components(rows), (0.5, 0.25), 0.125, 4.0
-    )
+    made = NetworkFamiliarity(FEATURES, "block", (0.5,) * 6, (2.0,) * 6, packed(rows), (0.5, 0.25), 0.125, 4.0)
     return dataclasses.replace(made, **changed)
 
 
@@ -60,8 +58,8 @@ def test_the_distance_is_mahalanobis_on_the_components_and_scaled_outside() -> N
 def test_the_share_is_the_distance_of_the_moments_over_the_limit() -> None:
     moments = np.array([0.4, 0.5, 0.6, 0.3, 0.5, 0.4], np.float32)
     expected = known().distances(features(moments)) / 4.0
-    assert known().share(moments, np.empty((1, 1, 1), np.uint8)) == expected
-    assert known().shares(np.stack([moments, moments]), [(), ()]).tolist() == [expected] * 2
+    assert known().share(moments) == expected
+    assert known().shares(np.stack([moments, moments])).tolist() == [expected] * 2
 
 
 @pytest.mark.parametrize(
@@ -80,21 +78,18 @@ def test_the_share_is_the_distance_of_the_moments_over_the_limit() -> None:
         {"components": "AAAA"},
         {"limit": 0.0},
         {"limit": float("inf")},
-        {"inputs": ()},
-        {"inputs": (InputStatistic.EQUAL,)},
-        {"inputs": (InputStatistic.EQUAL, InputStatistic.EQUAL)},
     ],
     ids=str,
 )
 def test_numbers_that_are_no_distance_are_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="familiarity: found"):
+    with pytest.raises(ValueError, match=r"familiarity.*: found"):
         known(**changed)
 
 
 def test_components_that_are_not_finite_are_refused() -> None:
     rows = np.full((COMPONENTS, 2 * CHANNELS), np.nan)
-    with pytest.raises(ValueError, match="not finite"):
-        known(components=packed_components(rows))
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        known(components=packed(rows))
 
 
 def test_a_spec_reads_each_kind_by_its_statistics() -> None:
@@ -119,28 +114,39 @@ def test_statistics_of_another_release_are_refused_with_a_remedy() -> None:
         from_dict(ModelSpec, fields, "spec")
 
 
-def with_inputs(*names: InputStatistic) -> NetworkFamiliarity:
-    """Statistics of the input behind the six features; the first component lies along the first of them."""
-    count, rows = 6 + len(names), np.zeros((2, 6 + len(names)))
-    rows[0, 6], rows[1, 1] = 1.0, 1.0
-    components = packed_components(rows)
-    return known(mean=(0.5,) * count, scale=(2.0,) * count, components=components, inputs=names)
+def with_discriminants() -> NetworkFamiliarity:
+    weights = packed(np.array([[0.5, 0, 0, 0, 0, -0.25], [0, 2.0, 0, 0, 0, 0]]))
+    return known(discriminants=Discriminants(("enlarged", "grey"), weights, (0.125, -0.5)))
 
 
-def test_statistics_of_the_input_are_further_features() -> None:
-    names = (InputStatistic.EQUAL, InputStatistic.CHROMA)
-    check = with_inputs(*names)
-    moments = np.array([0.4, 0.5, 0.6, 0.3, 0.5, 0.4], np.float32)
-    levels = np.random.default_rng(7).integers(0, 9, (12, 10, 3)).astype(np.uint8)
-    inputs = InputStatistics(names).of(levels)
-    row = (np.concatenate([features(moments), inputs]) - 0.5) / 2.0
-    deviations = np.full(8, 0.125)
-    deviations[[6, 1]] = 0.5, 0.25
-    expected = mahalanobis(row, np.zeros(8), np.linalg.inv(np.diag(deviations**2)))
-    assert check.channels == 3
-    assert check.share(moments, levels) == pytest.approx(expected / 4.0, rel=1e-12)
-    assert check.distances_of(moments[np.newaxis], [inputs])[0] == pytest.approx(expected, rel=1e-12)
-    assert check.share(moments, levels) != check.share(moments, levels[::-1, ::2].copy())
+def test_the_largest_discriminant_is_a_distance_in_units_of_the_limit() -> None:
+    check = with_discriminants()
+    rows = np.random.default_rng(5).normal(0.5, 1.0, size=(50, 6))
+    scaled = (rows - 0.5) / 2.0
+    values = np.maximum(0.5 * scaled[:, 0] - 0.25 * scaled[:, 5] + 0.125, 2.0 * scaled[:, 1] - 0.5)
+    np.testing.assert_allclose(check.distances(rows), np.maximum(known().distances(rows), 4.0 * values), rtol=1e-12)
+    far = np.array([0.5, 4.5, 0.5, 0.5, 0.5, 0.5])
+    assert check.distances(far) == max(4.0 * 3.5, float(known().distances(far)))
+    assert check.distances(np.full(6, 0.5)) == 4.0 * 0.125
+
+
+@pytest.mark.parametrize(
+    "names, weights, offsets, message",
+    [
+        ((), "", (), "found discriminants"),
+        (("a", "a"), "", (0.0, 0.0), "found discriminants"),
+        (("",), "", (0.0,), "found discriminants"),
+        (("a",), "", (0.0, 1.0), "expected 1 finite numbers"),
+        (("a",), "", (float("nan"),), "expected 1 finite numbers"),
+        (("a",), "AAAA", (0.0,), "found base64 of 3 bytes, expected 12"),
+        (("a",), packed(np.full((1, 6), np.inf)), (0.0,), "found NaN or infinity"),
+    ],
+)
+def test_discriminants_that_are_none_are_refused(
+    names: tuple[str, ...], weights: str, offsets: tuple[float, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        known(discriminants=Discriminants(names, weights, offsets))
 
 
 def test_limits_of_the_image_hold_for_the_image_as_read() -> None:
@@ -151,25 +157,11 @@ def test_limits_of_the_image_hold_for_the_image_as_read() -> None:
     assert check.image_shares([small, large]) == [1.5, 0.0]
 
 
-def test_json_holds_inputs_and_limits_only_where_they_are_set() -> None:
+def test_json_holds_discriminants_and_limits_only_where_they_are_set() -> None:
     spec = find(BUNDLE).manifest.spec
-    assert not {"inputs", "image"} & set(to_dict(known()))
-    check = dataclasses.replace(with_inputs(InputStatistic.CHROMA), image=ImageLimits(least_dark=0.25))
+    assert not {"discriminants", "image"} & set(to_dict(known()))
+    check = dataclasses.replace(with_discriminants(), image=ImageLimits(least_dark=0.25))
     fields = to_dict(dataclasses.replace(spec, familiarity=check))
-    assert (fields["familiarity"]["inputs"], fields["familiarity"]["image"]) == (["chroma"], {"least_dark": 0.25})
+    assert fields["familiarity"]["discriminants"]["names"] == ["enlarged", "grey"]
+    assert fields["familiarity"]["image"] == {"least_dark": 0.25}
     assert from_dict(ModelSpec, fields, "spec").familiarity == check
-
-
-def test_statistics_of_the_input_need_levels_and_those_of_colour_three_channels() -> None:
-    spec = find(BUNDLE).manifest.spec
-    rgb, grey = (
-        (Colour(order), Resize(50, 50, Interpolation.LINEAR_EXACT, PixelType.UINT8), Scale(255.0, 0.0))
-        for order in (ColourOrder.RGB, ColourOrder.GREY)
-    )
-    dataclasses.replace(spec, steps=rgb, familiarity=with_inputs(*InputStatistic))
-    dataclasses.replace(spec, steps=grey, familiarity=with_inputs(InputStatistic.EQUAL))
-    with pytest.raises(ValueError, match="found inputs chroma for grey images"):
-        dataclasses.replace(spec, steps=grey, familiarity=with_inputs(InputStatistic.CHROMA))
-    with pytest.raises(ValueError, match="found inputs, expected none where a step"):
-        floating = (*rgb[:2], MinMax(0.0, 1.0), rgb[2])
-        dataclasses.replace(spec, steps=floating, familiarity=with_inputs(InputStatistic.EQUAL))

@@ -144,7 +144,7 @@ def test_what_cannot_be_taken_over_leaves_the_first_in_place_and_is_tried_again(
     shutil.rmtree(place)
     model.refresh(told)
     assert told.events[-1][1]["code"] == "bundle_not_found"
-    shutil.copytree(serving_models.bundles.SHIPPED / "mias-region", place)
+    shutil.copytree(Path(serving_models.bundles.SHIPPED, "mias-region"), place)
     model.refresh(told)
     assert told.events[-1][1]["code"] == "usage", "another model is no version of this one"
     model.loaded.retire()

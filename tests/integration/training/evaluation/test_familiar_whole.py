@@ -23,13 +23,13 @@ from edge_runtime.preprocessing.steps import Colour, Interpolation, PixelType, R
 from training.artifact import Artifact
 from training.cli.decide import decide as command
 from training.data.datasets import Sample
+from training.data.drawn_images import DRAWN
 from training.data.splits import Part
 from training.errors import DatasetError
 from training.evaluation import out_of_distribution
 from training.evaluation.decide import FamiliarityTarget, decide
 from training.evaluation.familiarity import FLOOR, WHOLE_FLOOR, ImageStatistics, fit_familiarity, once_each, see
 from training.evaluation.out_of_distribution import CUT, OWN, measure_familiarity
-from training.evaluation.out_of_distribution_images import DRAWN
 
 RULE = RegionCrop(margin=1.0, least_half_px=8.0)
 SPEC = ModelSpec(

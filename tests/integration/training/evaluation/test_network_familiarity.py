@@ -12,32 +12,34 @@ import pytest
 
 from edge_runtime.images.region import Region
 from edge_runtime.ood.image_limits import ImageLimits
-from edge_runtime.ood.network_features import MOST_COMPONENTS, InputStatistic
+from edge_runtime.ood.network_features import MOST_COMPONENTS
+from edge_runtime.serialisation.float16 import unpacked
 from edge_runtime.serialisation.records import canonical_json, from_json
 from training.data.datasets import Sample
 from training.errors import DatasetError
+from training.evaluation.discriminants import AlteredFeatures
+from training.evaluation.feature_extractor import ImageFeatures
+from training.evaluation.image_limits import LEAST_DARK, fit_limits
 from training.evaluation.network_familiarity import (
     LEAST,
-    LEAST_DARK,
-    ImageFeatures,
     NetworkFamiliarity,
-    fit_limits,
+    common_limits,
     fit_network_familiarity,
 )
 from training.recipes import find_recipe
 from training.recipes.recipe import FamiliarLayer, ImageLimit
 
 FEATURES, LAYER = 24, FamiliarLayer("block")
+MIXING = np.random.default_rng(99).normal(size=(FEATURES, FEATURES)) / 20
 
 
 def cloud(patients: int, each: int, seed: int, *, sites: int = 1, apart: float = 0.0) -> ImageFeatures:
     """Patients differ among each other, and images of one patient too; sites differ by ``apart``."""
     rng = np.random.default_rng(seed)
-    mixing = np.random.default_rng(99).normal(size=(FEATURES, FEATURES)) / 20
     site = np.arange(patients * each) // each % sites
     shift = np.random.default_rng(7).normal(0, apart, (sites, FEATURES))[site]
     of_patient = np.repeat(rng.normal(0, 0.3, (patients, FEATURES)), each, axis=0)
-    rows = (of_patient + shift + rng.normal(size=(patients * each, FEATURES))) @ mixing + 1.0
+    rows = (of_patient + shift + rng.normal(size=(patients * each, FEATURES))) @ MIXING + 1.0
     groups = np.repeat([f"p{i:03}" for i in range(patients)], each)
     return ImageFeatures(rows, groups, np.array([f"s{i}" for i in site]))
 
@@ -114,25 +116,6 @@ def test_too_few_images_and_impossible_shares_are_refused() -> None:
             fit_network_familiarity(cloud(20, 10, 0), cloud(20, 10, 1), LAYER, share)
 
 
-def with_statistic(seen: ImageFeatures, seed: int, *, level: float = 0.5) -> ImageFeatures:
-    """The same features and one statistic of the input behind them, which hardly varies."""
-    more = np.random.default_rng(seed).normal(level, 0.005, (len(seen.values), 1))
-    return replace(seen, values=np.concatenate([seen.values, more], axis=1))
-
-
-@pytest.mark.parametrize("scaled", [True, False])
-def test_a_statistic_of_the_input_counts_beside_the_features(scaled: bool) -> None:
-    layer = FamiliarLayer("block", scaled=scaled, inputs=(InputStatistic.EQUAL,))
-    train, validation = with_statistic(cloud(100, 10, 0), 5), with_statistic(cloud(100, 10, 1), 6)
-    known = fit_network_familiarity(train, validation, layer, 0.02).familiarity
-    assert isinstance(known, NetworkFamiliarity)
-    assert (known.inputs, known.channels) == ((InputStatistic.EQUAL,), FEATURES // 2)
-    own, other = (with_statistic(cloud(100, 10, 3), 7, level=level) for level in (0.5, 0.8))
-    assert (known.distances(own.values) > known.limit).mean() < 0.05
-    assert (known.distances(other.values) > known.limit).all()
-    assert "layer block, equal" in fit_network_familiarity(train, validation, layer, 0.02).basis
-
-
 SPEC = find_recipe("mias-region").spec
 
 
@@ -159,3 +142,47 @@ def test_limits_of_the_image_are_those_of_the_own_images_with_a_margin(tmp_path:
 def test_images_that_are_not_mostly_dark_give_no_limit_of_darkness(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="dark share of 0"):
         fit_limits(films(tmp_path, (60, 90), level=255), (ImageLimit.LEAST_DARK,), SPEC)
+
+
+def changed(own: ImageFeatures) -> AlteredFeatures:
+    """Images after two changes, each of which moves many features a little."""
+    ways = np.random.default_rng(11).choice([-0.8, 0.8], (2, FEATURES)) @ MIXING
+    return AlteredFeatures(own.values, {"first": own.values + ways[0], "second": own.values + ways[1]})
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_discriminants_notice_what_the_distance_does_not(scaled: bool) -> None:
+    train, layer = cloud(100, 10, 0), FamiliarLayer("block", scaled=scaled)
+    fitted = fit_network_familiarity(train, cloud(100, 10, 1), layer, 0.02, altered=changed(train))
+    known, new = fitted.familiarity, cloud(300, 10, seed=3)
+    assert isinstance(known, NetworkFamiliarity) and known.discriminants is not None
+    assert known.discriminants.names == ("first", "second") and "altered: first, second." in fitted.basis
+    alone = replace(known, discriminants=None)
+    for found in changed(new).altered.values():
+        assert (alone.distances(found) > known.limit).mean() < 0.4
+        assert (known.distances(found) > known.limit).mean() > 0.8
+    assert 0.005 < (known.distances(new.values) > known.limit).mean() < 0.04
+
+
+def test_left_out_sites_raise_the_limits_of_discriminants() -> None:
+    train, validation = (cloud(90, 10, seed, sites=3, apart=3.0) for seed in (0, 1))
+    own, wide = (replace(LAYER, site_share=share) for share in (None, 0.02))
+    known, raised = (
+        fit_network_familiarity(train, validation, layer, 0.01, altered=changed(train)).familiarity.discriminants
+        for layer in (own, wide)
+    )
+    sizes = [
+        np.abs(unpacked(each.weights, 2, FEATURES, "weights")).max(axis=1)
+        for each in (known, raised)
+        if each is not None
+    ]
+    assert len(sizes) == 2 and (sizes[1] <= sizes[0]).all() and (sizes[1] < sizes[0]).any()
+
+
+def test_limits_of_several_scores_leave_the_share_out_together() -> None:
+    rng = np.random.default_rng(2)
+    scores, groups = rng.normal(size=(3, 5000)), np.repeat([f"p{i:03}" for i in range(500)], 10)
+    limits = common_limits(scores, groups, 0.03)
+    beyond = scores > limits[:, np.newaxis]
+    assert 0.027 < beyond.any(axis=0).mean() <= 0.03
+    np.testing.assert_allclose(beyond.mean(axis=1), 0.01, atol=0.0008)

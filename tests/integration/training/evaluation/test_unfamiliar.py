@@ -17,9 +17,9 @@ from edge_runtime.images.reader import read
 from training.artifact import Artifact
 from training.cli.decide import decide
 from training.cli.familiarity import familiarity as command
+from training.data.drawn_images import DRAWN, drawn, image, inverted
 from training.errors import DatasetError
 from training.evaluation.out_of_distribution import OWN, OWN_VALIDATION, measure_familiarity
-from training.evaluation.out_of_distribution_images import DRAWN, drawn, image, inverted
 from training.metrics import evaluation
 
 SHAPES: list[tuple[int, ...]] = [(50, 50, 3), (64, 80)]
