@@ -126,14 +126,12 @@ def _basis(
     known: NetworkFamiliarity, train: ImageFeatures, validation: ImageFeatures, layer: FamiliarLayer, share: float
 ) -> str:
     of_train, of_validation = (len(np.unique(part.groups)) for part in (train, validation))
-    some, held_out = f"{len(validation.groups)} images of {of_validation} patients", "validation patient"
-    if known.discriminants is not None:
-        some, held_out = f"{some}, and the training images in {FOLDS} folds of patients", "left-out patient"
     basis = (
         f"Familiarity: images farther than {known.limit:g} (distance of features of layer {layer.name}, "
         f"{FEATURES}, on {len(known.deviations)} components) from the model's own are referred. Fitted on "
-        f"{len(train.groups)} training images of {of_train} patients; {share:g} of a {held_out}'s images lie farther "
-        f"on average ({some})."
+        f"{len(train.groups)} training images of {of_train} patients; {share:g} of a left-out patient's images lie "
+        f"farther on average ({len(validation.groups)} images of {of_validation} patients, and the training images in "
+        f"{FOLDS} folds of patients)."
     )
     if known.discriminants is not None:
         basis += (
@@ -188,18 +186,16 @@ def _left_out(
 ) -> tuple[Floats, npt.NDArray[np.str_]]:
     """Return scores of images that were left out of a fit, float64 (1 + M)×N, and their N patient ids.
 
-    These are the validation images. For several scores they are too few: each limit depends on the one or two farthest
-    images, and new patients exceed one of them three times as often (docs/research/familiarity.md). So training images
-    of folds of patients are added.
+    These are the validation images, and the training images in folds of patients. Validation images alone are too few:
+    each limit would depend on the one or two farthest (docs/research/familiarity.md).
     """
     scores, groups = [fitted.scores(validation.values)], [validation.groups]
-    if altered is not None:
-        folds = folds_of(train.groups)
-        for fold in np.unique(folds).tolist():
-            others = folds != fold
-            partial = _Fit.on(train.take(others), altered.take(others), layer)
-            scores.append(partial.scores(train.values[~others]))
-            groups.append(train.groups[~others])
+    folds = folds_of(train.groups)
+    for fold in np.unique(folds).tolist():
+        others = folds != fold
+        partial = _Fit.on(train.take(others), None if altered is None else altered.take(others), layer)
+        scores.append(partial.scores(train.values[~others]))
+        groups.append(train.groups[~others])
     return np.concatenate(scores, axis=1), np.concatenate(groups)
 
 

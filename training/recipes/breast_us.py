@@ -134,7 +134,7 @@ BREAST_US = Recipe(
 BREAST_US_LESION = Recipe(
     spec=ModelSpec(
         name="breast-us-lesion",
-        version="1.1.0",
+        version="1.2.0",
         summary="A marked lesion of a breast ultrasound image: benign or malignant?",
         steps=(Colour(ColourOrder.GREY), *halved(LESION.backbone.side_px), Scale(divisor=127.5, offset=-1.0)),
         labels=ultrasound.LESION_LABELS,
