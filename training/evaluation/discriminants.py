@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edge_runtime.ood.discriminants import Discriminants
 from edge_runtime.serialisation.float16 import packed
+from training.errors import DatasetError
 
 Floats = npt.NDArray[np.float64]
 PENALTY = 0.03
@@ -60,7 +61,16 @@ class LinearFunctions:
         return scaled @ self.weights.T - self.centres
 
     def with_limits(self, limits: Floats, own: Floats) -> Discriminants:
-        """Return the functions divided by their limits, float64 M; ``own`` are the scaled features of own images."""
+        """Return the functions divided by their limits, float64 M; ``own`` are the scaled features of own images.
+
+        Raises:
+            DatasetError: a limit is not above the mean of own images, so the share that was asked for is too large.
+        """
+        if not limits.min() > 0:
+            raise DatasetError(
+                f"familiarity: found a limit {limits.min():.3g} of a discriminant, expected one above 0, the mean of "
+                "own images. Ask for a smaller share with --familiar."
+            )
         weights = (self.weights / limits[:, np.newaxis]).astype(np.float16)
         centres = (own @ weights.astype(np.float64).T).mean(axis=0)
         return Discriminants(self.names, packed(weights), tuple(float(f"{-each:.6g}") for each in centres.tolist()))

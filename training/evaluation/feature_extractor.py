@@ -21,7 +21,7 @@ from training.data.datasets import Sample, Traits
 from training.data.datasets.dataset import SITE
 from training.data.samples import SampleReader
 from training.data.tensors import Tensors
-from training.errors import RecipeError
+from training.errors import DatasetError, RecipeError
 from training.evaluation.discriminants import AlteredFeatures
 from training.evaluation.marked_image import MarkedImage
 
@@ -82,6 +82,9 @@ class FeatureExtractor:
 
         Args:
             samples: images that the runtime accepts.
+
+        Raises:
+            DatasetError: an image has not 8 bits per sample.
         """
         found = {
             each.value: self.of_images(_altered(samples, spec, ALTER[each], seed, whole=each is Alteration.REDUCED))
@@ -161,11 +164,20 @@ def _altered(
     groups = {group: [s for s in samples if s.group == group] for group in {s.group for s in samples}} if whole else {}
     for sample in samples:
         image = images.read(sample)
-        pixels = np.asarray(image.pixels, np.uint8)
+        pixels = _levels(image)
         if whole:
             others = rng.choice(np.array(groups[sample.group], object), MOSAIC**2 - 1)
-            pixels = mosaic_of([pixels, *(np.asarray(images.read(each).pixels, np.uint8) for each in others)])
+            pixels = mosaic_of([pixels, *(_levels(images.read(each)) for each in others)])
         yield DecodedImage(image.name, alter(rng, pixels), image.order)
+
+
+def _levels(image: DecodedImage) -> npt.NDArray[np.uint8]:
+    if image.pixels.dtype != np.uint8:
+        raise DatasetError(
+            f"{image.name}: found {image.pixels.dtype} pixels, expected uint8: alterations are for 8-bit images. "
+            "Leave alterations out of the recipe's familiar layer."
+        )
+    return np.asarray(image.pixels, np.uint8)
 
 
 def _batches(tensors: Iterable[npt.NDArray[np.float32]]) -> Iterator[list[npt.NDArray[np.float32]]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -15,10 +16,11 @@ from edge_runtime.ood.image_limits import ImageLimits
 from edge_runtime.ood.network_features import MOST_COMPONENTS
 from edge_runtime.serialisation.float16 import unpacked
 from edge_runtime.serialisation.records import canonical_json, from_json
+from training.data.alterations import Alteration
 from training.data.datasets import Sample
 from training.errors import DatasetError
 from training.evaluation.discriminants import AlteredFeatures
-from training.evaluation.feature_extractor import ImageFeatures
+from training.evaluation.feature_extractor import FeatureExtractor, ImageFeatures
 from training.evaluation.image_limits import LEAST_DARK, fit_limits
 from training.evaluation.network_familiarity import (
     LEAST,
@@ -186,3 +188,20 @@ def test_limits_of_several_scores_leave_the_share_out_together() -> None:
     beyond = scores > limits[:, np.newaxis]
     assert 0.027 < beyond.any(axis=0).mean() <= 0.03
     np.testing.assert_allclose(beyond.mean(axis=1), 0.01, atol=0.0008)
+
+
+def test_a_share_that_refers_most_own_images_is_refused() -> None:
+    train = cloud(100, 10, 0)
+    with pytest.raises(DatasetError, match="Ask for a smaller share"):
+        fit_network_familiarity(train, cloud(100, 10, 1), LAYER, 0.999, altered=changed(train))
+
+
+def test_images_of_16_bits_are_not_altered(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.arange(3600, dtype=np.uint16).reshape(60, 60) * 16)
+    layers = keras.layers
+    network = keras.Sequential([keras.Input((128, 128, 1)), layers.Conv2D(2, 3, name="block"), layers.Flatten()])
+    extractor = FeatureExtractor(network, "block", SPEC.steps)
+    region = Region(30, 30, 20)
+    sample = Sample(f"a.png@{region}", tmp_path / "a.png", 0, "p", region)
+    with pytest.raises(DatasetError, match="found uint16 pixels, expected uint8"):
+        extractor.altered([sample], (Alteration.NEGATIVE,), SPEC)
