@@ -74,14 +74,12 @@ main([sys.argv[1], "--backend", "litert"], standalone_mode=False)
 print(json.dumps([name for name in made if name.startswith("edge_runtime")]))
 """
 FROZEN_RUN = """
-import gc, sys
+import atexit, gc, sys
 from edge_runtime.cli.start import run
 before = len(gc.get_objects())
 sys.argv[2:] = ["--backend", "litert"]
-try:
-    run()
-finally:
-    print(before, gc.get_freeze_count())
+atexit.register(lambda: print(before, gc.get_freeze_count()))
+run()
 """
 MOST_MB = 14
 """Most memory above that of the imported packages, MB of 10^6 bytes: this package, the model, and the interpreter's.

@@ -96,7 +96,7 @@ def test_a_heatmap_is_the_commands_and_lies_over_the_image(
     heatmap = found.json["heatmap"]
     png = cv2.imdecode(np.frombuffer(base64.b64decode(heatmap["data"]), np.uint8), cv2.IMREAD_UNCHANGED)
     assert (heatmap["media_type"], png.shape) == ("image/png", (*cv2.imread(str(PHANTOM)).shape[:2], 4))
-    assert png[..., 3].max() == 255 > png[..., 3].min()
+    assert png[..., 3].max() >= 254 > png[..., 3].min()  # enlarging the map rounds its largest value
     added = f', "media_type": "image/png", "data": "{heatmap["data"]}"'.encode()
     without = steady(found.body.replace(added, b""))
     assert without == steady(expected.encode()).replace(str(PHANTOM).encode(), b"bytes")

@@ -130,7 +130,9 @@ def test_nothing_is_overwritten_and_another_plan_is_not_resumed(phantom_data: Pa
     for folds, seed, epochs, told in ((4, None, None, "folds 3"), (3, 9, None, "seed 1"), (3, None, 2, "epochs 30")):
         with pytest.raises(ArtifactError, match=rf"plan\.json: found {told}, expected .* or give another --out"):
             crossvalidate(PHANTOM_PATCH, phantom_data, out, folds=folds, seed=seed, epochs=epochs, resume=True)
-    other_spec = replace(PHANTOM_PATCH, spec=replace(SPEC, version="2.0.0"))
+    newer = replace(PHANTOM_PATCH, spec=replace(SPEC, version="2.0.0"))
+    crossvalidate(newer, phantom_data, out, folds=3, resume=True)  # the version alone changes no fold
+    other_spec = replace(PHANTOM_PATCH, spec=replace(SPEC, min_side_px=SPEC.min_side_px + 1))
     with pytest.raises(ArtifactError, match=r"plan\.json: found inputs '"):
         crossvalidate(other_spec, phantom_data, out, folds=3, resume=True)
 
