@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 PROBE = """
-import gc, json, sys
+import gc, json, os, sys
 from time import process_time
 
 del sys.path[0]
@@ -71,8 +71,8 @@ try:
     main()
 finally:
     ends("image: read, classified, printed")
-    sys.stdout.flush()
-    print(json.dumps(stages))
+    print(json.dumps(stages), flush=True)
+    os._exit(0)  # as the command does: edge_runtime.cli.start
 """
 
 
