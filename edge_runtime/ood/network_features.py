@@ -116,11 +116,7 @@ class NetworkFamiliarity:
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        mean, scale = self._standard
-        found = features(self._checked(moments))
-        found -= mean
-        found /= scale
-        return self._length(found) / self.limit
+        return self._length(self.scaled(features(self._checked(moments)))) / self.limit
 
     def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return :meth:`share` of N images, float64 N, with the same bits.

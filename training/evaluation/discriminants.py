@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edge_runtime.ood.discriminants import Discriminants
 from edge_runtime.serialisation.float16 import packed
 from training.errors import DatasetError
+from training.evaluation.familiarity import equal_weights
 
 Floats = npt.NDArray[np.float64]
 PENALTY = 0.03
@@ -89,8 +90,7 @@ def fit_functions(own: Floats, altered: AlteredFeatures, groups: npt.NDArray[np.
     kept = np.concatenate([own, altered.accepted])
     spread = own.std(axis=0)
     spread = np.hypot(spread, FLOOR * np.median(spread))
-    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    weight = np.tile(len(groups) / (counts[index] * len(counts)), 3)  # of own, accepted and altered images
+    weight = np.tile(len(groups) * equal_weights(groups), 3)  # of own, accepted and altered images
     rows = []
     for found in altered.altered.values():
         both = np.concatenate([kept, found]) / spread

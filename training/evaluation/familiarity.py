@@ -152,6 +152,16 @@ def _floor(seen: ImageStatistics) -> float:
     return FLOOR if seen.sides_px is None else WHOLE_FLOOR
 
 
+def equal_weights(groups: npt.NDArray[np.str_]) -> Floats:
+    """Return a weight for each image, float64 N of sum 1, so that every group has the same weight.
+
+    Args:
+        groups: N ids.
+    """
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / (counts[index] * len(counts)))
+
+
 def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float) -> float:
     """Return the smallest distance beyond which at most ``share`` of a group's images lie, on average over groups.
 
@@ -159,8 +169,7 @@ def weighted_limit(distances: Floats, groups: npt.NDArray[np.str_], share: float
         distances: float64 N.
         groups: N ids.
     """
-    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1.0 / (counts[index] * len(counts))
+    weights = equal_weights(groups)
     order = np.argsort(-distances, kind="stable")
     beyond = np.cumsum(weights[order])  # if the limit lay just under this distance
     return float(distances[order][np.searchsorted(beyond, share + 1e-12, side="right")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 _BATCH = 32
 
@@ -103,17 +104,8 @@ class FeatureExtractor:
         self, images: Iterable[MarkedImage | None], known: NetworkFamiliarity, spec: ModelSpec
     ) -> list[float | None]:
         """Return each image's share, as a prediction has it; None where the runtime rejects the image."""
-        found: list[float | None] = []
-        ready: list[_Ready | None] = []
-        for image in images:
-            try:
-                ready.append(None if image is None else _Ready.of(image, known, spec))
-            except ImageError:
-                ready.append(None)
-            if len(ready) == _BATCH:
-                found += self._shares(ready, known)
-                ready = []
-        return found + self._shares(ready, known)
+        ready = (_Ready.of(image, known, spec) for image in images)
+        return [share for some in _batches(ready) for share in self._shares(some, known)]
 
     def _shares(self, ready: Sequence[_Ready | None], known: NetworkFamiliarity) -> list[float | None]:
         each = [one for one in ready if one is not None]
@@ -131,9 +123,15 @@ class _Ready(NamedTuple):
     excess: float
 
     @classmethod
-    def of(cls, image: MarkedImage, known: NetworkFamiliarity, spec: ModelSpec) -> _Ready:
-        shown = image.shown(spec)
-        return cls(preprocess(shown, spec.steps), known.image_share(image.whole, shown) or 0.0)
+    def of(cls, image: MarkedImage | None, known: NetworkFamiliarity, spec: ModelSpec) -> _Ready | None:
+        """Return the image, preprocessed; None where there is none, or the runtime rejects it."""
+        if image is None:
+            return None
+        try:
+            shown = image.shown(spec)
+            return cls(preprocess(shown, spec.steps), known.image_share(image.whole, shown) or 0.0)
+        except ImageError:
+            return None
 
 
 def moments_model(network: keras.Model, layer: str) -> keras.Model:
@@ -180,7 +178,7 @@ def _levels(image: DecodedImage) -> npt.NDArray[np.uint8]:
     return np.asarray(image.pixels, np.uint8)
 
 
-def _batches(tensors: Iterable[npt.NDArray[np.float32]]) -> Iterator[list[npt.NDArray[np.float32]]]:
-    found = iter(tensors)
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    found = iter(items)
     while some := list(islice(found, _BATCH)):
         yield some

@@ -26,7 +26,7 @@ from training.data.datasets import Traits
 from training.data.tensors import Tensors
 from training.errors import DatasetError
 from training.evaluation.discriminants import AlteredFeatures, LinearFunctions, fit_functions
-from training.evaluation.familiarity import FOLDS, FittedFamiliarity, folds_of, weighted_limit
+from training.evaluation.familiarity import FOLDS, FittedFamiliarity, equal_weights, folds_of, weighted_limit
 from training.evaluation.feature_extractor import FeatureExtractor, ImageFeatures
 from training.evaluation.image_limits import fit_limits
 from training.recipes.recipe import FamiliarLayer
@@ -211,8 +211,7 @@ def common_limits(scores: Floats, groups: npt.NDArray[np.str_], share: float) ->
     """
     if len(scores) == 1:
         return np.array([weighted_limit(scores[0], groups, share)])
-    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1.0 / (counts[index] * len(counts))
+    weights = equal_weights(groups)
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.empty_like(scores)
     np.put_along_axis(ranks, order, np.cumsum(weights[order], axis=1), axis=1)
