@@ -29,7 +29,7 @@ from edge_runtime.inference.backends.registry import choose, for_provider, ran_b
 from edge_runtime.inference.config import PredictorConfig
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.engine_pool import EnginePool
-from edge_runtime.inference.pipeline import InferenceInput, infer, read_input, since
+from edge_runtime.inference.pipeline import InferenceInput, infer, read_input
 from edge_runtime.inference.prediction import Failure, Prediction
 from edge_runtime.inference.session import ModelSession
 from edge_runtime.platform.fork_safety import ForkSafeLock
@@ -330,7 +330,8 @@ class Predictor:
             known = name or (image.name if isinstance(image, DecodedImage) else source_name(image))
             check_scale_of(image, known, microns_per_pixel, self.spec)
             decoded = image if isinstance(image, DecodedImage) else read(image, order=order, name=name)
-            ms, engines = since(start, perf_counter()), self._engines.take(cores() if workers is None else workers)
+            ms = 1000.0 * (perf_counter() - start)
+            engines = self._engines.take(cores() if workers is None else workers)
             found = answer_tiles(
                 decoded, self._plan, engines, self._ran_by, stride_px=stride_px, decode_ms=ms, between=between
             )

@@ -95,10 +95,16 @@ class DecisionRule:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Split the labels of ``spec`` into positive and negative ones."""
+        """Choose the scores' function, and split the labels of ``spec`` into positive and negative ones."""
         self._spec, self._policy = spec, spec.policy
         indices = range(len(spec.labels))
         self._temperature = spec.policy.temperature
+        self._scores = {
+            Head.SIGMOID: self._of_one_logit,
+            Head.SOFTMAX: self._of_softmax,
+            Head.INDEPENDENT_SIGMOIDS: self._of_sigmoids,
+            Head.PROBABILITIES: self._of_probabilities,
+        }[spec.head]
         self._positive = tuple(i for i in indices if spec.labels[i] in spec.positive)
         self._negative = tuple(i for i in indices if spec.labels[i] not in spec.positive)
         self._side = {
@@ -116,11 +122,11 @@ class DecisionRule:
             rerun: see :func:`decide`.
         """
         scores, score = self._scores(logits)
-        confidence = max(scores)
+        confidence, labels = max(scores), self._spec.labels
         decision, reason = decide(score, confidence, self._policy, familiar=familiar, rerun=rerun)
         return Verdict(
-            label=self._spec.labels[max(self._side[decision], key=scores.__getitem__)],
-            scores=dict(zip(self._spec.labels, scores, strict=True)),
+            label=labels[max(self._side[decision], key=scores.__getitem__)],
+            scores=dict(zip(labels, scores, strict=True)),
             score=score,
             confidence=confidence,
             decision=decision,
@@ -129,31 +135,18 @@ class DecisionRule:
 
     def near_threshold(self, verdict: Verdict, guard_band: float) -> bool:
         """Return whether the float32 file decides this image; see :func:`near_threshold`."""
-        return guard_band > 0 and self.margin(verdict) <= guard_band
+        if guard_band <= 0:
+            return False
+        beyond = verdict.confidence - self._policy.confidence_floor  # below 0, only the floor can change the decision
+        return abs(beyond) <= guard_band or (beyond >= 0 and abs(verdict.score - self._policy.cutoff) <= guard_band)
 
-    def margin(self, verdict: Verdict) -> float:
-        """Return the distance to the nearest threshold, 0..1; see :func:`margins`."""
-        to_floor = abs(verdict.confidence - self._policy.confidence_floor)
-        if verdict.confidence < self._policy.confidence_floor:
-            return to_floor
-        return min(to_floor, abs(verdict.score - self._policy.cutoff))
-
-    def _scores(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
-        """Return the score of each label and the positive score, each 0..1."""
-        head = self._spec.head
-        if head is Head.SIGMOID:
-            return self._of_one_logit(logits.item() / self._temperature)
-        if head is Head.PROBABILITIES:
-            row = logits[np.newaxis]
-            return scores_of(row, self._spec)[0].tolist(), float(positive_scores(row, self._spec)[0])
-        z: Floats = np.asarray(logits, dtype=np.float64) / self._temperature
-        return self._of_softmax(z) if head is Head.SOFTMAX else self._of_sigmoids(z)
-
-    def _of_one_logit(self, z: float) -> tuple[list[float], float]:
+    def _of_one_logit(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
+        z = logits.item() / self._temperature
         scores: list[float] = np.exp(-np.logaddexp(_ZERO, np.array((z, -z)))).tolist()
         return scores, min(scores[1], 1.0)
 
-    def _of_softmax(self, z: Floats) -> tuple[list[float], float]:
+    def _of_softmax(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
+        z: Floats = np.asarray(logits, dtype=np.float64) / self._temperature
         z -= z.max()
         np.exp(z, out=z)
         z /= z.sum()
@@ -162,8 +155,13 @@ class DecisionRule:
             return scores, min(scores[self._positive[0]], 1.0)
         return scores, min(float(z[np.newaxis, self._positive].sum(axis=1)[0]), 1.0)
 
-    def _of_sigmoids(self, z: Floats) -> tuple[list[float], float]:
+    def _of_sigmoids(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
+        z: Floats = np.asarray(logits, dtype=np.float64) / self._temperature
         logs: Floats = -np.logaddexp(0.0, -z)
         log_scores = logs.tolist()
         lead = max(log_scores[i] for i in self._positive) - max(log_scores[i] for i in self._negative)
         return np.exp(logs).tolist(), float(np.exp(-np.logaddexp(0.0, -lead)))
+
+    def _of_probabilities(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
+        row = logits[np.newaxis]
+        return scores_of(row, self._spec)[0].tolist(), float(positive_scores(row, self._spec)[0])

@@ -10,6 +10,7 @@ from edge_runtime.serialisation.frozen import dataclass
 class Decision(enum.Enum):
     """The decision. REFER means that a person should read the image."""
 
+    __hash__ = object.__hash__  # members are unique; Enum's own is a function in Python, called for every image
     POSITIVE = "POSITIVE"
     NEGATIVE = "NEGATIVE"
     REFER = "REFER"

@@ -12,7 +12,7 @@ from edge_runtime.dicom.study import Frame, OpenedObject, open_object
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.region import Region
 from edge_runtime.inference.engine import Engine, Plan
-from edge_runtime.inference.pipeline import InferenceInput, infer, read_input, since
+from edge_runtime.inference.pipeline import InferenceInput, infer, read_input
 from edge_runtime.inference.prediction import Prediction
 
 
@@ -52,7 +52,7 @@ def _of_frame(
 ) -> Prediction:
     start = perf_counter()
     found, stored = opened.image(plan.spec, frame, region)
-    decode_ms = since(start, perf_counter())
+    decode_ms = 1000.0 * (perf_counter() - start)
     image = found.decoded()
     preprocessed = read_input(plan, image, found.inside(stored), image.order, None)
     prediction = infer(plan, engine, preprocessed, backend)

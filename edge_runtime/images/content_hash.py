@@ -28,7 +28,9 @@ def unchanging(pixels: Pixels) -> Pixels:
     They are copied if they may change. The copy is classified, too, so it is what the hash tells about. Arrays of more
     than :data:`MOST_BYTES` are returned as they are.
     """
-    return pixels if pixels.nbytes > MOST_BYTES or _is_constant(pixels) else pixels.copy()
+    if pixels.nbytes > MOST_BYTES or (not pixels.flags.writeable and _is_constant(pixels)):
+        return pixels
+    return pixels.copy()
 
 
 def _is_constant(pixels: object) -> bool:

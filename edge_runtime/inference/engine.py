@@ -10,6 +10,7 @@ limit of the check, the float32 file decides both: whether the image is out-of-d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ from edge_runtime.preprocessing.preprocessor import Preprocessed, Preprocessor, 
 from edge_runtime.serialisation.frozen import dataclass
 
 Opener = Callable[[Precision], Backend]
+
+EXACT = Precision.FLOAT32.value
+"""Name of the precision of a rerun."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,11 @@ class Plan:
     site_policy: SitePolicyId | None = None
     statistics: bool = False
 
+    @cached_property
+    def first_name(self) -> str:
+        """The name of ``first``, for predictions. An enum computes it at every access."""
+        return self.first.value
+
 
 class Answer(NamedTuple):
     """The result of one image.
@@ -86,8 +95,7 @@ class Engine:
     def __init__(self, plan: Plan, first: Backend | None = None) -> None:
         """Open the first model file, unless ``first`` is that file, already opened."""
         self._plan = plan
-        self._check = plan.spec.network_check
-        self._first = _File(first or plan.open(plan.first), plan.preprocessor)
+        self._first = _File(first or plan.open(plan.first), plan)
         self._exact: _File | None = None
         self._lock = ForkSafeLock()
 
@@ -103,12 +111,12 @@ class Engine:
             BackendError: the network returned NaN or infinity, or the engine is closed.
         """
         plan, rule = self._plan, self._plan.rule
-        logits, share = self._output(self._first, prepared, image_share)
+        logits, share = self._first.answer(prepared, image_share)
         familiar, near_limit = is_familiar(share), is_near_limit(share, plan.familiarity_band)
         verdict = rule.verdict(logits, familiar=familiar)
         if not (near_limit or (familiar and rule.near_threshold(verdict, plan.guard_band))):
             return Answer(logits, verdict, share, False)
-        logits, exact = self._output(self.exact, prepared, image_share)
+        logits, exact = self.exact.answer(prepared, image_share)
         decided = exact if near_limit else share
         return Answer(logits, rule.verdict(logits, familiar=is_familiar(decided), rerun=True), decided, True)
 
@@ -126,26 +134,11 @@ class Engine:
         Raises:
             BackendError: as in :meth:`answer`.
         """
-        stacked = np.stack(prepared)
-        if self._check is None:
-            return self._first.run(stacked), list(image_shares)
-        logits, moments = self._first.run_with_moments(stacked)
-        shares: list[float | None] = list(map(_larger, self._check.shares(moments).tolist(), image_shares))
+        logits, shares = self._first.answers(np.stack(prepared), image_shares)
         for place, share in enumerate(shares):
             if is_near_limit(share, self._plan.familiarity_band):
-                shares[place] = self._output(self.exact, prepared[place], image_shares[place])[1]
+                shares[place] = self.exact.answer(prepared[place], image_shares[place])[1]
         return logits, shares
-
-    def _output(
-        self, file: _File, prepared: Preprocessed, image_share: float | None
-    ) -> tuple[npt.NDArray[np.float32], float | None]:
-        """Return a file's logits, float32 (outputs,), and the share: the larger of the image's and the file's own."""
-        check = self._check
-        if check is None:
-            return file.run(prepared[np.newaxis])[0], image_share
-        logits, moments = file.run_with_moments(prepared[np.newaxis])
-        share = check.share(None if moments is None else moments[0])
-        return logits[0], _larger(share, image_share)
 
     def logits(self, prepared: Preprocessed, *, exact: bool = False) -> npt.NDArray[np.float32]:
         """Return the logits of a single model file for N images, float32 N×outputs.
@@ -157,7 +150,7 @@ class Engine:
         Raises:
             BackendError: as in :meth:`answer`.
         """
-        return (self.exact if exact else self._first).run(prepared)
+        return (self.exact if exact else self._first).run(prepared)[0]
 
     def explain(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
         """Return all outputs of the float32 file for one image: see :meth:`Backend.outputs`.
@@ -179,7 +172,7 @@ class Engine:
             return self._first
         with self._lock.held:
             if self._exact is None:
-                self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan.preprocessor)
+                self._exact = _File(self._plan.open(Precision.FLOAT32), self._plan)
             return self._exact
 
     def close(self) -> None:
@@ -195,37 +188,50 @@ class _File:
     A pixel has one of 256 levels. Quantising these once gives the same values as quantising every pixel.
     """
 
-    def __init__(self, backend: Backend, preprocessor: Preprocessor) -> None:
-        self.backend = backend
-        self._table: npt.NDArray[Any] | None = None
-        if preprocessor.values is not None:
-            self._table = backend.quantise(preprocessor.values)
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        self.backend, self._check, values = backend, plan.spec.network_check, plan.preprocessor.values
+        self._table: npt.NDArray[Any] | None = None if values is None else backend.quantise(values)
 
-    def run(self, prepared: Preprocessed) -> npt.NDArray[np.float32]:
-        """Return the logits, float32 N×outputs. NaN and infinity raise, so that they never become NEGATIVE."""
-        return _finite(self.backend.run(self._input(prepared)))
+    def answer(self, prepared: Preprocessed, image_share: float | None) -> tuple[npt.NDArray[np.float32], float | None]:
+        """Return the logits of one image, float32 (outputs,), and its share: the larger of the image's and this file's.
 
-    def run_with_moments(
-        self, prepared: Preprocessed
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        """Return the logits, float32 N×outputs, and the moments: see :meth:`Backend.run_with_moments`."""
-        logits, moments = self.backend.run_with_moments(self._input(prepared))
-        return _finite(logits), moments
+        ``prepared`` is H×W×C.
+        """
+        logits, moments = self.run(prepared[np.newaxis])
+        if self._check is None:
+            return logits[0], image_share
+        share = self._check.share(None if moments is None else moments[0])
+        return logits[0], max(share, image_share or 0.0)
+
+    def answers(
+        self, prepared: Preprocessed, image_shares: Sequence[float | None]
+    ) -> tuple[npt.NDArray[np.float32], list[float | None]]:
+        """Return the logits of N images, float32 N×outputs, and their shares, with the bits of :meth:`answer`."""
+        logits, moments = self.run(prepared)
+        if self._check is None:
+            return logits, list(image_shares)
+        shares = zip(self._check.shares(moments).tolist(), image_shares, strict=True)
+        return logits, [max(share, image_share or 0.0) for share, image_share in shares]
+
+    def run(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Return the logits, float32 N×outputs, and the moments: see :meth:`Backend.run_with_moments`.
+
+        NaN and infinity in the logits raise, so that they never become NEGATIVE.
+        """
+        tensors = prepared if self._table is None else look_up(prepared, self._table)
+        logits, moments = self.backend.run_with_moments(tensors)
+        if not isfinite(sum(logits.ravel().tolist())):  # faster than numpy for a few numbers
+            raise _not_finite()
+        return logits, moments
 
     def outputs(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
         """Return all outputs of the file for one image, the logits first."""
-        logits, *others = self.backend.outputs(self._input(prepared))
-        return _finite(logits), *others
-
-    def _input(self, prepared: Preprocessed) -> npt.NDArray[Any]:
-        return prepared if self._table is None else look_up(prepared, self._table)
-
-
-def _larger(share: float, image_share: float | None) -> float:
-    return share if image_share is None else max(share, image_share)
+        tensors = prepared if self._table is None else look_up(prepared, self._table)
+        outputs = self.backend.outputs(tensors)
+        if not np.isfinite(outputs[0]).all():
+            raise _not_finite()
+        return outputs
 
 
-def _finite(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    if not all(map(isfinite, logits.ravel().tolist())):  # faster than numpy for a few numbers
-        raise BackendError("found NaN or infinity in the logits, expected finite numbers. Export the model again.")
-    return logits
+def _not_finite() -> BackendError:
+    return BackendError("found NaN or infinity in the logits, expected finite numbers. Export the model again.")

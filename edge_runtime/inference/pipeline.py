@@ -5,13 +5,12 @@ from __future__ import annotations
 from time import perf_counter
 from typing import NamedTuple
 
-from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.content_hash import ContentHash
 from edge_runtime.images.formats.acceptance import check_size
 from edge_runtime.images.reader import DecodedImage, Source, read, source_name
 from edge_runtime.images.region import Region, crop, region_error
-from edge_runtime.inference.engine import Engine, Plan
+from edge_runtime.inference.engine import EXACT, Engine, Plan
 from edge_runtime.inference.prediction import Prediction, Timing, now
 from edge_runtime.ood.detector import NAMES
 from edge_runtime.platform.machine_faults import raise_machine_fault
@@ -30,15 +29,15 @@ class InferenceInput(NamedTuple):
         prepared: H×W×C from :meth:`Preprocessor.levels`.
         share: what the out-of-distribution check says without the network: distance divided by the limit from image
             statistics, or the excess over limits of the image; None if the model has no such check.
-        decode_ms, prepare_ms: wall-clock milliseconds.
+        decode_s, prepare_s: wall-clock seconds.
     """
 
     image: DecodedImage
     region: Region | None
     prepared: Preprocessed
     share: float | None
-    decode_ms: float
-    prepare_ms: float
+    decode_s: float
+    prepare_s: float
 
 
 def read_input(
@@ -70,7 +69,7 @@ def read_input(
     except Exception as error:
         raise_machine_fault(error, name or source_name(source))
         raise
-    return InferenceInput(image, region, prepared, share, since(start, decoded), since(decoded, perf_counter()))
+    return InferenceInput(image, region, prepared, share, decoded - start, perf_counter() - decoded)
 
 
 def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str) -> Prediction:
@@ -89,7 +88,7 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
     except Exception as error:
         raise_machine_fault(error, preprocessed.image.name)
         raise
-    run_ms, hashed = since(start, perf_counter()), preprocessed.image.sha256
+    run_s, hashed = perf_counter() - start, preprocessed.image.sha256
     return Prediction(
         image=preprocessed.image.name,
         model=spec.name,
@@ -99,8 +98,8 @@ def infer(plan: Plan, engine: Engine, preprocessed: InferenceInput, backend: str
         confidence_floor=spec.policy.confidence_floor,
         contract=spec.contract,
         backend=backend,
-        precision=(Precision.FLOAT32 if answer.exact else plan.first).value,
-        ms=Timing(preprocessed.decode_ms, preprocessed.prepare_ms, run_ms),
+        precision=EXACT if answer.exact else plan.first_name,
+        ms=Timing(1000.0 * preprocessed.decode_s, 1000.0 * preprocessed.prepare_s, 1000.0 * run_s),
         region=preprocessed.region,
         familiarity=answer.share,
         fallback=plan.fallback,
@@ -121,8 +120,3 @@ def _statistics(image: DecodedImage) -> dict[str, float]:
     height, width = image.pixels.shape[:2]
     numbers = (round(value, STATISTIC_DIGITS) for value in statistics(image).tolist())
     return {"width": width, "height": height, **dict(zip(NAMES, numbers, strict=True))}
-
-
-def since(start: float, end: float) -> float:
-    """Return the milliseconds between two values of ``perf_counter``, rounded to 0.001."""
-    return round((end - start) * 1000.0, 3)

@@ -56,6 +56,10 @@ class Timing:
     def __init__(self, decode: float, prepare: float, run: float) -> None:
         self.__dict__.update(decode=decode, prepare=prepare, run=run)
 
+    def to_dict(self) -> dict[str, float]:
+        """Return the JSON form, rounded to 0.001."""
+        return {"decode": round(self.decode, 3), "prepare": round(self.prepare, 3), "run": round(self.run, 3)}
+
 
 class HashField:
     """A dataclass field for a hash: set to a string, None or a :class:`ContentHash`, and read as a string or None.
@@ -157,7 +161,7 @@ class Prediction:
             "backend": self.backend,
             "precision": self.precision,
             **({} if self.fallback is None else {"fallback": self.fallback.value}),
-            "ms": {"decode": self.ms.decode, "prepare": self.ms.prepare, "run": self.ms.run},
+            "ms": self.ms.to_dict(),
         }
 
 

@@ -63,14 +63,13 @@ class ImageLimits:
             image: the image as read, before the crop around a region.
         """
         height, width = image.pixels.shape[:2]
-        ratios = [0.0]
+        largest = 1.0
         if self.least_side_px is not None:
-            ratios.append(self.least_side_px / min(height, width))
+            largest = max(largest, self.least_side_px / min(height, width))
         if self.most_side_px is not None:
-            ratios.append(max(height, width) / self.most_side_px)
+            largest = max(largest, max(height, width) / self.most_side_px)
         if self.least_dark is not None:
-            ratios.append(self.least_dark / max(dark_share(image), _NONE_DARK))
-        largest = max(ratios)
+            largest = max(largest, self.least_dark / max(dark_share(image), _NONE_DARK))
         return largest if largest > 1.0 else 0.0
 
 

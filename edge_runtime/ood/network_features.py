@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from functools import cached_property
 from math import isfinite, sqrt
+from operator import add
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -116,7 +117,9 @@ class NetworkFamiliarity:
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        return self._length(self.scaled(features(self._checked(moments)))) / self.limit
+        if moments is None or moments.shape[-1] != len(self.mean):
+            raise self._lacking(moments)
+        return self._length(self.scaled(features(moments))) / self.limit
 
     def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return :meth:`share` of N images, float64 N, with the same bits.
@@ -141,10 +144,16 @@ class NetworkFamiliarity:
         Raises:
             BackendError: the output is missing, has another size, or contains NaN or infinity.
         """
-        return self.distances(features(self._checked(moments)))
+        if moments is None or moments.shape[-1] != len(self.mean):
+            raise self._lacking(moments)
+        return self.distances(features(moments))
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the distance of each row of features: float64 (…, 2C) to float64 (…)."""
+        """Return the distance of each row of features: float64 (…, 2C) to float64 (…).
+
+        Raises:
+            BackendError: a feature is NaN or infinity.
+        """
         rows = self.scaled(found)
         each = [self._length(row) for row in rows.reshape(-1, rows.shape[-1])]
         return np.array(each).reshape(rows.shape[:-1])
@@ -152,23 +161,17 @@ class NetworkFamiliarity:
     def scaled(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a = (x − mean) / scale of features x, float64 (…, 2C)."""
         mean, scale = self._standard
-        return np.asarray((found - mean) / scale)
+        scaled: npt.NDArray[Any] = found - mean
+        scaled /= scale
+        return scaled
 
-    def _checked(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        """Return ``moments``; raise if they are missing, of another size, or not finite."""
-        if moments is None or moments.shape[-1] != len(self.mean):
-            found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
-            raise BackendError(
-                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
-                "Export the model again."
-            )
-        # The sum of squares is finite only if all numbers are, and it is computed in a fraction of the time.
-        if not isfinite(np.vdot(moments, moments)) and not np.isfinite(moments).all():
-            raise BackendError(
-                "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
-                "Export the model again."
-            )
-        return moments
+    def _lacking(self, moments: npt.NDArray[Any] | None) -> BackendError:
+        """Return the error for ``moments`` that are missing or of another size."""
+        found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
+        return BackendError(
+            f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
+            "Export the model again."
+        )
 
     def _length(self, scaled: npt.NDArray[Any]) -> float:
         """Return the distance of one image, from a = (x − mean) / scale, float64 (2C,).
@@ -180,10 +183,16 @@ class NetworkFamiliarity:
         values = rows.dot(scaled)  # starts in half the time of the operator @
         along = values[: len(form)]
         square = float(scaled.dot(scaled)) / self.residual**2 + float(along.dot(form.dot(along)))
+        if not isfinite(square):
+            raise BackendError(
+                "found NaN or infinity in the output for the out-of-distribution check, expected finite numbers. "
+                "Export the model again."
+            )
         distance = sqrt(max(square, 0.0))  # rounding may leave less than 0 of two equal terms
-        if offsets is None:
+        if not offsets:
             return distance
-        return max(distance, self.limit * float((values[len(form) :] + offsets).max()))
+        largest: float = max(map(add, values[len(form) :].tolist(), offsets))
+        return max(distance, self.limit * largest)
 
     @cached_property
     def _standard(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -191,17 +200,17 @@ class NetworkFamiliarity:
         return np.array(self.mean), np.array(self.scale)
 
     @cached_property
-    def _functions(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None]:
-        """P, above the discriminants' weights, float64 (K + M, 2C); Q, (K, K); the discriminants' offsets, (M,)."""
+    def _functions(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[float, ...]]:
+        """P, above the discriminants' weights, float64 (K + M, 2C); Q, (K, K); the discriminants' offsets, M."""
         count, size = len(self.mean), len(self.deviations)
         components = unpacked(self.components, size, count, "familiarity components")
         form = np.diag(1.0 / np.array(self.deviations) ** 2)
         squares = np.einsum("ik,jk->ij", components, components)  # a product would start threads, which take 30 ms
         form += (squares - 2.0 * np.eye(size)) / self.residual**2
         if self.discriminants is None:
-            return components, form, None
+            return components, form, ()
         rows = np.concatenate([components, self.discriminants.matrix(count)])
-        return rows, form, np.array(self.discriminants.offsets)
+        return rows, form, self.discriminants.offsets
 
 
 def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:

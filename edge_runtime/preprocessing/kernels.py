@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -66,28 +66,44 @@ def apply(step: Step, pixels: Array, name: str) -> Array:
     Raises:
         TypeError: the step is a colour step.
     """
-    operation = ready(step)
-    if isinstance(operation, ColourOrder):
+    if isinstance(step, Colour):
         raise TypeError("a colour step requires the image's channel order; use preprocess().")
-    return operation(pixels, name)
+    return _ready(step)(pixels, name)
 
 
-def ready(step: Step) -> Operation | ColourOrder:
-    """Return the operation of a step; for a colour step, return its target order.
+def operations(steps: Sequence[Step]) -> dict[ColourOrder, tuple[Operation, ...]]:
+    """Return the operations of ``steps``, by the channel order of the image.
 
     Raises:
-        TypeError: ``step`` is not a preprocessing step.
+        TypeError: one of ``steps`` is not a preprocessing step.
     """
-    if isinstance(step, Colour):
-        return step.order
-    if type(step) not in _MAKERS:
-        raise TypeError(f"{type(step).__name__} is not a preprocessing step.")
-    return _MAKERS[type(step)](step)
+    made = [step if isinstance(step, Colour) else _ready(step) for step in steps]
+    return {order: tuple(_from(order, made)) for order in ColourOrder}
+
+
+def _from(order: ColourOrder, made: Sequence[Colour | Operation]) -> Iterator[Operation]:
+    """Yield the operations for an image of ``order``, without colour steps that leave it as it is."""
+    for step in made:
+        if not isinstance(step, Colour):
+            yield step
+        elif step.order is not order:
+            yield _recolour(_CONVERSION[order, step.order])
+            order = step.order
 
 
 def recolour(pixels: Array, source: ColourOrder, target: ColourOrder) -> Array:
     """Convert H×W or H×W×3 pixels from order ``source`` to ``target``; return the same array if they are equal."""
     return pixels if source is target else cv2.cvtColor(pixels, _CONVERSION[source, target])
+
+
+def _ready(step: Step) -> Operation:
+    if type(step) not in _MAKERS:
+        raise TypeError(f"{type(step).__name__} is not a preprocessing step.")
+    return _MAKERS[type(step)](step)
+
+
+def _recolour(conversion: int) -> Operation:
+    return lambda pixels, name: cv2.cvtColor(pixels, conversion)
 
 
 def _window(step: Window) -> Operation:
@@ -98,8 +114,15 @@ def _window(step: Window) -> Operation:
 
 
 def _resize(step: Resize) -> Operation:
-    run, size = _resizing(step.interpolation, step.result), (step.width_px, step.height_px)
-    return lambda pixels, name: run(pixels, *size)
+    resized = _resizing(step.interpolation, step.result)
+    width, height, dtype = step.width_px, step.height_px, np.dtype(_DTYPE[step.result])
+
+    def run(pixels: Array, name: str) -> Array:
+        if pixels.dtype == dtype and pixels.shape[:2] == (height, width):  # the images of many patch models are
+            return pixels
+        return resized(pixels, width, height)
+
+    return run
 
 
 def _resize_shorter(step: ResizeShorter) -> Operation:

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.errors import ImageUnsupportedError
-from edge_runtime.images.colour import ColourOrder
 from edge_runtime.images.reader import DecodedImage
-from edge_runtime.preprocessing.kernels import Array, apply, ready, recolour
+from edge_runtime.preprocessing.kernels import Array, apply, operations
 from edge_runtime.preprocessing.steps import Normalize, Step, Window, count_to_levels
 
 __all__ = ["Preprocessed", "Preprocessor", "apply", "look_up", "preprocess"]
@@ -38,7 +37,7 @@ class Preprocessor:
         """Prepare ``steps``."""
         self._takes_deep = bool(steps) and isinstance(steps[0], Window)
         count = count_to_levels(steps)
-        self._operations = tuple(ready(step) for step in steps[:count])
+        self._operations = operations(steps[:count])
         self.values: npt.NDArray[np.float32] | None = None if count is None else _of_levels(steps[count:])
 
     def levels(self, image: DecodedImage) -> Preprocessed:
@@ -53,13 +52,9 @@ class Preprocessor:
         """
         if image.pixels.dtype != np.uint8 and not self._takes_deep:
             raise _too_deep(image)
-        order = image.order
         pixels: Array = image.pixels
-        for operation in self._operations:
-            if isinstance(operation, ColourOrder):
-                order, pixels = operation, recolour(pixels, order, operation)
-            else:
-                pixels = operation(pixels, image.name)
+        for operation in self._operations[image.order]:
+            pixels = operation(pixels, image.name)
         result: Preprocessed = np.ascontiguousarray(pixels, dtype=np.uint8 if self.values is not None else np.float32)
         return result[..., np.newaxis] if result.ndim == 2 else result
 
@@ -94,9 +89,8 @@ def look_up(levels: Preprocessed, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values: shape (256,) for all channels, or (256, C) with one column for each channel.
     """
     if values.ndim == 2:
-        rows = levels.reshape(1, -1, values.shape[1])
-        return np.asarray(cv2.LUT(rows, values[np.newaxis])).reshape(levels.shape)
-    return np.asarray(cv2.LUT(levels.reshape(1, -1), values)).reshape(levels.shape)
+        return cv2.LUT(levels.reshape(1, -1, values.shape[1]), values[np.newaxis]).reshape(levels.shape)
+    return cv2.LUT(levels.reshape(1, -1), values).reshape(levels.shape)
 
 
 def _of_levels(scales: tuple[Step, ...]) -> npt.NDArray[np.float32]:

@@ -58,8 +58,10 @@ def _init(cls: type, fields: Fields) -> Callable[..., None]:
 
     def init(self: Any, *values: Any, **named: Any) -> None:
         found = self.__dict__
-        found.update(zip(positional, values, strict=False))
-        if named or not len(values) == len(found) == count:
+        if not values and len(named) == count and named.keys() == known:  # how the classes with many fields are made
+            found.update(named)
+        else:
+            found.update(zip(positional, values, strict=False))
             found.update(named)
             if found.keys() != known or len(values) + len(named) != count:
                 complete(found, values, named)

@@ -30,7 +30,6 @@ from edge_runtime.errors import ImageSizeError, UsageError
 from edge_runtime.images.reader import DecodedImage
 from edge_runtime.inference.engine import Engine, Plan
 from edge_runtime.inference.ordered_map import in_order
-from edge_runtime.inference.pipeline import since
 from edge_runtime.inference.prediction import Timing
 from edge_runtime.ood.detector import is_familiar
 from edge_runtime.preprocessing.steps import CentreCrop, Letterbox, Pad, covered
@@ -136,7 +135,7 @@ def answer_tiles(
         failures=batch.failures,
         scores=scores,
         case=decide_case([t.decision for t in tiles], [t.confidence for t in tiles], rule) if rule else None,
-        ms=Timing(decode_ms, 0.0, since(start, perf_counter())),
+        ms=Timing(decode_ms, 0.0, 1000.0 * (perf_counter() - start)),
         neighbours=weight,
         fallback=plan.fallback,
         microns_per_pixel=None if reading is None else reading.microns_per_pixel,

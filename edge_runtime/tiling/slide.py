@@ -272,5 +272,5 @@ class SlidePrediction:
             "backend": self.backend,
             "precision": self.precision,
             **({} if self.fallback is None else {"fallback": self.fallback.value}),
-            "ms": {"decode": self.ms.decode, "run": self.ms.run},
+            "ms": {key: value for key, value in self.ms.to_dict().items() if key != "prepare"},
         }

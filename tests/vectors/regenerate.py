@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edge_runtime.bundle.bundle import find
 from edge_runtime.bundle.policy import CaseRule, DecisionPolicy, Head
 from edge_runtime.decision.case import decide_case
-from edge_runtime.decision.rule import DecisionRule
+from edge_runtime.decision.rule import DecisionRule, margins
 from edge_runtime.decision.verdict import Decision
 from edge_runtime.errors import ImageError
 from edge_runtime.images.colour import ColourOrder
@@ -33,7 +33,7 @@ from edge_runtime.ood.discriminants import Discriminants
 from edge_runtime.ood.image_limits import ImageLimits
 from edge_runtime.ood.network_features import FEATURES, NetworkFamiliarity
 from edge_runtime.ood.statistics import statistics
-from edge_runtime.preprocessing.kernels import apply, recolour
+from edge_runtime.preprocessing.kernels import operations
 from edge_runtime.preprocessing.preprocessor import preprocess
 from edge_runtime.preprocessing.steps import (
     LAPLACIAN_SHARPEN_3X3,
@@ -93,7 +93,9 @@ def stepped(name: str, step: Step, *image: Any, float32: bool = False) -> Vector
     pixels: npt.NDArray[Any] = drawing.pixels
     if float32:
         pixels = pixels.astype(np.float32) / np.float32(8) - np.float32(5)
-    done = recolour(pixels, drawing.order, step.order) if isinstance(step, Colour) else apply(step, pixels, name)
+    done = pixels
+    for operation in operations((step,))[drawing.order]:
+        done = operation(done, name)
     vector = {"name": name, "step": to_dict(step), "image": description}
     return {**vector, **({"float32": True} if float32 else {}), "result": result_of(done)}
 
@@ -242,7 +244,7 @@ def of_decisions() -> Iterator[Vector]:
                 "scores": [verdict.scores[label] for label in labels],
                 "score": verdict.score,
                 "confidence": verdict.confidence,
-                "margin": rule.margin(verdict),
+                "margin": float(margins(np.array([logits], np.float32), spec)[0]),
                 "decision": verdict.decision.value,
                 "reason": verdict.reason.value,
                 "label": verdict.label,
