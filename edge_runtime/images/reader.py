@@ -58,6 +58,10 @@ class DecodedImage:
     def __init__(self, name: str, pixels: Pixels, order: ColourOrder, sha256: str | ContentHash | None = None) -> None:
         self.__dict__.update(name=name, pixels=pixels, order=order, sha256=sha256)
 
+    def part(self, name: str, pixels: Pixels) -> DecodedImage:
+        """Return a part of this image with a name of its own; the hash stays that of the whole."""
+        return DecodedImage(name, pixels, self.order, self.sha256)
+
 
 def read(
     source: Source, *, order: ColourOrder = ColourOrder.RGB, min_side_px: int = 1, name: str | None = None

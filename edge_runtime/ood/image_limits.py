@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DARK = 8
 """Highest level, of 255, that counts as dark. A level of at least 255 minus this is bright."""
 
-SAMPLES = 64
+SAMPLES = 32
 """About the number of rows and of columns on which the dark share is measured."""
 
 _NONE_DARK = 1e-6

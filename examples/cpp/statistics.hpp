@@ -207,9 +207,9 @@ inline std::string base64_decoded(const std::string& text) {
     return bytes;
 }
 
-// The share of dark pixels among dark and bright ones, on about 64 rows and columns of an image as read.
+// The share of dark pixels among dark and bright ones, on about 32 rows and columns of an image as read.
 inline double dark_share(const Array& pixels) {
-    const int down = std::max(1, pixels.height / 64), across = std::max(1, pixels.width / 64);
+    const int down = std::max(1, pixels.height / 32), across = std::max(1, pixels.width / 32);
     const int unit = pixels.type == Type::uint16 ? 256 : 1;
     int dark = 0, bright = 0;
     for (int y = 0; y < pixels.height; y += down) {
