@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -264,9 +265,10 @@ class Predictor:
             workers: threads, each with its own interpreter. With one worker, an image is read from ``images`` only
                 when its prediction is requested. Several workers read at most four images each in advance.
             processes: let the workers be processes, with this one as the first. Small images need it, as their threads
-                wait for each other. The others are started once enough work is left to pay for it, so ``images`` is
-                read to its end first. If an image is no path, or the model runs on a GPU, workers are
-                threads. A program that uses processes needs ``if __name__ == "__main__":``.
+                wait for each other. The others are started once enough work is known to pay for it, so ``images`` is
+                read in advance. Images that are no paths stay in this process. If the first one is none, or the model
+                runs on a GPU, workers are threads. A program that uses processes needs ``if __name__ ==
+                "__main__":``.
 
         Raises:
             UsageError: ``workers`` is less than 1.
@@ -278,11 +280,13 @@ class Predictor:
         if workers == 1:
             return (self._attempt(self.predict, image) for image in images)
         if processes and self.config is not None and self.provider is Provider.CPU:
-            from edge_runtime.inference.processes import are_sendable, predict_in_processes  # imported here, as below
+            from edge_runtime.inference.processes import is_sendable, predict_in_processes  # imported here, as below
 
-            images = images if isinstance(images, Sequence) else tuple(images)
-            if are_sendable(images):
-                return predict_in_processes(self, partial(type(self).from_config, self.config), images, workers)
+            found: Iterator[Any] = iter(images)
+            start = tuple(islice(found, 1))
+            images = found = chain(start, found)
+            if all(map(is_sendable, start)):
+                return predict_in_processes(self, partial(type(self).from_config, self.config), found, workers)
         from edge_runtime.inference.ordered_map import in_order  # imported here: one image needs no thread pool
 
         predicts = [partial(self._predict, engine) for engine in self._engines.take(workers)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ImageNotFoundError
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
     from edge_runtime.dicom.study import StudyItem
     from edge_runtime.images.left_out import LeftOut
 
+AT_ONCE = 256
+"""Files that are listed before the first of them is classified. Listing one between two images slows both down."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class NamedImages:
     """The images and left-out files that the arguments name.
 
     Attributes:
-        images: each image, and a failure for each folder without images or that cannot be listed, in order.
-        left_out: the other files in the folders and zips.
+        images: each image, and a failure for each folder without images or that cannot be listed, in order. Folders
+            may be listed while it is read.
+        left_out: the other files in the folders and zips, once ``images`` was read to its end.
     """
 
-    images: tuple[str | StudyItem | Failure, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    images: Iterable[str | StudyItem | Failure]
+    left_out: Sequence[LeftOut] = ()
 
 
 def named(arguments: Sequence[str], spec: ModelSpec) -> NamedImages:
@@ -40,16 +45,16 @@ def named(arguments: Sequence[str], spec: ModelSpec) -> NamedImages:
         from edge_runtime.cli.study import study_images  # imported here: other models and plain images need none
 
         return study_images(arguments, spec)
-    images: list[str | StudyItem | Failure] = []
     left_out: list[LeftOut] = []
+    return NamedImages(_each(arguments, left_out), left_out)
+
+
+def _each(arguments: Sequence[str], left_out: list[LeftOut]) -> Iterator[str | Failure]:
     for argument in arguments:
         if os.path.isdir(argument):
-            folder = in_folder(argument)
-            images += folder.images
-            left_out += folder.left_out
+            yield from in_folder(argument, left_out)
         else:
-            images.append(argument)
-    return NamedImages(tuple(images), tuple(left_out))
+            yield argument
 
 
 def _is_image_file(path: str) -> bool:
@@ -63,16 +68,30 @@ def _is_image_file(path: str) -> bool:
         return False
 
 
-def in_folder(folder: str, *, dicom: bool = False) -> NamedImages:
-    """Return the images of a folder; ``dicom``: whether DICOM files count as images."""
-    from edge_runtime.images.discovery import folder_error, look_into  # imported here: one image needs none
+def in_folder(folder: str, left_out: list[LeftOut], *, dicom: bool = False) -> Iterator[str | Failure]:
+    """Yield the images of a folder while it is listed, then a failure for each folder that cannot be.
 
-    found = look_into(folder, dicom=dicom)
-    images: list[str | StudyItem | Failure] = [image.path for image in found.images]
-    images += [Failure(str(error.filename), folder_error(error)) for error in found.unreadable]
-    if not images:
-        images.append(without_images(folder))
-    return NamedImages(tuple(images), found.left_out)
+    Args:
+        folder: path of the folder.
+        left_out: gets the files that are left out.
+        dicom: whether DICOM files count as images.
+    """
+    from edge_runtime.images.discovery import ImageFile, folder_error, walk  # imported here: one image needs none
+    from edge_runtime.images.left_out import LeftOut
+
+    is_empty, unreadable, entries = True, {}, walk(folder, dicom=dicom)
+    while some := tuple(islice(entries, AT_ONCE)):
+        for entry in some:
+            if isinstance(entry, ImageFile):
+                is_empty = False
+                yield entry.path
+            elif isinstance(entry, LeftOut):
+                left_out.append(entry)
+            else:
+                unreadable[str(entry.filename)] = entry
+    yield from (Failure(name, folder_error(error)) for name, error in unreadable.items())
+    if is_empty and not unreadable:
+        yield without_images(folder)
 
 
 def without_images(folder: str) -> Failure:

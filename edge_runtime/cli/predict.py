@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -220,7 +221,7 @@ def _file(predictor: Predictor, output: Path, request: CommandOptions, recorder:
     filing = ResultsOptions(output, request.resume, request.retry_failed, request.workers or 1)
     if request.watch is None:
         inputs = named(request.images, predictor.spec)
-        file_answers(predictor, inputs.images, filing, inputs.left_out, recorder)
+        file_answers(predictor, tuple(inputs.images), filing, inputs.left_out, recorder)
         return
     from edge_runtime.cli.current_model import CurrentModel
     from edge_runtime.cli.watch import watch_folder
@@ -241,13 +242,20 @@ def _study(predictor: Predictor, request: CommandOptions) -> WatchedStudy | None
 
 def _print(
     predictor: Predictor,
-    images: Sequence[str | StudyItem | Marked | Failure],
+    images: Iterable[str | StudyItem | Marked | Failure],
     left_out: Sequence[LeftOut],
     request: CommandOptions,
     recorder: Recorder,
 ) -> None:
-    """Print each result as soon as it is computed, and list the files that are left out on stderr."""
-    chosen = Style(request.style) if request.style else Style.CARD if len(images) == 1 else Style.TABLE
+    """Print each result as soon as it is computed, and list the files that are left out on stderr.
+
+    A progress bar and heatmaps need the number of images. Otherwise folders are listed while images are classified.
+    """
+    listed = tuple(images) if request.heatmap is not None or _has_bar() else None
+    source = iter(images if listed is None else listed)
+    first = tuple(islice(source, 2))
+    images = chain(first, source)
+    chosen = Style(request.style) if request.style else Style.CARD if len(first) == 1 else Style.TABLE
     render = renderer(chosen)
     if head := render.head(predictor.spec, predictor.site_policy):
         say(head, render.end)
@@ -255,23 +263,28 @@ def _print(
         images, workers=request.workers or 1, processes=True
     )
     line: Callable[[Any], str] = render.line
-    if request.heatmap is not None:
+    if request.heatmap is not None and listed is not None:
         from edge_runtime.cli.heatmap import HeatmapOptions
 
         heatmaps = HeatmapOptions(predictor, request.heatmap, request.heatmap_label, request.opacity)
-        results, line = heatmaps.answers(images), partial(heatmaps.line, render)
+        results, line = heatmaps.answers(listed), partial(heatmaps.line, render)
     results = recorder.through(results, _counted, predictor.digest)
-    failed, of_machine = _print_each(
-        results if sys.stdout.isatty() else progress(results, len(images)), line, render.end
-    )
+    if listed is not None and _has_bar():
+        results = progress(results, len(listed))
+    count, failed, of_machine = _print_each(results, line, render.end)
     if foot := render.foot():
         say(foot)
     missing = _tell_left_out(left_out)
     if failed:
-        tell(f"{failed} of {len(images)} failed.")
+        tell(f"{failed} of {count} failed.")
     if of_machine:
         tell(f"{of_machine} of them failed because of this machine; the images may be sound. Run the command again.")
     leave_with(failed + missing, of_machine)
+
+
+def _has_bar() -> bool:
+    """Return whether a progress bar is shown: on a terminal to which no results are printed."""
+    return sys.stderr is not None and sys.stderr.isatty() and not sys.stdout.isatty()
 
 
 def _counted(result: Prediction | Failure | DrawnExplanation) -> Prediction | Failure:
@@ -280,14 +293,14 @@ def _counted(result: Prediction | Failure | DrawnExplanation) -> Prediction | Fa
 
 def _print_each(
     results: Iterator[Prediction | Failure | DrawnExplanation], line: Callable[[Any], str], end: str
-) -> tuple[int, int]:
-    """Print each result. Return the number of failed images, and how many of these the machine caused."""
-    failed = of_machine = 0
-    for answer in results:
+) -> tuple[int, int, int]:
+    """Print each result. Return the number of images, of failed ones, and how many of these the machine caused."""
+    count = failed = of_machine = 0
+    for count, answer in enumerate(results, start=1):  # noqa: B007 - the last one
         if isinstance(answer, Failure):
             failed, of_machine = failed + 1, of_machine + answer.of_machine
         say(line(answer), end)
-    return failed, of_machine
+    return count, failed, of_machine
 
 
 def _tell_left_out(left_out: Sequence[LeftOut]) -> bool:

@@ -37,9 +37,8 @@ def study_images(arguments: Iterable[str], spec: ModelSpec) -> NamedImages:
     named: set[str] = set()
     for argument in arguments:
         if os.path.isdir(argument):
-            folder = in_folder(argument, dicom=True)
-            found += [StudyItem(each, each) if isinstance(each, str) else each for each in folder.images]
-            left_out += folder.left_out
+            each_in_folder = in_folder(argument, left_out, dicom=True)
+            found += [StudyItem(each, each) if isinstance(each, str) else each for each in each_in_folder]
         elif is_zip(argument):
             zipped = _in_zip(argument)
             found += zipped[0]

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import selectors
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 from edge_runtime.errors import EdgeError, MachineError
 from edge_runtime.images.reader import source_name
@@ -34,6 +35,8 @@ AHEAD = 2
 """Messages that a process has at a time: one that it works on, and one that waits for it."""
 SHARES = 4
 """Smallest number of messages that remain for each worker when a message is made, so that all end together."""
+IN_ADVANCE = 32
+"""Images that are read from the caller before this process classifies one: a folder is listed while all work."""
 WINDOW_PER_WORKER = 64
 """Most parts of the batch per worker whose results wait for an earlier one. Only results are kept, no images."""
 
@@ -47,23 +50,26 @@ class Classifier(Protocol):
         """Classify images one by one."""
 
 
-def are_sendable(images: Sequence[object]) -> TypeGuard[Sequence[Item]]:
-    """Return whether all images are paths or regions in them.
+Load = Callable[[], Classifier]
+"""Loads and verifies a model; it can be pickled."""
+
+
+def is_sendable(item: object) -> bool:
+    """Return whether an image is a path or a region in one.
 
     Pixels, and DICOM objects with their marks, cost more to send than threads lose.
     """
-    return all(isinstance(item, Failure) or isinstance(unmarked(item)[0], str | Path) for item in images)
+    return isinstance(item, str | Failure) or isinstance(unmarked(item)[0], str | Path)
 
 
-def predict_in_processes(
-    first: Classifier, load: Callable[[], Classifier], images: Sequence[Item], workers: int
-) -> Iterator[Answer]:
+def predict_in_processes(first: Classifier, load: Load, images: Iterable[Item], workers: int) -> Iterator[Answer]:
     """Classify images with the results of ``first.predict_all(images)``, in their order.
 
     Args:
         first: classifies in this process.
-        load: loads and verifies the same model in another process; it can be pickled.
-        images: those for which :func:`are_sendable` is true.
+        load: loads the same model in another process.
+        images: read in advance, a few of them for each that this process classifies. Those for which
+            :func:`is_sendable` is false stay in this process.
         workers: number of processes, this one included.
 
     Raises:
@@ -99,7 +105,7 @@ def _answered(classifier: Classifier, images: Sequence[Item]) -> tuple[list[Answ
 class _Answering:
     """What a process does: it loads the model when the first chunk comes, and classifies the images of each."""
 
-    def __init__(self, load: Callable[[], Classifier]) -> None:
+    def __init__(self, load: Load) -> None:
         self._load = load
         self._classifier: Classifier | None = None
 
@@ -129,9 +135,11 @@ class _Worker:
 class _Batch:
     """The images of one call: those that are left, those at work, and those whose answers wait for earlier ones."""
 
-    def __init__(self, first: Classifier, load: Callable[[], Classifier], images: Sequence[Item], workers: int) -> None:
-        self._first, self._load, self._images, self._count = first, load, images, workers
-        self._taken = 0
+    def __init__(self, first: Classifier, load: Load, images: Iterable[Item], workers: int) -> None:
+        self._first, self._load, self._count = first, load, workers
+        self._source = iter(images)
+        self._left: deque[Item] = deque()
+        self._own: deque[_Chunk] = deque()  # for this process alone
         self._returned: deque[_Chunk] = deque()  # of a process that ended
         self._pending: deque[_Chunk] = deque()
         self._workers: list[_Worker] = []
@@ -141,13 +149,14 @@ class _Batch:
         spent, done = 0.0, 0
         try:
             while True:
+                self._left.extend(islice(self._source, IN_ADVANCE))
                 self._collect(timeout=0)
                 yield from self._finished()
-                if len(self._pending) < WINDOW_PER_WORKER * self._count and (chunk := self._next(1)):
-                    start = perf_counter()
+                if chunk := self._next_own():
+                    began = perf_counter()
                     chunk.finish(*_answered(self._first, chunk.images))
-                    spent, done = spent + perf_counter() - start, done + len(chunk.images)
-                    if not self._workers and spent / done * self._left() > WORTH_S:
+                    spent, done = spent + perf_counter() - began, done + len(chunk.images)
+                    if not self._workers and spent / done * len(self._left) > WORTH_S:
                         self._start()
                 elif self._pending:
                     self._collect(timeout=None)
@@ -158,9 +167,6 @@ class _Batch:
             for worker in self._workers:
                 worker.process.stop()
 
-    def _left(self) -> int:
-        return len(self._images) - self._taken
-
     def _start(self) -> None:
         for _ in range(self._count - 1):
             with machine_faults("workers"):
@@ -169,15 +175,34 @@ class _Batch:
             worker.give(_Chunk(()))
             self._selector.register(worker.process, selectors.EVENT_READ, worker)
 
-    def _next(self, most: int) -> _Chunk | None:
-        """Return the next images that nobody works on, at most ``most``; None if there are none."""
+    def _next_own(self) -> _Chunk | None:
+        """Return the next images for this process, of those that nobody works on.
+
+        None if there are none, or too many results wait for an earlier one.
+        """
+        if self._own:
+            return self._own.popleft()
         if self._returned:
             return self._returned.popleft()
-        if not self._left():
-            return None
-        size = max(1, min(most, self._left() // (SHARES * self._count)))
-        self._pending.append(_Chunk(self._images[self._taken : self._taken + size]))
-        self._taken += size
+        has_room = len(self._pending) < WINDOW_PER_WORKER * self._count
+        return self._append([self._left.popleft()]) if self._left and has_room else None
+
+    def _next_to_send(self) -> _Chunk | None:
+        """Return the next images for another process, of those that nobody works on; None if there are none."""
+        if self._returned:
+            return self._returned.popleft()
+        size, images = min(CHUNK, max(1, len(self._left) // (SHARES * self._count))), list[Item]()
+        while self._left and len(images) < size:
+            if is_sendable(self._left[0]):
+                images.append(self._left.popleft())
+            elif images:
+                break
+            else:
+                self._own.append(self._append([self._left.popleft()]))
+        return self._append(images) if images else None
+
+    def _append(self, images: Sequence[Item]) -> _Chunk:
+        self._pending.append(_Chunk(images))
         return self._pending[-1]
 
     def _collect(self, timeout: float | None) -> None:
@@ -190,7 +215,7 @@ class _Batch:
                 self._lose(worker, died)
                 continue
             worker.chunks.popleft().finish(answers, error)
-            while len(worker.chunks) < AHEAD and (chunk := self._next(CHUNK)):
+            while len(worker.chunks) < AHEAD and (chunk := self._next_to_send()):
                 worker.give(chunk)
 
     def _lose(self, worker: _Worker, died: WorkerDiedError) -> None:

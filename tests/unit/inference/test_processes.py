@@ -22,7 +22,7 @@ from edge_runtime.images.region import Marked, Region
 from edge_runtime.inference import processes
 from edge_runtime.inference.backends.base import Provider, Runtime
 from edge_runtime.inference.prediction import Failure, Prediction
-from edge_runtime.inference.processes import CHUNK, are_sendable
+from edge_runtime.inference.processes import CHUNK, is_sendable
 from edge_runtime.predictor import Predictor
 from tests.unit.platform.test_worker_process import children
 
@@ -227,15 +227,38 @@ PIXELS = np.full((50, 50, 3), 200, np.uint8)
 
 
 @pytest.mark.parametrize(
-    "images, is_sent",
+    "image, is_sent",
     [
-        (["a.png", Path("b.png"), Marked("a.png", Region(5, 5, 5)), Failure("b", BundleError("bad"))], True),
-        (["a.png", PIXELS], False),
-        ([Marked(b"data", Region(5, 5, 5))], False),
+        ("a.png", True),
+        (Path("b.png"), True),
+        (Marked("a.png", Region(5, 5, 5)), True),
+        (Failure("b", BundleError("bad")), True),
+        (PIXELS, False),
+        (Marked(b"data", Region(5, 5, 5)), False),
     ],
 )
-def test_only_paths_and_regions_in_them_are_sent(images: list[Any], is_sent: bool) -> None:
-    assert are_sendable(images) is is_sent
+def test_only_paths_and_regions_in_them_are_sent(image: Any, is_sent: bool) -> None:
+    assert is_sendable(image) is is_sent
+
+
+def test_pixels_among_paths_stay_in_this_process(images: list[str], own: list[Any]) -> None:
+    mixed = [PIXELS if i % 5 == 3 else path for i, path in enumerate(images)]
+    with Predictor.load() as predictor:
+        alone = [shown(answer) for answer in predictor.predict_all(mixed)]
+        together = [shown(answer) for answer in predictor.predict_all(mixed, workers=2, processes=True)]
+    assert together == alone
+    assert sum(item is PIXELS for item in own) == COUNT // 5
+    assert sum(item is not PIXELS for item in own) < COUNT - COUNT // 5
+
+
+def test_images_are_read_in_advance_but_not_all_at_once(images: list[str], own: list[str]) -> None:
+    taken: list[str] = []
+    with Predictor.load() as predictor:
+        answers = predictor.predict_all((taken.append(path) or path for path in images), workers=2, processes=True)
+        next(answers)
+        assert len(taken) <= 1 + 2 * processes.IN_ADVANCE
+        assert len(list(answers)) == COUNT - 1
+    assert taken == images
 
 
 def test_workers_are_threads_where_processes_do_not_do(images: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
