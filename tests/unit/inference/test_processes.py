@@ -194,7 +194,9 @@ def test_leaving_a_batch_early_stops_the_processes(images: list[str], own: list[
     with Predictor.load() as predictor:
         answers = predictor.predict_all(images, workers=3, processes=True)
         assert next(answers).image == images[0]
-        assert len(children()) == 2
+        end = time.monotonic() + WAIT_S
+        while len(children()) < 2:  # one that was only just started still has the name of this process
+            assert time.monotonic() < end
         answers.close()  # type: ignore[attr-defined]
         assert not children()
 
