@@ -1,9 +1,9 @@
 """SHA-256 of a file or an array, computed when it is first read: many programs never read it.
 
 The hash takes longer than a small network. A prediction therefore keeps what was classified: the bytes of the file, a
-copy of the array, or the array itself if nothing can write to it. At most :data:`WAITING` predictions keep something,
-of at most :data:`MOST_BYTES` each: the hash of an older prediction that is still in use is computed, and the rest
-released.
+copy of the array, or the array itself if nothing can write to it. At most :data:`WAITING` predictions keep something:
+the hash of an older prediction that is still in use is computed, and the rest released. Files of more than
+:data:`MOST_BYTES`, and larger arrays that may change, are hashed at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from edge_runtime.images.formats.decoding import Pixels
 
 MOST_BYTES = 8_000_000
-"""Most bytes that are kept; more are hashed at once. A colour frame of full HD has 6.2 million bytes."""
+"""Most bytes that are kept for the hash alone. A colour frame of full HD has 6.2 million bytes."""
 
 WAITING = 2
 """Most predictions that keep something: a loop that predicts frames still holds the last one when it makes the next."""
@@ -76,7 +76,7 @@ class ContentHash:
         content = self._content
         if content is None or self._is_waiting:
             return self
-        if isinstance(content, np.ndarray) and content.nbytes > MOST_BYTES:
+        if isinstance(content, np.ndarray) and content.nbytes > MOST_BYTES and not _is_constant(content):
             str(self)
             return self
         self._is_waiting = True

@@ -215,7 +215,7 @@ class NetworkFamiliarity:
 
 def features(moments: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return means and standard deviations, float64 (…, 2C), from means and means of squares, (…, 2C)."""
-    found = np.array(moments, dtype=np.float64)
+    found: npt.NDArray[Any] = moments.astype(np.float64)
     channels = found.shape[-1] // 2
     mean, square = found[..., :channels], found[..., channels:]
     square -= mean * mean

@@ -82,6 +82,17 @@ def test_an_array_too_large_to_copy_is_hashed_at_once(hashed: list[int], monkeyp
     assert str(found) == hashlib.sha256(HEADER + bytes([7] * 36)).hexdigest()
 
 
+def test_a_large_array_that_cannot_change_is_neither_copied_nor_hashed_at_once(
+    hashed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content_hash, "MOST_BYTES", 35)
+    array = read_only(pixels())
+    assert unchanging(array) is array
+    found = ContentHash(array).kept()
+    assert hashed == []
+    assert str(found) == hashlib.sha256(HEADER + bytes([7] * 36)).hexdigest()
+
+
 def test_a_file_is_hashed_when_its_hash_is_read_unless_it_is_too_large_to_keep(
     hashed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
