@@ -213,9 +213,10 @@ def crop(image: DecodedImage, region: Region, rule: RegionCrop) -> DecodedImage:
     if min(right - left, bottom - top) < LEAST_PX:
         found = f"{max(right - left, 0)}x{max(bottom - top, 0)} px of the image around the region"
         raise _error("image_region_too_small", name, found, f"{LEAST_PX} or more, both ways. Mark the whole finding.")
-    pixels = np.zeros((side, side, *image.pixels.shape[2:]), image.pixels.dtype)
-    inside = pixels[top - y : bottom - y, left - x : right - x]
-    inside[...] = image.pixels[top:bottom, left:right]
+    pixels = inside = image.pixels[top:bottom, left:right].copy()
+    if inside.shape[:2] != (side, side):
+        pixels = np.zeros((side, side, *inside.shape[2:]), inside.dtype)
+        pixels[top - y : bottom - y, left - x : right - x] = inside
     if rule.least_range is not None:  # of the copy, which is in the processor's cache
         _check_not_blank(name, inside, rule.least_range)
     return image.part(name, pixels)
