@@ -21,7 +21,7 @@ class Settings:
         cold_starts: pairs of cold starts.
         tiles_side: tiles along each side of the slide.
         watched: files in the watched folder.
-        folder_images: images of the run over a folder, for inputs of 50×50 pixels; fewer for larger ones. A tenth of
+        folder_images: images of the run over a folder, for inputs of 50×50 pixels; fewer for larger ones. A fifth of
             the patches of the IDC data set, so that the start of a process hardly counts.
         requests: requests of a turn of the service.
         step: called after every turn.
@@ -35,7 +35,7 @@ class Settings:
     cold_starts: int = 9
     tiles_side: int = 60
     watched: int = 20_000
-    folder_images: int = 27_000
+    folder_images: int = 54_000
     requests: int = 200
     step: Callable[[], object] = lambda: None
 
