@@ -95,16 +95,11 @@ class DecisionRule:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Choose the scores' function, and split the labels of ``spec`` into positive and negative ones."""
+        """Choose the function of the scores, and split the labels of ``spec`` into positive and negative ones."""
         self._spec, self._policy = spec, spec.policy
         indices = range(len(spec.labels))
         self._temperature = spec.policy.temperature
-        self._scores = {
-            Head.SIGMOID: self._of_one_logit,
-            Head.SOFTMAX: self._of_softmax,
-            Head.INDEPENDENT_SIGMOIDS: self._of_sigmoids,
-            Head.PROBABILITIES: self._of_probabilities,
-        }[spec.head]
+        self._scores = _SCORES[spec.head]
         self._positive = tuple(i for i in indices if spec.labels[i] in spec.positive)
         self._negative = tuple(i for i in indices if spec.labels[i] not in spec.positive)
         self._side = {
@@ -121,7 +116,7 @@ class DecisionRule:
             familiar: see :func:`decide`.
             rerun: see :func:`decide`.
         """
-        scores, score = self._scores(logits)
+        scores, score = self._scores(self, logits)
         confidence, labels = max(scores), self._spec.labels
         decision, reason = decide(score, confidence, self._policy, familiar=familiar, rerun=rerun)
         return Verdict(
@@ -165,3 +160,12 @@ class DecisionRule:
     def _of_probabilities(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
         row = logits[np.newaxis]
         return scores_of(row, self._spec)[0].tolist(), float(positive_scores(row, self._spec)[0])
+
+
+_SCORES = {
+    Head.SIGMOID: DecisionRule._of_one_logit,
+    Head.SOFTMAX: DecisionRule._of_softmax,
+    Head.INDEPENDENT_SIGMOIDS: DecisionRule._of_sigmoids,
+    Head.PROBABILITIES: DecisionRule._of_probabilities,
+}
+"""Head → the score of each label and the positive score, each 0..1, from the logits of one image."""
