@@ -2,10 +2,11 @@
 
     python -m benchmarks int8-kernels [--images MODEL=FOLDER …] [--rounds 15]
 
-Four ways to answer with onnxruntime: the float32 file; the int8 file as this package opens it
-(``session.x64quantprecision=1``); the same file with onnxruntime's own settings; and the same file with weights of
-seven bits, made here by halving every int8 weight and doubling its scale, as ``reduce_range`` would. With ``--images``
-the decisions on all images in FOLDER are compared with float32's, before and after the guard band.
+Four ways to answer with onnxruntime: the float32 file; the int8 file with kernels that do not saturate
+(``session.x64quantprecision=1``), as this package opens it without VNNI; the same file with onnxruntime's own settings;
+and the same file with weights of seven bits, made here by halving every int8 weight and doubling its scale, as
+``reduce_range`` would. With ``--images`` the decisions on all images in FOLDER are compared with float32's, before and
+after the guard band.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def ways(network: Network, scratch: Path) -> list[Way]:
     seven.write_bytes(of_seven_bits(int8.read_bytes()))
     return [
         Way("float32", network.files[Format.ONNX, Precision.FLOAT32], True),
-        Way("int8, as this package opens it", int8, True),
+        Way("int8, kernels that do not saturate", int8, True),
         Way("int8, onnxruntime's own settings", int8, False),
         Way("int8, weights of seven bits", seven, False),
     ]

@@ -6,6 +6,7 @@ import os
 from functools import cache
 
 _CPUINFO = "/proc/cpuinfo"
+_CV_AVX_512_VNNI = 23  # cv::CPU_AVX_512VNNI, which the Python module does not name
 _MOST_BYTES = 1 << 16  # the file repeats its lines for every core; a server has hundreds
 _KEYS = frozenset(
     (
@@ -41,6 +42,17 @@ def saturates_int8() -> bool:
         return False
     flags = next((line for line in processor_identity().splitlines() if line.startswith("flags")), "")
     return bool(flags) and "vnni" not in flags
+
+
+@cache
+def has_avx512_vnni() -> bool:
+    """Return whether this x86-64 processor has VNNI for AVX-512, with which products of int8 are added in 32 bits.
+
+    OpenCV asks the processor itself. ``/proc/cpuinfo`` of an emulated one tells about the machine that emulates it.
+    """
+    import cv2  # imported here: the identity needs none
+
+    return bool(cv2.checkHardwareSupport(_CV_AVX_512_VNNI))
 
 
 def _architecture() -> str:

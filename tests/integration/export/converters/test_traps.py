@@ -16,6 +16,7 @@ import pytest
 from keras import layers
 
 from edge_runtime.errors import InterpreterBrokenError
+from edge_runtime.inference.backends import onnxruntime as onnxruntime_backend
 from edge_runtime.inference.backends.base import Runtime
 from edge_runtime.inference.backends.registry import open_model
 from export.benchmark import memory
@@ -147,5 +148,21 @@ def test_onnxruntime_opens_every_file_with_the_settings_that_parity_was_measured
         open_model(b"", Runtime.ONNXRUNTIME, threads=2)
     assert seen[0].graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     assert seen[0].get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert seen[0].get_session_config_entry("session.x64quantprecision") == "1"
     assert (seen[0].intra_op_num_threads, seen[0].inter_op_num_threads) == (2, 1)
+
+
+@pytest.mark.parametrize("has_vnni, precise", [(False, "1"), (True, "0")])
+def test_kernels_that_do_not_saturate_are_chosen_where_the_others_would(
+    has_vnni: bool, precise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def refuse(_: bytes, options: onnxruntime.SessionOptions, **__: object) -> None:
+        seen.append(options.get_session_config_entry("session.x64quantprecision"))
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    monkeypatch.setattr(onnxruntime_backend, "has_avx512_vnni", lambda: has_vnni)
+    with pytest.raises(InterpreterBrokenError, match="seen"):
+        open_model(b"", Runtime.ONNXRUNTIME, threads=1)
+    assert seen == [precise]
