@@ -58,7 +58,7 @@ class OnnxRuntimeBackend:
         self._input, self._shape = entry.name, tuple(entry.shape[1:])
         outputs = [output.name for output in self._session.get_outputs()]
         self._logits, self._outputs = outputs[:1], [name for name in outputs if name != MOMENTS]
-        self._has_moments = MOMENTS in outputs
+        self._judged = [*self._logits, MOMENTS] if MOMENTS in outputs else None
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -72,29 +72,34 @@ class OnnxRuntimeBackend:
 
     def run(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
-        with self._lock.held:
-            self._check(tensors)
-            rows = [self._session.run(self._logits, {self._input: tensors[i : i + 1]})[0] for i in range(len(tensors))]
-        return np.asarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
+        (logits,) = self._run(self._logits, tensors)
+        return logits
 
     def run_with_moments(
         self, tensors: npt.NDArray[Any]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
-        if not self._has_moments:
+        if self._judged is None:
             return self.run(tensors), None
-        with self._lock.held:
-            self._check(tensors)
-            names = [*self._logits, MOMENTS]
-            rows = [self._session.run(names, {self._input: tensors[i : i + 1]}) for i in range(len(tensors))]
-        logits, moments = (np.concatenate(found) for found in zip(*rows, strict=True))
-        return np.asarray(logits, dtype=np.float32), np.asarray(moments, dtype=np.float32)
+        logits, moments = self._run(self._judged, tensors)
+        return logits, moments
 
     def outputs(self, tensor: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """See :class:`edge_runtime.inference.backends.base.Backend`."""
         with self._lock.held:
             self._check(tensor)
             return tuple(output[0] for output in self._session.run(self._outputs, {self._input: tensor}))
+
+    def _run(self, names: list[str], tensors: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+        """Return the outputs of these names, float32 with N rows each, of N images that are run one by one."""
+        with self._lock.held:
+            self._check(tensors)
+            if len(tensors) == 1:
+                found = self._session.run(names, {self._input: tensors})
+            else:
+                rows = [self._session.run(names, {self._input: tensors[i : i + 1]}) for i in range(len(tensors))]
+                found = [np.concatenate(each) for each in zip(*rows, strict=True)]
+        return [np.asarray(output, dtype=np.float32) for output in found]
 
     def _check(self, tensors: npt.NDArray[Any]) -> None:
         """Reject a wrong shape and a closed model. In a forked child process, open the model again."""
