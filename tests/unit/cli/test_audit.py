@@ -48,7 +48,7 @@ def named_log(log: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "patient-4711"
+    place = tmp_path / "patient-x4711"
     place.mkdir()
     for number in range(3):
         image(place / f"meyer-{number}.png", number)
@@ -79,7 +79,7 @@ def test_printed_answers_are_counted_and_no_name_is_kept(edge_predict: Any, name
     assert stopped == Stopped(1)
     assert isinstance(model, ModelAdmitted) and (model.model, model.bundle) == (NAME, find(NAME).digest)
     text = named_log.read_text(encoding="ascii")
-    assert not [word for word in ("meyer", "4711", "patient", "broken", str(folder.parent)) if word in text]
+    assert not [word for word in ("meyer", "x4711", "patient", "broken", str(folder.parent)) if word in text]
 
 
 def test_heatmaps_slides_and_errors_are_recorded(
