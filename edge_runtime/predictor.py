@@ -282,11 +282,11 @@ class Predictor:
         if processes and self.config is not None and self.provider is Provider.CPU:
             from edge_runtime.inference.processes import is_sendable, predict_in_processes  # imported here, as below
 
-            found: Iterator[Any] = iter(images)
-            start = tuple(islice(found, 1))
-            images = found = chain(start, found)
-            if all(map(is_sendable, start)):
-                return predict_in_processes(self, partial(type(self).from_config, self.config), found, workers)
+            source: Iterator[Any] = iter(images)
+            first = tuple(islice(source, 1))
+            images = source = chain(first, source)
+            if all(map(is_sendable, first)):
+                return predict_in_processes(self, partial(type(self).from_config, self.config), source, workers)
         from edge_runtime.inference.ordered_map import in_order  # imported here: one image needs no thread pool
 
         predicts = [partial(self._predict, engine) for engine in self._engines.take(workers)]

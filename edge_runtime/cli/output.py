@@ -114,9 +114,14 @@ def require_folder(path: Path) -> None:
         raise UsageError(f"{path}: found no folder {path.parent}, expected one. Name a file in a folder that exists.")
 
 
+def shows_progress() -> bool:
+    """Return whether stderr is a terminal, which shows a progress bar."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def progress(found: Iterator[Answer], count: int) -> Iterator[Answer]:
     """Yield the results, with a progress bar on stderr if it is a terminal."""
-    if count < 2 or sys.stderr is None or not sys.stderr.isatty():
+    if count < 2 or not shows_progress():
         yield from found
         return
     with click.progressbar(found, length=count, label="answering", file=sys.stderr) as bar:

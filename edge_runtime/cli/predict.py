@@ -18,7 +18,7 @@ from edge_runtime.bundle.runtime_manifest import Precision
 from edge_runtime.cli.exit_codes import EXIT_CODES, Command, leave_with, stops_command
 from edge_runtime.cli.images import named
 from edge_runtime.cli.options import CommandOptions, options
-from edge_runtime.cli.output import progress, require_stdout, say, tell
+from edge_runtime.cli.output import progress, require_stdout, say, shows_progress, tell
 from edge_runtime.cli.parameters import HELP, version_option
 from edge_runtime.cli.recording import recording
 from edge_runtime.cli.render import Style, renderer
@@ -251,7 +251,8 @@ def _print(
 
     A progress bar and heatmaps need the number of images. Otherwise folders are listed while images are classified.
     """
-    listed = tuple(images) if request.heatmap is not None or _has_bar() else None
+    has_bar = shows_progress() and not sys.stdout.isatty()
+    listed = tuple(images) if request.heatmap is not None or has_bar else None
     source = iter(images if listed is None else listed)
     first = tuple(islice(source, 2))
     images = chain(first, source)
@@ -269,7 +270,7 @@ def _print(
         heatmaps = HeatmapOptions(predictor, request.heatmap, request.heatmap_label, request.opacity)
         results, line = heatmaps.answers(listed), partial(heatmaps.line, render)
     results = recorder.through(results, _counted, predictor.digest)
-    if listed is not None and _has_bar():
+    if listed is not None and has_bar:
         results = progress(results, len(listed))
     count, failed, of_machine = _print_each(results, line, render.end)
     if foot := render.foot():
@@ -280,11 +281,6 @@ def _print(
     if of_machine:
         tell(f"{of_machine} of them failed because of this machine; the images may be sound. Run the command again.")
     leave_with(failed + missing, of_machine)
-
-
-def _has_bar() -> bool:
-    """Return whether a progress bar is shown: on a terminal to which no results are printed."""
-    return sys.stderr is not None and sys.stderr.isatty() and not sys.stdout.isatty()
 
 
 def _counted(result: Prediction | Failure | DrawnExplanation) -> Prediction | Failure:

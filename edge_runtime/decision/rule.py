@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edge_runtime.bundle.policy import DecisionPolicy, Head
 from edge_runtime.bundle.spec import ModelSpec
-from edge_runtime.decision.scores import positive_scores, scores_of
+from edge_runtime.decision.scores import divided, positive_scores, scores_of
 from edge_runtime.decision.verdict import Decision, Reason, Verdict
 
 Floats = npt.NDArray[np.float64]
@@ -141,7 +141,7 @@ class DecisionRule:
         return scores, min(scores[1], 1.0)
 
     def _of_softmax(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
-        z: Floats = np.asarray(logits, dtype=np.float64) / self._temperature
+        z = divided(logits, self._spec)
         z -= z.max()
         np.exp(z, out=z)
         z /= z.sum()
@@ -151,7 +151,7 @@ class DecisionRule:
         return scores, min(float(z[np.newaxis, self._positive].sum(axis=1)[0]), 1.0)
 
     def _of_sigmoids(self, logits: npt.NDArray[np.float32]) -> tuple[list[float], float]:
-        z: Floats = np.asarray(logits, dtype=np.float64) / self._temperature
+        z = divided(logits, self._spec)
         logs: Floats = -np.logaddexp(0.0, -z)
         log_scores = logs.tolist()
         lead = max(log_scores[i] for i in self._positive) - max(log_scores[i] for i in self._negative)

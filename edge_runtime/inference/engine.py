@@ -220,18 +220,17 @@ class _File:
         """
         tensors = prepared if self._table is None else look_up(prepared, self._table)
         logits, moments = self.backend.run_with_moments(tensors)
-        if not isfinite(sum(logits.ravel().tolist())):  # faster than numpy for a few numbers
-            raise _not_finite()
+        _require_finite(logits)
         return logits, moments
 
     def outputs(self, prepared: Preprocessed) -> tuple[npt.NDArray[np.float32], ...]:
         """Return all outputs of the file for one image, the logits first."""
         tensors = prepared if self._table is None else look_up(prepared, self._table)
         outputs = self.backend.outputs(tensors)
-        if not np.isfinite(outputs[0]).all():
-            raise _not_finite()
+        _require_finite(outputs[0])
         return outputs
 
 
-def _not_finite() -> BackendError:
-    return BackendError("found NaN or infinity in the logits, expected finite numbers. Export the model again.")
+def _require_finite(logits: npt.NDArray[np.float32]) -> None:
+    if not isfinite(sum(logits.ravel().tolist())):  # faster than numpy for a few numbers
+        raise BackendError("found NaN or infinity in the logits, expected finite numbers. Export the model again.")

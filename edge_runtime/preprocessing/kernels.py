@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -114,15 +115,7 @@ def _window(step: Window) -> Operation:
 
 
 def _resize(step: Resize) -> Operation:
-    resized = _resizing(step.interpolation, step.result)
-    width, height, dtype = step.width_px, step.height_px, np.dtype(_DTYPE[step.result])
-
-    def run(pixels: Array, name: str) -> Array:
-        if pixels.dtype == dtype and pixels.shape[:2] == (height, width):  # the images of many patch models are
-            return pixels
-        return resized(pixels, width, height)
-
-    return run
+    return partial(_resizing(step.interpolation, step.result), width=step.width_px, height=step.height_px)
 
 
 def _resize_shorter(step: ResizeShorter) -> Operation:
@@ -131,18 +124,18 @@ def _resize_shorter(step: ResizeShorter) -> Operation:
     def run(pixels: Array, name: str) -> Array:
         frame = step.frame(pixels.shape[1], pixels.shape[0])
         _check_pixels(step, frame, name)
-        return resized(pixels, *frame)
+        return resized(pixels, name, *frame)
 
     return run
 
 
-def _resizing(interpolation: Interpolation, result: PixelType) -> Callable[[Array, int, int], Array]:
-    """Return the function that resizes pixels to a width and height. Pixels of that size are only converted."""
+def _resizing(interpolation: Interpolation, result: PixelType) -> Callable[..., Array]:
+    """Return an operation that resizes pixels to a width and height. Pixels of that size are only converted."""
     dtype, flag = _DTYPE[result], _INTERPOLATION.get(interpolation)
     if interpolation is Interpolation.LINEAR and result is PixelType.FLOAT32:
         flag = None
 
-    def run(pixels: Array, width: int, height: int) -> Array:
+    def run(pixels: Array, name: str, width: int, height: int) -> Array:
         if pixels.shape[:2] == (height, width):
             return pixels.astype(dtype, copy=False)
         if flag is not None:

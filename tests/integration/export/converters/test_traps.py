@@ -133,36 +133,40 @@ def test_the_memory_of_a_conversion_never_is_ours(tmp_path: Path) -> None:
     assert (after - before) * 1024 < HOGGED_MB * 1e6 / 4
 
 
-def test_onnxruntime_opens_every_file_with_the_settings_that_parity_was_measured_with(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its answers depend on the level of graph optimisation; and threads that wait for work would spin."""
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> Callable[[], onnxruntime.SessionOptions]:
+    """Return the options with which a file is opened on two threads."""
     seen: list[onnxruntime.SessionOptions] = []
 
     def refuse(_: bytes, options: onnxruntime.SessionOptions, **__: object) -> None:
         seen.append(options)
         raise RuntimeError("seen")
 
+    def opened() -> onnxruntime.SessionOptions:
+        with pytest.raises(InterpreterBrokenError, match="seen"):
+            open_model(b"", Runtime.ONNXRUNTIME, threads=2)
+        return seen.pop()
+
     monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
-    with pytest.raises(InterpreterBrokenError, match="seen"):
-        open_model(b"", Runtime.ONNXRUNTIME, threads=2)
-    assert seen[0].graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    assert seen[0].get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert (seen[0].intra_op_num_threads, seen[0].inter_op_num_threads) == (2, 1)
+    return opened
+
+
+def test_onnxruntime_opens_every_file_with_the_settings_that_parity_was_measured_with(
+    options: Callable[[], onnxruntime.SessionOptions],
+) -> None:
+    """Its answers depend on the level of graph optimisation; and threads that wait for work would spin."""
+    found = options()
+    assert found.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    assert found.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert (found.intra_op_num_threads, found.inter_op_num_threads) == (2, 1)
 
 
 @pytest.mark.parametrize("has_vnni, precise", [(False, "1"), (True, "0")])
 def test_kernels_that_do_not_saturate_are_chosen_where_the_others_would(
-    has_vnni: bool, precise: str, monkeypatch: pytest.MonkeyPatch
+    has_vnni: bool,
+    precise: str,
+    options: Callable[[], onnxruntime.SessionOptions],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[str] = []
-
-    def refuse(_: bytes, options: onnxruntime.SessionOptions, **__: object) -> None:
-        seen.append(options.get_session_config_entry("session.x64quantprecision"))
-        raise RuntimeError("seen")
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
     monkeypatch.setattr(onnxruntime_backend, "has_avx512_vnni", lambda: has_vnni)
-    with pytest.raises(InterpreterBrokenError, match="seen"):
-        open_model(b"", Runtime.ONNXRUNTIME, threads=1)
-    assert seen == [precise]
+    assert options().get_session_config_entry("session.x64quantprecision") == precise
