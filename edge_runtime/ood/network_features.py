@@ -117,9 +117,7 @@ class NetworkFamiliarity:
         Raises:
             BackendError: as in :meth:`distances_of`.
         """
-        if moments is None or moments.shape[-1] != len(self.mean):
-            raise self._lacking(moments)
-        return self._length(self.scaled(features(moments))) / self.limit
+        return self._length(self.scaled(features(self._present(moments)))) / self.limit
 
     def shares(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return :meth:`share` of N images, float64 N, with the same bits.
@@ -144,9 +142,7 @@ class NetworkFamiliarity:
         Raises:
             BackendError: the output is missing, has another size, or contains NaN or infinity.
         """
-        if moments is None or moments.shape[-1] != len(self.mean):
-            raise self._lacking(moments)
-        return self.distances(features(moments))
+        return self.distances(features(self._present(moments)))
 
     def distances(self, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the distance of each row of features: float64 (…, 2C) to float64 (…).
@@ -165,13 +161,15 @@ class NetworkFamiliarity:
         scaled /= scale
         return scaled
 
-    def _lacking(self, moments: npt.NDArray[Any] | None) -> BackendError:
-        """Return the error for ``moments`` that are missing or of another size."""
-        found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
-        return BackendError(
-            f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
-            "Export the model again."
-        )
+    def _present(self, moments: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return ``moments``; raise if they are missing or of another size."""
+        if moments is None or moments.shape[-1] != len(self.mean):
+            found = "no output" if moments is None else f"an output of {moments.shape[-1]} numbers"
+            raise BackendError(
+                f"found {found} for the out-of-distribution check, expected {len(self.mean)} numbers. "
+                "Export the model again."
+            )
+        return moments
 
     def _length(self, scaled: npt.NDArray[Any]) -> float:
         """Return the distance of one image, from a = (x − mean) / scale, float64 (2C,).
